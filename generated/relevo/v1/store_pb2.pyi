@@ -1,0 +1,293 @@
+import datetime
+
+from google.protobuf import any_pb2 as _any_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from relevo.v1 import context_pb2 as _context_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_REQUEST_ID_REUSED: _ClassVar[ErrorReason]
+    ERROR_REASON_NO_ENTRY: _ClassVar[ErrorReason]
+    ERROR_REASON_VERSION_MISMATCH: _ClassVar[ErrorReason]
+    ERROR_REASON_ENTRY_EXISTS: _ClassVar[ErrorReason]
+    ERROR_REASON_CONTENTION: _ClassVar[ErrorReason]
+    ERROR_REASON_LEASE_LOST: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_BEHIND: _ClassVar[ErrorReason]
+    ERROR_REASON_CONTEXT_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_RESPONSE_TOO_LARGE: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_MANY_REQUESTS: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAUTHENTICATED: _ClassVar[ErrorReason]
+    ERROR_REASON_TENANT_DENIED: _ClassVar[ErrorReason]
+    ERROR_REASON_CORRUPT_ENTRY: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_IMPLEMENTED: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVER_STOPPING: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+
+class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONSISTENCY_UNSPECIFIED: _ClassVar[Consistency]
+    CONSISTENCY_STRONG: _ClassVar[Consistency]
+    CONSISTENCY_CACHED: _ClassVar[Consistency]
+
+class ResetReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESET_REASON_UNSPECIFIED: _ClassVar[ResetReason]
+    RESET_REASON_LOG_TRIMMED: _ClassVar[ResetReason]
+    RESET_REASON_ORDER_CHANGED: _ClassVar[ResetReason]
+    RESET_REASON_SLOW_WATCHER: _ClassVar[ResetReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_FIELD: ErrorReason
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason
+ERROR_REASON_NO_ENTRY: ErrorReason
+ERROR_REASON_VERSION_MISMATCH: ErrorReason
+ERROR_REASON_ENTRY_EXISTS: ErrorReason
+ERROR_REASON_CONTENTION: ErrorReason
+ERROR_REASON_LEASE_LOST: ErrorReason
+ERROR_REASON_STORE_BEHIND: ErrorReason
+ERROR_REASON_CONTEXT_TOO_LARGE: ErrorReason
+ERROR_REASON_RESPONSE_TOO_LARGE: ErrorReason
+ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason
+ERROR_REASON_STORE_FULL: ErrorReason
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason
+ERROR_REASON_UNAUTHENTICATED: ErrorReason
+ERROR_REASON_TENANT_DENIED: ErrorReason
+ERROR_REASON_CORRUPT_ENTRY: ErrorReason
+ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
+ERROR_REASON_SERVER_STOPPING: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason
+CONSISTENCY_UNSPECIFIED: Consistency
+CONSISTENCY_STRONG: Consistency
+CONSISTENCY_CACHED: Consistency
+RESET_REASON_UNSPECIFIED: ResetReason
+RESET_REASON_LOG_TRIMMED: ResetReason
+RESET_REASON_ORDER_CHANGED: ResetReason
+RESET_REASON_SLOW_WATCHER: ResetReason
+
+class GetRequest(_message.Message):
+    __slots__ = ("key", "min_revision", "consistency", "include_layers", "known_version")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    min_revision: int
+    consistency: Consistency
+    include_layers: bool
+    known_version: int
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., min_revision: _Optional[int] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., include_layers: bool = ..., known_version: _Optional[int] = ...) -> None: ...
+
+class GetResponse(_message.Message):
+    __slots__ = ("entry", "layers", "revision", "not_modified")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    NOT_MODIFIED_FIELD_NUMBER: _ClassVar[int]
+    entry: _context_pb2.ContextEntry
+    layers: _containers.RepeatedCompositeFieldContainer[_context_pb2.ContextEntry]
+    revision: int
+    not_modified: bool
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., layers: _Optional[_Iterable[_Union[_context_pb2.ContextEntry, _Mapping]]] = ..., revision: _Optional[int] = ..., not_modified: bool = ...) -> None: ...
+
+class BatchGetRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[GetRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[GetRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchGetResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BatchGetResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[BatchGetResult, _Mapping]]] = ...) -> None: ...
+
+class BatchGetResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: GetResponse
+    error: Error
+    def __init__(self, response: _Optional[_Union[GetResponse, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "message", "details")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    details: _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., details: _Optional[_Iterable[_Union[_any_pb2.Any, _Mapping]]] = ...) -> None: ...
+
+class PutRequest(_message.Message):
+    __slots__ = ("key", "context", "ttl", "update_mask", "if_version", "if_absent", "lease_token", "request_id")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    IF_VERSION_FIELD_NUMBER: _ClassVar[int]
+    IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    context: _context_pb2.ExecutionContext
+    ttl: _duration_pb2.Duration
+    update_mask: _field_mask_pb2.FieldMask
+    if_version: int
+    if_absent: bool
+    lease_token: str
+    request_id: str
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., context: _Optional[_Union[_context_pb2.ExecutionContext, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., if_version: _Optional[int] = ..., if_absent: bool = ..., lease_token: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PutResponse(_message.Message):
+    __slots__ = ("entry", "revision")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    entry: _context_pb2.ContextEntry
+    revision: int
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class InvalidateRequest(_message.Message):
+    __slots__ = ("keys", "tenant")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    keys: ContextKeys
+    tenant: TenantSelector
+    def __init__(self, keys: _Optional[_Union[ContextKeys, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ...) -> None: ...
+
+class ContextKeys(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[_context_pb2.ContextKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[_context_pb2.ContextKey, _Mapping]]] = ...) -> None: ...
+
+class TenantSelector(_message.Message):
+    __slots__ = ("tenant_id", "scope")
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: str
+    scope: str
+    def __init__(self, tenant_id: _Optional[str] = ..., scope: _Optional[str] = ...) -> None: ...
+
+class InvalidateResponse(_message.Message):
+    __slots__ = ("revision", "invalidated_count")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    invalidated_count: int
+    def __init__(self, revision: _Optional[int] = ..., invalidated_count: _Optional[int] = ...) -> None: ...
+
+class LeaseRequest(_message.Message):
+    __slots__ = ("key", "wait")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    wait: _duration_pb2.Duration
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class LeaseResponse(_message.Message):
+    __slots__ = ("entry", "lease", "revision")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    entry: _context_pb2.ContextEntry
+    lease: Lease
+    revision: int
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("token", "ttl")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    ttl: _duration_pb2.Duration
+    def __init__(self, token: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("subscribe", "unsubscribe", "touch")
+    SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    TOUCH_FIELD_NUMBER: _ClassVar[int]
+    subscribe: Subscribe
+    unsubscribe: Unsubscribe
+    touch: Touch
+    def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ...) -> None: ...
+
+class Subscribe(_message.Message):
+    __slots__ = ("key", "known_version", "position")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_VERSION_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    known_version: int
+    position: int
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., known_version: _Optional[int] = ..., position: _Optional[int] = ...) -> None: ...
+
+class Unsubscribe(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ...) -> None: ...
+
+class Touch(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("entry", "invalidated", "progress", "reset")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATED_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    entry: _context_pb2.ContextEntry
+    invalidated: Invalidated
+    progress: Progress
+    reset: Reset
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ...) -> None: ...
+
+class Invalidated(_message.Message):
+    __slots__ = ("key", "tenant", "revision")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    tenant: TenantSelector
+    revision: int
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("positions",)
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    def __init__(self, positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+
+class Position(_message.Message):
+    __slots__ = ("partition", "revision")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    revision: int
+    def __init__(self, partition: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Reset(_message.Message):
+    __slots__ = ("partition", "reason")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    reason: ResetReason
+    def __init__(self, partition: _Optional[int] = ..., reason: _Optional[_Union[ResetReason, str]] = ...) -> None: ...

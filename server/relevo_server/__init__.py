@@ -1,0 +1,1 @@
+"""The ContextStore server of Relevo and the `relevo` command."""

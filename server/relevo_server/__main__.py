@@ -1,0 +1,8 @@
+"""`python -m relevo_server` is `relevo`."""
+
+import sys
+
+from relevo_server.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Who may use which tenants: bearer tokens and the tenants that they open."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from relevo_server import errors
+from relevo_server.settings import Principal
+
+ALL_TENANTS = "*"
+_SCHEME = "bearer "
+
+
+class Caller:
+    """Who calls. `tenants` is what the caller may use, None for every tenant."""
+
+    def __init__(self, name: str, tenants: frozenset[str] | None) -> None:
+        self.name = name
+        self._tenants = tenants
+
+    def require(self, tenant_id: str) -> None:
+        """Raise PERMISSION_DENIED where the tenant is not the caller's."""
+        if self._tenants is not None and tenant_id not in self._tenants:
+            raise errors.tenant_denied(tenant_id)
+
+
+ANYONE = Caller("anyone", None)
+
+
+class Access:
+    """Finds the caller of a call. Without principals everyone may do everything."""
+
+    def __init__(self, principals: Iterable[Principal]) -> None:
+        self._by_digest = {
+            principal.token_sha256: Caller(
+                principal.name,
+                None if ALL_TENANTS in principal.tenants else frozenset(principal.tenants),
+            )
+            for principal in principals
+        }
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is asked for."""
+        return not self._by_digest
+
+    def caller(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
+        """The owner of the token in `authorization`. Raises UNAUTHENTICATED."""
+        if self.is_open:
+            return ANYONE
+        for name, value in metadata or ():
+            if name == "authorization" and isinstance(value, str):
+                scheme, token = value[: len(_SCHEME)], value[len(_SCHEME) :]
+                # Tokens are found by their digest, so timing tells nothing about them.
+                caller = self._by_digest.get(sha256(token.encode()).hexdigest())
+                if scheme.lower() == _SCHEME and caller:
+                    return caller
+        raise errors.unauthenticated()

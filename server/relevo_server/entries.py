@@ -1,0 +1,40 @@
+"""Entries as the wire has them, made from what a backend holds."""
+
+import time
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
+from relevo_server import errors, revisions
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Stored, Written
+
+
+def fill(entry: ContextEntry, key: Key, partition: int, stored: Stored | Written) -> None:
+    """Everything of an entry but its context."""
+    message = entry.key
+    message.scope, message.tenant_id, message.id = key
+    entry.version = stored.version
+    entry.partition = partition
+    _set_ms(entry.expire_time, int(time.time() * 1000) + stored.ttl_ms)
+    entry.ttl.seconds, milliseconds = divmod(stored.ttl_ms, 1000)
+    entry.ttl.nanos = milliseconds * 1_000_000
+
+
+def fill_context(context: ExecutionContext, key: Key, stored: Stored) -> None:
+    """The context as it was put, with the times that the store knows.
+
+    Raises DATA_LOSS where the bytes are not a context.
+    """
+    try:
+        context.MergeFromString(stored.context)
+    except DecodeError:
+        raise errors.corrupt_entry(key) from None
+    if not context.HasField("create_time"):
+        _set_ms(context.create_time, revisions.milliseconds(stored.created))
+    _set_ms(context.update_time, revisions.milliseconds(stored.version))
+
+
+def _set_ms(timestamp: Timestamp, milliseconds: int) -> None:
+    timestamp.seconds, rest = divmod(milliseconds, 1000)
+    timestamp.nanos = rest * 1_000_000

@@ -1,0 +1,83 @@
+"""Update masks: which parts of a context a Put writes.
+
+Paths follow AIP-161 (https://google.aip.dev/161), with the keys of the sections
+as map keys: `user_id`, `llm_config`, `llm_config.model`, `` llm_config.`top-p` ``.
+"""
+
+import re
+from collections.abc import Sequence
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
+from relevo.v1.context_pb2 import ExecutionContext
+
+Path = tuple[str, ...]
+
+_SEGMENT = re.compile(r"`((?:[^`]|``)+)`|([A-Za-z_][A-Za-z0-9_]*)")
+_FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
+_OUTPUT_ONLY = "update_time"
+
+
+def parse(paths: Sequence[str]) -> list[Path] | None:
+    """The paths of a mask, None for one that names everything.
+
+    Raises ValueError, with the reason, for a path that names nothing.
+    """
+    if not paths or list(paths) == ["*"]:
+        return None
+    return [_parse(path) for path in paths]
+
+
+def _parse(text: str) -> Path:
+    segments: list[str] = []
+    position = 0
+    while match := _SEGMENT.match(text, position):
+        segments.append(match[1].replace("``", "`") if match[1] else match[2])
+        position = match.end()
+        if position == len(text):
+            break
+        if text[position] != ".":
+            raise ValueError(f"{text!r} is not a path: expected '.' at position {position}")
+        position += 1
+    else:
+        raise ValueError(f"{text!r} is not a path: expected a name at position {position}")
+    field = _FIELDS.get(segments[0])
+    if field is None or field.name == _OUTPUT_ONLY:
+        raise ValueError(f"{text!r} does not begin with a field of ExecutionContext to be written")
+    if len(segments) > 1 and field.message_type is not Struct.DESCRIPTOR:
+        raise ValueError(f"{text!r} goes into {field.name}, which is not a section")
+    return tuple(segments)
+
+
+def apply(paths: Sequence[Path], source: ExecutionContext, target: ExecutionContext) -> None:
+    """Set in `target` what the paths name and `source` has; clear what it has not."""
+    for name, *keys in paths:
+        if keys:
+            _apply_keys(keys, getattr(source, name), getattr(target, name))
+        else:
+            FieldMask(paths=[name]).MergeMessage(
+                source, target, replace_message_field=True, replace_repeated_field=True
+            )
+
+
+def _apply_keys(keys: Sequence[str], source: Struct, target: Struct) -> None:
+    *parents, last = keys
+    found: Struct | None = source
+    for key in parents:
+        if found is not None:
+            found = found.fields[key].struct_value if _is_struct(found, key) else None
+    if found is not None and last in found.fields:
+        for key in parents:
+            target = target.fields[key].struct_value
+        target.fields[last].CopyFrom(found.fields[last])
+        return
+    for key in parents:
+        if not _is_struct(target, key):
+            return
+        target = target.fields[key].struct_value
+    if last in target.fields:
+        del target.fields[last]
+
+
+def _is_struct(struct: Struct, key: str) -> bool:
+    return key in struct.fields and struct.fields[key].HasField("struct_value")

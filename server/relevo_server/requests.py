@@ -1,0 +1,198 @@
+"""The rules of requests: what is malformed, said by the path of the field.
+
+Each function here takes a message, and answers its values or raises
+INVALID_ARGUMENT with every broken rule that it found.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from relevo.v1.context_pb2 import ContextKey, ExecutionContext
+from relevo.v1.store_pb2 import (
+    BatchGetRequest,
+    Consistency,
+    GetRequest,
+    InvalidateRequest,
+    PutRequest,
+    TenantSelector,
+)
+from relevo_server import errors, masks
+from relevo_server.keys import Key, part_problem
+from relevo_server.revisions import MAX_REVISION
+
+MAX_BATCH = 100
+MAX_INCLUDES = 16
+MAX_REQUEST_ID_BYTES = 128
+_MICROSECOND = 1000  # nanoseconds
+
+Violations = Iterator[tuple[str, str]]
+
+
+def refuse(violations: Iterable[tuple[str, str]]) -> None:
+    """Raise INVALID_ARGUMENT where there is a violation."""
+    found = list(violations)
+    if found:
+        raise errors.invalid(found)
+
+
+def key_of(message: ContextKey) -> Key:
+    """The key as a value. Not checked."""
+    return Key(message.scope, message.tenant_id, message.id)
+
+
+def check_get(request: GetRequest) -> Key:
+    """The key of a Get."""
+    key = key_of(request.key)
+    refuse(_get_problems(request, key))
+    return key
+
+
+def _get_problems(request: GetRequest, key: Key) -> Violations:
+    yield from _key_problems(key, "key")
+    for field, value in (
+        ("min_revision", request.min_revision),
+        ("known_version", request.known_version),
+    ):
+        if value < 0:
+            yield field, "must not be negative"
+    if request.consistency not in Consistency.values():
+        yield "consistency", "is not a known value"
+
+
+def check_batch(request: BatchGetRequest) -> None:
+    """The number of Gets in a batch. Each Get is checked on its own."""
+    count = len(request.requests)
+    if not 1 <= count <= MAX_BATCH:
+        refuse([("requests", f"must have 1 to {MAX_BATCH} entries, has {count}")])
+
+
+def check_put(request: PutRequest, *, max_ttl_ms: int) -> tuple[Key, list[masks.Path] | None]:
+    """The key and the mask of a Put; the mask is None where the whole context is put."""
+    key = key_of(request.key)
+    violations = list(_put_problems(request, key, max_ttl_ms))
+    paths = None
+    try:
+        paths = masks.parse(request.update_mask.paths)
+    except ValueError as error:
+        violations.append(("update_mask", str(error)))
+    refuse(violations)
+    return key, paths
+
+
+def _put_problems(request: PutRequest, key: Key, max_ttl_ms: int) -> Violations:
+    yield from _key_problems(key, "key")
+    if not request.HasField("context"):
+        yield "context", "must be given"
+    yield from context_problems(request.context, key)
+    if request.HasField("ttl"):
+        ttl = duration_ms(request.ttl)
+        if ttl is None or not 0 < ttl <= max_ttl_ms:
+            yield "ttl", f"must be more than 0 s and at most {max_ttl_ms / 1000:g} s"
+    match request.WhichOneof("precondition"):
+        case "if_version" if request.if_version <= 0:
+            yield "if_version", "must be a version, which is more than 0"
+        case "if_absent" if not request.if_absent:
+            yield "if_absent", "must be true where it is given"
+        case "if_absent" if request.update_mask.paths:
+            yield "if_absent", "cannot be together with update_mask"
+        case "lease_token" if not request.lease_token:
+            yield "lease_token", "must not be empty"
+        case _:
+            pass
+    if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
+        yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
+
+
+def context_problems(context: ExecutionContext, key: Key) -> Violations:
+    """What is wrong with a context that is to be put under `key`."""
+    if context.tenant_id not in ("", key.tenant_id):
+        yield "context.tenant_id", "must be empty or the same as key.tenant_id"
+    includes = [key_of(include) for include in context.includes]
+    if len(includes) > MAX_INCLUDES:
+        yield "context.includes", f"must have at most {MAX_INCLUDES} entries, has {len(includes)}"
+    for i, include in enumerate(includes):
+        path = f"context.includes[{i}]"
+        yield from _key_problems(include, path)
+        if include.tenant_id != key.tenant_id:
+            yield f"{path}.tenant_id", "must be the same as key.tenant_id"
+        if include == key:
+            yield path, "must not be the entry itself"
+        if include in includes[:i]:
+            yield path, "must not be there twice"
+    for field, value in context.ListFields():
+        if isinstance(value, Struct):
+            yield from _struct_problems(value, f"context.{field.name}")
+    time = context.create_time
+    if time.nanos % _MICROSECOND or not 0 <= time.nanos < 1_000_000_000:
+        yield "context.create_time.nanos", "must be whole microseconds within a second"
+    if not -62_135_596_800 <= time.seconds <= 253_402_300_799:
+        yield "context.create_time.seconds", "must be from year 1 to year 9999"
+
+
+def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelector:
+    """The keys of one tenant, or a tenant."""
+    match request.WhichOneof("target"):
+        case "keys":
+            keys = [key_of(key) for key in request.keys.keys]
+            refuse(_keys_problems(keys))
+            return keys
+        case "tenant":
+            refuse(_selector_problems(request.tenant))
+            return request.tenant
+        case _:
+            raise errors.invalid([("target", "must be given: keys or tenant")])
+
+
+def _keys_problems(keys: Sequence[Key]) -> Violations:
+    if not 1 <= len(keys) <= MAX_BATCH:
+        yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(keys)}"
+    for i, key in enumerate(keys):
+        yield from _key_problems(key, f"keys.keys[{i}]")
+        if key.tenant_id != keys[0].tenant_id:
+            yield f"keys.keys[{i}].tenant_id", "must be the same for all keys"
+
+
+def _selector_problems(tenant: TenantSelector) -> Violations:
+    problem = part_problem(tenant.tenant_id)
+    if problem:
+        yield "tenant.tenant_id", problem
+    problem = tenant.scope and part_problem(tenant.scope)
+    if problem:
+        yield "tenant.scope", problem
+
+
+def _key_problems(key: Key, path: str) -> Violations:
+    for field, problem in key.problems():
+        yield f"{path}.{field}", problem
+
+
+def _struct_problems(struct: Struct, path: str) -> Violations:
+    for name, value in struct.fields.items():
+        yield from _value_problems(value, f"{path}.{name}")
+
+
+def _value_problems(value: Value, path: str) -> Violations:
+    match value.WhichOneof("kind"):
+        case "number_value" if not math.isfinite(value.number_value):
+            yield path, "must be a finite number"
+        case "struct_value":
+            yield from _struct_problems(value.struct_value, path)
+        case "list_value":
+            items: ListValue = value.list_value
+            for i, item in enumerate(items.values):
+                yield from _value_problems(item, f"{path}[{i}]")
+        case None:
+            yield path, "must have a value; null is one"
+        case _:
+            pass
+
+
+def duration_ms(duration: Duration) -> int | None:
+    """A positive duration in milliseconds, rounded up; None where it is malformed."""
+    if duration.seconds < 0 or not 0 <= duration.nanos < 1_000_000_000:
+        return None
+    if duration.seconds > MAX_REVISION // 1000:
+        return None
+    return duration.seconds * 1000 + math.ceil(duration.nanos / 1_000_000)

@@ -1,0 +1,153 @@
+"""A running server: port, services, health, and an orderly end."""
+
+import asyncio
+import signal
+from urllib.parse import urlsplit
+
+import grpc
+import structlog
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from relevo.v1 import store_pb2, store_pb2_grpc
+from relevo_server.errors import StoreError
+from relevo_server.service import ContextStore
+from relevo_server.settings import Settings
+from relevo_server.storage import LayoutError, Storage, open_storage
+
+log = structlog.get_logger()
+
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Server:
+    """A ContextStore server with health and reflection. Use with `async with`.
+
+    Starting raises `LayoutError` where the store belongs to servers of another
+    setting, and OSError where the port cannot be had. A store that cannot be
+    reached is no reason not to start: calls are answered UNAVAILABLE until it can.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._storage = _storage_of(settings)
+        self._health = health.aio.HealthServicer()
+        self._server = aio.server(options=_options(settings))
+        store_pb2_grpc.add_ContextStoreServicer_to_server(
+            ContextStore(self._storage, settings), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if settings.reflection:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self._healthy: bool | None = None
+        self.address = ""
+        """Where the server listens, as host:port; known once it has started."""
+
+    async def __aenter__(self) -> "Server":
+        """Start: the store is looked at, the port is open, health tells the truth."""
+        try:
+            await self._look()
+            self.address = self._bind()
+            await self._server.start()
+        except BaseException:
+            await self._storage.close()
+            raise
+        self._looking = asyncio.create_task(self._keep_looking())
+        log.info("server.started", address=self.address, store=_without_secrets(self._settings))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop: health says so, calls have `grace` seconds to end, then the store is let go."""
+        self._looking.cancel()
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._settings.grace)
+        await self._storage.close()
+        log.info("server.stopped")
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises LayoutError where the store changed hands."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked.set)
+        signalled = asyncio.create_task(asked.wait())
+        await asyncio.wait({signalled, self._looking}, return_when=asyncio.FIRST_COMPLETED)
+        if not signalled.done():
+            signalled.cancel()
+            await self._looking
+        log.info("server.stopping", grace=self._settings.grace)
+
+    def _bind(self) -> str:
+        listen = self._settings.listen
+        try:
+            credentials = _credentials(self._settings)
+            if credentials:
+                port = self._server.add_secure_port(listen, credentials)
+            else:
+                port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {listen}: is the port taken?") from error
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+    async def _look(self) -> None:
+        """See whether the store answers, and let health say so."""
+        try:
+            await self._storage.check()
+        except StoreError as error:
+            healthy = False
+            if self._healthy is not False:
+                log.warning("store.lost", reason=error.reason)
+        else:
+            healthy = True
+            if self._healthy is False:
+                log.info("store.found")
+        if healthy is not self._healthy:
+            self._healthy = healthy
+            for name in ("", SERVICE):
+                await self._health.set(name, _SERVING if healthy else _NOT_SERVING)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.health_interval)
+            await self._look()
+
+
+def _storage_of(settings: Settings) -> Storage:
+    return open_storage(
+        settings.store.get_secret_value(),
+        partitions=settings.partitions,
+        prefix=settings.store_prefix,
+        timeout=settings.store_timeout,
+        max_connections=settings.store_connections,
+        log_length=settings.log_length,
+        request_ttl=settings.request_id_ttl,
+    )
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", int(settings.reuse_port)),
+        # Room for a context that is too large, so that the answer can say so.
+        ("grpc.max_receive_message_length", max(4 << 20, 2 * settings.max_context_bytes)),
+        # Clients ping idle connections to notice silent peers; see docs/operations.md.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if not (settings.tls_certificate and settings.tls_key):
+        return None
+    pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
+    authority = settings.tls_client_ca
+    return grpc.ssl_server_credentials(
+        [pair], authority.read_bytes() if authority else None, authority is not None
+    )
+
+
+def _without_secrets(settings: Settings) -> str:
+    url = urlsplit(settings.store.get_secret_value())
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"

@@ -1,0 +1,267 @@
+"""The ContextStore service: requests in, storage in between, answers out."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode, aio
+from grpc_status import rpc_status
+from relevo.v1 import store_pb2, store_pb2_grpc
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo_server import entries, errors, masks, requests
+from relevo_server.access import Access, Caller
+from relevo_server.errors import StoreError
+from relevo_server.keys import Key
+from relevo_server.logs import where
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
+
+log = structlog.get_logger()
+
+_BUDGET = 0.8
+"""The part of a call's remaining time after which it is answered UNAVAILABLE."""
+_PUT_ATTEMPTS = 64
+_READ_ATTEMPTS = 8
+
+Context = aio.ServicerContext[Any, Any]
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class ContextStore(store_pb2_grpc.ContextStoreServicer):
+    """Answers `relevo.v1.ContextStore` from a storage backend. Holds no state of its own."""
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._access = Access(settings.principals)
+        self._max_ttl_ms = round(settings.ttl.maximum * 1000)
+        self._working = 0
+
+    async def Get(self, request: store_pb2.GetRequest, context: Context) -> store_pb2.GetResponse:
+        """Answer one entry."""
+        return await self._answer(context, self._get, request)
+
+    async def BatchGet(
+        self, request: store_pb2.BatchGetRequest, context: Context
+    ) -> store_pb2.BatchGetResponse:
+        """Answer several entries, each with a result of its own."""
+        return await self._answer(context, self._batch_get, request)
+
+    async def Put(self, request: store_pb2.PutRequest, context: Context) -> store_pb2.PutResponse:
+        """Write an entry, or parts of it."""
+        return await self._answer(context, self._put, request)
+
+    async def Invalidate(
+        self, request: store_pb2.InvalidateRequest, context: Context
+    ) -> store_pb2.InvalidateResponse:
+        """End entries."""
+        return await self._answer(context, self._invalidate, request)
+
+    async def Lease(
+        self, request: store_pb2.LeaseRequest, context: Context
+    ) -> store_pb2.LeaseResponse:
+        """Not answered yet."""
+        await _abort(context, errors.not_implemented("Lease"))
+
+    async def Watch(
+        self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
+    ) -> AsyncIterator[store_pb2.WatchResponse]:
+        """Not answered yet."""
+        await _abort(context, errors.not_implemented("Watch"))
+        yield store_pb2.WatchResponse()
+
+    async def _answer(
+        self,
+        context: Context,
+        work: Callable[[Request, Caller], Awaitable[Response]],
+        request: Request,
+    ) -> Response:
+        limit = self._settings.max_concurrent_calls
+        if self._working >= limit:
+            await _abort(context, errors.too_many_requests(limit))
+        self._working += 1
+        try:
+            caller = self._access.caller(context.invocation_metadata())
+            remaining = context.time_remaining()
+            if remaining is None:
+                return await work(request, caller)
+            async with asyncio.timeout(remaining * _BUDGET):
+                return await work(request, caller)
+        except StoreError as error:
+            failure = error
+        except TimeoutError:
+            failure = errors.unavailable()
+        except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
+            log.error("call.failed", method=work.__name__.lstrip("_"), where=where(error))
+            failure = errors.internal()
+        finally:
+            self._working -= 1
+        await _abort(context, failure)
+
+    async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
+        caller.require(request.key.tenant_id)
+        key = requests.check_get(request)
+        read = await self._storage.read([key])
+        response = store_pb2.GetResponse()
+        self._fill_head(response, request, key, read)
+        if request.include_layers:
+            layers = self._layers(read)
+            for _ in range(_READ_ATTEMPTS):
+                if not layers:
+                    break
+                # The layers are read together with their head, so that the whole
+                # answer is as of one revision; a new head may have other layers.
+                version = response.entry.version
+                read = await self._storage.read([key, *layers])
+                response.Clear()
+                self._fill_head(response, request, key, read)
+                if response.entry.version == version:
+                    self._fill_layers(response, layers, read)
+                    break
+                layers = self._layers(read)
+            else:
+                raise errors.contention(key)
+        return response
+
+    def _fill_head(
+        self, response: store_pb2.GetResponse, request: store_pb2.GetRequest, key: Key, read: Read
+    ) -> None:
+        if read.revision < request.min_revision:
+            raise errors.store_behind(key, read.revision)
+        stored = read.entries[0]
+        if stored is None:
+            raise errors.no_entry(key)
+        response.revision = read.revision
+        entries.fill(response.entry, key, self._storage.partition_of(key.tenant_id), stored)
+        if stored.version == request.known_version:
+            response.not_modified = True
+        else:
+            entries.fill_context(response.entry.context, key, stored)
+
+    def _layers(self, read: Read) -> list[Key]:
+        head = read.entries[0]
+        if head is None:
+            return []
+        return [requests.key_of(key) for key in ExecutionContext.FromString(head.context).includes]
+
+    def _fill_layers(
+        self, response: store_pb2.GetResponse, layers: list[Key], read: Read
+    ) -> None:
+        for key, stored in zip(layers, read.entries[1:], strict=True):
+            if stored is not None:
+                layer = response.layers.add()
+                entries.fill(layer, key, response.entry.partition, stored)
+                entries.fill_context(layer.context, key, stored)
+
+    async def _batch_get(
+        self, request: store_pb2.BatchGetRequest, caller: Caller
+    ) -> store_pb2.BatchGetResponse:
+        requests.check_batch(request)
+        answers = await asyncio.gather(
+            *(self._get(each, caller) for each in request.requests), return_exceptions=True
+        )
+        response = store_pb2.BatchGetResponse()
+        limit = self._settings.max_batch_bytes
+        size = 0
+        for answer in answers:
+            result = response.results.add()
+            if isinstance(answer, store_pb2.GetResponse):
+                # The first answer is always given, so a caller that asks again comes on.
+                if size == 0 or size + answer.ByteSize() <= limit:
+                    size += answer.ByteSize()
+                    result.response.CopyFrom(answer)
+                    continue
+                answer = errors.response_too_large(limit)
+            if not isinstance(answer, StoreError):
+                raise answer
+            result.error.MergeFromString(answer.to_status().SerializeToString())
+        return response
+
+    async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
+        caller.require(request.key.tenant_id)
+        key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
+        if request.HasField("lease_token"):
+            raise errors.lease_lost(key)
+        fingerprint = b""
+        if request.request_id:
+            fingerprint = sha256(request.SerializeToString(deterministic=True)).digest()
+        if paths is None:
+            request.context.ClearField("update_time")
+            expected = None
+            if request.HasField("if_version"):
+                expected = request.if_version
+            elif request.if_absent:
+                expected = ABSENT
+            written = await self._write(key, request, request.context, expected, fingerprint)
+        else:
+            written = await self._put_masked(key, request, paths, fingerprint)
+        response = store_pb2.PutResponse(revision=written.version)
+        entries.fill(response.entry, key, self._storage.partition_of(key.tenant_id), written)
+        return response
+
+    async def _put_masked(
+        self, key: Key, request: store_pb2.PutRequest, paths: list[masks.Path], fingerprint: bytes
+    ) -> Written:
+        """Read, merge and write what was read, until no other writer came between."""
+        for attempt in range(_PUT_ATTEMPTS):
+            if request.request_id:
+                earlier = await self._storage.recall(key, request.request_id, fingerprint)
+                if earlier:
+                    return earlier
+            read = await self._storage.read([key])
+            stored = read.entries[0]
+            current = stored.version if stored else ABSENT
+            if request.HasField("if_version") and request.if_version != current:
+                raise errors.conflict(key, request.if_version, current)
+            if stored is None:
+                raise errors.no_entry(key)
+            try:
+                context = ExecutionContext.FromString(stored.context)
+            except DecodeError:
+                raise errors.corrupt_entry(key) from None
+            masks.apply(paths, request.context, context)
+            try:
+                return await self._write(key, request, context, current, fingerprint)
+            except StoreError as error:
+                if error.code is not StatusCode.ABORTED or request.HasField("if_version"):
+                    raise
+            await asyncio.sleep(random.uniform(0, min(0.05, 0.001 * 2**attempt)))  # noqa: S311
+        raise errors.contention(key)
+
+    async def _write(
+        self,
+        key: Key,
+        request: store_pb2.PutRequest,
+        context: ExecutionContext,
+        expected: int | None,
+        fingerprint: bytes,
+    ) -> Written:
+        serialized = context.SerializeToString()
+        if len(serialized) > self._settings.max_context_bytes:
+            raise errors.context_too_large(len(serialized), self._settings.max_context_bytes)
+        ttl_ms = requests.duration_ms(request.ttl) or self._settings.ttl.of(key.scope)
+        return await self._storage.write(
+            Write(key, serialized, ttl_ms, expected, request.request_id, fingerprint)
+        )
+
+    async def _invalidate(
+        self, request: store_pb2.InvalidateRequest, caller: Caller
+    ) -> store_pb2.InvalidateResponse:
+        target = requests.check_invalidate(request)
+        if isinstance(target, store_pb2.TenantSelector):
+            caller.require(target.tenant_id)
+            revision = await self._storage.invalidate_tenant(target.tenant_id, target.scope)
+            return store_pb2.InvalidateResponse(revision=revision)
+        caller.require(target[0].tenant_id)
+        revision, count = await self._storage.invalidate(target)
+        return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
+
+
+async def _abort(context: Context, error: StoreError) -> NoReturn:
+    await context.abort_with_status(rpc_status.to_status(error.to_status()))
+    raise AssertionError("abort_with_status always raises")

@@ -1,0 +1,168 @@
+"""The server's settings: flags, then environment, then a file, then defaults."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from relevo_server.keys import part_problem
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _key_part(value: str) -> str:
+    problem = part_problem(value)
+    if problem:
+        raise ValueError(problem)
+    return value
+
+
+class Ttl(BaseModel):
+    """How long entries live, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default: Seconds = 300.0
+    """For scopes that are not named below."""
+    maximum: Seconds = 86_400.0
+    """The most that a Put may ask for."""
+    scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
+    """By scope. Adds to, or replaces, what `conversation`, `agent_config` and
+    `collection_config` have."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for scope, seconds in {"default": self.default, **self.scopes}.items():
+            if seconds > self.maximum:
+                raise ValueError(f"{scope} has {seconds:g} s, more than the maximum")
+        return self
+
+    def of(self, scope: str) -> int:
+        """Milliseconds that an entry of this scope lives."""
+        seconds = self.scopes.get(scope, _TTL_BY_SCOPE.get(scope, self.default))
+        return round(min(seconds, self.maximum) * 1000)
+
+
+_TTL_BY_SCOPE = {"conversation": 1800.0, "agent_config": 600.0, "collection_config": 900.0}
+
+
+class Principal(BaseModel):
+    """Someone who may call, known by a bearer token."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """For the log."""
+    token_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """The SHA-256 of the token, in lower-case hex: the token itself is not kept."""
+    tenants: tuple[str, ...]
+    """The tenants that the token opens; "*" for all."""
+
+
+class Settings(BaseSettings):
+    """Settings of `relevo serve`.
+
+    Environment variables begin with RELEVO_ and write `__` for a dot
+    (RELEVO_TTL__DEFAULT=60).
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RELEVO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+    )
+
+    listen: str = "127.0.0.1:7390"
+    """Address and port; port 0 takes a free one."""
+    reuse_port: bool = False
+    """Let several servers share one port (SO_REUSEPORT)."""
+    tls_certificate: Path | None = None
+    """PEM file; with tls_key, the port speaks TLS."""
+    tls_key: Path | None = None
+    """PEM file."""
+    tls_client_ca: Path | None = None
+    """PEM file; clients must then show a certificate that it signed."""
+    principals: tuple[Principal, ...] = ()
+    """Who may call; nobody named: everyone may do everything."""
+
+    store: SecretStr = SecretStr("memory://")
+    """memory://, redis://, rediss://, unix:// or redis+cluster://."""
+    store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
+    """What the names of all keys in Redis begin with."""
+    store_timeout: Seconds = 1.0
+    """Seconds that one step of the store may take."""
+    store_connections: Annotated[int, Field(gt=0)] = 64
+    """The most connections to a Redis server."""
+    partitions: Annotated[int, Field(gt=0, le=16384)] = 64
+    """Fixed when the store is first used."""
+    log_length: Annotated[int, Field(gt=0)] = 100_000
+    """Events that a partition keeps, about."""
+
+    ttl: Ttl = Ttl()
+    """How long entries live."""
+    request_id_ttl: Seconds = 600.0
+    """Seconds for which a Put with the same request_id is the same Put."""
+    max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
+    """The largest context, serialized."""
+    max_batch_bytes: Annotated[int, Field(gt=0)] = 3 << 20
+    """The size at which a BatchGet's answer takes no further entries; what gRPC
+    clients accept by default is 4 MiB."""
+    max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
+    """Calls worked on at once; more are refused."""
+
+    grace: Seconds = 5.0
+    """Seconds that calls have to end after SIGTERM."""
+    health_interval: Seconds = 1.0
+    """Seconds between two looks at the store."""
+    reflection: bool = True
+    """Answer grpcurl's questions about the service."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe messages to log."""
+    log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
+
+def load(
+    file: Path | None, flags: PydanticBaseSettingsSource | None = None, **values: Any
+) -> Settings:
+    """Settings from values, flags, the environment and a TOML file, in this order.
+
+    Raises pydantic's ValidationError, which names the field but not its value,
+    and OSError or tomllib's TOMLDecodeError for the file.
+    """
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            sources = (init_settings, flags, env_settings)
+            if file:
+                sources = (*sources, TomlConfigSettingsSource(settings_cls, file))
+            return tuple(source for source in sources if source)
+
+    return Loaded(**values)

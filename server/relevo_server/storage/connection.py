@@ -1,0 +1,108 @@
+"""How scripts reach Redis: one server or a Cluster, and what their errors mean."""
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib import resources
+from typing import Any, Protocol
+
+import structlog
+from redis import exceptions as redis_errors
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from relevo_server import errors
+
+log = structlog.get_logger()
+
+Argument = str | bytes | int
+
+# Answers of a Redis that works, but not now or not for us: failover, start-up,
+# resharding, a script that hangs, credentials that have just been changed.
+_PASSING = (
+    "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF",
+    "NOREPLICAS", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
+)  # fmt: skip
+
+
+class Script:
+    """A Lua script of this package, by its file name without `.lua`."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("relevo_server.storage") / "scripts"
+        sources = [(folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
+        self.name = name
+        self.source = "\n".join(sources).encode()
+        self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+class _Client(Protocol):
+    """What `Redis` and `RedisCluster` have in common, as far as it is used here."""
+
+    async def execute_command(self, *args: Argument) -> Any: ...
+    async def aclose(self) -> None: ...
+
+
+class Connection:
+    """Sends commands, each of them once.
+
+    Nothing is repeated after it was sent: a write whose answer was lost may have
+    happened, and only its sender can tell whether to repeat it (`request_id`).
+    A connection that Redis closed while it was idle is replaced before use.
+    """
+
+    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
+        self._timeout = timeout
+        self._client = _open(url, max_connections)
+
+    async def run(
+        self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()
+    ) -> Any:
+        """Run a script. Its keys must share a hash tag."""
+        try:
+            return await self.command("EVALSHA", script.sha, len(keys), *keys, *args)
+        except redis_errors.NoScriptError:  # the first use, or Redis was restarted
+            return await self.command("EVAL", script.source, len(keys), *keys, *args)
+
+    async def command(self, *words: Argument) -> Any:
+        """Send one command. Raises StoreError; NoScriptError passes through."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._client.execute_command(*words)
+        except redis_errors.NoScriptError:
+            raise
+        except (redis_errors.RedisError, OSError, TimeoutError) as error:
+            raise meaning(error) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+def _open(url: str, max_connections: int) -> _Client:
+    once = Retry(NoBackoff(), 0)
+    if url.startswith("redis+cluster://"):
+        return RedisCluster.from_url(
+            url.replace("redis+cluster://", "redis://", 1),
+            retry=once,
+            max_connections=max_connections,
+        )
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=max_connections, timeout=None, retry=once
+    )
+    return Redis.from_pool(pool)
+
+
+def meaning(error: Exception) -> errors.StoreError:
+    """What an error of Redis means to a caller. Never a conflict, never "not found"."""
+    text = str(error)
+    if isinstance(error, redis_errors.ResponseError):
+        # An error within a script has its word in the middle of the text.
+        words = text.replace("-", " ").split()
+        if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in words:
+            return errors.store_full()
+        if type(error) is redis_errors.ResponseError and not set(_PASSING) & set(words):
+            log.error("store.refused", error=text)
+            return errors.internal()
+    log.debug("store.unavailable", error=type(error).__name__)
+    return errors.unavailable()

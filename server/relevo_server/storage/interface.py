@@ -1,0 +1,127 @@
+"""What the server asks of a backend.
+
+Every method is one atomic step in one partition. Each raises `StoreError`:
+UNAVAILABLE where the backend cannot be reached, and what its docstring names.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from relevo_server.keys import Key, partition_of
+
+ABSENT = 0
+"""The version of an entry that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A live entry. `context` is a serialized `relevo.v1.ExecutionContext`."""
+
+    version: int
+    created: int  # the revision of the first write since the entry was absent
+    ttl_ms: int  # milliseconds left to live, at least 0
+    context: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Entries (None for an absent one), as they were together at `revision`."""
+
+    revision: int
+    entries: Sequence[Stored | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An entry to write. `expected` is the version that must be live, None for any."""
+
+    key: Key
+    context: bytes
+    ttl_ms: int
+    expected: int | None = None
+    request_id: str = ""
+    fingerprint: bytes = b""  # tells different Puts with one request_id apart
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write came to."""
+
+    version: int
+    created: int
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a partition's log.
+
+    `put` and `invalidate` name a key. `floor` names a tenant, and a scope of it
+    or '' for all: every entry at or below the event's revision is dead.
+    """
+
+    revision: int
+    kind: Literal["put", "invalidate", "floor"]
+    key: Key | None = None
+    tenant_id: str = ""
+    scope: str = ""
+
+
+class Storage(ABC):
+    """A backend. `partitions` is fixed when the store is first used."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+
+    def partition_of(self, tenant_id: str) -> int:
+        """The partition that all keys of a tenant share."""
+        return partition_of(tenant_id, self.partitions)
+
+    @abstractmethod
+    async def check(self) -> None:
+        """See that the backend answers, and that its layout is this server's.
+
+        Raises `LayoutError` where it is not.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of connections. Nothing may be asked afterwards."""
+
+    @abstractmethod
+    async def read(self, keys: Sequence[Key]) -> Read:
+        """Entries of one partition."""
+
+    @abstractmethod
+    async def write(self, write: Write) -> Written:
+        """Write an entry and its event.
+
+        Raises ABORTED where `expected` does not hold, INVALID_ARGUMENT where the
+        request_id belongs to another Put, RESOURCE_EXHAUSTED where memory ran out.
+        """
+
+    @abstractmethod
+    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+        """What an earlier write with this request_id came to. Raises like `write`."""
+
+    @abstractmethod
+    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+        """End entries of one tenant: the revision, and how many were alive.
+
+        Takes a revision for each key, alive or not: an invalidation also ends
+        what is about to be created.
+        """
+
+    @abstractmethod
+    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+        """End all entries of a tenant, or of one scope of it: the revision."""
+
+    @abstractmethod
+    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
+        """The partition's log after a revision: the first `limit` events that are still kept."""
+
+
+class LayoutError(Exception):
+    """The store was set up for another number of partitions, or another layout."""

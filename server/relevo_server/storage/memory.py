@@ -1,0 +1,150 @@
+"""The embedded backend: one process, nothing survives it."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from relevo_server import errors, revisions
+from relevo_server.keys import Key
+from relevo_server.storage.interface import ABSENT, Event, Read, Storage, Stored, Write, Written
+
+
+@dataclass(slots=True)
+class _Entry:
+    version: int
+    created: int
+    deadline: float
+    context: bytes
+
+
+@dataclass(slots=True)
+class _Partition:
+    log: deque[Event]
+    revision: int = 0
+    entries: dict[Key, _Entry] = field(default_factory=dict)
+    floors: dict[tuple[str, str], int] = field(default_factory=dict)
+    requests: dict[tuple[Key, str], tuple[float, bytes, Written]] = field(default_factory=dict)
+    sweep_at: int = 64  # the number of entries and requests at which to look for dead ones
+
+
+class MemoryStorage(Storage):
+    """Entries in dictionaries. Single-threaded: every method runs without a pause.
+
+    `clock` gives seconds since 1970 and `monotonic` seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        *,
+        log_length: int,
+        request_ttl_ms: int,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(partitions)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._request_ttl = request_ttl_ms / 1000
+        self._parts = [_Partition(deque(maxlen=log_length)) for _ in range(partitions)]
+
+    async def check(self) -> None:
+        """Always well."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def read(self, keys: Sequence[Key]) -> Read:
+        part = self._part(keys[0].tenant_id)
+        now = self._monotonic()
+        entries: list[Stored | None] = []
+        for key in keys:
+            entry = self._live(part, key, now)
+            entries.append(
+                entry
+                and Stored(
+                    entry.version,
+                    entry.created,
+                    int((entry.deadline - now) * 1000),
+                    entry.context,
+                )
+            )
+        return Read(part.revision, entries)
+
+    async def write(self, write: Write) -> Written:
+        earlier = await self.recall(write.key, write.request_id, write.fingerprint)
+        if earlier:
+            return earlier
+        part = self._part(write.key.tenant_id)
+        now = self._monotonic()
+        live = self._live(part, write.key, now)
+        current = live.version if live else ABSENT
+        if write.expected is not None and write.expected != current:
+            raise errors.conflict(write.key, write.expected, current)
+        version = self._next(part)
+        written = Written(version, live.created if live else version, write.ttl_ms)
+        deadline = now + write.ttl_ms / 1000
+        part.entries[write.key] = _Entry(version, written.created, deadline, write.context)
+        part.log.append(Event(version, "put", write.key))
+        if write.request_id:
+            until = now + self._request_ttl
+            part.requests[write.key, write.request_id] = until, write.fingerprint, written
+        self._sweep(part, now)
+        return written
+
+    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+        found = self._part(key.tenant_id).requests.get((key, request_id))
+        if found is None or found[0] <= self._monotonic():
+            return None
+        if found[1] != fingerprint:
+            raise errors.request_id_reused(key)
+        return found[2]
+
+    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+        part = self._part(keys[0].tenant_id)
+        now = self._monotonic()
+        count = 0
+        for key in keys:
+            count += self._live(part, key, now) is not None
+            part.entries.pop(key, None)
+            part.log.append(Event(self._next(part), "invalidate", key))
+        return part.revision, count
+
+    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+        part = self._part(tenant_id)
+        revision = self._next(part)
+        part.floors[tenant_id, scope] = revision
+        part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
+        return revision
+
+    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
+        log = self._parts[partition].log
+        return list(islice((event for event in log if event.revision > after), limit))
+
+    def _part(self, tenant_id: str) -> _Partition:
+        return self._parts[self.partition_of(tenant_id)]
+
+    def _next(self, part: _Partition) -> int:
+        part.revision = revisions.after(part.revision, int(self._clock() * 1000))
+        return part.revision
+
+    def _live(self, part: _Partition, key: Key, now: float) -> _Entry | None:
+        entry = part.entries.get(key)
+        if entry is None or entry.deadline <= now:
+            return None
+        if part.floors:
+            floors = part.floors
+            tenant, scope = key.tenant_id, key.scope
+            if entry.version <= max(floors.get((tenant, ""), 0), floors.get((tenant, scope), 0)):
+                return None
+        return entry
+
+    def _sweep(self, part: _Partition, now: float) -> None:
+        """Give dead memory back, at a cost that is constant per write on average."""
+        if len(part.entries) + len(part.requests) < part.sweep_at:
+            return
+        part.entries = {key: e for key, e in part.entries.items() if self._live(part, key, now)}
+        part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
+        part.sweep_at = max(64, 2 * (len(part.entries) + len(part.requests)))

@@ -1,0 +1,200 @@
+"""The Redis backend.
+
+Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
+
+    relevo:layout                        hash: partitions, version of this layout
+    {relevo:17}:log                      stream: the partition's events
+    {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, context; with a TTL
+    {relevo:17}:request:KEY:REQUEST_ID   hash: what a Put came to; with a TTL
+
+Only entries and requests carry a TTL, so a `volatile-*` eviction policy can
+never take a log or a floor away, and with them the order of revisions.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from relevo_server import errors, revisions
+from relevo_server.keys import Key
+from relevo_server.storage.connection import Argument, Connection, Script
+from relevo_server.storage.interface import (
+    ABSENT,
+    Event,
+    LayoutError,
+    Read,
+    Storage,
+    Stored,
+    Write,
+    Written,
+)
+
+LAYOUT = 1
+
+_READ = Script("read")
+_WRITE = Script("write")
+_RECALL = Script("recall")
+_INVALIDATE = Script("invalidate")
+_INVALIDATE_TENANT = Script("invalidate_tenant")
+_CLAIM = Script("claim")
+
+
+class RedisStorage(Storage):
+    """Entries in Redis or a Redis Cluster; every method is one script in one slot."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        partitions: int,
+        *,
+        prefix: str,
+        log_length: int,
+        request_ttl_ms: int,
+    ) -> None:
+        super().__init__(partitions)
+        self._connection = connection
+        self._prefix = prefix
+        self._log_length = log_length
+        self._request_ttl_ms = request_ttl_ms
+        self._checked = False
+
+    async def check(self) -> None:
+        """Record the layout where there is none yet, and compare it with this server's."""
+        found = await self._connection.run(
+            _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
+        )
+        partitions, layout = (int(value) for value in found)
+        if (partitions, layout) != (self.partitions, LAYOUT):
+            raise LayoutError(
+                f"the store has {partitions} partitions in layout {layout}; "
+                f"this server is set to {self.partitions} in layout {LAYOUT}"
+            )
+        self._checked = True
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def read(self, keys: Sequence[Key]) -> Read:
+        """One script, whatever the number of keys."""
+        tag = self._tag(keys[0].tenant_id)
+        names = [f"{tag}:entry:{key}" for key in keys]
+        floors = [field for key in keys for field in _floors(key)]
+        revision, *found = await self._run(_READ, [f"{tag}:state", *names], floors)
+        entries = [_stored(name, *values) for name, values in zip(names, found, strict=True)]
+        return Read(revisions.from_log_id(revision), entries)
+
+    async def write(self, write: Write) -> Written:
+        """One script: the comparison, the value, its event and the request's record."""
+        tag = self._tag(write.key.tenant_id)
+        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{write.key}"]
+        args: list[Argument] = [
+            *_floors(write.key),
+            str(write.key),
+            self._log_length,
+            "" if write.expected is None else revisions.to_log_id(write.expected),
+            write.ttl_ms,
+            write.context,
+        ]
+        if write.request_id:
+            keys.append(_request(tag, write.key, write.request_id))
+            args += [write.fingerprint, self._request_ttl_ms]
+        answer = await self._run(_WRITE, keys, args)
+        if answer[0] == b"conflict":
+            expected = ABSENT if write.expected is None else write.expected
+            raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
+        return _written(write.key, answer)
+
+    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+        """Read the request's record."""
+        record = _request(self._tag(key.tenant_id), key, request_id)
+        answer = await self._run(_RECALL, [record], [fingerprint])
+        return None if answer[0] == b"unknown" else _written(key, answer)
+
+    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+        """One script; one event for each key."""
+        tag = self._tag(keys[0].tenant_id)
+        tenant_floor, _ = _floors(keys[0])
+        args: list[Argument] = [self._log_length, tenant_floor]
+        for key in keys:
+            args += [_floors(key)[1], str(key)]
+        revision, count = await self._run(
+            _INVALIDATE, [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{key}" for key in keys)], args
+        )
+        return revisions.from_log_id(revision), count
+
+    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+        """One script; the entries stay where they are, below the new floor."""
+        tag = self._tag(tenant_id)
+        args = [self._log_length, _floor(tenant_id, scope), tenant_id, scope]
+        revision = await self._run(
+            _INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args
+        )
+        return revisions.from_log_id(revision)
+
+    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
+        """One XRANGE."""
+        found = await self._connection.command(
+            "XRANGE",
+            f"{{{self._prefix}:{partition}}}:log",
+            revisions.to_log_id(after + 1),
+            "+",
+            "COUNT",
+            limit,
+        )
+        return [_event(log_id, fields) for log_id, fields in found]
+
+    async def _run(
+        self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()
+    ) -> Any:
+        if not self._checked:  # Redis could not be reached when the server started
+            await self.check()
+        return await self._connection.run(script, keys, args)
+
+    def _tag(self, tenant_id: str) -> str:
+        return f"{{{self._prefix}:{self.partition_of(tenant_id)}}}"
+
+
+def _request(tag: str, key: Key, request_id: str) -> str:
+    return f"{tag}:request:{key}:{quote(request_id, safe='')}"
+
+
+def _floor(tenant_id: str, scope: str) -> str:
+    name = f"floor:{quote(tenant_id, safe='')}"
+    return f"{name}:{quote(scope, safe='')}" if scope else name
+
+
+def _floors(key: Key) -> tuple[str, str]:
+    return _floor(key.tenant_id, ""), _floor(key.tenant_id, key.scope)
+
+
+def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
+    if asked.encode() != answered:
+        # A reply that belongs to another command: never hand it out.
+        raise errors.unavailable("the store answered out of order")
+    if not values:
+        return None
+    version, created, ttl_ms, context = values
+    return Stored(
+        revisions.from_log_id(version), revisions.from_log_id(created), max(0, ttl_ms), context
+    )
+
+
+def _written(key: Key, answer: Sequence[bytes]) -> Written:
+    if answer[0] == b"reused":
+        raise errors.request_id_reused(key)
+    _, version, created, ttl_ms = answer
+    return Written(revisions.from_log_id(version), revisions.from_log_id(created), int(ttl_ms))
+
+
+def _event(log_id: bytes, fields: dict[bytes, bytes]) -> Event:
+    revision = revisions.from_log_id(log_id)
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    match text["op"]:
+        case "put":
+            return Event(revision, "put", Key.parse(text["key"]))
+        case "invalidate":
+            return Event(revision, "invalidate", Key.parse(text["key"]))
+        case _:
+            return Event(revision, "floor", tenant_id=text["tenant"], scope=text["scope"])

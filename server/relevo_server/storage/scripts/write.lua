@@ -1,0 +1,39 @@
+-- Write an entry and its event.
+-- KEYS: state, log, entry, and the request's record where there is a request_id
+-- ARGV: the fields of the tenant's floor and the scope's floor, the name of the
+--       entry, log length, expected version ('' for any, '0-0' for absent),
+--       ttl in ms, context, and for a request: its fingerprint, its ttl in ms
+-- Answer: {'written', version, created, ttl in ms}, the same for a request that
+--         was answered before; {'conflict', version or '0-0'}; {'reused'}
+
+local state_key, log, entry_key, request_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local name, length, expected, ttl, context = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local fingerprint, request_ttl = ARGV[8], ARGV[9]
+
+if request_key then
+  local earlier = redis.call('HMGET', request_key, 'fingerprint', 'version', 'created', 'ttl')
+  if earlier[1] then
+    if earlier[1] ~= fingerprint then return {'reused'} end
+    return {'written', earlier[2], earlier[3], earlier[4]}
+  end
+end
+
+local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2])
+local entry = redis.call('HMGET', entry_key, 'version', 'created')
+local live = entry[1] and above(entry[1], state[2]) and above(entry[1], state[3])
+local current = live and entry[1] or '0-0'
+if expected ~= '' and expected ~= current then return {'conflict', current} end
+
+-- The event comes first: it is the only step that could fail (a full log key of
+-- a wrong type, say), and then nothing is written.
+local version = append(log, length, state[1], 'op', 'put', 'key', name)
+local created = live and entry[2] or version
+redis.call('HSET', state_key, 'revision', version)
+redis.call('HSET', entry_key, 'version', version, 'created', created, 'context', context)
+redis.call('PEXPIRE', entry_key, ttl)
+if request_key then
+  redis.call('HSET', request_key,
+    'fingerprint', fingerprint, 'version', version, 'created', created, 'ttl', ttl)
+  redis.call('PEXPIRE', request_key, request_ttl)
+end
+return {'written', version, created, ttl}
