@@ -5,6 +5,7 @@ import time
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
+
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written

@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from relevo.v1.store_pb2 import ErrorReason as Reason
+
 from relevo_server.keys import Key
 
 DOMAIN = "relevo"

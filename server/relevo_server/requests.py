@@ -18,6 +18,7 @@ from relevo.v1.store_pb2 import (
     PutRequest,
     TenantSelector,
 )
+
 from relevo_server import errors, masks
 from relevo_server.keys import Key, part_problem
 from relevo_server.revisions import MAX_REVISION

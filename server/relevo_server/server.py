@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Self
 from urllib.parse import urlsplit
 
 import grpc
@@ -10,10 +11,11 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from relevo.v1 import store_pb2, store_pb2_grpc
+
 from relevo_server.errors import StoreError
 from relevo_server.service import ContextStore
 from relevo_server.settings import Settings
-from relevo_server.storage import LayoutError, Storage, open_storage
+from relevo_server.storage import Storage, open_storage
 
 log = structlog.get_logger()
 
@@ -46,7 +48,7 @@ class Server:
         self.address = ""
         """Where the server listens, as host:port; known once it has started."""
 
-    async def __aenter__(self) -> "Server":
+    async def __aenter__(self) -> Self:
         """Start: the store is looked at, the port is open, health tells the truth."""
         try:
             await self._look()

@@ -12,6 +12,7 @@ from grpc import StatusCode, aio
 from grpc_status import rpc_status
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo.v1.context_pb2 import ExecutionContext
+
 from relevo_server import entries, errors, masks, requests
 from relevo_server.access import Access, Caller
 from relevo_server.errors import StoreError
@@ -66,12 +67,14 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self, request: store_pb2.LeaseRequest, context: Context
     ) -> store_pb2.LeaseResponse:
         """Not answered yet."""
+        del request
         await _abort(context, errors.not_implemented("Lease"))
 
     async def Watch(
         self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
     ) -> AsyncIterator[store_pb2.WatchResponse]:
         """Not answered yet."""
+        del request_iterator
         await _abort(context, errors.not_implemented("Watch"))
         yield store_pb2.WatchResponse()
 
@@ -97,7 +100,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         except TimeoutError:
             failure = errors.unavailable()
         except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
-            log.error("call.failed", method=work.__name__.lstrip("_"), where=where(error))
+            log.error("call.failed", method=work.__name__, where=where(error))  # noqa: TRY400
             failure = errors.internal()
         finally:
             self._working -= 1
@@ -149,9 +152,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             return []
         return [requests.key_of(key) for key in ExecutionContext.FromString(head.context).includes]
 
-    def _fill_layers(
-        self, response: store_pb2.GetResponse, layers: list[Key], read: Read
-    ) -> None:
+    def _fill_layers(self, response: store_pb2.GetResponse, layers: list[Key], read: Read) -> None:
         for key, stored in zip(layers, read.entries[1:], strict=True):
             if stored is not None:
                 layer = response.layers.add()
@@ -170,16 +171,19 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         size = 0
         for answer in answers:
             result = response.results.add()
-            if isinstance(answer, store_pb2.GetResponse):
-                # The first answer is always given, so a caller that asks again comes on.
-                if size == 0 or size + answer.ByteSize() <= limit:
-                    size += answer.ByteSize()
-                    result.response.CopyFrom(answer)
-                    continue
-                answer = errors.response_too_large(limit)
-            if not isinstance(answer, StoreError):
+            error = None
+            if isinstance(answer, StoreError):
+                error = answer
+            elif isinstance(answer, BaseException):
                 raise answer
-            result.error.MergeFromString(answer.to_status().SerializeToString())
+            # The first answer is always given, so a caller that asks again comes on.
+            elif size and size + answer.ByteSize() > limit:
+                error = errors.response_too_large(limit)
+            else:
+                size += answer.ByteSize()
+                result.response.CopyFrom(answer)
+            if error:
+                result.error.MergeFromString(error.to_status().SerializeToString())
         return response
 
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:

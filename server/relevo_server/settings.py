@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -10,8 +11,10 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
 from relevo_server.keys import part_problem
 
+STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -22,14 +25,22 @@ def _key_part(value: str) -> str:
     return value
 
 
+def _store_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in STORE_SCHEMES:
+        raise ValueError("must begin with " + ", ".join(f"{name}://" for name in STORE_SCHEMES))
+    return value
+
+
 class Ttl(BaseModel):
     """How long entries live, in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    default: Seconds = 300.0
+    default: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 300.0
     """For scopes that are not named below."""
-    maximum: Seconds = 86_400.0
+    maximum: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 86_400.0
     """The most that a Put may ask for."""
     scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
     """By scope. Adds to, or replaces, what `conversation`, `agent_config` and
@@ -95,11 +106,12 @@ class Settings(BaseSettings):
     principals: tuple[Principal, ...] = ()
     """Who may call; nobody named: everyone may do everything."""
 
-    store: SecretStr = SecretStr("memory://")
+    store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
     """memory://, redis://, rediss://, unix:// or redis+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """What the names of all keys in Redis begin with."""
-    store_timeout: Seconds = 1.0
+    store_timeout: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 1.0
     """Seconds that one step of the store may take."""
     store_connections: Annotated[int, Field(gt=0)] = 64
     """The most connections to a Redis server."""
@@ -110,7 +122,8 @@ class Settings(BaseSettings):
 
     ttl: Ttl = Ttl()
     """How long entries live."""
-    request_id_ttl: Seconds = 600.0
+    request_id_ttl: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 600.0
     """Seconds for which a Put with the same request_id is the same Put."""
     max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
     """The largest context, serialized."""
@@ -120,9 +133,11 @@ class Settings(BaseSettings):
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """Calls worked on at once; more are refused."""
 
-    grace: Seconds = 5.0
+    grace: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
-    health_interval: Seconds = 1.0
+    health_interval: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+Seconds = 1.0
     """Seconds between two looks at the store."""
     reflection: bool = True
     """Answer grpcurl's questions about the service."""

@@ -11,6 +11,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
 from relevo_server import errors
 
 log = structlog.get_logger()
@@ -55,9 +56,7 @@ class Connection:
         self._timeout = timeout
         self._client = _open(url, max_connections)
 
-    async def run(
-        self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()
-    ) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
         try:
             return await self.command("EVALSHA", script.sha, len(keys), *keys, *args)

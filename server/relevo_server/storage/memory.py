@@ -57,6 +57,7 @@ class MemoryStorage(Storage):
         """Nothing to let go of."""
 
     async def read(self, keys: Sequence[Key]) -> Read:
+        """Look the entries up."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
         entries: list[Stored | None] = []
@@ -74,6 +75,7 @@ class MemoryStorage(Storage):
         return Read(part.revision, entries)
 
     async def write(self, write: Write) -> Written:
+        """Compare, replace, and append the event."""
         earlier = await self.recall(write.key, write.request_id, write.fingerprint)
         if earlier:
             return earlier
@@ -95,6 +97,7 @@ class MemoryStorage(Storage):
         return written
 
     async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+        """Look the request up."""
         found = self._part(key.tenant_id).requests.get((key, request_id))
         if found is None or found[0] <= self._monotonic():
             return None
@@ -103,6 +106,7 @@ class MemoryStorage(Storage):
         return found[2]
 
     async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+        """Drop the entries."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
         count = 0
@@ -113,6 +117,7 @@ class MemoryStorage(Storage):
         return part.revision, count
 
     async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+        """Raise a floor."""
         part = self._part(tenant_id)
         revision = self._next(part)
         part.floors[tenant_id, scope] = revision
@@ -120,6 +125,7 @@ class MemoryStorage(Storage):
         return revision
 
     async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
+        """Look through the log."""
         log = self._parts[partition].log
         return list(islice((event for event in log if event.revision > after), limit))
 

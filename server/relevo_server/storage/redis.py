@@ -120,7 +120,9 @@ class RedisStorage(Storage):
         for key in keys:
             args += [_floors(key)[1], str(key)]
         revision, count = await self._run(
-            _INVALIDATE, [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{key}" for key in keys)], args
+            _INVALIDATE,
+            [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{key}" for key in keys)],
+            args,
         )
         return revisions.from_log_id(revision), count
 
@@ -128,9 +130,7 @@ class RedisStorage(Storage):
         """One script; the entries stay where they are, below the new floor."""
         tag = self._tag(tenant_id)
         args = [self._log_length, _floor(tenant_id, scope), tenant_id, scope]
-        revision = await self._run(
-            _INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args
-        )
+        revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
         return revisions.from_log_id(revision)
 
     async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
@@ -145,9 +145,7 @@ class RedisStorage(Storage):
         )
         return [_event(log_id, fields) for log_id, fields in found]
 
-    async def _run(
-        self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()
-    ) -> Any:
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started
             await self.check()
         return await self._connection.run(script, keys, args)

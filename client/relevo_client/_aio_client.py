@@ -1,0 +1,231 @@
+"""The asyncio client of the store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+import grpc
+from grpc import aio
+from relevo.v1 import store_pb2, store_pb2_grpc
+
+from relevo_client import _calls
+from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
+from relevo_client._current import set_current
+from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._messages import ContextEntry
+from relevo_client._model import ExecutionContext
+
+Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
+_Response = TypeVar("_Response")
+
+
+class AsyncContextClient:
+    """Asks a ContextStore. Use with `async with`, or call `close` in the end.
+
+    Args:
+        target: the server, as gRPC names it: `host:port`, `dns:///…`, `unix:…`.
+        channel: a channel of your own, instead of a target; it is not closed here.
+        credentials: for a channel that speaks TLS; without, it is not encrypted.
+        token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
+        timeout: seconds that a call may take, repetitions included.
+
+    Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
+    UnavailableError and the others, each with its `reason`.
+
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        channel: aio.Channel | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        timeout: float = 2.0,
+    ) -> None:
+        if (target is None) == (channel is None):
+            raise ValueError("give either a target or a channel")
+        self._target = target or ""
+        self._channel = channel
+        self._credentials = credentials
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._timeout = timeout
+        self._stub: store_pb2_grpc.ContextStoreAsyncStub | None = None
+        self._loads: dict[ContextKey, asyncio.Task[ContextEntry]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Nothing is sent before the first call."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End what is under way, and the channel where it is the client's own."""
+        loads = list(self._loads.values())
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
+        if self._target and self._channel is not None:
+            await self._channel.close()
+            self._channel = self._stub = None
+
+    async def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
+        """The live entry under a key, as it was put.
+
+        Raises NotFoundError, and StoreBehindError where the store has not reached
+        `min_revision`.
+        """
+        request = _calls.get_request(key, min_revision=min_revision)
+        return _calls.entry_of(await self._call(self._store.Get, request))
+
+    async def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
+        """What `get` would return or raise for each key, in their order.
+
+        Any number of keys: 100 go into one call, and what an answer has no room
+        for is asked for again.
+        """
+        results: dict[int, ContextEntry | RelevoError] = {}
+        waiting = list(range(len(keys)))
+        while waiting:
+            asked, waiting = waiting[: _calls.MAX_BATCH], waiting[_calls.MAX_BATCH :]
+            request = store_pb2.BatchGetRequest(
+                requests=[_calls.get_request(keys[i]) for i in asked]
+            )
+            response = await self._call(self._store.BatchGet, request)
+            for i, message in zip(asked, response.results, strict=True):
+                result = _calls.result_of(message)
+                if isinstance(result, RelevoError) and result.reason == "RESPONSE_TOO_LARGE":
+                    waiting.append(i)
+                else:
+                    results[i] = result
+        return [results[i] for i in range(len(keys))]
+
+    async def put(
+        self,
+        key: ContextKey,
+        context: ExecutionContext,
+        *,
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+        if_absent: bool = False,
+    ) -> ContextRef:
+        """Write a whole context. The revision of the answer is the entry's new version.
+
+        `ttl` (seconds) is the scope's where it is left out. Raises ConflictError
+        where the entry does not have `if_version`, or exists and `if_absent`.
+        """
+        request = _calls.put_request(
+            key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
+        )
+        return _calls.put_ref(key, await self._call(self._store.Put, request))
+
+    async def update(
+        self,
+        key: ContextKey,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        clear: Sequence[str] = (),
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+    ) -> ContextRef:
+        """Write parts of a context into the live entry, and leave the rest.
+
+        `changes` has fields by name; of a section, only the keys given change:
+        `{"user_id": "u1", "llm_config": {"model": "m2"}}`. `clear` has paths to
+        clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. Raises
+        NotFoundError where there is no live entry.
+        """
+        request = _calls.update_request(
+            key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
+        )
+        return _calls.put_ref(key, await self._call(self._store.Put, request))
+
+    async def invalidate(self, *keys: ContextKey) -> Invalidation:
+        """End entries of one tenant, up to 100, whether they exist or not."""
+        request = _calls.invalidate_request(keys)
+        return _calls.invalidation_of(await self._call(self._store.Invalidate, request), keys=True)
+
+    async def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
+        """End all entries of a tenant, or of one scope of it, in one step."""
+        request = _calls.invalidate_tenant_request(tenant_id, scope)
+        return _calls.invalidation_of(await self._call(self._store.Invalidate, request), keys=False)
+
+    async def get_or_create(
+        self, key: ContextKey, factory: Factory, *, ttl: timedelta | float | None = None
+    ) -> ContextEntry:
+        """The live entry, created by `factory(key)` where there is none.
+
+        Callers in this process share one factory call. It runs on its own: a
+        caller that is cancelled does not end it, and no context is current in
+        it. Where another process was faster, its entry is returned. What the
+        factory raises, every caller that waits gets.
+        """
+        load = self._loads.get(key)
+        if load is None:
+            ambient = copy_context()
+            ambient.run(set_current, None)
+            load = asyncio.create_task(self._load(key, factory, ttl), context=ambient)
+            self._loads[key] = load
+            load.add_done_callback(lambda done: self._loaded(key, done))
+        return await asyncio.shield(load)
+
+    async def resolve(
+        self, target: ContextKey | ContextRef, *, timeout: float | None = None
+    ) -> ContextEntry:
+        """The entry with its context composed from what it includes.
+
+        For a reference, as of its revision or later, else StoreBehindError.
+        Raises IncompleteContextError where an included entry does not exist.
+        `timeout` (seconds) can only shorten the client's own.
+        """
+        ref = _calls.ref_of(target)
+        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
+        response = await self._call(self._store.Get, request, timeout)
+        return _calls.composed(_calls.entry_of(response))
+
+    @property
+    def _store(self) -> store_pb2_grpc.ContextStoreAsyncStub:
+        if self._stub is None:
+            if self._channel is None:
+                self._channel = self._open()
+            self._stub = store_pb2_grpc.ContextStoreStub(self._channel)
+        return self._stub
+
+    def _open(self) -> aio.Channel:
+        if self._credentials is None:
+            return aio.insecure_channel(self._target, CHANNEL_OPTIONS)
+        return aio.secure_channel(self._target, self._credentials, CHANNEL_OPTIONS)
+
+    async def _call(
+        self,
+        method: Callable[..., Awaitable[_Response]],
+        request: Any,
+        timeout: float | None = None,
+    ) -> _Response:
+        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
+        try:
+            return await method(request, timeout=timeout, metadata=self._metadata)
+        except aio.AioRpcError as error:
+            raise from_call(error) from None
+
+    async def _load(
+        self, key: ContextKey, factory: Factory, ttl: timedelta | float | None
+    ) -> ContextEntry:
+        try:
+            return await self.get(key)
+        except NotFoundError:
+            context = await factory(key)
+        with suppress(ConflictError):  # another process created it meanwhile
+            await self.put(key, context, ttl=ttl, if_absent=True)
+        return await self.get(key)
+
+    def _loaded(self, key: ContextKey, done: asyncio.Task[ContextEntry]) -> None:
+        del self._loads[key]
+        if not done.cancelled():
+            done.exception()  # whoever waited has it; nobody may be left

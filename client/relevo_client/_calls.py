@@ -1,0 +1,200 @@
+"""The calls of the store as plain functions: arguments to requests, responses to values.
+
+Blocking and asyncio clients share these; only the sending is their own.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import status_pb2
+from pydantic import ValidationError
+from relevo.v1 import context_pb2, store_pb2
+
+from relevo_client._compose import compose
+from relevo_client._errors import InvalidFieldError, RelevoError, from_status
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._messages import (
+    ContextEntry,
+    context_to_message,
+    entry_from_message,
+    fill_context,
+)
+from relevo_client._model import SECTIONS, ExecutionContext
+
+MAX_BATCH = 100
+_WIRE_NAMES = {"created_at": "create_time", "updated_at": "update_time"}
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
+
+CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    # Every call here may be repeated: Put carries a request_id.
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "methodConfig": [
+                    {
+                        "name": [{"service": _SERVICE}],
+                        "retryPolicy": {
+                            "maxAttempts": 3,
+                            "initialBackoff": "0.05s",
+                            "maxBackoff": "0.5s",
+                            "backoffMultiplier": 3,
+                            "retryableStatusCodes": ["UNAVAILABLE"],
+                        },
+                    }
+                ]
+            }
+        ),
+    ),
+    ("grpc.max_receive_message_length", -1),
+    # Notice a silent peer. The server allows pings that are as frequent as 5 s.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
+"""Options of a channel to the store: repetition, large answers, keepalive."""
+
+
+@dataclass(frozen=True)
+class Invalidation:
+    """What an invalidation came to."""
+
+    revision: int
+    """Everything it named with a version at or below this is dead."""
+    count: int | None
+    """How many live entries were ended; None for a whole tenant."""
+
+
+def get_request(
+    key: ContextKey, *, min_revision: int = 0, layers: bool = False
+) -> store_pb2.GetRequest:
+    """A Get of one entry."""
+    return store_pb2.GetRequest(
+        key=key.to_message(), min_revision=min_revision, include_layers=layers
+    )
+
+
+def entry_of(response: store_pb2.GetResponse) -> ContextEntry:
+    """The entry that a Get answered, and its layers."""
+    revision = response.revision
+    layers = tuple(entry_from_message(layer, revision) for layer in response.layers)
+    return entry_from_message(response.entry, revision, layers)
+
+
+def composed(entry: ContextEntry) -> ContextEntry:
+    """The entry with its context composed. Raises IncompleteContextError."""
+    return replace(entry, context=compose(entry))
+
+
+def result_of(result: store_pb2.BatchGetResult) -> ContextEntry | RelevoError:
+    """What one Get of a batch came to."""
+    if result.HasField("error"):
+        return from_status(status_pb2.Status.FromString(result.error.SerializeToString()))
+    return entry_of(result.response)
+
+
+def put_request(
+    key: ContextKey,
+    context: ExecutionContext,
+    *,
+    ttl: timedelta | float | None,
+    if_version: int | None,
+    if_absent: bool,
+) -> store_pb2.PutRequest:
+    """A Put of a whole context."""
+    if if_absent and if_version is not None:
+        raise InvalidFieldError([("if_absent", "cannot be together with if_version")])
+    return _put_request(key, context_to_message(context), ttl, if_version, if_absent=if_absent)
+
+
+def update_request(
+    key: ContextKey,
+    changes: Mapping[str, Any],
+    *,
+    clear: Sequence[str],
+    ttl: timedelta | float | None,
+    if_version: int | None,
+) -> store_pb2.PutRequest:
+    """A Put of parts: of a section the keys that are given, of all else the whole field."""
+    # Validated as a context, so that a wrong value is refused here, by its path.
+    try:
+        fields = dict(ExecutionContext.model_validate(dict(changes)))
+    except ValidationError as error:
+        raise InvalidFieldError(
+            [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_input=False)]
+        ) from None
+    message = context_pb2.ExecutionContext()
+    fill_context(message, {name: fields[name] for name in changes})
+    paths = list(clear)
+    for name in changes:
+        if name in SECTIONS:
+            paths += [f"{name}.{_segment(key)}" for key in fields[name]]
+        else:
+            paths.append(_WIRE_NAMES.get(name, name))
+    if not paths:
+        raise InvalidFieldError([("changes", "must not be empty where nothing is cleared")])
+    request = _put_request(key, message, ttl, if_version)
+    request.update_mask.CopyFrom(FieldMask(paths=paths))
+    return request
+
+
+def _segment(key: str) -> str:
+    return key if _IDENTIFIER.fullmatch(key) else "`" + key.replace("`", "``") + "`"
+
+
+def _put_request(
+    key: ContextKey,
+    message: context_pb2.ExecutionContext,
+    ttl: timedelta | float | None,
+    if_version: int | None,
+    *,
+    if_absent: bool = False,
+) -> store_pb2.PutRequest:
+    # The request_id makes it safe to send the request again when its answer is lost.
+    request = store_pb2.PutRequest(
+        key=key.to_message(), context=message, request_id=uuid.uuid4().hex
+    )
+    if ttl is not None:
+        lifetime = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+        request.ttl.FromTimedelta(lifetime)
+    if if_version is not None:
+        request.if_version = if_version
+    elif if_absent:
+        request.if_absent = True
+    return request
+
+
+def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
+    """The reference of what a Put wrote; its revision is the entry's version."""
+    return ContextRef(key, response.revision)
+
+
+def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateRequest:
+    """An Invalidate of single entries of one tenant."""
+    request = store_pb2.InvalidateRequest()
+    request.keys.keys.extend(key.to_message() for key in keys)
+    request.keys.SetInParent()
+    return request
+
+
+def invalidate_tenant_request(tenant_id: str, scope: str) -> store_pb2.InvalidateRequest:
+    """An Invalidate of a tenant, or of one scope of it."""
+    return store_pb2.InvalidateRequest(
+        tenant=store_pb2.TenantSelector(tenant_id=tenant_id, scope=scope)
+    )
+
+
+def invalidation_of(response: store_pb2.InvalidateResponse, *, keys: bool) -> Invalidation:
+    """What an Invalidate answered."""
+    return Invalidation(response.revision, response.invalidated_count if keys else None)
+
+
+def ref_of(target: ContextKey | ContextRef) -> ContextRef:
+    """A key as a reference that asks for nothing newer."""
+    return target if isinstance(target, ContextRef) else ContextRef(target)

@@ -1,0 +1,159 @@
+"""What can go wrong, as exceptions, and how statuses become them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+DOMAIN = "relevo"
+_DETAILS = "grpc-status-details-bin"
+
+
+class RelevoError(Exception):
+    """Whatever Relevo fails with.
+
+    `reason` is a name of `relevo.v1.ErrorReason` without its prefix, or one that
+    only the client has: NO_CONTEXT, INCOMPLETE_CONTEXT, DEADLINE_EXCEEDED.
+    `metadata` is what the server told beside it. Neither holds a context's values.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, metadata: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = metadata or {}
+
+
+class InvalidFieldError(RelevoError, ValueError):
+    """Something is malformed: `violations` has each field's path, and what is wrong with it."""
+
+    def __init__(
+        self,
+        violations: Iterable[tuple[str, str]],
+        *,
+        reason: str = "INVALID_FIELD",
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        self.violations = tuple(violations)
+        text = "; ".join(f"{field}: {description}" for field, description in self.violations)
+        super().__init__(text, reason=reason, metadata=metadata)
+
+
+class NotFoundError(RelevoError):
+    """There is no live entry under the key."""
+
+
+class ConflictError(RelevoError):
+    """`if_version` or `if_absent` did not hold, or other writers were always faster."""
+
+    @property
+    def current_version(self) -> int:
+        """The version of the live entry, 0 where there is none or it is not known."""
+        return int(self.metadata.get("current_version", 0))
+
+
+class StoreBehindError(RelevoError):
+    """The store has not reached the revision that was asked for."""
+
+
+class LeaseLostError(RelevoError):
+    """The lease is not held any more."""
+
+
+class TooLargeError(RelevoError):
+    """The context is over the size limit, or a quota is used up."""
+
+
+class UnavailableError(RelevoError):
+    """The store cannot be reached now; `retry_after` seconds from now it may be."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "STORE_UNAVAILABLE",
+        metadata: dict[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason, metadata=metadata)
+        self.retry_after = retry_after
+
+
+class AccessDeniedError(RelevoError):
+    """The token is not known, or does not open this tenant."""
+
+
+class NoContextError(RelevoError, LookupError):
+    """`require_context()` where no context is current."""
+
+    def __init__(self) -> None:
+        super().__init__("no context is current in this call", reason="NO_CONTEXT")
+
+
+class IncompleteContextError(RelevoError):
+    """A context includes entries that do not exist: `missing` has their keys' text forms."""
+
+    def __init__(self, key: str, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(
+            f"{key} includes entries that do not exist: {', '.join(self.missing)}",
+            reason="INCOMPLETE_CONTEXT",
+            metadata={"key": key},
+        )
+
+
+_BY_CODE: dict[grpc.StatusCode, type[RelevoError]] = {
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ABORTED: ConflictError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: TooLargeError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
+}
+_BY_REASON: dict[str, type[RelevoError]] = {
+    "STORE_BEHIND": StoreBehindError,
+    "LEASE_LOST": LeaseLostError,
+}
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_call(error: grpc.RpcError) -> RelevoError:
+    """The exception for a failed call, blocking or asyncio."""
+    call: Any = error
+    code: grpc.StatusCode = call.code()
+    for name, value in call.trailing_metadata() or ():
+        if name == _DETAILS:
+            try:
+                return from_status(status_pb2.Status.FromString(value))
+            except DecodeError:  # somebody else's details: the code still tells enough
+                break
+    return from_status(status_pb2.Status(code=code.value[0], message=call.details() or ""))
+
+
+def from_status(status: status_pb2.Status) -> RelevoError:
+    """The exception for a status with the details of the wire contract."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    retry_info = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        for message in (info, bad_request, retry_info):
+            detail.Unpack(message)
+    if info.domain != DOMAIN:
+        info.Clear()
+    reason = info.reason or code.name
+    metadata = dict(info.metadata)
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        violations = [(v.field, v.description) for v in bad_request.field_violations]
+        return InvalidFieldError(
+            violations or [("request", status.message)], reason=reason, metadata=metadata
+        )
+    if code is grpc.StatusCode.UNAVAILABLE:
+        delay = retry_info.retry_delay.ToTimedelta().total_seconds() or None
+        return UnavailableError(status.message, reason=reason, metadata=metadata, retry_after=delay)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return UnavailableError("the store did not answer in time", reason=reason)
+    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, RelevoError)
+    return kind(status.message, reason=reason, metadata=metadata)

@@ -1,0 +1,57 @@
+"""Dicts and lists that cannot be changed, and still are dicts and lists.
+
+Contexts are shared between calls, so nobody may change what they hold. As
+subclasses of dict and list they work wherever JSON-like data is expected:
+json.dumps, `**kwargs`, comparisons.
+"""
+
+from typing import Any, NoReturn
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("a context cannot be changed; its update() makes a new one")
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that cannot be changed. `copy.deepcopy` makes one that can."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> "FrozenDict":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return {key: thaw(value) for key, value in self.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+
+class FrozenList(list[Any]):
+    """A list that cannot be changed. `copy.deepcopy` makes one that can."""
+
+    __slots__ = ()
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __copy__(self) -> "FrozenList":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
+        return [thaw(item) for item in self]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenList, (list(self),)
+
+
+def thaw(value: Any) -> Any:
+    """A copy that can be changed, all the way down."""
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    return value

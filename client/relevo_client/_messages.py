@@ -1,0 +1,109 @@
+"""Contexts and entries, from messages and into them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
+from relevo.v1 import context_pb2
+
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._model import IDENTITY, SECTIONS, ExecutionContext
+from relevo_client._values import fill_struct, read_struct
+
+
+@dataclass(frozen=True)
+class ContextEntry:
+    """What the store holds under a key, and as of when."""
+
+    key: ContextKey
+    """Its name."""
+    context: ExecutionContext
+    """What was put; from `resolve`, composed with what it includes."""
+    version: int
+    """The revision of the entry's last write."""
+    revision: int
+    """The revision that this answer is as of."""
+    partition: int
+    """The partition that the tenant lives in."""
+    expire_time: datetime
+    """When the entry will expire, by the server's clock."""
+    ttl: timedelta
+    """How long the entry still had to live when it was read."""
+    layers: tuple["ContextEntry", ...] = ()
+    """The included entries, in order, where they were asked for."""
+
+    @property
+    def ref(self) -> ContextRef:
+        """The reference that makes others work with this, or something newer."""
+        return ContextRef(self.key, self.revision)
+
+
+def entry_from_message(
+    message: context_pb2.ContextEntry, revision: int, layers: tuple[ContextEntry, ...] = ()
+) -> ContextEntry:
+    """The entry that the wire has."""
+    return ContextEntry(
+        key=ContextKey.from_message(message.key),
+        context=context_from_message(message.context),
+        version=message.version,
+        revision=revision,
+        partition=message.partition,
+        expire_time=message.expire_time.ToDatetime(UTC),
+        ttl=message.ttl.ToTimedelta(),
+        layers=layers,
+    )
+
+
+def context_to_message(context: ExecutionContext) -> context_pb2.ExecutionContext:
+    """The context as the wire has it."""
+    message = context_pb2.ExecutionContext()
+    fill_context(message, dict(context))
+    message.MergeFromString(context._unknown)
+    return message
+
+
+def fill_context(message: context_pb2.ExecutionContext, fields: Mapping[str, Any]) -> None:
+    """Write validated fields of a context, by their Python names, into a message."""
+    for name in IDENTITY:
+        if name in fields:
+            setattr(message, name, fields[name])
+    for name in SECTIONS:
+        if fields.get(name):
+            fill_struct(getattr(message, name), fields[name])
+    message.includes.extend(key.to_message() for key in fields.get("includes", ()))
+    if fields.get("created_at"):
+        message.create_time.FromDatetime(fields["created_at"])
+    if fields.get("updated_at"):
+        message.update_time.FromDatetime(fields["updated_at"])
+
+
+def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionContext:
+    """The context that the wire has. Not validated again: the store has done that."""
+    fields: dict[str, Any] = {name: getattr(message, name) for name in IDENTITY}
+    for name in SECTIONS:
+        fields[name] = read_struct(getattr(message, name))
+    fields["includes"] = tuple(ContextKey.from_message(key) for key in message.includes)
+    fields["created_at"] = _time(message, "create_time")
+    fields["updated_at"] = _time(message, "update_time")
+    context = ExecutionContext.model_construct(**fields)
+    if len(UnknownFieldSet(message)):
+        context._unknown = _unknown(message)
+    return context
+
+
+def _time(message: context_pb2.ExecutionContext, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    time: Timestamp = getattr(message, field)
+    return time.ToDatetime(UTC)
+
+
+def _unknown(message: context_pb2.ExecutionContext) -> bytes:
+    rest = context_pb2.ExecutionContext()
+    rest.CopyFrom(message)
+    for field in message.DESCRIPTOR.fields:
+        rest.ClearField(field.name)
+    return rest.SerializeToString()

@@ -1,0 +1,58 @@
+"""How a reference is written into call metadata, and read from it."""
+
+from collections.abc import Iterable
+
+from relevo_client._errors import InvalidFieldError
+from relevo_client._keys import ContextKey, ContextRef
+
+KEY = "context-key"
+REVISION = "context-revision"
+MAX_BYTES = 512
+"""Names and values of both entries together."""
+
+Pairs = Iterable[tuple[str, str | bytes]]
+
+
+def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The two entries of a reference.
+
+    Raises InvalidFieldError where they would have more than 512 bytes.
+    """
+    pairs = (KEY, ref.key.text), (REVISION, str(ref.revision))
+    size = sum(len(name) + len(value) for name, value in pairs)
+    if size > MAX_BYTES:
+        raise InvalidFieldError(
+            [("key", f"takes {size} bytes as metadata, at most {MAX_BYTES} are allowed")]
+        )
+    return pairs
+
+
+def names_a_context(metadata: Pairs | None) -> bool:
+    """Whether a call already says which context it is about."""
+    return any(name == KEY for name, _ in metadata or ())
+
+
+def decode(metadata: Pairs | None) -> ContextRef | None:
+    """The reference that a call carries, None where it carries none.
+
+    Raises InvalidFieldError where it is malformed, or where there are two
+    different ones: then nobody can tell which one is meant.
+    """
+    keys: set[str] = set()
+    revisions: set[str] = set()
+    for name, value in metadata or ():
+        if name == KEY:
+            keys.add(str(value))
+        elif name == REVISION:
+            revisions.add(str(value))
+    if not keys:
+        return None
+    if len(keys) > 1 or len(revisions) > 1:
+        raise InvalidFieldError([(KEY if len(keys) > 1 else REVISION, "must be there once")])
+    (text,) = keys
+    (revision,) = revisions or {"0"}
+    if len(text) > MAX_BYTES:
+        raise InvalidFieldError([(KEY, f"must have at most {MAX_BYTES} bytes")])
+    if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
+        raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])
+    return ContextRef(ContextKey.parse(text), int(revision))

@@ -1,0 +1,138 @@
+"""The context as a service sees it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    ValidationInfo,
+)
+
+from relevo_client._frozen import FrozenDict, thaw
+from relevo_client._keys import ContextKey
+from relevo_client._values import freeze_section
+
+
+def _section(value: object, info: ValidationInfo) -> FrozenDict:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping")  # noqa: TRY004 - what pydantic understands
+    return freeze_section(value, info.field_name or "section")
+
+
+def _key(value: object) -> object:
+    return ContextKey.parse(value) if isinstance(value, str) else value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer(thaw)]
+Key = Annotated[ContextKey, BeforeValidator(_key), PlainSerializer(str)]
+Time = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+class ExecutionContext(BaseModel):
+    """For whom a chain of services works, and with which configuration.
+
+    Frozen, all the way down; `update` makes a changed one. The sections are dicts
+    of JSON values: what a double or JSON cannot hold exactly (NaN, infinities,
+    integers beyond 2^53, keys that are not strings, other types) is refused with
+    pydantic's ValidationError, which names the path but not the value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    context_id: str = ""
+    """Identifies this context in the platform's own records."""
+    tenant_id: str = ""
+    """The tenant that the work is for."""
+    agent_id: str = ""
+    """The agent that does the work."""
+    tenant_tier: str = ""
+    """The tenant's plan."""
+    conversation_id: str = ""
+    """The conversation that the work belongs to."""
+    session_id: str = ""
+    """The session of the user."""
+    user_id: str = ""
+    """The user who asked for the work."""
+
+    llm_config: Section = FrozenDict()
+    """How to ask the language model."""
+    embedding_config: Section = FrozenDict()
+    """How to embed text."""
+    rag_config: Section = FrozenDict()
+    """How to search."""
+    agent_config: Section = FrozenDict()
+    """How the agent behaves."""
+    metadata: Section = FrozenDict()
+    """Whatever else the platform passes on."""
+    rate_limits: Section = FrozenDict()
+    """What the tenant may use up."""
+
+    includes: tuple[Key, ...] = ()
+    """Entries of the same tenant that this context builds on, at most 16."""
+    created_at: Time | None = None
+    """When the context was first written; the store sets it where it is left out.
+    A time without a zone is in UTC."""
+    updated_at: Time | None = None
+    """When the entry was last written; the store sets it."""
+
+    # Fields of a newer contract, serialized: a service that only passes a
+    # context on must not lose them.
+    _unknown: bytes = PrivateAttr(default=b"")
+
+    def update(self, **changes: Any) -> Self:
+        """A context with these fields instead, validated like any other."""
+        updated = type(self).model_validate({**dict(self), **changes})
+        updated._unknown = self._unknown
+        return updated
+
+    def to_cache_dict(self) -> dict[str, Any]:
+        """The context as JSON-like data that can be changed.
+
+        Times are ISO 8601; `includes`, as text forms, is there only where it is
+        not empty.
+        """
+        data = self.model_dump(mode="json")
+        if not self.includes:
+            del data["includes"]
+        return data
+
+    @classmethod
+    def from_cache_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The context that `to_cache_dict`, or a platform's own JSON, describes.
+
+        None means left out. Raises ValidationError for unknown names.
+        """
+        return cls.model_validate({name: v for name, v in data.items() if v is not None})
+
+
+IDENTITY = (
+    "context_id",
+    "tenant_id",
+    "agent_id",
+    "tenant_tier",
+    "conversation_id",
+    "session_id",
+    "user_id",
+)
+"""The fields that say for whom the work is."""
+
+SECTIONS = (
+    "llm_config",
+    "embedding_config",
+    "rag_config",
+    "agent_config",
+    "metadata",
+    "rate_limits",
+)
+"""The fields that compose."""

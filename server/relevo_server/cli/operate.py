@@ -1,0 +1,214 @@
+"""`relevo get`, `put` and `invalidate`: JSON in, JSON out."""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from relevo.v1 import store_pb2, store_pb2_grpc
+from relevo.v1.context_pb2 import ContextKey
+
+from relevo_server.keys import Key
+
+OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
+_EXACT = 1 << 53
+
+Call = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Any]
+
+
+def add_get(commands: Any) -> None:
+    """Add `relevo get KEY`."""
+    parser = _add(commands, "get", "print an entry", _get)
+    parser.add_argument("key", type=_key, metavar="KEY", help="scope:tenant_id:id, parts encoded")
+    parser.add_argument("--layers", action="store_true", help="print the included entries too")
+
+
+def add_put(commands: Any) -> None:
+    """Add `relevo put KEY [FILE]`."""
+    parser = _add(commands, "put", "write an entry, whole or in part", _put)
+    parser.add_argument("key", type=_key, metavar="KEY", help="scope:tenant_id:id, parts encoded")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="the context as a JSON object (default: -, standard input)",
+    )
+    parser.add_argument("--ttl", type=float, metavar="SECONDS", help="how long the entry lives")
+    parser.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="write this part only, for example llm_config.model; can be repeated",
+    )
+    condition = parser.add_mutually_exclusive_group()
+    condition.add_argument("--if-version", type=int, metavar="VERSION", help="only over this one")
+    condition.add_argument("--if-absent", action="store_true", help="only where there is none")
+
+
+def add_invalidate(commands: Any) -> None:
+    """Add `relevo invalidate KEY...` and `relevo invalidate --tenant TENANT`."""
+    parser = _add(commands, "invalidate", "end entries", _invalidate)
+    parser.add_argument("keys", nargs="*", type=_key, metavar="KEY", help="scope:tenant_id:id")
+    parser.add_argument("--tenant", help="end all entries of this tenant")
+    parser.add_argument("--scope", default="", help="with --tenant: only those of this scope")
+
+
+def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or a malformed field, 3 no such entry. "
+        "RELEVO_TOKEN is sent as the bearer token.",
+    )
+    parser.add_argument(
+        "--server",
+        default=os.environ.get("RELEVO_SERVER", "127.0.0.1:7390"),
+        metavar="ADDRESS",
+        help="default: RELEVO_SERVER, else %(default)s",
+    )
+    parser.add_argument("--tls", action="store_true", help="speak TLS")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="with --tls: trust this CA (PEM)")
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
+    )
+    parser.set_defaults(run=lambda options: _run(call, options))
+    return parser
+
+
+def _run(call: Call, options: argparse.Namespace) -> int:
+    try:
+        with _channel(options) as channel:
+            output = call(store_pb2_grpc.ContextStoreStub(channel), options)
+    except grpc.RpcError as error:
+        return _explain(error)
+    except (ValueError, OSError) as error:
+        return _fail(USAGE, str(error))
+    print(json.dumps(output, indent=2, ensure_ascii=False))
+    return OK
+
+
+def _channel(options: argparse.Namespace) -> grpc.Channel:
+    sizes = [("grpc.max_receive_message_length", -1)]
+    if options.tls:
+        authority = options.ca.read_bytes() if options.ca else None
+        credentials = grpc.ssl_channel_credentials(authority)
+        return grpc.secure_channel(options.server, credentials, sizes)
+    return grpc.insecure_channel(options.server, sizes)
+
+
+def _with(options: argparse.Namespace) -> dict[str, Any]:
+    token = os.environ.get("RELEVO_TOKEN")
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    return {"timeout": options.timeout, "metadata": metadata}
+
+
+def _get(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+    request = store_pb2.GetRequest(key=_message(options.key), include_layers=options.layers)
+    return _json(stub.Get(request, **_with(options)))
+
+
+def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+    request = store_pb2.PutRequest(
+        key=_message(options.key), update_mask=FieldMask(paths=options.mask)
+    )
+    text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text("utf-8")
+    _read_context(text, request)
+    if options.ttl is not None:
+        if not math.isfinite(options.ttl):
+            raise ValueError("--ttl: must be a finite number")
+        request.ttl.FromMilliseconds(math.ceil(options.ttl * 1000))
+    if options.if_version is not None:
+        request.if_version = options.if_version
+    elif options.if_absent:
+        request.if_absent = True
+    return _json(stub.Put(request, **_with(options)))
+
+
+def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+    if bool(options.keys) == bool(options.tenant):
+        raise ValueError("give either keys or --tenant")
+    if options.scope and not options.tenant:
+        raise ValueError("--scope goes with --tenant")
+    request = store_pb2.InvalidateRequest()
+    if options.tenant:
+        request.tenant.tenant_id = options.tenant
+        request.tenant.scope = options.scope
+    else:
+        request.keys.keys.extend(map(_message, options.keys))
+    return _json(stub.Invalidate(request, **_with(options)))
+
+
+def _key(text: str) -> Key:
+    try:
+        return Key.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _message(key: Key) -> ContextKey:
+    return ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
+
+
+def _read_context(text: str, request: store_pb2.PutRequest) -> None:
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("context: must be a JSON object")  # noqa: TRY004 - the user's mistake
+    for path in _inexact(data, "context"):
+        raise ValueError(f"{path}: a number that JSON cannot hold exactly")
+    try:
+        json_format.ParseDict(data, request.context)
+    except json_format.ParseError as error:
+        raise ValueError(f"context: {error}") from None
+
+
+def _inexact(value: object, path: str) -> Iterator[str]:
+    """Where numbers are that a Struct would change: big integers, NaN, infinities."""
+    match value:
+        case bool():
+            pass
+        case int() if not -_EXACT <= value <= _EXACT:
+            yield path
+        case float() if not math.isfinite(value):
+            yield path
+        case dict():
+            for name, item in value.items():
+                yield from _inexact(item, f"{path}.{name}")
+        case list():
+            for i, item in enumerate(value):
+                yield from _inexact(item, f"{path}[{i}]")
+        case _:
+            pass
+
+
+def _json(message: Message) -> Any:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _explain(error: grpc.RpcError) -> int:
+    call: Any = error
+    code: grpc.StatusCode = call.code()
+    status = rpc_status.from_call(call)
+    info = error_details_pb2.ErrorInfo()
+    if status:
+        for detail in status.details:
+            detail.Unpack(info)
+    reason = f" ({info.reason})" if info.reason else ""
+    exit_code = {grpc.StatusCode.INVALID_ARGUMENT: USAGE, grpc.StatusCode.NOT_FOUND: NO_ENTRY}
+    return _fail(exit_code.get(code, FAILED), f"{code.name}{reason}: {call.details()}")
+
+
+def _fail(code: int, text: str) -> int:
+    print(f"relevo: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,1 @@
+"""What tests of several kinds need: real Redis servers, real relevo servers, waiting."""

@@ -1,0 +1,34 @@
+"""Waiting for a condition, with an end."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+_PAUSE = 0.02
+
+
+def until(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
+    """Wait until `condition()` is true. AssertionError after `within` seconds."""
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, f"not within {within} s: {what or condition}"
+        time.sleep(_PAUSE)
+
+
+async def until_async(
+    condition: Callable[[], Awaitable[object]], *, within: float = 10.0, what: str = ""
+) -> None:
+    """Wait until `await condition()` is true. AssertionError after `within` seconds."""
+    end = time.monotonic() + within
+    while not await condition():
+        assert time.monotonic() < end, f"not within {within} s: {what or condition}"
+        await asyncio.sleep(_PAUSE)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
