@@ -104,7 +104,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             failure = errors.internal()
         finally:
             self._working -= 1
-        await _abort(context, failure)
+        return await _abort(context, failure)
 
     async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
         caller.require(request.key.tenant_id)

@@ -36,11 +36,9 @@ class Ttl(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    default: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 300.0
+    default: Seconds = 300.0
     """For scopes that are not named below."""
-    maximum: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 86_400.0
+    maximum: Seconds = 86_400.0
     """The most that a Put may ask for."""
     scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
     """By scope. Adds to, or replaces, what `conversation`, `agent_config` and
@@ -110,8 +108,7 @@ class Settings(BaseSettings):
     """memory://, redis://, rediss://, unix:// or redis+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """What the names of all keys in Redis begin with."""
-    store_timeout: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 1.0
+    store_timeout: Seconds = 1.0
     """Seconds that one step of the store may take."""
     store_connections: Annotated[int, Field(gt=0)] = 64
     """The most connections to a Redis server."""
@@ -122,8 +119,7 @@ Seconds = 1.0
 
     ttl: Ttl = Ttl()
     """How long entries live."""
-    request_id_ttl: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 600.0
+    request_id_ttl: Seconds = 600.0
     """Seconds for which a Put with the same request_id is the same Put."""
     max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
     """The largest context, serialized."""
@@ -133,11 +129,9 @@ Seconds = 600.0
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """Calls worked on at once; more are refused."""
 
-    grace: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 5.0
+    grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
-    health_interval: STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
-Seconds = 1.0
+    health_interval: Seconds = 1.0
     """Seconds between two looks at the store."""
     reflection: bool = True
     """Answer grpcurl's questions about the service."""
