@@ -193,7 +193,20 @@ def _inexact(value: object, path: str) -> Iterator[str]:
 
 
 def _json(message: Message) -> Any:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return _integral(json_format.MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _integral(value: Any) -> Any:
+    """The same JSON with 5 for 5.0: a Struct has doubles only."""
+    match value:
+        case float() if value.is_integer() and abs(value) <= _EXACT:
+            return int(value)
+        case dict():
+            return {name: _integral(item) for name, item in value.items()}
+        case list():
+            return [_integral(item) for item in value]
+        case _:
+            return value
 
 
 def _explain(error: grpc.RpcError) -> int:
