@@ -37,7 +37,7 @@ def aio_server_interceptor(client: AsyncContextClient) -> aio.ServerInterceptor:
     return _ServerInterceptor(client)
 
 
-class _UnaryUnaryClientInterceptor(aio.UnaryUnaryClientInterceptor[Any, Any]):
+class _UnaryUnaryClientInterceptor(aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self,
         continuation: Callable[[aio.ClientCallDetails, Any], Awaitable[Any]],
@@ -53,7 +53,9 @@ def _with_reference(details: aio.ClientCallDetails) -> aio.ClientCallDetails:
         return details
     # A new object: the caller may use its own for other calls.
     metadata = aio.Metadata(*(details.metadata or ()), *added)
-    return details._replace(metadata=metadata)
+    return aio.ClientCallDetails(
+        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+    )
 
 
 class _ServerInterceptor(aio.ServerInterceptor):

@@ -12,12 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc import status_pb2
 from pydantic import ValidationError
 from relevo.v1 import context_pb2, store_pb2
 
 from relevo_client._compose import compose
-from relevo_client._errors import InvalidFieldError, RelevoError, from_status
+from relevo_client._errors import InvalidFieldError, RelevoError, from_message
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import (
     ContextEntry,
@@ -95,7 +94,7 @@ def composed(entry: ContextEntry) -> ContextEntry:
 def result_of(result: store_pb2.BatchGetResult) -> ContextEntry | RelevoError:
     """What one Get of a batch came to."""
     if result.HasField("error"):
-        return from_status(status_pb2.Status.FromString(result.error.SerializeToString()))
+        return from_message(result.error)
     return entry_of(result.response)
 
 

@@ -30,5 +30,5 @@ def compose(head: ContextEntry) -> ExecutionContext:
             merged.update(getattr(part, section))
         fields[section] = FrozenDict(merged)
     composed = ExecutionContext.model_construct(**fields)
-    composed._unknown = context._unknown
+    composed._unknown = context._unknown  # pyright: ignore[reportPrivateUsage]
     return composed

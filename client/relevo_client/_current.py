@@ -1,6 +1,6 @@
 """The context that is current: one value for each call, task or thread."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -38,7 +38,7 @@ def current_ref() -> ContextRef | None:
 
 
 @contextmanager
-def use_context(entry: ContextEntry | None) -> Iterator[ExecutionContext | None]:
+def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None, None, None]:
     """Make an entry's context current within a `with` block; None for no context."""
     before = _current.get()
     _current.set(entry)

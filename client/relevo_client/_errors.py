@@ -5,7 +5,8 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
+from relevo.v1.store_pb2 import Error
 
 DOMAIN = "relevo"
 _DETAILS = "grpc-status-details-bin"
@@ -126,13 +127,13 @@ def from_call(error: grpc.RpcError) -> RelevoError:
     for name, value in call.trailing_metadata() or ():
         if name == _DETAILS:
             try:
-                return from_status(status_pb2.Status.FromString(value))
+                return from_message(Error.FromString(value))
             except DecodeError:  # somebody else's details: the code still tells enough
                 break
-    return from_status(status_pb2.Status(code=code.value[0], message=call.details() or ""))
+    return from_message(Error(code=code.value[0], message=call.details() or ""))
 
 
-def from_status(status: status_pb2.Status) -> RelevoError:
+def from_message(status: Error) -> RelevoError:
     """The exception for a status with the details of the wire contract."""
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     info = error_details_pb2.ErrorInfo()

@@ -5,6 +5,7 @@ subclasses of dict and list they work wherever JSON-like data is expected:
 json.dumps, `**kwargs`, comparisons.
 """
 
+from copy import deepcopy
 from typing import Any, NoReturn
 
 
@@ -24,7 +25,7 @@ class FrozenDict(dict[str, Any]):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return {key: thaw(value) for key, value in self.items()}
+        return {key: deepcopy(value, memo) for key, value in self.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)
@@ -42,16 +43,7 @@ class FrozenList(list[Any]):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
-        return [thaw(item) for item in self]
+        return [deepcopy(item, memo) for item in self]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenList, (list(self),)
-
-
-def thaw(value: Any) -> Any:
-    """A copy that can be changed, all the way down."""
-    if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [thaw(item) for item in value]
-    return value

@@ -61,7 +61,7 @@ def context_to_message(context: ExecutionContext) -> context_pb2.ExecutionContex
     """The context as the wire has it."""
     message = context_pb2.ExecutionContext()
     fill_context(message, dict(context))
-    message.MergeFromString(context._unknown)
+    message.MergeFromString(context._unknown)  # pyright: ignore[reportPrivateUsage]
     return message
 
 
@@ -90,7 +90,7 @@ def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionCont
     fields["updated_at"] = _time(message, "update_time")
     context = ExecutionContext.model_construct(**fields)
     if len(UnknownFieldSet(message)):
-        context._unknown = _unknown(message)
+        context._unknown = _unknown(message)  # pyright: ignore[reportPrivateUsage]
     return context
 
 

@@ -1,8 +1,9 @@
 """The context as a service sees it."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -15,7 +16,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from relevo_client._frozen import FrozenDict, thaw
+from relevo_client._frozen import FrozenDict
 from relevo_client._keys import ContextKey
 from relevo_client._values import freeze_section
 
@@ -23,7 +24,7 @@ from relevo_client._values import freeze_section
 def _section(value: object, info: ValidationInfo) -> FrozenDict:
     if not isinstance(value, Mapping):
         raise ValueError("must be a mapping")  # noqa: TRY004 - what pydantic understands
-    return freeze_section(value, info.field_name or "section")
+    return freeze_section(cast("Mapping[object, object]", value), info.field_name or "section")
 
 
 def _key(value: object) -> object:
@@ -34,7 +35,7 @@ def _in_utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer(thaw)]
+Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer(deepcopy)]
 Key = Annotated[ContextKey, BeforeValidator(_key), PlainSerializer(str)]
 Time = Annotated[datetime, AfterValidator(_in_utc)]
 

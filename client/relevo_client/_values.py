@@ -7,7 +7,7 @@ strings, other types. What comes back is frozen; integral numbers come as int.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -42,24 +42,25 @@ def freeze(value: object, path: str, depth: int = 0) -> Any:
         case dict() | list() if depth == MAX_DEPTH:
             raise _refusal(path, f"must not be nested deeper than {MAX_DEPTH} levels")
         case dict():
-            return freeze_section(value, path, depth)
+            return freeze_section(cast("dict[object, object]", value), path, depth)
         case list():
             return FrozenList(
-                freeze(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)
+                freeze(item, f"{path}[{i}]", depth + 1)
+                for i, item in enumerate(cast("list[object]", value))
             )
         case _:
             raise _refusal(path, f"cannot hold a value of type {type(value).__name__}")
 
 
-def freeze_section(section: Mapping[Any, object], path: str, depth: int = 0) -> FrozenDict:
+def freeze_section(section: Mapping[object, object], path: str, depth: int = 0) -> FrozenDict:
     """A frozen copy of a section. Raises InvalidFieldError like `freeze`."""
-    for key in section:
+    frozen: dict[str, Any] = {}
+    for key, value in section.items():
         if not isinstance(key, str):
             raise _refusal(path, f"has a key of type {type(key).__name__}; keys are strings")
         freeze(key, f"the keys of {path}")
-    return FrozenDict(
-        {key: freeze(value, f"{path}.{key}", depth + 1) for key, value in section.items()}
-    )
+        frozen[key] = freeze(value, f"{path}.{key}", depth + 1)
+    return FrozenDict(frozen)
 
 
 def _refusal(path: str, problem: str) -> InvalidFieldError:
@@ -85,7 +86,7 @@ def fill_value(message: Value, value: Any) -> None:
             message.number_value = value
         case dict():
             message.struct_value.SetInParent()
-            fill_struct(message.struct_value, value)
+            fill_struct(message.struct_value, cast("dict[str, Any]", value))
         case _:
             message.list_value.SetInParent()
             for item in value:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 from grpc import StatusCode
+from relevo.v1.store_pb2 import Error
 from relevo.v1.store_pb2 import ErrorReason as Reason
 
 from relevo_server.keys import Key
@@ -38,8 +39,8 @@ class StoreError(Exception):
         self.violations = tuple(violations)
         self.retry_after = retry_after
 
-    def to_status(self) -> status_pb2.Status:
-        """The error as `google.rpc.Status`, with its details."""
+    def to_message(self) -> Error:
+        """The error with its details: `google.rpc.Status`, byte by byte."""
         details: list[Message] = [
             error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
         ]
@@ -53,7 +54,7 @@ class StoreError(Exception):
             retry_info.retry_delay.FromMilliseconds(round(self.retry_after * 1000))
             details.append(retry_info)
         number, _ = self.code.value
-        status = status_pb2.Status(code=number, message=self.message)
+        status = Error(code=number, message=self.message)
         for detail in details:
             status.details.add().Pack(detail)
         return status

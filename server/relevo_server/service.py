@@ -4,12 +4,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import structlog
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode, aio
-from grpc_status import rpc_status
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo.v1.context_pb2 import ExecutionContext
 
@@ -23,6 +22,9 @@ from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Writte
 
 log = structlog.get_logger()
 
+STATUS_DETAILS = "grpc-status-details-bin"
+"""Where gRPC carries google.rpc.Status:
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
 _BUDGET = 0.8
 """The part of a call's remaining time after which it is answered UNAVAILABLE."""
 _PUT_ATTEMPTS = 64
@@ -90,7 +92,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._working += 1
         try:
             caller = self._access.caller(context.invocation_metadata())
-            remaining = context.time_remaining()
+            # None where there is no deadline, whatever its type says.
+            remaining = cast("float | None", context.time_remaining())
             if remaining is None:
                 return await work(request, caller)
             async with asyncio.timeout(remaining * _BUDGET):
@@ -183,7 +186,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 size += answer.ByteSize()
                 result.response.CopyFrom(answer)
             if error:
-                result.error.MergeFromString(error.to_status().SerializeToString())
+                result.error.CopyFrom(error.to_message())
         return response
 
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
@@ -267,5 +270,5 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
 
 
 async def _abort(context: Context, error: StoreError) -> NoReturn:
-    await context.abort_with_status(rpc_status.to_status(error.to_status()))
-    raise AssertionError("abort_with_status always raises")
+    details = error.to_message().SerializeToString()
+    await context.abort(error.code, error.message, ((STATUS_DETAILS, details),))

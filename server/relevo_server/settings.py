@@ -169,9 +169,8 @@ def load(
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del dotenv_settings, file_secret_settings
-            sources = (init_settings, flags, env_settings)
-            if file:
-                sources = (*sources, TomlConfigSettingsSource(settings_cls, file))
+            in_file = TomlConfigSettingsSource(settings_cls, file) if file else None
+            sources = (init_settings, flags, env_settings, in_file)
             return tuple(source for source in sources if source)
 
     return Loaded(**values)

@@ -6,15 +6,15 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.rpc.error_details_pb2 import ErrorInfo
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo.v1.context_pb2 import ContextKey
 
@@ -23,7 +23,8 @@ from relevo_server.keys import Key
 OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
 _EXACT = 1 << 53
 
-Call = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Any]
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+Call = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Json]
 
 
 def add_get(commands: Any) -> None:
@@ -83,7 +84,7 @@ def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentPa
     parser.add_argument(
         "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
     )
-    parser.set_defaults(run=lambda options: _run(call, options))
+    parser.set_defaults(run=partial(_run, call))
     return parser
 
 
@@ -114,12 +115,12 @@ def _with(options: argparse.Namespace) -> dict[str, Any]:
     return {"timeout": options.timeout, "metadata": metadata}
 
 
-def _get(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+def _get(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
     request = store_pb2.GetRequest(key=_message(options.key), include_layers=options.layers)
     return _json(stub.Get(request, **_with(options)))
 
 
-def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
     request = store_pb2.PutRequest(
         key=_message(options.key), update_mask=FieldMask(paths=options.mask)
     )
@@ -136,7 +137,7 @@ def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> 
     return _json(stub.Put(request, **_with(options)))
 
 
-def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Any:
+def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
     if bool(options.keys) == bool(options.tenant):
         raise ValueError("give either keys or --tenant")
     if options.scope and not options.tenant:
@@ -162,7 +163,7 @@ def _message(key: Key) -> ContextKey:
 
 
 def _read_context(text: str, request: store_pb2.PutRequest) -> None:
-    data = json.loads(text)
+    data: Json = json.loads(text)
     if not isinstance(data, dict):
         raise ValueError("context: must be a JSON object")  # noqa: TRY004 - the user's mistake
     for path in _inexact(data, "context"):
@@ -173,7 +174,7 @@ def _read_context(text: str, request: store_pb2.PutRequest) -> None:
         raise ValueError(f"context: {error}") from None
 
 
-def _inexact(value: object, path: str) -> Iterator[str]:
+def _inexact(value: Json, path: str) -> Iterator[str]:
     """Where numbers are that a Struct would change: big integers, NaN, infinities."""
     match value:
         case bool():
@@ -192,11 +193,11 @@ def _inexact(value: object, path: str) -> Iterator[str]:
             pass
 
 
-def _json(message: Message) -> Any:
+def _json(message: Message) -> Json:
     return _integral(json_format.MessageToDict(message, preserving_proto_field_name=True))
 
 
-def _integral(value: Any) -> Any:
+def _integral(value: Json) -> Json:
     """The same JSON with 5 for 5.0: a Struct has doubles only."""
     match value:
         case float() if value.is_integer() and abs(value) <= _EXACT:
@@ -212,11 +213,11 @@ def _integral(value: Any) -> Any:
 def _explain(error: grpc.RpcError) -> int:
     call: Any = error
     code: grpc.StatusCode = call.code()
-    status = rpc_status.from_call(call)
-    info = error_details_pb2.ErrorInfo()
-    if status:
-        for detail in status.details:
-            detail.Unpack(info)
+    info = ErrorInfo()
+    for name, value in call.trailing_metadata() or ():
+        if name == "grpc-status-details-bin":
+            for detail in store_pb2.Error.FromString(value).details:
+                detail.Unpack(info)
     reason = f" ({info.reason})" if info.reason else ""
     exit_code = {grpc.StatusCode.INVALID_ARGUMENT: USAGE, grpc.StatusCode.NOT_FOUND: NO_ENTRY}
     return _fail(exit_code.get(code, FAILED), f"{code.name}{reason}: {call.details()}")

@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from pydantic_settings import CliSettingsSource
 from relevo_server import logs, settings
 from relevo_server.server import Server
 from relevo_server.storage import LayoutError
-
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add(commands: Any) -> None:
@@ -34,10 +33,10 @@ def add(commands: Any) -> None:
         help="TOML file with settings (default: RELEVO_CONFIG, else none)",
     )
     flags: CliSettingsSource[Any] = CliSettingsSource(settings.Settings, root_parser=parser)
-    parser.set_defaults(run=lambda options: _run(options, flags))
+    parser.set_defaults(run=partial(_run, flags))
 
 
-def _run(options: argparse.Namespace, flags: CliSettingsSource[Any]) -> int:
+def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
     try:
         loaded = settings.load(options.config, flags(parsed_args=vars(options)))
         logs.configure(loaded.log_level, loaded.log_format)

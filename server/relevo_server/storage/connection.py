@@ -86,7 +86,7 @@ def _open(url: str, max_connections: int) -> _Client:
             retry=once,
             max_connections=max_connections,
         )
-    pool = BlockingConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url, max_connections=max_connections, timeout=None, retry=once
     )
     return Redis.from_pool(pool)

@@ -19,13 +19,18 @@ class _Entry:
     context: bytes
 
 
+_Request = tuple[float, bytes, Written]  # until when it is kept, fingerprint, answer
+
+
 @dataclass(slots=True)
 class _Partition:
     log: deque[Event]
     revision: int = 0
-    entries: dict[Key, _Entry] = field(default_factory=dict)
-    floors: dict[tuple[str, str], int] = field(default_factory=dict)
-    requests: dict[tuple[Key, str], tuple[float, bytes, Written]] = field(default_factory=dict)
+    entries: dict[Key, _Entry] = field(default_factory=dict[Key, _Entry])
+    floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    requests: dict[tuple[Key, str], _Request] = field(
+        default_factory=dict[tuple[Key, str], _Request]
+    )
     sweep_at: int = 64  # the number of entries and requests at which to look for dead ones
 
 
@@ -63,15 +68,11 @@ class MemoryStorage(Storage):
         entries: list[Stored | None] = []
         for key in keys:
             entry = self._live(part, key, now)
-            entries.append(
-                entry
-                and Stored(
-                    entry.version,
-                    entry.created,
-                    int((entry.deadline - now) * 1000),
-                    entry.context,
-                )
-            )
+            if entry is None:
+                entries.append(None)
+            else:
+                left = int((entry.deadline - now) * 1000)
+                entries.append(Stored(entry.version, entry.created, left, entry.context))
         return Read(part.revision, entries)
 
     async def write(self, write: Write) -> Written:

@@ -129,7 +129,12 @@ class RedisStorage(Storage):
     async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
         """One script; the entries stay where they are, below the new floor."""
         tag = self._tag(tenant_id)
-        args = [self._log_length, _floor(tenant_id, scope), tenant_id, scope]
+        args: list[Argument] = [
+            self._log_length,
+            _floor(tenant_id, scope),
+            tenant_id,
+            scope,
+        ]
         revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
         return revisions.from_log_id(revision)
 

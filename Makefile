@@ -1,0 +1,55 @@
+# `make demo` and `make test` need Python 3.11+, make and git; they install the rest into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+GENERATE := .venv-generate
+# Against what `make check` looks for breaking changes of the contract.
+BREAKING_AGAINST ?= .git\#branch=main
+
+.PHONY: help demo test check bench generate format clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: $(VENV)/ready ## The main job: a chain of four services that works with one context
+	$(BIN)/relevo demo $(DEMO)
+
+test: $(VENV)/ready ## All tests, on a real Redis
+	$(BIN)/pytest $(TEST)
+
+check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of generated/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against '$(BREAKING_AGAINST)'
+	./protos/generate.sh --check
+
+bench: $(VENV)/ready ## Figures, side by side in one run, and bench.json
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+
+generate: $(GENERATE)/ready ## Make generated/ anew from protos/
+	./protos/generate.sh
+
+format: $(VENV)/ready ## Format Python and proto files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format -w
+
+clean: ## Remove everything that was made
+	rm -rf $(VENV) $(GENERATE) .mypy_cache .pytest_cache .ruff_cache .hypothesis bench.json
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Relevo needs Python 3.11 or newer; set PYTHON to one")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(GENERATE)/ready: requirements/generate.txt
+	$(PYTHON) -m venv $(GENERATE)
+	$(GENERATE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/generate.txt
+	touch $@
