@@ -22,15 +22,17 @@ def fill(entry: ContextEntry, key: Key, partition: int, stored: Stored | Written
     entry.ttl.nanos = milliseconds * 1_000_000
 
 
-def fill_context(context: ExecutionContext, key: Key, stored: Stored) -> None:
-    """The context as it was put, with the times that the store knows.
-
-    Raises DATA_LOSS where the bytes are not a context.
-    """
+def parse(key: Key, serialized: bytes) -> ExecutionContext:
+    """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
     try:
-        context.MergeFromString(stored.context)
+        return ExecutionContext.FromString(serialized)
     except DecodeError:
         raise errors.corrupt_entry(key) from None
+
+
+def fill_context(context: ExecutionContext, key: Key, stored: Stored) -> None:
+    """The context as it was put, with the times that the store knows. Raises like `parse`."""
+    context.CopyFrom(parse(key, stored.context))
     if not context.HasField("create_time"):
         _set_ms(context.create_time, revisions.milliseconds(stored.created))
     _set_ms(context.update_time, revisions.milliseconds(stored.version))

@@ -7,10 +7,10 @@ from hashlib import sha256
 from typing import Any, NoReturn, TypeVar, cast
 
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from relevo.v1 import store_pb2, store_pb2_grpc
-from relevo.v1.context_pb2 import ExecutionContext
+from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
 
 from relevo_server import entries, errors, masks, requests
 from relevo_server.access import Access, Caller
@@ -18,7 +18,7 @@ from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.logs import where
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
+from relevo_server.storage.interface import ABSENT, Read, Storage, Stored, Write, Written
 
 log = structlog.get_logger()
 
@@ -112,55 +112,42 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        read = await self._storage.read([key])
-        response = store_pb2.GetResponse()
-        self._fill_head(response, request, key, read)
-        if request.include_layers:
-            layers = self._layers(read)
-            for _ in range(_READ_ATTEMPTS):
-                if not layers:
-                    break
-                # The layers are read together with their head, so that the whole
-                # answer is as of one revision; a new head may have other layers.
-                version = response.entry.version
-                read = await self._storage.read([key, *layers])
-                response.Clear()
-                self._fill_head(response, request, key, read)
-                if response.entry.version == version:
-                    self._fill_layers(response, layers, read)
-                    break
-                layers = self._layers(read)
-            else:
-                raise errors.contention(key)
-        return response
-
-    def _fill_head(
-        self, response: store_pb2.GetResponse, request: store_pb2.GetRequest, key: Key, read: Read
-    ) -> None:
+        read, layers = await self._read(key, with_layers=request.include_layers)
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
-        stored = read.entries[0]
+        stored, *layered = read.entries
         if stored is None:
             raise errors.no_entry(key)
-        response.revision = read.revision
-        entries.fill(response.entry, key, self._storage.partition_of(key.tenant_id), stored)
-        if stored.version == request.known_version:
-            response.not_modified = True
-        else:
-            entries.fill_context(response.entry.context, key, stored)
+        response = store_pb2.GetResponse(revision=read.revision)
+        response.not_modified = stored.version == request.known_version
+        self._fill(response.entry, key, stored, body=not response.not_modified)
+        for layer, found in zip(layers, layered, strict=True):
+            if found is not None:
+                self._fill(response.layers.add(), layer, found)
+        return response
 
-    def _layers(self, read: Read) -> list[Key]:
-        head = read.entries[0]
-        if head is None:
-            return []
-        return [requests.key_of(key) for key in ExecutionContext.FromString(head.context).includes]
+    async def _read(self, key: Key, *, with_layers: bool) -> tuple[Read, list[Key]]:
+        """An entry and what it includes, together as of one revision.
 
-    def _fill_layers(self, response: store_pb2.GetResponse, layers: list[Key], read: Read) -> None:
-        for key, stored in zip(layers, read.entries[1:], strict=True):
-            if stored is not None:
-                layer = response.layers.add()
-                entries.fill(layer, key, response.entry.partition, stored)
-                entries.fill_context(layer.context, key, stored)
+        The layers are known once the entry has been read, so it is read again
+        with them, until it includes what was read.
+        """
+        layers: list[Key] = []
+        for _ in range(_READ_ATTEMPTS):
+            read = await self._storage.read([key, *layers])
+            head = read.entries[0]
+            if not with_layers or head is None:
+                return read, []
+            wanted = list(map(requests.key_of, entries.parse(key, head.context).includes))
+            if wanted == layers:
+                return read, layers
+            layers = wanted
+        raise errors.contention(key)
+
+    def _fill(self, entry: ContextEntry, key: Key, stored: Stored, *, body: bool = True) -> None:
+        entries.fill(entry, key, self._storage.partition_of(key.tenant_id), stored)
+        if body:
+            entries.fill_context(entry.context, key, stored)
 
     async def _batch_get(
         self, request: store_pb2.BatchGetRequest, caller: Caller
@@ -227,10 +214,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 raise errors.conflict(key, request.if_version, current)
             if stored is None:
                 raise errors.no_entry(key)
-            try:
-                context = ExecutionContext.FromString(stored.context)
-            except DecodeError:
-                raise errors.corrupt_entry(key) from None
+            context = entries.parse(key, stored.context)
             masks.apply(paths, request.context, context)
             try:
                 return await self._write(key, request, context, current, fingerprint)
