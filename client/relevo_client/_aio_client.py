@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from grpc import aio
-from relevo.v1 import store_pb2, store_pb2_grpc
+from relevo.v1 import store_pb2_grpc
 
 from relevo_client import _calls
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
@@ -54,7 +54,7 @@ class AsyncContextClient:
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout = timeout
-        self._stub: store_pb2_grpc.ContextStoreAsyncStub | None = None
+        self._stub: "store_pb2_grpc.ContextStoreAsyncStub | None" = None
         self._loads: dict[ContextKey, asyncio.Task[ContextEntry]] = {}
 
     async def __aenter__(self) -> Self:
@@ -90,21 +90,10 @@ class AsyncContextClient:
         Any number of keys: 100 go into one call, and what an answer has no room
         for is asked for again.
         """
-        results: dict[int, ContextEntry | RelevoError] = {}
-        waiting = list(range(len(keys)))
-        while waiting:
-            asked, waiting = waiting[: _calls.MAX_BATCH], waiting[_calls.MAX_BATCH :]
-            request = store_pb2.BatchGetRequest(
-                requests=[_calls.get_request(keys[i]) for i in asked]
-            )
-            response = await self._call(self._store.BatchGet, request)
-            for i, message in zip(asked, response.results, strict=True):
-                result = _calls.result_of(message)
-                if isinstance(result, RelevoError) and result.reason == "RESPONSE_TOO_LARGE":
-                    waiting.append(i)
-                else:
-                    results[i] = result
-        return [results[i] for i in range(len(keys))]
+        batch = _calls.Batch(keys)
+        while batch.waiting:
+            batch.take(await self._call(self._store.BatchGet, batch.request()))
+        return batch.results()
 
     async def put(
         self,
@@ -190,7 +179,7 @@ class AsyncContextClient:
         return _calls.composed(_calls.entry_of(response))
 
     @property
-    def _store(self) -> store_pb2_grpc.ContextStoreAsyncStub:
+    def _store(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
         if self._stub is None:
             if self._channel is None:
                 self._channel = self._open()

@@ -91,11 +91,36 @@ def composed(entry: ContextEntry) -> ContextEntry:
     return replace(entry, context=compose(entry))
 
 
-def result_of(result: store_pb2.BatchGetResult) -> ContextEntry | RelevoError:
-    """What one Get of a batch came to."""
-    if result.HasField("error"):
-        return from_message(result.error)
-    return entry_of(result.response)
+class Batch:
+    """The progress of a `batch_get`: what is still to be asked for, and what came."""
+
+    def __init__(self, keys: Sequence[ContextKey]) -> None:
+        self._keys = keys
+        self._results: dict[int, ContextEntry | RelevoError] = {}
+        self.waiting = list(range(len(keys)))
+        """Which keys have no result yet, by their places."""
+
+    def request(self) -> store_pb2.BatchGetRequest:
+        """The next call: the first of those that wait."""
+        asked = self.waiting[:MAX_BATCH]
+        return store_pb2.BatchGetRequest(requests=[get_request(self._keys[i]) for i in asked])
+
+    def take(self, response: store_pb2.BatchGetResponse) -> None:
+        """Keep what the call answered; what had no room in the answer waits on."""
+        asked, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
+        for i, result in zip(asked, response.results, strict=True):
+            if not result.HasField("error"):
+                self._results[i] = entry_of(result.response)
+                continue
+            error = from_message(result.error)
+            if error.reason == "RESPONSE_TOO_LARGE":
+                self.waiting.append(i)
+            else:
+                self._results[i] = error
+
+    def results(self) -> list[ContextEntry | RelevoError]:
+        """The results in the order of the keys."""
+        return [self._results[i] for i in range(len(self._keys))]
 
 
 def put_request(

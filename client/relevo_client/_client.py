@@ -1,0 +1,174 @@
+"""The blocking client of the store, for any number of threads."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+import grpc
+from relevo.v1 import store_pb2_grpc
+
+from relevo_client import _calls
+from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
+from relevo_client._current import set_current
+from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._messages import ContextEntry
+from relevo_client._model import ExecutionContext
+
+BlockingFactory = Callable[[ContextKey], ExecutionContext]
+_Response = TypeVar("_Response")
+
+
+class ContextClient:
+    """`AsyncContextClient` for blocking code: the same arguments, methods and errors.
+
+    It can be used from any thread. Use with `with`, or call `close` in the end.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        channel: grpc.Channel | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        timeout: float = 2.0,
+    ) -> None:
+        if (target is None) == (channel is None):
+            raise ValueError("give either a target or a channel")
+        self._own_channel = channel is None
+        if channel is None:
+            options = list(CHANNEL_OPTIONS)
+            channel = (
+                grpc.insecure_channel(str(target), options)
+                if credentials is None
+                else grpc.secure_channel(str(target), credentials, options)
+            )
+        self._channel = channel
+        self._store = store_pb2_grpc.ContextStoreStub(channel)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._loads: dict[ContextKey, Future[ContextEntry]] = {}
+
+    def __enter__(self) -> Self:
+        """Nothing is sent before the first call."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel where it is the client's own."""
+        if self._own_channel:
+            self._channel.close()
+
+    def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
+        """The live entry under a key, as it was put."""
+        request = _calls.get_request(key, min_revision=min_revision)
+        return _calls.entry_of(self._call(self._store.Get, request))
+
+    def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
+        """What `get` would return or raise for each key, in their order."""
+        batch = _calls.Batch(keys)
+        while batch.waiting:
+            batch.take(self._call(self._store.BatchGet, batch.request()))
+        return batch.results()
+
+    def put(
+        self,
+        key: ContextKey,
+        context: ExecutionContext,
+        *,
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+        if_absent: bool = False,
+    ) -> ContextRef:
+        """Write a whole context. The revision of the answer is the entry's new version."""
+        request = _calls.put_request(
+            key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
+        )
+        return _calls.put_ref(key, self._call(self._store.Put, request))
+
+    def update(
+        self,
+        key: ContextKey,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        clear: Sequence[str] = (),
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+    ) -> ContextRef:
+        """Write parts of a context into the live entry, and leave the rest."""
+        request = _calls.update_request(
+            key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
+        )
+        return _calls.put_ref(key, self._call(self._store.Put, request))
+
+    def invalidate(self, *keys: ContextKey) -> Invalidation:
+        """End entries of one tenant, up to 100, whether they exist or not."""
+        request = _calls.invalidate_request(keys)
+        return _calls.invalidation_of(self._call(self._store.Invalidate, request), keys=True)
+
+    def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
+        """End all entries of a tenant, or of one scope of it, in one step."""
+        request = _calls.invalidate_tenant_request(tenant_id, scope)
+        return _calls.invalidation_of(self._call(self._store.Invalidate, request), keys=False)
+
+    def get_or_create(
+        self, key: ContextKey, factory: BlockingFactory, *, ttl: timedelta | float | None = None
+    ) -> ContextEntry:
+        """The live entry, created by `factory(key)` where there is none.
+
+        Threads of this process share one factory call, made by the first of them
+        and without a current context. What the factory raises, every thread that waits gets.
+        """
+        mine = Future[ContextEntry]()
+        with self._lock:
+            load = self._loads.setdefault(key, mine)
+        if load is not mine:
+            return load.result()
+        ambient = copy_context()
+        ambient.run(set_current, None)
+        try:
+            mine.set_result(ambient.run(self._load, key, factory, ttl))
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._loads[key]
+        return mine.result()
+
+    def resolve(
+        self, target: ContextKey | ContextRef, *, timeout: float | None = None
+    ) -> ContextEntry:
+        """The entry with its context composed from what it includes."""
+        ref = _calls.ref_of(target)
+        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
+        return _calls.composed(_calls.entry_of(self._call(self._store.Get, request, timeout)))
+
+    def _call(
+        self, method: Callable[..., _Response], request: Any, timeout: float | None = None
+    ) -> _Response:
+        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
+        try:
+            return method(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_call(error) from None
+
+    def _load(
+        self, key: ContextKey, factory: BlockingFactory, ttl: timedelta | float | None
+    ) -> ContextEntry:
+        try:
+            return self.get(key)
+        except NotFoundError:
+            context = factory(key)
+        with suppress(ConflictError):  # another process created it meanwhile
+            self.put(key, context, ttl=ttl, if_absent=True)
+        return self.get(key)
