@@ -7,7 +7,16 @@ A filter is a function of a method's full name, `/package.Service/Method`:
 
 from collections.abc import Callable
 
-__all__ = ["INFRASTRUCTURE", "MethodFilter", "all_of", "any_of", "method", "not_", "prefix", "service"]
+__all__ = [
+    "INFRASTRUCTURE",
+    "MethodFilter",
+    "all_of",
+    "any_of",
+    "method",
+    "not_",
+    "prefix",
+    "service",
+]
 
 MethodFilter = Callable[[str], bool]
 

@@ -11,14 +11,29 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 
 
-def fill(entry: ContextEntry, key: Key, partition: int, stored: Stored | Written) -> None:
-    """Everything of an entry but its context."""
+def fill_stored(entry: ContextEntry, key: Key, partition: int, stored: Stored) -> None:
+    """Everything of an entry that was read, but its context."""
+    _fill(entry, key, partition, stored.version, stored.ttl_ms, int(time.time() * 1000))
+
+
+def fill_written(entry: ContextEntry, key: Key, partition: int, written: Written) -> None:
+    """Everything of an entry that was written, but its context.
+
+    Its times count from the write, so a repeated Put is answered alike.
+    """
+    at = revisions.milliseconds(written.version)
+    _fill(entry, key, partition, written.version, written.ttl_ms, at)
+
+
+def _fill(
+    entry: ContextEntry, key: Key, partition: int, version: int, ttl_ms: int, now_ms: int
+) -> None:
     message = entry.key
     message.scope, message.tenant_id, message.id = key
-    entry.version = stored.version
+    entry.version = version
     entry.partition = partition
-    _set_ms(entry.expire_time, int(time.time() * 1000) + stored.ttl_ms)
-    entry.ttl.seconds, milliseconds = divmod(stored.ttl_ms, 1000)
+    _set_ms(entry.expire_time, now_ms + ttl_ms)
+    entry.ttl.seconds, milliseconds = divmod(ttl_ms, 1000)
     entry.ttl.nanos = milliseconds * 1_000_000
 
 

@@ -145,7 +145,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         raise errors.contention(key)
 
     def _fill(self, entry: ContextEntry, key: Key, stored: Stored, *, body: bool = True) -> None:
-        entries.fill(entry, key, self._storage.partition_of(key.tenant_id), stored)
+        entries.fill_stored(entry, key, self._storage.partition_of(key.tenant_id), stored)
         if body:
             entries.fill_context(entry.context, key, stored)
 
@@ -195,7 +195,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         else:
             written = await self._put_masked(key, request, paths, fingerprint)
         response = store_pb2.PutResponse(revision=written.version)
-        entries.fill(response.entry, key, self._storage.partition_of(key.tenant_id), written)
+        partition = self._storage.partition_of(key.tenant_id)
+        entries.fill_written(response.entry, key, partition, written)
         return response
 
     async def _put_masked(
