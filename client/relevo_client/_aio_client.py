@@ -1,9 +1,7 @@
 """The asyncio client of the store."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -13,11 +11,11 @@ from relevo.v1 import store_pb2_grpc
 
 from relevo_client import _calls
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._current import set_current
 from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
+from relevo_client._single_flight import AsyncFlights
 
 Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
 _Response = TypeVar("_Response")
@@ -54,8 +52,8 @@ class AsyncContextClient:
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout = timeout
-        self._stub: "store_pb2_grpc.ContextStoreAsyncStub | None" = None
-        self._loads: dict[ContextKey, asyncio.Task[ContextEntry]] = {}
+        self._stub: store_pb2_grpc.ContextStoreAsyncStub | None = None
+        self._loads = AsyncFlights[ContextKey, ContextEntry]()
 
     async def __aenter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -67,10 +65,7 @@ class AsyncContextClient:
 
     async def close(self) -> None:
         """End what is under way, and the channel where it is the client's own."""
-        loads = list(self._loads.values())
-        for load in loads:
-            load.cancel()
-        await asyncio.gather(*loads, return_exceptions=True)
+        await self._loads.close()
         if self._target and self._channel is not None:
             await self._channel.close()
             self._channel = self._stub = None
@@ -155,14 +150,7 @@ class AsyncContextClient:
         it. Where another process was faster, its entry is returned. What the
         factory raises, every caller that waits gets.
         """
-        load = self._loads.get(key)
-        if load is None:
-            ambient = copy_context()
-            ambient.run(set_current, None)
-            load = asyncio.create_task(self._load(key, factory, ttl), context=ambient)
-            self._loads[key] = load
-            load.add_done_callback(lambda done: self._loaded(key, done))
-        return await asyncio.shield(load)
+        return await self._loads.share(key, lambda: self._load(key, factory, ttl))
 
     async def resolve(
         self, target: ContextKey | ContextRef, *, timeout: float | None = None
@@ -213,8 +201,3 @@ class AsyncContextClient:
         with suppress(ConflictError):  # another process created it meanwhile
             await self.put(key, context, ttl=ttl, if_absent=True)
         return await self.get(key)
-
-    def _loaded(self, key: ContextKey, done: asyncio.Task[ContextEntry]) -> None:
-        del self._loads[key]
-        if not done.cancelled():
-            done.exception()  # whoever waited has it; nobody may be left

@@ -1,10 +1,7 @@
 """The blocking client of the store, for any number of threads."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
-from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -13,11 +10,11 @@ from relevo.v1 import store_pb2_grpc
 
 from relevo_client import _calls
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._current import set_current
 from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
+from relevo_client._single_flight import ThreadFlights
 
 BlockingFactory = Callable[[ContextKey], ExecutionContext]
 _Response = TypeVar("_Response")
@@ -52,8 +49,7 @@ class ContextClient:
         self._store = store_pb2_grpc.ContextStoreStub(channel)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout = timeout
-        self._lock = threading.Lock()
-        self._loads: dict[ContextKey, Future[ContextEntry]] = {}
+        self._loads = ThreadFlights[ContextKey, ContextEntry]()
 
     def __enter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -125,25 +121,12 @@ class ContextClient:
     ) -> ContextEntry:
         """The live entry, created by `factory(key)` where there is none.
 
-        Threads of this process share one factory call, made by the first of them
-        and without a current context. What the factory raises, every thread that waits gets.
+        Threads of this process share one factory call. It runs in a thread of its
+        own, without a current context. What it raises, every thread that waits gets.
         """
-        mine = Future[ContextEntry]()
-        with self._lock:
-            load = self._loads.setdefault(key, mine)
-        if load is not mine:
-            return load.result()
-        ambient = copy_context()
-        ambient.run(set_current, None)
-        try:
-            mine.set_result(ambient.run(self._load, key, factory, ttl))
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        finally:
-            with self._lock:
-                del self._loads[key]
-        return mine.result()
+        with suppress(NotFoundError):
+            return self.get(key)
+        return self._loads.share(key, lambda: self._load(key, factory, ttl))
 
     def resolve(
         self, target: ContextKey | ContextRef, *, timeout: float | None = None
