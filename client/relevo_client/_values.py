@@ -16,8 +16,8 @@ from relevo_client._frozen import FrozenDict, FrozenList
 
 EXACT = 1 << 53
 MAX_DEPTH = 32
-"""Levels of nesting. protobuf's parsers stop at 100 levels of messages, and a
-level of a Struct takes up to three."""
+"""Dicts and lists within one another, the section among them. protobuf's parsers stop at 100
+levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
 
 
 def freeze(value: object, path: str, depth: int = 0) -> Any:
@@ -39,7 +39,7 @@ def freeze(value: object, path: str, depth: int = 0) -> Any:
             if not math.isfinite(value):
                 raise _refusal(path, "must be a finite number")
             return value
-        case dict() | list() if depth == MAX_DEPTH:
+        case dict() | list() if depth >= MAX_DEPTH:
             raise _refusal(path, f"must not be nested deeper than {MAX_DEPTH} levels")
         case dict():
             return freeze_section(cast("dict[object, object]", value), path, depth)

@@ -26,6 +26,9 @@ from relevo_server.revisions import MAX_REVISION
 MAX_BATCH = 100
 MAX_INCLUDES = 16
 MAX_REQUEST_ID_BYTES = 128
+MAX_DEPTH = 32
+"""Structs and lists within one another, the section among them. protobuf's parsers stop at 100
+levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
 _MICROSECOND = 1000  # nanoseconds
 
 Violations = Iterator[tuple[str, str]]
@@ -169,21 +172,23 @@ def _key_problems(key: Key, path: str) -> Violations:
         yield f"{path}.{field}", problem
 
 
-def _struct_problems(struct: Struct, path: str) -> Violations:
+def _struct_problems(struct: Struct, path: str, depth: int = 0) -> Violations:
     for name, value in struct.fields.items():
-        yield from _value_problems(value, f"{path}.{name}")
+        yield from _value_problems(value, f"{path}.{name}", depth + 1)
 
 
-def _value_problems(value: Value, path: str) -> Violations:
+def _value_problems(value: Value, path: str, depth: int) -> Violations:
     match value.WhichOneof("kind"):
+        case "struct_value" | "list_value" if depth >= MAX_DEPTH:
+            yield path, f"must not be nested deeper than {MAX_DEPTH} levels"
         case "number_value" if not math.isfinite(value.number_value):
             yield path, "must be a finite number"
         case "struct_value":
-            yield from _struct_problems(value.struct_value, path)
+            yield from _struct_problems(value.struct_value, path, depth)
         case "list_value":
             items: ListValue = value.list_value
             for i, item in enumerate(items.values):
-                yield from _value_problems(item, f"{path}[{i}]")
+                yield from _value_problems(item, f"{path}[{i}]", depth + 1)
         case None:
             yield path, "must have a value; null is one"
         case _:
