@@ -204,12 +204,12 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     ) -> Written:
         """Read, merge and write what was read, until no other writer came between."""
         for attempt in range(_PUT_ATTEMPTS):
+            stored = (await self._storage.read([key])).entries[0]
+            # Asked after the read: what the read shows is then not this request's own work.
             if request.request_id:
                 earlier = await self._storage.recall(key, request.request_id, fingerprint)
                 if earlier:
                     return earlier
-            read = await self._storage.read([key])
-            stored = read.entries[0]
             current = stored.version if stored else ABSENT
             if request.HasField("if_version") and request.if_version != current:
                 raise errors.conflict(key, request.if_version, current)
