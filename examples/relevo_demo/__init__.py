@@ -1,1 +1,1 @@
-"""The demo."""
+"""The demo of Relevo: a small RAG platform whose four services share one context."""

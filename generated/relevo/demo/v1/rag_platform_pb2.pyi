@@ -53,10 +53,12 @@ class ConverseResponse(_message.Message):
     def __init__(self, text: _Optional[str] = ..., observations: _Optional[_Iterable[_Union[Observation, _Mapping]]] = ...) -> None: ...
 
 class RunAgentRequest(_message.Message):
-    __slots__ = ("text",)
+    __slots__ = ("text", "history")
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+    history: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, text: _Optional[str] = ..., history: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RunAgentResponse(_message.Message):
     __slots__ = ("text", "observations")

@@ -1,0 +1,86 @@
+"""`relevo demo`: starts everything, plays the script, and says what came of it."""
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from grpc import aio
+from relevo.demo.v1.rag_platform_pb2_grpc import OrchestratorServiceStub
+from relevo_client import AsyncContextClient, RelevoError
+
+from relevo_demo import files
+from relevo_demo.owner import AgentManagement
+from relevo_demo.processes import Platform, ProcessError, platform
+from relevo_demo.report import Report
+from relevo_demo.story import Story
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(*, store: str, record: Path | None = None) -> int:
+    """Run the demo on a store, and write what was seen to `record` as JSON.
+
+    Returns 0 where all went as promised, 1 where it did not or something failed,
+    130 where it was interrupted.
+    """
+    try:
+        return asyncio.run(_run(store, record))
+    except asyncio.CancelledError:
+        return _fail(INTERRUPTED, "interrupted")
+    except aio.AioRpcError as error:
+        return _fail(FAILED, f"{error.code().name}: {error.details()}")
+    except (RelevoError, ProcessError, files.FileError, OSError) as error:
+        return _fail(FAILED, str(error))
+
+
+async def _run(store: str, record: Path | None) -> int:
+    _end_on_signals()
+    report = Report()
+    script = files.script()
+    configurations = files.configurations()
+    async with (
+        platform(store) as running,
+        AsyncContextClient(running.store.address) as contexts,
+        aio.insecure_channel(running.services[0].address) as channel,
+    ):
+        owner = AgentManagement(contexts)
+        await owner.publish(configurations)
+        report.platform(running, owner.puts)
+        story = Story(script, owner, OrchestratorServiceStub(channel), report)
+        await story.play()
+    if record:
+        _write(record, running, owner, story)
+    if story.problems:
+        report.problems(story.problems)
+        return FAILED
+    report.summary(story.turns, owner.puts, script.change)
+    return DONE
+
+
+def _end_on_signals() -> None:
+    """Let a signal cancel the demo, so that it ends what it started."""
+    loop = asyncio.get_running_loop()
+    demo = asyncio.current_task(loop)
+    if demo:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, demo.cancel)
+
+
+def _write(record: Path, running: Platform, owner: AgentManagement, story: Story) -> None:
+    seen = {
+        **asdict(running),
+        "puts": owner.puts,
+        "change": story.change
+        and {"key": str(story.change.key), "revision": story.change.revision},
+        "turns": [asdict(turn) for turn in story.turns],
+        "problems": story.problems,
+    }
+    record.write_text(json.dumps(seen, indent=2, ensure_ascii=False), "utf-8")
+
+
+def _fail(code: int, text: str) -> int:
+    print(f"relevo demo: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,126 @@
+"""What the services saw, turn by turn, and whether it is what was promised."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from relevo.demo.v1.rag_platform_pb2 import ConverseResponse, Observation
+from relevo_client import ContextRef
+
+from relevo_demo.files import Change, Conversation
+from relevo_demo.services import CHAIN
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that a service used."""
+
+    value: Any
+    source: str
+    """The key of the entry that it is from."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one service saw of the context in one turn."""
+
+    service: str
+    pid: int
+    key: str
+    revision: int
+    settings: Mapping[str, Setting]
+    """By path, for example `llm_config.model`."""
+
+    @classmethod
+    def of(cls, message: Observation) -> "Seen":
+        """What a service has told."""
+        settings = {s.path: Setting(json.loads(s.value_json), s.source) for s in message.settings}
+        return cls(message.service, message.pid, message.context_key, message.revision, settings)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation."""
+
+    number: int
+    tenant_id: str
+    agent_id: str
+    conversation_id: str
+    text: str
+    answer: str
+    seen: tuple[Seen, ...]
+    """In the order of the chain."""
+
+    @classmethod
+    def of(
+        cls, number: int, conversation: Conversation, text: str, message: ConverseResponse
+    ) -> "Turn":
+        """What came of a turn."""
+        return cls(
+            number,
+            conversation.tenant_id,
+            conversation.agent_id,
+            conversation.conversation_id,
+            text,
+            message.text,
+            tuple(map(Seen.of, message.observations)),
+        )
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that the services worked with."""
+        return frozenset(seen.key for seen in self.seen)
+
+    @property
+    def revisions(self) -> Sequence[int]:
+        """As of which revision each service worked."""
+        return [seen.revision for seen in self.seen]
+
+    @property
+    def fenced(self) -> bool:
+        """Whether no service worked with an older context than its caller."""
+        return all(callee >= caller for caller, callee in pairwise(self.revisions))
+
+    def __str__(self) -> str:
+        return f"turn {self.number} of {self.tenant_id}/{self.conversation_id}"
+
+
+def problems_of(turn: Turn) -> Iterator[str]:
+    """Where the services of a turn did not work with one and the same context."""
+    services = tuple(seen.service for seen in turn.seen)
+    if services != CHAIN:
+        yield f"{turn}: passed through {services}, not {CHAIN}"
+    if len({seen.pid for seen in turn.seen}) != len(turn.seen):
+        yield f"{turn}: services share a process"
+    if len(turn.keys) != 1:
+        yield f"{turn}: services worked with different keys: {sorted(turn.keys)}"
+    if not turn.fenced:
+        yield f"{turn}: a service was behind its caller: revisions {turn.revisions}"
+
+
+def problems_of_change(change: Change, put: ContextRef, before: Turn, after: Turn) -> Iterator[str]:
+    """Where a service of the changed agent's next turn did not work with what was put."""
+    unused = set(change.paths)
+    for old, new in zip(before.seen, after.seen, strict=True):
+        if new.revision < put.revision:
+            yield f"{after}: {new.service} was behind the change"
+        used = change.paths.keys() & new.settings.keys()
+        if not used:
+            yield f"{after}: {new.service} used nothing that was changed"
+        unused -= used
+        for path in sorted(used):
+            if new.settings[path] != Setting(change.paths[path], str(put.key)):
+                yield f"{after}: {new.service} did not use the new {path}"
+        if any(old.settings[path] != new.settings[path] for path in old.settings.keys() - used):
+            yield f"{after}: {new.service} saw a change that nobody made"
+    for path in sorted(unused):
+        yield f"{after}: no service used the new {path}"
+
+
+def problems_of_constancy(before: Turn, after: Turn) -> Iterator[str]:
+    """Where a service's settings are not what they were one turn earlier."""
+    for old, new in zip(before.seen, after.seen, strict=True):
+        if old.settings != new.settings:
+            yield f"{after}: {new.service} saw a change that nobody made"

@@ -1,0 +1,329 @@
+"""`relevo demo`: real processes, on the embedded store and on a real Redis."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+from relevo_client import ContextKey
+from relevo_demo import files
+from support.command import COMMAND, relevo
+from support.redis_client import RedisClient
+from support.redis_process import RedisProcess
+from support.waiting import until
+
+CHAIN = ["orchestrator", "execution", "query", "embedding"]
+CHANGE = files.script().change
+RUN = (
+    "import sys, pathlib; from relevo_demo.main import run; "
+    "sys.exit(run(store=sys.argv[1], record=pathlib.Path(sys.argv[2])))"
+)
+
+
+class Demo(NamedTuple):
+    """What a demo recorded, and where its store was."""
+
+    store: str
+    record: dict[str, Any]
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """All turns, in their order."""
+        turns: list[dict[str, Any]] = self.record["turns"]
+        return turns
+
+    def successive(self) -> Generator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Each turn but a conversation's first, after the turn before it."""
+        latest: dict[str, dict[str, Any]] = {}
+        for turn in self.turns:
+            if turn["conversation_id"] in latest:
+                yield latest[turn["conversation_id"]], turn
+            latest[turn["conversation_id"]] = turn
+
+
+def is_changed(turn: dict[str, Any]) -> bool:
+    """Whether a turn is of the changed agent, after the change."""
+    agent = (turn["tenant_id"], turn["agent_id"])
+    return agent == (CHANGE.tenant_id, CHANGE.agent_id) and turn["number"] > CHANGE.after_round
+
+
+@pytest.fixture(scope="module", params=["memory", "redis"])
+def demo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Demo]:
+    """A demo that ran to its end, on each backend."""
+    store = "memory://"
+    if request.param == "redis":
+        store = request.getfixturevalue("redis_url")
+    file = tmp_path_factory.mktemp("demo") / "record.json"
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, store, file],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    yield Demo(store, json.loads(file.read_text("utf-8")))
+    if store != "memory://":
+        with RedisClient(store) as client:
+            client.forget("relevo-demo")
+
+
+def test_all_services_of_a_turn_work_with_the_same_key(demo: Demo) -> None:
+    """A turn passes through four services; each finds the context of its conversation."""
+    for turn in demo.turns:
+        assert [seen["service"] for seen in turn["seen"]] == CHAIN
+        key = ContextKey("conversation", turn["tenant_id"], turn["conversation_id"])
+        assert {seen["key"] for seen in turn["seen"]} == {str(key)}
+
+
+def test_no_service_is_behind_its_caller(demo: Demo) -> None:
+    """The reference is a fence: revisions never go back along the chain."""
+    for turn in demo.turns:
+        revisions = [seen["revision"] for seen in turn["seen"]]
+        assert revisions == sorted(revisions)
+        assert revisions[0] > 0
+
+
+def test_each_service_is_a_process_of_its_own(demo: Demo) -> None:
+    """Nothing is shared but the store: five processes, the same in every turn."""
+    started = {service["name"]: service["pid"] for service in demo.record["services"]}
+    assert list(started) == CHAIN
+    assert len({demo.record["store"]["pid"], *started.values()}) == 5
+    for turn in demo.turns:
+        assert {seen["service"]: seen["pid"] for seen in turn["seen"]} == started
+
+
+def test_settings_are_what_the_owner_put(demo: Demo) -> None:
+    """Each setting is of the last entry that has it: first the agent, then its collections."""
+    put = {str(key): context for key, context in files.configurations().items()}
+    for turn in demo.turns:
+        tenant = turn["tenant_id"]
+        agent = str(ContextKey("agent_config", tenant, turn["agent_id"]))
+        collections = put[agent].rag_config["collections"]
+        layers = [agent, *(str(ContextKey("collection_config", tenant, c)) for c in collections)]
+        for seen in turn["seen"]:
+            assert seen["settings"]
+            for path, setting in seen["settings"].items():
+                section, _, name = path.partition(".")
+                has = {layer: getattr(put[layer], section) for layer in layers}
+                (*_, source) = (layer for layer in layers if name in has[layer])
+                value = has[source][name]
+                if is_changed(turn) and source == agent:
+                    value = CHANGE.paths.get(path, value)
+                assert setting == {"value": value, "source": source}, path
+
+
+def test_one_put_changes_every_service(demo: Demo) -> None:
+    """After one Put to the agent's entry, its next turn has the new settings in all services."""
+    ((before, after),) = [pair for pair in demo.successive() if is_changed(pair[1])]
+    for old, new in zip(before["seen"], after["seen"], strict=True):
+        changed = {
+            path: setting["value"]
+            for path, setting in new["settings"].items()
+            if setting != old["settings"][path]
+        }
+        assert changed, new["service"]
+        assert changed.items() <= CHANGE.paths.items()
+        assert new["revision"] >= demo.record["change"]["revision"] > old["revision"]
+    assert before["answer"] != after["answer"]
+    assert after["answer"].startswith("In short: ")
+
+
+def test_no_other_conversation_sees_the_change(demo: Demo) -> None:
+    """Other agents, of the same tenant too, go on with what they had."""
+    others = [pair for pair in demo.successive() if not is_changed(pair[1])]
+    assert {turn["agent_id"] for _, turn in others if turn["tenant_id"] == CHANGE.tenant_id} == {
+        "support",
+        "advisor",
+    }
+    for before, after in others:
+        for old, new in zip(before["seen"], after["seen"], strict=True):
+            assert new["settings"] == old["settings"]
+
+
+def test_answers_are_made_of_the_agents_own_passages(demo: Demo) -> None:
+    """The chain does real work: what is answered stands in a collection of the agent's."""
+    configurations = files.configurations()
+    for turn in demo.turns:
+        agent = configurations[ContextKey("agent_config", turn["tenant_id"], turn["agent_id"])]
+        sentences = [
+            sentence
+            for collection in agent.rag_config["collections"]
+            for passage in files.passages(turn["tenant_id"], collection)
+            for sentence in passage.split(". ")
+        ]
+        assert any(sentence in turn["answer"] for sentence in sentences), turn["answer"]
+
+
+def test_the_owner_is_never_asked_again(demo: Demo) -> None:
+    """Agent management puts each configuration once, and one change; nothing else."""
+    assert demo.record["puts"] == len(files.configurations()) + 1
+    assert demo.record["problems"] == []
+
+
+def test_the_command_prints_it_for_people(demo: Demo) -> None:
+    """`relevo demo` works on a store that was used before, and fits into 100 columns."""
+    done = relevo("demo", "--store", demo.store, environment={"COLUMNS": "100"})
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 100
+    for expected in (
+        "gpt-4o-mini → gpt-4o",
+        "collection_config:lumen:tariffs",
+        "conversation:lumen:b-77",
+        "held in 12 of 12 turns",
+    ):
+        assert expected in done.out
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or waits for nothing but to be reaped."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextmanager
+def midway(store: str = "memory://") -> Generator[tuple[psutil.Popen, list[psutil.Process], Any]]:
+    """A demo that has begun its turns, and cannot end before its output is read.
+
+    The process, all that it started, and the rest of its output.
+    """
+    ours, its = socket.socketpair()
+    its.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    process = psutil.Popen(
+        [*COMMAND, "demo", "--store", store], stdout=its.fileno(), stderr=subprocess.PIPE, text=True
+    )
+    its.close()
+    started: list[psutil.Process] = []
+    try:
+        with ours, ours.makefile(encoding="utf-8") as output:
+            assert any("Turn 1" in line for line in output)
+            started = process.children(recursive=True)
+            yield process, started, output
+    finally:
+        for each in [process, *started]:  # only where a test failed
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_behind_by_an_interrupted_demo(number: signal.Signals) -> None:
+    """Interrupted midway, the demo ends all that it started before it ends, with 130."""
+    with midway() as (process, started, output):
+        assert len(started) == 5
+        process.send_signal(number)
+        rest = output.read()
+        _, errors = process.communicate(timeout=30)
+        assert all(map(ended, started))
+    assert (process.returncode, errors) == (130, "relevo demo: interrupted\n")
+    assert "Summary" not in rest
+
+
+def test_nothing_is_left_behind_by_a_killed_demo() -> None:
+    """What the demo started ends even where the demo had no chance to end it."""
+    with midway() as (process, started, _):
+        assert len(started) == 5
+        process.kill()
+        until(lambda: all(map(ended, started)), what="the end of the demo's processes")
+
+
+def test_a_service_that_dies_is_an_error() -> None:
+    """Where a turn fails, the demo says why, ends the rest and exits with 1."""
+    with midway() as (process, started, output):
+        (query,) = (p for p in started if "relevo_demo.services.query" in p.cmdline())
+        query.kill()
+        rest = output.read()
+        _, errors = process.communicate(timeout=30)
+        assert all(map(ended, started))
+    assert process.returncode == 1
+    assert errors.startswith("relevo demo: UNAVAILABLE: ")
+    assert len(errors.splitlines()) == 1
+    assert "Summary" not in rest
+
+
+def test_a_store_that_goes_away_is_an_error() -> None:
+    """Where Redis stops midway, the demo says so, ends everything and exits with 1."""
+    with RedisProcess() as redis, midway(redis.url) as (process, started, output):
+        redis.stop()
+        rest = output.read()
+        _, errors = process.communicate(timeout=30)
+        assert all(map(ended, started))
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("relevo demo: UNAVAILABLE: ")
+    assert "Traceback" not in errors
+    assert "Summary" not in rest
+
+
+def test_a_store_that_cannot_be_reached_is_an_error() -> None:
+    """Without Redis behind redis://, the demo says so and exits with 1."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        done = relevo("demo", "--store", f"redis://127.0.0.1:{nobody.getsockname()[1]}")
+    assert done.code == 1
+    assert done.message == "relevo demo: the store cannot be reached"
+
+
+def test_a_wrong_store_is_an_error() -> None:
+    """What `relevo serve` says against a URL is passed on; the demo exits with 1."""
+    done = relevo("demo", "--store", "file:///tmp/contexts")
+    assert done.code == 1
+    assert "store: must begin with" in done.err.replace("Value error, ", "")
+    assert done.message == "relevo demo: store ended with 2"
+
+
+SABOTAGE = '''
+"""Breaks what one service sees, in whatever Python process this is imported."""
+import sys
+from dataclasses import replace
+
+if "relevo_demo.services.{service}" in sys.orig_argv:
+    from relevo_client import AsyncContextClient, ContextKey
+
+    resolve = AsyncContextClient.resolve
+    kept = {{}}
+
+    async def broken(self, target, *, timeout=None):
+        entry = await resolve(self, target, timeout=timeout)
+        kept.setdefault(entry.key, entry)
+        return {result}
+
+    AsyncContextClient.resolve = broken
+'''
+
+
+@pytest.mark.parametrize(
+    "service,result,noticed",
+    [
+        ("query", "replace(entry, context=kept[entry.key].context)", "query did not use the new"),
+        ("execution", "replace(entry, revision=entry.revision - 1)", "was behind its caller"),
+        (
+            "embedding",
+            "replace(entry, key=ContextKey('conversation', entry.key.tenant_id, 'other'))",
+            "services worked with different keys",
+        ),
+    ],
+    ids=["stale", "behind", "elsewhere"],
+)
+def test_a_chain_that_does_not_agree_is_an_error(
+    tmp_path: Path, service: str, result: str, noticed: str
+) -> None:
+    """The demo looks before it claims: one service with another context, and it exits with 1."""
+    code = SABOTAGE.format(service=service, result=result)
+    (tmp_path / "sitecustomize.py").write_text(code, "utf-8")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = relevo("demo", environment={"PYTHONPATH": path})
+    assert done.code == 1
+    assert noticed in done.out
+    assert "Summary" not in done.out

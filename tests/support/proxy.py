@@ -1,0 +1,158 @@
+"""A TCP proxy that fails on request: it delays, holds, swallows, cuts and refuses.
+
+It runs on an event loop in a thread of its own, so that a test may block, or
+wait for a process whose traffic goes through it.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Self, TypeVar
+
+_CHUNK = 1 << 16
+_BACKLOG = 64  # chunks of one direction that may wait before the sender is slowed down
+
+_Result = TypeVar("_Result")
+
+
+class Direction:
+    """What happens to the bytes that travel one way, on all connections.
+
+    All of it can be changed at any time and from any thread. Chunks keep their
+    order, whatever their delays.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.delay: float | Callable[[], float] = 0.0
+        """Seconds that each chunk takes; or a function that says so chunk by chunk."""
+        self.swallow = False
+        """Throw bytes away while the connection stays open."""
+        self.bytes = 0
+        """How many bytes have come in so far, whatever became of them."""
+        self._loop = loop
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Keep bytes back, until `let_go`."""
+        self._loop.call_soon_threadsafe(self._open.clear)
+
+    def let_go(self) -> None:
+        """Send on what was held."""
+        self._loop.call_soon_threadsafe(self._open.set)
+
+    def carry(
+        self, group: asyncio.TaskGroup, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> None:
+        """Carry one connection's bytes, and its end, in tasks of the group."""
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_BACKLOG)
+        group.create_task(self._take(source, queue))
+        group.create_task(self._give(queue, sink))
+
+    async def _take(
+        self, source: asyncio.StreamReader, queue: asyncio.Queue[tuple[float, bytes]]
+    ) -> None:
+        while True:
+            chunk = await source.read(_CHUNK)
+            self.bytes += len(chunk)
+            delay = self.delay() if callable(self.delay) else self.delay
+            await queue.put((self._loop.time() + delay, chunk))
+            if not chunk:
+                return
+
+    async def _give(
+        self, queue: asyncio.Queue[tuple[float, bytes]], sink: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            due, chunk = await queue.get()
+            await asyncio.sleep(due - self._loop.time())
+            await self._open.wait()
+            if not chunk:
+                sink.write_eof()
+                return
+            if not self.swallow:
+                sink.write(chunk)
+                await sink.drain()
+
+
+class Proxy:
+    """Stands before a TCP server of the loopback address. Use with `with`.
+
+    `to_server` and `to_client` say what happens to the bytes of each direction.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._connections: set[asyncio.Task[Any]] = set()
+        self._refusing = False
+        self.to_server = Direction(self._loop)
+        self.to_client = Direction(self._loop)
+        self.accepted = 0
+        """How many connections were accepted so far."""
+        self.port = 0
+        """Where the proxy listens, on 127.0.0.1."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._do(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self) -> None:
+        """Break every connection. New ones are accepted."""
+        self._do(self._break())
+
+    def refuse(self) -> None:
+        """Break every connection, and new ones as soon as they are there, until `accept`."""
+        self._refusing = True
+        self.cut()
+
+    def accept(self) -> None:
+        """Accept connections again."""
+        self._refusing = False
+
+    def _do(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect to the server, and carry bytes both ways until both have ended."""
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
+        ends = [writer]
+        try:
+            if self._refusing:
+                raise ConnectionRefusedError
+            self.accepted += 1
+            there, onward = await asyncio.open_connection("127.0.0.1", self._target)
+            ends.append(onward)
+            async with asyncio.TaskGroup() as group:
+                self.to_server.carry(group, reader, onward)
+                self.to_client.carry(group, there, writer)
+        except* (OSError, asyncio.CancelledError):  # not there; or broken by a side, or by `cut`
+            for end in ends:
+                end.transport.abort()
+        else:
+            for end in ends:
+                end.close()
+        finally:
+            self._connections.discard(connection)
+
+    async def _break(self) -> None:
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _stop(self) -> None:
+        self._server.close()
+        await self._break()
+        await self._server.wait_closed()

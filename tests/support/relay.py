@@ -1,0 +1,73 @@
+"""A gRPC server that stands before a store and passes its calls on, or fails to."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+from grpc import aio
+
+Context = aio.ServicerContext[bytes, bytes]
+Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that arrived: its method's name, the serialized request and the metadata."""
+
+    method: str
+    request: bytes
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class Relay(grpc.GenericRpcHandler):
+    """Passes unary calls on to `target`, bytes as they are. Use with `async with`."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._server = aio.server()
+        self._server.add_generic_rpc_handlers((self,))
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        """Where the relay listens."""
+        self.calls: list[Call] = []
+        """What arrived so far, repetitions included."""
+        self.answers_to_lose = 0
+        """How many of the next answers are lost: the store has worked, the caller
+        is told UNAVAILABLE."""
+
+    async def __aenter__(self) -> Self:
+        self._channel = aio.insecure_channel(self._target)
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(None)
+        await self._channel.close()
+
+    def of(self, method: str) -> list[Call]:
+        """The calls of one method that arrived so far."""
+        return [call for call in self.calls if call.method == method]
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Every method is passed on."""
+        method = handler_call_details.method
+        return grpc.unary_unary_rpc_method_handler(self._passing_on(method))
+
+    def _passing_on(self, method: str) -> Any:
+        forward: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
+
+        async def behaviour(request: bytes, context: Context) -> bytes:
+            metadata = tuple((name, value) for name, value in context.invocation_metadata() or ())
+            self.calls.append(Call(method.rpartition("/")[2], request, metadata))
+            try:
+                answer = await forward(request, timeout=context.time_remaining())
+            except aio.AioRpcError as error:
+                await context.abort(error.code(), error.details() or "", error.trailing_metadata())
+            if self.answers_to_lose:
+                self.answers_to_lose -= 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
+            return answer
+
+        return behaviour

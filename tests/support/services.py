@@ -1,0 +1,67 @@
+"""Small gRPC services of the tests' own: methods are functions of bytes."""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import grpc
+from grpc import aio
+from relevo_client import current_context, current_ref
+
+SERVICE = "relevo.test.Service"
+
+ServicerContext = aio.ServicerContext[bytes, bytes]
+Method = Callable[[bytes, Any], Awaitable[bytes] | bytes]
+
+
+@asynccontextmanager
+async def service(
+    methods: Mapping[str, Method],
+    *,
+    interceptors: Sequence[aio.ServerInterceptor] = (),
+    name: str = SERVICE,
+    port: int = 0,
+) -> AsyncGenerator[str, None]:
+    """A running service with these methods, by their names: its address."""
+    server = aio.server(interceptors=interceptors)
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        method: grpc.unary_unary_rpc_method_handler(behaviour)
+        for method, behaviour in methods.items()
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+def method_of(
+    channel: aio.Channel, method: str = "Do", *, name: str = SERVICE
+) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """A method of a service of the tests' own, to be called with bytes."""
+    return channel.unary_unary(f"/{name}/{method}")
+
+
+class Seen(NamedTuple):
+    """What a handler saw: the current user and reference, and the metadata that came in."""
+
+    user: str | None
+    ref: str | None
+    metadata: list[tuple[str, str]]
+
+
+async def see(_: bytes, context: ServicerContext) -> bytes:
+    """A handler that answers what it sees."""
+    current = current_context()
+    metadata = [(name, str(value)) for name, value in context.invocation_metadata() or ()]
+    ref = current_ref()
+    return json.dumps([current and current.user_id, ref and str(ref), metadata]).encode()
+
+
+def seen(answer: bytes) -> Seen:
+    """What the handler that answered this saw."""
+    user, ref, metadata = json.loads(answer)
+    return Seen(user, ref, [(name, value) for name, value in metadata])

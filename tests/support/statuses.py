@@ -1,0 +1,36 @@
+"""Every error of the wire contract, as the server makes it."""
+
+from grpc import StatusCode
+from relevo.v1.store_pb2 import ErrorReason
+from relevo_server import errors
+from relevo_server.errors import StoreError
+from relevo_server.keys import Key
+
+KEY = Key("conversation", "acme", "c 1")
+
+EVERY_ERROR: tuple[StoreError, ...] = (
+    errors.invalid([("key.scope", "must not be empty"), ("ttl", "must be more than 0 s")]),
+    errors.request_id_reused(KEY),
+    errors.no_entry(KEY),
+    errors.conflict(KEY, expected=4, current=7),
+    errors.conflict(KEY, expected=0, current=7),
+    errors.contention(KEY),
+    errors.lease_lost(KEY),
+    errors.store_behind(KEY, revision=3),
+    errors.context_too_large(262_145, 262_144),
+    errors.response_too_large(3_145_728),
+    errors.too_many_requests(4096),
+    errors.store_full(),
+    errors.unavailable(),
+    errors.unauthenticated(),
+    errors.tenant_denied("acme"),
+    errors.corrupt_entry(KEY),
+    errors.not_implemented("Watch"),
+    StoreError(
+        StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_SERVER_STOPPING,
+        "the server is stopping",
+        retry_after=1.5,
+    ),
+    errors.internal(),
+)

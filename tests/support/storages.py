@@ -1,0 +1,28 @@
+"""Backends that misbehave as no real one would do on demand."""
+
+import asyncio
+from collections.abc import Sequence
+
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Read
+from relevo_server.storage.memory import MemoryStorage
+
+
+class GatedStorage(MemoryStorage):
+    """A memory backend whose reads wait before a gate. It is open until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(4, log_length=1000, request_ttl_ms=600_000)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+        """How many reads wait now."""
+
+    async def read(self, keys: Sequence[Key]) -> Read:
+        """Wait, then look the entries up."""
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        return await super().read(keys)
