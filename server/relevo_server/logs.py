@@ -1,4 +1,8 @@
-"""Structured logs: one event a line, on stderr, and never a context's value."""
+"""Structured logs: one event a line, and never a context's value.
+
+They go through the standard library's logger "relevo_server", so a server within
+somebody else's process logs as that process wants.
+"""
 
 import logging
 import sys
@@ -7,26 +11,36 @@ from typing import Literal
 
 import structlog
 
+_logger = logging.getLogger("relevo_server")
+
+log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    _logger,
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Set up structlog for the process."""
+    """Log to stderr, for a process that is a server and nothing else."""
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
     )
+    _logger.handlers = [handler]
+    _logger.propagate = False
+    _logger.setLevel(level.upper())
 
 
 def where(error: BaseException) -> str:

@@ -6,18 +6,16 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import grpc
-import structlog
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server.errors import StoreError
+from relevo_server.logs import log
 from relevo_server.service import ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
-
-log = structlog.get_logger()
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -30,11 +28,12 @@ class Server:
     Starting raises `LayoutError` where the store belongs to servers of another
     setting, and OSError where the port cannot be had. A store that cannot be
     reached is no reason not to start: calls are answered UNAVAILABLE until it can.
+    `storage` is instead of what the settings say; it is closed in the end.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, storage: Storage | None = None) -> None:
         self._settings = settings
-        self._storage = _storage_of(settings)
+        self._storage = storage or _storage_of(settings)
         self._health = health.aio.HealthServicer()
         self._server = aio.server(options=_options(settings))
         store_pb2_grpc.add_ContextStoreServicer_to_server(

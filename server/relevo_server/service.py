@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from typing import Any, NoReturn, TypeVar, cast
 
-import structlog
 from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from relevo.v1 import store_pb2, store_pb2_grpc
@@ -16,11 +15,9 @@ from relevo_server import entries, errors, masks, requests
 from relevo_server.access import Access, Caller
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
-from relevo_server.logs import where
+from relevo_server.logs import log, where
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Read, Storage, Stored, Write, Written
-
-log = structlog.get_logger()
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -103,7 +100,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         except TimeoutError:
             failure = errors.unavailable()
         except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
-            log.error("call.failed", method=work.__name__, where=where(error))  # noqa: TRY400
+            log.error("call.failed", method=work.__name__, where=where(error))
             failure = errors.internal()
         finally:
             self._working -= 1

@@ -44,7 +44,8 @@ def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             name = ".".join(map(str, problem["loc"])) or "settings"
-            print(f"relevo serve: {name}: {problem['msg']}", file=sys.stderr)
+            text = problem["msg"].removeprefix("Value error, ")
+            print(f"relevo serve: {name}: {text}", file=sys.stderr)
         return 2
     except (tomllib.TOMLDecodeError, ValueError) as error:
         print(f"relevo serve: {error}", file=sys.stderr)

@@ -6,15 +6,13 @@ from hashlib import sha1
 from importlib import resources
 from typing import Any, Protocol
 
-import structlog
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from relevo_server import errors
-
-log = structlog.get_logger()
+from relevo_server.logs import log
 
 Argument = str | bytes | int
 
