@@ -5,11 +5,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from grpc import aio
-from relevo.v1 import store_pb2_grpc
+from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
+from support.calls import Stub
+from support.redis_client import RedisClient
+from support.redis_cluster import RedisCluster
 from support.redis_process import RedisProcess, describe
+from support.serving import stub_of
+
+_REDIS = "RELEVO_TEST_REDIS"
 
 
 def pytest_report_header() -> str:
@@ -17,15 +22,30 @@ def pytest_report_header() -> str:
     return f"redis: {describe()}"
 
 
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own RELEVO_… variables change what is tested."""
+    for name in os.environ:
+        if name.startswith("RELEVO_") and name != _REDIS:
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A real Redis: of RELEVO_TEST_REDIS, else one that is started and stopped here."""
-    given = os.environ.get("RELEVO_TEST_REDIS")
+    given = os.environ.get(_REDIS)
     if given:
         yield given
     else:
         with RedisProcess() as process:
             yield process.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A real Redis Cluster of three nodes, started and stopped here."""
+    with RedisCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -35,11 +55,13 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings(store_url: str) -> Settings:
-    """Settings of a server whose keys in Redis are the test's own."""
-    return Settings(
-        listen="127.0.0.1:0", store=store_url, store_prefix=f"test-{uuid.uuid4().hex}", grace=0.5
-    )
+def settings(store_url: str) -> Iterator[Settings]:
+    """Settings of a server whose keys in Redis are the test's own, and end with it."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    yield Settings(listen="127.0.0.1:0", store=SecretStr(store_url), store_prefix=prefix, grace=0.5)
+    if store_url != "memory://":
+        with RedisClient(store_url) as client:
+            client.forget(prefix)
 
 
 @pytest.fixture
@@ -50,7 +72,7 @@ async def server(settings: Settings) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def stub(server: Server) -> AsyncIterator[store_pb2_grpc.ContextStoreAsyncStub]:
+async def stub(server: Server) -> "AsyncIterator[Stub]":
     """The generated stub on a real channel to the server."""
-    async with aio.insecure_channel(server.address) as channel:
-        yield store_pb2_grpc.ContextStoreStub(channel)
+    async with stub_of(server.address) as stub:
+        yield stub

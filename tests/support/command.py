@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,25 +52,46 @@ def relevo(
 
 
 def interrupted(*arguments: str) -> Outcome:
-    """Run `relevo` without any input until it waits for some, then interrupt it."""
-    read, write = os.pipe()
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=read,
+    """Run `relevo` without the end of its input, and interrupt it when it waits for that."""
+    # Where the tests run in the background, their children would ignore SIGINT.
+    program = (
+        "import signal, sys; from relevo_server.cli import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(read)
-    try:
-        # A pipe takes 64 KiB before it blocks; this much is gone only when it is read.
-        with os.fdopen(write, "wb", buffering=0) as pipe:
-            pipe.write(b" " * (1 << 16))
-            pipe.write(b" ")
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-    finally:
-        with suppress(ProcessLookupError):
+        bufsize=0,
+    ) as process:
+        assert process.stdin
+        # A pipe takes 64 KiB: the last byte of this is taken when the rest was read.
+        process.stdin.write(b" " * (1 << 16))
+        process.stdin.write(b" ")
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        finally:
             process.kill()
-        process.wait()
-    return Outcome(process.returncode, out, err)
+        assert process.stdout
+        assert process.stderr
+        out, err = process.stdout.read(), process.stderr.read()
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+def broken_pipe(*arguments: str) -> Outcome:
+    """Run `relevo` with nobody to read what it prints."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as nobody:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    return Outcome(done.returncode, "", done.stderr)

@@ -5,7 +5,7 @@ from relevo.v1.context_pb2 import ExecutionContext
 
 def of_size(size: int) -> ExecutionContext:
     """A context that has exactly this many bytes, serialized."""
-    context = ExecutionContext(llm_config={"prompt": ""})  # type: ignore[arg-type]
+    context = ExecutionContext()
     text = size
     while True:
         context.llm_config["prompt"] = "x" * text

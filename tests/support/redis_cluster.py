@@ -54,8 +54,14 @@ class RedisCluster:
         return slot
 
     def node_of(self, name: str) -> int:
-        """Which node has a key: its number."""
+        """Which node a key belongs to at first: its number."""
         return next(i for i in range(NODES) if self.slot_of(name) < SLOTS * (i + 1) // NODES)
+
+    def give(self, slot: int, node: int) -> None:
+        """Make a slot without keys belong to another node."""
+        name = self.clients[node]("CLUSTER", "MYID")
+        for client in self.clients:
+            client("CLUSTER", "SETSLOT", slot, "NODE", name)
 
 
 def _is_whole(client: RedisClient) -> bool:

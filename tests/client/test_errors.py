@@ -1,0 +1,249 @@
+"""Statuses of the wire as exceptions: the kind, and everything that the server told."""
+
+import pickle
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode, aio
+from relevo.v1 import store_pb2
+from relevo_client import (
+    AccessDeniedError,
+    AsyncContextClient,
+    ConflictError,
+    ContextKey,
+    ExecutionContext,
+    IncompleteContextError,
+    InvalidFieldError,
+    LeaseLostError,
+    NoContextError,
+    NotFoundError,
+    RelevoError,
+    StoreBehindError,
+    TooLargeError,
+    UnavailableError,
+    require_context,
+)
+from relevo_server.errors import StoreError
+from support.services import service
+from support.statuses import EVERY_ERROR
+
+KEY = ContextKey("conversation", "acme", "c 1")
+STORE = "relevo.v1.ContextStore"
+DETAILS = "grpc-status-details-bin"
+
+KINDS: dict[str, type[RelevoError]] = {
+    "INVALID_FIELD": InvalidFieldError,
+    "REQUEST_ID_REUSED": InvalidFieldError,
+    "NO_ENTRY": NotFoundError,
+    "VERSION_MISMATCH": ConflictError,
+    "ENTRY_EXISTS": ConflictError,
+    "CONTENTION": ConflictError,
+    "LEASE_LOST": LeaseLostError,
+    "STORE_BEHIND": StoreBehindError,
+    "CONTEXT_TOO_LARGE": TooLargeError,
+    "RESPONSE_TOO_LARGE": TooLargeError,
+    "TOO_MANY_REQUESTS": TooLargeError,
+    "STORE_FULL": TooLargeError,
+    "STORE_UNAVAILABLE": UnavailableError,
+    "SERVER_STOPPING": UnavailableError,
+    "UNAUTHENTICATED": AccessDeniedError,
+    "TENANT_DENIED": AccessDeniedError,
+    "CORRUPT_ENTRY": RelevoError,
+    "NOT_IMPLEMENTED": RelevoError,
+    "INTERNAL": RelevoError,
+}
+
+each_error = pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
+
+
+def status_of(error: StoreError) -> status_pb2.Status:
+    """The status that the server ends a call with."""
+    return status_pb2.Status.FromString(error.to_message().SerializeToString())
+
+
+@asynccontextmanager
+async def store_that_fails_with(
+    status: status_pb2.Status,
+) -> AsyncGenerator[AsyncContextClient, None]:
+    """A client of a store whose Gets end with a status, in a batch too."""
+
+    async def get(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        code = next(code for code in StatusCode if code.value[0] == status.code)
+        await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+
+    async def batch_get(request: bytes, _: Any) -> bytes:
+        error = store_pb2.Error.FromString(status.SerializeToString())
+        count = len(store_pb2.BatchGetRequest.FromString(request).requests)
+        results = [store_pb2.BatchGetResult(error=error)] * count
+        return store_pb2.BatchGetResponse(results=results).SerializeToString()
+
+    methods = {"Get": get, "BatchGet": batch_get}
+    async with (
+        service(methods, name=STORE) as address,
+        AsyncContextClient(address, timeout=10) as client,
+    ):
+        yield client
+
+
+async def raised_by(call: Awaitable[object]) -> RelevoError:
+    """What a call raises."""
+    with pytest.raises(RelevoError) as caught:
+        await call
+    return caught.value
+
+
+async def both_ways(status: status_pb2.Status) -> list[RelevoError]:
+    """A status as a call's exception, and as a result of a batch."""
+    async with store_that_fails_with(status) as client:
+        of_a_call = await raised_by(client.get(KEY))
+        (of_a_batch,) = await client.batch_get([KEY])
+    assert isinstance(of_a_batch, RelevoError)
+    return [of_a_call, of_a_batch]
+
+
+@each_error
+async def test_every_reason_has_its_exception(error: StoreError) -> None:
+    """Each error of the contract is one kind of exception, with its reason, text and metadata."""
+    if error.reason == "RESPONSE_TOO_LARGE":
+        async with store_that_fails_with(status_of(error)) as client:
+            found = [await raised_by(client.get(KEY))]  # in a batch it means: ask again
+    else:
+        found = await both_ways(status_of(error))
+    for exception in found:
+        assert type(exception) is KINDS[error.reason]
+        assert exception.reason == error.reason
+        assert str(exception) == error.message
+        assert exception.metadata == error.metadata
+
+
+@each_error
+async def test_details_are_kept(error: StoreError) -> None:
+    """The paths of malformed fields and the time to wait are those that the server told."""
+    async with store_that_fails_with(status_of(error)) as client:
+        exception = await raised_by(client.get(KEY))
+    assert getattr(exception, "violations", ()) == error.violations
+    assert getattr(exception, "retry_after", None) == error.retry_after
+
+
+async def test_a_conflict_knows_the_current_version() -> None:
+    """ConflictError has the live entry's version, 0 where there is none or nobody told."""
+    for error in EVERY_ERROR:
+        if error.code is StatusCode.ABORTED:
+            for exception in await both_ways(status_of(error)):
+                assert isinstance(exception, ConflictError)
+                told = error.metadata.get("current_version", "0")
+                assert exception.current_version == int(told)
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        (StatusCode.INVALID_ARGUMENT, InvalidFieldError),
+        (StatusCode.NOT_FOUND, NotFoundError),
+        (StatusCode.ABORTED, ConflictError),
+        (StatusCode.RESOURCE_EXHAUSTED, TooLargeError),
+        (StatusCode.UNAVAILABLE, UnavailableError),
+        (StatusCode.DEADLINE_EXCEEDED, UnavailableError),
+        (StatusCode.UNAUTHENTICATED, AccessDeniedError),
+        (StatusCode.PERMISSION_DENIED, AccessDeniedError),
+        (StatusCode.FAILED_PRECONDITION, RelevoError),
+        (StatusCode.UNKNOWN, RelevoError),
+        (StatusCode.UNIMPLEMENTED, RelevoError),
+        (StatusCode.INTERNAL, RelevoError),
+    ],
+    ids=str,
+)
+async def test_statuses_without_details(code: StatusCode, kind: type[RelevoError]) -> None:
+    """What is between client and server fails with bare codes: the code is the reason."""
+    for exception in await both_ways(status_pb2.Status(code=code.value[0], message="a proxy")):
+        assert type(exception) is kind
+        assert exception.reason == code.name
+        assert exception.metadata == {}
+
+
+async def test_reasons_of_others_are_not_ours() -> None:
+    """ErrorInfo of another domain is not taken for a reason of Relevo."""
+    info = error_details_pb2.ErrorInfo(
+        reason="LEASE_LOST", domain="other.example", metadata={"key": "theirs"}
+    )
+    for exception in await both_ways(with_details(StatusCode.FAILED_PRECONDITION, info)):
+        assert type(exception) is RelevoError
+        assert (exception.reason, exception.metadata) == ("FAILED_PRECONDITION", {})
+
+
+def with_details(code: StatusCode, *details: Message) -> status_pb2.Status:
+    """A status with these details."""
+    status = status_pb2.Status(code=code.value[0], message="text")
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff", b"\x1a\x04\x0a\x02\xc3\x28", b""], ids=ascii)
+async def test_details_that_are_no_status(garbage: bytes) -> None:
+    """Details that cannot be read do not hide the status itself."""
+
+    async def get(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        await context.abort(StatusCode.NOT_FOUND, "gone", ((DETAILS, garbage),))
+
+    async with (
+        service({"Get": get}, name=STORE) as address,
+        AsyncContextClient(address, timeout=10) as client,
+    ):
+        exception = await raised_by(client.get(KEY))
+    assert isinstance(exception, NotFoundError)
+    assert (exception.reason, str(exception)) == ("NOT_FOUND", "gone")
+
+
+async def test_a_store_that_cannot_be_reached() -> None:
+    """Nobody listens: UnavailableError, within the time that a call may take."""
+    async with AsyncContextClient("127.0.0.1:1", timeout=2) as client:
+        for call in (
+            client.get(KEY),
+            client.batch_get([KEY]),
+            client.put(KEY, ExecutionContext()),
+            client.update(KEY, {"user_id": "u"}),
+            client.invalidate(KEY),
+            client.invalidate_tenant("acme"),
+            client.resolve(KEY),
+        ):
+            assert isinstance(await raised_by(call), UnavailableError)
+
+
+def test_no_context() -> None:
+    """Where no context is current, `require_context` raises a LookupError with a reason."""
+    with pytest.raises(LookupError) as caught:
+        require_context()
+    assert isinstance(caught.value, NoContextError)
+    assert caught.value.reason == "NO_CONTEXT"
+
+
+def test_the_tree() -> None:
+    """Everything is a RelevoError with a reason; what is malformed is a ValueError too."""
+    for kind in set(KINDS.values()) | {IncompleteContextError, NoContextError}:
+        assert issubclass(kind, RelevoError)
+    assert issubclass(InvalidFieldError, ValueError)
+
+
+MADE: list[Callable[[], RelevoError]] = [
+    lambda: InvalidFieldError([("key.scope", "must not be empty")]),
+    lambda: NotFoundError("text", reason="NO_ENTRY", metadata={"key": "a:b:c"}),
+    lambda: ConflictError("text", reason="ENTRY_EXISTS", metadata={"current_version": "7"}),
+    lambda: UnavailableError("text", retry_after=0.5),
+    lambda: IncompleteContextError("a:b:c", ["d:b:e"]),
+    NoContextError,
+]
+
+
+@pytest.mark.parametrize("make", MADE, ids=lambda make: type(make()).__name__)
+def test_exceptions_survive_pickle(make: Callable[[], RelevoError]) -> None:
+    """An exception passes between processes: one that could not would break a process pool."""
+    error = make()
+    read: RelevoError = pickle.loads(pickle.dumps(error))  # noqa: S301 - ours
+    assert type(read) is type(error)
+    assert str(read) == str(error)
+    assert vars(read) == vars(error)

@@ -1,0 +1,269 @@
+"""`get_or_create`: one factory call for all who need the same entry at the same time."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    ContextKey,
+    ExecutionContext,
+    NotFoundError,
+    RelevoError,
+    TooLargeError,
+    UnavailableError,
+    current_context,
+    current_ref,
+    use_context,
+)
+from relevo_server.server import Server
+from support.relay import Relay
+
+
+class Factory:
+    """Makes contexts, as often as it is called; `let` lets it finish."""
+
+    def __init__(self, context: ExecutionContext | Exception) -> None:
+        self.calls: list[ContextKey] = []
+        self.started = asyncio.Event()
+        self.let = asyncio.Event()
+        self.cancelled = 0
+        self._context = context
+
+    async def __call__(self, key: ContextKey) -> ExecutionContext:
+        """What the factory was made with."""
+        self.calls.append(key)
+        self.started.set()
+        try:
+            await self.let.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(self._context, Exception):
+            raise self._context
+        return self._context
+
+
+MADE = ExecutionContext(user_id="made")
+
+
+@pytest.fixture
+async def other(server: Server) -> AsyncIterator[AsyncContextClient]:
+    """A client as another process has it."""
+    async with AsyncContextClient(server.address, timeout=10) as client:
+        yield client
+
+
+async def test_creates_what_is_not_there(client: AsyncContextClient, key: ContextKey) -> None:
+    """Where there is no live entry, the factory makes it; then nobody asks the factory again."""
+    factory = Factory(MADE)
+    factory.let.set()
+    created = await client.get_or_create(key, factory, ttl=60)
+    found = await client.get_or_create(key, factory)
+    assert factory.calls == [key]
+    assert created.context.user_id == "made"
+    assert created.version == found.version == (await client.get(key)).version
+    assert 50 < found.ttl.total_seconds() <= 60
+
+
+async def test_200_callers_share_one_factory_call(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """All who ask while the factory works get what it made."""
+    factory = Factory(MADE)
+    callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(199)]
+    await factory.started.wait()
+    callers.append(asyncio.create_task(client.get_or_create(key, factory)))
+    await asyncio.sleep(0)
+    factory.let.set()
+    entries = await asyncio.gather(*callers)
+    assert factory.calls == [key]
+    assert {entry.version for entry in entries} == {(await client.get(key)).version}
+
+
+async def test_keys_do_not_wait_for_each_other(client: AsyncContextClient, key: ContextKey) -> None:
+    """Only the same key is shared: others are created meanwhile."""
+    slow, fast = Factory(MADE), Factory(MADE)
+    waiting = asyncio.create_task(client.get_or_create(key, slow))
+    await slow.started.wait()
+    fast.let.set()
+    other = ContextKey(key.scope, key.tenant_id, "another")
+    assert (await client.get_or_create(other, fast)).key == other
+    assert not waiting.done()
+    slow.let.set()
+    assert (await waiting).key == key
+
+
+async def test_a_cancelled_caller_disturbs_nobody(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """The load belongs to nobody: the first caller can give up, and any number of others."""
+    factory = Factory(MADE)
+    callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(10)]
+    await factory.started.wait()
+    for caller in callers[:5]:
+        caller.cancel()
+    await asyncio.wait(callers[:5])
+    factory.let.set()
+    entries = await asyncio.gather(*callers[5:])
+    assert all(caller.cancelled() for caller in callers[:5])
+    assert {entry.context.user_id for entry in entries} == {"made"}
+    assert factory.calls == [key]
+    assert factory.cancelled == 0
+
+
+async def test_the_load_goes_on_without_any_caller(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """Where all callers gave up, the entry is created all the same, for the next ones."""
+    factory = Factory(MADE)
+    caller = asyncio.create_task(client.get_or_create(key, factory))
+    await factory.started.wait()
+    caller.cancel()
+    await asyncio.wait([caller])
+    factory.let.set()
+    assert (await client.get_or_create(key, factory)).context.user_id == "made"
+    assert factory.calls == [key]
+
+
+async def test_a_callers_timeout_is_its_own(client: AsyncContextClient, key: ContextKey) -> None:
+    """A caller with little time gets TimeoutError; one with more gets the entry."""
+    factory = Factory(MADE)
+    patient = asyncio.create_task(client.get_or_create(key, factory))
+    await factory.started.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.get_or_create(key, factory), 0.01)
+    factory.let.set()
+    assert (await patient).context.user_id == "made"
+
+
+async def test_what_the_factory_raises_reaches_all(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """Everyone who waits gets the factory's exception as it is; the next call tries again."""
+    broken = Factory(RuntimeError("agent management is down"))
+    callers = [asyncio.create_task(client.get_or_create(key, broken)) for _ in range(20)]
+    await broken.started.wait()
+    broken.let.set()
+    raised = await asyncio.gather(*callers, return_exceptions=True)
+    assert {str(error) for error in raised} == {"agent management is down"}
+    assert {type(error) for error in raised} == {RuntimeError}
+    assert broken.calls == [key]
+
+    working = Factory(MADE)
+    working.let.set()
+    assert (await client.get_or_create(key, working)).context.user_id == "made"
+
+
+async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: ContextKey) -> None:
+    """A load that fails after its callers have gone leaves no complaint behind."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    broken = Factory(RuntimeError("nobody listens"))
+    caller = asyncio.create_task(client.get_or_create(key, broken))
+    await broken.started.wait()
+    caller.cancel()
+    await asyncio.wait([caller])
+    broken.let.set()
+    with pytest.raises(NotFoundError):
+        await client.get(key)  # a round trip later, the load has failed
+    gc.collect()
+    assert complaints == []
+
+
+async def test_what_the_factory_made_may_be_refused(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """What the store says of the new entry reaches the callers as it is."""
+    factory = Factory(ExecutionContext(metadata={"x": "x" * 300_000}))
+    factory.let.set()
+    with pytest.raises(TooLargeError):
+        await client.get_or_create(key, factory)
+
+
+async def test_no_context_is_current_in_the_factory(
+    client: AsyncContextClient, key: ContextKey
+) -> None:
+    """The factory serves many callers: it sees no one's context, but what else is ambient."""
+    request_id: ContextVar[str] = ContextVar("request_id", default="")
+    seen: list[object] = []
+
+    async def factory(_: ContextKey) -> ExecutionContext:
+        seen.extend([current_context(), current_ref(), request_id.get()])
+        return MADE
+
+    mine = ContextKey("conversation", "acme", "mine")
+    await client.put(mine, ExecutionContext(user_id="mine"))
+    request_id.set("r-1")
+    with use_context(await client.get(mine)):
+        await client.get_or_create(key, factory)
+        assert current_ref() is not None
+    assert seen == [None, None, "r-1"]
+
+
+async def test_another_process_was_faster(
+    client: AsyncContextClient, other: AsyncContextClient, key: ContextKey
+) -> None:
+    """Where the entry exists when the factory is done, it is returned and not overwritten."""
+    mine = Factory(ExecutionContext(user_id="mine"))
+    waiting = asyncio.create_task(client.get_or_create(key, mine))
+    await mine.started.wait()
+    theirs = await other.put(key, ExecutionContext(user_id="theirs"))
+    mine.let.set()
+    entry = await waiting
+    assert (entry.context.user_id, entry.version) == ("theirs", theirs.revision)
+
+
+async def test_many_processes_at_once(
+    client: AsyncContextClient, other: AsyncContextClient, key: ContextKey
+) -> None:
+    """Factories of several processes may work at once; all callers get one and the same entry."""
+    factories = [Factory(ExecutionContext(user_id=name)) for name in ("one", "two")]
+    callers = [
+        asyncio.create_task(each.get_or_create(key, factory))
+        for each, factory in zip((client, other), factories, strict=True)
+        for _ in range(10)
+    ]
+    for factory in factories:
+        await factory.started.wait()
+    for factory in factories:
+        factory.let.set()
+    entries = await asyncio.gather(*callers)
+    assert len({(entry.version, entry.context.user_id) for entry in entries}) == 1
+
+
+async def test_the_store_is_asked_once(server: Server, key: ContextKey) -> None:
+    """A hundred callers cost one Get where the entry exists."""
+    async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
+        await client.put(key, MADE)
+        factory = Factory(MADE)
+        await asyncio.gather(*(client.get_or_create(key, factory) for _ in range(100)))
+        assert len(relay.of("Get")) == 1
+    assert factory.calls == []
+
+
+async def test_a_store_that_is_away(key: ContextKey) -> None:
+    """Where the store cannot be reached, the factory is not asked at all."""
+    factory = Factory(MADE)
+    async with AsyncContextClient("127.0.0.1:1") as client:
+        with pytest.raises(UnavailableError):
+            await client.get_or_create(key, factory)
+    assert factory.calls == []
+
+
+async def test_closing_ends_the_load(server: Server, key: ContextKey) -> None:
+    """`close` amid a load ends the factory, and all who wait get a RelevoError.
+
+    Not CancelledError: nobody cancelled them, and whoever runs them would take
+    it for their own cancellation and lose the failure.
+    """
+    factory = Factory(MADE)
+    async with AsyncContextClient(server.address) as client:
+        callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(3)]
+        await factory.started.wait()
+    raised = await asyncio.gather(*callers, return_exceptions=True)
+    assert factory.cancelled == 1
+    assert all(isinstance(error, RelevoError) for error in raised), raised

@@ -1,0 +1,91 @@
+"""What client and server agree on about their connections."""
+
+import asyncio
+import json
+from contextlib import closing
+from typing import Any
+
+from relevo.v1 import store_pb2
+from relevo_client import CHANNEL_OPTIONS
+from relevo_server.server import Server
+from relevo_server.settings import Settings
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS, PING, GOAWAY = 4, 6, 7
+ACK = 1
+
+ALLOWED_INTERVAL = 5.0
+"""Seconds between two pings that a server has to allow."""
+PATIENCE = 5
+"""With this many pings too early, a gRPC server has said good-bye."""
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0) -> bytes:
+    """An HTTP/2 frame of the connection itself."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + bytes(4) + payload
+
+
+async def read_frame(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+    """The next frame: its type, flags and payload."""
+    header = await reader.readexactly(9)
+    payload = await reader.readexactly(int.from_bytes(header[:3], "big"))
+    return header[3], header[4], payload
+
+
+class IdleConnection:
+    """An HTTP/2 connection without any call, which can ping."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        writer.write(PREFACE + frame(SETTINGS))
+
+    async def ping(self) -> str:
+        """Ping: "answered", or why the server says good-bye instead."""
+        self._writer.write(frame(PING, b"are you?"))
+        while True:
+            kind, flags, payload = await read_frame(self._reader)
+            if kind == SETTINGS and not flags & ACK:
+                self._writer.write(frame(SETTINGS, flags=ACK))
+            elif kind == PING and not flags & ACK:
+                self._writer.write(frame(PING, payload, flags=ACK))
+            elif kind == PING:
+                assert payload == b"are you?"
+                return "answered"
+            elif kind == GOAWAY:
+                return payload[8:].decode()
+
+
+async def test_idle_pings_as_frequent_as_allowed_are_answered() -> None:
+    """A client may ping an idle connection every 5 s, as often as it likes; more is too much.
+
+    That it is too much at all shows that the server counts.
+    """
+    async with Server(Settings(listen="127.0.0.1:0")) as server:
+        host, _, port = server.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        with closing(writer):
+            connection = IdleConnection(reader, writer)
+            for _ in range(PATIENCE):
+                assert await connection.ping() == "answered"
+                await asyncio.sleep(ALLOWED_INTERVAL * 1.01)  # what this test is about
+            answers = ["answered"]
+            while answers[-1] == "answered" and len(answers) < 10 * PATIENCE:
+                answers.append(await connection.ping())
+            assert answers[-1] == "too_many_pings"
+
+
+def test_the_client_pings_no_more_often_than_allowed() -> None:
+    """The client's channels ping, and less often than servers allow."""
+    options: dict[str, Any] = dict(CHANNEL_OPTIONS)
+    assert ALLOWED_INTERVAL * 1000 < options["grpc.keepalive_time_ms"] < 60_000
+
+
+def test_only_unavailable_is_tried_again() -> None:
+    """The channel repeats calls of the store, a few times, where it was UNAVAILABLE."""
+    options: dict[str, Any] = dict(CHANNEL_OPTIONS)
+    (method,) = json.loads(options["grpc.service_config"])["methodConfig"]
+    service = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
+    assert method["name"] == [{"service": service.full_name}]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert 1 < method["retryPolicy"]["maxAttempts"] <= 5

@@ -1,0 +1,161 @@
+"""Facts of the wire contract that its users build on."""
+
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import Descriptor
+from google.rpc import status_pb2
+from grpc import StatusCode
+from relevo.v1 import action_pb2, context_pb2, store_pb2
+from relevo_server.errors import StoreError
+from support.statuses import EVERY_ERROR
+
+PROTO = Path(__file__).parents[2] / "protos" / "relevo" / "v1"
+
+MESSAGES = {
+    "ExecutionContext": """
+        context_id tenant_id agent_id tenant_tier conversation_id session_id user_id
+        llm_config embedding_config rag_config agent_config metadata rate_limits
+        includes create_time update_time""",
+    "ContextKey": "scope tenant_id id",
+    "ContextRef": "key revision",
+    "ContextEntry": "key context version partition expire_time ttl",
+    "DomainAction": """
+        action_id action_type task_id tenant_id tenant_tier agent_id session_id
+        conversation_id user_id origin_service correlation_id callback_queue
+        callback_action_type context_ref payload metadata trace_context create_time""",
+    "GetRequest": "key min_revision consistency include_layers known_version",
+    "GetResponse": "entry layers revision not_modified",
+    "PutRequest": """
+        key context ttl update_mask if_version if_absent lease_token request_id""",
+    "PutResponse": "entry revision",
+    "InvalidateRequest": "keys tenant",
+    "TenantSelector": "tenant_id scope",
+    "InvalidateResponse": "revision invalidated_count",
+    "LeaseRequest": "key wait",
+    "LeaseResponse": "entry lease revision",
+    "Lease": "token ttl",
+    "WatchRequest": "subscribe unsubscribe touch",
+    "Subscribe": "key known_version position",
+    "WatchResponse": "entry invalidated progress reset",
+    "Invalidated": "key tenant revision",
+    "Position": "partition revision",
+    "Reset": "partition reason",
+}
+
+SECTIONS = """
+    ExecutionContext.llm_config ExecutionContext.embedding_config ExecutionContext.rag_config
+    ExecutionContext.agent_config ExecutionContext.metadata ExecutionContext.rate_limits
+    DomainAction.payload DomainAction.metadata"""
+
+
+def message(name: str) -> Descriptor:
+    """A message of the contract."""
+    files = (context_pb2.DESCRIPTOR, action_pb2.DESCRIPTOR, store_pb2.DESCRIPTOR)
+    return next(
+        file.message_types_by_name[name] for file in files if name in file.message_types_by_name
+    )
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_have_their_fields(name: str) -> None:
+    """Every message has the fields that the contract promises, under these names."""
+    assert [field.name for field in message(name).fields] == MESSAGES[name].split()
+
+
+@pytest.mark.parametrize("path", SECTIONS.split())
+def test_sections_are_open(path: str) -> None:
+    """The six sections of a context, an action's payload and its metadata are Structs."""
+    owner, _, name = path.partition(".")
+    kind = message(owner).fields_by_name[name].message_type
+    assert kind is not None
+    assert kind.full_name == "google.protobuf.Struct"
+
+
+def test_one_precondition_at_a_time() -> None:
+    """A Put has one condition, an Invalidate one target: each is a oneof."""
+    oneofs = {
+        f"{name}.{oneof.name}": [field.name for field in oneof.fields]
+        for name in ("PutRequest", "InvalidateRequest")
+        for oneof in message(name).oneofs
+    }
+    assert oneofs == {
+        "PutRequest.precondition": ["if_version", "if_absent", "lease_token"],
+        "InvalidateRequest.target": ["keys", "tenant"],
+    }
+
+
+def test_calls_of_the_store() -> None:
+    """ContextStore has six calls; only Watch streams, both ways."""
+    service = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
+    assert service.full_name == "relevo.v1.ContextStore"
+    calls = {
+        method.name: (
+            method.input_type.name,
+            method.output_type.name,
+            method.client_streaming,
+            method.server_streaming,
+        )
+        for method in service.methods
+    }
+    unary = {
+        name: (f"{name}Request", f"{name}Response", False, False)
+        for name in ("Get", "BatchGet", "Put", "Invalidate", "Lease")
+    }
+    assert calls == {**unary, "Watch": ("WatchRequest", "WatchResponse", True, True)}
+
+
+def test_every_reason_is_documented() -> None:
+    """Each reason's comment begins with the status that it comes with, or says it is unused."""
+    assert set(documented_codes()) == set(store_pb2.ErrorReason.keys()) - {
+        "ERROR_REASON_UNSPECIFIED"
+    }
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
+def test_errors_have_their_documented_status(error: StoreError) -> None:
+    """The server uses each reason with the status that the contract documents for it."""
+    assert error.code.name == documented_codes()[f"ERROR_REASON_{error.reason}"]
+
+
+def test_every_reason_has_an_error() -> None:
+    """There is no reason that these tests leave out."""
+    reasons = {f"ERROR_REASON_{error.reason}" for error in EVERY_ERROR}
+    assert reasons == set(documented_codes())
+
+
+def test_an_error_within_an_answer_is_a_status() -> None:
+    """`Error` has the fields of google.rpc.Status: same numbers, same types."""
+
+    def layout(descriptor: Descriptor) -> set[tuple[int, int, bool, str]]:
+        return {
+            (
+                field.number,
+                field.type,
+                field.is_repeated,
+                field.message_type.full_name if field.message_type else "",
+            )
+            for field in descriptor.fields
+        }
+
+    status = status_pb2.DESCRIPTOR.message_types_by_name["Status"]
+    assert layout(message("Error")) == layout(status)
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
+def test_errors_read_as_a_status_say_the_same(error: StoreError) -> None:
+    """The bytes of an `Error` are a google.rpc.Status with the same code, message and details."""
+    error_message = error.to_message()
+    status = status_pb2.Status.FromString(error_message.SerializeToString())
+    assert (status.code, status.message) == (error.code.value[0], error.message)
+    assert list(status.details) == list(error_message.details)
+    assert store_pb2.Error.FromString(status.SerializeToString()) == error_message
+
+
+def documented_codes() -> dict[str, str]:
+    """The status of each reason, as the comments in store.proto say."""
+    text = (PROTO / "store.proto").read_text("utf-8")
+    found = re.findall(r"  // (\w+): [^\n]+\n(?:  // [^\n]+\n)*  (ERROR_REASON_\w+) = \d+;", text)
+    assert all(code in StatusCode.__members__ for code, _ in found), found
+    return {reason: code for code, reason in found}

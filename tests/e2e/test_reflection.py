@@ -1,0 +1,154 @@
+"""What grpcurl does, in Python: everything about the service comes from the server itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from support.relevo_process import relevo_serve
+
+STORE = "relevo.v1.ContextStore"
+HEALTH = "grpc.health.v1.Health"
+DETAILS = "grpc-status-details-bin"
+KEY = {"scope": "agent_config", "tenantId": "acme", "id": "support"}
+CONTEXT = {
+    "agentId": "support",
+    "llmConfig": {"model": "m-1", "max_tokens": 1024, "top-p": 0.5, "stop": ["a", None, True]},
+}
+
+
+class Reflection:
+    """Calls a server by what it tells of itself: JSON in, JSON out."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self._database = ProtoReflectionDescriptorDatabase(channel)
+        self._pool = DescriptorPool(self._database)
+
+    def services(self) -> list[str]:
+        """The services that the server has."""
+        return sorted(self._database.get_services())
+
+    def service(self, name: str) -> ServiceDescriptor:
+        """A service, as the server describes it."""
+        return self._pool.FindServiceByName(name)
+
+    def call(self, method: str, request: dict[str, Any]) -> Any:
+        """Call a method, named as `package.Service/Method`, with JSON."""
+        service, _, name = method.partition("/")
+        described: MethodDescriptor = self.service(service).methods_by_name[name]
+        message = GetMessageClass(described.input_type)()
+        send: grpc.UnaryUnaryMultiCallable[Message, Message] = self._channel.unary_unary(
+            f"/{method}",
+            request_serializer=Message.SerializeToString,
+            response_deserializer=GetMessageClass(described.output_type).FromString,
+        )
+        answer = send(json_format.ParseDict(request, message), timeout=10)
+        return json_format.MessageToDict(answer)
+
+    def store(self, method: str, **request: Any) -> Any:
+        """Call a method of the store."""
+        return self.call(f"{STORE}/{method}", request)
+
+    def error(self, method: str, **request: Any) -> tuple[grpc.StatusCode, dict[str, Any]]:
+        """How a call fails: its code, and its details by the last part of their type."""
+        with pytest.raises(grpc.RpcError) as caught:
+            self.store(method, **request)
+        call: Any = caught.value
+        value = dict(call.trailing_metadata())[DETAILS]
+        status = GetMessageClass(self._pool.FindMessageTypeByName("relevo.v1.Error"))()
+        status.ParseFromString(value)
+        details = json_format.MessageToDict(status, descriptor_pool=self._pool)["details"]
+        return call.code(), {each.pop("@type").rpartition(".")[2]: each for each in details}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Reflection]:
+    """A server that nothing is known of but its address."""
+    with relevo_serve() as process, grpc.insecure_channel(process.address) as channel:
+        yield Reflection(channel)
+
+
+def test_list(server: Reflection) -> None:
+    """The server tells which services and calls it has."""
+    assert {STORE, HEALTH} <= set(server.services())
+    methods = server.service(STORE).methods_by_name
+    assert sorted(methods) == ["BatchGet", "Get", "Invalidate", "Lease", "Put", "Watch"]
+
+
+def test_describe(server: Reflection) -> None:
+    """The server tells what its calls and messages look like."""
+    put = server.service(STORE).methods_by_name["Put"]
+    context = put.input_type.fields_by_name["context"].message_type
+    assert context is not None
+    section = context.fields_by_name["llm_config"].message_type
+    assert section is not None
+    assert (context.full_name, section.full_name) == (
+        "relevo.v1.ExecutionContext",
+        "google.protobuf.Struct",
+    )
+
+
+def test_put_and_get(server: Reflection) -> None:
+    """JSON goes in and comes out."""
+    put = server.store("Put", key=KEY, context=CONTEXT, ttl="60s")
+    assert put["entry"]["key"] == KEY
+    assert put["revision"] == put["entry"]["version"]
+    got = server.store("Get", key=KEY)
+    assert got["entry"]["version"] == put["revision"]
+    assert got["entry"]["context"]["agentId"] == "support"
+    assert got["entry"]["context"]["llmConfig"] == CONTEXT["llmConfig"]
+    assert 0 < float(got["entry"]["ttl"].removesuffix("s")) <= 60
+
+
+def test_masked_put(server: Reflection) -> None:
+    """A mask changes what it names: it sets, replaces and clears."""
+    server.store("Put", key=KEY, context=CONTEXT)
+    change = {"userId": "u", "llmConfig": {"model": "m-2"}}
+    mask = "userId,llmConfig.model,llmConfig.maxTokens"
+    server.store("Put", key=KEY, context=change, updateMask=mask)
+    context = server.store("Get", key=KEY)["entry"]["context"]
+    assert context["userId"] == "u"
+    assert context["agentId"] == "support"
+    assert context["llmConfig"] == {"model": "m-2", "top-p": 0.5, "stop": ["a", None, True]}
+
+
+def test_invalidate(server: Reflection) -> None:
+    """Keys and whole tenants can be ended."""
+    version = int(server.store("Put", key=KEY, context=CONTEXT)["revision"])
+    ended = server.store("Invalidate", keys={"keys": [KEY]})
+    assert (ended["invalidatedCount"], int(ended["revision"]) > version) == (1, True)
+    server.store("Put", key=KEY, context=CONTEXT)
+    server.store("Invalidate", tenant={"tenantId": "acme"})
+    code, _ = server.error("Get", key=KEY)
+    assert code is grpc.StatusCode.NOT_FOUND
+
+
+def test_health(server: Reflection) -> None:
+    """The standard health check is answered, for the server and for the service."""
+    for service in ("", STORE):
+        answer = server.call(f"{HEALTH}/Check", {"service": service})
+        assert answer == {"status": "SERVING"}
+
+
+def test_an_error_with_its_details(server: Reflection) -> None:
+    """An error's details can be read with what the server tells of their types."""
+    code, details = server.error("Get", key={**KEY, "id": "a:b"})
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert details["ErrorInfo"] == {
+        "domain": "relevo",
+        "reason": "NO_ENTRY",
+        "metadata": {"key": "agent_config:acme:a%3Ab"},
+    }
+    code, details = server.error("Put", key={**KEY, "id": ""}, context={"tenantId": "globex"})
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    fields = [each["field"] for each in details["BadRequest"]["fieldViolations"]]
+    assert fields == ["key.id", "context.tenant_id"]

@@ -1,0 +1,162 @@
+"""`relevo serve`: its settings from everywhere, and what it keeps to itself."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from relevo_server.settings import Settings
+from support.command import relevo
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_ends, relevo_serve
+from support.waiting import until
+
+KEY = "agent_config:acme:support"
+USER = '{"user_id": "u"}'
+SECRET = "sekret-7f3a"  # noqa: S105 - a test's own
+
+
+def test_flags_environment_and_file(tmp_path: Path) -> None:
+    """Flags win over the environment, the environment over the file, the file over defaults."""
+    file = tmp_path / "relevo.toml"
+    file.write_text("max_context_bytes = 100\npartitions = 5\n[ttl]\ndefault = 11\nmaximum = 99\n")
+    environment = {
+        "RELEVO_CONFIG": str(file),
+        "RELEVO_PARTITIONS": "1",
+        "RELEVO_TTL__DEFAULT": "22",
+        "RELEVO_TTL__SCOPES": '{"agent_config": 44}',
+    }
+    with relevo_serve("--ttl.default", "33", environment=environment) as server:
+        here = {"RELEVO_SERVER": server.address}
+        other = relevo("put", "other:acme:x", stdin=USER, environment=here).json["entry"]
+        scoped = relevo("put", KEY, stdin=USER, environment=here).json["entry"]
+        large = relevo("put", KEY, stdin=json.dumps({"user_id": "u" * 101}), environment=here)
+        long = relevo("put", KEY, "--ttl", "100", stdin=USER, environment=here)
+    assert other["ttl"] == "33s"  # the flag's
+    assert scoped["ttl"] == "44s"  # the environment's
+    assert other.get("partition", 0) == 0  # the environment's: there is one only
+    assert "CONTEXT_TOO_LARGE" in large.message  # the file's
+    assert "99 s" in long.message  # the file's
+
+
+def test_every_setting_is_in_the_help() -> None:
+    """`serve --help` has a flag and a text for each setting."""
+    text = re.sub(r"\s+", " ", relevo("serve", "--help", environment={"COLUMNS": "200"}).out)
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert re.sub(r"\s+", " ", field.description or "?").strip() in text
+
+
+def test_the_commands_variables_are_no_settings() -> None:
+    """RELEVO_SERVER and RELEVO_TOKEN are for the other commands; a server does not mind them."""
+    with relevo_serve(environment={"RELEVO_SERVER": "x:1", "RELEVO_TOKEN": "t"}) as server:
+        assert server.address
+
+
+@pytest.mark.parametrize(
+    "flags, environment, file, name",
+    [
+        (("--partitions", "0"), {}, "", "partitions"),
+        (("--partitions", "many"), {}, "", "partitions"),
+        (("--store", f"ftp://{SECRET}"), {}, "", "store"),
+        (("--principals", f'[{{"name": "a", "token_sha256": "{SECRET}"}}]'), {}, "", "principals"),
+        (("--principals", f"[{SECRET}"), {}, "", "principals"),
+        (("--tls-key", "/none/key.pem"), {}, "", "tls_certificate"),
+        (("--nonsense", "1"), {}, "", "--nonsense"),
+        ((), {"RELEVO_GRACE": "-1"}, "", "grace"),
+        ((), {"RELEVO_PRINCIPALS": f"[{SECRET}"}, "", "principals"),
+        ((), {}, "nonsense = 1", "nonsense"),
+        ((), {}, f'store = "redis://:{SECRET}@host', "relevo.toml"),
+        ((), {}, "[ttl]\nmaximum = 1", "ttl"),
+        ((), {}, None, "relevo.toml"),
+    ],
+    ids=lambda value: str(value).replace(SECRET, "SECRET")[:40],
+)
+def test_wrong_settings_are_named(
+    tmp_path: Path,
+    flags: tuple[str, ...],
+    environment: dict[str, str],
+    file: str | None,
+    name: str,
+) -> None:
+    """What is wrong with the settings ends the server with 2, and a line that names it."""
+    path = tmp_path / "relevo.toml"
+    if file is not None:
+        path.write_text(file)
+    config = ("--config", str(path)) if file != "" else ()
+    ended = relevo_ends(*config, "--listen", "127.0.0.1:0", *flags, environment=environment)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert name in ended.stderr.splitlines()[-1]
+    assert SECRET not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}@127.0.0.1:port",
+        f"redis://:{SECRET}/more@127.0.0.1:1",
+        f"redis://:{SECRET}#more@127.0.0.1:1",
+        f"redis://:{SECRET}?more@127.0.0.1:1",
+        f"redis://:{SECRET}[more@127.0.0.1:1",
+        f"redis://:{SECRET}@127.0.0.1:1?nonsense=1",
+    ],
+)
+def test_a_malformed_store_url_tells_no_password(url: str) -> None:
+    """An unescaped character in a password is a usual mistake: nothing of it is told."""
+    ended = relevo_ends("--listen", "127.0.0.1:0", "--store", url)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert "store" in ended.stderr.splitlines()[-1]
+    assert SECRET not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://user:{SECRET}@127.0.0.1:1/0",
+        f"redis://127.0.0.1:1?password={SECRET}",
+        f"redis+cluster://:{SECRET}@127.0.0.1:1",
+    ],
+)
+def test_a_store_that_is_away_tells_no_password(url: str) -> None:
+    """A server starts without its store, and says where it looks for it, not how it gets in."""
+    with relevo_serve("--store", url, "--log-level", "debug") as server:
+        ended = relevo("get", KEY, environment={"RELEVO_SERVER": server.address})
+        assert "STORE_UNAVAILABLE" in ended.message
+    assert "127.0.0.1:1" in server.events("server.started")[0]["store"]
+    assert SECRET not in "".join(server.lines) + ended.err
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    """A Redis of the test's own, which it stops."""
+    with RedisProcess() as process:
+        yield process
+
+
+def test_contexts_are_never_logged(redis: RedisProcess) -> None:
+    """No value of a context gets into the log, at its most talkative and when calls fail."""
+
+    def put(server: RelevoProcess, *options: str, key: str = KEY, **context: object) -> str:
+        outcome = relevo(
+            *("put", key, *options),
+            stdin=json.dumps({"metadata": {SECRET: [SECRET]}, "user_id": SECRET, **context}),
+            environment={"RELEVO_SERVER": server.address},
+        )
+        return outcome.message if outcome.code else "done"
+
+    flags = ("--log-level", "debug", "--store", redis.url, "--health-interval", "0.1")
+    with relevo_serve(*flags, "--store-timeout", "0.3") as server:
+        assert put(server) == "done"
+        assert "CONTEXT_TOO_LARGE" in put(server, rag_config={"x": SECRET * 30_000})
+        assert "tenant_id" in put(server, tenant_id=SECRET)
+        assert "update_mask" in put(server, "--mask", f"user_id.{SECRET}")
+        assert "VERSION_MISMATCH" in put(server, "--if-version", "5")
+        redis.stop()
+        assert "STORE_UNAVAILABLE" in put(server)
+        until(lambda: server.events("store.lost"), what="a warning")
+    assert server.events("store.unavailable")
+    assert server.events("server.stopped")
+    assert SECRET not in "".join(server.lines)

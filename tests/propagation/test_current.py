@@ -1,0 +1,179 @@
+"""What is current: one context for each call, task or thread, and never another's."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+
+import pytest
+from relevo_client import (
+    ContextEntry,
+    NoContextError,
+    current_context,
+    current_entry,
+    current_ref,
+    require_context,
+    use_context,
+)
+from support.entries import entry_of
+
+Stream = AsyncGenerator[str | None, None]
+
+ONE, TWO = entry_of("one"), entry_of("two", revision=2)
+
+
+def user() -> str | None:
+    """The user whose context is current."""
+    context = current_context()
+    return context.user_id if context else None
+
+
+def test_nothing_is_current_at_first() -> None:
+    """Without `use_context` there is no context, entry or reference."""
+    assert current_context() is None
+    assert current_entry() is None
+    assert current_ref() is None
+    with pytest.raises(NoContextError):
+        require_context()
+
+
+def test_a_context_is_current_within_its_block() -> None:
+    """Within the block everything tells of the same entry; after it, nothing is current."""
+    with use_context(ONE) as context:
+        assert context is current_context() is require_context() is ONE.context
+        assert current_entry() is ONE
+        assert current_ref() == ONE.ref
+    assert current_context() is None
+
+
+def test_blocks_nest() -> None:
+    """After an inner block, the outer one's context is current again; None takes it away."""
+    with use_context(ONE):
+        with use_context(TWO):
+            assert user() == "two"
+            with use_context(None) as nothing:
+                assert nothing is None
+                assert user() is None
+                with use_context(ONE):
+                    assert user() == "one"
+                assert user() is None
+            assert user() == "two"
+        assert user() == "one"
+        with use_context(ONE):
+            assert user() == "one"
+        assert user() == "one"
+    assert user() is None
+
+
+def test_a_block_ends_with_an_exception() -> None:
+    """However a block ends, what was current before is current again."""
+    with use_context(ONE):
+        with pytest.raises(RuntimeError), use_context(TWO):
+            raise RuntimeError
+        assert user() == "one"
+
+
+async def test_tasks_are_isolated() -> None:
+    """A task has the context that was current when it was made; what it sets is its own."""
+    inside, outside = asyncio.Event(), asyncio.Event()
+
+    async def work() -> list[str | None]:
+        seen = [user()]
+        with use_context(TWO):
+            inside.set()
+            await outside.wait()
+            seen.append(user())
+        return [*seen, user()]
+
+    with use_context(ONE):
+        task = asyncio.create_task(work())
+        await inside.wait()
+        assert user() == "one"
+    assert user() is None
+    outside.set()
+    assert await task == ["one", "two", "one"]
+    assert user() is None
+
+
+def test_threads_are_isolated() -> None:
+    """A thread of one's own has no context of the thread that started it, but of what it copies."""
+    seen: list[str | None] = []
+
+    def work() -> None:
+        seen.append(user())
+
+    with use_context(ONE):
+        copied = contextvars.copy_context()
+        for target in (work, lambda: copied.run(work)):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+    assert seen == [None, "one"]
+
+
+async def stream() -> Stream:
+    """A stream of a service's, which works with a context of its own."""
+    with use_context(ONE):
+        yield user()
+        yield user()
+
+
+async def nothing() -> Stream:
+    """A stream that works without a context."""
+    with use_context(None):
+        yield user()
+
+
+async def begun_in_a_task(items: Stream) -> Stream:
+    """The stream after another task took its first item, under a context of its own."""
+
+    async def begin() -> None:
+        with use_context(TWO):
+            await anext(items)
+
+    await asyncio.create_task(begin())
+    return items
+
+
+@pytest.mark.parametrize("make", [stream, nothing], ids=["with a context", "without one"])
+@pytest.mark.parametrize("mine", [ONE, TWO, None], ids=["one", "two", "none"])
+async def test_a_stream_that_is_closed_elsewhere(
+    make: Callable[[], Stream], mine: ContextEntry | None
+) -> None:
+    """Whoever closes a stream that another task began keeps the context that is its own.
+
+    That task's context is nothing to come back to here, even where the same
+    entry, or none, is current in both.
+    """
+    items = await begun_in_a_task(make())
+    with use_context(mine):
+        await items.aclose()
+        assert current_entry() is mine
+    assert current_entry() is None
+
+
+async def test_a_stream_that_is_dropped() -> None:
+    """A stream that nobody closes ends in a task of the loop's, and disturbs no one."""
+    items = await begun_in_a_task(stream())
+    with use_context(TWO):
+        del items
+        await asyncio.sleep(0)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        assert user() == "two"
+    assert user() is None
+
+
+def test_a_generator_that_is_closed_in_another_context() -> None:
+    """The same holds for plain generators, which may be closed by anyone."""
+
+    def items() -> Generator[str | None, None, None]:
+        with use_context(ONE):
+            yield user()
+
+    for mine in (ONE, TWO, None):
+        begun = items()
+        assert contextvars.copy_context().run(next, begun) == "one"
+        with use_context(mine):
+            begun.close()
+            assert current_entry() is mine
+        assert current_entry() is None

@@ -1,0 +1,183 @@
+"""What the client's interceptors put into a call's metadata, and what they leave alone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+from relevo_client import (
+    ContextKey,
+    InvalidFieldError,
+    aio_client_interceptors,
+    use_context,
+)
+from support.entries import entry_of
+from support.services import Seen, method_of, see, seen, service
+
+ENTRY = entry_of("one", key=ContextKey("a:b", "größe", "c d"), revision=(1 << 63) - 1)
+ATTACHED = [
+    ("context-key", "a%3Ab:gr%C3%B6%C3%9Fe:c%20d"),
+    ("context-revision", "9223372036854775807"),
+]
+EMPTY: tuple[tuple[str, str], ...] = ()
+
+METADATA_OF_OTHERS: dict[str, Any] = {
+    "none": None,
+    "tuple": (("x-a", "1"), ("x-b", "2")),
+    "empty tuple": EMPTY,
+    "list": [("x-a", "1"), ("x-b", "2")],
+    "empty list": [],
+    "Metadata": aio.Metadata(("x-a", "1"), ("x-b", "2")),
+    "empty Metadata": aio.Metadata(),
+    "duplicates": (("x-b", "2"), ("x-a", "1"), ("x-b", "2"), ("x-b", "3")),
+    "binary": (("x-a-bin", b"\x00\xff"), ("x-b", "2")),
+}
+
+
+@pytest.fixture
+async def address() -> AsyncIterator[str]:
+    """A service that answers what it sees of a call."""
+    async with service({"Do": see}) as address:
+        yield address
+
+
+@pytest.fixture
+async def channel(address: str) -> AsyncIterator[aio.Channel]:
+    """A channel to it as a user of Relevo has it."""
+    async with aio.insecure_channel(address, interceptors=aio_client_interceptors()) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def plain(address: str) -> AsyncIterator[aio.Channel]:
+    """A channel to it without any interceptor."""
+    async with aio.insecure_channel(address) as channel:
+        yield channel
+
+
+async def call(channel: aio.Channel, **options: Any) -> Seen:
+    """What the service sees of a call."""
+    return seen(await method_of(channel)(b"", timeout=5, **options))
+
+
+async def test_calls_carry_the_current_reference(channel: aio.Channel) -> None:
+    """A call under a context has exactly one key and one revision; after the block, none."""
+    with use_context(ENTRY):
+        found = (await call(channel)).metadata
+    assert [pair for pair in found if pair[0].startswith("context-")] == ATTACHED
+    assert not [name for name, _ in (await call(channel)).metadata if name.startswith("context-")]
+
+
+@pytest.mark.parametrize("given", METADATA_OF_OTHERS.values(), ids=METADATA_OF_OTHERS)
+async def test_metadata_of_others_is_untouched(
+    channel: aio.Channel, plain: aio.Channel, given: Any
+) -> None:
+    """Whatever form it has, others' metadata arrives as without Relevo; ours comes after it."""
+    before = list(given or ())
+    without = (await call(plain, metadata=given)).metadata
+    assert (await call(channel, metadata=given)).metadata == without
+    for _ in range(3):  # the caller may use its object again: nothing accumulates in it
+        with use_context(ENTRY):
+            found = (await call(channel, metadata=given)).metadata
+        assert [pair for pair in found if pair not in ATTACHED] == without
+        assert [pair for pair in found if pair in ATTACHED] == ATTACHED
+        assert list(given or ()) == before
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        (("context-key", "x:y:z"),),
+        [("context-key", "x:y:z"), ("context-revision", "5")],
+        aio.Metadata(("context-key", "x:y:z")),
+        (("context-key", "not a key at all"),),
+        (("context-key", ""),),
+    ],
+    ids=ascii,
+)
+async def test_a_key_that_the_call_names_wins(channel: aio.Channel, named: Any) -> None:
+    """A call that names a context itself carries that one only, whatever is current."""
+    with use_context(ENTRY):
+        found = (await call(channel, metadata=named)).metadata
+    assert [pair for pair in found if pair[0].startswith("context-")] == list(named)
+
+
+async def test_a_reference_over_the_limit_is_refused_locally(channel: aio.Channel) -> None:
+    """512 bytes of metadata are sent; one more is InvalidFieldError, and nothing is sent."""
+    # 11 + 16 bytes of names, 1 of the revision: 484 are left for the key's text.
+    key = ContextKey("s" * 200, "t" * 200, "i" * 82)
+    assert len(key.text) == 484
+    with use_context(entry_of("u", key=key)):
+        assert ("context-key", key.text) in (await call(channel)).metadata
+    longer = ContextKey("s" * 200, "t" * 200, "i" * 83)
+    for entry in (entry_of("u", key=longer), entry_of("u", key=key, revision=10)):
+        with use_context(entry), pytest.raises(InvalidFieldError, match="512"):
+            await call(channel)
+
+
+async def test_the_store_gets_no_reference() -> None:
+    """Calls of the store, of health checks and of reflection are about no context."""
+    for name in ("relevo.v1.ContextStore", "grpc.health.v1.Health"):
+        async with service({"Do": see}, name=name) as address:
+            interceptors = aio_client_interceptors()
+            async with aio.insecure_channel(address, interceptors=interceptors) as channel:
+                with use_context(ENTRY):
+                    answer = await method_of(channel, name=name)(b"", timeout=5)
+        assert not [pair for pair in seen(answer).metadata if pair in ATTACHED]
+
+
+class Recorder(aio.UnaryUnaryClientInterceptor):
+    """An interceptor of somebody else's, which keeps what it sees."""
+
+    def __init__(self) -> None:
+        self.details: list[Any] = []
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        """Keep the details and go on."""
+        self.details.append(client_call_details)
+        return await continuation(client_call_details, request)
+
+
+async def test_options_of_a_call_are_kept(address: str) -> None:
+    """Timeout, credentials, wait_for_ready and compression reach the next interceptor as given."""
+    recorder = Recorder()
+    interceptors = [*aio_client_interceptors(), recorder]
+    options = {
+        "timeout": 4.5,
+        "wait_for_ready": True,
+        "compression": grpc.Compression.Gzip,
+        "metadata": (("x-a", "1"),),
+    }
+    async with aio.insecure_channel(address, interceptors=interceptors) as channel:
+        await method_of(channel)(b"", **options)  # type: ignore[arg-type]
+        with use_context(ENTRY):
+            await method_of(channel)(b"", **options)  # type: ignore[arg-type]
+    without, details = recorder.details
+    assert details.timeout == 4.5
+    assert details.wait_for_ready is True
+    assert details._replace(metadata=None) == without._replace(metadata=None)
+    assert list(details.metadata or ()) == [*(without.metadata or ()), *ATTACHED]
+    assert len(list(without.metadata or ())) == 2  # x-a, and how gRPC notes the compression
+
+
+@pytest.mark.parametrize("ours_first", [True, False], ids=["outside", "inside"])
+async def test_with_interceptors_of_others(address: str, ours_first: bool) -> None:
+    """The reference arrives once, whether Relevo is outside or inside of others' interceptors."""
+
+    class Tracing(Recorder):
+        async def intercept_unary_unary(
+            self, continuation: Any, client_call_details: Any, request: Any
+        ) -> Any:
+            metadata = aio.Metadata(*(client_call_details.metadata or ()), ("traceparent", "00-1"))
+            return await continuation(client_call_details._replace(metadata=metadata), request)
+
+    ours = aio_client_interceptors()
+    interceptors = [*ours, Tracing()] if ours_first else [Tracing(), *ours]
+    async with aio.insecure_channel(address, interceptors=interceptors) as channel:
+        with use_context(ENTRY):
+            found = (await call(channel)).metadata
+    assert [pair for pair in found if pair in ATTACHED] == ATTACHED
+    assert [value for name, value in found if name == "traceparent"] == ["00-1"]

@@ -1,0 +1,117 @@
+"""Who may call: bearer tokens, and the tenants that they open."""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from relevo.v1 import store_pb2
+from relevo_server.server import Server
+from relevo_server.settings import Principal, Settings
+from support.calls import TIMEOUT, Stub, context, key
+from support.failures import failure_in, failure_of
+
+TOKENS = {"acme-token": ("acme",), "both-token": ("acme", "globex"), "all-token": ("*",)}
+
+
+@pytest.fixture
+async def server(settings: Settings) -> AsyncIterator[Server]:
+    """A server that knows three callers."""
+    principals = tuple(
+        Principal(name=token, token_sha256=sha256(token.encode()).hexdigest(), tenants=tenants)
+        for token, tenants in TOKENS.items()
+    )
+    async with Server(settings.model_copy(update={"principals": principals})) as running:
+        yield running
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """What a caller with this token sends."""
+    return (("authorization", f"Bearer {token}"),)
+
+
+def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]:
+    """One call of each kind about a tenant, each sent when it is asked for."""
+    named = key(tenant=tenant)
+    rest: dict[str, Any] = {"metadata": metadata, "timeout": TIMEOUT}
+    yield stub.Put(store_pb2.PutRequest(key=named, context=context()), **rest)
+    yield stub.Get(store_pb2.GetRequest(key=named), **rest)
+    keys = store_pb2.ContextKeys(keys=[named])
+    yield stub.Invalidate(store_pb2.InvalidateRequest(keys=keys), **rest)
+    selector = store_pb2.TenantSelector(tenant_id=tenant)
+    yield stub.Invalidate(store_pb2.InvalidateRequest(tenant=selector), **rest)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (),
+        (("authorization", "acme-token"),),
+        (("authorization", "Basic acme-token"),),
+        (("authorization", "Bearer"),),
+        (("authorization", "Bearer "),),
+        (("authorization", "Bearer nobody"),),
+        (("authorization", "Bearer  acme-token"),),
+        (("authorization", f"Bearer {sha256(b'acme-token').hexdigest()}"),),
+        (("x-authorization", "Bearer acme-token"),),
+    ],
+    ids=["none", "no scheme", "basic", "no token", "empty", "unknown", "space", "digest", "other"],
+)
+async def test_without_a_token_nothing_is_answered(stub: Stub, metadata: Any) -> None:
+    """A call without a token that the server knows is UNAUTHENTICATED, whatever it asks."""
+    for call in calls(stub, "acme", metadata):
+        failure = await failure_of(call)
+        assert (failure.code, failure.reason) == (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+        assert failure.domain == "relevo"
+
+
+@pytest.mark.parametrize(
+    "token, tenant", [("acme-token", "acme"), ("both-token", "globex"), ("all-token", "initech")]
+)
+async def test_a_token_opens_its_tenants(stub: Stub, token: str, tenant: str) -> None:
+    """Every call about a tenant of the token is answered."""
+    for call in calls(stub, tenant, bearer(token)):
+        await call
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
+async def test_the_schemes_case_does_not_matter(stub: Stub, scheme: str) -> None:
+    """`Bearer` is a name of an HTTP authentication scheme, and those have no case."""
+    for call in calls(stub, "acme", (("authorization", f"{scheme} acme-token"),)):
+        await call
+
+
+@pytest.mark.parametrize(
+    "token, tenant", [("acme-token", "globex"), ("both-token", "initech"), ("acme-token", "*")]
+)
+async def test_a_token_opens_no_other_tenant(stub: Stub, token: str, tenant: str) -> None:
+    """Any call about another tenant is PERMISSION_DENIED, and names it."""
+    for call in calls(stub, tenant, bearer(token)):
+        failure = await failure_of(call)
+        assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
+        assert failure.metadata == {"tenant_id": tenant}
+
+
+async def test_a_batch_is_judged_one_by_one(stub: Stub) -> None:
+    """In a batch, a Get of a foreign tenant has an error of its own."""
+    await stub.Put(
+        store_pb2.PutRequest(key=key(), context=context()), metadata=bearer("acme-token")
+    )
+    gets = [store_pb2.GetRequest(key=key(tenant=tenant)) for tenant in ("acme", "globex")]
+    request = store_pb2.BatchGetRequest(requests=gets)
+    own, foreign = (
+        await stub.BatchGet(request, metadata=bearer("acme-token"), timeout=TIMEOUT)
+    ).results
+    assert own.HasField("response")
+    failure = failure_in(foreign.error)
+    assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
+
+
+async def test_health_is_open(server: Server) -> None:
+    """Health checks need no token."""
+    async with aio.insecure_channel(server.address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -1,0 +1,132 @@
+"""BatchGet: up to 100 Gets, each with a result of its own."""
+
+import asyncio
+
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import BatchGetRequest, BatchGetResult, GetRequest
+from relevo_server.settings import Settings
+from support.calls import TIMEOUT, Stub, batch_get, context, get, key, put
+from support.contexts import of_size
+from support.failures import failure_in
+from support.serving import serving
+
+
+async def fill(stub: Stub, *keys: ContextKey, size: int = 100) -> None:
+    """Put an entry under each key."""
+    for start in range(0, len(keys), 20):
+        await asyncio.gather(*(put(stub, each, of_size(size)) for each in keys[start : start + 20]))
+
+
+def code_of(result: BatchGetResult) -> str:
+    """OK, or the name of the error's code."""
+    return failure_in(result.error).code.name if result.HasField("error") else "OK"
+
+
+async def test_hits_and_misses_of_a_hundred(stub: Stub) -> None:
+    """A hundred Gets of many tenants are answered in their order, each hit or missed."""
+    keys = [key(f"c{i}", tenant=f"t{i % 7}") for i in range(100)]
+    await fill(stub, *keys[::2])
+    results = await batch_get(stub, *keys)
+    assert [code_of(result) for result in results] == ["OK", "NOT_FOUND"] * 50
+    for each, result in zip(keys[::2], results[::2], strict=True):
+        assert result.response.entry.key == each
+    for each, result in zip(keys[1::2], results[1::2], strict=True):
+        failure = failure_in(result.error)
+        assert failure.reason == "NO_ENTRY"
+        assert failure.metadata == {"key": f"conversation:{each.tenant_id}:{each.id}"}
+
+
+async def test_every_get_has_its_own_error(stub: Stub) -> None:
+    """Malformed Gets, and such that are ahead of the store, fail alone, as they would outside."""
+    revision = (await put(stub, key(), context(user_id="u"))).revision
+    requests = [
+        GetRequest(key=key()),
+        GetRequest(),
+        GetRequest(key=key(""), min_revision=-1),
+        GetRequest(key=key("none")),
+        GetRequest(key=key(), min_revision=revision + 1),
+        GetRequest(key=key(), known_version=revision),
+        GetRequest(key=key(), include_layers=True),
+    ]
+    response = await stub.BatchGet(BatchGetRequest(requests=requests), timeout=TIMEOUT)
+    results = list(response.results)
+    assert [code_of(result) for result in results] == [
+        "OK",
+        "INVALID_ARGUMENT",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "FAILED_PRECONDITION",
+        "OK",
+        "OK",
+    ]
+    assert failure_in(results[1].error).fields == ["key.scope", "key.tenant_id", "key.id"]
+    assert failure_in(results[2].error).fields == ["key.id", "min_revision"]
+    assert failure_in(results[4].error).reason == "STORE_BEHIND"
+    assert results[5].response.not_modified
+    for i, result in enumerate(results):
+        if result.HasField("response"):
+            alone = await stub.Get(requests[i], timeout=TIMEOUT)
+            assert result.response.revision == alone.revision
+            assert result.response.entry.context == alone.entry.context
+
+
+async def test_a_key_may_be_asked_for_twice(stub: Stub) -> None:
+    """Each of several Gets for one key is answered."""
+    await put(stub, key())
+    assert [code_of(result) for result in await batch_get(stub, key(), key())] == ["OK", "OK"]
+
+
+async def test_an_answer_has_a_limit(settings: Settings) -> None:
+    """What has no room is left out by name; what comes later and fits is still given."""
+    async with serving(settings.model_copy(update={"max_batch_bytes": 25_000})) as stub:
+        keys = [key(f"c{i}") for i in range(5)]
+        await fill(stub, *keys[:4], size=10_000)
+        await fill(stub, keys[4], size=100)
+        results = await batch_get(stub, *keys)
+        assert [code_of(result) for result in results] == [
+            "OK",
+            "OK",
+            "RESOURCE_EXHAUSTED",
+            "RESOURCE_EXHAUSTED",
+            "OK",
+        ]
+        failure = failure_in(results[2].error)
+        assert failure.reason == "RESPONSE_TOO_LARGE"
+        assert failure.metadata == {"limit_bytes": "25000"}
+
+
+async def test_who_asks_again_comes_on(settings: Settings) -> None:
+    """Even where each entry is over the limit, every answer has one: asking again ends."""
+    async with serving(settings.model_copy(update={"max_batch_bytes": 1000})) as stub:
+        waiting = [key(f"c{i}") for i in range(4)]
+        await fill(stub, *waiting, size=5000)
+        rounds = 0
+        while waiting:
+            rounds += 1
+            results = await batch_get(stub, *waiting)
+            waiting = [
+                each
+                for each, result in zip(waiting, results, strict=True)
+                if result.HasField("error")
+            ]
+        assert rounds == 4
+
+
+async def test_any_batch_fits_into_a_plain_clients_channel(stub: Stub) -> None:
+    """By default, no answer is larger than the 4 MiB that gRPC clients accept by default."""
+    keys = [key(f"{i:0256}", tenant="t" * 256) for i in range(100)]
+    await fill(stub, *keys[:30], size=262_144)
+    await fill(stub, *keys[30:], size=5000)
+    results = await batch_get(stub, *keys)
+    assert {code_of(result) for result in results} == {"OK", "RESOURCE_EXHAUSTED"}
+
+
+async def test_layers_in_a_batch(stub: Stub) -> None:
+    """A Get of a batch may ask for layers."""
+    agent = key("a1", scope="agent_config")
+    await put(stub, agent, context(llm_config={"model": "m1"}))
+    await put(stub, key(), context(includes=[agent]))
+    request = GetRequest(key=key(), include_layers=True)
+    response = await stub.BatchGet(BatchGetRequest(requests=[request]), timeout=TIMEOUT)
+    assert [layer.key for layer in response.results[0].response.layers] == [agent]
+    assert not (await get(stub, key())).layers

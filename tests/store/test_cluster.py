@@ -1,0 +1,200 @@
+"""The store on a real Redis Cluster of three nodes: no script touches two slots."""
+
+import asyncio
+import signal
+import uuid
+from contextlib import ExitStack
+from itertools import pairwise
+
+import pytest
+from grpc import StatusCode, aio
+from pydantic import SecretStr
+from relevo.v1.store_pb2 import GetRequest
+from relevo_server.keys import partition_of
+from relevo_server.server import Server
+from relevo_server.settings import Settings
+from support.calls import (
+    Stub,
+    batch_get,
+    context,
+    get,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    masked,
+    put,
+)
+from support.failures import failure_of
+from support.redis_cluster import NODES, RedisCluster
+from support.serving import health_of
+from support.waiting import until_async
+
+TENANTS = [f"tenant-{i}" for i in range(30)]
+
+
+@pytest.fixture
+def settings(redis_cluster: RedisCluster) -> Settings:
+    """Settings of a server that keeps its entries in the cluster."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    return Settings(listen="127.0.0.1:0", store=SecretStr(redis_cluster.url), store_prefix=prefix)
+
+
+def node_of(cluster: RedisCluster, settings: Settings, tenant: str) -> int:
+    """The node on which a tenant lives."""
+    partition = partition_of(tenant, settings.partitions)
+    return cluster.node_of(f"{{{settings.store_prefix}:{partition}}}")
+
+
+async def use(stub: Stub, tenant: str) -> None:
+    """Make every kind of call about a tenant."""
+    agent = key("a1", tenant=tenant, scope="agent_config")
+    named = key(tenant=tenant)
+    await put(stub, agent, context(llm_config={"model": "m1"}), if_absent=True)
+    first = await put(stub, named, context(includes=[agent]), request_id="r")
+    again = await put(stub, named, context(includes=[agent]), request_id="r")
+    assert again.revision == first.revision
+    second = await put(
+        stub, named, context(user_id="u"), update_mask=masked("user_id"), if_version=first.revision
+    )
+    failure = await failure_of(put(stub, named, if_version=first.revision))
+    assert failure.metadata["current_version"] == str(second.revision)
+    answer = await get(stub, named, include_layers=True)
+    assert answer.entry.version == second.revision
+    assert [layer.key for layer in answer.layers] == [agent]
+    ended = await invalidate(stub, named, key("c2", tenant=tenant))
+    assert ended.invalidated_count == 1
+    assert not await is_alive(stub, named)
+    third = await put(stub, named, context(user_id=tenant), if_absent=True)
+    assert third.revision > ended.revision > second.revision
+
+
+async def test_every_call_works_on_every_node(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """All calls work for tenants of all nodes, which really hold their entries."""
+    await asyncio.gather(*(use(stub, tenant) for tenant in TENANTS))
+    assert {node_of(redis_cluster, settings, tenant) for tenant in TENANTS} == set(range(NODES))
+    for i, client in enumerate(redis_cluster.clients):
+        names = [name for name in client.names(settings.store_prefix) if ":entry:" in name]
+        held = {name.split(":")[-2] for name in names}
+        assert held == {t for t in TENANTS if node_of(redis_cluster, settings, t) == i}
+
+
+async def test_a_batch_over_all_nodes(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """One BatchGet answers entries of tenants that live on different nodes, in order."""
+    for tenant in TENANTS:
+        await put(stub, key(tenant=tenant), context(user_id=tenant))
+    nodes = [node_of(redis_cluster, settings, tenant) for tenant in TENANTS]
+    assert any(a != b for a, b in pairwise(nodes))
+    keys = [key(name, tenant=tenant) for tenant in TENANTS for name in ("c1", "none")]
+    results = await batch_get(stub, *keys)
+    assert [result.response.entry.context.user_id for result in results[::2]] == TENANTS
+    assert {result.error.code for result in results[1::2]} == {StatusCode.NOT_FOUND.value[0]}
+
+
+async def test_floors_are_the_tenants_own(stub: Stub) -> None:
+    """Ending one tenant in the cluster spares all others, on its node and elsewhere."""
+    for tenant in TENANTS:
+        await put(stub, key(tenant=tenant))
+    await invalidate_tenant(stub, TENANTS[0])
+    results = await batch_get(stub, *(key(tenant=tenant) for tenant in TENANTS))
+    assert [result.HasField("response") for result in results] == [False] + [True] * 29
+
+
+async def test_every_script_stays_in_one_slot(redis_cluster: RedisCluster, stub: Stub) -> None:
+    """Whatever a script does, it does to the keys that it was called with, all of one slot.
+
+    Redis itself refuses keys of two slots in a call, but not what a script makes
+    up within its node: MONITOR tells every command of every script.
+    """
+    with ExitStack() as stack:
+        monitors = [stack.enter_context(client.commands()) for client in redis_cluster.clients]
+        for tenant in TENANTS[:10]:
+            await use(stub, tenant)
+            await invalidate_tenant(stub, tenant)
+        scripts = 0
+        for client, monitor in zip(redis_cluster.clients, monitors, strict=True):
+            client("ECHO", "the end")
+            declared: list[str] = []
+            for heard in monitor.listen():
+                words = heard["command"].split(" ")
+                if words[:2] == ["ECHO", "the"]:
+                    break
+                if words[0] == "EVALSHA":
+                    declared = words[3 : 3 + int(words[2])]
+                    assert len({redis_cluster.slot_of(name) for name in declared}) == 1
+                    scripts += 1
+                elif heard["client_type"] == "lua":
+                    assert words[1] in declared
+    assert scripts > 10 * 10
+
+
+async def test_health_of_a_server_on_a_cluster(
+    redis_cluster: RedisCluster, settings: Settings, server: Server
+) -> None:
+    """The layout is recorded once in the cluster, and the server is SERVING."""
+
+    async def serving() -> bool:
+        return await health_of(server.address) == "SERVING"
+
+    await until_async(serving)
+    layouts = [client.names(settings.store_prefix) for client in redis_cluster.clients]
+    assert sum(f"{settings.store_prefix}:layout" in names for names in layouts) == 1
+
+
+async def test_a_slot_that_moved(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """A tenant whose slot was given to another node is found there, or UNAVAILABLE for now."""
+    tenant = next(t for t in TENANTS if node_of(redis_cluster, settings, t) == 0)
+    partition = partition_of(tenant, settings.partitions)
+    slot = redis_cluster.slot_of(f"{{{settings.store_prefix}:{partition}}}")
+    await asyncio.gather(*(is_alive(stub, key(tenant=each)) for each in TENANTS))
+    redis_cluster.give(slot, 1)
+
+    async def written() -> bool:
+        try:
+            await put(stub, key(tenant=tenant), context(user_id="u"))
+        except aio.AioRpcError as error:
+            assert error.code() is StatusCode.UNAVAILABLE  # noqa: PT017
+            return False
+        return True
+
+    try:
+        await until_async(written)
+        assert (await get(stub, key(tenant=tenant))).entry.context.user_id == "u"
+        names = redis_cluster.clients[1].names(settings.store_prefix)
+        assert any(tenant in name for name in names)
+    finally:
+        names = redis_cluster.clients[1].names(f"{settings.store_prefix}:{partition}}}")
+        for name in names:
+            redis_cluster.clients[1]("DEL", name)
+        redis_cluster.give(slot, 0)
+
+
+async def test_a_node_that_stopped(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """Its tenants are UNAVAILABLE, in time; those of other nodes are answered as ever."""
+    await asyncio.gather(*(put(stub, key(tenant=tenant)) for tenant in TENANTS))
+    nodes = {node_of(redis_cluster, settings, tenant): key(tenant=tenant) for tenant in TENANTS}
+    redis_cluster.nodes[2].signal(signal.SIGSTOP)
+    try:
+        failure = await failure_of(stub.Get(GetRequest(key=nodes[2]), timeout=1))
+        assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        for node in (0, 1):
+            assert (await stub.Get(GetRequest(key=nodes[node]), timeout=1)).entry.key == nodes[node]
+    finally:
+        redis_cluster.nodes[2].signal(signal.SIGCONT)
+
+    async def answered() -> bool:
+        try:
+            return await is_alive(stub, nodes[2])
+        except aio.AioRpcError as error:
+            assert error.code() is StatusCode.UNAVAILABLE  # noqa: PT017
+            return False
+
+    await until_async(answered)

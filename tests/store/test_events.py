@@ -1,0 +1,180 @@
+"""The log: an event if and only if there is a value (S1)."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from grpc import StatusCode, aio
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage import Storage, open_storage
+from relevo_server.storage.interface import Event
+from support.calls import (
+    Stub,
+    context,
+    get,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    masked,
+    put,
+    seconds,
+)
+from support.contexts import of_size
+from support.serving import serving_from
+from support.waiting import until_async
+
+C1 = Key("conversation", "acme", "c1")
+C2 = Key("conversation", "acme", "c2")
+
+
+async def log_of(storage: Storage, tenant: str = "acme", after: int = 0) -> list[Event]:
+    """All events of the tenant's partition."""
+    return list(await storage.events(storage.partition_of(tenant), after, 10_000))
+
+
+async def test_every_write_has_one_event(storage: Storage, storage_stub: Stub) -> None:
+    """Each Put, each key of an Invalidate and each floor has an event with its revision."""
+    stub = storage_stub
+    put1 = (await put(stub, key())).revision
+    put2 = (await put(stub, key("c2"), if_absent=True)).revision
+    put3 = (await put(stub, key(), if_version=put1)).revision
+    put4 = (await put(stub, key(), update_mask=masked("user_id"))).revision
+    put5 = (await put(stub, key(), request_id="r")).revision
+    end1 = (await invalidate(stub, key())).revision
+    end2 = (await invalidate(stub, key())).revision  # nothing was alive: an event all the same
+    floor = (await invalidate_tenant(stub, "acme")).revision
+    scope = (await invalidate_tenant(stub, "acme", "agent_config")).revision
+    assert await log_of(storage) == [
+        Event(put1, "put", C1),
+        Event(put2, "put", C2),
+        Event(put3, "put", C1),
+        Event(put4, "put", C1),
+        Event(put5, "put", C1),
+        Event(end1, "invalidate", C1),
+        Event(end2, "invalidate", C1),
+        Event(floor, "floor", tenant_id="acme"),
+        Event(scope, "floor", tenant_id="acme", scope="agent_config"),
+    ]
+
+
+async def test_every_key_of_an_invalidate_has_an_event(
+    storage: Storage, storage_stub: Stub
+) -> None:
+    """The keys' events come in their order; the answer's revision is the last one's."""
+    await put(storage_stub, key("c2"))
+    before = (await get(storage_stub, key("c2"))).revision
+    ended = await invalidate(storage_stub, key(), key("c2"))
+    first, last = await log_of(storage, after=before)
+    assert (first.kind, first.key) == ("invalidate", C1)
+    assert last == Event(ended.revision, "invalidate", C2)
+    assert before < first.revision < last.revision
+
+
+async def test_what_is_refused_has_no_event(storage: Storage, storage_stub: Stub) -> None:
+    """No refused call, for whatever reason, leaves an event behind."""
+    stub = storage_stub
+    version = (await put(stub, key(), request_id="r")).revision
+    await put(stub, key(), request_id="r")
+    refused: list[Awaitable[object]] = [
+        put(stub, key(), if_version=version - 1),
+        put(stub, key("none"), if_version=version),
+        put(stub, key(), if_absent=True),
+        put(stub, key(), context(user_id="u"), request_id="r"),
+        put(stub, key("none"), update_mask=masked("user_id")),
+        put(stub, key(), update_mask=masked("user_id"), if_version=version - 1),
+        put(stub, key(), update_mask=masked("nope")),
+        put(stub, key(), lease_token="t"),  # noqa: S106
+        put(stub, key(), ttl=seconds(-1)),
+        put(stub, key(), of_size(256 * 1024 + 1)),
+        get(stub, key("none")),
+        get(stub, key(), min_revision=version + 1),
+        invalidate(stub),
+        invalidate(stub, key(), key(tenant="globex")),
+        invalidate_tenant(stub, ""),
+    ]
+    for result in await asyncio.gather(*refused, return_exceptions=True):
+        assert isinstance(result, aio.AioRpcError)
+        assert result.code() not in (StatusCode.INTERNAL, StatusCode.UNKNOWN)
+    assert await log_of(storage) == [Event(version, "put", C1)]
+    assert (await get(stub, key())).revision == version
+
+
+async def test_expiry_has_no_event(storage: Storage, storage_stub: Stub) -> None:
+    """An entry whose time is over is gone without a word: readers know its time left."""
+    version = (await put(storage_stub, key(), ttl=seconds(0.03))).revision
+
+    async def expired() -> bool:
+        return not await is_alive(storage_stub, key())
+
+    await until_async(expired)
+    assert await log_of(storage) == [Event(version, "put", C1)]
+
+
+async def test_concurrent_writes_have_one_event_each(storage: Storage, storage_stub: Stub) -> None:
+    """The log has exactly the acknowledged writes, in the order of their revisions."""
+    stub = storage_stub
+    puts = await asyncio.gather(*(put(stub, key(f"c{i % 10}")) for i in range(200)))
+    ends = await asyncio.gather(*(invalidate(stub, key(f"c{i % 10}")) for i in range(20)))
+    events = await log_of(storage)
+    revisions = [event.revision for event in events]
+    assert revisions == sorted(set(revisions))
+    assert set(revisions) == {each.revision for each in puts} | {each.revision for each in ends}
+    assert {answer.entry.version for answer in puts} == {
+        event.revision for event in events if event.kind == "put"
+    }
+
+
+async def test_partitions_have_logs_of_their_own(storage: Storage, storage_stub: Stub) -> None:
+    """An event stands in the log of its tenant's partition, and in no other."""
+    tenants = [f"t{i}" for i in range(20)]
+    for tenant in tenants:
+        await put(storage_stub, key(tenant=tenant))
+    for partition in range(storage.partitions):
+        events = await storage.events(partition, 0, 100)
+        found = [event.key.tenant_id for event in events if event.key]
+        assert found == [t for t in tenants if storage.partition_of(t) == partition]
+
+
+async def test_any_name_survives_in_an_event(storage: Storage, storage_stub: Stub) -> None:
+    """Events name keys, tenants and scopes exactly, whatever characters they have."""
+    name = "a:b %3A 日本語😀"
+    version = (await put(storage_stub, key(name, tenant=name, scope=name))).revision
+    floor = (await invalidate_tenant(storage_stub, name, name)).revision
+    assert await log_of(storage, name) == [
+        Event(version, "put", Key(name, name, name)),
+        Event(floor, "floor", tenant_id=name, scope=name),
+    ]
+
+
+async def test_a_log_is_read_piece_by_piece(storage: Storage, storage_stub: Stub) -> None:
+    """`after` is exclusive and `limit` counts: pieces join without a gap or an overlap."""
+    for i in range(10):
+        await put(storage_stub, key(f"c{i}"))
+    whole = await log_of(storage)
+    partition = storage.partition_of("acme")
+    pieces: list[Event] = []
+    while piece := await storage.events(partition, pieces[-1].revision if pieces else 0, 3):
+        pieces += piece
+    assert pieces == whole
+    assert len(whole) == 10
+    assert await log_of(storage, after=whole[-1].revision) == []
+
+
+async def test_a_log_is_bounded(settings: Settings) -> None:
+    """Old events are given up, about `log_length` are kept, and revisions go on."""
+    storage = open_storage(
+        settings.store.get_secret_value(),
+        partitions=1,
+        prefix=settings.store_prefix,
+        log_length=100,
+    )
+    try:
+        async with serving_from(storage, settings) as stub:
+            revisions = [(await put(stub, key(f"c{i % 3}"))).revision for i in range(400)]
+        events = await log_of(storage)
+        # Redis trims whole nodes of a stream, which have 100 entries by default.
+        assert 100 <= len(events) <= 200
+        assert [event.revision for event in events] == revisions[-len(events) :]
+    finally:
+        await storage.close()

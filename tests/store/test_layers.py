@@ -1,0 +1,156 @@
+"""Layers: what a context includes comes with it, all as of one revision."""
+
+import asyncio
+from itertools import count
+
+import pytest
+from grpc import StatusCode
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import GetResponse
+from relevo_server.keys import Key
+from relevo_server.storage import Storage
+from relevo_server.storage.interface import Write
+from support.calls import Stub, context, get, invalidate, key, put
+from support.failures import failure_of
+
+AGENT = key("a1", scope="agent_config")
+DOCS = key("docs", scope="collection_config")
+FAQ = key("faq", scope="collection_config")
+
+
+def layers_of(answer: GetResponse) -> list[ContextKey]:
+    """The keys of the layers, in their order."""
+    return [layer.key for layer in answer.layers]
+
+
+@pytest.mark.parametrize("includes", [[AGENT, DOCS, FAQ], [FAQ, AGENT, DOCS], [DOCS]])
+async def test_layers_come_in_the_order_of_includes(stub: Stub, includes: list[ContextKey]) -> None:
+    """The layers that a context includes are answered in full, in its order, and no others."""
+    for each in (AGENT, DOCS, FAQ):
+        await put(stub, each, context(user_id=each.id, llm_config={"from": each.id}))
+    await put(stub, key(), context(includes=includes))
+    answer = await get(stub, key(), include_layers=True)
+    assert layers_of(answer) == includes
+    for layer in answer.layers:
+        alone = (await get(stub, layer.key)).entry
+        assert layer.context == alone.context
+        assert (layer.version, layer.partition) == (alone.version, alone.partition)
+        assert 0 < layer.ttl.seconds <= 900
+
+
+async def test_layers_come_only_when_asked_for(stub: Stub) -> None:
+    """Without `include_layers` a context comes alone, as it was put."""
+    await put(stub, AGENT)
+    await put(stub, key(), context(includes=[AGENT]))
+    answer = await get(stub, key())
+    assert not answer.layers
+    assert list(answer.entry.context.includes) == [AGENT]
+
+
+async def test_a_missing_layer_is_left_out(stub: Stub) -> None:
+    """What does not exist, or has ended, is left out; `includes` still names it."""
+    await put(stub, AGENT)
+    await put(stub, FAQ)
+    await invalidate(stub, AGENT)
+    await put(stub, key(), context(includes=[AGENT, DOCS, FAQ]))
+    answer = await get(stub, key(), include_layers=True)
+    assert layers_of(answer) == [FAQ]
+    assert list(answer.entry.context.includes) == [AGENT, DOCS, FAQ]
+
+
+async def test_layers_have_no_layers(stub: Stub) -> None:
+    """The includes of an included entry do not count: composition is one level deep."""
+    await put(stub, FAQ)
+    await put(stub, DOCS, context(includes=[FAQ]))
+    await put(stub, key(), context(includes=[DOCS]))
+    assert layers_of(await get(stub, key(), include_layers=True)) == [DOCS]
+
+
+async def test_a_new_layer_shows_at_once(stub: Stub) -> None:
+    """One write to an entry changes what every context that includes it is answered with."""
+    await put(stub, AGENT, context(llm_config={"model": "m1"}))
+    heads = [key(f"c{i}") for i in range(3)]
+    for head in heads:
+        await put(stub, head, context(includes=[AGENT]))
+    revision = (await put(stub, AGENT, context(llm_config={"model": "m2"}))).revision
+    for head in heads:
+        answer = await get(stub, head, include_layers=True)
+        assert answer.revision == answer.layers[0].version == revision
+        assert answer.layers[0].context.llm_config["model"] == "m2"
+
+
+async def test_a_known_head_comes_with_its_layers(stub: Stub) -> None:
+    """With `known_version` the head's context is left out, and layers still come in full."""
+    await put(stub, AGENT, context(user_id="u"))
+    version = (await put(stub, key(), context(includes=[AGENT]))).revision
+    answer = await get(stub, key(), include_layers=True, known_version=version)
+    assert answer.not_modified
+    assert not answer.entry.HasField("context")
+    assert [layer.context.user_id for layer in answer.layers] == ["u"]
+
+
+async def test_sixteen_layers(stub: Stub) -> None:
+    """As many layers as a context may include come in one answer."""
+    includes = [key(f"a{i}", scope="agent_config") for i in range(16)]
+    for each in includes:
+        await put(stub, each)
+    await put(stub, key(), context(includes=includes))
+    assert layers_of(await get(stub, key(), include_layers=True)) == includes
+
+
+async def test_an_answer_is_one_snapshot(stub: Stub) -> None:
+    """Head and layers are as they were together at the answer's revision, whoever writes.
+
+    While writers replace the layers, and the head includes them in turns, every
+    answer must be what the history of writes says for its revision.
+    """
+    history: dict[str, dict[int, str]] = {"c1": {}, "a1": {}, "docs": {}, "faq": {}}
+    includes = {"both": [AGENT, DOCS], "other": [FAQ, AGENT], "none": []}
+    done = asyncio.Event()
+
+    async def write(target: ContextKey, value: str, **fields: list[ContextKey]) -> None:
+        version = (await put(stub, target, context(user_id=value, **fields))).revision
+        history[target.id][version] = value
+
+    async def keep_writing(target: ContextKey) -> None:
+        for i in count():
+            await write(target, str(i))
+            if done.is_set():
+                return
+
+    async def keep_turning() -> None:
+        while not done.is_set():
+            for name, keys in includes.items():
+                await write(key(), name, includes=keys)
+
+    async def read() -> list[GetResponse]:
+        return [await get(stub, key(), include_layers=True) for _ in range(100)]
+
+    for target in (AGENT, DOCS, FAQ):
+        await write(target, "first")
+    await write(key(), "both", includes=[AGENT, DOCS])
+    writers = [asyncio.create_task(keep_writing(target)) for target in (AGENT, DOCS, FAQ)]
+    writers.append(asyncio.create_task(keep_turning()))
+    answers = [
+        answer for part in await asyncio.gather(*(read() for _ in range(3))) for answer in part
+    ]
+    done.set()
+    await asyncio.gather(*writers)
+    for answer in answers:
+        assert layers_of(answer) == includes[answer.entry.context.user_id]
+        for entry in (answer.entry, *answer.layers):
+            versions = history[entry.key.id]
+            assert entry.version == max(v for v in versions if v <= answer.revision)
+            assert entry.context.user_id == versions[entry.version]
+    assert len({answer.revision for answer in answers}) > 10
+    assert {answer.entry.context.user_id for answer in answers} == set(includes)
+
+
+async def test_a_layer_that_is_not_a_context(storage: Storage, storage_stub: Stub) -> None:
+    """Bytes that are not a context are DATA_LOSS, which names the entry that has them."""
+    broken = Key("agent_config", "acme", "a1")
+    await storage.write(Write(broken, b"\xff\xff", 60_000))
+    await put(storage_stub, key(), context(includes=[AGENT]))
+    failure = await failure_of(get(storage_stub, key(), include_layers=True))
+    assert (failure.code, failure.reason) == (StatusCode.DATA_LOSS, "CORRUPT_ENTRY")
+    assert failure.metadata == {"key": str(broken)}

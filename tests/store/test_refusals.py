@@ -1,0 +1,150 @@
+"""Calls that end without an answer, for other reasons than what they ask."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+from grpc import StatusCode, aio
+from relevo.v1.store_pb2 import GetRequest, LeaseRequest, WatchRequest
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage import Storage
+from relevo_server.storage.interface import Read, Write, Written
+from relevo_server.storage.memory import MemoryStorage
+from support.calls import TIMEOUT, Stub, context, get, key, masked, put
+from support.failures import failure_of
+from support.serving import serving_from
+from support.storages import GatedStorage
+from support.waiting import until_async
+
+
+async def test_lease_is_not_implemented_yet(stub: Stub) -> None:
+    """Lease ends UNIMPLEMENTED and says why, like every other error."""
+    failure = await failure_of(stub.Lease(LeaseRequest(key=key()), timeout=TIMEOUT))
+    assert (failure.code, failure.reason) == (StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+    assert failure.domain == "relevo"
+
+
+async def test_watch_is_not_implemented_yet(stub: Stub) -> None:
+    """Watch ends UNIMPLEMENTED and says why."""
+
+    async def first() -> object:
+        watch = stub.Watch(timeout=TIMEOUT)
+        await watch.write(WatchRequest())
+        return [response async for response in watch]
+
+    failure = await failure_of(first())
+    assert (failure.code, failure.reason) == (StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+
+
+@pytest.mark.parametrize("masks", [(), ("user_id",)], ids=["get", "masked put"])
+async def test_bytes_that_are_not_a_context(
+    storage: Storage, storage_stub: Stub, masks: tuple[str, ...]
+) -> None:
+    """What cannot be read as a context is DATA_LOSS, and is not overwritten in part."""
+    await storage.write(Write(Key("conversation", "acme", "c1"), b"\xff\xff", 60_000))
+    call = (
+        put(storage_stub, key(), update_mask=masked(*masks)) if masks else get(storage_stub, key())
+    )
+    failure = await failure_of(call)
+    assert (failure.code, failure.reason) == (StatusCode.DATA_LOSS, "CORRUPT_ENTRY")
+    assert failure.metadata == {"key": "conversation:acme:c1"}
+    await put(storage_stub, key(), context(user_id="u"))
+    assert (await get(storage_stub, key())).entry.context.user_id == "u"
+
+
+async def test_more_calls_than_the_server_may_work_on() -> None:
+    """Calls over the limit are refused at once, with a time to come back; others go on."""
+    storage = GatedStorage()
+    settings = Settings(max_concurrent_calls=3)
+    async with serving_from(storage, settings) as stub:
+        await put(stub, key())
+        storage.gate.clear()
+        working = [asyncio.create_task(get(stub, key())) for _ in range(3)]
+        await until_async(lambda: asyncio.sleep(0, storage.waiting == 3))
+        failure = await failure_of(get(stub, key()))
+        assert failure.code is StatusCode.RESOURCE_EXHAUSTED
+        assert failure.reason == "TOO_MANY_REQUESTS"
+        assert failure.retry_after is not None
+        assert failure.retry_after > 0
+        storage.gate.set()
+        assert all(answer.entry.key == key() for answer in await asyncio.gather(*working))
+        for _ in range(10):
+            await get(stub, key())
+
+
+async def test_calls_that_end_badly_are_not_counted_for_ever() -> None:
+    """Failed and cancelled calls give their place to the next one."""
+    storage = GatedStorage()
+    async with serving_from(storage, Settings(max_concurrent_calls=2)) as stub:
+        await put(stub, key())
+        for _ in range(5):
+            assert (await failure_of(get(stub, key("none")))).reason == "NO_ENTRY"
+            assert (await failure_of(get(stub, key("")))).reason == "INVALID_FIELD"
+        for _ in range(5):
+            storage.gate.clear()
+            call = asyncio.create_task(get(stub, key()))
+            await until_async(lambda: asyncio.sleep(0, storage.waiting))
+            call.cancel()
+            await until_async(lambda: asyncio.sleep(0, not storage.waiting))
+            storage.gate.set()
+        assert (await get(stub, key())).entry.key == key()
+
+
+@pytest.mark.parametrize("deadline", [0.5, 1.0])
+async def test_a_backend_that_never_answers(deadline: float) -> None:
+    """The call is UNAVAILABLE, with a time to come back, before its own deadline."""
+    storage = GatedStorage()
+    async with serving_from(storage, Settings()) as stub:
+        storage.gate.clear()
+        begin = time.monotonic()
+        failure = await failure_of(stub.Get(GetRequest(key=key()), timeout=deadline))
+        assert time.monotonic() - begin < deadline
+        assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+        assert failure.retry_after is not None
+        await until_async(lambda: asyncio.sleep(0, not storage.waiting))
+
+
+class RestlessStorage(MemoryStorage):
+    """Before each write comes another one of the same entry."""
+
+    async def write(self, write: Write) -> Written:
+        """Write twice."""
+        await super().write(Write(write.key, b"", 60_000))
+        return await super().write(write)
+
+
+async def test_a_masked_put_that_is_never_fast_enough() -> None:
+    """A masked Put that other writers keep overtaking ends ABORTED, and may be repeated."""
+    storage = RestlessStorage(4, log_length=1000, request_ttl_ms=60_000)
+    async with serving_from(storage, Settings()) as stub:
+        await put(stub, key())
+        failure = await failure_of(
+            put(stub, key(), context(user_id="u"), update_mask=masked("user_id"))
+        )
+        assert (failure.code, failure.reason) == (StatusCode.ABORTED, "CONTENTION")
+        assert failure.retry_after is not None
+        assert not (await get(stub, key())).entry.context.user_id
+
+
+class BrokenStorage(MemoryStorage):
+    """A backend with a defect that quotes a secret."""
+
+    async def read(self, keys: Sequence[Key]) -> Read:
+        """Stumble."""
+        raise KeyError(f"s3cret of {keys}")
+
+
+async def test_a_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unexpected error is INTERNAL with a fixed text; its own text goes nowhere."""
+    storage = BrokenStorage(4, log_length=1000, request_ttl_ms=60_000)
+    async with serving_from(storage, Settings()) as stub:
+        failure = await failure_of(get(stub, key()))
+        assert (failure.code, failure.reason) == (StatusCode.INTERNAL, "INTERNAL")
+        with pytest.raises(aio.AioRpcError) as caught:
+            await get(stub, key())
+        assert "s3cret" not in str(caught.value)
+    printed = capsys.readouterr()
+    assert "KeyError" in printed.out + printed.err
+    assert "s3cret" not in printed.out + printed.err

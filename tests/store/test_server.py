@@ -1,0 +1,90 @@
+"""The server beside its service: health and reflection."""
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from relevo_server.server import Server
+from relevo_server.settings import Settings
+from support.calls import TIMEOUT
+from support.serving import health_of, serving
+
+SERVICES = ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+STORE = "relevo.v1.ContextStore"
+
+
+@pytest.mark.parametrize("service", ["", STORE])
+async def test_a_server_whose_store_answers_is_serving(server: Server, service: str) -> None:
+    """The health of the server, and of its service, is SERVING."""
+    assert await health_of(server.address, service) == "SERVING"
+
+
+async def test_health_of_what_is_not_there(server: Server) -> None:
+    """Health knows no service that the server does not have."""
+    with pytest.raises(aio.AioRpcError) as caught:
+        await health_of(server.address, "relevo.v1.Nothing")
+    assert caught.value.code() is StatusCode.NOT_FOUND
+
+
+async def test_health_can_be_watched(server: Server) -> None:
+    """The health service's own Watch tells the state, as load balancers want it."""
+    async with aio.insecure_channel(server.address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=STORE), timeout=TIMEOUT)
+        first = await watch.read()
+        watch.cancel()
+    assert first.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def reflect(address: str, question: ServerReflectionRequest) -> Any:
+    """What reflection answers to one question."""
+    async with aio.insecure_channel(address) as channel:
+        reflection: Any = reflection_pb2_grpc  # typed for blocking channels only
+        stub = reflection.ServerReflectionStub(channel)
+        answers = [answer async for answer in stub.ServerReflectionInfo(iter([question]))]
+    return answers[0]
+
+
+async def test_reflection_lists_the_services(server: Server) -> None:
+    """Whoever asks what there is, is told all services of the port."""
+    answer = await reflect(server.address, ServerReflectionRequest(list_services=""))
+    names = [service.name for service in answer.list_services_response.service]
+    assert sorted(names) == sorted([*SERVICES, STORE])
+
+
+async def test_reflection_describes_the_store(server: Server) -> None:
+    """The descriptors of the service are those of the contract, with all its methods."""
+    answer = await reflect(server.address, ServerReflectionRequest(file_containing_symbol=STORE))
+    files = [
+        FileDescriptorProto.FromString(each)
+        for each in answer.file_descriptor_response.file_descriptor_proto
+    ]
+    (file,) = (each for each in files if each.name == "relevo/v1/store.proto")
+    (service,) = file.service
+    assert [method.name for method in service.method] == [
+        "Get",
+        "BatchGet",
+        "Put",
+        "Invalidate",
+        "Lease",
+        "Watch",
+    ]
+
+
+async def test_reflection_can_be_turned_off(settings: Settings) -> None:
+    """Without reflection the port does not tell what it has."""
+    async with Server(settings.model_copy(update={"reflection": False})) as server:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await reflect(server.address, ServerReflectionRequest(list_services=""))
+    assert caught.value.code() is StatusCode.UNIMPLEMENTED
+
+
+async def test_a_server_can_be_started_after_another(settings: Settings) -> None:
+    """Servers leave nothing behind in their process that the next would stumble over."""
+    for _ in range(3):
+        async with serving(settings):
+            pass

@@ -1,0 +1,267 @@
+"""Redis held against memory: the same operations, everything observable compared.
+
+The memory backend is the model. Its clocks are moved by hand; on Redis, time
+passes by taking it from what the keys have left to live. Revisions of the two
+differ, so they are compared by rank: a revision is the number of its event in
+the log, which also shows that every write has exactly one event.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from relevo_server.errors import StoreError
+from relevo_server.keys import Key, partition_of
+from relevo_server.storage import Storage, open_storage
+from relevo_server.storage.interface import ABSENT, Event, Read, Write, Written
+from relevo_server.storage.memory import MemoryStorage
+from support.redis_client import RedisClient
+
+PARTITIONS = 2
+TENANTS = ("a", "a:%", "d")  # the first two share a partition
+SCOPES = ("conversation", "a:b")
+KEYS = [Key(scope, tenant, name) for scope in SCOPES for tenant in TENANTS for name in ("1", "2")]
+REQUEST_TTL = 250.0
+SLACK_MS = 60_000  # real time that a run may take, far less than any step of the clock
+
+Call = Callable[[Storage], Awaitable[Any]]
+
+keys = st.sampled_from(KEYS)
+tenants = st.sampled_from(TENANTS)
+steps = st.sampled_from([100.0, 200.0, 300.0])
+request_ids = st.sampled_from(["r1", "r:2"])
+fingerprints = st.sampled_from([b"one", b"two"])
+
+
+class Backend:
+    """One of the two, with the log that it has written so far."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.logs: list[list[Event]] = [[] for _ in range(PARTITIONS)]
+
+    async def follow(self) -> None:
+        """Read what is new in the logs. Their revisions grow."""
+        for partition, log in enumerate(self.logs):
+            last = log[-1].revision if log else 0
+            for event in await self.storage.events(partition, last, 1000):
+                assert event.revision > last
+                last = event.revision
+                log.append(event)
+
+    def rank(self, partition: int, revision: int) -> int:
+        """Which event of the partition has this revision, counted from 1; 0 for none."""
+        if revision == 0:
+            return 0
+        return [event.revision for event in self.logs[partition]].index(revision) + 1
+
+    def revision(self, partition: int, rank: int) -> int:
+        """The revision of an event, by its rank."""
+        return self.logs[partition][rank - 1].revision
+
+    async def outcome(self, partition: int, call: Call) -> Any:
+        """What a call came to, with ranks for revisions."""
+        try:
+            result = await call(self.storage)
+        except StoreError as error:
+            await self.follow()
+            metadata = dict(error.metadata)
+            if "current_version" in metadata:
+                metadata["current_version"] = str(
+                    self.rank(partition, int(metadata["current_version"]))
+                )
+            return error.code, error.reason, error.message, metadata, error.violations
+        await self.follow()
+        match result:
+            case Read():
+                return self._ranked(partition, result)
+            case Written():
+                return replace(
+                    result,
+                    version=self.rank(partition, result.version),
+                    created=self.rank(partition, result.created),
+                )
+            case int(revision), int(count):
+                return self.rank(partition, revision), count
+            case int():
+                return self.rank(partition, result)
+            case _:
+                return result
+
+    def _ranked(self, partition: int, read: Read) -> Read:
+        entries = [
+            stored
+            and replace(
+                stored,
+                version=self.rank(partition, stored.version),
+                created=self.rank(partition, stored.created),
+            )
+            for stored in read.entries
+        ]
+        return Read(self.rank(partition, read.revision), entries)
+
+
+class Backends(RuleBasedStateMachine):
+    """Does the same to both, and compares."""
+
+    def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str) -> None:
+        super().__init__()
+        self._run = loop.run
+        self._redis = redis
+        self._prefix = f"test-{uuid.uuid4().hex}"
+        self._day = 1_000_000.0
+        self._since = 0.0
+        memory = MemoryStorage(
+            PARTITIONS,
+            log_length=10_000,
+            request_ttl_ms=round(REQUEST_TTL * 1000),
+            clock=lambda: self._day,
+            monotonic=lambda: self._since,
+        )
+        storage = open_storage(
+            url, partitions=PARTITIONS, prefix=self._prefix, request_ttl=REQUEST_TTL, timeout=10
+        )
+        self._memory = Backend(memory)
+        self._other = Backend(storage)
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        self._run(self._other.storage.close())
+        self._redis.forget(self._prefix)
+
+    def same(self, tenant: str, *calls: Call) -> Any:
+        """Do it to both: one call for both, or one for each. What it came to."""
+        partition = partition_of(tenant, PARTITIONS)
+        expected = self._run(self._memory.outcome(partition, calls[0]))
+        found = self._run(self._other.outcome(partition, calls[-1]))
+        assert self._comparable(found, expected) == expected
+        return expected
+
+    def _comparable(self, found: Any, expected: Any) -> Any:
+        """The same with the model's times left, where they are close enough to them."""
+        if not (isinstance(found, Read) and isinstance(expected, Read)):
+            return found
+        entries = list(found.entries)
+        for i, (one, model) in enumerate(zip(found.entries, expected.entries, strict=True)):
+            if one and model:
+                assert model.ttl_ms - SLACK_MS < one.ttl_ms <= model.ttl_ms
+                entries[i] = replace(one, ttl_ms=model.ttl_ms)
+        return Read(found.revision, entries)
+
+    @rule(
+        key=keys,
+        context=st.binary(max_size=40),
+        ttl=steps,
+        expected=st.one_of(
+            st.none(),
+            st.just("absent"),
+            st.just("current"),
+            st.integers(min_value=1, max_value=30),
+        ),
+        request_id=st.one_of(st.just(""), request_ids),
+        fingerprint=fingerprints,
+    )
+    def write(
+        self,
+        key: Key,
+        context: bytes,
+        ttl: float,
+        expected: str | int | None,
+        request_id: str,
+        fingerprint: bytes,
+    ) -> None:
+        """Write, with any condition: none, absent, the current version, any earlier revision."""
+        partition = partition_of(key.tenant_id, PARTITIONS)
+        logged = len(self._memory.logs[partition])
+        rank: int | None
+        match expected:
+            case "absent":
+                rank = ABSENT
+            case "current":
+                stored = self._run(self._memory.storage.read([key])).entries[0]
+                rank = self._memory.rank(partition, stored.version) if stored else ABSENT
+            case int():
+                rank = expected % logged + 1 if logged else ABSENT
+            case _:
+                rank = None
+
+        def on(backend: Backend) -> Call:
+            version = backend.revision(partition, rank) if rank else rank
+            write = Write(key, context, round(ttl * 1000), version, request_id, fingerprint)
+            return lambda storage: storage.write(write)
+
+        self.same(key.tenant_id, on(self._memory), on(self._other))
+
+    @rule(key=keys, request_id=request_ids, fingerprint=fingerprints)
+    def recall(self, key: Key, request_id: str, fingerprint: bytes) -> None:
+        """Ask what a request came to."""
+        self.same(key.tenant_id, lambda storage: storage.recall(key, request_id, fingerprint))
+
+    @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5))
+    def invalidate(self, tenant: str, names: list[int]) -> None:
+        """End some entries of a tenant, some of them perhaps named twice."""
+        own = [key for key in KEYS if key.tenant_id == tenant]
+        self.same(tenant, lambda storage: storage.invalidate([own[i] for i in names]))
+
+    @rule(tenant=tenants, scope=st.sampled_from(["", *SCOPES]))
+    def invalidate_tenant(self, tenant: str, scope: str) -> None:
+        """Raise a floor."""
+        self.same(tenant, lambda storage: storage.invalidate_tenant(tenant, scope))
+
+    @rule(seconds=steps)
+    def time_passes(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self._since += seconds
+        for name in self._redis.names(self._prefix):
+            left = self._redis("PTTL", name)
+            if left >= 0:
+                self._redis("PEXPIRE", name, max(0, left - round(seconds * 1000)))
+
+    @rule(seconds=st.sampled_from([-1000.0, -0.001, 0.001, 1000.0]))
+    def clock_is_set(self, seconds: float) -> None:
+        """Set the model's time of day. It matters for nothing that can be observed."""
+        self._day += seconds
+
+    @invariant()
+    def entries_are_the_same(self) -> None:
+        """Reading everything of a partition answers the same, as of the same revision."""
+        for partition in range(PARTITIONS):
+            own = [key for key in KEYS if partition_of(key.tenant_id, PARTITIONS) == partition]
+            if own:
+                self.same(own[0].tenant_id, _reading(own))
+
+    @invariant()
+    def logs_are_the_same(self) -> None:
+        """Both logs tell the same story, event by event."""
+        for ours, theirs in zip(self._memory.logs, self._other.logs, strict=True):
+            assert [replace(event, revision=0) for event in ours] == [
+                replace(event, revision=0) for event in theirs
+            ]
+
+
+def _reading(own: Sequence[Key]) -> Call:
+    return lambda storage: storage.read(own)
+
+
+def test_redis_does_what_memory_does(redis_url: str) -> None:
+    """No sequence of operations tells the two backends apart (S6)."""
+    assert len({partition_of(tenant, PARTITIONS) for tenant in TENANTS}) == PARTITIONS
+    with asyncio.Runner() as loop, RedisClient(redis_url) as redis:
+
+        class Here(Backends):
+            def __init__(self) -> None:
+                super().__init__(loop, redis, redis_url)
+
+        run_state_machine_as_test(
+            Here, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
+        )
