@@ -167,6 +167,7 @@ async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: C
     await broken.started.wait()
     caller.cancel()
     await asyncio.wait([caller])
+    del caller  # it would keep the load alive
     broken.let.set()
     with pytest.raises(NotFoundError):
         await client.get(key)  # a round trip later, the load has failed

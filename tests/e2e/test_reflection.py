@@ -25,6 +25,11 @@ CONTEXT = {
 }
 
 
+def serialized(message: Message) -> bytes:
+    """The message as it is sent."""
+    return message.SerializeToString()
+
+
 class Reflection:
     """Calls a server by what it tells of itself: JSON in, JSON out."""
 
@@ -48,7 +53,7 @@ class Reflection:
         message = GetMessageClass(described.input_type)()
         send: grpc.UnaryUnaryMultiCallable[Message, Message] = self._channel.unary_unary(
             f"/{method}",
-            request_serializer=Message.SerializeToString,
+            request_serializer=serialized,
             response_deserializer=GetMessageClass(described.output_type).FromString,
         )
         answer = send(json_format.ParseDict(request, message), timeout=10)

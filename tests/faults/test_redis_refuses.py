@@ -12,7 +12,7 @@ from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from relevo_server.storage.interface import Write
+from relevo_server.storage.interface import Stored, Write
 from support.calls import (
     Stub,
     context,
@@ -176,17 +176,18 @@ async def test_loading() -> None:
         redis.stop()
         redis.start(ready=False)
         failures: list[StoreError] = []
+        found: list[Stored | None] = []
 
         async def loaded() -> bool:
             try:
-                found = (await storage.read(named)).entries
+                found.extend((await storage.read(named)).entries)
             except StoreError as error:
                 failures.append(error)
-                return False
-            return all(found)
+            return bool(found)
 
         await until_async(loaded)
         await storage.close()
+    assert all(found)
     assert failures
     assert {failure.code for failure in failures} == {StatusCode.UNAVAILABLE}
     assert all(failure.retry_after for failure in failures)

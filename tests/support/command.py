@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from support.waiting import until
 
 COMMAND = (sys.executable, "-m", "relevo_server")
 
@@ -69,15 +72,22 @@ def interrupted(*arguments: str) -> Outcome:
         # A pipe takes 64 KiB: the last byte of this is taken when the rest was read.
         process.stdin.write(b" " * (1 << 16))
         process.stdin.write(b" ")
-        process.send_signal(signal.SIGINT)
         try:
-            process.wait(10)
+            # Again, where it came while Python was between two looks for signals.
+            until(lambda: _ends(process), what="the end of the command")
         finally:
             process.kill()
         assert process.stdout
         assert process.stderr
         out, err = process.stdout.read(), process.stderr.read()
     return Outcome(process.returncode, out.decode(), err.decode())
+
+
+def _ends(process: "subprocess.Popen[bytes]") -> bool:
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    return process.returncode is not None
 
 
 def broken_pipe(*arguments: str) -> Outcome:

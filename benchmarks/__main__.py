@@ -1,0 +1,72 @@
+"""`python -m benchmarks`: all benchmarks, a table, and bench.json.
+
+Needs `tests` on the path (`make bench` sees to it): what starts and stops Redis and
+`relevo serve` is the tests' own.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from benchmarks import calls, report, writes
+from benchmarks.cores import Cores
+from benchmarks.figures import Figure
+from benchmarks.rounds import Schedule
+from benchmarks.run import Run, begin
+
+BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
+    "calls": calls.measure,
+    "writes": writes.measure,
+}
+"""A benchmark is a coroutine function from a run to figures."""
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="seconds, not minutes; rough figures")
+    parser.add_argument("--output", type=Path, default=Path("bench.json"), metavar="FILE")
+    parser.add_argument(
+        "--unbound", action="store_true", help="let the system choose the cores of all processes"
+    )
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    try:
+        asyncio.run(_run(options, Console()))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+async def _run(options: argparse.Namespace, console: Console) -> None:
+    # SIGTERM is as good as Ctrl-C: what was started is ended.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    cores = Cores(bind=not options.unbound)
+    report.print_machine(console, cores)
+    figures: list[Figure] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    # Drawn between turns only: the load generator has its core to itself.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        bar = progress.add_task("starting", total=None)
+
+        def say(text: str) -> None:
+            progress.update(bar, description=text, refresh=True)
+
+        rounds, seconds = (3, 0.2) if options.quick else (9, 1.0)
+        with begin(Schedule(rounds, seconds, say), cores) as run:
+            for name in options.names or BENCHMARKS:
+                figures += await BENCHMARKS[name](run)
+    report.print_figures(console, figures)
+    report.write_json(options.output, figures)
+
+
+main()

@@ -1,0 +1,73 @@
+"""Get and Put of `relevo serve` against a grpc.aio server that does nothing.
+
+Same messages, same load, one core each (see cores.py). What Relevo adds to a bare
+call is the difference in CPU; the ratio of throughput is its other face. With one
+call in flight the throughput is the latency, which on Redis has a second round
+trip through the kernel in it; the goals are for a server that is kept busy.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from itertools import islice
+
+from relevo.v1.store_pb2 import PutRequest
+from support.serving import stub_of
+
+from benchmarks import samples, servers
+from benchmarks.figures import Figure, compare
+from benchmarks.http2 import Http2Client, connected
+from benchmarks.rounds import Contender, take_turns
+from benchmarks.run import Run
+
+IN_FLIGHT = (1, 20)
+GOALS = {"Get": {"redis": 0.65, "memory": 0.85}}
+_REQUESTS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "Get": samples.get_requests,
+    "Put": samples.put_requests,
+}
+
+
+async def measure(run: Run) -> list[Figure]:
+    """The figures of both methods on both backends."""
+    figures: list[Figure] = []
+    async with AsyncExitStack() as stack:
+        clients: dict[str, tuple[servers.Server, Http2Client]] = {}
+        for name, server in {
+            "echo": servers.echo(run.cores),
+            "memory": servers.relevo("memory://", run.prefix, run.cores),
+            "redis": servers.relevo(run.redis, run.prefix, run.cores),
+        }.items():
+            running = stack.enter_context(server)
+            client = await stack.enter_async_context(connected(running.address))
+            await _fill(running.address)
+            clients[name] = running, client
+        for method, requests in _REQUESTS.items():
+            for in_flight in IN_FLIGHT:
+                contenders = [
+                    Contender(name, partial(client.load, path(method), requests()), server.cpu)
+                    for name, (server, client) in clients.items()
+                ]
+                taken = await take_turns(
+                    contenders, in_flight=in_flight, schedule=run.schedule, what=method
+                )
+                figures += compare(
+                    method,
+                    taken,
+                    baseline="echo",
+                    in_flight=in_flight,
+                    goals=GOALS.get(method) if in_flight > 1 else None,
+                )
+    return figures
+
+
+async def _fill(address: str) -> None:
+    """Put all entries, so that there is something to get."""
+    async with stub_of(address) as stub:
+        for request in islice(samples.put_requests(), samples.ENTRIES):
+            await stub.Put(PutRequest.FromString(request))
+
+
+def path(method: str) -> str:
+    """The path of a method of the store."""
+    return f"/relevo.v1.ContextStore/{method}"

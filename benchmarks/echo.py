@@ -1,0 +1,52 @@
+"""The baseline: a grpc.aio server that does nothing but speak gRPC.
+
+`python -m benchmarks.echo` prints its address and serves until it is ended. It
+takes the store's requests, and answers each with the same message, as large as
+the store's would be: parsing and serializing cost what they cost there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+from relevo.v1 import store_pb2
+
+from benchmarks import samples
+
+
+async def serve() -> None:
+    """Serve on a free port."""
+    server = aio.server()
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Get": grpc.unary_unary_rpc_method_handler(
+            _always(samples.get_response()),
+            store_pb2.GetRequest.FromString,
+            store_pb2.GetResponse.SerializeToString,
+        ),
+        "Put": grpc.unary_unary_rpc_method_handler(
+            _always(samples.put_response()),
+            store_pb2.PutRequest.FromString,
+            store_pb2.PutResponse.SerializeToString,
+        ),
+    }
+    service = grpc.method_handlers_generic_handler("relevo.v1.ContextStore", methods)
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+def _always(response: Message) -> Callable[[Message, Any], Awaitable[Message]]:
+    async def answer(request: Message, context: Any) -> Message:
+        del request, context
+        return response
+
+    return answer
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

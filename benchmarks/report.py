@@ -1,0 +1,73 @@
+"""Figures for people, and for programs."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from support.redis_process import describe
+
+from benchmarks.cores import Cores
+from benchmarks.figures import Figure
+
+_LIBRARIES = ("grpcio", "protobuf", "redis", "hiredis")
+
+
+def print_machine(console: Console, cores: Cores) -> None:
+    """Say what was measured on."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    console.print(
+        f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {libraries}\n"
+        f"{describe()}\n{cores}",
+        highlight=False,
+    )
+
+
+def print_figures(console: Console, figures: Sequence[Figure]) -> None:
+    """The table. A section for each contender and load."""
+    table = Table(
+        title="medians over all rounds; a ratio is the median of the rounds' own ratios",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("name", no_wrap=True)
+    for heading in ("value", "spread", "baseline", "unit", "ratio", "goal ≥", "met?"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for i, figure in enumerate(figures):
+        following = figures[i + 1 : i + 2]
+        last = not following or _group(figure) != _group(following[0])
+        table.add_row(*_cells(figure), end_section=last)
+    console.print(table)
+
+
+def write_json(path: Path, figures: Sequence[Figure]) -> None:
+    """One object for each figure."""
+    objects = [figure.to_json() for figure in figures]
+    path.write_text(json.dumps(objects, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _group(figure: Figure) -> str:
+    return figure.name.rpartition("/")[0]
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    met = {None: "", True: "[green]yes", False: "[red]no"}[figure.is_met]
+    return (
+        figure.name,
+        _number(figure.value),
+        f"±{figure.spread:.0%}",
+        "" if figure.baseline is None else _number(figure.baseline),
+        figure.unit,
+        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        "" if figure.goal is None else f"{figure.goal:.2f}",
+        met,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"

@@ -1,0 +1,67 @@
+"""The processes under load."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psutil
+from support.redis_client import RedisClient
+from support.relevo_process import relevo_serve
+
+from benchmarks.cores import Cores
+
+
+@dataclass(frozen=True)
+class Server:
+    """A gRPC server in a process of its own."""
+
+    address: str
+    cpu: Callable[[], float]
+    """CPU seconds that its process has used, in Python and in the kernel."""
+
+
+@contextmanager
+def relevo(store: str, prefix: str, cores: Cores) -> Generator[Server, None, None]:
+    """`relevo serve`."""
+    with ExitStack() as stack:
+        with cores.of_server():
+            serving = relevo_serve("--store", store, "--store-prefix", prefix)
+            process = stack.enter_context(serving)
+        yield Server(process.address, _cpu_of(process.process.pid))
+
+
+@contextmanager
+def echo(cores: Cores) -> Generator[Server, None, None]:
+    """The baseline."""
+    with cores.of_server():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.echo"], stdout=subprocess.PIPE, text=True
+        )
+    with process:
+        try:
+            address = next(iter(process.stdout or ()))
+            yield Server(address.strip(), _cpu_of(process.pid))
+        finally:
+            process.kill()
+
+
+def redis_cpu(client: RedisClient) -> Callable[[], float]:
+    """CPU seconds that a Redis server has used, wherever it runs."""
+
+    def used() -> float:
+        info = client("INFO", "cpu")
+        return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+    return used
+
+
+def _cpu_of(pid: int) -> Callable[[], float]:
+    process = psutil.Process(pid)
+
+    def used() -> float:
+        times = process.cpu_times()
+        return times.user + times.system
+
+    return used

@@ -1,0 +1,115 @@
+"""The services in Node.js as real processes, with packages that npm installs elsewhere."""
+
+import asyncio
+import atexit
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+SOURCES = Path(__file__).parent
+LOCK = SOURCES / "package-lock.json"
+
+_NODE, _NPM = (shutil.which(tool) or "" for tool in ("node", "npm"))
+_INSTALL = (_NPM, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
+
+MISSING = None if _NODE and _NPM else "there is no node, or no npm, on the PATH"
+"""Why nothing in Node.js can run here."""
+
+
+@cache
+def _packages() -> Path:
+    """Exactly the packages of the lock, in a directory of their own until this process ends."""
+    directory = TemporaryDirectory(prefix="relevo-node-")
+    atexit.register(directory.cleanup)
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(SOURCES / name, directory.name)
+    done = subprocess.run(
+        _INSTALL, cwd=directory.name, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return Path(directory.name, "node_modules")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "NODE_PATH": str(_packages())}
+
+
+@asynccontextmanager
+async def node_service(program: str, **addresses: str) -> AsyncGenerator[str, None]:
+    """A running service: its address. `addresses` are of what it calls.
+
+    It has to end well, and to have nothing to complain about.
+    """
+    process = await asyncio.create_subprocess_exec(
+        _NODE,
+        SOURCES / program,
+        *(f"--{name}={address}" for name, address in addresses.items()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=await asyncio.to_thread(_environment),
+    )
+    assert process.stdout
+    try:
+        address = await asyncio.wait_for(process.stdout.readline(), 20)
+        yield address.decode().strip()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            _, complaints = await asyncio.wait_for(process.communicate(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise
+    assert (process.returncode, complaints.decode()) == (0, "")
+
+
+class Refused(Exception):  # noqa: N818 - what happened, not a defect
+    """What a function in Node.js threw. `reason` is the store's, where it said one."""
+
+    def __init__(self, kind: str, message: str, reason: str | None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
+
+
+class Functions:
+    """The functions of the services, called one by one in a process. Use with `with`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [_NODE, SOURCES / "functions.js"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process as process:
+            assert process.stdin
+            process.stdin.close()
+            assert process.wait(10) == 0
+
+    def __call__(self, function: str, *arguments: Any) -> Any:
+        """What the function returns. Raises Refused."""
+        assert self._process.stdin
+        assert self._process.stdout
+        question = json.dumps({"function": function, "arguments": arguments})
+        # JSON has no infinity, but JavaScript reads one where a number is too large.
+        self._process.stdin.write(question.replace("Infinity", "1e999") + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if "error" in answer:
+            raise Refused(answer["error"], answer["message"], answer.get("reason"))
+        return answer["result"]

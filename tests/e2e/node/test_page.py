@@ -1,0 +1,50 @@
+"""docs/contract.md, held against what it describes."""
+
+import json
+import re
+
+from e2e.node.running import LOCK, SOURCES
+from relevo.v1.store_pb2 import ErrorReason
+
+DOCS = SOURCES.parents[2] / "docs"
+PAGE = (DOCS / "contract.md").read_text("utf-8")
+
+
+def test_the_pages_code_is_the_code_that_runs() -> None:
+    """Every piece of JavaScript in the page is a file, from its first line to its last."""
+    quoted = re.findall(r"^`(\w+\.js)`[^\n]*\n\n```js\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(quoted) == PAGE.count("```js") > 0
+    for name, code in quoted:
+        assert code == (SOURCES / name).read_text("utf-8"), name
+
+
+def test_packages_are_pinned_without_addresses() -> None:
+    """The lock has each package's version and checksum, and not where to download it."""
+    packages = json.loads(LOCK.read_text("utf-8"))["packages"]
+    own = packages.pop("")
+    assert (
+        own["dependencies"].items()
+        <= {
+            name.removeprefix("node_modules/"): package["version"]
+            for name, package in packages.items()
+        }.items()
+    )
+    for package in packages.values():
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
+
+
+def test_the_page_names_every_reason() -> None:
+    """The table of errors has each reason of the contract, once."""
+    prefix = "ERROR_REASON_"
+    reasons = sorted(name.removeprefix(prefix) for name in ErrorReason.keys())
+    told = re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE)
+    assert sorted([*told, "UNSPECIFIED"]) == reasons
+
+
+def test_links_lead_somewhere() -> None:
+    """What the page refers to in this repository is there."""
+    links = re.findall(r"\]\(([^):#]+)\)", PAGE)
+    assert links
+    for link in links:
+        assert (DOCS / link).exists(), link

@@ -1,0 +1,87 @@
+"""Node.js writes, Python reads."""
+
+import asyncio
+import re
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from e2e.node.running import Functions, Refused
+from e2e.node.values import AGENT, VALUES
+from relevo_client import AsyncContextClient, ExecutionContext
+from relevo_server.server import Server
+from support.exact import as_read, exactly
+from support.relay import Relay
+
+
+async def ask(functions: Functions, name: str, *arguments: Any) -> Any:
+    """What a function in Node.js returns, while this process goes on to serve."""
+    return await asyncio.to_thread(functions, name, *arguments)
+
+
+async def test_python_reads_what_node_writes(
+    functions: Functions, server: Server, client: AsyncContextClient
+) -> None:
+    """Every kind of value arrives exactly; the answer's revision is a reference to it."""
+    written = await ask(functions, "put", server.address, asdict(AGENT), VALUES)
+    entry = await client.get(AGENT, min_revision=int(written["revision"]))
+    assert (written["key"], int(written["revision"])) == (asdict(AGENT), entry.version)
+    assert exactly(entry.context.llm_config, as_read(VALUES))
+    assert entry.context.agent_id == AGENT.id
+
+
+async def test_a_mask_leaves_the_rest(
+    functions: Functions, server: Server, client: AsyncContextClient
+) -> None:
+    """A change writes the settings that it names, whatever their names, and nothing else."""
+    await client.put(AGENT, ExecutionContext(user_id="u", llm_config=VALUES))
+    settings = {"null": 1, "a.b`c": 2, "__proto__": 4, "new": {"five": 5}}
+    await ask(functions, "change", server.address, asdict(AGENT), settings)
+    context = (await client.get(AGENT)).context
+    assert exactly(context.llm_config, as_read({**VALUES, **settings}))
+    assert context.user_id == "u"
+
+
+async def test_a_write_over_another_version(
+    functions: Functions, server: Server, client: AsyncContextClient
+) -> None:
+    """Who writes over the version that it read learns by a reason that it was not the last."""
+    agent = server.address, asdict(AGENT), {}
+    first = await client.put(AGENT, ExecutionContext())
+    second = await ask(functions, "put", *agent, str(first.revision))
+    with pytest.raises(Refused) as refused:
+        await ask(functions, "put", *agent, str(first.revision))
+    assert refused.value.reason == "VERSION_MISMATCH"
+    assert (await client.get(AGENT)).version == int(second["revision"])
+
+
+async def test_a_write_whose_answer_is_lost(
+    functions: Functions, server: Server, client: AsyncContextClient
+) -> None:
+    """A Put that is sent again is the same Put: one write, and the answer of the first."""
+    before = await client.put(AGENT, ExecutionContext())
+    async with Relay(server.address) as relay:
+        relay.answers_to_lose = 1
+        agent = relay.address, asdict(AGENT), {"a": 1}
+        written = await ask(functions, "put", *agent, str(before.revision))
+        first, second = relay.of("Put")
+    assert first.request == second.request
+    assert (await client.get(AGENT)).version == int(written["revision"])
+
+
+@pytest.mark.parametrize(
+    "settings, path",
+    [
+        ({"a": [1, {"b": float("inf")}]}, "llm_config.a[1].b"),
+        ({"a": "\ud800"}, "llm_config.a"),
+        ({"\ud800": 1}, "the keys of llm_config"),
+    ],
+    ids=["infinity", "half a character", "half a character as a key"],
+)
+def test_what_a_section_cannot_hold(
+    functions: Functions, settings: dict[str, Any], path: str
+) -> None:
+    """It is refused before anything is sent, with its path; nothing is changed silently."""
+    with pytest.raises(Refused, match=rf"^{re.escape(path)}: ") as refused:
+        functions("put", "127.0.0.1:1", asdict(AGENT), settings)
+    assert refused.value.kind == "TypeError"

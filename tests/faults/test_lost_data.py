@@ -1,0 +1,55 @@
+"""Redis loses what it holds, under a running server: the order of revisions goes on."""
+
+import asyncio
+
+import pytest
+from support.calls import Stub, context, get, is_alive, key, put
+from support.failures import failure_of
+from support.redis_client import RedisClient
+from support.redis_process import RedisProcess
+from support.waiting import until_async
+
+
+async def recorded(client: RedisClient) -> None:
+    """Wait until the layout is in Redis again."""
+    await until_async(lambda: asyncio.sleep(0, client("HGETALL", "relevo:layout")))
+    assert client("HGETALL", "relevo:layout") == {b"partitions": b"64", b"version": b"1"}
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB"])
+async def test_flushed(stub: Stub, client: RedisClient, command: str) -> None:
+    """Entries are gone, the next versions are greater, and the layout is recorded again."""
+    before = [(await put(stub, key(), request_id="r")).revision for _ in range(3)]
+    client(command)
+    assert not await is_alive(stub, key())
+    after = await put(stub, key(), context(user_id="u"), if_absent=True, request_id="r")
+    assert after.revision > max(before)
+    failure = await failure_of(put(stub, key(), if_version=before[0]))
+    assert failure.metadata["current_version"] == str(after.revision)
+    await recorded(client)
+    assert (await get(stub, key())).entry.version == after.revision
+
+
+async def test_restarted_empty(stub: Stub, redis: RedisProcess, client: RedisClient) -> None:
+    """The same after a restart of Redis without its data, on the same port."""
+    before = (await put(stub, key())).revision
+    redis.stop()
+    redis.start()
+    await recorded(client)
+    assert not await is_alive(stub, key())
+    assert (await put(stub, key())).revision > before
+
+
+async def test_scripts_are_loaded_again(stub: Stub, client: RedisClient) -> None:
+    """A Redis that forgot its scripts is taught them again, within the call."""
+    before = (await put(stub, key())).revision
+    client("SCRIPT", "FLUSH")
+    assert (await put(stub, key())).revision > before
+    assert (await get(stub, key())).entry.version > before
+
+
+async def test_the_log_alone_is_lost(stub: Stub, client: RedisClient) -> None:
+    """Where only a log was deleted, versions of its partition still grow."""
+    before = (await put(stub, key())).revision
+    client("DEL", *(name for name in client.names("relevo") if name.endswith(":log")))
+    assert (await put(stub, key())).revision > before

@@ -1,0 +1,155 @@
+"""A server that is told to stop: calls under way end well, new ones go elsewhere."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc import StatusCode, aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from relevo.v1.store_pb2 import PutRequest
+from relevo_server.keys import Key
+from relevo_server.storage import open_storage
+from support.calls import TIMEOUT, Stub, context, key, put
+from support.proxy import Proxy
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
+from support.serving import stub_of
+from support.waiting import until, until_async
+
+CALLS = 20
+
+
+@pytest.fixture
+def process(way: Proxy) -> Iterator[RelevoProcess]:
+    """A server whose way to Redis can be held up."""
+    store = f"redis://127.0.0.1:{way.port}"
+    flags = ("--store-timeout", "10", "--health-interval", "60", "--grace", "5")
+    with relevo_serve("--store", store, *flags) as process:
+        yield process
+
+
+@pytest.fixture
+async def stub(process: RelevoProcess) -> AsyncIterator[Stub]:
+    """Its stub."""
+    async with stub_of(process.address) as stub:
+        yield stub
+
+
+async def puts_under_way(stub: Stub, way: Proxy) -> list["asyncio.Task[Any]"]:
+    """Puts that the server works on, each waiting for an answer of Redis that is held back."""
+    way.to_client.hold()
+    calls = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(CALLS)]
+    # Each has a connection to Redis.
+    await until_async(lambda: asyncio.sleep(0, way.accepted >= CALLS))
+    return calls
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_calls_under_way_end_well(
+    process: RelevoProcess,
+    stub: Stub,
+    way: Proxy,
+    redis: RedisProcess,
+    number: signal.Signals,
+) -> None:
+    """What the server has begun it ends; new calls are UNAVAILABLE; the exit code is 0."""
+    calls = await puts_under_way(stub, way)
+    process.signal(number)
+    await until_async(lambda: asyncio.sleep(0, process.events("server.stopping")))
+
+    async def new_calls_are_refused() -> bool:
+        async with stub_of(process.address) as other:
+            request = PutRequest(key=key("new"), context=context())
+            with pytest.raises(aio.AioRpcError) as caught:
+                await other.Put(request, timeout=0.2)
+        return caught.value.code() is StatusCode.UNAVAILABLE
+
+    await until_async(new_calls_are_refused)
+    assert not any(call.done() for call in calls)
+    way.to_client.let_go()
+    answers = await asyncio.gather(*calls)
+    assert await asyncio.to_thread(process.wait) == 0
+    assert process.log[-1]["event"] == "server.stopped"
+    storage = open_storage(redis.url, partitions=64)
+    names = [Key("conversation", "acme", f"c{i}") for i in range(CALLS)]
+    entries = (await storage.read([*names, Key("conversation", "acme", "new")])).entries
+    await storage.close()
+    assert [entry and entry.version for entry in entries] == [
+        *(answer.revision for answer in answers),
+        None,
+    ]
+
+
+async def test_calls_that_are_on_their_way(process: RelevoProcess, stub: Stub) -> None:
+    """A call that the server has not begun when it stops is UNAVAILABLE, never CANCELLED.
+
+    UNAVAILABLE is what clients repeat at another server; CANCELLED means that
+    the caller itself gave up.
+    """
+    await put(stub, key())
+    calls = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(200)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    process.signal(signal.SIGTERM)
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    codes = {r.code().name if isinstance(r, aio.AioRpcError) else "OK" for r in results}
+    assert codes <= {"OK", "UNAVAILABLE"}
+    assert await asyncio.to_thread(process.wait) == 0
+
+
+async def test_a_client_that_is_connected_goes_elsewhere(
+    process: RelevoProcess, stub: Stub
+) -> None:
+    """On a channel that was in use, calls after the stop are UNAVAILABLE at once."""
+    await put(stub, key())
+    process.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait) == 0
+    with pytest.raises(aio.AioRpcError) as caught:
+        await put(stub, key())
+    assert caught.value.code() is StatusCode.UNAVAILABLE
+
+
+async def test_grace_has_an_end(way: Proxy) -> None:
+    """Calls that do not end within `grace` are broken off, and the exit code is 0 still."""
+    store = f"redis://127.0.0.1:{way.port}"
+    flags = ("--store-timeout", "60", "--grace", "0.2")
+    with relevo_serve("--store", store, *flags) as process:
+        async with stub_of(process.address) as stub:
+            calls = await puts_under_way(stub, way)
+            process.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait) == 0
+            for result in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(result, aio.AioRpcError)
+                assert result.code() in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
+
+
+async def test_health_says_so_first(process: RelevoProcess) -> None:
+    """Whoever watches the server's health hears NOT_SERVING when it begins to stop."""
+    async with aio.insecure_channel(process.address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        process.signal(signal.SIGTERM)
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        assert await asyncio.to_thread(process.wait) == 0
+
+
+def test_a_server_may_be_told_at_once() -> None:
+    """SIGTERM right after the start is an orderly end too."""
+    for _ in range(5):
+        with relevo_serve() as process:
+            process.signal(signal.SIGTERM)
+            assert process.wait() == 0
+            assert process.log[-1]["event"] == "server.stopped"
+
+
+def test_idle_connections_do_not_keep_it(process: RelevoProcess) -> None:
+    """A server with clients that are connected and ask nothing ends without waiting for them."""
+    with grpc.insecure_channel(process.address) as channel:
+        grpc.channel_ready_future(channel).result(10)
+        process.signal(signal.SIGTERM)
+        until(lambda: process.events("server.stopped"), within=4)
+        assert process.wait() == 0

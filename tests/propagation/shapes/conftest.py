@@ -1,0 +1,43 @@
+"""A store for all of these tests, and clients of it for servers of both kinds."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    ContextKey,
+    ExecutionContext,
+)
+from relevo_client.testing import LocalStore
+from support.hosting import StoreClients
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[LocalStore]:
+    """The store. What tests put into it stays: each has keys of its own."""
+    with LocalStore() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def blocking_client(store: LocalStore) -> Iterator[ContextClient]:
+    """A blocking client, as a service has it."""
+    with ContextClient(store.address, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+async def clients(store: LocalStore, blocking_client: ContextClient) -> AsyncIterator[StoreClients]:
+    """Clients of both kinds."""
+    async with AsyncContextClient(store.address, timeout=10) as client:
+        yield StoreClients(blocking_client, client)
+
+
+@pytest.fixture(scope="session")
+def entry(store: LocalStore) -> ContextEntry:
+    """An entry that exists."""
+    key = ContextKey("conversation", "acme", "c-1")
+    store.client.put(key, ExecutionContext(user_id="u-1", tenant_id="acme"))
+    return store.client.resolve(key)

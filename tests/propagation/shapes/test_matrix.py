@@ -1,0 +1,162 @@
+"""Every shape of call and handler, with every ending: one rule for all of them.
+
+Whatever the kinds of client and server, the arity and the handler's shape, and
+however the call ends, the handler has its caller's context from its first line to
+its last, and nothing of it stays anywhere.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Iterator
+
+import pytest
+from grpc import StatusCode
+from relevo_client import ContextEntry, current_ref, use_context
+from relevo_client.testing import RecordedCalls
+from support.callers import Caller, Outcome, calling
+from support.hosting import SERVICE, Host, StoreClients, hosted, recording
+from support.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
+from support.shapes import SHAPES, Kind, Shape
+from support.waiting import until_async
+
+CODES = {
+    Ending.SUCCESS: StatusCode.OK,
+    Ending.SET_CODE: StatusCode.NOT_FOUND,
+    Ending.ABORT: StatusCode.NOT_FOUND,
+    Ending.ABORT_WITH_STATUS: StatusCode.NOT_FOUND,
+    Ending.EXCEPTION: StatusCode.UNKNOWN,
+    Ending.CANCEL: StatusCode.CANCELLED,
+    Ending.CANCEL_AMID_ITEMS: StatusCode.CANCELLED,
+    Ending.DEADLINE: StatusCode.DEADLINE_EXCEEDED,
+    Ending.STOP: StatusCode.UNAVAILABLE,
+}
+DEADLINE = 0.5  # seconds: enough for the handler to do its work before
+
+CELLS = [
+    pytest.param(shape, client, ending, id=f"{shape}-{client} client-{ending.value}")
+    for shape in SHAPES
+    for client in ("blocking", "asyncio")
+    for ending in Ending
+    if shape.can_have(ending)
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> Iterator[None]:
+    """What is there already is no garbage of these tests, and need not be looked through."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("shape, client, ending", CELLS)
+async def test_every_call_has_its_context_and_leaves_nothing(
+    shape: Shape,
+    client: Kind,
+    ending: Ending,
+    clients: StoreClients,
+    entry: ContextEntry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The context is there at the handler's every look; the end is the handler's own.
+
+    - The handler sees it at first, with every message, and in its `finally`.
+    - One key and one revision are on the wire.
+    - The status, its text and its trailers are as the handler, or gRPC, made them.
+    - The caller's own context is as it was, between any two items too.
+    - The server's one thread has nothing left, and the next call, which names
+      no context, has none.
+    - Nobody logs a warning but gRPC, and gRPC only of the handler's own defect. No
+      exception is ignored, and no coroutine is never awaited: pytest fails for them.
+    """
+    scene, next_scene = Scene(ending), Scene()
+    calls = RecordedCalls()
+    methods = {
+        "Do": (shape.arity, shape.make(scene)),
+        "Next": (shape.arity, shape.make(next_scene)),
+    }
+    interceptors = [
+        recording(shape.server, calls),
+        clients.interceptor(shape.server, trust_callers=True),
+    ]
+    async with (
+        hosted(shape.server, methods, interceptors=interceptors) as host,
+        calling(client, host.address) as caller,
+    ):
+        outcome = await _played(scene, shape, host, caller, entry)
+        _check_outcome(outcome, shape, ending, f"u-1 {entry.ref}")
+        _check_handler(scene, f"u-1 {entry.ref}")
+        assert calls.only(f"/{SERVICE}/Do").ref == entry.ref
+        assert _context_entries(calls, "Do") == ["context-key", "context-revision"]
+
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(host.pool, current_ref) is None
+        if ending is not Ending.STOP:
+            await caller.outcome(shape.arity, caller.begin(shape.arity, "Next"))
+            assert set(next_scene.seen) == {NOBODY}
+            assert _context_entries(calls, "Next") == []
+    gc.collect()
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == (ending is Ending.EXCEPTION), told
+
+
+async def _played(
+    scene: Scene, shape: Shape, host: Host, caller: Caller, entry: ContextEntry
+) -> Outcome:
+    """What the call comes to, whose handler plays the scene."""
+    ending = scene.ending
+    stopping: asyncio.Task[None] | None = None
+    items: list[str] = []
+    timeout = {"timeout": DEADLINE} if ending is Ending.DEADLINE else {}
+    try:
+        with use_context(entry):
+            call = caller.begin(shape.arity, is_open=ending.is_outside, **timeout)
+            assert current_ref() == entry.ref
+        if ending is Ending.CANCEL_AMID_ITEMS:
+            items = await caller.take(call, 1)
+            call.cancel()
+        elif ending.is_outside:
+            if shape.streams:
+                items = await caller.take(call, ITEMS)
+            await until_async(scene.has_worked, what="the handler has done its work")
+            if ending is Ending.CANCEL:
+                call.cancel()
+            elif ending is Ending.STOP:
+                stopping = asyncio.create_task(host.stop())
+        outcome = await caller.outcome(shape.arity, call)
+    finally:
+        scene.let_go()
+        if stopping:
+            await stopping
+    assert await asyncio.to_thread(scene.is_over.wait, 10), "the handler's end"
+    return outcome._replace(items=items + outcome.items)
+
+
+def _check_outcome(outcome: Outcome, shape: Shape, ending: Ending, seen: str) -> None:
+    assert outcome.code is CODES[ending], outcome
+    if ending is Ending.CANCEL_AMID_ITEMS:
+        assert outcome.items == [seen]
+    elif shape.streams:
+        assert outcome.items == [seen] * ITEMS
+    else:
+        assert outcome.items == ([seen] if ending is Ending.SUCCESS else [])
+    if outcome.code is StatusCode.NOT_FOUND:
+        assert outcome.details == "no such document"
+        assert outcome.trailing == [TRAILING]
+    if ending is Ending.EXCEPTION:
+        assert outcome.details.endswith("a defect")
+    assert outcome.refs == {None}
+
+
+def _check_handler(scene: Scene, seen: str) -> None:
+    assert set(scene.seen) == {seen}
+    first, last = 1, 1
+    items = 1 if scene.ending is Ending.CANCEL_AMID_ITEMS else ITEMS
+    assert len(scene.seen) >= first + items + last
+
+
+def _context_entries(calls: RecordedCalls, method: str) -> list[str]:
+    metadata = calls.only(f"/{SERVICE}/{method}").metadata
+    return [name for name, _ in metadata if name.startswith("context-")]
