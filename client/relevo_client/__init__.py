@@ -3,12 +3,15 @@
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._aio_interceptors import aio_client_interceptors, aio_server_interceptor
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
+from relevo_client._client import ContextClient
 from relevo_client._current import (
+    await_context,
     current_context,
     current_entry,
     current_ref,
     require_context,
     use_context,
+    wrap,
 )
 from relevo_client._errors import (
     AccessDeniedError,
@@ -23,15 +26,19 @@ from relevo_client._errors import (
     TooLargeError,
     UnavailableError,
 )
+from relevo_client._interceptors import client_interceptors, server_interceptor
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
+from relevo_client._policies import Action, LostContext, Policy
 
 __all__ = [
     "CHANNEL_OPTIONS",
     "AccessDeniedError",
+    "Action",
     "AsyncContextClient",
     "ConflictError",
+    "ContextClient",
     "ContextEntry",
     "ContextKey",
     "ContextRef",
@@ -40,17 +47,23 @@ __all__ = [
     "InvalidFieldError",
     "Invalidation",
     "LeaseLostError",
+    "LostContext",
     "NoContextError",
     "NotFoundError",
+    "Policy",
     "RelevoError",
     "StoreBehindError",
     "TooLargeError",
     "UnavailableError",
     "aio_client_interceptors",
     "aio_server_interceptor",
+    "await_context",
+    "client_interceptors",
     "current_context",
     "current_entry",
     "current_ref",
     "require_context",
+    "server_interceptor",
     "use_context",
+    "wrap",
 ]

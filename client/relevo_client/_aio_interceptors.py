@@ -1,66 +1,130 @@
-"""The interceptors for asyncio channels and servers, one class for each shape of call."""
+"""The interceptors for asyncio channels and servers."""
 
+import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
 from grpc import aio
 
-from relevo_client import _metadata
+from relevo_client import _shapes
 from relevo_client._aio_client import AsyncContextClient
-from relevo_client._current import set_current
-from relevo_client._errors import RelevoError
-from relevo_client._propagation import is_exempt, outgoing, refusal_of
+from relevo_client._current import Current, Known, Rebuilt
+from relevo_client._entering import enter, enter_async
+from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
+from relevo_client._outbound import Outbound
+from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._single_flight import AsyncFlights
+from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
-Behaviour = Callable[[Any, aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
-
-def aio_client_interceptors() -> Sequence[aio.ClientInterceptor]:
+def aio_client_interceptors(
+    *,
+    exempt: MethodFilter = INFRASTRUCTURE,
+    target: str | None = None,
+    allow: Sequence[str] | None = None,
+) -> Sequence[aio.ClientInterceptor]:
     """Interceptors for `grpc.aio` channels: calls carry the current reference.
 
     They add `context-key` and `context-revision` to a call's metadata unless it
     has a `context-key`, and touch nothing else. Nothing is sent for it.
+
+    Args:
+        exempt: methods whose calls get nothing.
+        target: what the channel calls; needed for `allow`.
+        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+
     """
-    return (_UnaryUnaryClientInterceptor(),)
+    rules = Outbound(exempt=exempt, target=target, allow=allow)
+    return [kind(rules) for kind in _CLIENT_INTERCEPTORS]
 
 
-def aio_server_interceptor(client: AsyncContextClient) -> aio.ServerInterceptor:
+def aio_server_interceptor(
+    client: AsyncContextClient,
+    *,
+    trust_callers: Trust = False,
+    authorize: Authorize | None = None,
+    policy: Policy = DEFAULT_POLICY,
+    policies: Sequence[tuple[MethodFilter, Policy]] = (),
+    exempt: MethodFilter = INFRASTRUCTURE,
+) -> aio.ServerInterceptor:
     """An interceptor for `grpc.aio` servers: handlers find their call's context.
 
-    The reference of a call is resolved by `client` before its handler runs, and
-    current in it; a call without one has no context. A call whose context
-    cannot be had is refused: INVALID_ARGUMENT for a malformed reference,
-    FAILED_PRECONDITION where the context does not exist, is incomplete or is
-    newer than the store, UNAVAILABLE where the store cannot be reached.
-    Health checks and reflection are left alone.
+    The reference that a call carries is resolved by `client`, in at most half of
+    the call's remaining time, and is current for the whole handler, whatever
+    its shape. A call without one has no context. Malformed references end with
+    INVALID_ARGUMENT.
+
+    Args:
+        client: asks the store.
+        trust_callers: whether callers may say which context a call has: True, or
+            a function of gRPC's servicer context. False, the default, is for servers
+            that outsiders can reach: what they send is ignored.
+        authorize: a function of the reference and gRPC's servicer context; where it
+            says no, the call ends with PERMISSION_DENIED.
+        policy: what to do where the context cannot be had.
+        policies: other policies for some methods; the first filter that applies counts.
+        exempt: methods that have no part in this.
+
     """
-    return _ServerInterceptor(client)
+    rules = Inbound(
+        trust_callers=trust_callers,
+        authorize=authorize,
+        policy=policy,
+        policies=policies,
+        exempt=exempt,
+    )
+    return _ServerInterceptor(client, rules)
 
 
-class _UnaryUnaryClientInterceptor(aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(
+class _Attaching:
+    def __init__(self, rules: Outbound) -> None:
+        self._rules = rules
+
+    async def intercept(
         self,
         continuation: Callable[[aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: aio.ClientCallDetails,
+        details: aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        return await continuation(_with_reference(client_call_details), request)
+        """Pass a call on, with the reference; whatever the arity."""
+        added = self._rules.added(details.method, details.metadata)
+        if added:
+            details = aio.ClientCallDetails(
+                details.method,
+                details.timeout,
+                # A new object: the caller may use its own for other calls.
+                aio.Metadata(*(details.metadata or ()), *added),
+                details.credentials,
+                details.wait_for_ready,
+            )
+        return await continuation(details, request)
 
 
-def _with_reference(details: aio.ClientCallDetails) -> aio.ClientCallDetails:
-    added = outgoing(details.method, details.metadata)
-    if not added:
-        return details
-    # A new object: the caller may use its own for other calls.
-    metadata = aio.Metadata(*(details.metadata or ()), *added)
-    return aio.ClientCallDetails(
-        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+# A channel registers an interceptor under one arity only, so each has a class.
+_CLIENT_INTERCEPTORS: Sequence[Any] = [
+    type(f"_{base.__name__}", (_Attaching, base), {f"intercept_{arity}": _Attaching.intercept})
+    for arity, base in zip(
+        _shapes.ARITIES,
+        (
+            aio.UnaryUnaryClientInterceptor,
+            aio.UnaryStreamClientInterceptor,
+            aio.StreamUnaryClientInterceptor,
+            aio.StreamStreamClientInterceptor,
+        ),
+        strict=True,
     )
+]
 
 
 class _ServerInterceptor(aio.ServerInterceptor):
-    def __init__(self, client: AsyncContextClient) -> None:
+    def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._client = client
+        self._rules = rules
+        self._made = AsyncFlights[object, Known]()
+        self._rewrapped = _shapes.Rewrapped(self._wrap)
 
     async def intercept_service(
         self,
@@ -68,29 +132,40 @@ class _ServerInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or is_exempt(handler_call_details.method):
+        method = handler_call_details.method
+        if handler is None or self._rules.is_exempt(method):
             return handler
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary_unary(handler.unary_unary),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return handler
+        return self._rewrapped(method, handler)
 
-    def _unary_unary(self, behaviour: Behaviour) -> Behaviour:
-        async def with_context(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
-            await self._enter(context)
-            return await behaviour(request, context)
+    def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
+        if inspect.iscoroutinefunction(behaviour):
+            return _shapes.coroutine(partial(self._enter, method), behaviour)
+        if inspect.isasyncgenfunction(behaviour):
+            return _shapes.async_generator(partial(self._enter, method), behaviour)
+        # Anything else gRPC runs in a thread of its pool.
+        shape = _shapes.generator if streams else _shapes.function
+        loop = asyncio.get_running_loop()
+        return shape(partial(self._enter_from_thread, loop, method), behaviour)
 
-        return with_context
+    async def _enter(self, method: str, context: Any) -> Current:
+        return await enter_async(self._rules, method, context, self._perform)
 
-    async def _enter(self, context: aio.ServicerContext[Any, Any]) -> None:
-        """Make the call's context current. Set and never reset: the task is the call's own."""
-        set_current(None)
-        try:
-            ref = _metadata.decode(context.invocation_metadata())
-            if ref is not None:
-                set_current(await self._client.resolve(ref, timeout=context.time_remaining()))
-        except RelevoError as error:
-            await context.abort(*refusal_of(error))
+    def _enter_from_thread(
+        self, loop: asyncio.AbstractEventLoop, method: str, context: Any
+    ) -> Current:
+        def perform(step: Resolve | Make) -> Known:
+            return asyncio.run_coroutine_threadsafe(self._perform(step), loop).result()
+
+        return enter(self._rules, method, context, perform)
+
+    async def _perform(self, step: Resolve | Make) -> Known:
+        if isinstance(step, Resolve):
+            return await self._client.resolve(step.ref, timeout=step.timeout)
+        function, lost, timeout = step
+
+        async def make() -> Known:
+            made = function(lost)
+            return Rebuilt(lost.ref, await made if inspect.isawaitable(made) else made)
+
+        async with asyncio.timeout(timeout):
+            return await self._made.share(lost.flight, make)

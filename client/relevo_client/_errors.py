@@ -88,10 +88,10 @@ class AccessDeniedError(RelevoError):
 
 
 class NoContextError(RelevoError, LookupError):
-    """`require_context()` where no context is current."""
+    """`require_context()` where no context is current, or not yet."""
 
-    def __init__(self) -> None:
-        super().__init__("no context is current in this call", reason="NO_CONTEXT")
+    def __init__(self, message: str = "no context is current in this call") -> None:
+        super().__init__(message, reason="NO_CONTEXT")
 
 
 class IncompleteContextError(RelevoError):

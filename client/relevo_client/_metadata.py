@@ -1,6 +1,7 @@
 """How a reference is written into call metadata, and read from it."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from relevo_client._errors import InvalidFieldError
 from relevo_client._keys import ContextKey, ContextRef
@@ -55,4 +56,8 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
         raise InvalidFieldError([(KEY, f"must have at most {MAX_BYTES} bytes")])
     if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
         raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])
-    return ContextRef(ContextKey.parse(text), int(revision))
+    return ContextRef(_key(text), int(revision))
+
+
+# The same few keys arrive again and again.
+_key = lru_cache(maxsize=4096)(ContextKey.parse)

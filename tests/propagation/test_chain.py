@@ -58,7 +58,7 @@ class Chain:
             address = await self._stack.enter_async_context(
                 service(
                     {"Do": self._handler(name, following)},
-                    interceptors=[aio_server_interceptor(client)],
+                    interceptors=[aio_server_interceptor(client, trust_callers=True)],
                 )
             )
             channel = aio.insecure_channel(address, interceptors=aio_client_interceptors())

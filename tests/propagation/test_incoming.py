@@ -31,7 +31,7 @@ REVISION = "context-revision"
 @pytest.fixture
 async def address(client: AsyncContextClient) -> AsyncIterator[str]:
     """A service whose handlers have their call's context."""
-    async with service({"Do": see}, interceptors=[aio_server_interceptor(client)]) as address:
+    async with service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]) as address:
         yield address
 
 
@@ -141,7 +141,7 @@ async def test_the_largest_revision(plain: aio.Channel, entry: ContextEntry) -> 
 async def test_a_call_without_a_key_has_no_context(client: AsyncContextClient) -> None:
     """Nothing ambient gets into a handler: not what was current when the server started."""
     with use_context(entry_of("ambient")):
-        running = service({"Do": see}, interceptors=[aio_server_interceptor(client)])
+        running = service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
         async with running as address, aio.insecure_channel(address) as channel:
             for metadata in ((), ((REVISION, "7"),)):
                 found = await call(channel, *metadata)
@@ -152,7 +152,7 @@ async def test_the_store_is_not_asked_without_a_key(server: Server) -> None:
     """A call without a key costs the store nothing; one with a key, one Get."""
     async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
         ref = await client.put(ContextKey("a", "b", "c"), ExecutionContext(user_id="u"))
-        running = service({"Do": see}, interceptors=[aio_server_interceptor(client)])
+        running = service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
         async with running as address, aio.insecure_channel(address) as channel:
             await call(channel)
             assert relay.of("Get") == []
@@ -171,7 +171,7 @@ async def test_a_handler_that_is_a_plain_function(
         users.append(require_context().user_id)
         return request
 
-    running = service({"Do": do}, interceptors=[aio_server_interceptor(client)])
+    running = service({"Do": do}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
     async with running as address, aio.insecure_channel(address) as channel:
         metadata = ((KEY, entry.key.text),)
         assert await method_of(channel)(b"answer", metadata=metadata, timeout=5) == b"answer"
@@ -191,7 +191,7 @@ async def test_the_handlers_own_arguments(client: AsyncContextClient, entry: Con
         context.set_details("by set_code")
         return request
 
-    running = service({"Do": do}, interceptors=[aio_server_interceptor(client)])
+    running = service({"Do": do}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
     async with running as address, aio.insecure_channel(address) as channel:
         done = method_of(channel)(b"", metadata=((KEY, entry.key.text),), timeout=5)
         assert ("x-initial", "1") in list(await done.initial_metadata())
@@ -210,7 +210,7 @@ async def test_an_unknown_method(plain: aio.Channel, entry: ContextEntry) -> Non
 async def test_health_checks_need_no_context() -> None:
     """A health check is answered whatever its metadata, and wherever the store is."""
     async with AsyncContextClient("127.0.0.1:1") as nowhere:
-        server = aio.server(interceptors=[aio_server_interceptor(nowhere)])
+        server = aio.server(interceptors=[aio_server_interceptor(nowhere, trust_callers=True)])
         health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

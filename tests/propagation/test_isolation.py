@@ -54,7 +54,7 @@ async def two_services(client: AsyncContextClient) -> AsyncIterator[aio.Channel]
             assert require_context().tenant_id == mine
             return b",".join([mine.encode(), *parts])
 
-        interceptor = aio_server_interceptor(client)
+        interceptor = aio_server_interceptor(client, trust_callers=True)
         for method in (leaf, relaying):
             address = await stack.enter_async_context(
                 service({"Do": method}, interceptors=[interceptor])
@@ -103,7 +103,7 @@ async def test_cancelled_calls_leave_nothing_behind(
         context = current_context()
         return context.tenant_id.encode() if context else b"none"
 
-    running = service({"Do": do}, interceptors=[aio_server_interceptor(client)])
+    running = service({"Do": do}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
     interceptors = aio_client_interceptors()
     async with (
         running as address,

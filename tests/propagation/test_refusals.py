@@ -45,7 +45,7 @@ async def refusal(
         return request
 
     metadata = (("context-key", ref.key.text), ("context-revision", str(ref.revision)))
-    running = service({"Do": do}, interceptors=[aio_server_interceptor(client)])
+    running = service({"Do": do}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
     async with running as address, aio.insecure_channel(address) as channel:
         with pytest.raises(aio.AioRpcError) as caught:
             await method_of(channel)(b"", metadata=metadata, timeout=timeout)
@@ -168,7 +168,7 @@ async def aborting(client: AsyncContextClient) -> AsyncIterator[aio.Channel]:
         raise RuntimeError("a defect")
 
     methods = {"Abort": abort, "ByCode": by_code, "Crash": crash}
-    async with service(methods, interceptors=[aio_server_interceptor(client)]) as address:
+    async with service(methods, interceptors=[aio_server_interceptor(client, trust_callers=True)]) as address:
         interceptors = aio_client_interceptors()
         async with aio.insecure_channel(address, interceptors=interceptors) as channel:
             yield channel

@@ -35,7 +35,7 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
 async def main(store: str) -> None:
     """Serve until SIGTERM."""
     async with AsyncContextClient(store) as contexts:
-        server = aio.server(interceptors=[aio_server_interceptor(contexts)])
+        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(), server)
         await serve(server)
 

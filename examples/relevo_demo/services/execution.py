@@ -67,7 +67,7 @@ async def main(store: str, query: str) -> None:
         AsyncContextClient(store) as contexts,
         aio.insecure_channel(query, interceptors=aio_client_interceptors()) as channel,
     ):
-        server = aio.server(interceptors=[aio_server_interceptor(contexts)])
+        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_ExecutionServiceServicer_to_server(
             Execution(grpc_api.QueryServiceStub(channel)), server
         )

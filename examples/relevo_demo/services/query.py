@@ -95,7 +95,7 @@ async def main(store: str, embedding: str) -> None:
         AsyncContextClient(store) as contexts,
         aio.insecure_channel(embedding, interceptors=aio_client_interceptors()) as channel,
     ):
-        server = aio.server(interceptors=[aio_server_interceptor(contexts)])
+        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_QueryServiceServicer_to_server(
             Query(grpc_api.EmbeddingServiceStub(channel)), server
         )

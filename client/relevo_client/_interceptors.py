@@ -1,0 +1,140 @@
+"""The interceptors for blocking channels and servers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import grpc
+
+from relevo_client import _shapes
+from relevo_client._client import ContextClient
+from relevo_client._current import Current, Known, Rebuilt
+from relevo_client._entering import enter
+from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
+from relevo_client._model import ExecutionContext
+from relevo_client._outbound import Outbound
+from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._single_flight import ThreadFlights
+from relevo_client.filters import INFRASTRUCTURE, MethodFilter
+
+
+def client_interceptors(
+    *,
+    exempt: MethodFilter = INFRASTRUCTURE,
+    target: str | None = None,
+    allow: Sequence[str] | None = None,
+) -> Sequence[Any]:
+    """Interceptors for `grpc.intercept_channel`: calls carry the current reference.
+
+    They add `context-key` and `context-revision` to a call's metadata unless it
+    has a `context-key`, and touch nothing else. Nothing is sent for it.
+
+    Args:
+        exempt: methods whose calls get nothing.
+        target: what the channel calls; needed for `allow`.
+        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+
+    """
+    return (_ClientInterceptor(Outbound(exempt=exempt, target=target, allow=allow)),)
+
+
+def server_interceptor(
+    client: ContextClient,
+    *,
+    trust_callers: Trust = False,
+    authorize: Authorize | None = None,
+    policy: Policy = DEFAULT_POLICY,
+    policies: Sequence[tuple[MethodFilter, Policy]] = (),
+    exempt: MethodFilter = INFRASTRUCTURE,
+) -> grpc.ServerInterceptor:
+    """An interceptor for `grpc.server`: handlers find their call's context.
+
+    The arguments are those of `aio_server_interceptor`; functions among them
+    are plain ones here. Nothing is resolved on the server's own thread.
+    """
+    rules = Inbound(
+        trust_callers=trust_callers,
+        authorize=authorize,
+        policy=policy,
+        policies=policies,
+        exempt=exempt,
+    )
+    return _ServerInterceptor(client, rules)
+
+
+class _CallDetails(NamedTuple):
+    """What a channel reads of a call's details."""
+
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Attaching:
+    def __init__(self, rules: Outbound) -> None:
+        self._rules = rules
+
+    def intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Pass a call on, with the reference; whatever the arity."""
+        added = self._rules.added(details.method, details.metadata)
+        if added:
+            details = _CallDetails(
+                details.method,
+                details.timeout,
+                # A new list: the caller may use its own for other calls.
+                [*(details.metadata or ()), *added],
+                details.credentials,
+                getattr(details, "wait_for_ready", None),
+                getattr(details, "compression", None),
+            )
+        return continuation(details, request)
+
+
+_ClientInterceptor: Any = type(
+    "_ClientInterceptor",
+    (
+        _Attaching,
+        grpc.UnaryUnaryClientInterceptor,
+        grpc.UnaryStreamClientInterceptor,
+        grpc.StreamUnaryClientInterceptor,
+        grpc.StreamStreamClientInterceptor,
+    ),
+    {f"intercept_{arity}": _Attaching.intercept for arity in _shapes.ARITIES},
+)
+
+
+class _ServerInterceptor(grpc.ServerInterceptor):
+    def __init__(self, client: ContextClient, rules: Inbound) -> None:
+        self._client = client
+        self._rules = rules
+        self._made = ThreadFlights[object, Known]()
+        self._rewrapped = _shapes.Rewrapped(self._wrap)
+
+    def intercept_service(
+        self, continuation: Callable[[Any], Any], handler_call_details: Any
+    ) -> Any:
+        handler = continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or self._rules.is_exempt(method):
+            return handler
+        return self._rewrapped(method, handler)
+
+    def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
+        shape = _shapes.generator if streams else _shapes.function
+        return shape(partial(self._enter, method), behaviour)
+
+    def _enter(self, method: str, context: Any) -> Current:
+        return enter(self._rules, method, context, self._perform)
+
+    def _perform(self, step: Resolve | Make) -> Known:
+        if isinstance(step, Resolve):
+            return self._client.resolve(step.ref, timeout=step.timeout)
+        function, lost, timeout = step
+
+        def make() -> Known:
+            return Rebuilt(lost.ref, cast("ExecutionContext", function(lost)))
+
+        return self._made.share(lost.flight, make, timeout=timeout)
