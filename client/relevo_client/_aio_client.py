@@ -1,5 +1,6 @@
 """The asyncio client of the store."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -11,11 +12,18 @@ from relevo.v1 import store_pb2_grpc
 
 from relevo_client import _calls
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
+from relevo_client._errors import (
+    ConflictError,
+    NotFoundError,
+    RelevoError,
+    closed,
+    from_call,
+    unreadable,
+)
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
-from relevo_client._single_flight import AsyncFlights
+from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
 
 Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
 _Response = TypeVar("_Response")
@@ -187,9 +195,18 @@ class AsyncContextClient:
     ) -> _Response:
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
-            return await method(request, timeout=timeout, metadata=self._metadata)
+            response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
             raise from_call(error) from None
+        except aio.UsageError:
+            raise closed() from None
+        except asyncio.CancelledError:
+            if cancelled_from_outside():
+                raise
+            raise closed() from None  # the channel ended the call
+        if response is None:  # what gRPC returns for an answer that it cannot parse
+            raise unreadable()
+        return response
 
     async def _load(
         self, key: ContextKey, factory: Factory, ttl: timedelta | float | None

@@ -6,7 +6,7 @@ Blocking and asyncio clients share these; only the sending is their own.
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from relevo.v1 import context_pb2, store_pb2
 
 from relevo_client._compose import compose
 from relevo_client._errors import InvalidFieldError, RelevoError, from_message
-from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._messages import (
     ContextEntry,
     context_to_message,
@@ -74,6 +74,8 @@ def get_request(
     key: ContextKey, *, min_revision: int = 0, layers: bool = False
 ) -> store_pb2.GetRequest:
     """A Get of one entry."""
+    if not 0 <= min_revision <= MAX_REVISION:
+        raise InvalidFieldError([("min_revision", "must be from 0 to 2^63 - 1")])
     return store_pb2.GetRequest(
         key=key.to_message(), min_revision=min_revision, include_layers=layers
     )
@@ -150,9 +152,7 @@ def update_request(
     try:
         fields = dict(ExecutionContext.model_validate(dict(changes)))
     except ValidationError as error:
-        raise InvalidFieldError(
-            [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_input=False)]
-        ) from None
+        raise InvalidFieldError(_violations(error)) from None
     message = context_pb2.ExecutionContext()
     fill_context(message, {name: fields[name] for name in changes})
     paths = list(clear)
@@ -166,6 +166,17 @@ def update_request(
     request = _put_request(key, message, ttl, if_version)
     request.update_mask.CopyFrom(FieldMask(paths=paths))
     return request
+
+
+def _violations(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for problem in error.errors(include_input=False, include_url=False):
+        path = ".".join(map(str, problem["loc"]))
+        cause = problem.get("ctx", {}).get("error")
+        if not isinstance(cause, InvalidFieldError):
+            yield path, problem["msg"]
+            continue
+        for field, description in cause.violations:  # of a section with its whole path
+            yield field if field.startswith(path) else path, description
 
 
 def _segment(key: str) -> str:
@@ -185,9 +196,14 @@ def _put_request(
         key=key.to_message(), context=message, request_id=uuid.uuid4().hex
     )
     if ttl is not None:
-        lifetime = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+        try:
+            lifetime = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+        except (OverflowError, ValueError):
+            raise InvalidFieldError([("ttl", "must be a time to live in seconds")]) from None
         request.ttl.FromTimedelta(lifetime)
     if if_version is not None:
+        if not 0 < if_version <= MAX_REVISION:
+            raise InvalidFieldError([("if_version", "must be a version, from 1 to 2^63 - 1")])
         request.if_version = if_version
     elif if_absent:
         request.if_absent = True

@@ -10,7 +10,7 @@ from relevo.v1 import store_pb2_grpc
 
 from relevo_client import _calls
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._errors import ConflictError, NotFoundError, RelevoError, from_call
+from relevo_client._errors import ConflictError, NotFoundError, RelevoError, closed, from_call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
@@ -144,6 +144,8 @@ class ContextClient:
             return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise from_call(error) from None
+        except ValueError:  # what gRPC raises for a call on a closed channel
+            raise closed() from None
 
     def _load(
         self, key: ContextKey, factory: BlockingFactory, ttl: timedelta | float | None

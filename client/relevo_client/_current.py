@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import wraps
@@ -136,16 +136,16 @@ def current_ref() -> ContextRef | None:
 @contextmanager
 def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None, None, None]:
     """Make an entry's context current within a `with` block; None for no context."""
-    before = _current.get()
-    _current.set(entry)
+    token = _current.set(entry)
     try:
         yield entry.context if entry else None
     finally:
-        # Not reset(token): a generator that is closed early leaves its block in
-        # another task's context, where the token means nothing. There this block's
-        # entry is not current, and nothing is to be undone.
+        # A generator that is closed early may leave its block in another task's
+        # context, or after the context was changed again: nothing is to be undone
+        # there, and the token of another context says so by a ValueError.
         if _current.get() is entry:
-            _current.set(before)
+            with suppress(ValueError):
+                _current.reset(token)
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -1,6 +1,7 @@
 """What can go wrong, as exceptions, and how statuses become them."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -15,17 +16,36 @@ _DETAILS = "grpc-status-details-bin"
 class RelevoError(Exception):
     """Whatever Relevo fails with.
 
-    `reason` is a name of `relevo.v1.ErrorReason` without its prefix, or one that
-    only the client has: NO_CONTEXT, INCOMPLETE_CONTEXT, DEADLINE_EXCEEDED.
-    `metadata` is what the server told beside it. Neither holds a context's values.
+    `reason` is a name of `relevo.v1.ErrorReason` without its prefix, the name of
+    gRPC's code where there is no reason, or one that only the client has:
+    NO_CONTEXT, INCOMPLETE_CONTEXT, CLIENT_CLOSED. `metadata` is what the server told
+    beside it. `retry_after` is after how many seconds it may be tried again, None
+    where that is not known to help. None of these holds a context's values.
     """
 
     def __init__(
-        self, message: str, *, reason: str, metadata: dict[str, str] | None = None
+        self,
+        message: str,
+        *,
+        reason: str,
+        metadata: dict[str, str] | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.metadata = metadata or {}
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions pass between processes; each class has arguments of its own.
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(kind: type[RelevoError], args: tuple[Any, ...], state: dict[str, Any]) -> RelevoError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class InvalidFieldError(RelevoError, ValueError):
@@ -69,18 +89,7 @@ class TooLargeError(RelevoError):
 
 
 class UnavailableError(RelevoError):
-    """The store cannot be reached now; `retry_after` seconds from now it may be."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: str = "STORE_UNAVAILABLE",
-        metadata: dict[str, str] | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message, reason=reason, metadata=metadata)
-        self.retry_after = retry_after
+    """The store cannot be reached now."""
 
 
 class AccessDeniedError(RelevoError):
@@ -112,6 +121,7 @@ _BY_CODE: dict[grpc.StatusCode, type[RelevoError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: TooLargeError,
     grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
     grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
 _BY_REASON: dict[str, type[RelevoError]] = {
     "STORE_BEHIND": StoreBehindError,
@@ -126,10 +136,10 @@ def from_call(error: grpc.RpcError) -> RelevoError:
     code: grpc.StatusCode = call.code()
     for name, value in call.trailing_metadata() or ():
         if name == _DETAILS:
-            try:
-                return from_message(Error.FromString(value))
-            except DecodeError:  # somebody else's details: the code still tells enough
-                break
+            with suppress(DecodeError):  # not a status: the code still tells enough
+                status = Error.FromString(value)
+                if status.code == code.value[0]:
+                    return from_message(status)
     return from_message(Error(code=code.value[0], message=call.details() or ""))
 
 
@@ -151,10 +161,18 @@ def from_message(status: Error) -> RelevoError:
         return InvalidFieldError(
             violations or [("request", status.message)], reason=reason, metadata=metadata
         )
-    if code is grpc.StatusCode.UNAVAILABLE:
-        delay = retry_info.retry_delay.ToTimedelta().total_seconds() or None
-        return UnavailableError(status.message, reason=reason, metadata=metadata, retry_after=delay)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return UnavailableError("the store did not answer in time", reason=reason)
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, RelevoError)
-    return kind(status.message, reason=reason, metadata=metadata)
+    retry_after = retry_info.retry_delay.ToTimedelta().total_seconds() or None
+    return kind(status.message, reason=reason, metadata=metadata, retry_after=retry_after)
+
+
+def closed() -> UnavailableError:
+    """The client was closed while it was asked."""
+    return UnavailableError("the client is closed", reason="CLIENT_CLOSED")
+
+
+def unreadable() -> RelevoError:
+    """The store answered, and what it answered is no answer."""
+    return RelevoError("the store's answer cannot be read", reason="INTERNAL")

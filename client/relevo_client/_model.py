@@ -13,12 +13,13 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     PrivateAttr,
+    Strict,
     ValidationInfo,
 )
 
 from relevo_client._frozen import FrozenDict
 from relevo_client._keys import ContextKey
-from relevo_client._values import freeze_section
+from relevo_client._values import freeze, freeze_section
 
 
 def _section(value: object, info: ValidationInfo) -> FrozenDict:
@@ -32,9 +33,20 @@ def _key(value: object) -> object:
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be from year 1 to year 9999 in UTC") from None
 
 
+def _text(value: str) -> str:
+    freeze(value, "text")
+    return value
+
+
+Text = Annotated[str, Strict(), AfterValidator(_text)]
 Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer(deepcopy)]
 Key = Annotated[ContextKey, BeforeValidator(_key), PlainSerializer(str)]
 Time = Annotated[datetime, AfterValidator(_in_utc)]
@@ -51,19 +63,19 @@ class ExecutionContext(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    context_id: str = ""
+    context_id: Text = ""
     """Identifies this context in the platform's own records."""
-    tenant_id: str = ""
+    tenant_id: Text = ""
     """The tenant that the work is for."""
-    agent_id: str = ""
+    agent_id: Text = ""
     """The agent that does the work."""
-    tenant_tier: str = ""
+    tenant_tier: Text = ""
     """The tenant's plan."""
-    conversation_id: str = ""
+    conversation_id: Text = ""
     """The conversation that the work belongs to."""
-    session_id: str = ""
+    session_id: Text = ""
     """The session of the user."""
-    user_id: str = ""
+    user_id: Text = ""
     """The user who asked for the work."""
 
     llm_config: Section = FrozenDict()
@@ -90,6 +102,9 @@ class ExecutionContext(BaseModel):
     # Fields of a newer contract, serialized: a service that only passes a
     # context on must not lose them.
     _unknown: bytes = PrivateAttr(default=b"")
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.__copy__()  # what it holds cannot be changed
 
     def update(self, **changes: Any) -> Self:
         """A context with these fields instead, validated like any other."""

@@ -13,6 +13,7 @@ from relevo_client._errors import (
     NotFoundError,
     RelevoError,
     StoreBehindError,
+    UnavailableError,
 )
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
@@ -121,5 +122,7 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
         if isinstance(error, kind):
             action: Action | Rebuild = getattr(policy, field)
             return action, refusal
-    # Whatever else the store answers (no access, a defect), the context cannot be had now.
-    return policy.unavailable, _UNAVAILABLE
+    # Whatever else the store answers (no access, a defect), the context cannot be had
+    # now; but trying again is no advice then.
+    refusal = _UNAVAILABLE if isinstance(error, UnavailableError) else FAILED
+    return policy.unavailable, refusal

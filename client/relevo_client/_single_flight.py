@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
 from relevo_client._current import set_current
+from relevo_client._errors import closed
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -31,7 +32,12 @@ class AsyncFlights(Generic[Key, Value]):
             task = asyncio.create_task(_run(load), context=_without_context())
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if cancelled_from_outside():
+                raise
+            raise closed() from None  # the load was cancelled, not this caller
 
     async def close(self) -> None:
         """Cancel what is under way."""
@@ -44,6 +50,12 @@ class AsyncFlights(Generic[Key, Value]):
         del self._tasks[key]
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody may be left
+
+
+def cancelled_from_outside() -> bool:
+    """Whether a CancelledError that arrives in this task was meant for it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _run(load: Callable[[], Awaitable[Value]]) -> Value:

@@ -13,7 +13,7 @@ from relevo.v1.context_pb2 import ExecutionContext
 
 Path = tuple[str, ...]
 
-_SEGMENT = re.compile(r"`((?:[^`]|``)+)`|([A-Za-z_][A-Za-z0-9_]*)")
+_SEGMENT = re.compile(r"`((?:[^`]|``)*)`|([A-Za-z_][A-Za-z0-9_]*)")
 _FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
 _OUTPUT_ONLY = "update_time"
 
@@ -32,7 +32,7 @@ def _parse(text: str) -> Path:
     segments: list[str] = []
     position = 0
     while match := _SEGMENT.match(text, position):
-        segments.append(match[1].replace("``", "`") if match[1] else match[2])
+        segments.append(match[2] or match[1].replace("``", "`"))
         position = match.end()
         if position == len(text):
             break

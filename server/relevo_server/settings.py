@@ -1,5 +1,6 @@
 """The server's settings: flags, then environment, then a file, then defaults."""
 
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -22,6 +23,15 @@ def _key_part(value: str) -> str:
     problem = part_problem(value)
     if problem:
         raise ValueError(problem)
+    return value
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not value.startswith("unix:") and not (
+        host and port.isascii() and port.isdecimal() and int(port) <= 65535
+    ):
+        raise ValueError("must be an address and a port, such as 127.0.0.1:7390")
     return value
 
 
@@ -91,7 +101,7 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    listen: str = "127.0.0.1:7390"
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:7390"
     """Address and port; port 0 takes a free one."""
     reuse_port: bool = False
     """Let several servers share one port (SO_REUSEPORT)."""
@@ -149,13 +159,22 @@ class Settings(BaseSettings):
         return self
 
 
+def _read(settings: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
+    try:
+        file.open().close()  # the source takes a file that is not there for an empty one
+        return TomlConfigSettingsSource(settings, file)
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not TOML"
+        raise ValueError(f"{file}: {reason}") from None
+
+
 def load(
     file: Path | None, flags: PydanticBaseSettingsSource | None = None, **values: Any
 ) -> Settings:
     """Settings from values, flags, the environment and a TOML file, in this order.
 
     Raises pydantic's ValidationError, which names the field but not its value,
-    and OSError or tomllib's TOMLDecodeError for the file.
+    and ValueError for a file that cannot be read.
     """
 
     class Loaded(Settings):
@@ -169,7 +188,7 @@ def load(
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del dotenv_settings, file_secret_settings
-            in_file = TomlConfigSettingsSource(settings_cls, file) if file else None
+            in_file = _read(settings_cls, file) if file else None
             sources = (init_settings, flags, env_settings, in_file)
             return tuple(source for source in sources if source)
 

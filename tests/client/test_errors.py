@@ -233,7 +233,7 @@ MADE: list[Callable[[], RelevoError]] = [
     lambda: InvalidFieldError([("key.scope", "must not be empty")]),
     lambda: NotFoundError("text", reason="NO_ENTRY", metadata={"key": "a:b:c"}),
     lambda: ConflictError("text", reason="ENTRY_EXISTS", metadata={"current_version": "7"}),
-    lambda: UnavailableError("text", retry_after=0.5),
+    lambda: UnavailableError("text", reason="STORE_UNAVAILABLE", retry_after=0.5),
     lambda: IncompleteContextError("a:b:c", ["d:b:e"]),
     NoContextError,
 ]

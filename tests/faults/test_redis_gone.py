@@ -123,15 +123,19 @@ async def test_calls_are_unavailable_in_time(server: Server, stub: Stub, outage:
     assert (await put(stub, key())).revision > first.revision
 
 
-async def test_a_call_without_a_deadline_ends_too(stub: Stub, outage: Outage) -> None:
+async def test_a_call_without_a_deadline_ends_too(
+    stub: Stub, outage: Outage, settings: Settings
+) -> None:
     """The store's own timeout bounds calls that have no deadline."""
     await put(stub, key())
     outage.begin()
+    begin = time.monotonic()
     for call in (
         stub.Get(GetRequest(key=key())),
         stub.Put(PutRequest(key=key(), context=context())),
     ):
         check(await failure_of(call))
+    assert time.monotonic() - begin < 2 * settings.store_timeout
     outage.end()
 
 

@@ -31,7 +31,9 @@ REVISION = "context-revision"
 @pytest.fixture
 async def address(client: AsyncContextClient) -> AsyncIterator[str]:
     """A service whose handlers have their call's context."""
-    async with service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]) as address:
+    async with service(
+        {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]
+    ) as address:
         yield address
 
 
@@ -141,7 +143,9 @@ async def test_the_largest_revision(plain: aio.Channel, entry: ContextEntry) -> 
 async def test_a_call_without_a_key_has_no_context(client: AsyncContextClient) -> None:
     """Nothing ambient gets into a handler: not what was current when the server started."""
     with use_context(entry_of("ambient")):
-        running = service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
+        running = service(
+            {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]
+        )
         async with running as address, aio.insecure_channel(address) as channel:
             for metadata in ((), ((REVISION, "7"),)):
                 found = await call(channel, *metadata)
@@ -152,7 +156,9 @@ async def test_the_store_is_not_asked_without_a_key(server: Server) -> None:
     """A call without a key costs the store nothing; one with a key, one Get."""
     async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
         ref = await client.put(ContextKey("a", "b", "c"), ExecutionContext(user_id="u"))
-        running = service({"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)])
+        running = service(
+            {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]
+        )
         async with running as address, aio.insecure_channel(address) as channel:
             await call(channel)
             assert relay.of("Get") == []

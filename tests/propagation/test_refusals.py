@@ -168,7 +168,9 @@ async def aborting(client: AsyncContextClient) -> AsyncIterator[aio.Channel]:
         raise RuntimeError("a defect")
 
     methods = {"Abort": abort, "ByCode": by_code, "Crash": crash}
-    async with service(methods, interceptors=[aio_server_interceptor(client, trust_callers=True)]) as address:
+    async with service(
+        methods, interceptors=[aio_server_interceptor(client, trust_callers=True)]
+    ) as address:
         interceptors = aio_client_interceptors()
         async with aio.insecure_channel(address, interceptors=interceptors) as channel:
             yield channel

@@ -50,6 +50,7 @@ def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]
         (),
         (("authorization", "acme-token"),),
         (("authorization", "Basic acme-token"),),
+        (("authorization", "Digest acme-token"),),
         (("authorization", "Bearer"),),
         (("authorization", "Bearer "),),
         (("authorization", "Bearer nobody"),),
@@ -57,7 +58,18 @@ def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]
         (("authorization", f"Bearer {sha256(b'acme-token').hexdigest()}"),),
         (("x-authorization", "Bearer acme-token"),),
     ],
-    ids=["none", "no scheme", "basic", "no token", "empty", "unknown", "space", "digest", "other"],
+    ids=[
+        "none",
+        "no scheme",
+        "basic",
+        "digest",
+        "no token",
+        "empty",
+        "unknown",
+        "space",
+        "hash",
+        "other",
+    ],
 )
 async def test_without_a_token_nothing_is_answered(stub: Stub, metadata: Any) -> None:
     """A call without a token that the server knows is UNAUTHENTICATED, whatever it asks."""

@@ -106,6 +106,7 @@ class AsyncCaller:
 
     def __init__(self, channel: aio.Channel) -> None:
         self.channel: Any = channel
+        self._closed = asyncio.Event()
 
     def begin(
         self, arity: str, method: str = "Do", *, is_open: bool = False, **options: Any
@@ -137,11 +138,16 @@ class AsyncCaller:
         trailing = await call.trailing_metadata()
         return Outcome(items, await call.code(), await call.details(), list(trailing or ()), refs)
 
+    async def close(self) -> None:
+        """End what is open, and the channel."""
+        self._closed.set()
+        await self.channel.close()
+
     async def _requests(self, is_open: bool) -> AsyncIterator[bytes]:
         for _ in range(ITEMS):
             yield b"?"
         if is_open:
-            await asyncio.Event().wait()
+            await self._closed.wait()
 
 
 @asynccontextmanager
@@ -159,8 +165,11 @@ async def calling(
             caller.close()
     else:
         given = aio_client_interceptors(**rules) if interceptors is None else interceptors
-        async with aio.insecure_channel(address, _OPTIONS, interceptors=given) as aio_channel:
-            yield AsyncCaller(aio_channel)
+        async_caller = AsyncCaller(aio.insecure_channel(address, _OPTIONS, interceptors=given))
+        try:
+            yield async_caller
+        finally:
+            await async_caller.close()
 
 
 def _path(method: str) -> str:

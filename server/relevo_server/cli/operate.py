@@ -19,9 +19,11 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo.v1.context_pb2 import ContextKey
 
 from relevo_server.keys import Key
+from relevo_server.revisions import MAX_REVISION
 
 OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
 _EXACT = 1 << 53
+_MAX_SECONDS = 10**9
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Call = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Json]
@@ -89,6 +91,8 @@ def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentPa
 
 
 def _run(call: Call, options: argparse.Namespace) -> int:
+    if not options.server:
+        return _fail(USAGE, "--server: must be an address")
     try:
         with _channel(options) as channel:
             output = call(store_pb2_grpc.ContextStoreStub(channel), options)
@@ -127,10 +131,12 @@ def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> 
     text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text("utf-8")
     _read_context(text, request)
     if options.ttl is not None:
-        if not math.isfinite(options.ttl):
-            raise ValueError("--ttl: must be a finite number")
+        if not 0 < options.ttl <= _MAX_SECONDS:
+            raise ValueError("--ttl: must be a time to live in seconds")
         request.ttl.FromMilliseconds(math.ceil(options.ttl * 1000))
     if options.if_version is not None:
+        if not 0 < options.if_version <= MAX_REVISION:
+            raise ValueError("--if-version: must be a version, from 1 to 2^63 - 1")
         request.if_version = options.if_version
     elif options.if_absent:
         request.if_absent = True
@@ -163,7 +169,12 @@ def _message(key: Key) -> ContextKey:
 
 
 def _read_context(text: str, request: store_pb2.PutRequest) -> None:
-    data: Json = json.loads(text)
+    try:
+        data: Json = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"context: is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("context: is nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("context: must be a JSON object")  # noqa: TRY004 - the user's mistake
     for path in _inexact(data, "context"):
@@ -171,7 +182,8 @@ def _read_context(text: str, request: store_pb2.PutRequest) -> None:
     try:
         json_format.ParseDict(data, request.context)
     except json_format.ParseError as error:
-        raise ValueError(f"context: {error}") from None
+        raise ValueError(f"context: {str(error).splitlines()[0]}") from None
+    request.context.SetInParent()
 
 
 def _inexact(value: Json, path: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import sys
-import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
             text = problem["msg"].removeprefix("Value error, ")
             print(f"relevo serve: {name}: {text}", file=sys.stderr)
         return 2
-    except (tomllib.TOMLDecodeError, ValueError) as error:
+    except ValueError as error:
         print(f"relevo serve: {error}", file=sys.stderr)
         return 2
     except (OSError, LayoutError) as error:

@@ -16,6 +16,8 @@ from relevo_server.logs import log
 
 Argument = str | bytes | int
 
+_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
+
 # Answers of a Redis that works, but not now or not for us: failover, start-up,
 # resharding, a script that hangs, credentials that have just been changed.
 _PASSING = (
@@ -68,7 +70,7 @@ class Connection:
                 return await self._client.execute_command(*words)
         except redis_errors.NoScriptError:
             raise
-        except (redis_errors.RedisError, OSError, TimeoutError) as error:
+        except (*_ERRORS, OSError, TimeoutError) as error:
             raise meaning(error) from error
 
     async def close(self) -> None:
@@ -77,6 +79,17 @@ class Connection:
 
 
 def _open(url: str, max_connections: int) -> _Client:
+    try:
+        return _client(url, max_connections)
+    except (ValueError, TypeError):
+        # The cause would quote the URL, and with it the password.
+        raise ValueError(
+            "store: is not a URL of Redis; in a user or a password, special characters are "
+            "percent-encoded"
+        ) from None
+
+
+def _client(url: str, max_connections: int) -> _Client:
     once = Retry(NoBackoff(), 0)
     if url.startswith("redis+cluster://"):
         return RedisCluster.from_url(
@@ -87,6 +100,7 @@ def _open(url: str, max_connections: int) -> _Client:
     pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url, max_connections=max_connections, timeout=None, retry=once
     )
+    pool.connection_class(**pool.connection_kwargs)  # refuses options that it does not know
     return Redis.from_pool(pool)
 
 

@@ -29,7 +29,8 @@ async function contextOf(incoming, store) {
   const deadline = Math.min(half, Date.now() + TIMEOUT_MS);
   const { entry, layers, revision } = await call(store, 'Get', request, { deadline }).catch(
     (error) => {
-      throw refusal(reasonOf(error));
+      // An error without a status is no answer, but a defect of this service.
+      throw Number.isInteger(error.code) ? refusal(reasonOf(error)) : error;
     },
   );
   return { context: composed(entry.context, layers), ref: { key: asked.key, revision } };

@@ -106,8 +106,7 @@ class Functions:
         assert self._process.stdin
         assert self._process.stdout
         question = json.dumps({"function": function, "arguments": arguments})
-        # JSON has no infinity, but JavaScript reads one where a number is too large.
-        self._process.stdin.write(question.replace("Infinity", "1e999") + "\n")
+        self._process.stdin.write(question + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
         if "error" in answer:

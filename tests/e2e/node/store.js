@@ -53,7 +53,9 @@ const OPTIONS = {
       },
     ],
   }),
+  // A context with its layers may have more than the 4 MiB that are the default.
   'grpc.max_receive_message_length': -1,
+  // Notice a silent peer. The store allows a ping every 5 s.
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 5_000,
 };

@@ -8,7 +8,7 @@ from e2e.node.running import SOURCES, Functions, Refused
 from hypothesis import example, given
 from hypothesis import strategies as st
 from relevo_client import ContextKey, InvalidFieldError
-from support.strategies import key_parts
+from support.strategies import key_parts, on_real_servers
 
 VECTORS = json.loads((SOURCES.parents[1] / "contract" / "key_vectors.json").read_text("utf-8"))
 
@@ -44,6 +44,7 @@ def test_malformed_texts_are_refused(functions: Functions, vector: dict[str, str
     assert refused.value.kind == "InvalidKey"
 
 
+@on_real_servers
 @given(text=st.text() | st.lists(st.sampled_from(["a", ":", "%", "3A", "é", "\0"])).map("".join))
 @example("\ud800:b:c")
 def test_node_and_python_read_the_same(functions: Functions, text: str) -> None:
@@ -57,6 +58,7 @@ def test_node_and_python_read_the_same(functions: Functions, text: str) -> None:
         assert functions("parseKey", text) == expected
 
 
+@on_real_servers
 @given(parts=st.tuples(*3 * [key_parts | st.text()]))
 @example(("x" * 257, "a", "b"))
 @example(("\x80", "a", "b"))

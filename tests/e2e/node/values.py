@@ -9,9 +9,10 @@ AGENT = ContextKey("agent_config", TENANT, "support 100% 🚀")
 COLLECTION = ContextKey("collection:config", TENANT, "a:b%3A c")
 CONVERSATION = ContextKey("conversation", TENANT, "c 1:2%é'()")
 
-DEEPEST: Any = []
-for _ in range(30):
-    DEEPEST = {"deeper": DEEPEST}
+
+def _nested(levels: int) -> dict[str, Any]:
+    return {"deeper": _nested(levels - 1) if levels else []}
+
 
 VALUES: dict[str, Any] = {
     "null": None,
@@ -21,7 +22,7 @@ VALUES: dict[str, Any] = {
     "texts": ["", "größe 🚀", '\u2028"\\\n\0', "null"],
     "lists": [[], [[]], [{}], [None, 1, "one"]],
     "dicts": {"": {}, "a": {"b": [{"c": None}]}},
-    "deepest": DEEPEST,
+    "as deep as a section may be": _nested(29),
     "top-p, in %": 1,
     "a.b`c": "the characters of paths",
     "größe 🚀": "not ASCII",
