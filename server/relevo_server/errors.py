@@ -185,6 +185,16 @@ def unavailable(text: str = "the store cannot be reached") -> StoreError:
     )
 
 
+def stopping() -> StoreError:
+    """UNAVAILABLE: this server does not take calls any more; others may."""
+    return StoreError(
+        StatusCode.UNAVAILABLE,
+        Reason.ERROR_REASON_SERVER_STOPPING,
+        "the server is stopping",
+        retry_after=RETRY_DELAY,
+    )
+
+
 def unauthenticated() -> StoreError:
     """UNAUTHENTICATED: the call has no token that the server knows."""
     return StoreError(

@@ -1,7 +1,9 @@
 """A running server: port, services, health, and an orderly end."""
 
 import asyncio
+import errno
 import signal
+import socket
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -36,9 +38,8 @@ class Server:
         self._storage = storage or _storage_of(settings)
         self._health = health.aio.HealthServicer()
         self._server = aio.server(options=_options(settings))
-        store_pb2_grpc.add_ContextStoreServicer_to_server(
-            ContextStore(self._storage, settings), self._server
-        )
+        self._service = ContextStore(self._storage, settings)
+        store_pb2_grpc.add_ContextStoreServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -64,6 +65,7 @@ class Server:
         """Stop: health says so, calls have `grace` seconds to end, then the store is let go."""
         self._looking.cancel()
         await self._health.enter_graceful_shutdown()
+        await self._service.refuse(quiet=0.05, within=min(0.5, self._settings.grace))
         await self._server.stop(self._settings.grace)
         await self._storage.close()
         log.info("server.stopped")
@@ -83,6 +85,8 @@ class Server:
 
     def _bind(self) -> str:
         listen = self._settings.listen
+        if not (self._settings.reuse_port or listen.startswith("unix:")):
+            _require_free(listen)
         try:
             credentials = _credentials(self._settings)
             if credentials:
@@ -90,7 +94,7 @@ class Server:
             else:
                 port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {listen}: is the port taken?") from error
+            raise OSError(f"cannot listen on {listen}") from error
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
     async def _look(self) -> None:
@@ -114,6 +118,28 @@ class Server:
         while True:
             await asyncio.sleep(self._settings.health_interval)
             await self._look()
+
+
+def _require_free(listen: str) -> None:
+    """Raise OSError where an address is taken.
+
+    gRPC is content with one of a name's addresses, and two servers then share
+    `localhost` without knowing.
+    """
+    host, _, port = listen.rpartition(":")
+    if port == "0":
+        return
+    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise OSError(f"cannot listen on {listen}: the port is taken") from None
 
 
 def _storage_of(settings: Settings) -> Storage:

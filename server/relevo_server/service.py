@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -22,8 +23,9 @@ from relevo_server.storage.interface import ABSENT, Read, Storage, Stored, Write
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
-_BUDGET = 0.8
-"""The part of a call's remaining time after which it is answered UNAVAILABLE."""
+_BUDGET = 0.5
+"""The part of a call's time after which it is answered UNAVAILABLE: the answer has to
+arrive in time, however many calls end at once."""
 _PUT_ATTEMPTS = 64
 _READ_ATTEMPTS = 8
 
@@ -41,6 +43,27 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
         self._working = 0
+        self._stopping = False
+        self._refused = asyncio.Event()
+
+    async def refuse(self, *, quiet: float, within: float) -> None:
+        """Answer new calls UNAVAILABLE from now on.
+
+        Returns when none has come for `quiet` seconds, after `within` at the latest:
+        what has arrived at the port has then been told so. gRPC would cancel it.
+        """
+        self._stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while await self._arrives(quiet):
+                    pass
+
+    async def _arrives(self, within: float) -> bool:
+        self._refused.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._refused.wait()
+        return False
 
     async def Get(self, request: store_pb2.GetRequest, context: Context) -> store_pb2.GetResponse:
         """Answer one entry."""
@@ -83,6 +106,9 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         work: Callable[[Request, Caller], Awaitable[Response]],
         request: Request,
     ) -> Response:
+        if self._stopping:
+            self._refused.set()
+            await _abort(context, errors.stopping())
         limit = self._settings.max_concurrent_calls
         if self._working >= limit:
             await _abort(context, errors.too_many_requests(limit))

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from relevo_server import revisions
 from support.calls import Stub, context, get, is_alive, key, put
+from support.contexts import of_size
 from support.failures import failure_of
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
@@ -46,6 +48,24 @@ async def test_scripts_are_loaded_again(stub: Stub, client: RedisClient) -> None
     client("SCRIPT", "FLUSH")
     assert (await put(stub, key())).revision > before
     assert (await get(stub, key())).entry.version > before
+
+
+async def test_evicted(stub: Stub, client: RedisClient) -> None:
+    """A full Redis with a `volatile-*` policy takes entries, and never the order (S3)."""
+    before = [(await put(stub, key(f"c{i}"), of_size(50_000))).revision for i in range(100)]
+    client("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    client("CONFIG", "SET", "maxmemory", client("INFO", "memory")["used_memory"] - 2_000_000)
+    after = [(await put(stub, key(f"d{i}"), of_size(50_000))).revision for i in range(20)]
+    alive = [await is_alive(stub, key(f"c{i}")) for i in range(100)]
+    assert True in alive
+    assert False in alive
+    (log,) = (name for name in client.names("relevo") if name.endswith(":log"))
+    logged = [revisions.from_log_id(log_id) for log_id, _ in client("XRANGE", log, "-", "+")]
+    assert logged == before + after
+    gone = alive.index(False)
+    again = await put(stub, key(f"c{gone}"), if_absent=True)
+    assert again.revision > after[-1]
+    assert client("HLEN", "relevo:layout") == 2
 
 
 async def test_the_log_alone_is_lost(stub: Stub, client: RedisClient) -> None:

@@ -159,7 +159,7 @@ async def test_connections_come_back(settings: Settings, outage: Outage) -> None
         await put(stub, key())
         outage.begin()
         failures = await asyncio.gather(
-            *(failure_of(stub.Get(GetRequest(key=key()), timeout=0.5)) for _ in range(60))
+            *(failure_of(stub.Get(GetRequest(key=key()), timeout=2)) for _ in range(60))
         )
         for failure in failures:
             check(failure)

@@ -27,11 +27,12 @@ async def writers(settings: Settings, store_url: str) -> AsyncIterator[list[Stub
         stubs = [await stack.enter_async_context(serving(settings))]
         if store_url != "memory://":
             # The way to Redis is uneven, so that steps of different writers mix.
-            way = stack.enter_context(Proxy(urlsplit(store_url).port or 6379))
+            url = urlsplit(store_url)
+            way = stack.enter_context(Proxy(url.port or 6379, host=url.hostname or "localhost"))
             way.to_server.delay = lambda: random.uniform(0, 0.005)  # noqa: S311
-            other = settings.model_copy(
-                update={"store": SecretStr(f"redis://127.0.0.1:{way.port}")}
-            )
+            user, at, _ = url.netloc.rpartition("@")
+            there = url._replace(netloc=f"{user}{at}127.0.0.1:{way.port}").geturl()
+            other = settings.model_copy(update={"store": SecretStr(there)})
             stubs.append(await stack.enter_async_context(serving(other)))
         stubs = list(islice(cycle(stubs), WRITERS))
         await asyncio.gather(*(is_alive(stub, key()) for stub in stubs))  # they are connected

@@ -145,7 +145,7 @@ async def test_prefixes_are_stores_of_their_own(settings: Settings, redis: Redis
     redis.forget(other)
 
 
-async def test_the_log_says_where_but_not_who(settings: Settings) -> None:
+def test_the_log_says_where_but_not_who(settings: Settings) -> None:
     """The address of the store is logged without its password."""
     url = settings.store.get_secret_value().replace("redis://", "redis://:s3cret@")
     with relevo_serve("--store", url, "--store-prefix", settings.store_prefix) as server:

@@ -76,13 +76,13 @@ class Direction:
 
 
 class Proxy:
-    """Stands before a TCP server of the loopback address. Use with `with`.
+    """Stands before a TCP server, on a port of the loopback address. Use with `with`.
 
     `to_server` and `to_client` say what happens to the bytes of each direction.
     """
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, port: int, *, host: str = "127.0.0.1") -> None:
+        self._target = host, port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._connections: set[asyncio.Task[Any]] = set()
@@ -132,7 +132,7 @@ class Proxy:
             if self._refusing:
                 raise ConnectionRefusedError
             self.accepted += 1
-            there, onward = await asyncio.open_connection("127.0.0.1", self._target)
+            there, onward = await asyncio.open_connection(*self._target)
             ends.append(onward)
             async with asyncio.TaskGroup() as group:
                 self.to_server.carry(group, reader, onward)
@@ -154,5 +154,8 @@ class Proxy:
 
     async def _stop(self) -> None:
         self._server.close()
-        await self._break()
-        await self._server.wait_closed()
+        self._refusing = True  # connections that have just been accepted end by themselves
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await self._break()
+            await asyncio.wait(others, timeout=0.01)
+        await asyncio.sleep(0)  # transports tell that they are closed

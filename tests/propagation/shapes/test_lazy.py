@@ -1,0 +1,253 @@
+"""The lazy policy: a context is resolved when its handler asks for it, and not before."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from relevo_client import (
+    Action,
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    ContextRef,
+    ExecutionContext,
+    NoContextError,
+    Policy,
+    await_context,
+    current_context,
+    current_ref,
+    require_context,
+    wrap,
+)
+from relevo_client.testing import LocalStore
+from support.callers import Outcome, calling
+from support.hosting import Kind, Methods, StoreClients, hosted
+from support.lost_contexts import CAUSES, DOWN, NO_REFERENCE, NOT_FOUND, Cause
+from support.plays import naming
+from support.relay import Relay
+
+LAZY = Policy(lazy=True)
+BUDGET = 1.5  # seconds that a call may take: less than the slow store does
+
+# Where a handler may simply ask: in threads, of either server.
+each_server = pytest.mark.parametrize("server", ["blocking", "asyncio"])
+
+
+async def answer_of(
+    server: Kind,
+    clients: StoreClients,
+    methods: Methods,
+    ref: ContextRef | None,
+    *,
+    policy: Policy = LAZY,
+    timeout: float = 20.0,
+) -> Outcome:
+    """What a call of the one method comes to."""
+    ((method, (arity, _)),) = methods.items()
+    interceptor = clients.interceptor(server, trust_callers=True, policy=policy)
+    async with (
+        hosted(server, methods, interceptors=[interceptor]) as host,
+        calling("asyncio", host.address, interceptors=()) as caller,
+    ):
+        metadata = naming(ref) if ref else ()
+        call = caller.begin(arity, method, metadata=metadata, timeout=timeout)
+        return await caller.outcome(arity, call)
+
+
+def once(work: Callable[[], str]) -> Methods:
+    """A plain function that answers what this work says."""
+    return {"Do": ("unary_unary", lambda _, __: work().encode())}
+
+
+def in_a_task(work: Callable[[], Awaitable[str]]) -> Methods:
+    """A coroutine function that answers what this work says."""
+
+    async def handler(_: Any, __: Any) -> bytes:
+        return (await work()).encode()
+
+    return {"Do": ("unary_unary", handler)}
+
+
+@each_server
+async def test_nothing_is_resolved_without_need(store: LocalStore, server: Kind) -> None:
+    """A handler that does not ask works with a store that is down, and passes its reference on."""
+
+    def handler(_: Any, __: Any) -> Iterator[bytes]:
+        for _ in range(3):
+            yield str(current_ref()).encode()
+
+    async def async_handler(_: Any, __: Any) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield str(current_ref()).encode()
+
+    async with DOWN.lose(store) as loss:
+        behaviours = [handler, async_handler] if server == "asyncio" else [handler]
+        for behaviour in behaviours:
+            methods = {"Do": ("unary_stream", behaviour)}
+            over = await answer_of(server, loss.clients, methods, loss.ref)
+            assert over.code is StatusCode.OK, over
+            assert over.items == [str(loss.ref)] * 3
+
+
+@each_server
+async def test_threads_simply_ask(
+    clients: StoreClients, entry: ContextEntry, server: Kind
+) -> None:
+    """`current_context` and `require_context` resolve it where the handler runs in a thread."""
+    for ask in (current_context, require_context):
+
+        def work(ask: Callable[[], ExecutionContext | None] = ask) -> str:
+            found = ask()
+            return found.user_id if found else "nobody"
+
+        over = await answer_of(server, clients, once(work), entry.ref)
+        assert (over.code, over.items) == (StatusCode.OK, ["u-1"])
+
+
+async def test_tasks_await_it(clients: StoreClients, entry: ContextEntry) -> None:
+    """In a task, `await_context` resolves it; from then on it is there without waiting."""
+
+    async def work() -> str:
+        context = await await_context()
+        assert context
+        assert context is current_context() is require_context() is await await_context()
+        return context.user_id
+
+    over = await answer_of("asyncio", clients, in_a_task(work), entry.ref)
+    assert (over.code, over.items) == (StatusCode.OK, ["u-1"])
+
+
+async def test_tasks_cannot_have_it_before(clients: StoreClients, entry: ContextEntry) -> None:
+    """A task that asks before is told what to do, and not that there is no context."""
+
+    async def work() -> str:
+        for ask in (current_context, require_context):
+            with pytest.raises(NoContextError, match="await_context"):
+                ask()
+        return str(current_ref())
+
+    over = await answer_of("asyncio", clients, in_a_task(work), entry.ref)
+    assert over.items == [str(entry.ref)]
+
+
+async def test_awaiting_elsewhere(clients: StoreClients, entry: ContextEntry) -> None:
+    """`await_context` is the current context where nothing is lazy, and None without a call."""
+
+    async def work() -> str:
+        context = await await_context()
+        return context.user_id if context else "nobody"
+
+    over = await answer_of("asyncio", clients, in_a_task(work), entry.ref, policy=Policy())
+    assert over.items == ["u-1"]
+    over = await answer_of("asyncio", clients, in_a_task(work), None, policy=Policy())
+    assert over.items == ["nobody"]
+    assert await await_context() is None
+
+
+@each_server
+async def test_it_is_resolved_once(
+    store: LocalStore, entry: ContextEntry, server: Kind
+) -> None:
+    """However often and from however many threads or tasks a handler asks, the store is asked once."""
+
+    def from_threads() -> str:
+        found: list[str] = []
+
+        def ask() -> None:
+            found.append(require_context().user_id)
+
+        threads = [threading.Thread(target=wrap(ask)) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ",".join(found)
+
+    async def from_tasks() -> str:
+        contexts = await asyncio.gather(*(await_context() for _ in range(5)))
+        return ",".join(each.user_id for each in contexts if each)
+
+    async with Relay(store.address) as relay, AsyncContextClient(relay.address) as client:
+        with ContextClient(relay.address) as blocking:
+            clients = StoreClients(blocking, client)
+            works = [once(from_threads)]
+            if server == "asyncio":
+                works.append(in_a_task(from_tasks))
+            for number, methods in enumerate(works, 1):
+                over = await answer_of(server, clients, methods, entry.ref)
+                assert over.items == ["u-1,u-1,u-1,u-1,u-1"]
+                assert len(relay.of("Get")) == number
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=str)
+@each_server
+async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> None:
+    """Where it cannot be had, the call ends as the policy says, when and where the handler asks."""
+    reached: list[str] = []
+
+    def handler(_: Any, __: Any) -> Iterator[bytes]:
+        yield b"before"
+        current_context()
+        reached.append("after")
+        yield b"after"
+
+    async def async_handler(_: Any, __: Any) -> AsyncIterator[bytes]:
+        yield b"before"
+        await await_context()
+        reached.append("after")
+        yield b"after"
+
+    policy = Policy(no_reference=Action.REJECT, lazy=True)
+    behaviours = [handler, async_handler] if server == "asyncio" else [handler]
+    for behaviour in behaviours:
+        async with cause.lose(store) as loss:
+            methods = {"Do": ("unary_stream", behaviour)}
+            over = await answer_of(
+                server, loss.clients, methods, loss.ref, policy=policy, timeout=BUDGET
+            )
+            assert over.items == ["before"]
+            assert (over.code, over.details) == cause.refusal
+            assert reached == []
+
+
+@each_server
+async def test_other_policies_at_use(store: LocalStore, server: Kind) -> None:
+    """Proceeding and rebuilding, too, happen when the handler asks."""
+    for cause in (NO_REFERENCE, NOT_FOUND):
+        made: list[object] = []
+
+        def make(lost: object, made: list[object] = made) -> ExecutionContext:
+            made.append(lost)
+            return ExecutionContext(user_id="rebuilt")
+
+        def work(made: list[object] = made) -> str:
+            before = len(made)
+            context = current_context()
+            return f"{before} {context.user_id if context else 'nobody'}"
+
+        async with cause.lose(store) as loss:
+            for action, answer in ((make, "0 rebuilt"), (Action.PROCEED, "1 nobody")):
+                policy = Policy(**{cause.policy: action, "lazy": True})
+                over = await answer_of(server, loss.clients, once(work), loss.ref, policy=policy)
+                assert over.items == [answer]
+
+
+@each_server
+async def test_malformed_references_are_refused_at_once(
+    clients: StoreClients, server: Kind
+) -> None:
+    """What needs no store is not put off: the handler is not reached."""
+    reached: list[str] = []
+    methods = once(lambda: reached.append("") or "")
+    interceptor = clients.interceptor(server, trust_callers=True, policy=LAZY)
+    async with (
+        hosted(server, methods, interceptors=[interceptor]) as host,
+        calling("asyncio", host.address, interceptors=()) as caller,
+    ):
+        call = caller.begin("unary_unary", metadata=(("context-key", "malformed"),))
+        over = await caller.outcome("unary_unary", call)
+    assert over.code is StatusCode.INVALID_ARGUMENT
+    assert reached == []

@@ -1,0 +1,113 @@
+"""Contexts that cannot be had: each policy does what it says, within the call's deadline."""
+
+import logging
+
+import pytest
+from grpc import StatusCode
+from relevo_client import Action, ExecutionContext, LostContext, NotFoundError, Policy
+from relevo_client.testing import LocalStore
+from support.hosting import SERVICE
+from support.lost_contexts import CAUSES, NO_REFERENCE, NOT_FOUND, SLOW, Cause
+from support.plays import UNARY_SHAPES, Play, naming, play
+from support.scenes import NOBODY
+from support.shapes import Shape
+
+BUDGET = 1.5  # seconds that a call may take: less than the slow store does
+assert BUDGET < SLOW
+
+each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
+each_cause = pytest.mark.parametrize("cause", CAUSES, ids=str)
+
+
+async def lost(
+    store: LocalStore, shape: Shape, cause: Cause, policy: Policy, *, timeout: float = BUDGET
+) -> Play:
+    """A call under this policy whose context is lost for this cause."""
+    async with cause.lose(store) as loss:
+        interceptor = loss.clients.interceptor(shape.server, trust_callers=True, policy=policy)
+        metadata = naming(loss.ref) if loss.ref else ()
+        return await play(shape, interceptor, metadata, timeout=timeout)
+
+
+@each_cause
+@each_shape
+async def test_reject(
+    store: LocalStore, shape: Shape, cause: Cause, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call ends with the cause's status and fixed text. That is no crash: nobody logs it."""
+    caplog.set_level(logging.DEBUG)
+    over = await lost(store, shape, cause, Policy(**{cause.policy: Action.REJECT}))
+    assert over.refusal == cause.refusal
+    assert over.outcome.trailing == []
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+@each_cause
+@each_shape
+async def test_proceed(store: LocalStore, shape: Shape, cause: Cause) -> None:
+    """The handler runs, and has no context."""
+    over = await lost(store, shape, cause, Policy(**{cause.policy: Action.PROCEED}))
+    assert over.outcome.code is StatusCode.OK
+    assert {each.partition(" ")[0] for each in over.seen} == {"nobody"}
+
+
+@each_cause
+@each_shape
+async def test_rebuild(store: LocalStore, shape: Shape, cause: Cause) -> None:
+    """The handler has the context that the function made; its own calls carry what it was asked."""
+    asked: list[LostContext] = []
+
+    def make(lost_context: LostContext) -> ExecutionContext:
+        asked.append(lost_context)
+        return ExecutionContext(user_id="rebuilt")
+
+    over = await lost(store, shape, cause, Policy(**{cause.policy: make}))
+    assert over.outcome.code is StatusCode.OK
+    (one,) = asked
+    expected = f"rebuilt {one.ref}" if one.ref else "rebuilt without a reference"
+    assert set(over.seen) == {expected}
+    assert (one.ref is None) == (cause is NO_REFERENCE)
+
+
+@each_shape
+async def test_what_a_function_is_told(store: LocalStore, shape: Shape) -> None:
+    """It is told the method, the reference, the call's metadata, and why the context is lost."""
+    asked: list[LostContext] = []
+
+    def make(lost_context: LostContext) -> ExecutionContext:
+        asked.append(lost_context)
+        return ExecutionContext()
+
+    async with NOT_FOUND.lose(store) as loss:
+        assert loss.ref
+        interceptor = loss.clients.interceptor(
+            shape.server, trust_callers=True, policy=Policy(not_found=make)
+        )
+        await play(shape, interceptor, [*naming(loss.ref), ("x-session", "s-1")])
+    (one,) = asked
+    assert (one.method, one.ref) == (f"/{SERVICE}/Do", loss.ref)
+    assert ("x-session", "s-1") in one.metadata
+    assert isinstance(one.error, NotFoundError)
+
+
+@pytest.mark.parametrize("shape", [each for each in UNARY_SHAPES if each.server == "asyncio"], ids=str)
+async def test_coroutine_functions(store: LocalStore, shape: Shape) -> None:
+    """On an asyncio server the function may be a coroutine function."""
+
+    async def make(_: LostContext) -> ExecutionContext:
+        return ExecutionContext(user_id="rebuilt")
+
+    over = await lost(store, shape, NO_REFERENCE, Policy(no_reference=make))
+    assert set(over.seen) == {"rebuilt without a reference"}
+
+
+@each_cause
+@each_shape
+async def test_the_default(store: LocalStore, shape: Shape, cause: Cause) -> None:
+    """A call that names no context has none; one whose context cannot be had is rejected."""
+    over = await lost(store, shape, cause, Policy())
+    if cause is NO_REFERENCE:
+        assert over.outcome.code is StatusCode.OK
+        assert set(over.seen) == {NOBODY}
+    else:
+        assert over.refusal == cause.refusal
