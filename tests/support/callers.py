@@ -40,7 +40,13 @@ class Caller(Protocol):
     channel: Any
 
     def begin(
-        self, arity: str, method: str = "Do", *, is_open: bool = False, **options: Any
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
     ) -> Any:
         """Begin a call. A stream of requests stays open after its items where it `is_open`."""
         ...
@@ -62,10 +68,16 @@ class BlockingCaller:
         self._closed = threading.Event()
 
     def begin(
-        self, arity: str, method: str = "Do", *, is_open: bool = False, **options: Any
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
     ) -> Any:
         """Begin a call."""
-        callable_ = getattr(self.channel, arity)(_path(method))
+        callable_ = getattr(self.channel, arity)(f"/{service}/{method}")
         begin = callable_ if arity.endswith("stream") else callable_.future
         request = b"?" if arity.startswith("unary") else self._requests(is_open)
         return begin(request, **{"timeout": _TIMEOUT, **options})
@@ -109,11 +121,17 @@ class AsyncCaller:
         self._closed = asyncio.Event()
 
     def begin(
-        self, arity: str, method: str = "Do", *, is_open: bool = False, **options: Any
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
     ) -> Any:
         """Begin a call."""
         request = b"?" if arity.startswith("unary") else self._requests(is_open)
-        begin = getattr(self.channel, arity)(_path(method))
+        begin = getattr(self.channel, arity)(f"/{service}/{method}")
         return begin(request, **{"timeout": _TIMEOUT, **options})
 
     async def take(self, call: Any, number: int) -> list[str]:
@@ -170,10 +188,6 @@ async def calling(
             yield async_caller
         finally:
             await async_caller.close()
-
-
-def _path(method: str) -> str:
-    return f"/{SERVICE}/{method}"
 
 
 def _text(item: bytes) -> str:

@@ -39,11 +39,11 @@ async def play(
     scene: Scene | None = None,
     timeout: float = 20.0,
 ) -> Play:
-    """A call with this metadata to a handler of this shape, behind this interceptor."""
+    """A call with this metadata to a handler of this shape, behind this interceptor, or none."""
     scene = scene or Scene()
     methods = {"Do": (shape.arity, shape.make(scene))}
     async with (
-        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        hosted(shape.server, methods, interceptors=[interceptor] if interceptor else []) as host,
         calling("asyncio", host.address, interceptors=()) as caller,
     ):
         call = caller.begin(shape.arity, metadata=tuple(metadata), timeout=timeout)

@@ -55,6 +55,8 @@ class Scene:
         self.ending = ending
         self.seen: list[str] = []
         """What was current, each time that the handler looked."""
+        self.context: Any = None
+        """gRPC's servicer context, as the handler got it."""
         self.is_over = threading.Event()
         """The handler has ended, its `finally` too."""
         self._free = threading.Event()
@@ -84,6 +86,7 @@ class Scene:
 
     def end(self, context: Any) -> None:
         """End as the ending says, in a thread."""
+        self.context = context
         if self.ending is Ending.ABORT:
             context.set_trailing_metadata((TRAILING,))
             context.abort(StatusCode.NOT_FOUND, "no such document")
@@ -96,6 +99,7 @@ class Scene:
 
     async def end_async(self, context: Any) -> None:
         """End as the ending says, in a task."""
+        self.context = context
         if self.ending is Ending.ABORT:
             await context.abort(StatusCode.NOT_FOUND, "no such document", (TRAILING,))
         elif self.ending is Ending.ABORT_WITH_STATUS:

@@ -1,17 +1,15 @@
 """Who may say which context a call has: incoming references, malformed ones, exempt methods."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import grpc
 import pytest
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from relevo_client import Action, ContextEntry, ContextRef, Policy, filters, use_context
 from support.callers import calling
 from support.entries import entry_of
 from support.hosting import SERVICE, StoreClients, hosted
-from support.plays import UNARY_SHAPES, Metadata, Play, naming, play
+from support.plays import UNARY_SHAPES, Metadata, naming, play
 from support.scenes import NOBODY, Scene
 from support.shapes import SHAPES, Kind, Shape
 
@@ -228,13 +226,15 @@ async def test_the_servicer_context_is_grpcs_own(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
     """The handler gets the object that gRPC made, and no stand-in for it."""
-    found: list[type] = []
-    for interceptors in ((), (clients.interceptor(shape.server, trust_callers=True),)):
-        behaviour = shape.make(Scene())
+    authorized: list[Any] = []
 
-        def handler(request: Any, context: Any, behaviour: Any = behaviour) -> Any:
-            found.append(type(context))
-            return behaviour(request, context)
+    def authorize(_: ContextRef, context: Any) -> bool:
+        authorized.append(context)
+        return True
 
-        ...
-    assert len(set(found)) == 1
+    interceptor = clients.interceptor(shape.server, trust_callers=True, authorize=authorize)
+    bare, scene = Scene(), Scene()
+    await play(shape, None, scene=bare)
+    await play(shape, interceptor, naming(entry.ref), scene=scene)
+    assert [scene.context] == authorized
+    assert type(scene.context) is type(bare.context)
