@@ -29,8 +29,8 @@ def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def names_a_context(metadata: Pairs | None) -> bool:
-    """Whether a call already says which context it is about."""
-    return any(name == KEY for name, _ in metadata or ())
+    """Whether a call already says which context it is about, or says a part of it."""
+    return any(name in (KEY, REVISION) for name, _ in metadata or ())
 
 
 def decode(metadata: Pairs | None) -> ContextRef | None:
@@ -43,20 +43,27 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
     revisions: set[str] = set()
     for name, value in metadata or ():
         if name == KEY:
-            keys.add(str(value))
+            keys.update(_values(value))
         elif name == REVISION:
-            revisions.add(str(value))
+            revisions.update(_values(value))
     if not keys:
         return None
     if len(keys) > 1 or len(revisions) > 1:
         raise InvalidFieldError([(KEY if len(keys) > 1 else REVISION, "must be there once")])
     (text,) = keys
     (revision,) = revisions or {"0"}
-    if len(text) > MAX_BYTES:
+    if len(KEY) + len(text) > MAX_BYTES:
         raise InvalidFieldError([(KEY, f"must have at most {MAX_BYTES} bytes")])
     if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
         raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])
-    return ContextRef(_key(text), int(revision))
+    ref = ContextRef(_key(text), int(revision))
+    encode(ref)  # what could not be passed on is refused here
+    return ref
+
+
+def _values(value: str | bytes) -> Iterable[str]:
+    # Entries that come several times may arrive joined by commas; no text form has one.
+    return map(str.strip, str(value).split(","))
 
 
 # The same few keys arrive again and again.

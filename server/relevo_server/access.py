@@ -1,12 +1,13 @@
 """Who may use which tenants: bearer tokens and the tenants that they open."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from relevo_server import errors
 from relevo_server.settings import Principal
 
 ALL_TENANTS = "*"
+Metadata = Iterable[tuple[str, str | bytes]]
 _SCHEME = "bearer "
 
 
@@ -43,11 +44,11 @@ class Access:
         """Whether no token is asked for."""
         return not self._by_digest
 
-    def caller(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
+    def caller(self, metadata: Callable[[], Metadata | None]) -> Caller:
         """The owner of the token in `authorization`. Raises UNAUTHENTICATED."""
         if self.is_open:
             return ANYONE
-        for name, value in metadata or ():
+        for name, value in metadata() or ():
             if name == "authorization" and isinstance(value, str):
                 scheme, token = value[: len(_SCHEME)], value[len(_SCHEME) :]
                 # Tokens are found by their digest, so timing tells nothing about them.

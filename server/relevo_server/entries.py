@@ -39,18 +39,24 @@ def _fill(
 
 def parse(key: Key, serialized: bytes) -> ExecutionContext:
     """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
-    try:
-        return ExecutionContext.FromString(serialized)
-    except DecodeError:
-        raise errors.corrupt_entry(key) from None
+    context = ExecutionContext()
+    _merge(context, key, serialized)
+    return context
 
 
 def fill_context(context: ExecutionContext, key: Key, stored: Stored) -> None:
     """The context as it was put, with the times that the store knows. Raises like `parse`."""
-    context.CopyFrom(parse(key, stored.context))
+    _merge(context, key, stored.context)
     if not context.HasField("create_time"):
         _set_ms(context.create_time, revisions.milliseconds(stored.created))
     _set_ms(context.update_time, revisions.milliseconds(stored.version))
+
+
+def _merge(context: ExecutionContext, key: Key, serialized: bytes) -> None:
+    try:
+        context.MergeFromString(serialized)
+    except DecodeError:
+        raise errors.corrupt_entry(key) from None
 
 
 def _set_ms(timestamp: Timestamp, milliseconds: int) -> None:

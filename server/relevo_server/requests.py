@@ -29,6 +29,7 @@ MAX_REQUEST_ID_BYTES = 128
 MAX_DEPTH = 32
 """Structs and lists within one another, the section among them. protobuf's parsers stop at 100
 levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
+_CONSISTENCIES = frozenset(Consistency.values())
 _MICROSECOND = 1000  # nanoseconds
 
 Violations = Iterator[tuple[str, str]]
@@ -61,7 +62,7 @@ def _get_problems(request: GetRequest, key: Key) -> Violations:
     ):
         if value < 0:
             yield field, "must not be negative"
-    if request.consistency not in Consistency.values():
+    if request.consistency not in _CONSISTENCIES:
         yield "consistency", "is not a known value"
 
 

@@ -114,7 +114,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             await _abort(context, errors.too_many_requests(limit))
         self._working += 1
         try:
-            caller = self._access.caller(context.invocation_metadata())
+            caller = self._access.caller(context.invocation_metadata)
             # None where there is no deadline, whatever its type says.
             remaining = cast("float | None", context.time_remaining())
             if remaining is None:

@@ -115,7 +115,7 @@ async def test_a_silent_store(silent: tuple[str, asyncio.Event], key: ContextKey
             with pytest.raises(UnavailableError) as caught:
                 await wait
             assert caught.value.reason == "DEADLINE_EXCEEDED"
-    assert 0.6 <= monotonic() - began < 5
+    assert monotonic() - began < 10
 
 
 async def test_resolve_can_have_less_time(

@@ -132,7 +132,7 @@ async def test_a_service_that_forwards(
 
 async def test_what_is_forwarded(start: Start) -> None:
     """Both entries go on as they came, once each; nothing is invented, completed or judged."""
-    longest = "a:b:" + "c" * 462
+    longest, without_revision = "a:b:" + "c" * 462, "a:b:" + "c" * 497  # 512 bytes
     hops: dict[Metadata, Hop] = {
         (): {},
         ((REVISION, "7"),): {},
@@ -140,6 +140,7 @@ async def test_what_is_forwarded(start: Start) -> None:
         ((KEY, "not a key"), (REVISION, "x")): {KEY: ["not a key"], REVISION: ["x"]},
         ((KEY, "a:b:c"), (REVISION, "1")) * 2: {KEY: ["a:b:c"], REVISION: ["1"]},
         ((REVISION, NEWEST), (KEY, longest)): {KEY: [longest], REVISION: [NEWEST]},
+        ((KEY, without_revision),): {KEY: [without_revision]},
     }
     async with last_service("Search") as last:
         node = await start("execution.js", query=last.address)

@@ -37,7 +37,7 @@ async def fill(stub: Stub) -> None:
 
 
 async def test_every_answer_is_its_own(stub: Stub, way: Proxy) -> None:
-    """Of many concurrent Gets, cancelled at random, each that is answered gets its own entry."""
+    """Of many concurrent Gets, half of them cancelled, each that is answered gets its own entry."""
     await fill(stub)
     rng = random.Random(26)  # noqa: S311
     way.to_server.delay = lambda: rng.uniform(0, 0.004)
@@ -47,7 +47,8 @@ async def test_every_answer_is_its_own(stub: Stub, way: Proxy) -> None:
     async def get_one(i: int) -> None:
         nonlocal answered, cancelled
         call = stub.Get(GetRequest(key=key(f"c{i}")), timeout=TIMEOUT)
-        asyncio.get_running_loop().call_later(rng.uniform(0, 0.05), call.cancel)
+        if rng.random() < 0.5:
+            asyncio.get_running_loop().call_later(rng.uniform(0, 0.03), call.cancel)
         try:
             entry = (await call).entry
         except asyncio.CancelledError:
@@ -59,8 +60,8 @@ async def test_every_answer_is_its_own(stub: Stub, way: Proxy) -> None:
 
     for _ in range(40):
         await asyncio.gather(*(get_one(rng.randrange(KEYS)) for _ in range(20)))
-    assert answered > 50
-    assert cancelled > 50
+    assert answered > 100
+    assert cancelled > 100
 
 
 async def test_batches_that_are_cancelled(stub: Stub, way: Proxy) -> None:
@@ -136,12 +137,11 @@ async def test_no_connection_is_lost(settings: Settings, way: Proxy, how: str) -
 async def end_some(stub: Stub, way: Proxy, how: str) -> None:
     """End calls that wait for Redis, and others that wait for a connection."""
     before = way.to_server.bytes
-    deadline = TIMEOUT if how == "cancelled" else 0.04
+    deadline = TIMEOUT if how == "cancelled" else 0.1
     calls = [stub.Get(GetRequest(key=key(f"c{i}")), timeout=deadline) for i in range(8)]
-    waiting = [asyncio.ensure_future(call) for call in calls]
-    await until_async(lambda: asyncio.sleep(0, way.to_server.bytes > before))
     if how == "cancelled":
+        await until_async(lambda: asyncio.sleep(0, way.to_server.bytes > before))
         for call in calls:
             call.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*calls, return_exceptions=True)
     assert {call.cancelled() for call in calls} == {how == "cancelled"}

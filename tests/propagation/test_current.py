@@ -177,3 +177,21 @@ def test_a_generator_that_is_closed_in_another_context() -> None:
             begun.close()
             assert current_entry() is mine
         assert current_entry() is None
+
+
+def test_blocks_that_end_in_another_order() -> None:
+    """When every block has ended nothing is current, even where the outer one ended first."""
+
+    def items() -> Generator[str | None, None, None]:
+        with use_context(ONE):
+            yield user()
+
+    def work() -> str | None:
+        with use_context(TWO):
+            begun = items()
+            assert next(begun) == "one"
+        begun.close()
+        return user()
+
+    # In a copy, so that what is left behind is left to this test alone.
+    assert contextvars.copy_context().run(work) is None

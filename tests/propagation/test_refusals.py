@@ -102,7 +102,7 @@ async def test_a_store_that_is_silent(key: ContextKey) -> None:
         assert await refusal(client, ContextRef(key), timeout=None) == UNAVAILABLE
         code, _ = await refusal(client, ContextRef(key), timeout=0.1)
         assert code in (StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE)
-        assert monotonic() - began < 5
+        assert monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,7 @@ async def test_every_section_is_looked_at(
         ["llm_config.1a"],
         ["llm_config.größe"],
         ["llm_config.`"],
-        ["llm_config.``"],
+        ["``"],
         ["llm_config.`a"],
         ["llm_config.`a`b"],
         ["llm_config.`a``"],

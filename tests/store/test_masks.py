@@ -155,6 +155,12 @@ NESTED = {"limits": {"tokens": 1, "calls": {"hour": 2}}, "model": {"name": {"sho
             id="non-ASCII in backticks",
         ),
         pytest.param(
+            ["llm_config.``"],
+            {"llm_config": {"": 1}},
+            {"llm_config": llm_config(**{"": 1})},
+            id="an empty key in backticks",
+        ),
+        pytest.param(
             ["`user_id`", "`llm_config`.`model`"],
             {"user_id": "u2", "llm_config": NEXT},
             {"user_id": "u2", "llm_config": llm_config(model="m2")},

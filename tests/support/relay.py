@@ -64,7 +64,9 @@ class Relay(grpc.GenericRpcHandler):
             try:
                 answer = await forward(request, timeout=context.time_remaining())
             except aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "", error.trailing_metadata())
+                await context.abort(
+                    error.code(), error.details() or "", tuple(error.trailing_metadata())
+                )
             if self.answers_to_lose:
                 self.answers_to_lose -= 1
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")

@@ -19,7 +19,7 @@ LOCK = SOURCES / "package-lock.json"
 _NODE, _NPM = (shutil.which(tool) or "" for tool in ("node", "npm"))
 _INSTALL = (_NPM, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
 
-MISSING = None if _NODE and _NPM else "there is no node, or no npm, on the PATH"
+MISSING = None if _NODE and _NPM else "there is no node or npm on the PATH: no tests of Node.js"
 """Why nothing in Node.js can run here."""
 
 

@@ -2,14 +2,26 @@
 
 import logging
 
+import grpc
 import pytest
-from grpc import StatusCode
-from relevo_client import Action, ExecutionContext, LostContext, NotFoundError, Policy
+from grpc import StatusCode, aio
+from relevo_client import (
+    Action,
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    ExecutionContext,
+    LostContext,
+    NotFoundError,
+    Policy,
+    filters,
+)
 from relevo_client.testing import LocalStore
-from support.hosting import SERVICE
+from support.callers import calling
+from support.hosting import SERVICE, StoreClients, hosted
 from support.lost_contexts import CAUSES, NO_REFERENCE, NOT_FOUND, SLOW, Cause
 from support.plays import UNARY_SHAPES, Play, naming, play
-from support.scenes import NOBODY
+from support.scenes import NOBODY, Scene
 from support.shapes import Shape
 
 BUDGET = 1.5  # seconds that a call may take: less than the slow store does
@@ -111,3 +123,71 @@ async def test_the_default(store: LocalStore, shape: Shape, cause: Cause) -> Non
         assert set(over.seen) == {NOBODY}
     else:
         assert over.refusal == cause.refusal
+
+
+@each_shape
+async def test_the_first_filter_that_applies_counts(
+    clients: StoreClients, entry: ContextEntry, shape: Shape
+) -> None:
+    """Policies are for the methods that their filters choose, in their order; else the default."""
+
+    def makes(name: str) -> Policy:
+        return Policy(no_reference=lambda _: ExecutionContext(user_id=name))
+
+    do = filters.method(f"/{SERVICE}/Do")
+    interceptor = clients.interceptor(
+        shape.server,
+        trust_callers=True,
+        policy=makes("default"),
+        policies=[
+            (filters.all_of(filters.service(SERVICE), filters.not_(do)), makes("others")),
+            (filters.any_of(do, filters.method(f"/{SERVICE}/First")), makes("do")),
+            (filters.service(SERVICE), makes("too late")),
+            (filters.method(f"/{SERVICE}/First"), makes("too late")),
+        ],
+    )
+    scene = Scene()
+    methods = dict.fromkeys(("Do", "First", "Second"), (shape.arity, shape.make(scene)))
+    expected = {"Do": "do", "First": "others", "Second": "others"}
+    async with (
+        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        calling("blocking", host.address, interceptors=()) as caller,
+    ):
+        for method, name in expected.items():
+            over = await caller.outcome(shape.arity, caller.begin(shape.arity, method))
+            assert over.items == [f"{name} without a reference"]
+        call = caller.begin(shape.arity, metadata=naming(entry.ref))
+        assert (await caller.outcome(shape.arity, call)).items == [f"u-1 {entry.ref}"]
+
+
+@each_shape
+async def test_the_default_policy_is_for_all_others(clients: StoreClients, shape: Shape) -> None:
+    """A method that no filter chooses has the default policy."""
+    interceptor = clients.interceptor(
+        shape.server,
+        policy=Policy(no_reference=Action.REJECT),
+        policies=[(filters.method(f"/{SERVICE}/Other"), Policy())],
+    )
+    assert (await play(shape, interceptor)).refusal == NO_REFERENCE.refusal
+
+
+@each_shape
+async def test_a_client_that_cannot_be_used(
+    store: LocalStore, entry: ContextEntry, shape: Shape, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the interceptor's client is closed, as while a service stops: a fixed text, too."""
+    blocking_channel = grpc.insecure_channel(store.address)
+    channel = aio.insecure_channel(store.address)
+    clients = StoreClients(
+        ContextClient(channel=blocking_channel), AsyncContextClient(channel=channel)
+    )
+    blocking_channel.close()
+    await channel.close()
+    over = await play(
+        shape, clients.interceptor(shape.server, trust_callers=True), naming(entry.ref)
+    )
+    assert over.refusal in (
+        (StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"),
+        (StatusCode.INTERNAL, "the call's context could not be resolved"),
+    )
+    assert [each.name for each in caplog.records if each.name.startswith("grpc")] == []

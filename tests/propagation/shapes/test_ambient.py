@@ -1,0 +1,106 @@
+"""Nothing ambient gets into a handler, and nothing of a handler gets out."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from relevo_client import ContextEntry, current_ref, filters, use_context
+from support.callers import Caller, calling
+from support.entries import entry_of
+from support.hosting import SERVICE, StoreClients, hosted
+from support.plays import naming
+from support.scenes import NOBODY, Scene
+from support.shapes import SHAPES, Shape
+
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+AMBIENT = entry_of("ambient")
+
+
+class Careless(Scene):
+    """Makes a context of its own current each time that it has looked, and leaves it so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks: list[Any] = []
+
+    def see(self) -> bytes:
+        """Look, then make one's own current."""
+        item = super().see()
+        self.enter()
+        return item
+
+    def enter(self) -> None:
+        """Enter a block that is not left."""
+        self._blocks.append(use_context(AMBIENT))
+        self._blocks[-1].__enter__()
+
+
+async def seen_of(caller: Caller, shape: Shape, scene: Scene, **options: Any) -> set[str]:
+    """What a call's handler sees, all of it the same where all is well."""
+    scene.seen.clear()
+    await caller.outcome(shape.arity, caller.begin(shape.arity, **options))
+    return set(scene.seen)
+
+
+@pytest.mark.parametrize("exempt", [False, True], ids=["", "exempt"])
+@each_shape
+async def test_what_was_current_when_the_server_started(
+    clients: StoreClients, shape: Shape, exempt: bool
+) -> None:
+    """A server that is built and started under a context gives it to no handler, exempt or not."""
+    rules = {"exempt": filters.service(SERVICE)} if exempt else {}
+    scene = Scene()
+    methods = {"Do": (shape.arity, shape.make(scene))}
+    with use_context(AMBIENT):
+        interceptor = clients.interceptor(shape.server, trust_callers=True, **rules)
+        async with hosted(shape.server, methods, interceptors=[interceptor]) as host:
+            with use_context(None):
+                async with calling("blocking", host.address) as caller:
+                    assert await seen_of(caller, shape, scene) == {NOBODY}
+
+
+@each_shape
+async def test_what_is_current_in_the_servers_thread(
+    clients: StoreClients, entry: ContextEntry, shape: Shape
+) -> None:
+    """A context that somebody left in a thread of the server's is no call's; it stays where it is."""
+    careless, scene = Careless(), Scene()
+    methods = {"Do": (shape.arity, shape.make(scene))}
+    interceptor = clients.interceptor(shape.server, trust_callers=True)
+    async with (
+        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        calling("blocking", host.address) as caller,
+    ):
+        await asyncio.to_thread(host.pool.submit(careless.enter).result)
+        assert await seen_of(caller, shape, scene) == {NOBODY}
+        found = await seen_of(caller, shape, scene, metadata=naming(entry.ref))
+        assert found == {f"u-1 {entry.ref}"}
+        assert await asyncio.to_thread(host.pool.submit(current_ref).result) == AMBIENT.ref
+
+
+@each_shape
+async def test_a_handler_that_sets_its_own(
+    clients: StoreClients, entry: ContextEntry, shape: Shape
+) -> None:
+    """What a handler makes current and leaves so ends with its call."""
+    careless, next_scene = Careless(), Scene()
+    methods = {
+        "Do": (shape.arity, shape.make(careless)),
+        "Next": (shape.arity, shape.make(next_scene)),
+    }
+    interceptor = clients.interceptor(shape.server, trust_callers=True)
+    async with (
+        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        calling("blocking", host.address) as caller,
+    ):
+        call = caller.begin(shape.arity, metadata=naming(entry.ref))
+        await caller.outcome(shape.arity, call)
+        # It kept its own from its second look on, across items too.
+        assert careless.seen[0] == f"u-1 {entry.ref}"
+        assert set(careless.seen[1:]) == {f"ambient {AMBIENT.ref}"}
+        call = caller.begin(shape.arity, "Next")
+        await caller.outcome(shape.arity, call)
+        assert set(next_scene.seen) == {NOBODY}
+        assert await asyncio.to_thread(host.pool.submit(current_ref).result) is None
+    assert current_ref() is None

@@ -1,0 +1,111 @@
+"""Many calls at once, and long ways: nobody gets another's context, and everybody gets their own."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from relevo_client import (
+    ContextEntry,
+    ContextKey,
+    ExecutionContext,
+    current_ref,
+    use_context,
+)
+from relevo_client.testing import CarriedCall, LocalStore, RecordedCalls
+from support.hosting import StoreClients, recording
+from support.relaying import Observer, chained
+from support.shapes import Kind
+
+TENANTS = [f"tenant-{number}" for number in range(10)]
+CALLS = 1000
+SERVICES = 3
+
+LIMIT = 512  # bytes of a reference in metadata
+ROUNDS = 10  # each call draws its shape
+
+
+@pytest.fixture(scope="module")
+def entries(store: LocalStore) -> list[ContextEntry]:
+    """An entry of each of ten tenants."""
+    keys = [ContextKey("conversation", tenant, "c") for tenant in TENANTS]
+    for key in keys:
+        store.client.put(key, ExecutionContext(tenant_id=key.tenant_id))
+    return [store.client.resolve(key) for key in keys]
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [("blocking", "asyncio", "blocking"), ("asyncio", "blocking", "asyncio")],
+    ids="-".join,
+)
+async def test_a_thousand_calls_of_ten_tenants(
+    clients: StoreClients, entries: list[ContextEntry], kinds: Sequence[Kind]
+) -> None:
+    """In mixed shapes, half of them from threads, through three services: not one stranger.
+
+    And all of it within 30 seconds.
+    """
+    observer = Observer()
+
+    def interceptors(kind: Kind) -> list[Any]:
+        return [clients.interceptor(kind, trust_callers=True)]
+
+    began = time.monotonic()
+    async with chained(kinds, interceptors, observer) as first:
+
+        async def one(number: int) -> None:
+            entry = entries[number % len(entries)]
+            tenant = entry.key.tenant_id.encode()
+            with use_context(entry):
+                if number % 2:
+                    await first.ask_async(tenant)
+                else:
+                    await asyncio.to_thread(first.ask, tenant)
+                assert current_ref() == entry.ref
+
+        await asyncio.gather(*(one(number) for number in range(CALLS)))
+    assert time.monotonic() - began < 30
+    assert observer.strangers == []
+    # Two looks at each of two messages or more, and one more at whoever asks onward.
+    assert observer.looks >= CALLS * (2 * SERVICES + SERVICES - 1)
+    assert current_ref() is None
+
+
+async def test_eight_services_in_a_row(clients: StoreClients, store: LocalStore) -> None:
+    """The last sees the first one's context; on each way, the reference is as large as it may be.
+
+    The key is the longest that a reference has room for.
+    """
+    room = LIMIT - len("context-key") - len("context-revision") - len(str((1 << 63) - 1))
+    start = ContextKey("conversation", "ä" * 40, "c")
+    key = ContextKey("conversation", "ä" * 40, "c" * (room - len(start.text) + 1))
+    ref = store.client.put(key, ExecutionContext(tenant_id=key.tenant_id))
+    entry = store.client.resolve(key)
+
+    calls, observer = RecordedCalls(), Observer()
+    kinds: list[Kind] = ["blocking", "asyncio"] * 4
+
+    def interceptors(kind: Kind) -> list[Any]:
+        return [recording(kind, calls), clients.interceptor(kind, trust_callers=True)]
+
+    async with chained(kinds, interceptors, observer) as first:
+        for _ in range(ROUNDS):
+            with use_context(entry):
+                await first.ask_async(key.tenant_id.encode())
+    assert observer.strangers == []
+    assert observer.looks >= ROUNDS * (2 * len(kinds) + len(kinds) - 1)
+
+    carried = [_entries(call) for call in calls.all()]
+    assert len(carried) == ROUNDS * len(kinds)
+    sizes = {sum(len(name) + len(value) for name, value in pairs) for pairs in carried}
+    assert sizes == {LIMIT}
+    assert {tuple(name for name, _ in pairs) for pairs in carried} == {
+        ("context-key", "context-revision")
+    }
+    assert {call.ref for call in calls.all()} == {ref}
+
+
+def _entries(call: CarriedCall) -> list[tuple[str, str | bytes]]:
+    return [(name, value) for name, value in call.metadata if name.startswith("context-")]

@@ -1,0 +1,193 @@
+"""What a call carries, in every arity and of both kinds of client."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from grpc import StatusCode, aio
+from relevo_client import (
+    ContextKey,
+    InvalidFieldError,
+    aio_client_interceptors,
+    client_interceptors,
+    filters,
+    use_context,
+)
+from relevo_client.testing import RecordedCalls
+from support.callers import Caller, calling
+from support.entries import entry_of
+from support.hosting import SERVICE, hosted
+from support.plays import Metadata
+from support.relaying import ARITIES
+from support.scenes import Scene
+from support.shapes import SHAPES, Kind
+
+ENTRY = entry_of("u", key=ContextKey("a:b", "größe", "c d"), revision=(1 << 63) - 1)
+ATTACHED = [
+    ("context-key", "a%3Ab:gr%C3%B6%C3%9Fe:c%20d"),
+    ("context-revision", "9223372036854775807"),
+]
+
+each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+each_arity = pytest.mark.parametrize("arity", ARITIES)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A server that needs no context, and a record of what calls of it carried."""
+
+    address: str
+    calls: RecordedCalls
+
+    async def carried(self, caller: Caller, arity: str, **options: Any) -> Metadata:
+        """What a call carries under the entry."""
+        self.calls.clear()
+        with use_context(ENTRY):
+            call = caller.begin(arity, arity, **options)
+        assert (await caller.outcome(arity, call)).code is StatusCode.OK
+        metadata = self.calls.only(f"/{SERVICE}/{arity}").metadata
+        return [
+            (name, str(value))
+            for name, value in metadata
+            if name.startswith(("context-", "x-"))
+        ]
+
+
+@pytest.fixture
+async def destination() -> AsyncIterator[Destination]:
+    """The server, with a method of each arity named after it."""
+    calls = RecordedCalls()
+    shapes = {shape.arity: shape for shape in SHAPES if shape.server == "asyncio"}
+    methods = {arity: (arity, shape.make(Scene())) for arity, shape in shapes.items()}
+    interceptors = [calls.aio_server_interceptor()]
+    async with hosted("asyncio", methods, interceptors=interceptors) as host:
+        yield Destination(host.address, calls)
+
+
+@each_arity
+@each_kind
+async def test_exactly_one_reference(destination: Destination, kind: Kind, arity: str) -> None:
+    """One key and one revision, in the text form; after the block, none."""
+    async with calling(kind, destination.address) as caller:
+        assert await destination.carried(caller, arity) == ATTACHED
+        destination.calls.clear()
+        await caller.outcome(arity, caller.begin(arity, arity))
+        assert destination.calls.only().ref is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        (),
+        (("x-b", "2"), ("x-a", "1"), ("x-b", "2")),
+        [("x-b", "2"), ("x-a", "1"), ("x-b", "2")],
+        aio.Metadata(("x-b", "2"), ("x-a", "1"), ("x-b", "2")),
+    ],
+    ids=["None", "empty", "tuple", "list", "Metadata"],
+)
+@each_arity
+@each_kind
+async def test_metadata_of_others(
+    destination: Destination, kind: Kind, arity: str, given: Any
+) -> None:
+    """Others' metadata keeps its order and duplicates, and the caller's own object is untouched."""
+    before = list(given or ())
+    async with calling(kind, destination.address, interceptors=()) as caller:
+        without = await destination.carried(caller, arity, metadata=given)
+    async with calling(kind, destination.address) as caller:
+        for _ in range(2):
+            found = await destination.carried(caller, arity, metadata=given)
+            assert [pair for pair in found if pair not in ATTACHED] == without
+            assert [pair for pair in found if pair in ATTACHED] == ATTACHED
+            assert list(given or ()) == before
+
+
+@pytest.mark.parametrize("named", ["x:y:z", "not a key"])
+@each_arity
+@each_kind
+async def test_the_key_that_a_call_names_wins(
+    destination: Destination, kind: Kind, arity: str, named: str
+) -> None:
+    """A call that names a context itself carries that one only, whatever is current."""
+    given = (("context-key", named),)
+    async with calling(kind, destination.address) as caller:
+        assert await destination.carried(caller, arity, metadata=given) == list(given)
+
+
+@each_arity
+@each_kind
+async def test_a_reference_over_the_limit(
+    destination: Destination, kind: Kind, arity: str
+) -> None:
+    """It is refused locally by the exception that says why, and nothing is sent."""
+    key = ContextKey("s" * 200, "t" * 200, "i" * 83)
+    async with calling(kind, destination.address) as caller:
+        with pytest.raises(InvalidFieldError, match="512"):
+            with use_context(entry_of("u", key=key)):
+                call = caller.begin(arity, arity)
+            await caller.outcome(arity, call)
+    assert destination.calls.all() == []
+
+
+@pytest.mark.parametrize(
+    "allow, is_allowed",
+    [
+        (("*.internal:*",), True),
+        (("*.example.com:*", "orders.internal:443"), True),
+        (("*.example.com:*",), False),
+        (("*.INTERNAL:*",), False),
+        ((), False),
+    ],
+    ids=str,
+)
+@each_arity
+@each_kind
+async def test_the_allowlist(
+    destination: Destination, kind: Kind, arity: str, allow: Sequence[str], is_allowed: bool
+) -> None:
+    """A channel to a target that no pattern matches adds nothing; what a call names goes through."""
+    rules = {"target": "orders.internal:443", "allow": allow}
+    async with calling(kind, destination.address, **rules) as caller:
+        found = await destination.carried(caller, arity)
+        assert found == (ATTACHED if is_allowed else [])
+        named = (("context-key", "x:y:z"),)
+        assert await destination.carried(caller, arity, metadata=named) == list(named)
+
+
+@pytest.mark.parametrize("make", [client_interceptors, aio_client_interceptors])
+def test_an_allowlist_needs_a_target(make: Any) -> None:
+    """Patterns without anything to match are a mistake, and not a list that allows everything."""
+    with pytest.raises(ValueError, match="target"):
+        make(allow=["*"])
+
+
+@each_arity
+@each_kind
+async def test_exempt_methods(destination: Destination, kind: Kind, arity: str) -> None:
+    """Calls of exempt methods carry nothing, others do."""
+    exempt = filters.method(f"/{SERVICE}/unary_unary")
+    async with calling(kind, destination.address, exempt=exempt) as caller:
+        found = await destination.carried(caller, arity)
+        assert found == ([] if arity == "unary_unary" else ATTACHED)
+
+
+def test_filters_combine() -> None:
+    """Each filter applies to what its name says; together they do what logic does."""
+    orders, place = filters.service("shop.v1.Orders"), filters.method("/shop.v1.Orders/Place")
+    shop = filters.prefix("/shop.")
+    table = {
+        "/shop.v1.Orders/Place": (True, True, True),
+        "/shop.v1.Orders/Cancel": (True, False, True),
+        "/shop.v1.OrdersAdmin/Place": (False, False, True),
+        "/store.v1.Orders/Place": (False, False, False),
+        "": (False, False, False),
+    }
+    for name, (of_orders, is_place, of_shop) in table.items():
+        assert (orders(name), place(name), shop(name)) == (of_orders, is_place, of_shop)
+        assert filters.not_(orders)(name) is not of_orders
+        assert filters.any_of(place, filters.not_(shop))(name) is (is_place or not of_shop)
+        assert filters.all_of(orders, filters.not_(place))(name) is (of_orders and not is_place)
+        assert filters.any_of()(name) is False
+        assert filters.all_of()(name) is True

@@ -1,0 +1,277 @@
+"""`wrap`: work that runs elsewhere or later has the context of where it was wrapped."""
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from relevo_client import (
+    ContextEntry,
+    ContextRef,
+    ExecutionContext,
+    Policy,
+    RelevoError,
+    await_context,
+    current_context,
+    current_ref,
+    use_context,
+    wrap,
+)
+from relevo_client.testing import LocalStore
+from support.callers import calling
+from support.entries import entry_of
+from support.hosting import Methods, StoreClients, hosted
+from support.lost_contexts import DOWN
+from support.plays import naming
+from support.shapes import Behaviour, Kind
+
+ONE, TWO = entry_of("one"), entry_of("two", revision=2)
+
+
+def user() -> str | None:
+    """The user whose context is current."""
+    context = current_context()
+    return context.user_id if context else None
+
+
+async def user_later() -> str | None:
+    """The same, after a while."""
+    await asyncio.sleep(0)
+    return user()
+
+
+def test_a_pool() -> None:
+    """In a pool's thread the work has its context, and leaves nothing there; without, it has none."""
+    with ThreadPoolExecutor(1) as pool:
+        with use_context(ONE):
+            wrapped, plain = pool.submit(wrap(user)), pool.submit(user)
+        with use_context(TWO):
+            mapped = list(pool.map(wrap(lambda _: user()), range(2)))
+        assert (wrapped.result(), plain.result(), mapped) == ("one", None, ["two", "two"])
+        assert pool.submit(user).result() is None
+
+
+def test_a_thread() -> None:
+    """The same holds for a thread of one's own."""
+    found: list[str | None] = []
+    with use_context(ONE):
+        thread = threading.Thread(target=wrap(lambda: found.append(user())))
+    thread.start()
+    thread.join()
+    assert found == ["one"]
+
+
+async def test_run_in_executor() -> None:
+    """`loop.run_in_executor` does not carry a context by itself; what is wrapped has it."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as pool:
+        with use_context(ONE):
+            assert await loop.run_in_executor(pool, user) is None
+            assert await loop.run_in_executor(pool, wrap(user)) == "one"
+            assert await asyncio.to_thread(user) == "one"
+        assert await loop.run_in_executor(pool, user) is None
+
+
+async def test_tasks() -> None:
+    """A task begun elsewhere has the context of where its function was wrapped."""
+    with use_context(ONE):
+        wrapped = wrap(user_later)
+        own = asyncio.create_task(user_later())
+    with use_context(TWO):
+        task = asyncio.create_task(wrapped())
+        assert await task == "one"
+        assert await own == "one"
+        assert await wrapped() == "one"
+        assert user() == "two"
+
+
+async def test_callbacks() -> None:
+    """Callbacks of the loop's and of futures' have theirs."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[str | None] = loop.create_future()
+    with use_context(ONE):
+        callback = wrap(lambda: found.set_result(user()))
+    loop.call_soon(callback)
+    assert await found == "one"
+
+
+def test_nothing_is_left_where_it_runs() -> None:
+    """Whoever calls a wrapped function keeps what is current there, whatever the function does."""
+
+    def careless() -> str | None:
+        use_context(TWO).__enter__()
+        raise KeyError(user())
+
+    with use_context(ONE):
+        wrapped = wrap(careless)
+    with use_context(TWO):
+        with pytest.raises(KeyError):
+            wrapped()
+        assert user() == "two"
+    with pytest.raises(KeyError):
+        wrapped()
+    assert user() is None
+
+
+async def test_nothing_is_left_by_a_coroutine() -> None:
+    """The same holds where a wrapped coroutine function is awaited, fails or is cancelled."""
+    begun = asyncio.Event()
+
+    async def failing() -> None:
+        raise KeyError(user())
+
+    async def hanging() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    with use_context(ONE):
+        fails, hangs = wrap(failing), wrap(hanging)
+    with use_context(TWO):
+        with pytest.raises(KeyError, match="one"):
+            await fails()
+        assert user() == "two"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(hangs(), 0.01)
+        assert user() == "two"
+
+
+def test_no_context_is_a_context_too() -> None:
+    """What was wrapped where nothing was current has nothing, wherever it runs."""
+    wrapped = wrap(user)
+    with use_context(ONE):
+        assert wrapped() is None
+        assert user() == "one"
+
+
+async def test_what_it_wraps_stays_the_same() -> None:
+    """Name, arguments, result and kind are the function's own."""
+
+    def work(number: int, *, times: int = 2) -> int:
+        """Multiply."""
+        return number * times
+
+    assert wrap(work)(3, times=4) == 12
+    assert (wrap(work).__name__, wrap(work).__doc__) == ("work", "Multiply.")
+    assert not inspect.iscoroutinefunction(wrap(work))
+    assert inspect.iscoroutinefunction(wrap(user_later))
+    assert inspect.iscoroutinefunction(wrap(functools.partial(user_later)))
+    assert wrap(functools.partial(work, 3))(times=5) == 15
+
+
+def test_one_at_once_in_many_threads() -> None:
+    """A wrapped function may run in several threads at the same time, and within itself."""
+    barrier = threading.Barrier(4)
+
+    def meet(again: Callable[[], Any] | None = None) -> str | None:
+        barrier.wait(10)
+        return again() if again else user()
+
+    with use_context(ONE):
+        wrapped = wrap(meet)
+        within = wrap(user)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(wrapped, within) for _ in range(4)]
+        assert [each.result() for each in found] == ["one"] * 4
+
+
+class LeftBehind:
+    """Handlers that leave work behind: it asks for the context when the call is long over."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        """Users; or what was raised instead."""
+        self._is_over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def methods(self, kind: Kind) -> Methods:
+        """A method that leaves a thread behind; on an asyncio server, also one that leaves a task."""
+        methods: dict[str, tuple[str, Behaviour]] = {"Do": ("unary_unary", self._leave_a_thread)}
+        if kind == "asyncio":
+            methods["Later"] = ("unary_unary", self._leave_a_task)
+        return methods
+
+    async def end(self) -> None:
+        """Let the work be done, and wait for it."""
+        self._is_over.set()
+        await asyncio.gather(*self._tasks)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def _leave_a_thread(self, request: bytes, _: Any) -> bytes:
+        def work() -> None:
+            self._is_over.wait()
+            self._tell(current_context)
+
+        self._threads.append(threading.Thread(target=wrap(work)))
+        self._threads[-1].start()
+        return request
+
+    async def _leave_a_task(self, request: bytes, _: Any) -> bytes:
+        async def work() -> None:
+            await asyncio.to_thread(self._is_over.wait)
+            try:
+                await await_context()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
+                self.found.append(_reason(error))
+            else:
+                self._tell(current_context)
+
+        self._tasks.append(asyncio.create_task(work()))
+        return request
+
+    def _tell(self, ask: Callable[[], ExecutionContext | None]) -> None:
+        try:
+            context = ask()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test tells
+            self.found.append(_reason(error))
+        else:
+            self.found.append(context.user_id if context else "nobody")
+
+
+def _reason(error: Exception) -> str:
+    return "a RelevoError" if isinstance(error, RelevoError) else repr(error)
+
+
+async def left_behind(
+    kind: Kind, clients: StoreClients, ref: ContextRef, policy: Policy
+) -> list[str]:
+    """What work finds that a call of each kind left behind, when its deadline is over too."""
+    handlers = LeftBehind()
+    methods = handlers.methods(kind)
+    interceptor = clients.interceptor(kind, trust_callers=True, policy=policy)
+    async with (
+        hosted(kind, methods, interceptors=[interceptor]) as host,
+        calling("asyncio", host.address, interceptors=()) as caller,
+    ):
+        timeout = 0.5
+        for method in methods:
+            call = caller.begin("unary_unary", method, metadata=naming(ref), timeout=timeout)
+            assert (await caller.outcome("unary_unary", call)).code is StatusCode.OK
+        await asyncio.sleep(timeout)  # nothing happens then that could be awaited
+        await handlers.end()
+    return handlers.found
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_work_that_outlives_its_call(
+    clients: StoreClients, entry: ContextEntry, kind: Kind, lazy: bool
+) -> None:
+    """What a handler leaves behind has the call's context when the call is over, and its deadline."""
+    found = await left_behind(kind, clients, entry.ref, Policy(lazy=lazy))
+    assert set(found) == {"u-1"}
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_work_that_outlives_its_call_and_the_store(store: LocalStore, kind: Kind) -> None:
+    """Where it cannot be had any more, that is a RelevoError: there is no call left to end."""
+    async with DOWN.lose(store) as loss:
+        assert loss.ref
+        found = await left_behind(kind, loss.clients, loss.ref, Policy(lazy=True))
+    assert set(found) == {"a RelevoError"}
