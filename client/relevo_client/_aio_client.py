@@ -60,6 +60,7 @@ class AsyncContextClient:
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout = timeout
+        self._closed = False
         self._stub: store_pb2_grpc.ContextStoreAsyncStub | None = None
         self._loads = AsyncFlights[ContextKey, ContextEntry]()
 
@@ -73,6 +74,7 @@ class AsyncContextClient:
 
     async def close(self) -> None:
         """End what is under way, and the channel where it is the client's own."""
+        self._closed = True
         await self._loads.close()
         if self._target and self._channel is not None:
             await self._channel.close()
@@ -176,6 +178,8 @@ class AsyncContextClient:
 
     @property
     def _store(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+        if self._closed:
+            raise closed()
         if self._stub is None:
             if self._channel is None:
                 self._channel = self._open()

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import wraps
@@ -133,19 +133,37 @@ def current_ref() -> ContextRef | None:
     return current.ref if current else None
 
 
+class _Block:
+    """A `with use_context(...)` block, and the one around it."""
+
+    def __init__(self) -> None:
+        self.before = _current.get()
+        self.outer = _block.get()
+        self.is_left_behind = False
+
+
+_block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
+
+
 @contextmanager
 def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None, None, None]:
     """Make an entry's context current within a `with` block; None for no context."""
-    token = _current.set(entry)
+    block = _Block()
+    _block.set(block)
+    _current.set(entry)
     try:
         yield entry.context if entry else None
     finally:
-        # A generator that is closed early may leave its block in another task's
-        # context, or after the context was changed again: nothing is to be undone
-        # there, and the token of another context says so by a ValueError.
-        if _current.get() is entry:
-            with suppress(ValueError):
-                _current.reset(token)
+        # Generators make blocks end in any order, and in other tasks than they began
+        # in. Only the innermost block of a context has something to undo there, and
+        # with it the blocks around it that ended while it went on.
+        if _block.get() is not block:
+            block.is_left_behind = True
+        else:
+            while block.outer and block.outer.is_left_behind:
+                block = block.outer
+            _block.set(block.outer)
+            _current.set(block.before)
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -26,10 +26,8 @@ def freeze(value: object, path: str, depth: int = 0) -> Any:
         case None | bool():
             return value
         case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise _refusal(path, "must be valid Unicode") from None
+            if not _is_unicode(value):
+                raise _refusal(path, "must be valid Unicode")
             return value
         case int():
             if not -EXACT <= value <= EXACT:
@@ -58,9 +56,18 @@ def freeze_section(section: Mapping[object, object], path: str, depth: int = 0) 
     for key, value in section.items():
         if not isinstance(key, str):
             raise _refusal(path, f"has a key of type {type(key).__name__}; keys are strings")
-        freeze(key, f"the keys of {path}")
+        if not _is_unicode(key):
+            raise _refusal(path, "has a key that is not valid Unicode")
         frozen[key] = freeze(value, f"{path}.{key}", depth + 1)
     return FrozenDict(frozen)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _refusal(path: str, problem: str) -> InvalidFieldError:
