@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import signal
 import socket
 from typing import Self
 from urllib.parse import urlsplit
@@ -70,12 +69,8 @@ class Server:
         await self._storage.close()
         log.info("server.stopped")
 
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises LayoutError where the store changed hands."""
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked.set)
+    async def run(self, asked: asyncio.Event) -> None:
+        """Serve until `asked` to stop. Raises LayoutError where the store changed hands."""
         signalled = asyncio.create_task(asked.wait())
         await asyncio.wait({signalled, self._looking}, return_when=asyncio.FIRST_COMPLETED)
         if not signalled.done():

@@ -3,31 +3,36 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
 from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from relevo.v1.store_pb2 import PutRequest
-from relevo_server.keys import Key
+from relevo.v1.store_pb2 import PutRequest, PutResponse
 from relevo_server.storage import open_storage
 from support.calls import TIMEOUT, Stub, context, key, put
+from support.failures import failure_of
 from support.proxy import Proxy
 from support.redis_process import RedisProcess
 from support.relevo_process import RelevoProcess, relevo_serve
 from support.serving import stub_of
 from support.waiting import until, until_async
 
+PutTask: TypeAlias = "asyncio.Task[PutResponse]"
+
 CALLS = 20
+FLAGS = (
+    *("--store-timeout", "10", "--health-interval", "60"),
+    *("--max-concurrent-calls", str(CALLS)),
+)
 
 
 @pytest.fixture
 def process(way: Proxy) -> Iterator[RelevoProcess]:
     """A server whose way to Redis can be held up."""
     store = f"redis://127.0.0.1:{way.port}"
-    flags = ("--store-timeout", "10", "--health-interval", "60", "--grace", "5")
-    with relevo_serve("--store", store, *flags) as process:
+    with relevo_serve("--store", store, "--grace", "5", *FLAGS) as process:
         yield process
 
 
@@ -38,13 +43,15 @@ async def stub(process: RelevoProcess) -> AsyncIterator[Stub]:
         yield stub
 
 
-async def puts_under_way(stub: Stub, way: Proxy) -> list["asyncio.Task[Any]"]:
-    """Puts that the server works on, each waiting for an answer of Redis that is held back."""
+async def puts_under_way(stub: Stub, way: Proxy) -> set[PutTask]:
+    """As many Puts as the server may work on, each waiting for an answer of Redis."""
     way.to_client.hold()
-    calls = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(CALLS)]
-    # Each has a connection to Redis.
-    await until_async(lambda: asyncio.sleep(0, way.accepted >= CALLS))
-    return calls
+    tasks = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(CALLS + 1)]
+    # One too many: that it is refused shows that the server has begun all others.
+    done, under_way = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = done
+    assert (await failure_of(refused)).reason == "TOO_MANY_REQUESTS"
+    return under_way
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -74,13 +81,9 @@ async def test_calls_under_way_end_well(
     assert await asyncio.to_thread(process.wait) == 0
     assert process.log[-1]["event"] == "server.stopped"
     storage = open_storage(redis.url, partitions=64)
-    names = [Key("conversation", "acme", f"c{i}") for i in range(CALLS)]
-    entries = (await storage.read([*names, Key("conversation", "acme", "new")])).entries
+    events = await storage.events(storage.partition_of("acme"), 0, 100)
     await storage.close()
-    assert [entry and entry.version for entry in entries] == [
-        *(answer.revision for answer in answers),
-        None,
-    ]
+    assert {event.revision for event in events} == {answer.revision for answer in answers}
 
 
 async def test_calls_that_are_on_their_way(process: RelevoProcess, stub: Stub) -> None:
@@ -114,8 +117,7 @@ async def test_a_client_that_is_connected_goes_elsewhere(
 async def test_grace_has_an_end(way: Proxy) -> None:
     """Calls that do not end within `grace` are broken off, and the exit code is 0 still."""
     store = f"redis://127.0.0.1:{way.port}"
-    flags = ("--store-timeout", "60", "--grace", "0.2")
-    with relevo_serve("--store", store, *flags) as process:
+    with relevo_serve("--store", store, "--grace", "0.2", *FLAGS) as process:
         async with stub_of(process.address) as stub:
             calls = await puts_under_way(stub, way)
             process.signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -56,5 +57,9 @@ def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
 
 
 async def _serve(loaded: settings.Settings) -> None:
+    # Before anybody can know that the server runs: from then on it may be told to stop.
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
     async with Server(loaded) as server:
-        await server.run()
+        await server.run(asked)
