@@ -170,12 +170,23 @@ class AsyncCaller:
 
 @asynccontextmanager
 async def calling(
-    kind: Kind, address: str, *, interceptors: Sequence[Any] | None = None, **rules: Any
+    kind: Kind,
+    address: str,
+    *,
+    interceptors: Sequence[Any] | None = None,
+    options: Sequence[tuple[str, Any]] = (),
+    credentials: grpc.ChannelCredentials | None = None,
+    **rules: Any,
 ) -> AsyncGenerator[Caller, None]:
     """A client of this kind with Relevo's interceptors, or with others in their place."""
+    options = (*_OPTIONS, *options)
     if kind == "blocking":
-        channel = grpc.insecure_channel(address, _OPTIONS)
         given = client_interceptors(**rules) if interceptors is None else interceptors
+        channel = (
+            grpc.secure_channel(address, credentials, options)
+            if credentials
+            else grpc.insecure_channel(address, options)
+        )
         caller = BlockingCaller(grpc.intercept_channel(channel, *given))
         try:
             yield caller
@@ -183,7 +194,12 @@ async def calling(
             caller.close()
     else:
         given = aio_client_interceptors(**rules) if interceptors is None else interceptors
-        async_caller = AsyncCaller(aio.insecure_channel(address, _OPTIONS, interceptors=given))
+        aio_channel = (
+            aio.secure_channel(address, credentials, options, interceptors=given)
+            if credentials
+            else aio.insecure_channel(address, options, interceptors=given)
+        )
+        async_caller = AsyncCaller(aio_channel)
         try:
             yield async_caller
         finally:

@@ -76,6 +76,8 @@ async def hosted(
     interceptors: Sequence[Any] = (),
     threads: int = 1,
     name: str = SERVICE,
+    port: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncGenerator[Host, None]:
     """A running server with these methods. It has one thread, so that what stays there is seen."""
     pool = ThreadPoolExecutor(threads)
@@ -88,7 +90,11 @@ async def hosted(
         method: _HANDLER[arity](behaviour) for method, (arity, behaviour) in methods.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    listen = f"127.0.0.1:{port}"
+    if credentials:
+        port = server.add_secure_port(listen, credentials)
+    else:
+        port = server.add_insecure_port(listen)
     starting = server.start()
     if kind == "asyncio":
         await starting

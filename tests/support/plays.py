@@ -1,14 +1,17 @@
-"""One call of one server: what the caller gets, and what the handler saw."""
+"""One call of one server: how it is brought to its end, and what came of it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from relevo_client import ContextRef
+from grpc import StatusCode
+from relevo_client import ContextEntry, ContextRef, current_ref, use_context
 
-from support.callers import Outcome, calling
-from support.hosting import hosted
-from support.scenes import Scene
+from support.callers import Caller, Outcome, calling
+from support.hosting import Host, hosted
+from support.scenes import ITEMS, Ending, Scene
 from support.shapes import SHAPES, Shape
+from support.waiting import until_async
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -16,6 +19,19 @@ UNARY_SHAPES = [shape for shape in SHAPES if shape.arity == "unary_unary"]
 """The shapes of a unary call: where handlers run in a thread, in a task, and in
 a thread of an asyncio server's."""
 
+
+CODES = {
+    Ending.SUCCESS: StatusCode.OK,
+    Ending.SET_CODE: StatusCode.NOT_FOUND,
+    Ending.ABORT: StatusCode.NOT_FOUND,
+    Ending.ABORT_WITH_STATUS: StatusCode.NOT_FOUND,
+    Ending.EXCEPTION: StatusCode.UNKNOWN,
+    Ending.CANCEL: StatusCode.CANCELLED,
+    Ending.CANCEL_AMID_ITEMS: StatusCode.CANCELLED,
+    Ending.DEADLINE: StatusCode.DEADLINE_EXCEEDED,
+    Ending.STOP: StatusCode.UNAVAILABLE,
+}
+DEADLINE = 0.5  # seconds: enough for the handler to do its work before
 
 class Play(NamedTuple):
     """A call that is over."""
@@ -55,3 +71,37 @@ async def play(
 def naming(ref: ContextRef) -> Metadata:
     """The metadata of a call that carries a reference."""
     return (("context-key", ref.key.text), ("context-revision", str(ref.revision)))
+
+
+async def played(
+    scene: Scene, shape: Shape, host: Host, caller: Caller, entry: ContextEntry
+) -> Outcome:
+    """What a call under the entry comes to, whose handler plays the scene to its ending."""
+    ending = scene.ending
+    stopping: asyncio.Task[None] | None = None
+    items: list[str] = []
+    timeout = {"timeout": DEADLINE} if ending is Ending.DEADLINE else {}
+    try:
+        with use_context(entry):
+            call = caller.begin(shape.arity, is_open=ending.is_outside, **timeout)
+            assert current_ref() == entry.ref
+        if ending is Ending.CANCEL_AMID_ITEMS:
+            items = await caller.take(call, 1)
+            call.cancel()
+        elif ending is Ending.ABORT or ending.is_outside:
+            if shape.streams:
+                items = await caller.take(call, ITEMS)
+            await until_async(scene.has_worked, what="the handler has done its work")
+            if ending is Ending.ABORT:
+                scene.let_go()
+            elif ending is Ending.CANCEL:
+                call.cancel()
+            elif ending is Ending.STOP:
+                stopping = asyncio.create_task(host.stop())
+        outcome = await caller.outcome(shape.arity, call)
+    finally:
+        scene.let_go()
+        if stopping:
+            await stopping
+    assert await asyncio.to_thread(scene.is_over.wait, 10), "the handler's end"
+    return outcome._replace(items=items + outcome.items)

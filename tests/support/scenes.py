@@ -88,6 +88,8 @@ class Scene:
         """End as the ending says, in a thread."""
         self.context = context
         if self.ending is Ending.ABORT:
+            # An asyncio server sends a thread's abort past the items that it has not sent yet.
+            self._free.wait()
             context.set_trailing_metadata((TRAILING,))
             context.abort(StatusCode.NOT_FOUND, "no such document")
         elif self.ending is Ending.ABORT_WITH_STATUS:
@@ -110,7 +112,7 @@ class Scene:
             self._end_in_place(context)
 
     def let_go(self) -> None:
-        """Let a handler go on that waits in a thread: nothing else can end its waiting."""
+        """Let a handler go on that waits in a thread."""
         self._free.set()
 
     def _end_in_place(self, context: Any) -> None:

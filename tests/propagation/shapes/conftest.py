@@ -36,8 +36,14 @@ async def clients(store: LocalStore, blocking_client: ContextClient) -> AsyncIte
 
 
 @pytest.fixture(scope="session")
-def entry(store: LocalStore) -> ContextEntry:
-    """An entry that exists."""
+def key(store: LocalStore) -> ContextKey:
+    """The key of an entry that exists."""
     key = ContextKey("conversation", "acme", "c-1")
     store.client.put(key, ExecutionContext(user_id="u-1", tenant_id="acme"))
+    return key
+
+
+@pytest.fixture
+def entry(store: LocalStore, key: ContextKey) -> ContextEntry:
+    """The entry as it is now: its reference has the revision that the store has reached."""
     return store.client.resolve(key)

@@ -43,7 +43,6 @@ async def answer_of(
     ref: ContextRef | None,
     *,
     policy: Policy = LAZY,
-    timeout: float = 20.0,
 ) -> Outcome:
     """What a call of the one method comes to."""
     ((method, (arity, _)),) = methods.items()
@@ -53,7 +52,7 @@ async def answer_of(
         calling("asyncio", host.address, interceptors=()) as caller,
     ):
         metadata = naming(ref) if ref else ()
-        call = caller.begin(arity, method, metadata=metadata, timeout=timeout)
+        call = caller.begin(arity, method, metadata=metadata)
         return await caller.outcome(arity, call)
 
 
@@ -93,9 +92,7 @@ async def test_nothing_is_resolved_without_need(store: LocalStore, server: Kind)
 
 
 @each_server
-async def test_threads_simply_ask(
-    clients: StoreClients, entry: ContextEntry, server: Kind
-) -> None:
+async def test_threads_simply_ask(clients: StoreClients, entry: ContextEntry, server: Kind) -> None:
     """`current_context` and `require_context` resolve it where the handler runs in a thread."""
     for ask in (current_context, require_context):
 
@@ -148,9 +145,7 @@ async def test_awaiting_elsewhere(clients: StoreClients, entry: ContextEntry) ->
 
 
 @each_server
-async def test_it_is_resolved_once(
-    store: LocalStore, entry: ContextEntry, server: Kind
-) -> None:
+async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, server: Kind) -> None:
     """However often and from however many threads or tasks a handler asks, the store is asked once."""
 
     def from_threads() -> str:
@@ -187,9 +182,11 @@ async def test_it_is_resolved_once(
 async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> None:
     """Where it cannot be had, the call ends as the policy says, when and where the handler asks."""
     reached: list[str] = []
+    taken = threading.Event()  # by the caller: gRPC sends a thread's abort past unsent items
 
     def handler(_: Any, __: Any) -> Iterator[bytes]:
         yield b"before"
+        taken.wait()
         current_context()
         reached.append("after")
         yield b"after"
@@ -205,12 +202,20 @@ async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> 
     for behaviour in behaviours:
         async with cause.lose(store) as loss:
             methods = {"Do": ("unary_stream", behaviour)}
-            over = await answer_of(
-                server, loss.clients, methods, loss.ref, policy=policy, timeout=BUDGET
-            )
-            assert over.items == ["before"]
+            interceptor = loss.clients.interceptor(server, trust_callers=True, policy=policy)
+            async with (
+                hosted(server, methods, interceptors=[interceptor]) as host,
+                calling("asyncio", host.address, interceptors=()) as caller,
+            ):
+                metadata = naming(loss.ref) if loss.ref else ()
+                call = caller.begin("unary_stream", metadata=metadata, timeout=BUDGET)
+                assert await caller.take(call, 1) == ["before"]
+                taken.set()
+                over = await caller.outcome("unary_stream", call)
+            assert over.items == []
             assert (over.code, over.details) == cause.refusal
             assert reached == []
+            taken.clear()
 
 
 @each_server

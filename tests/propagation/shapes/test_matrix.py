@@ -14,24 +14,11 @@ import pytest
 from grpc import StatusCode
 from relevo_client import ContextEntry, current_ref, use_context
 from relevo_client.testing import RecordedCalls
-from support.callers import Caller, Outcome, calling
-from support.hosting import SERVICE, Host, StoreClients, hosted, recording
+from support.callers import Outcome, calling
+from support.hosting import SERVICE, StoreClients, hosted, recording
+from support.plays import CODES, played
 from support.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
 from support.shapes import SHAPES, Kind, Shape
-from support.waiting import until_async
-
-CODES = {
-    Ending.SUCCESS: StatusCode.OK,
-    Ending.SET_CODE: StatusCode.NOT_FOUND,
-    Ending.ABORT: StatusCode.NOT_FOUND,
-    Ending.ABORT_WITH_STATUS: StatusCode.NOT_FOUND,
-    Ending.EXCEPTION: StatusCode.UNKNOWN,
-    Ending.CANCEL: StatusCode.CANCELLED,
-    Ending.CANCEL_AMID_ITEMS: StatusCode.CANCELLED,
-    Ending.DEADLINE: StatusCode.DEADLINE_EXCEEDED,
-    Ending.STOP: StatusCode.UNAVAILABLE,
-}
-DEADLINE = 0.5  # seconds: enough for the handler to do its work before
 
 CELLS = [
     pytest.param(shape, client, ending, id=f"{shape}-{client} client-{ending.value}")
@@ -85,7 +72,7 @@ async def test_every_call_has_its_context_and_leaves_nothing(
         hosted(shape.server, methods, interceptors=interceptors) as host,
         calling(client, host.address) as caller,
     ):
-        outcome = await _played(scene, shape, host, caller, entry)
+        outcome = await played(scene, shape, host, caller, entry)
         _check_outcome(outcome, shape, ending, f"u-1 {entry.ref}")
         _check_handler(scene, f"u-1 {entry.ref}")
         assert calls.only(f"/{SERVICE}/Do").ref == entry.ref
@@ -100,38 +87,6 @@ async def test_every_call_has_its_context_and_leaves_nothing(
     gc.collect()
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == (ending is Ending.EXCEPTION), told
-
-
-async def _played(
-    scene: Scene, shape: Shape, host: Host, caller: Caller, entry: ContextEntry
-) -> Outcome:
-    """What the call comes to, whose handler plays the scene."""
-    ending = scene.ending
-    stopping: asyncio.Task[None] | None = None
-    items: list[str] = []
-    timeout = {"timeout": DEADLINE} if ending is Ending.DEADLINE else {}
-    try:
-        with use_context(entry):
-            call = caller.begin(shape.arity, is_open=ending.is_outside, **timeout)
-            assert current_ref() == entry.ref
-        if ending is Ending.CANCEL_AMID_ITEMS:
-            items = await caller.take(call, 1)
-            call.cancel()
-        elif ending.is_outside:
-            if shape.streams:
-                items = await caller.take(call, ITEMS)
-            await until_async(scene.has_worked, what="the handler has done its work")
-            if ending is Ending.CANCEL:
-                call.cancel()
-            elif ending is Ending.STOP:
-                stopping = asyncio.create_task(host.stop())
-        outcome = await caller.outcome(shape.arity, call)
-    finally:
-        scene.let_go()
-        if stopping:
-            await stopping
-    assert await asyncio.to_thread(scene.is_over.wait, 10), "the handler's end"
-    return outcome._replace(items=items + outcome.items)
 
 
 def _check_outcome(outcome: Outcome, shape: Shape, ending: Ending, seen: str) -> None:

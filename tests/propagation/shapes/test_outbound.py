@@ -48,9 +48,7 @@ class Destination:
         assert (await caller.outcome(arity, call)).code is StatusCode.OK
         metadata = self.calls.only(f"/{SERVICE}/{arity}").metadata
         return [
-            (name, str(value))
-            for name, value in metadata
-            if name.startswith(("context-", "x-"))
+            (name, str(value)) for name, value in metadata if name.startswith(("context-", "x-"))
         ]
 
 
@@ -118,9 +116,7 @@ async def test_the_key_that_a_call_names_wins(
 
 @each_arity
 @each_kind
-async def test_a_reference_over_the_limit(
-    destination: Destination, kind: Kind, arity: str
-) -> None:
+async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, arity: str) -> None:
     """It is refused locally by the exception that says why, and nothing is sent."""
     key = ContextKey("s" * 200, "t" * 200, "i" * 83)
     async with calling(kind, destination.address) as caller:

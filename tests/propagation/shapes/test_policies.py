@@ -102,7 +102,9 @@ async def test_what_a_function_is_told(store: LocalStore, shape: Shape) -> None:
     assert isinstance(one.error, NotFoundError)
 
 
-@pytest.mark.parametrize("shape", [each for each in UNARY_SHAPES if each.server == "asyncio"], ids=str)
+@pytest.mark.parametrize(
+    "shape", [each for each in UNARY_SHAPES if each.server == "asyncio"], ids=str
+)
 async def test_coroutine_functions(store: LocalStore, shape: Shape) -> None:
     """On an asyncio server the function may be a coroutine function."""
 

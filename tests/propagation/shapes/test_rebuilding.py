@@ -114,9 +114,10 @@ async def test_one_at_a_time_for_a_key(loss: Loss, shape: Shape) -> None:
     """Of twenty calls with one key, none calls the function while another's call of it runs."""
     workshop, arrivals = Workshop(shape), Arrivals()
     policy = Policy(not_found=workshop.make)
-    async with serving(
-        shape, loss, Scene(), threads=20, policy=policy, authorize=arrivals
-    ) as (_, caller):
+    async with serving(shape, loss, Scene(), threads=20, policy=policy, authorize=arrivals) as (
+        _,
+        caller,
+    ):
         calls = [begin(caller, loss.ref) for _ in range(20)]
         await until_async(arrivals.are(20))
         await until_async(workshop.has_begun)
@@ -159,9 +160,10 @@ async def test_each_call_keeps_its_own_reference(store: LocalStore, shape: Shape
     async with TOO_OLD.lose(store) as loss:
         assert loss.ref
         refs = [ContextRef(loss.ref.key, loss.ref.revision + more) for more in range(3)]
-        async with serving(
-            shape, loss, Scene(), threads=3, policy=policy, authorize=arrivals
-        ) as (_, caller):
+        async with serving(shape, loss, Scene(), threads=3, policy=policy, authorize=arrivals) as (
+            _,
+            caller,
+        ):
             calls = [begin(caller, refs[0])]
             await until_async(workshop.has_begun)
             calls += [begin(caller, ref) for ref in refs[1:]]
@@ -197,9 +199,10 @@ async def test_it_outlives_the_deadline(loss: Loss, shape: Shape) -> None:
     """A call is over at its deadline, its handler is not reached, and its thread is free again."""
     workshop, scene = Workshop(shape), Scene()
     try:
-        async with serving(
-            shape, loss, scene, policy=Policy(not_found=workshop.make)
-        ) as (_, caller):
+        async with serving(shape, loss, scene, policy=Policy(not_found=workshop.make)) as (
+            _,
+            caller,
+        ):
             over = await caller.outcome("unary_unary", begin(caller, loss.ref, timeout=0.5))
             assert over.code in (StatusCode.DEADLINE_EXCEEDED, NOT_FOUND.refusal[0])
             assert workshop.begun == 1
@@ -214,9 +217,10 @@ async def test_it_is_not_bound_to_the_first_call(loss: Loss, shape: Shape) -> No
     """What the first call has no time to wait for, one with more time gets."""
     workshop, arrivals = Workshop(shape), Arrivals()
     policy = Policy(not_found=workshop.make)
-    async with serving(
-        shape, loss, Scene(), threads=2, policy=policy, authorize=arrivals
-    ) as (_, caller):
+    async with serving(shape, loss, Scene(), threads=2, policy=policy, authorize=arrivals) as (
+        _,
+        caller,
+    ):
         hasty = begin(caller, loss.ref, timeout=0.5)
         await until_async(workshop.has_begun)
         patient = begin(caller, loss.ref)

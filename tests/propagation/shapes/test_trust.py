@@ -51,7 +51,9 @@ async def test_trust_by_caller(clients: StoreClients, entry: ContextEntry, shape
 
     def inside(context: Any) -> bool:
         assert "127.0.0.1" in context.peer()
-        return ("x-inside", "yes") in [(name, value) for name, value in context.invocation_metadata()]
+        return ("x-inside", "yes") in [
+            (name, value) for name, value in context.invocation_metadata()
+        ]
 
     interceptor = clients.interceptor(shape.server, trust_callers=inside)
     over = await play(shape, interceptor, [*naming(entry.ref), ("x-inside", "yes")])

@@ -18,7 +18,6 @@ from relevo_client import (
     RelevoError,
     await_context,
     current_context,
-    current_ref,
     use_context,
     wrap,
 )

@@ -1,0 +1,287 @@
+"""Beside OpenTelemetry's interceptors, on either side of them, both do their work."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from types import GeneratorType
+from typing import Any
+
+import grpc
+import pytest
+from grpc import StatusCode
+from opentelemetry import trace
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    aio_client_interceptors,
+    client_interceptors,
+    current_ref,
+    use_context,
+)
+from relevo_client.testing import LocalStore, RecordedCalls
+from support.callers import BlockingCaller, Caller, calling
+from support.hosting import SERVICE, StoreClients, hosted, recording
+from support.plays import CODES, played
+from support.scenes import ITEMS, Ending, Scene
+from support.shapes import SHAPES, Kind, Shape
+from support.waiting import until_async
+
+otel: Any = pytest.importorskip("opentelemetry.instrumentation.grpc")
+grpcext: Any = pytest.importorskip("opentelemetry.instrumentation.grpc.grpcext")
+sdk: Any = pytest.importorskip("opentelemetry.sdk.trace")
+export: Any = pytest.importorskip("opentelemetry.sdk.trace.export")
+in_memory: Any = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+
+# OpenTelemetry awaits what a handler on an asyncio server returns, and iterates its streams: it
+# supports no plain functions there, and no handlers that write.
+SUPPORTED = [
+    shape
+    for shape in SHAPES
+    if shape.server == "blocking" or shape.name in ("coroutine", "async generator")
+]
+each_shape = pytest.mark.parametrize("shape", SUPPORTED, ids=str)
+each_client = pytest.mark.parametrize("client", ["blocking", "asyncio"])
+each_order = pytest.mark.parametrize("order", ["inside", "outside"])
+"""Where Relevo's interceptors are, seen from OpenTelemetry's."""
+
+
+class Spans:
+    """The spans that were made."""
+
+    def __init__(self) -> None:
+        self._exporter = in_memory.InMemorySpanExporter()
+        self.provider = sdk.TracerProvider()
+        self.provider.add_span_processor(export.SimpleSpanProcessor(self._exporter))
+
+    def clear(self) -> None:
+        """Forget the spans so far."""
+        self._exporter.clear()
+
+    def of(self, kind: str) -> list[Any]:
+        """The finished spans of the service's method that are of this kind."""
+        finished = self._exporter.get_finished_spans()
+        return [span for span in finished if span.kind.name == kind and SERVICE in span.name]
+
+    def number_of(self, service: str) -> int:
+        """How many spans of another service's methods have finished."""
+        return sum(service in span.name for span in self._exporter.get_finished_spans())
+
+    async def are_there(self) -> bool:
+        """Whether both sides have ended theirs."""
+        return bool(self.of("CLIENT") and self.of("SERVER"))
+
+
+@pytest.fixture(scope="session")
+def all_spans() -> Spans:
+    """A record of all spans: a process has one provider, once and for all."""
+    spans = Spans()
+    trace.set_tracer_provider(spans.provider)
+    return spans
+
+
+@pytest.fixture
+def spans(all_spans: Spans) -> Spans:
+    """A record of the test's own spans."""
+    all_spans.clear()
+    return all_spans
+
+
+def server_interceptors(kind: Kind, order: str, relevo: Any, spans: Spans) -> list[Any]:
+    """Both interceptors of a server; the first one is outside."""
+    make = otel.server_interceptor if kind == "blocking" else otel.aio_server_interceptor
+    theirs = make(tracer_provider=spans.provider)
+    return [theirs, relevo] if order == "inside" else [relevo, theirs]
+
+
+@asynccontextmanager
+async def calling_with_both(
+    kind: Kind, address: str, order: str, spans: Spans
+) -> AsyncGenerator[Caller, None]:
+    """A client with both interceptors."""
+    if kind == "asyncio":
+        theirs = otel.aio_client_interceptors(tracer_provider=spans.provider)
+        ours = list(aio_client_interceptors())
+        interceptors = theirs + ours if order == "inside" else ours + theirs
+        async with calling(kind, address, interceptors=interceptors) as async_caller:
+            yield async_caller
+        return
+    theirs = otel.client_interceptor(tracer_provider=spans.provider)
+    channel: Any = grpc.insecure_channel(address)
+    if order == "inside":
+        channel = grpcext.intercept_channel(
+            grpc.intercept_channel(channel, *client_interceptors()), theirs
+        )
+    else:
+        channel = grpc.intercept_channel(
+            grpcext.intercept_channel(channel, theirs), *client_interceptors()
+        )
+    caller = BlockingCaller(channel)
+    try:
+        yield caller
+    finally:
+        caller.close()
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged that somebody should look at."""
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+async def result_of(caller: Caller, arity: str, call: Any) -> tuple[list[str], StatusCode]:
+    """The items of a call, and its status."""
+    if not isinstance(call, GeneratorType):
+        over = await caller.outcome(arity, call)
+        return over.items, over.code
+    # What OpenTelemetry's blocking client has for such a stream is no call object.
+    items: list[str] = []
+
+    def take_all() -> StatusCode:
+        try:
+            items.extend(each.decode() for each in call)
+        except grpc.RpcError as error:
+            status: Any = error
+            code: StatusCode = status.code()
+            return code
+        return StatusCode.OK
+
+    return items, await asyncio.to_thread(take_all)
+
+
+@each_order
+@each_client
+@each_shape
+async def test_both_do_their_work(
+    clients: StoreClients,
+    entry: ContextEntry,
+    spans: Spans,
+    caplog: pytest.LogCaptureFixture,
+    shape: Shape,
+    client: Kind,
+    order: str,
+) -> None:
+    """The handler has its context, the reference goes out once, and the spans hang together."""
+    scene, calls = Scene(), RecordedCalls()
+    relevo = clients.interceptor(shape.server, trust_callers=True)
+    interceptors = server_interceptors(shape.server, order, relevo, spans)
+    async with (
+        hosted(
+            shape.server,
+            {"Do": (shape.arity, shape.make(scene))},
+            interceptors=[recording(shape.server, calls), *interceptors],
+        ) as host,
+        calling_with_both(client, host.address, order, spans) as caller,
+    ):
+        # Their blocking client begins a stream only when its first item is asked for.
+        with use_context(entry):
+            call = caller.begin(shape.arity)
+            items, code = await result_of(caller, shape.arity, call)
+            assert current_ref() == entry.ref
+        assert code is StatusCode.OK
+        seen = f"u-1 {entry.ref}"
+        assert items == [seen] * (ITEMS if shape.streams else 1)
+        assert set(scene.seen) == {seen}
+        names = [name for name, _ in calls.only().metadata if name.startswith("context-")]
+        assert names == ["context-key", "context-revision"]
+        await until_async(spans.are_there)
+    (client_span,), (server_span,) = spans.of("CLIENT"), spans.of("SERVER")
+    assert server_span.parent.span_id == client_span.context.span_id
+    assert server_span.name.strip("/") == client_span.name.strip("/") == f"{SERVICE}/Do"
+    assert warnings_of(caplog) == []
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [Ending.SET_CODE, Ending.ABORT, Ending.EXCEPTION, Ending.CANCEL, Ending.DEADLINE],
+    ids=lambda ending: ending.value,
+)
+@each_order
+@each_shape
+async def test_endings(
+    clients: StoreClients,
+    entry: ContextEntry,
+    spans: Spans,
+    caplog: pytest.LogCaptureFixture,
+    shape: Shape,
+    order: str,
+    ending: Ending,
+) -> None:
+    """However the call ends, it ends so between the two as well, and the handler had its context.
+
+    What OpenTelemetry itself has to say of early ends is its own.
+    """
+    scene = Scene(ending)
+    relevo = clients.interceptor(shape.server, trust_callers=True)
+    async with (
+        hosted(
+            shape.server,
+            {"Do": (shape.arity, shape.make(scene))},
+            interceptors=server_interceptors(shape.server, order, relevo, spans),
+        ) as host,
+        calling_with_both("asyncio", host.address, order, spans) as caller,
+    ):
+        outcome = await played(scene, shape, host, caller, entry)
+        await until_async(spans.are_there)
+    assert outcome.code is CODES[ending]
+    if outcome.code is StatusCode.NOT_FOUND:
+        assert outcome.details == "no such document"
+    assert set(scene.seen) == {f"u-1 {entry.ref}"}
+    others = {each.name.partition(".")[0] for each in caplog.records if each.levelno > 20}
+    assert others <= {"opentelemetry", *(["grpc"] if ending is Ending.EXCEPTION else [])}
+
+
+@pytest.fixture
+def instrumented(spans: Spans) -> Iterator[Spans]:
+    """All of gRPC, instrumented as `opentelemetry-instrument` does it."""
+    instrumentors = [
+        otel.GrpcInstrumentorClient(),
+        otel.GrpcInstrumentorServer(),
+        otel.GrpcAioInstrumentorClient(),
+        otel.GrpcAioInstrumentorServer(),
+    ]
+    for instrumentor in instrumentors:
+        instrumentor.instrument()
+    yield spans
+    for instrumentor in instrumentors:
+        instrumentor.uninstrument()
+
+
+@each_client
+@each_shape
+async def test_instrumentation(
+    store: LocalStore,
+    entry: ContextEntry,
+    instrumented: Spans,
+    caplog: pytest.LogCaptureFixture,
+    shape: Shape,
+    client: Kind,
+) -> None:
+    """The same holds where OpenTelemetry puts itself into every channel and server by itself.
+
+    The channel to the store is one of them.
+    """
+    scene = Scene()
+    async with AsyncContextClient(store.address) as async_client:
+        with ContextClient(store.address) as blocking_client:
+            clients = StoreClients(blocking_client, async_client)
+            async with (
+                hosted(
+                    shape.server,
+                    {"Do": (shape.arity, shape.make(scene))},
+                    interceptors=[clients.interceptor(shape.server, trust_callers=True)],
+                ) as host,
+                calling(client, host.address) as caller,
+            ):
+                with use_context(entry):
+                    call = caller.begin(shape.arity)
+                    items, code = await result_of(caller, shape.arity, call)
+                await until_async(instrumented.are_there)
+    assert code is StatusCode.OK
+    seen = f"u-1 {entry.ref}"
+    assert items == [seen] * (ITEMS if shape.streams else 1)
+    assert set(scene.seen) == {seen}
+    assert instrumented.number_of("relevo.v1.ContextStore") == 1
+    (client_span,), (server_span,) = instrumented.of("CLIENT"), instrumented.of("SERVER")
+    assert server_span.parent.span_id == client_span.context.span_id
+    assert warnings_of(caplog) == []

@@ -1,0 +1,227 @@
+"""`relevo_client.testing`: what other people's tests stand on does what its page says."""
+
+import time
+
+import grpc
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    InvalidFieldError,
+    NotFoundError,
+    UnavailableError,
+    use_context,
+)
+from relevo_client.testing import Clock, LocalStore, RecordedCalls
+from support.callers import calling
+from support.entries import entry_of
+from support.hosting import SERVICE, hosted, recording
+from support.relaying import ARITIES
+from support.scenes import Scene
+from support.shapes import SHAPES, Kind
+
+pytest_plugins = ["pytester"]
+
+KEY = ContextKey("conversation", "acme", "c-1")
+
+
+def test_a_store_for_blocking_tests() -> None:
+    """A store is there within the block, with a client of the test's own, and gone after it."""
+    with LocalStore() as store:
+        store.client.put(KEY, ExecutionContext(user_id="u-1"))
+        with ContextClient(store.address) as other:
+            assert other.resolve(KEY).context.user_id == "u-1"
+        address = store.address
+    with ContextClient(address, timeout=1) as late, pytest.raises(UnavailableError):
+        late.get(KEY)
+
+
+async def test_a_store_for_asyncio_tests() -> None:
+    """The same store serves asyncio clients, on whatever loop they run."""
+    with LocalStore() as store:
+        store.client.put(KEY, ExecutionContext(user_id="u-1"))
+        async with AsyncContextClient(store.address) as client:
+            assert (await client.resolve(KEY)).context.user_id == "u-1"
+
+
+def test_stores_are_apart() -> None:
+    """Two stores share nothing: not their entries, not their time."""
+    with LocalStore() as one, LocalStore() as other:
+        one.client.put(KEY, ExecutionContext())
+        other.client.put(KEY, ExecutionContext(), ttl=10)
+        one.clock.advance(11)
+        assert one.address != other.address
+        assert other.client.get(KEY)
+        other.client.invalidate(KEY)
+        assert one.client.get(KEY)
+
+
+def test_entries_expire_by_the_clock() -> None:
+    """A conversation lives for 1800 s of the clock's, and as long as one likes of the day's."""
+    with LocalStore() as store:
+        store.client.put(KEY, ExecutionContext())
+        assert store.client.get(KEY).ttl.total_seconds() == 1800
+        store.clock.advance(1799)
+        assert store.client.get(KEY).ttl.total_seconds() == 1
+        store.clock.advance(1)
+        with pytest.raises(NotFoundError):
+            store.client.get(KEY)
+        assert store.client.put(KEY, ExecutionContext()).revision
+
+
+def test_versions_grow_while_time_stands_still() -> None:
+    """Every write takes the next revision, though the clock does not move."""
+    with LocalStore() as store:
+        revisions = [store.client.put(KEY, ExecutionContext()).revision for _ in range(5)]
+    assert revisions == sorted(set(revisions))
+
+
+def test_settings() -> None:
+    """Settings are those of `relevo serve`; a wrong one is said to be wrong."""
+    with LocalStore(ttl={"scopes": {"conversation": 60}}) as store:
+        store.client.put(KEY, ExecutionContext())
+        assert store.client.get(KEY).ttl.total_seconds() == 60
+    with pytest.raises(ValueError, match="no_such_setting"):
+        LocalStore(no_such_setting=1)
+
+
+def test_a_store_that_cannot_start() -> None:
+    """Where a store cannot listen, entering the block fails with the reason, and does not hang."""
+    with LocalStore() as store, pytest.raises(OSError, match="cannot listen"):
+        LocalStore(listen=store.address).__enter__()
+
+
+def test_the_clock() -> None:
+    """Time passes by what it is told, never by itself, and never back."""
+    clock = Clock()
+    begun = clock.time()
+    assert abs(begun - time.time()) < 60
+    assert clock.monotonic() == 0
+    clock.advance(2.5)
+    clock.advance(0)
+    assert (clock.time() - begun, clock.monotonic()) == (pytest.approx(2.5), 2.5)
+    with pytest.raises(ValueError, match="negative"):
+        clock.advance(-1)
+    assert clock.monotonic() == 2.5
+
+
+@pytest.mark.parametrize("arity", ARITIES)
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_recorded_calls(kind: Kind, arity: str) -> None:
+    """A record has each call that arrived, in order, with its metadata and its reference."""
+    calls = RecordedCalls()
+    shape = next(each for each in SHAPES if (each.server, each.arity) == (kind, arity))
+    methods = dict.fromkeys(("Do", "Other"), (arity, shape.make(Scene())))
+    entry = entry_of("u", revision=7)
+    async with (
+        hosted(kind, methods, interceptors=[recording(kind, calls)]) as host,
+        calling(kind, host.address) as caller,
+    ):
+        assert calls.all() == []
+        with use_context(entry):
+            call = caller.begin(arity, metadata=(("x-session", "s-1"),))
+        await caller.outcome(arity, call)
+        await caller.outcome(arity, caller.begin(arity, "Other"))
+    first, second = calls.all()
+    assert (first.method, first.ref) == (f"/{SERVICE}/Do", ContextRef(entry.key, 7))
+    assert ("x-session", "s-1") in first.metadata
+    assert (second.method, second.ref) == (f"/{SERVICE}/Other", None)
+    assert calls.all(f"/{SERVICE}/Other") == [second]
+    assert calls.only(f"/{SERVICE}/Do") == first
+    with pytest.raises(AssertionError, match="expected one call of any method"):
+        calls.only()
+    with pytest.raises(AssertionError, match="Nothing"):
+        calls.only(f"/{SERVICE}/Nothing")
+    calls.clear()
+    assert calls.all() == []
+
+
+async def test_a_recorded_call_that_is_malformed() -> None:
+    """What cannot be read is there to be looked at; asking for its reference says what is wrong."""
+    calls = RecordedCalls()
+    shape = SHAPES[0]
+    methods = {"Do": (shape.arity, shape.make(Scene()))}
+    async with (
+        hosted(shape.server, methods, interceptors=[calls.server_interceptor()]) as host,
+        calling("blocking", host.address, interceptors=()) as caller,
+    ):
+        call = caller.begin(shape.arity, metadata=(("context-key", "malformed"),))
+        await caller.outcome(shape.arity, call)
+    assert ("context-key", "malformed") in calls.only().metadata
+    with pytest.raises(InvalidFieldError):
+        assert calls.only().ref
+
+
+async def test_an_unknown_method_is_recorded() -> None:
+    """A call of a method that does not exist arrived all the same, and is UNIMPLEMENTED."""
+    for kind, calls in (("blocking", RecordedCalls()), ("asyncio", RecordedCalls())):
+        async with (
+            hosted(kind, {}, interceptors=[recording(kind, calls)]) as host,
+            calling(kind, host.address) as caller,
+        ):
+            over = await caller.outcome("unary_unary", caller.begin("unary_unary"))
+        assert over.code is grpc.StatusCode.UNIMPLEMENTED
+        assert calls.only().method == f"/{SERVICE}/Do"
+
+
+TEST_OF_A_SERVICE = """
+import grpc
+import pytest
+from concurrent import futures
+from relevo_client import (
+    ContextKey, ExecutionContext, NotFoundError, client_interceptors, require_context,
+    server_interceptor, use_context,
+)
+
+
+def test_search(relevo_store, relevo_calls):
+    key = ContextKey("conversation", "acme", "c-1")
+    relevo_store.client.put(key, ExecutionContext(user_id="u-1"))
+    server = grpc.server(
+        futures.ThreadPoolExecutor(1),
+        interceptors=[
+            relevo_calls.server_interceptor(),
+            server_interceptor(relevo_store.client, trust_callers=True),
+        ],
+    )
+    handler = grpc.unary_unary_rpc_method_handler(lambda _, __: require_context().user_id.encode())
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("shop.v1.Search", {"Find": handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
+        channel = grpc.intercept_channel(plain, *client_interceptors())
+        with use_context(relevo_store.client.resolve(key)):
+            assert channel.unary_unary("/shop.v1.Search/Find")(b"", timeout=10) == b"u-1"
+    server.stop(None).wait()
+    assert relevo_calls.only("/shop.v1.Search/Find").ref.key.id == "c-1"
+    relevo_store.clock.advance(1801)
+
+
+def test_each_test_has_its_own(relevo_store, relevo_calls):
+    assert relevo_calls.all() == []
+    assert relevo_store.clock.monotonic() == 0
+    with pytest.raises(NotFoundError):
+        relevo_store.client.get(ContextKey("conversation", "acme", "c-1"))
+"""
+
+
+def test_the_plugin(pytester: pytest.Pytester) -> None:
+    """A test of a service's, as the documentation has it, passes with the plugin and no warning."""
+    pytester.makeconftest('pytest_plugins = ["relevo_client.testing.plugin"]')
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.makepyfile(TEST_OF_A_SERVICE)
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2)
+
+
+def test_the_plugin_is_not_loaded_unasked(pytester: pytest.Pytester) -> None:
+    """Who only installs Relevo has no fixtures of it."""
+    pytester.makepyfile("def test_it(relevo_store): ...")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'relevo_store' not found*"])
