@@ -7,14 +7,13 @@ from importlib import resources
 from typing import Any, Protocol
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from relevo_server import errors
 from relevo_server.logs import log
-
-Argument = str | bytes | int
+from relevo_server.storage.pool import Argument, Pool
 
 _ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 
@@ -38,7 +37,7 @@ class Script:
 
 
 class _Client(Protocol):
-    """What `Redis` and `RedisCluster` have in common, as far as it is used here."""
+    """What clients of one server and of a Cluster have in common."""
 
     async def execute_command(self, *args: Argument) -> Any: ...
     async def aclose(self) -> None: ...
@@ -53,8 +52,7 @@ class Connection:
     """
 
     def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
-        self._timeout = timeout
-        self._client = _open(url, max_connections)
+        self._client = _open(url, timeout, max_connections)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -66,8 +64,7 @@ class Connection:
     async def command(self, *words: Argument) -> Any:
         """Send one command. Raises StoreError; NoScriptError passes through."""
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._client.execute_command(*words)
+            return await self._client.execute_command(*words)
         except redis_errors.NoScriptError:
             raise
         except (*_ERRORS, OSError, TimeoutError) as error:
@@ -78,30 +75,35 @@ class Connection:
         await self._client.aclose()
 
 
-def _open(url: str, max_connections: int) -> _Client:
+class _Cluster:
+    """redis-py's client of a Cluster, with an end to every command."""
+
+    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
+        self._timeout = timeout
+        self._client = RedisCluster.from_url(
+            url.replace("redis+cluster://", "redis://", 1),
+            retry=Retry(NoBackoff(), 0),
+            max_connections=max_connections,
+        )
+
+    async def execute_command(self, *words: Argument) -> Any:
+        async with asyncio.timeout(self._timeout):
+            return await self._client.execute_command(*words)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _open(url: str, timeout: float, max_connections: int) -> _Client:
+    client = _Cluster if url.startswith("redis+cluster://") else Pool
     try:
-        return _client(url, max_connections)
+        return client(url, timeout=timeout, max_connections=max_connections)
     except (ValueError, TypeError):
         # The cause would quote the URL, and with it the password.
         raise ValueError(
             "store: is not a URL of Redis; in a user or a password, special characters are "
             "percent-encoded"
         ) from None
-
-
-def _client(url: str, max_connections: int) -> _Client:
-    once = Retry(NoBackoff(), 0)
-    if url.startswith("redis+cluster://"):
-        return RedisCluster.from_url(
-            url.replace("redis+cluster://", "redis://", 1),
-            retry=once,
-            max_connections=max_connections,
-        )
-    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
-        url, max_connections=max_connections, timeout=None, retry=once
-    )
-    pool.connection_class(**pool.connection_kwargs)  # refuses options that it does not know
-    return Redis.from_pool(pool)
 
 
 def meaning(error: Exception) -> errors.StoreError:

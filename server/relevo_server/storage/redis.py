@@ -13,12 +13,13 @@ never take a log or a floor away, and with them the order of revisions.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
-from relevo_server.storage.connection import Argument, Connection, Script
+from relevo_server.storage.connection import Connection, Script
 from relevo_server.storage.interface import (
     ABSENT,
     Event,
@@ -29,6 +30,7 @@ from relevo_server.storage.interface import (
     Write,
     Written,
 )
+from relevo_server.storage.pool import Argument
 
 LAYOUT = 1
 
@@ -37,6 +39,7 @@ _WRITE = Script("write")
 _RECALL = Script("recall")
 _INVALIDATE = Script("invalidate")
 _INVALIDATE_TENANT = Script("invalidate_tenant")
+_EVENTS = Script("events")
 _CLAIM = Script("claim")
 
 
@@ -79,7 +82,7 @@ class RedisStorage(Storage):
     async def read(self, keys: Sequence[Key]) -> Read:
         """One script, whatever the number of keys."""
         tag = self._tag(keys[0].tenant_id)
-        names = [f"{tag}:entry:{key}" for key in keys]
+        names = [f"{tag}:entry:{_text(key)}" for key in keys]
         floors = [field for key in keys for field in _floors(key)]
         revision, *found = await self._run(_READ, [f"{tag}:state", *names], floors)
         entries = [_stored(name, *values) for name, values in zip(names, found, strict=True)]
@@ -121,7 +124,7 @@ class RedisStorage(Storage):
             args += [_floors(key)[1], str(key)]
         revision, count = await self._run(
             _INVALIDATE,
-            [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{key}" for key in keys)],
+            [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{_text(key)}" for key in keys)],
             args,
         )
         return revisions.from_log_id(revision), count
@@ -140,14 +143,8 @@ class RedisStorage(Storage):
 
     async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
         """One XRANGE."""
-        found = await self._connection.command(
-            "XRANGE",
-            f"{{{self._prefix}:{partition}}}:log",
-            revisions.to_log_id(after + 1),
-            "+",
-            "COUNT",
-            limit,
-        )
+        log = f"{{{self._prefix}:{partition}}}:log"
+        found = await self._connection.run(_EVENTS, [log], [revisions.to_log_id(after + 1), limit])
         return [_event(log_id, fields) for log_id, fields in found]
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
@@ -168,6 +165,12 @@ def _floor(tenant_id: str, scope: str) -> str:
     return f"{name}:{quote(scope, safe='')}" if scope else name
 
 
+@lru_cache(4096)
+def _text(key: Key) -> str:
+    return str(key)
+
+
+@lru_cache(4096)
 def _floors(key: Key) -> tuple[str, str]:
     return _floor(key.tenant_id, ""), _floor(key.tenant_id, key.scope)
 
@@ -191,9 +194,10 @@ def _written(key: Key, answer: Sequence[bytes]) -> Written:
     return Written(revisions.from_log_id(version), revisions.from_log_id(created), int(ttl_ms))
 
 
-def _event(log_id: bytes, fields: dict[bytes, bytes]) -> Event:
+def _event(log_id: bytes, fields: Sequence[bytes]) -> Event:
     revision = revisions.from_log_id(log_id)
-    text = {name.decode(): value.decode() for name, value in fields.items()}
+    words = [field.decode() for field in fields]
+    text = dict(zip(words[::2], words[1::2], strict=True))
     match text["op"]:
         case "put":
             return Event(revision, "put", Key.parse(text["key"]))
