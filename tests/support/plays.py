@@ -33,6 +33,7 @@ CODES = {
 }
 DEADLINE = 0.5  # seconds: enough for the handler to do its work before
 
+
 class Play(NamedTuple):
     """A call that is over."""
 

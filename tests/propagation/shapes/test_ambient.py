@@ -64,7 +64,7 @@ async def test_what_was_current_when_the_server_started(
 async def test_what_is_current_in_the_servers_thread(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """A context that somebody left in a thread of the server's is no call's; it stays where it is."""
+    """A context that somebody left in a thread of the server's is no call's, and stays there."""
     careless, scene = Careless(), Scene()
     methods = {"Do": (shape.arity, shape.make(scene))}
     interceptor = clients.interceptor(shape.server, trust_callers=True)

@@ -110,7 +110,7 @@ def _doing_nothing(kind: Kind) -> list[Any]:
 async def test_the_call_is_grpcs_own(
     service: Service, address: str, entry: ContextEntry, kind: Kind, arity: str
 ) -> None:
-    """The call is of the class that gRPC has for calls through interceptors, in each way to begin it."""
+    """However it is begun, it is of the class that gRPC has for calls through interceptors."""
     service.answer()
     found: list[list[type]] = []
     for interceptors in (None, _doing_nothing(kind)):
@@ -133,7 +133,7 @@ async def test_the_call_is_grpcs_own(
 async def test_blocking_calls_with_one_answer(
     service: Service, address: str, entry: ContextEntry, arity: str
 ) -> None:
-    """`__call__`, `with_call` and `future` work; the future is a live one while it runs and after."""
+    """`__call__`, `with_call` and `future` work; the future is live before and after its end."""
 
     def use(method: Any) -> None:
         def request() -> Any:

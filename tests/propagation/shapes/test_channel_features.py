@@ -109,7 +109,7 @@ async def test_retries(clients: StoreClients, entry: ContextEntry, kind: Kind, a
 async def test_wait_for_ready(
     clients: StoreClients, entry: ContextEntry, kind: Kind, arity: str
 ) -> None:
-    """A call that waits for its server is sent when it comes, with its reference; another is not."""
+    """A call that waits for its server is sent with its reference when that comes."""
     port, scene, shape = free_port(), Scene(), shape_of(arity)
     async with calling(kind, f"127.0.0.1:{port}", options=QUICKLY) as caller:
         hasty = await caller.outcome(arity, caller.begin(arity))
@@ -154,20 +154,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
         pytest.skip("no openssl to make a certificate with")
     folder: Path = tmp_path_factory.mktemp("tls")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    arguments = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-    ]
     subprocess.run(
-        [openssl, *arguments, "-keyout", key, "-out", certificate]
-        + ["-addext", "subjectAltName=IP:127.0.0.1"],
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
         check=True,
         capture_output=True,
     )
@@ -178,6 +170,7 @@ class Token(grpc.AuthMetadataPlugin):
     """Credentials of one call's."""
 
     def __call__(self, _: Any, callback: Any) -> None:
+        """Hand them over."""
         callback((("authorization", "Bearer of the call"),), None)
 
 

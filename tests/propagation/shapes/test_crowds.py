@@ -1,4 +1,4 @@
-"""Many calls at once, and long ways: nobody gets another's context, and everybody gets their own."""
+"""Many calls at once, and long ways: everybody gets their own context, nobody another's."""
 
 import asyncio
 import time

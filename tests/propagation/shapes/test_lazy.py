@@ -146,7 +146,7 @@ async def test_awaiting_elsewhere(clients: StoreClients, entry: ContextEntry) ->
 
 @each_server
 async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, server: Kind) -> None:
-    """However often and from however many threads or tasks a handler asks, the store is asked once."""
+    """However often and from wherever a handler asks, the store is asked once."""
 
     def from_threads() -> str:
         found: list[str] = []

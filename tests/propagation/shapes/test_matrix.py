@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from grpc import StatusCode
-from relevo_client import ContextEntry, current_ref, use_context
+from relevo_client import ContextEntry, current_ref
 from relevo_client.testing import RecordedCalls
 from support.callers import Outcome, calling
 from support.hosting import SERVICE, StoreClients, hosted, recording

@@ -15,7 +15,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import RecordedCalls
-from support.callers import Caller, calling
+from support.callers import Caller, Outcome, calling
 from support.entries import entry_of
 from support.hosting import SERVICE, hosted
 from support.plays import Metadata
@@ -119,11 +119,15 @@ async def test_the_key_that_a_call_names_wins(
 async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, arity: str) -> None:
     """It is refused locally by the exception that says why, and nothing is sent."""
     key = ContextKey("s" * 200, "t" * 200, "i" * 83)
+
+    async def call(caller: Caller) -> Outcome:
+        with use_context(entry_of("u", key=key)):
+            begun = caller.begin(arity, arity)
+        return await caller.outcome(arity, begun)
+
     async with calling(kind, destination.address) as caller:
         with pytest.raises(InvalidFieldError, match="512"):
-            with use_context(entry_of("u", key=key)):
-                call = caller.begin(arity, arity)
-            await caller.outcome(arity, call)
+            await call(caller)
     assert destination.calls.all() == []
 
 
@@ -143,7 +147,7 @@ async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, 
 async def test_the_allowlist(
     destination: Destination, kind: Kind, arity: str, allow: Sequence[str], is_allowed: bool
 ) -> None:
-    """A channel to a target that no pattern matches adds nothing; what a call names goes through."""
+    """Where no pattern matches a channel's target, nothing is added; what a call names stays."""
     rules = {"target": "orders.internal:443", "allow": allow}
     async with calling(kind, destination.address, **rules) as caller:
         found = await destination.carried(caller, arity)

@@ -2,13 +2,10 @@
 
 import logging
 
-import grpc
 import pytest
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from relevo_client import (
     Action,
-    AsyncContextClient,
-    ContextClient,
     ContextEntry,
     ExecutionContext,
     LostContext,
@@ -171,25 +168,3 @@ async def test_the_default_policy_is_for_all_others(clients: StoreClients, shape
         policies=[(filters.method(f"/{SERVICE}/Other"), Policy())],
     )
     assert (await play(shape, interceptor)).refusal == NO_REFERENCE.refusal
-
-
-@each_shape
-async def test_a_client_that_cannot_be_used(
-    store: LocalStore, entry: ContextEntry, shape: Shape, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Where the interceptor's client is closed, as while a service stops: a fixed text, too."""
-    blocking_channel = grpc.insecure_channel(store.address)
-    channel = aio.insecure_channel(store.address)
-    clients = StoreClients(
-        ContextClient(channel=blocking_channel), AsyncContextClient(channel=channel)
-    )
-    blocking_channel.close()
-    await channel.close()
-    over = await play(
-        shape, clients.interceptor(shape.server, trust_callers=True), naming(entry.ref)
-    )
-    assert over.refusal in (
-        (StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"),
-        (StatusCode.INTERNAL, "the call's context could not be resolved"),
-    )
-    assert [each.name for each in caplog.records if each.name.startswith("grpc")] == []

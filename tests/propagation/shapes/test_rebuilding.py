@@ -22,7 +22,7 @@ from support.waiting import until_async
 
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 
-SECRET = "internals: 10.0.0.7"
+INTERNALS = "internals: 10.0.0.7"
 
 
 class Workshop:
@@ -69,6 +69,7 @@ class Arrivals:
         self._lock = threading.Lock()
 
     def __call__(self, _: ContextRef, __: Any) -> bool:
+        """Say yes."""
         with self._lock:
             self.number += 1
         return True
@@ -243,7 +244,7 @@ async def test_it_raises(loss: Loss, shape: Shape, caplog: pytest.LogCaptureFixt
 
     def make(lost: LostContext) -> ExecutionContext:
         begun.append(lost)
-        raise ZeroDivisionError(SECRET)
+        raise ZeroDivisionError(INTERNALS)
 
     scene = Scene()
     async with serving(shape, loss, scene, policy=Policy(not_found=make)) as (_, caller):
@@ -257,7 +258,7 @@ async def test_it_raises(loss: Loss, shape: Shape, caplog: pytest.LogCaptureFixt
     loud = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert [each.name for each in loud] == ["relevo_client"] * 2
     assert all("ZeroDivisionError" in each.getMessage() for each in loud)
-    assert SECRET not in _everything(caplog)
+    assert INTERNALS not in _everything(caplog)
 
 
 def _everything(caplog: pytest.LogCaptureFixture) -> str:

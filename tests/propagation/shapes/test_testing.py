@@ -88,6 +88,16 @@ def test_settings() -> None:
         LocalStore(no_such_setting=1)
 
 
+def test_settings_are_only_those_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a developer's own shell sets for `relevo serve` changes nobody's tests."""
+    monkeypatch.setenv("RELEVO_MAX_CONTEXT_BYTES", "1")
+    monkeypatch.setenv("RELEVO_TTL__DEFAULT", "60")
+    key = ContextKey("session", "acme", "s-1")
+    with LocalStore() as store:
+        store.client.put(key, ExecutionContext(user_id="u-1"))
+        assert store.client.get(key).ttl.total_seconds() == 300
+
+
 def test_a_store_that_cannot_start() -> None:
     """Where a store cannot listen, entering the block fails with the reason, and does not hang."""
     with LocalStore() as store, pytest.raises(OSError, match="cannot listen"):

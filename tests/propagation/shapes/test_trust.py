@@ -20,7 +20,7 @@ MALFORMED = StatusCode.INVALID_ARGUMENT, "the call's context reference is malfor
 FORBIDDEN = StatusCode.PERMISSION_DENIED, "the caller may not use this context"
 FAILED = StatusCode.INTERNAL, "the call's context could not be resolved"
 
-SECRET = "internals: 10.0.0.7"
+INTERNALS = "internals: 10.0.0.7"
 
 
 @each_shape
@@ -96,7 +96,7 @@ async def test_a_rule_that_raises(
     caplog.set_level(logging.INFO)
 
     def fail(*_: Any) -> bool:
-        raise ZeroDivisionError(SECRET)
+        raise ZeroDivisionError(INTERNALS)
 
     interceptor = clients.interceptor(shape.server, **{"trust_callers": True, rule: fail})
     over = await play(shape, interceptor, naming(entry.ref))
@@ -104,7 +104,7 @@ async def test_a_rule_that_raises(
     loud = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert [each.name for each in loud] == ["relevo_client"]
     assert "ZeroDivisionError" in loud[0].getMessage()
-    assert SECRET not in caplog.text
+    assert INTERNALS not in caplog.text
 
 
 @pytest.mark.parametrize("rule", ["trust_callers", "authorize"])

@@ -45,7 +45,7 @@ async def user_later() -> str | None:
 
 
 def test_a_pool() -> None:
-    """In a pool's thread the work has its context, and leaves nothing there; without, it has none."""
+    """In a pool's thread, wrapped work has its context and leaves nothing there; other has none."""
     with ThreadPoolExecutor(1) as pool:
         with use_context(ONE):
             wrapped, plain = pool.submit(wrap(user)), pool.submit(user)
@@ -101,9 +101,11 @@ async def test_callbacks() -> None:
 
 def test_nothing_is_left_where_it_runs() -> None:
     """Whoever calls a wrapped function keeps what is current there, whatever the function does."""
+    blocks: list[Any] = []
 
-    def careless() -> str | None:
-        use_context(TWO).__enter__()
+    def careless() -> None:
+        blocks.append(use_context(TWO))
+        blocks[-1].__enter__()
         raise KeyError(user())
 
     with use_context(ONE):
@@ -189,7 +191,7 @@ class LeftBehind:
         self._tasks: list[asyncio.Task[None]] = []
 
     def methods(self, kind: Kind) -> Methods:
-        """A method that leaves a thread behind; on an asyncio server, also one that leaves a task."""
+        """One method leaves a thread behind; on an asyncio server, another one leaves a task."""
         methods: dict[str, tuple[str, Behaviour]] = {"Do": ("unary_unary", self._leave_a_thread)}
         if kind == "asyncio":
             methods["Later"] = ("unary_unary", self._leave_a_task)
@@ -262,7 +264,7 @@ async def left_behind(
 async def test_work_that_outlives_its_call(
     clients: StoreClients, entry: ContextEntry, kind: Kind, lazy: bool
 ) -> None:
-    """What a handler leaves behind has the call's context when the call is over, and its deadline."""
+    """What a handler leaves behind has the call's context when call and deadline are over."""
     found = await left_behind(kind, clients, entry.ref, Policy(lazy=lazy))
     assert set(found) == {"u-1"}
 

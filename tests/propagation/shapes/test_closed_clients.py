@@ -1,0 +1,80 @@
+"""A server whose client of the store is closed, as while a service stops, still answers well."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import grpc
+import pytest
+from grpc import StatusCode, aio
+from relevo_client import AsyncContextClient, ContextClient, ContextEntry
+from relevo_client.testing import LocalStore
+from support.hosting import StoreClients
+from support.plays import UNARY_SHAPES, naming, play
+from support.shapes import Shape
+
+UNAVAILABLE = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"
+
+
+@pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
+async def test_a_closed_channel(
+    store: LocalStore, entry: ContextEntry, shape: Shape, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call is refused with the fixed text for a store that cannot be asked; nobody logs it."""
+    blocking_channel, channel = (
+        grpc.insecure_channel(store.address),
+        aio.insecure_channel(store.address),
+    )
+    blocking, client = ContextClient(channel=blocking_channel), AsyncContextClient(channel=channel)
+    interceptor = StoreClients(blocking, client).interceptor(shape.server, trust_callers=True)
+    over = await play(shape, interceptor, naming(entry.ref))
+    assert set(over.seen) == {f"u-1 {entry.ref}"}
+
+    blocking_channel.close()
+    await channel.close()
+    over = await play(shape, interceptor, naming(entry.ref))
+    assert over.refusal == UNAVAILABLE
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+CLOSED_BEFORE_ITS_FIRST_CALL = """
+import asyncio
+from contextlib import suppress
+from grpc import aio
+from relevo_client import AsyncContextClient, ContextKey, UnavailableError
+
+async def main():
+    server = aio.server()
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    for _ in range(20):
+        channel = aio.insecure_channel(address)
+        client = AsyncContextClient(channel=channel)
+        await channel.close()
+        async with aio.insecure_channel(address) as other:  # until the first one's memory is free
+            with suppress(aio.AioRpcError):
+                await other.unary_unary("/no.such.Service/Method")(b"")
+        with suppress(UnavailableError):
+            await client.get(ContextKey("conversation", "acme", "c-1"))
+    await server.stop(None)
+
+asyncio.run(main())
+"""
+
+
+def test_a_channel_that_was_closed_before_its_first_call() -> None:
+    """Using it is an error like any other, and not the end of the process.
+
+    gRPC looks up a method in a channel's memory even where that is gone.
+    """
+    # The C library is to overwrite what it frees: else the crash is a matter of luck.
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED_BEFORE_ITS_FIRST_CALL],
+        env={**os.environ, "MALLOC_PERTURB_": "165"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]
