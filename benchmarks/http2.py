@@ -180,6 +180,6 @@ def _header_block(method: str, peer: tuple[str, int]) -> bytes:
             field(b"\x01", f"{peer[0]}:{peer[1]}"),  # :authority
             field(named("te"), "trailers"),
             field(named("content-type"), "application/grpc"),
-            field(named("grpc-timeout"), "20S"),  # every client of the store sets one
+            field(named("grpc-timeout"), "5S"),  # as every client of the store sets one
         )
     )

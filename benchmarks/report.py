@@ -33,8 +33,7 @@ def print_figures(console: Console, figures: Sequence[Figure]) -> None:
     table = Table(
         title="medians over all rounds; a ratio is the median of the rounds' own ratios",
         box=box.SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
+        padding=(0, 0, 0, 1),
     )
     table.add_column("name", no_wrap=True)
     for heading in ("value", "spread", "baseline", "unit", "ratio", "goal ≥", "met?"):

@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import psutil
 from support.redis_client import RedisClient
@@ -29,9 +27,7 @@ def relevo(store: str, prefix: str, cores: Cores) -> Generator[Server, None, Non
     """`relevo serve`."""
     with ExitStack() as stack:
         with cores.of_server():
-            # A machine that stalls makes figures worse; it does not end the run.
-            patient = ("--store-timeout", "10")
-            serving = relevo_serve("--store", store, "--store-prefix", prefix, *patient)
+            serving = relevo_serve("--store", store, "--store-prefix", prefix)
             process = stack.enter_context(serving)
         yield Server(process.address, _cpu_of(process.process.pid))
 
@@ -62,9 +58,6 @@ def redis_cpu(client: RedisClient) -> Callable[[], float]:
 
 
 def _cpu_of(pid: int) -> Callable[[], float]:
-    if sys.platform == "linux":
-        # What clock_getcpuclockid(3) gives; psutil counts ticks of 10 ms.
-        return partial(time.clock_gettime, ~pid << 3 | 2)
     process = psutil.Process(pid)
 
     def used() -> float:
