@@ -39,14 +39,9 @@ class Access:
             for principal in principals
         }
 
-    @property
-    def is_open(self) -> bool:
-        """Whether no token is asked for."""
-        return not self._by_digest
-
     def caller(self, metadata: Callable[[], Metadata | None]) -> Caller:
         """The owner of the token in `authorization`. Raises UNAUTHENTICATED."""
-        if self.is_open:
+        if not self._by_digest:
             return ANYONE
         for name, value in metadata() or ():
             if name == "authorization" and isinstance(value, str):

@@ -2,6 +2,7 @@
 
 import time
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
@@ -11,9 +12,21 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 
 
-def fill_stored(entry: ContextEntry, key: Key, partition: int, stored: Stored) -> None:
-    """Everything of an entry that was read, but its context."""
-    _fill(entry, key, partition, stored.version, stored.ttl_ms, int(time.time() * 1000))
+def fill_stored(
+    entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
+) -> None:
+    """An entry that was read; its context, with the times that the store knows, where `body`.
+
+    Raises DATA_LOSS where what is stored is no context.
+    """
+    version, created, ttl_ms, serialized = stored
+    _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
+    if body:
+        context = entry.context
+        _merge(context, key, serialized)
+        if not context.HasField("create_time"):
+            _set_ms(context.create_time, revisions.milliseconds(created))
+        _set_ms(context.update_time, revisions.milliseconds(version))
 
 
 def fill_written(entry: ContextEntry, key: Key, partition: int, written: Written) -> None:
@@ -33,8 +46,7 @@ def _fill(
     entry.version = version
     entry.partition = partition
     _set_ms(entry.expire_time, now_ms + ttl_ms)
-    entry.ttl.seconds, milliseconds = divmod(ttl_ms, 1000)
-    entry.ttl.nanos = milliseconds * 1_000_000
+    _set_ms(entry.ttl, ttl_ms)
 
 
 def parse(key: Key, serialized: bytes) -> ExecutionContext:
@@ -44,14 +56,6 @@ def parse(key: Key, serialized: bytes) -> ExecutionContext:
     return context
 
 
-def fill_context(context: ExecutionContext, key: Key, stored: Stored) -> None:
-    """The context as it was put, with the times that the store knows. Raises like `parse`."""
-    _merge(context, key, stored.context)
-    if not context.HasField("create_time"):
-        _set_ms(context.create_time, revisions.milliseconds(stored.created))
-    _set_ms(context.update_time, revisions.milliseconds(stored.version))
-
-
 def _merge(context: ExecutionContext, key: Key, serialized: bytes) -> None:
     try:
         context.MergeFromString(serialized)
@@ -59,6 +63,6 @@ def _merge(context: ExecutionContext, key: Key, serialized: bytes) -> None:
         raise errors.corrupt_entry(key) from None
 
 
-def _set_ms(timestamp: Timestamp, milliseconds: int) -> None:
-    timestamp.seconds, rest = divmod(milliseconds, 1000)
-    timestamp.nanos = rest * 1_000_000
+def _set_ms(message: Timestamp | Duration, milliseconds: int) -> None:
+    message.seconds = milliseconds // 1000
+    message.nanos = milliseconds % 1000 * 1_000_000

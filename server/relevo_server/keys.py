@@ -1,6 +1,6 @@
 """The names of entries: their rules, their text form, and where they live."""
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 from zlib import crc32
@@ -33,12 +33,10 @@ class Key(NamedTuple):
             raise ValueError(f"{field}: {problem}")
         return key
 
-    def problems(self) -> Iterator[tuple[str, str]]:
+    def problems(self) -> list[tuple[str, str]]:
         """Each broken rule, as the name of the part and what is wrong with it."""
-        for field, part in zip(self._fields, self, strict=True):
-            problem = part_problem(part)
-            if problem:
-                yield field, problem
+        found = zip(self._fields, map(part_problem, self), strict=True)
+        return [(field, problem) for field, problem in found if problem]
 
 
 def _decode(part: str, field: str) -> str:
@@ -53,6 +51,8 @@ def _decode(part: str, field: str) -> str:
 
 def part_problem(part: str) -> str | None:
     """What is wrong with one part of a key, or None."""
+    if part.isascii() and part.isprintable() and 0 < len(part) <= MAX_PART_BYTES:
+        return None  # as nearly all are
     if not part:
         return "must not be empty"
     if len(part) > MAX_PART_BYTES or len(part.encode()) > MAX_PART_BYTES:
@@ -62,6 +62,7 @@ def part_problem(part: str) -> str | None:
     return None
 
 
+@lru_cache(4096)
 def partition_of(tenant_id: str, partitions: int) -> int:
     """The partition of a tenant: CRC-32 of its UTF-8 form, modulo their number."""
     return crc32(tenant_id.encode()) % partitions

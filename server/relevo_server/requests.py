@@ -6,6 +6,7 @@ INVALID_ARGUMENT with every broken rule that it found.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -49,8 +50,29 @@ def key_of(message: ContextKey) -> Key:
 
 def check_get(request: GetRequest) -> Key:
     """The key of a Get."""
-    key = key_of(request.key)
-    refuse(_get_problems(request, key))
+    message = request.key
+    try:
+        key = _valid_key(message.scope, message.tenant_id, message.id)
+    except ValueError:
+        key = None
+    # Most calls are Gets, and have nothing to list.
+    if (
+        key is None
+        or request.min_revision < 0
+        or request.known_version < 0
+        or request.consistency not in _CONSISTENCIES
+    ):
+        key = key_of(message)
+        refuse(_get_problems(request, key))
+    return key
+
+
+@lru_cache(4096)
+def _valid_key(scope: str, tenant_id: str, id: str) -> Key:  # noqa: A002 - the field's name
+    """A key that keeps the rules. Others raise ValueError, and so take no room here."""
+    key = Key(scope, tenant_id, id)
+    if key.problems():
+        raise ValueError
     return key
 
 

@@ -5,20 +5,21 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from relevo.v1 import store_pb2, store_pb2_grpc
-from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
+from relevo.v1.context_pb2 import ExecutionContext
 
 from relevo_server import entries, errors, masks, requests
 from relevo_server.access import Access, Caller
+from relevo_server.deadline import is_over, set_until
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import ABSENT, Read, Storage, Stored, Write, Written
+from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -115,16 +116,12 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._working += 1
         try:
             caller = self._access.caller(context.invocation_metadata)
-            # None where there is no deadline, whatever its type says.
-            remaining = cast("float | None", context.time_remaining())
-            if remaining is None:
-                return await work(request, caller)
-            async with asyncio.timeout(remaining * _BUDGET):
-                return await work(request, caller)
+            remaining = context.time_remaining()
+            if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                set_until(asyncio.get_running_loop().time() + remaining * _BUDGET)
+            return await work(request, caller)
         except StoreError as error:
             failure = error
-        except TimeoutError:
-            failure = errors.unavailable()
         except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
             log.error("call.failed", method=work.__name__, where=where(error))
             failure = errors.internal()
@@ -135,42 +132,41 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        read, layers = await self._read(key, with_layers=request.include_layers)
+        read = await self._storage.read([key])
+        layers: list[Key] = []
+        if request.include_layers:
+            read, layers = await self._with_layers(key, read)
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
-        stored, *layered = read.entries
+        stored = read.entries[0]
         if stored is None:
             raise errors.no_entry(key)
+        partition = self._storage.partition_of(key.tenant_id)
         response = store_pb2.GetResponse(revision=read.revision)
         response.not_modified = stored.version == request.known_version
-        self._fill(response.entry, key, stored, body=not response.not_modified)
-        for layer, found in zip(layers, layered, strict=True):
+        entries.fill_stored(response.entry, key, partition, stored, body=not response.not_modified)
+        for layer, found in zip(layers, read.entries[1:], strict=True):
             if found is not None:
-                self._fill(response.layers.add(), layer, found)
+                entries.fill_stored(response.layers.add(), layer, partition, found, body=True)
         return response
 
-    async def _read(self, key: Key, *, with_layers: bool) -> tuple[Read, list[Key]]:
-        """An entry and what it includes, together as of one revision.
+    async def _with_layers(self, key: Key, read: Read) -> tuple[Read, list[Key]]:
+        """An entry that was read, and what it includes, together as of one revision.
 
         The layers are known once the entry has been read, so it is read again
         with them, until it includes what was read.
         """
         layers: list[Key] = []
         for _ in range(_READ_ATTEMPTS):
-            read = await self._storage.read([key, *layers])
             head = read.entries[0]
-            if not with_layers or head is None:
+            if head is None:
                 return read, []
             wanted = list(map(requests.key_of, entries.parse(key, head.context).includes))
             if wanted == layers:
                 return read, layers
             layers = wanted
+            read = await self._storage.read([key, *layers])
         raise errors.contention(key)
-
-    def _fill(self, entry: ContextEntry, key: Key, stored: Stored, *, body: bool = True) -> None:
-        entries.fill_stored(entry, key, self._storage.partition_of(key.tenant_id), stored)
-        if body:
-            entries.fill_context(entry.context, key, stored)
 
     async def _batch_get(
         self, request: store_pb2.BatchGetRequest, caller: Caller
@@ -227,6 +223,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     ) -> Written:
         """Read, merge and write what was read, until no other writer came between."""
         for attempt in range(_PUT_ATTEMPTS):
+            if is_over():
+                break
             stored = (await self._storage.read([key])).entries[0]
             # Asked after the read: what the read shows is then not this request's own work.
             if request.request_id:

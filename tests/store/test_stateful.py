@@ -9,7 +9,6 @@ the log, which also shows that every write has exactly one event.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -86,8 +85,7 @@ class Backend:
             case Read():
                 return self._ranked(partition, result)
             case Written():
-                return replace(
-                    result,
+                return result._replace(
                     version=self.rank(partition, result.version),
                     created=self.rank(partition, result.created),
                 )
@@ -101,8 +99,7 @@ class Backend:
     def _ranked(self, partition: int, read: Read) -> Read:
         entries = [
             stored
-            and replace(
-                stored,
+            and stored._replace(
                 version=self.rank(partition, stored.version),
                 created=self.rank(partition, stored.created),
             )
@@ -155,7 +152,7 @@ class Backends(RuleBasedStateMachine):
         for i, (one, model) in enumerate(zip(found.entries, expected.entries, strict=True)):
             if one and model:
                 assert model.ttl_ms - SLACK_MS < one.ttl_ms <= model.ttl_ms
-                entries[i] = replace(one, ttl_ms=model.ttl_ms)
+                entries[i] = one._replace(ttl_ms=model.ttl_ms)
         return Read(found.revision, entries)
 
     @rule(
@@ -244,8 +241,8 @@ class Backends(RuleBasedStateMachine):
     def logs_are_the_same(self) -> None:
         """Both logs tell the same story, event by event."""
         for ours, theirs in zip(self._memory.logs, self._other.logs, strict=True):
-            assert [replace(event, revision=0) for event in ours] == [
-                replace(event, revision=0) for event in theirs
+            assert [event._replace(revision=0) for event in ours] == [
+                event._replace(revision=0) for event in theirs
             ]
 
 

@@ -1,8 +1,11 @@
 """Backends that misbehave as no real one would do on demand."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
+from relevo_server import errors
+from relevo_server.deadline import earliest
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Read
 from relevo_server.storage.memory import MemoryStorage
@@ -22,7 +25,10 @@ class GatedStorage(MemoryStorage):
         """Wait, then look the entries up."""
         self.waiting += 1
         try:
-            await self.gate.wait()
+            async with asyncio.timeout_at(earliest(math.inf)):
+                await self.gate.wait()
+        except TimeoutError:
+            raise errors.unavailable() from None
         finally:
             self.waiting -= 1
         return await super().read(keys)

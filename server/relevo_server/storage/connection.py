@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from relevo_server import errors
+from relevo_server.deadline import earliest
 from relevo_server.logs import log
 from relevo_server.storage.pool import Argument, Pool
 
@@ -87,7 +88,8 @@ class _Cluster:
         )
 
     async def execute_command(self, *words: Argument) -> Any:
-        async with asyncio.timeout(self._timeout):
+        end = asyncio.get_running_loop().time() + self._timeout
+        async with asyncio.timeout_at(earliest(end)):
             return await self._client.execute_command(*words)
 
     async def aclose(self) -> None:

@@ -1,13 +1,13 @@
 """What the server asks of a backend.
 
 Every method is one atomic step in one partition. Each raises `StoreError`:
-UNAVAILABLE where the backend cannot be reached, and what its docstring names.
+UNAVAILABLE where the backend cannot be reached, or does not answer before the
+call's end (see `deadline`), and what its docstring names.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from relevo_server.keys import Key, partition_of
 
@@ -15,8 +15,7 @@ ABSENT = 0
 """The version of an entry that is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A live entry. `context` is a serialized `relevo.v1.ExecutionContext`."""
 
     version: int
@@ -25,16 +24,14 @@ class Stored:
     context: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Entries (None for an absent one), as they were together at `revision`."""
 
     revision: int
     entries: Sequence[Stored | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """An entry to write. `expected` is the version that must be live, None for any."""
 
     key: Key
@@ -45,8 +42,7 @@ class Write:
     fingerprint: bytes = b""  # tells different Puts with one request_id apart
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a write came to."""
 
     version: int
@@ -54,8 +50,7 @@ class Written:
     ttl_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One entry of a partition's log.
 
     `put` and `invalidate` name a key. `floor` names a tenant, and a scope of it

@@ -10,6 +10,8 @@ from typing import Any
 import hiredis
 from redis.asyncio import connection
 
+from relevo_server.deadline import earliest
+
 Argument = str | bytes | int
 
 # Libraries whose types are only half known.
@@ -37,7 +39,7 @@ class Pool:
 
     async def execute_command(self, *words: Argument) -> Any:
         """Send one command. Raises RedisError, OSError or TimeoutError."""
-        end = asyncio.get_running_loop().time() + self._timeout
+        end = earliest(asyncio.get_running_loop().time() + self._timeout)
         if self._free.empty():
             async with asyncio.timeout_at(end):
                 line = await self._free.get()
