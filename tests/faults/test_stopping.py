@@ -86,20 +86,22 @@ async def test_calls_under_way_end_well(
     assert {event.revision for event in events} == {answer.revision for answer in answers}
 
 
-async def test_calls_that_are_on_their_way(process: RelevoProcess, stub: Stub) -> None:
+async def test_calls_that_are_on_their_way(redis: RedisProcess) -> None:
     """A call that the server has not begun when it stops is UNAVAILABLE, never CANCELLED.
 
     UNAVAILABLE is what clients repeat at another server; CANCELLED means that
     the caller itself gave up.
     """
-    await put(stub, key())
-    calls = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(200)]
-    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    process.signal(signal.SIGTERM)
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    codes = {r.code().name if isinstance(r, aio.AioRpcError) else "OK" for r in results}
-    assert codes <= {"OK", "UNAVAILABLE"}
-    assert await asyncio.to_thread(process.wait) == 0
+    with relevo_serve("--store", redis.url) as process:
+        async with stub_of(process.address) as stub:
+            await put(stub, key())
+            calls = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(200)]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            process.signal(signal.SIGTERM)
+            results = await asyncio.gather(*calls, return_exceptions=True)
+        codes = {r.code().name if isinstance(r, aio.AioRpcError) else "OK" for r in results}
+        assert codes <= {"OK", "UNAVAILABLE"}
+        assert await asyncio.to_thread(process.wait) == 0
 
 
 async def test_a_client_that_is_connected_goes_elsewhere(
