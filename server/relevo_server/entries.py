@@ -1,6 +1,11 @@
-"""Entries as the wire has them, made from what a backend holds."""
+"""Entries as the wire has them, made from what a backend holds.
+
+A backend holds contexts serialized by `serialize`, without the times that the
+store knows by itself.
+"""
 
 import time
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
@@ -11,22 +16,60 @@ from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 
+_MAX_KNOWN = 1 << 16
 
-def fill_stored(
-    entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
-) -> None:
-    """An entry that was read; its context, with the times that the store knows, where `body`.
 
-    Raises DATA_LOSS where what is stored is no context.
-    """
-    version, created, ttl_ms, serialized = stored
-    _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
-    if body:
-        context = entry.context
-        _merge(context, key, serialized)
-        if not context.HasField("create_time"):
-            _set_ms(context.create_time, revisions.milliseconds(created))
-        _set_ms(context.update_time, revisions.milliseconds(version))
+def serialize(context: ExecutionContext) -> bytes:
+    """The bytes to store. A create_time comes first, so that it shows without parsing."""
+    context.ClearField("update_time")
+    if not context.HasField("create_time"):
+        return context.SerializeToString()
+    first = ExecutionContext(create_time=context.create_time).SerializeToString()
+    context.ClearField("create_time")
+    return first + context.SerializeToString()
+
+
+_CREATE_TIME = serialize(ExecutionContext(create_time=Timestamp()))[:1]
+"""What bytes with a create_time begin with: the field's tag."""
+
+
+def parse(key: Key, serialized: bytes) -> ExecutionContext:
+    """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
+    try:
+        return ExecutionContext.FromString(serialized)
+    except DecodeError:
+        raise errors.corrupt_entry(key) from None
+
+
+class Entries:
+    """Fills in entries that were read. Knows which ones it has found to be sound."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, int] = {}
+
+    def fill(
+        self, entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
+    ) -> None:
+        """An entry of a `wire` message; its context, with both times, where `body`.
+
+        Raises DATA_LOSS where what is stored is no context.
+        """
+        version, created, ttl_ms, serialized = stored
+        _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
+        if not body:
+            return
+        if self._known.get(key) != version:
+            parse(key, serialized)
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = version
+        times = ExecutionContext()
+        if not serialized.startswith(_CREATE_TIME):
+            _set_ms(times.create_time, revisions.milliseconds(created))
+        _set_ms(times.update_time, revisions.milliseconds(version))
+        opaque: Any = entry
+        # Serialized messages that follow one another are one merged message.
+        opaque.context = serialized + times.SerializeToString()
 
 
 def fill_written(entry: ContextEntry, key: Key, partition: int, written: Written) -> None:
@@ -47,20 +90,6 @@ def _fill(
     entry.partition = partition
     _set_ms(entry.expire_time, now_ms + ttl_ms)
     _set_ms(entry.ttl, ttl_ms)
-
-
-def parse(key: Key, serialized: bytes) -> ExecutionContext:
-    """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
-    context = ExecutionContext()
-    _merge(context, key, serialized)
-    return context
-
-
-def _merge(context: ExecutionContext, key: Key, serialized: bytes) -> None:
-    try:
-        context.MergeFromString(serialized)
-    except DecodeError:
-        raise errors.corrupt_entry(key) from None
 
 
 def _set_ms(message: Timestamp | Duration, milliseconds: int) -> None:

@@ -12,7 +12,7 @@ from grpc import StatusCode, aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo.v1.context_pb2 import ExecutionContext
 
-from relevo_server import entries, errors, masks, requests
+from relevo_server import entries, errors, masks, requests, wire
 from relevo_server.access import Access, Caller
 from relevo_server.deadline import is_over, set_until
 from relevo_server.errors import StoreError
@@ -43,6 +43,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._settings = settings
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
+        self._entries = entries.Entries()
         self._working = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -142,12 +143,13 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         if stored is None:
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
-        response = store_pb2.GetResponse(revision=read.revision)
+        response = wire.GetResponse(revision=read.revision)
         response.not_modified = stored.version == request.known_version
-        entries.fill_stored(response.entry, key, partition, stored, body=not response.not_modified)
+        body = not response.not_modified
+        self._entries.fill(response.entry, key, partition, stored, body=body)
         for layer, found in zip(layers, read.entries[1:], strict=True):
             if found is not None:
-                entries.fill_stored(response.layers.add(), layer, partition, found, body=True)
+                self._entries.fill(response.layers.add(), layer, partition, found, body=True)
         return response
 
     async def _with_layers(self, key: Key, read: Read) -> tuple[Read, list[Key]]:
@@ -175,7 +177,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         answers = await asyncio.gather(
             *(self._get(each, caller) for each in request.requests), return_exceptions=True
         )
-        response = store_pb2.BatchGetResponse()
+        response = wire.BatchGetResponse()
         limit = self._settings.max_batch_bytes
         size = 0
         for answer in answers:
@@ -192,7 +194,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 size += answer.ByteSize()
                 result.response.CopyFrom(answer)
             if error:
-                result.error.CopyFrom(error.to_message())
+                result.error.MergeFromString(error.to_message().SerializeToString())
         return response
 
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
@@ -204,7 +206,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         if request.request_id:
             fingerprint = sha256(request.SerializeToString(deterministic=True)).digest()
         if paths is None:
-            request.context.ClearField("update_time")
             expected = None
             if request.HasField("if_version"):
                 expected = request.if_version
@@ -254,7 +255,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         expected: int | None,
         fingerprint: bytes,
     ) -> Written:
-        serialized = context.SerializeToString()
+        serialized = entries.serialize(context)
         if len(serialized) > self._settings.max_context_bytes:
             raise errors.context_too_large(len(serialized), self._settings.max_context_bytes)
         ttl_ms = requests.duration_ms(request.ttl) or self._settings.ttl.of(key.scope)

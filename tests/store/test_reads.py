@@ -124,12 +124,17 @@ async def test_create_time_begins_anew(stub: Stub, how: str) -> None:
     assert found.create_time.ToMilliseconds() == again >> 20
 
 
-async def test_a_create_time_that_is_given_is_kept(stub: Stub) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [MICROSECONDS, Timestamp(seconds=1_700_000_000), Timestamp(), Timestamp(nanos=1000)],
+    ids=["microseconds", "seconds", "epoch", "first"],
+)
+async def test_a_create_time_that_is_given_is_kept(stub: Stub, given: Timestamp) -> None:
     """A Put's own `create_time` is kept, to the microsecond, until a Put leaves it out."""
-    first = (await put(stub, key(), context(create_time=MICROSECONDS))).revision
-    assert (await get(stub, key())).entry.context.create_time == MICROSECONDS
+    first = (await put(stub, key(), context(create_time=given))).revision
+    assert (await get(stub, key())).entry.context.create_time == given
     await put(stub, key(), context(user_id="u"), update_mask=masked("user_id"))
-    assert (await get(stub, key())).entry.context.create_time == MICROSECONDS
+    assert (await get(stub, key())).entry.context.create_time == given
     await put(stub, key())
     assert (await get(stub, key())).entry.context.create_time.ToMilliseconds() == first >> 20
 
