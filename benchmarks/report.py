@@ -33,10 +33,12 @@ def print_figures(console: Console, figures: Sequence[Figure]) -> None:
     table = Table(
         title="medians over all rounds; a ratio is the median of the rounds' own ratios",
         box=box.SIMPLE_HEAD,
-        padding=(0, 0, 0, 1),
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
     )
     table.add_column("name", no_wrap=True)
-    for heading in ("value", "spread", "baseline", "unit", "ratio", "goal ≥", "met?"):
+    for heading in ("value", "spread", "baseline", "unit", "ratio", "goal"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, figure in enumerate(figures):
         following = figures[i + 1 : i + 2]
@@ -56,7 +58,7 @@ def _group(figure: Figure) -> str:
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    met = {None: "", True: "[green]yes", False: "[red]no"}[figure.is_met]
+    mark = {None: "", True: "[green]✓", False: "[red]✗"}[figure.is_met]
     return (
         figure.name,
         _number(figure.value),
@@ -64,8 +66,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         "" if figure.baseline is None else _number(figure.baseline),
         figure.unit,
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
-        "" if figure.goal is None else f"{figure.goal:.2f}",
-        met,
+        "" if figure.goal is None else f"{mark} ≥ {figure.goal:.2f}",
     )
 
 

@@ -1,12 +1,14 @@
 """What it costs to write an entry and its event, next to a plain SET of the same bytes.
 
 All contenders work on one Redis. `SET` and the two through the storage interface
-are asked by this process, which shares its core with Redis: their throughput is
-what client and Redis give together. `Put` goes through a server, on a core of
-its own. CPU is that of Redis alone.
+are asked by this process, over the server's own kind of connection, and share a core
+with Redis: their throughput is what client and Redis give together. `redis-py` is the
+same SET as most programs would send it. `Put` goes through a server, on a core of its
+own. CPU is that of Redis alone.
 """
 
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from itertools import cycle
@@ -16,6 +18,7 @@ from redis import asyncio as redis
 from relevo_server.keys import Key
 from relevo_server.storage import open_storage
 from relevo_server.storage.interface import Write
+from relevo_server.storage.pool import Pool
 
 from benchmarks import samples, servers
 from benchmarks.calls import path
@@ -35,6 +38,7 @@ async def measure(run: Run) -> list[Figure]:
     async with AsyncExitStack() as stack:
         drives: dict[str, Drive] = {
             "SET": _set(run, stack),
+            "redis-py": _set_by_redis_py(run, stack),
             "event": _write(run, stack, with_request=False),
             "event+id": _write(run, stack, with_request=True),
             "Put": await _put(run, stack),
@@ -52,12 +56,22 @@ async def measure(run: Run) -> list[Figure]:
 
 
 def _set(run: Run, stack: AsyncExitStack) -> Drive:
+    pool = Pool(run.redis, timeout=10, max_connections=max(IN_FLIGHT))
+    stack.push_async_callback(pool.aclose)
+    return _sets(run, pool.execute_command)
+
+
+def _set_by_redis_py(run: Run, stack: AsyncExitStack) -> Drive:
     library: Any = redis.Redis  # whose types are only half known
     client = library.from_url(run.redis)
     stack.push_async_callback(client.aclose)
+    return _sets(run, client.execute_command)
+
+
+def _sets(run: Run, send: Callable[..., Awaitable[object]]) -> Drive:
     names = cycle([f"{run.prefix}:plain:{key}" for key in _keys()])
     value = samples.context().SerializeToString()
-    return closed_loop(lambda: client.set(next(names), value))
+    return closed_loop(lambda: send("SET", next(names), value))
 
 
 def _write(run: Run, stack: AsyncExitStack, *, with_request: bool) -> Drive:
