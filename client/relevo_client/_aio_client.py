@@ -61,7 +61,8 @@ class AsyncContextClient:
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._timeout = timeout
         self._closed = False
-        self._stub: store_pb2_grpc.ContextStoreAsyncStub | None = None
+        # Made now: on a channel that is closed by then, gRPC would crash.
+        self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
         self._loads = AsyncFlights[ContextKey, ContextEntry]()
 
     async def __aenter__(self) -> Self:

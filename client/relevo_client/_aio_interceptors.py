@@ -11,8 +11,8 @@ from grpc import aio
 
 from relevo_client import _shapes
 from relevo_client._aio_client import AsyncContextClient
-from relevo_client._current import Current, Known, Rebuilt
-from relevo_client._entering import enter, enter_async
+from relevo_client._current import Known
+from relevo_client._entering import AsyncEntrance, Entrance
 from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
@@ -123,7 +123,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._client = client
         self._rules = rules
-        self._made = AsyncFlights[object, Known]()
+        self._made = AsyncFlights[object, object]()
         self._rewrapped = _shapes.Rewrapped(self._wrap)
 
     async def intercept_service(
@@ -132,40 +132,38 @@ class _ServerInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or self._rules.is_exempt(method):
-            return handler
-        return self._rewrapped(method, handler)
+        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
-        if inspect.iscoroutinefunction(behaviour):
-            return _shapes.coroutine(partial(self._enter, method), behaviour)
-        if inspect.isasyncgenfunction(behaviour):
-            return _shapes.async_generator(partial(self._enter, method), behaviour)
+        is_exempt = self._rules.is_exempt(method)
+        on_loop = (
+            _shapes.coroutine
+            if inspect.iscoroutinefunction(behaviour)
+            else _shapes.async_generator
+            if inspect.isasyncgenfunction(behaviour)
+            else None
+        )
+        if on_loop:
+            if is_exempt:
+                return on_loop(_shapes.nothing_async, behaviour)
+            return on_loop(AsyncEntrance(self._rules, method, self._perform), behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = _shapes.generator if streams else _shapes.function
-        loop = asyncio.get_running_loop()
-        return shape(partial(self._enter_from_thread, loop, method), behaviour)
+        if is_exempt:
+            return shape(_shapes.nothing, behaviour)
+        perform = partial(self._perform_from_thread, asyncio.get_running_loop())
+        return shape(Entrance(self._rules, method, perform), behaviour)
 
-    async def _enter(self, method: str, context: Any) -> Current:
-        return await enter_async(self._rules, method, context, self._perform)
-
-    def _enter_from_thread(
-        self, loop: asyncio.AbstractEventLoop, method: str, context: Any
-    ) -> Current:
-        def perform(step: Resolve | Make) -> Known:
-            return asyncio.run_coroutine_threadsafe(self._perform(step), loop).result()
-
-        return enter(self._rules, method, context, perform)
+    def _perform_from_thread(self, loop: asyncio.AbstractEventLoop, step: Resolve | Make) -> Known:
+        return asyncio.run_coroutine_threadsafe(self._perform(step), loop).result()
 
     async def _perform(self, step: Resolve | Make) -> Known:
         if isinstance(step, Resolve):
             return await self._client.resolve(step.ref, timeout=step.timeout)
-        function, lost, timeout = step
 
-        async def make() -> Known:
-            made = function(lost)
-            return Rebuilt(lost.ref, await made if inspect.isawaitable(made) else made)
+        async def make() -> object:
+            made = step.function(step.lost)
+            return await made if inspect.isawaitable(made) else made
 
-        async with asyncio.timeout(timeout):
-            return await self._made.share(lost.flight, make)
+        async with asyncio.timeout(step.timeout):
+            return step.made(await self._made.share(step.flight, make))

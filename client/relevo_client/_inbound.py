@@ -5,15 +5,17 @@ outcome; who runs it (a blocking server's thread, an asyncio server's task) does
 the I/O. Both servers so share every rule.
 """
 
+import inspect
 import logging
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from relevo_client import _metadata
-from relevo_client._current import Known
+from relevo_client._current import Known, Rebuilt
 from relevo_client._errors import InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
+from relevo_client._model import ExecutionContext
 from relevo_client._policies import (
     FAILED,
     FORBIDDEN,
@@ -41,6 +43,30 @@ class RejectedError(Exception):
         self.refusal = refusal
 
 
+class Call:
+    """A call of a handler. `context` is gRPC's servicer context."""
+
+    def __init__(self, method: str, context: Any) -> None:
+        self.method = method
+        self.context = context
+        self.is_over = False
+        """Whether it has ended, where `end` is told so: then it has no budget and no status."""
+
+    def end(self, *_: object) -> None:
+        """Say that it has ended."""
+        self.is_over = True
+
+    def remaining(self) -> float | None:
+        """The seconds that are left for it, None where nothing bounds them.
+
+        Without a deadline, blocking servers say about 9.2e18 s, asyncio servers None.
+        """
+        if self.is_over:
+            return None
+        seconds: float | None = self.context.time_remaining()
+        return None if seconds is None or seconds > 1e9 else seconds
+
+
 class Resolve(NamedTuple):
     """I/O asked for: the entry that `ref` refers to, within `timeout` seconds, if any."""
 
@@ -49,11 +75,23 @@ class Resolve(NamedTuple):
 
 
 class Make(NamedTuple):
-    """I/O asked for: the context that a policy's function makes, in the same way."""
+    """I/O asked for: what a policy's function makes, in the same way."""
 
     function: Rebuild
     lost: LostContext
     timeout: float | None
+
+    @property
+    def flight(self) -> object:
+        """What calls have in common that can share what is made."""
+        # A call without a reference shares nothing; each function makes its own.
+        return id(self.function), self.lost.ref.key if self.lost.ref else object()
+
+    def made(self, context: object) -> Rebuilt:
+        """The context that was made, for this call. Raises TypeError where it is none."""
+        if not isinstance(context, ExecutionContext):
+            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
+        return Rebuilt(self.lost.ref, context)
 
 
 Steps: TypeAlias = Generator[Resolve | Make, Known, Known]
@@ -72,6 +110,11 @@ class Inbound:
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
     ) -> None:
+        for name, rule in (("trust_callers", trust_callers), ("authorize", authorize)):
+            if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
+                getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
+            ):
+                raise TypeError(f"{name} must be a plain function: a coroutine is always true")
         self._trust = trust_callers
         self._authorize = authorize
         self._policy = policy
@@ -90,49 +133,53 @@ class Inbound:
         metadata = context.invocation_metadata()
         if not _metadata.names_a_context(metadata):
             return None
-        if not self._ask(self._trust, context):
+        if self._trust is not True and not _ask(self._trust, context):
             return None
         try:
             ref = _metadata.decode(metadata)
         except InvalidFieldError:
             raise RejectedError(MALFORMED) from None
-        if ref and self._authorize and not self._ask(self._authorize, ref, context):
+        if ref and self._authorize and not _ask(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref
 
-    def resolving(self, method: str, ref: ContextRef | None, context: Any) -> Steps:
-        """The context for a call, step by step. Raises RejectedError."""
-        error: RelevoError | None = None
-        if ref is not None:
-            try:
-                # Half of the time: what a policy does instead needs some too.
-                seconds = _remaining(context)
-                return (yield Resolve(ref, None if seconds is None else seconds / 2))
-            except RelevoError as caught:
-                error = caught
-        action, refusal = chosen(self.policy_of(method), error)
-        if action is Action.PROCEED:
-            return None
-        if isinstance(action, Action):
-            raise RejectedError(refusal)
-        metadata = tuple((name, value) for name, value in context.invocation_metadata() or ())
-        try:
-            lost = LostContext(method, ref, metadata, error)
-            return (yield Make(action, lost, _remaining(context)))
-        except TimeoutError:
-            raise RejectedError(refusal) from None
-        except Exception as caught:  # noqa: BLE001 - the user's function, whatever it raises
-            raise _failed(action, caught) from None
 
-    @staticmethod
-    def _ask(answer: Any, *arguments: Any) -> bool:
-        """A user's answer. What it raises must not reach the caller."""
-        if isinstance(answer, bool):
-            return answer
+def resolving(policy: Policy, ref: ContextRef | None, call: Call) -> Steps:
+    """The context for a call, step by step. Raises RejectedError."""
+    error: RelevoError | None = None
+    if ref is not None:
         try:
-            return bool(answer(*arguments))
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            raise _failed(answer, error) from None
+            # Half of the time: what a policy does instead needs some too.
+            seconds = call.remaining()
+            return (yield Resolve(ref, None if seconds is None else seconds / 2))
+        except RelevoError as caught:
+            error = caught
+    action, refusal = chosen(policy, error)
+    if action is Action.PROCEED:
+        return None
+    if isinstance(action, Action):
+        raise RejectedError(refusal)
+    metadata = tuple((name, value) for name, value in call.context.invocation_metadata() or ())
+    try:
+        lost = LostContext(call.method, ref, metadata, error)
+        return (yield Make(action, lost, call.remaining()))
+    except TimeoutError:
+        raise RejectedError(refusal) from None
+    except Exception as caught:  # noqa: BLE001 - the user's function, whatever it raises
+        raise _failed(action, caught) from None
+
+
+def _ask(answer: Any, *arguments: Any) -> bool:
+    """A user's answer. What it raises must not reach the caller."""
+    if isinstance(answer, bool):
+        return answer
+    try:
+        said = answer(*arguments)
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise _failed(answer, error) from None
+    if inspect.isawaitable(said):  # and so true, whatever it will say
+        raise _failed(answer, TypeError())
+    return bool(said)
 
 
 def _failed(function: object, error: Exception) -> RejectedError:
@@ -142,12 +189,3 @@ def _failed(function: object, error: Exception) -> RejectedError:
     place = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames[1:])
     log.error("%s failed on a call's context: %s in %s", name, type(error).__name__, place)
     return RejectedError(FAILED)
-
-
-def _remaining(context: Any) -> float | None:
-    """The seconds that a call has left, None where it has no deadline.
-
-    Without one, blocking servers say about 9.2e18 s, asyncio servers None.
-    """
-    seconds: float | None = context.time_remaining()
-    return None if seconds is None or seconds > 1e9 else seconds

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import grpc
 
 from relevo_client import _shapes
 from relevo_client._client import ContextClient
-from relevo_client._current import Current, Known, Rebuilt
-from relevo_client._entering import enter
+from relevo_client._current import Known
+from relevo_client._entering import Entrance
 from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
-from relevo_client._model import ExecutionContext
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
 from relevo_client._single_flight import ThreadFlights
@@ -110,7 +109,7 @@ class _ServerInterceptor(grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
         self._client = client
         self._rules = rules
-        self._made = ThreadFlights[object, Known]()
+        self._made = ThreadFlights[object, object]()
         self._rewrapped = _shapes.Rewrapped(self._wrap)
 
     def intercept_service(
@@ -118,23 +117,16 @@ class _ServerInterceptor(grpc.ServerInterceptor):
     ) -> Any:
         handler = continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or self._rules.is_exempt(method):
-            return handler
-        return self._rewrapped(method, handler)
+        return None if handler is None else self._rewrapped(method, handler)
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         shape = _shapes.generator if streams else _shapes.function
-        return shape(partial(self._enter, method), behaviour)
-
-    def _enter(self, method: str, context: Any) -> Current:
-        return enter(self._rules, method, context, self._perform)
+        if self._rules.is_exempt(method):
+            return shape(_shapes.nothing, behaviour)
+        return shape(Entrance(self._rules, method, self._perform), behaviour)
 
     def _perform(self, step: Resolve | Make) -> Known:
         if isinstance(step, Resolve):
             return self._client.resolve(step.ref, timeout=step.timeout)
-        function, lost, timeout = step
-
-        def make() -> Known:
-            return Rebuilt(lost.ref, cast("ExecutionContext", function(lost)))
-
-        return self._made.share(lost.flight, make, timeout=timeout)
+        make = partial(step.function, step.lost)
+        return step.made(self._made.share(step.flight, make, timeout=step.timeout))

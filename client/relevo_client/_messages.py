@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,7 +36,7 @@ class ContextEntry:
     layers: tuple["ContextEntry", ...] = ()
     """The included entries, in order, where they were asked for."""
 
-    @property
+    @cached_property
     def ref(self) -> ContextRef:
         """The reference that makes others work with this, or something newer."""
         return ContextRef(self.key, self.revision)

@@ -14,6 +14,7 @@ MAX_BYTES = 512
 Pairs = Iterable[tuple[str, str | bytes]]
 
 
+@lru_cache(maxsize=4096)
 def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
     """The two entries of a reference.
 
@@ -30,7 +31,10 @@ def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
 
 def names_a_context(metadata: Pairs | None) -> bool:
     """Whether a call already says which context it is about, or says a part of it."""
-    return any(name in (KEY, REVISION) for name, _ in metadata or ())
+    for name, _ in metadata or ():  # noqa: SIM110 - every call comes by, and any() costs more
+        if name in (KEY, REVISION):
+            return True
+    return False
 
 
 def decode(metadata: Pairs | None) -> ContextRef | None:
@@ -39,19 +43,31 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
     Raises InvalidFieldError where it is malformed, or where there are two
     different ones: then nobody can tell which one is meant.
     """
-    keys: set[str] = set()
-    revisions: set[str] = set()
+    keys: list[str] = []
+    revisions: list[str] = []
     for name, value in metadata or ():
         if name == KEY:
-            keys.update(_values(value))
+            keys.append(str(value))
         elif name == REVISION:
-            revisions.update(_values(value))
+            revisions.append(str(value))
     if not keys:
         return None
-    if len(keys) > 1 or len(revisions) > 1:
-        raise InvalidFieldError([(KEY if len(keys) > 1 else REVISION, "must be there once")])
-    (text,) = keys
-    (revision,) = revisions or {"0"}
+    return _reference(_one(keys, KEY), _one(revisions, REVISION) if revisions else "0")
+
+
+def _one(values: list[str], name: str) -> str:
+    if len(values) == 1 and "," not in values[0]:
+        return values[0].strip()
+    # Entries that come several times may arrive joined by commas; no text form has one.
+    different = {each.strip() for value in values for each in value.split(",")}
+    if len(different) > 1:
+        raise InvalidFieldError([(name, "must be there once")])
+    return different.pop()
+
+
+# The same few references arrive again and again. What is refused takes no room here.
+@lru_cache(maxsize=4096)
+def _reference(text: str, revision: str) -> ContextRef:
     if len(KEY) + len(text) > MAX_BYTES:
         raise InvalidFieldError([(KEY, f"must have at most {MAX_BYTES} bytes")])
     if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
@@ -61,10 +77,5 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
     return ref
 
 
-def _values(value: str | bytes) -> Iterable[str]:
-    # Entries that come several times may arrive joined by commas; no text form has one.
-    return map(str.strip, str(value).split(","))
-
-
-# The same few keys arrive again and again.
+# Revisions change more often than keys.
 _key = lru_cache(maxsize=4096)(ContextKey.parse)

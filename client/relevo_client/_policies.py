@@ -41,11 +41,6 @@ class LostContext:
     error: RelevoError | None
     """Why it cannot be had; None where the call names no context."""
 
-    @property
-    def flight(self) -> object:
-        """What calls that can share a context have in common; nothing without a reference."""
-        return self.ref.key if self.ref else object()
-
 
 Rebuild: TypeAlias = Callable[[LostContext], ExecutionContext | Awaitable[ExecutionContext]]
 """Makes a context for a call: a coroutine function on asyncio servers, a plain

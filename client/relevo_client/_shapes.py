@@ -60,6 +60,16 @@ class Rewrapped:
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
+def nothing(_: Any) -> Current:
+    """Enters without a context."""
+    return None
+
+
+async def nothing_async(_: Any) -> Current:
+    """Enters without a context."""
+    return None
+
+
 # The task of a call on an asyncio server is the call's own, so what is current in
 # it is set and never reset.
 
@@ -117,17 +127,18 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
     def with_context(request: Any, context: Any) -> Iterator[Any]:
         scope = copy_context()
         scope.run(set_current, enter(context))
-        items = scope.run(behaviour, request, context)
+        items = [scope.run(behaviour, request, context)]
         try:
             while True:
                 try:
-                    item = scope.run(next, items)
+                    item = scope.run(next, items[0])
                 except StopIteration:
                     return
                 yield item
         finally:
-            close = getattr(items, "close", None)
-            if close:
-                scope.run(close)
+            if hasattr(items[0], "close"):
+                scope.run(items[0].close)
+            # What cannot be closed ends with the last reference to it.
+            scope.run(items.clear)
 
     return with_context

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import Future
 from typing import Any, Self
 
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage.memory import MemoryStorage
@@ -35,6 +36,21 @@ class Clock:
         return self._passed
 
 
+class _Settings(Settings):
+    """Only what is given: a developer's own environment is for servers."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, others, more
+        return (init_settings,)
+
+
 class LocalStore:
     """A ContextStore server on a free loopback port, for blocking and asyncio tests alike.
 
@@ -46,9 +62,8 @@ class LocalStore:
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
         """What the entries' times to live pass by."""
-        self._settings = Settings.model_validate(
-            {"listen": "127.0.0.1:0", "grace": 0.1, **settings}
-        )
+        values: dict[str, Any] = {"listen": "127.0.0.1:0", "grace": 0.1, **settings}
+        self._settings = _Settings(**values)
         self._started = Future[str]()
         self._thread = threading.Thread(target=self._run, name="relevo-store", daemon=True)
 
