@@ -12,6 +12,26 @@ QUANTITIES = {"throughput": "calls/s", "p50": "ms", "p99": "ms", "cpu": "µs"}
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What a ratio should be. One of the two limits is given."""
+
+    quantity: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def is_met(self, ratio: float) -> bool:
+        """Whether the ratio is within the limit."""
+        if self.at_least is not None:
+            return ratio >= self.at_least
+        return self.at_most is None or ratio <= self.at_most
+
+    def __str__(self) -> str:
+        if self.at_least is not None:
+            return f"≥ {self.at_least:.2f}"
+        return f"≤ {self.at_most:.2f}"
+
+
+@dataclass(frozen=True)
 class Figure:
     """One line of the result."""
 
@@ -25,15 +45,14 @@ class Figure:
     """The baseline's value, from the same rounds."""
     ratio: float | None = None
     """The median of value / baseline in each round."""
-    goal: float | None = None
-    """What the ratio should be at least."""
+    goal: Goal | None = None
 
     @property
     def is_met(self) -> bool | None:
         """Whether the goal is met, None where there is none."""
         if self.goal is None or self.ratio is None:
             return None
-        return self.ratio >= self.goal
+        return self.goal.is_met(self.ratio)
 
     def to_json(self) -> dict[str, str | float | None]:
         """The figure for bench.json."""
@@ -52,18 +71,16 @@ def compare(
     *,
     baseline: str,
     in_flight: int,
-    goals: Mapping[str, float] | None = None,
+    goals: Mapping[str, Goal] | None = None,
 ) -> list[Figure]:
-    """The figures of all contenders but the baseline.
-
-    `goals` has, by contender, the least ratio of throughput.
-    """
+    """The figures of all contenders but the baseline. `goals` are by contender."""
     figures: list[Figure] = []
     for name, own in samples.items():
         if name == baseline:
             continue
         for quantity, unit in QUANTITIES.items():
             of = attrgetter(quantity)
+            goal = (goals or {}).get(name)
             values = list(map(of, own))
             base = list(map(of, samples[baseline]))
             figures.append(
@@ -74,10 +91,26 @@ def compare(
                     spread=_spread(values),
                     baseline=median(base),
                     ratio=median(v / b for v, b in zip(values, base, strict=True)),
-                    goal=(goals or {}).get(name) if quantity == "throughput" else None,
+                    goal=goal if goal and goal.quantity == quantity else None,
                 )
             )
     return figures
+
+
+def share_of(name: str, quantity: str, samples: Sequence[Sequence[Sample]], goal: Goal) -> Figure:
+    """What the first adds to the third, as a part of what the second adds to it."""
+    one, other, bare = ([attrgetter(quantity)(s) for s in each] for each in samples)
+    added = [value - b for value, b in zip(one, bare, strict=True)]
+    others = [value - b for value, b in zip(other, bare, strict=True)]
+    return Figure(
+        name=name,
+        value=median(added),
+        unit=QUANTITIES[quantity],
+        spread=_spread(added),
+        baseline=median(others),
+        ratio=median(a / o for a, o in zip(added, others, strict=True)),
+        goal=goal,
+    )
 
 
 def _spread(values: Sequence[float]) -> float:

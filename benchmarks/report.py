@@ -66,7 +66,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         "" if figure.baseline is None else _number(figure.baseline),
         figure.unit,
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
-        "" if figure.goal is None else f"{mark} ≥ {figure.goal:.2f}",
+        "" if figure.goal is None else f"{mark} {figure.goal}",
     )
 
 

@@ -34,10 +34,24 @@ def relevo(store: str, prefix: str, cores: Cores) -> Generator[Server, None, Non
 
 @contextmanager
 def echo(cores: Cores) -> Generator[Server, None, None]:
-    """The baseline."""
+    """The baseline of the store."""
+    with _module("benchmarks.echo", cores=cores) as server:
+        yield server
+
+
+@contextmanager
+def service(side: str, cores: Cores) -> Generator[Server, None, None]:
+    """A service that is called: bare, or with Relevo, or with OpenTelemetry."""
+    with _module("benchmarks.service", side, cores=cores) as server:
+        yield server
+
+
+@contextmanager
+def _module(*words: str, cores: Cores) -> Generator[Server, None, None]:
+    """A Python module that prints its address, and serves until it is ended."""
     with cores.of_server():
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.echo"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True
         )
     with process:
         try:

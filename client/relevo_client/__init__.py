@@ -3,6 +3,7 @@
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._aio_interceptors import aio_client_interceptors, aio_server_interceptor
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
+from relevo_client._channels import aio_context_channel, context_channel
 from relevo_client._client import ContextClient
 from relevo_client._current import (
     await_context,
@@ -56,9 +57,11 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "aio_client_interceptors",
+    "aio_context_channel",
     "aio_server_interceptor",
     "await_context",
     "client_interceptors",
+    "context_channel",
     "current_context",
     "current_entry",
     "current_ref",

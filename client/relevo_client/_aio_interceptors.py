@@ -90,7 +90,7 @@ class _Attaching:
         request: Any,
     ) -> Any:
         """Pass a call on, with the reference; whatever the arity."""
-        added = self._rules.added(details.method, details.metadata)
+        added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
         if added:
             details = aio.ClientCallDetails(
                 details.method,

@@ -1,7 +1,9 @@
-"""What a client interceptor does with a call, whatever the call's shape."""
+"""What a channel does with its calls, whatever their shape."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
 
 from relevo_client import _metadata
 from relevo_client._current import current_ref
@@ -9,26 +11,37 @@ from relevo_client.filters import MethodFilter
 
 
 class Outbound:
-    """The rules of one channel's interceptors, as their factory got them."""
+    """The rules of one channel, as its interceptors or their like were given them."""
 
     def __init__(
         self, *, exempt: MethodFilter, target: str | None, allow: Sequence[str] | None
     ) -> None:
         if allow is not None and target is None:
             raise ValueError("where 'allow' is given, 'target' must say what the channel calls")
-        self._exempt = exempt
-        self._allowed = allow is None or any(fnmatchcase(str(target), each) for each in allow)
+        is_allowed = allow is None or any(fnmatchcase(str(target), each) for each in allow)
 
-    def added(
-        self, method: str | bytes, metadata: _metadata.Pairs | None
-    ) -> Sequence[tuple[str, str]]:
+        @lru_cache(1024)
+        def concerns(method: str | bytes) -> bool:
+            return is_allowed and not exempt(
+                method.decode() if isinstance(method, bytes) else method
+            )
+
+        self.concerns = concerns
+        """Whether calls of a method carry anything."""
+
+    def added(self, metadata: _metadata.Pairs | None) -> Sequence[tuple[str, str]]:
         """What to add to a call's metadata: the current reference, or nothing.
 
         Nothing for a call that names a context already: the explicit one wins.
         """
         ref = current_ref()
-        if ref is None or not self._allowed or _metadata.names_a_context(metadata):
-            return ()
-        if self._exempt(method.decode() if isinstance(method, bytes) else method):
+        if ref is None or (metadata and _metadata.names_a_context(metadata)):
             return ()
         return _metadata.encode(ref)
+
+    def carrying(self, metadata: Any) -> Any:
+        """A call's metadata, with what is added to it. The caller's own is left as it is."""
+        added = self.added(metadata)
+        if not added:
+            return metadata
+        return (*metadata, *added) if metadata else added

@@ -1,0 +1,71 @@
+"""A grpc.aio service of one unary method: bare, with Relevo, or with OpenTelemetry.
+
+`python -m benchmarks.service bare|relevo|otel` prints its address and serves until it
+is ended.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from grpc import aio
+from opentelemetry.instrumentation import grpc as otel_grpc
+from opentelemetry.sdk.trace import TracerProvider
+from relevo_client import (
+    AsyncContextClient,
+    ContextEntry,
+    ContextKey,
+    ContextRef,
+    aio_server_interceptor,
+)
+from support.entries import entry_of
+
+_otel: Any = otel_grpc  # whose types are only half known
+
+METHOD = "/relevo.bench.Service/Answer"
+
+
+class AtHand(AsyncContextClient):
+    """A client that has every context already."""
+
+    async def resolve(
+        self, target: ContextKey | ContextRef, *, timeout: float | None = None
+    ) -> ContextEntry:
+        """Say it at once."""
+        del target, timeout
+        return _ENTRY
+
+
+_ENTRY = entry_of("someone", revision=1_750_000_000_000 << 20)
+
+
+async def answer(request: bytes, context: Any) -> bytes:
+    """Say what was said."""
+    del context
+    return request
+
+
+def _interceptors(side: str) -> Sequence[Any]:
+    if side == "relevo":
+        return [aio_server_interceptor(AtHand("nowhere:1"), trust_callers=True)]
+    if side == "otel":
+        return [_otel.aio_server_interceptor(tracer_provider=TracerProvider())]
+    return []
+
+
+async def serve(side: str) -> None:
+    """Serve on a free port."""
+    server = aio.server(interceptors=_interceptors(side))
+    service, _, method = METHOD[1:].rpartition("/")
+    handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(answer)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
