@@ -12,7 +12,14 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 from grpc import StatusCode, aio
-from relevo_client import ContextRef, aio_client_interceptors, client_interceptors, current_ref
+from relevo_client import (
+    ContextRef,
+    aio_client_interceptors,
+    aio_context_channel,
+    client_interceptors,
+    context_channel,
+    current_ref,
+)
 
 from support.hosting import SERVICE
 from support.scenes import ITEMS
@@ -176,10 +183,16 @@ async def calling(
     interceptors: Sequence[Any] | None = None,
     options: Sequence[tuple[str, Any]] = (),
     credentials: grpc.ChannelCredentials | None = None,
+    wrapped: bool = False,
     **rules: Any,
 ) -> AsyncGenerator[Caller, None]:
-    """A client of this kind with Relevo's interceptors, or with others in their place."""
+    """A client of this kind with Relevo's interceptors, or with others in their place.
+
+    Or, where it is to be `wrapped`, on Relevo's channel and without interceptors.
+    """
     options = (*_OPTIONS, *options)
+    if wrapped:
+        interceptors = ()
     if kind == "blocking":
         given = client_interceptors(**rules) if interceptors is None else interceptors
         channel = (
@@ -187,7 +200,8 @@ async def calling(
             if credentials
             else grpc.insecure_channel(address, options)
         )
-        caller = BlockingCaller(grpc.intercept_channel(channel, *given))
+        channel = grpc.intercept_channel(channel, *given)
+        caller = BlockingCaller(context_channel(channel, **rules) if wrapped else channel)
         try:
             yield caller
         finally:
@@ -199,7 +213,9 @@ async def calling(
             if credentials
             else aio.insecure_channel(address, options, interceptors=given)
         )
-        async_caller = AsyncCaller(aio_channel)
+        async_caller = AsyncCaller(
+            aio_context_channel(aio_channel, **rules) if wrapped else aio_channel
+        )
         try:
             yield async_caller
         finally:

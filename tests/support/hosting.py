@@ -82,7 +82,7 @@ async def hosted(
     """A running server with these methods. It has one thread, so that what stays there is seen."""
     pool = ThreadPoolExecutor(threads)
     server: Any = (
-        grpc.server(pool, interceptors=interceptors)
+        grpc.server(pool, interceptors=list(interceptors))
         if kind == "blocking"
         else aio.server(pool, interceptors=interceptors)
     )

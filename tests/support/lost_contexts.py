@@ -3,15 +3,19 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from grpc import StatusCode
 from relevo_client import (
+    Action,
     AsyncContextClient,
     ContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    LostContext,
+    Policy,
 )
 from relevo_client.testing import LocalStore
 
@@ -42,6 +46,13 @@ class Cause:
 
     def __str__(self) -> str:
         return self.name
+
+    def handled(
+        self, way: Action | Callable[[LostContext], ExecutionContext], *, lazy: bool = False
+    ) -> Policy:
+        """The policy that handles it in this way."""
+        given: dict[str, Any] = {self.policy: way, "lazy": lazy}
+        return Policy(**given)
 
 
 def _key() -> ContextKey:

@@ -81,7 +81,7 @@ async def played(
     ending = scene.ending
     stopping: asyncio.Task[None] | None = None
     items: list[str] = []
-    timeout = {"timeout": DEADLINE} if ending is Ending.DEADLINE else {}
+    timeout: dict[str, Any] = {"timeout": DEADLINE} if ending is Ending.DEADLINE else {}
     try:
         with use_context(entry):
             call = caller.begin(shape.arity, is_open=ending.is_outside, **timeout)

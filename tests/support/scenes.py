@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ class Scene:
         return len(self.seen) > ITEMS
 
     @contextmanager
-    def playing(self) -> Iterator[None]:
+    def playing(self) -> Generator[None, None, None]:
         """Around the handler's body."""
         self.see()
         try:

@@ -1,6 +1,6 @@
 """Handlers of every shape that gRPC knows. Each of them tells what it sees."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from typing import Any, Literal
@@ -144,21 +144,24 @@ def async_generator(scene: Scene) -> Behaviour:
     return handler
 
 
+_HANDLERS: Sequence[tuple[Kind, str, Callable[[Scene], Behaviour], Sequence[str]]] = (
+    ("blocking", "function", function, ("unary_unary", "stream_unary")),
+    ("blocking", "generator", generator, ("unary_stream", "stream_stream")),
+    ("blocking", "iterator", iterator, ("unary_stream", "stream_stream")),
+    ("asyncio", "coroutine", coroutine, ("unary_unary", "stream_unary")),
+    ("asyncio", "reading coroutine", reading_coroutine, ("stream_unary",)),
+    ("asyncio", "async generator", async_generator, ("unary_stream", "stream_stream")),
+    ("asyncio", "writing coroutine", writing_coroutine, ("unary_stream", "stream_stream")),
+    ("asyncio", "reading writer", reading_and_writing_coroutine, ("stream_stream",)),
+    ("asyncio", "function", function, ("unary_unary", "stream_unary")),
+    ("asyncio", "generator", generator, ("unary_stream", "stream_stream")),
+    ("asyncio", "iterator", iterator, ("unary_stream", "stream_stream")),
+)
+"""Each with the arities that it is for."""
+
 SHAPES = [
     Shape(server, arity, name, make)
-    for server, name, make, arities in (
-        ("blocking", "function", function, ("unary_unary", "stream_unary")),
-        ("blocking", "generator", generator, ("unary_stream", "stream_stream")),
-        ("blocking", "iterator", iterator, ("unary_stream", "stream_stream")),
-        ("asyncio", "coroutine", coroutine, ("unary_unary", "stream_unary")),
-        ("asyncio", "reading coroutine", reading_coroutine, ("stream_unary",)),
-        ("asyncio", "async generator", async_generator, ("unary_stream", "stream_stream")),
-        ("asyncio", "writing coroutine", writing_coroutine, ("unary_stream", "stream_stream")),
-        ("asyncio", "reading writer", reading_and_writing_coroutine, ("stream_stream",)),
-        ("asyncio", "function", function, ("unary_unary", "stream_unary")),
-        ("asyncio", "generator", generator, ("unary_stream", "stream_stream")),
-        ("asyncio", "iterator", iterator, ("unary_stream", "stream_stream")),
-    )
+    for server, name, make, arities in _HANDLERS
     for arity in arities
 ]
 """Every shape, on every kind of server that takes it."""

@@ -1,10 +1,10 @@
 """Beside OpenTelemetry's interceptors, on either side of them, both do their work."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from types import GeneratorType
 from typing import Any
 
 import grpc
@@ -133,22 +133,22 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def result_of(caller: Caller, arity: str, call: Any) -> tuple[list[str], StatusCode]:
     """The items of a call, and its status."""
-    if not isinstance(call, GeneratorType):
+    if not inspect.isgenerator(call):
         over = await caller.outcome(arity, call)
         return over.items, over.code
     # What OpenTelemetry's blocking client has for such a stream is no call object.
     items: list[str] = []
 
-    def take_all() -> StatusCode:
+    def take_all(stream: Any) -> StatusCode:
         try:
-            items.extend(each.decode() for each in call)
+            items.extend(each.decode() for each in stream)
         except grpc.RpcError as error:
             status: Any = error
             code: StatusCode = status.code()
             return code
         return StatusCode.OK
 
-    return items, await asyncio.to_thread(take_all)
+    return items, await asyncio.to_thread(take_all, call)
 
 
 @each_order

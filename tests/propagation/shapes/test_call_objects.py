@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 import pytest
 from grpc import StatusCode, aio
-from relevo_client import ContextEntry, use_context
+from relevo_client import ContextEntry, aio_context_channel, context_channel, use_context
 from support.callers import calling
-from support.hosting import SERVICE, Kind, hosted
-from support.shapes import Behaviour
+from support.hosting import SERVICE, hosted
+from support.shapes import Behaviour, Kind
 from support.waiting import until, until_async
 
 ARITIES = ["unary_unary", "unary_stream", "stream_unary", "stream_stream"]
@@ -83,8 +83,10 @@ class _Onward(
     def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         return continuation(details, request)
 
-    intercept_unary_unary = intercept_unary_stream = _intercept
-    intercept_stream_unary = intercept_stream_stream = _intercept
+    intercept_unary_unary: Any = _intercept
+    intercept_unary_stream: Any = _intercept
+    intercept_stream_unary: Any = _intercept
+    intercept_stream_stream: Any = _intercept
 
 
 async def _onward(_: Any, continuation: Callable[..., Awaitable[Any]], *given: Any) -> Any:
@@ -106,27 +108,55 @@ def _doing_nothing(kind: Kind) -> list[Any]:
 
 
 @pytest.mark.parametrize("arity", ARITIES)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["interceptors", "channel"])
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_the_call_is_grpcs_own(
-    service: Service, address: str, entry: ContextEntry, kind: Kind, arity: str
+    *, service: Service, address: str, entry: ContextEntry, kind: Kind, wrapped: bool, arity: str
 ) -> None:
-    """However it is begun, it is of the class that gRPC has for calls through interceptors."""
+    """However it is begun, it is of the class that gRPC has for calls of its own.
+
+    With interceptors, of the class for calls through interceptors.
+    """
     service.answer()
+    theirs: list[Any] = [] if wrapped else _doing_nothing(kind)
     found: list[list[type]] = []
-    for interceptors in (None, _doing_nothing(kind)):
-        async with calling(kind, address, interceptors=interceptors) as caller:
+    for client in (
+        calling(kind, address, wrapped=wrapped),
+        calling(kind, address, interceptors=theirs),
+    ):
+        async with client as caller:
             with use_context(entry):
                 call = caller.begin(arity, arity)
             assert (await caller.outcome(arity, call)).items == ["answer"]
-            types = [type(call)]
+            calls: list[object] = [call]
             if kind == "blocking" and not arity.endswith("stream"):
                 method = getattr(caller.channel, arity)(f"/{SERVICE}/{arity}")
                 request: Any = b"" if arity.startswith("unary") else iter([b""])
                 answer, ended = await asyncio.to_thread(method.with_call, request, timeout=10)
                 assert answer == b"answer"
-                types.append(type(ended))
-            found.append(types)
+                calls.append(ended)
+            found.append([type(each) for each in calls])
     assert found[0] == found[1]
+
+
+async def test_a_wrapped_channel_is_a_channel(address: str) -> None:
+    """What its user did with the channel within can be done with it, and closes that one."""
+    within = aio.insecure_channel(address)
+    async with aio_context_channel(within) as channel:
+        await asyncio.wait_for(channel.channel_ready(), 10)
+        assert channel.get_state() is within.get_state() is grpc.ChannelConnectivity.READY
+    assert within.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+    states: list[object] = []
+    blocking = grpc.insecure_channel(address)
+    with context_channel(blocking) as blocking_channel:
+        future = grpc.channel_ready_future(blocking_channel)
+        await asyncio.to_thread(future.result, 10)
+        blocking_channel.subscribe(states.append)
+        blocking_channel.unsubscribe(states.append)
+    call: Any = blocking.unary_unary(f"/{SERVICE}/unary_unary")
+    with pytest.raises(ValueError, match="closed"):
+        call(b"")
 
 
 @pytest.mark.parametrize("arity", ["unary_unary", "stream_unary"])
@@ -175,11 +205,11 @@ async def test_blocking_streams(
     """A stream of answers is a live call while it runs and after."""
 
     def use(method: Any) -> None:
-        told: list[str] = []
+        told: list[object] = []
         with use_context(entry):
             call = method(b"" if arity.startswith("unary") else iter([b"", b""]), timeout=30)
         assert call.add_callback(lambda: told.append("callback"))
-        call.add_done_callback(lambda _: told.append("done callback"))
+        call.add_done_callback(told.append)
         assert INITIAL in list(call.initial_metadata())
         assert call.is_active()
         assert 0 < call.time_remaining() <= 30

@@ -28,7 +28,7 @@ QUICKLY = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 50),
 )
-RETRIES = {
+RETRIES: dict[str, Any] = {
     "methodConfig": [
         {
             "name": [{}],

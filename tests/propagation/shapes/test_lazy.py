@@ -24,10 +24,11 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 from support.callers import Outcome, calling
-from support.hosting import Kind, Methods, StoreClients, hosted
+from support.hosting import Methods, StoreClients, hosted
 from support.lost_contexts import CAUSES, DOWN, NO_REFERENCE, NOT_FOUND, Cause
 from support.plays import naming
 from support.relay import Relay
+from support.shapes import Kind
 
 LAZY = Policy(lazy=True)
 BUDGET = 1.5  # seconds that a call may take: less than the slow store does
@@ -235,7 +236,7 @@ async def test_other_policies_at_use(store: LocalStore, server: Kind) -> None:
 
         async with cause.lose(store) as loss:
             for action, answer in ((make, "0 rebuilt"), (Action.PROCEED, "1 nobody")):
-                policy = Policy(**{cause.policy: action, "lazy": True})
+                policy = cause.handled(action, lazy=True)
                 over = await answer_of(server, loss.clients, once(work), loss.ref, policy=policy)
                 assert over.items == [answer]
 
@@ -246,10 +247,14 @@ async def test_malformed_references_are_refused_at_once(
 ) -> None:
     """What needs no store is not put off: the handler is not reached."""
     reached: list[str] = []
-    methods = once(lambda: reached.append("") or "")
+
+    def work() -> str:
+        reached.append("the handler")
+        return ""
+
     interceptor = clients.interceptor(server, trust_callers=True, policy=LAZY)
     async with (
-        hosted(server, methods, interceptors=[interceptor]) as host,
+        hosted(server, once(work), interceptors=[interceptor]) as host,
         calling("asyncio", host.address, interceptors=()) as caller,
     ):
         call = caller.begin("unary_unary", metadata=(("context-key", "malformed"),))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from relevo_client import (
     ContextKey,
     InvalidFieldError,
     aio_client_interceptors,
+    aio_context_channel,
     client_interceptors,
+    context_channel,
     filters,
     use_context,
 )
@@ -29,7 +32,13 @@ ATTACHED = [
     ("context-revision", "9223372036854775807"),
 ]
 
-each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+ANY_CHANNEL: Any = None
+
+each_kind = pytest.mark.parametrize(
+    "kind, wrapped",
+    [("blocking", False), ("asyncio", False), ("blocking", True), ("asyncio", True)],
+    ids=["blocking", "asyncio", "blocking channel", "asyncio channel"],
+)
 each_arity = pytest.mark.parametrize("arity", ARITIES)
 
 
@@ -65,9 +74,11 @@ async def destination() -> AsyncIterator[Destination]:
 
 @each_arity
 @each_kind
-async def test_exactly_one_reference(destination: Destination, kind: Kind, arity: str) -> None:
+async def test_exactly_one_reference(
+    destination: Destination, kind: Kind, wrapped: bool, arity: str
+) -> None:
     """One key and one revision, in the text form; after the block, none."""
-    async with calling(kind, destination.address) as caller:
+    async with calling(kind, destination.address, wrapped=wrapped) as caller:
         assert await destination.carried(caller, arity) == ATTACHED
         destination.calls.clear()
         await caller.outcome(arity, caller.begin(arity, arity))
@@ -88,13 +99,13 @@ async def test_exactly_one_reference(destination: Destination, kind: Kind, arity
 @each_arity
 @each_kind
 async def test_metadata_of_others(
-    destination: Destination, kind: Kind, arity: str, given: Any
+    destination: Destination, kind: Kind, wrapped: bool, arity: str, given: Any
 ) -> None:
     """Others' metadata keeps its order and duplicates, and the caller's own object is untouched."""
     before = list(given or ())
     async with calling(kind, destination.address, interceptors=()) as caller:
         without = await destination.carried(caller, arity, metadata=given)
-    async with calling(kind, destination.address) as caller:
+    async with calling(kind, destination.address, wrapped=wrapped) as caller:
         for _ in range(2):
             found = await destination.carried(caller, arity, metadata=given)
             assert [pair for pair in found if pair not in ATTACHED] == without
@@ -106,17 +117,19 @@ async def test_metadata_of_others(
 @each_arity
 @each_kind
 async def test_the_key_that_a_call_names_wins(
-    destination: Destination, kind: Kind, arity: str, named: str
+    destination: Destination, kind: Kind, wrapped: bool, arity: str, named: str
 ) -> None:
     """A call that names a context itself carries that one only, whatever is current."""
     given = (("context-key", named),)
-    async with calling(kind, destination.address) as caller:
+    async with calling(kind, destination.address, wrapped=wrapped) as caller:
         assert await destination.carried(caller, arity, metadata=given) == list(given)
 
 
 @each_arity
 @each_kind
-async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, arity: str) -> None:
+async def test_a_reference_over_the_limit(
+    destination: Destination, kind: Kind, wrapped: bool, arity: str
+) -> None:
     """It is refused locally by the exception that says why, and nothing is sent."""
     key = ContextKey("s" * 200, "t" * 200, "i" * 83)
 
@@ -125,7 +138,7 @@ async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, 
             begun = caller.begin(arity, arity)
         return await caller.outcome(arity, begun)
 
-    async with calling(kind, destination.address) as caller:
+    async with calling(kind, destination.address, wrapped=wrapped) as caller:
         with pytest.raises(InvalidFieldError, match="512"):
             await call(caller)
     assert destination.calls.all() == []
@@ -145,18 +158,31 @@ async def test_a_reference_over_the_limit(destination: Destination, kind: Kind, 
 @each_arity
 @each_kind
 async def test_the_allowlist(
-    destination: Destination, kind: Kind, arity: str, allow: Sequence[str], is_allowed: bool
+    destination: Destination,
+    kind: Kind,
+    wrapped: bool,
+    arity: str,
+    allow: Sequence[str],
+    is_allowed: bool,
 ) -> None:
     """Where no pattern matches a channel's target, nothing is added; what a call names stays."""
-    rules = {"target": "orders.internal:443", "allow": allow}
-    async with calling(kind, destination.address, **rules) as caller:
+    rules: dict[str, Any] = {"target": "orders.internal:443", "allow": allow}
+    async with calling(kind, destination.address, wrapped=wrapped, **rules) as caller:
         found = await destination.carried(caller, arity)
         assert found == (ATTACHED if is_allowed else [])
         named = (("context-key", "x:y:z"),)
         assert await destination.carried(caller, arity, metadata=named) == list(named)
 
 
-@pytest.mark.parametrize("make", [client_interceptors, aio_client_interceptors])
+@pytest.mark.parametrize(
+    "make",
+    [
+        client_interceptors,
+        aio_client_interceptors,
+        partial(context_channel, ANY_CHANNEL),
+        partial(aio_context_channel, ANY_CHANNEL),
+    ],
+)
 def test_an_allowlist_needs_a_target(make: Any) -> None:
     """Patterns without anything to match are a mistake, and not a list that allows everything."""
     with pytest.raises(ValueError, match="target"):
@@ -165,10 +191,12 @@ def test_an_allowlist_needs_a_target(make: Any) -> None:
 
 @each_arity
 @each_kind
-async def test_exempt_methods(destination: Destination, kind: Kind, arity: str) -> None:
+async def test_exempt_methods(
+    destination: Destination, kind: Kind, wrapped: bool, arity: str
+) -> None:
     """Calls of exempt methods carry nothing, others do."""
     exempt = filters.method(f"/{SERVICE}/unary_unary")
-    async with calling(kind, destination.address, exempt=exempt) as caller:
+    async with calling(kind, destination.address, wrapped=wrapped, exempt=exempt) as caller:
         found = await destination.carried(caller, arity)
         assert found == ([] if arity == "unary_unary" else ATTACHED)
 

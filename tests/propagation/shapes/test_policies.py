@@ -15,7 +15,7 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 from support.callers import calling
-from support.hosting import SERVICE, StoreClients, hosted
+from support.hosting import SERVICE, Methods, StoreClients, hosted
 from support.lost_contexts import CAUSES, NO_REFERENCE, NOT_FOUND, SLOW, Cause
 from support.plays import UNARY_SHAPES, Play, naming, play
 from support.scenes import NOBODY, Scene
@@ -45,7 +45,7 @@ async def test_reject(
 ) -> None:
     """The call ends with the cause's status and fixed text. That is no crash: nobody logs it."""
     caplog.set_level(logging.DEBUG)
-    over = await lost(store, shape, cause, Policy(**{cause.policy: Action.REJECT}))
+    over = await lost(store, shape, cause, cause.handled(Action.REJECT))
     assert over.refusal == cause.refusal
     assert over.outcome.trailing == []
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
@@ -55,7 +55,7 @@ async def test_reject(
 @each_shape
 async def test_proceed(store: LocalStore, shape: Shape, cause: Cause) -> None:
     """The handler runs, and has no context."""
-    over = await lost(store, shape, cause, Policy(**{cause.policy: Action.PROCEED}))
+    over = await lost(store, shape, cause, cause.handled(Action.PROCEED))
     assert over.outcome.code is StatusCode.OK
     assert {each.partition(" ")[0] for each in over.seen} == {"nobody"}
 
@@ -70,7 +70,7 @@ async def test_rebuild(store: LocalStore, shape: Shape, cause: Cause) -> None:
         asked.append(lost_context)
         return ExecutionContext(user_id="rebuilt")
 
-    over = await lost(store, shape, cause, Policy(**{cause.policy: make}))
+    over = await lost(store, shape, cause, cause.handled(make))
     assert over.outcome.code is StatusCode.OK
     (one,) = asked
     expected = f"rebuilt {one.ref}" if one.ref else "rebuilt without a reference"
@@ -146,7 +146,7 @@ async def test_the_first_filter_that_applies_counts(
         ],
     )
     scene = Scene()
-    methods = dict.fromkeys(("Do", "First", "Second"), (shape.arity, shape.make(scene)))
+    methods: Methods = dict.fromkeys(("Do", "First", "Second"), (shape.arity, shape.make(scene)))
     expected = {"Do": "do", "First": "others", "Second": "others"}
     async with (
         hosted(shape.server, methods, interceptors=[interceptor]) as host,

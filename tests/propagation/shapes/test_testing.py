@@ -18,7 +18,7 @@ from relevo_client import (
 from relevo_client.testing import Clock, LocalStore, RecordedCalls
 from support.callers import calling
 from support.entries import entry_of
-from support.hosting import SERVICE, hosted, recording
+from support.hosting import SERVICE, Methods, hosted, recording
 from support.relaying import ARITIES
 from support.scenes import Scene
 from support.shapes import SHAPES, Kind
@@ -54,9 +54,9 @@ def test_stores_are_apart() -> None:
         other.client.put(KEY, ExecutionContext(), ttl=10)
         one.clock.advance(11)
         assert one.address != other.address
-        assert other.client.get(KEY)
+        assert other.client.get(KEY).key == KEY
         other.client.invalidate(KEY)
-        assert one.client.get(KEY)
+        assert one.client.get(KEY).key == KEY
 
 
 def test_entries_expire_by_the_clock() -> None:
@@ -112,7 +112,8 @@ def test_the_clock() -> None:
     assert clock.monotonic() == 0
     clock.advance(2.5)
     clock.advance(0)
-    assert (clock.time() - begun, clock.monotonic()) == (pytest.approx(2.5), 2.5)
+    assert clock.time() - begun == pytest.approx(2.5)
+    assert clock.monotonic() == 2.5
     with pytest.raises(ValueError, match="negative"):
         clock.advance(-1)
     assert clock.monotonic() == 2.5
@@ -124,7 +125,7 @@ async def test_recorded_calls(kind: Kind, arity: str) -> None:
     """A record has each call that arrived, in order, with its metadata and its reference."""
     calls = RecordedCalls()
     shape = next(each for each in SHAPES if (each.server, each.arity) == (kind, arity))
-    methods = dict.fromkeys(("Do", "Other"), (arity, shape.make(Scene())))
+    methods: Methods = dict.fromkeys(("Do", "Other"), (arity, shape.make(Scene())))
     entry = entry_of("u", revision=7)
     async with (
         hosted(kind, methods, interceptors=[recording(kind, calls)]) as host,
@@ -165,16 +166,17 @@ async def test_a_recorded_call_that_is_malformed() -> None:
         assert calls.only().ref
 
 
-async def test_an_unknown_method_is_recorded() -> None:
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_an_unknown_method_is_recorded(kind: Kind) -> None:
     """A call of a method that does not exist arrived all the same, and is UNIMPLEMENTED."""
-    for kind, calls in (("blocking", RecordedCalls()), ("asyncio", RecordedCalls())):
-        async with (
-            hosted(kind, {}, interceptors=[recording(kind, calls)]) as host,
-            calling(kind, host.address) as caller,
-        ):
-            over = await caller.outcome("unary_unary", caller.begin("unary_unary"))
-        assert over.code is grpc.StatusCode.UNIMPLEMENTED
-        assert calls.only().method == f"/{SERVICE}/Do"
+    calls = RecordedCalls()
+    async with (
+        hosted(kind, {}, interceptors=[recording(kind, calls)]) as host,
+        calling(kind, host.address) as caller,
+    ):
+        over = await caller.outcome("unary_unary", caller.begin("unary_unary"))
+    assert over.code is grpc.StatusCode.UNIMPLEMENTED
+    assert calls.only().method == f"/{SERVICE}/Do"
 
 
 TEST_OF_A_SERVICE = """

@@ -69,7 +69,9 @@ async def test_authorize(clients: StoreClients, entry: ContextEntry, shape: Shap
 
     def authorize(ref: ContextRef, context: Any) -> bool:
         asked.append(ref)
-        return ("x-tenant", ref.key.tenant_id) in list(map(tuple, context.invocation_metadata()))
+        return ("x-tenant", ref.key.tenant_id) in [
+            (name, value) for name, value in context.invocation_metadata()
+        ]
 
     interceptor = clients.interceptor(shape.server, trust_callers=True, authorize=authorize)
     over = await play(shape, interceptor, [*naming(entry.ref), ("x-tenant", "acme")])

@@ -44,13 +44,18 @@ async def user_later() -> str | None:
     return user()
 
 
+def user_of(_: int) -> str | None:
+    """The same, for one of many."""
+    return user()
+
+
 def test_a_pool() -> None:
     """In a pool's thread, wrapped work has its context and leaves nothing there; other has none."""
     with ThreadPoolExecutor(1) as pool:
         with use_context(ONE):
             wrapped, plain = pool.submit(wrap(user)), pool.submit(user)
         with use_context(TWO):
-            mapped = list(pool.map(wrap(lambda _: user()), range(2)))
+            mapped = list(pool.map(wrap(user_of), range(2)))
         assert (wrapped.result(), plain.result(), mapped) == ("one", None, ["two", "two"])
         assert pool.submit(user).result() is None
 
@@ -58,8 +63,12 @@ def test_a_pool() -> None:
 def test_a_thread() -> None:
     """The same holds for a thread of one's own."""
     found: list[str | None] = []
+
+    def look() -> None:
+        found.append(user())
+
     with use_context(ONE):
-        thread = threading.Thread(target=wrap(lambda: found.append(user())))
+        thread = threading.Thread(target=wrap(look))
     thread.start()
     thread.join()
     assert found == ["one"]
