@@ -154,9 +154,9 @@ async def test_a_wrapped_channel_is_a_channel(address: str) -> None:
         await asyncio.to_thread(future.result, 10)
         blocking_channel.subscribe(states.append)
         blocking_channel.unsubscribe(states.append)
-    call: Any = blocking.unary_unary(f"/{SERVICE}/unary_unary")
+    closed: Any = blocking
     with pytest.raises(ValueError, match="closed"):
-        call(b"")
+        closed.unary_unary(f"/{SERVICE}/unary_unary")(b"")
 
 
 @pytest.mark.parametrize("arity", ["unary_unary", "stream_unary"])
