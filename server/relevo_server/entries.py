@@ -33,10 +33,10 @@ _CREATE_TIME = serialize(ExecutionContext(create_time=Timestamp()))[:1]
 """What bytes with a create_time begin with: the field's tag."""
 
 
-def parse(key: Key, serialized: bytes) -> ExecutionContext:
+def parse(key: Key, stored: Stored) -> ExecutionContext:
     """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
     try:
-        return ExecutionContext.FromString(serialized)
+        return ExecutionContext.FromString(stored.context or b"")
     except DecodeError:
         raise errors.corrupt_entry(key) from None
 
@@ -56,10 +56,10 @@ class Entries:
         """
         version, created, ttl_ms, serialized = stored
         _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
-        if not body:
+        if not body or serialized is None:
             return
         if self._known.get(key) != version:
-            parse(key, serialized)
+            parse(key, stored)
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[key] = version

@@ -133,10 +133,11 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        read = await self._storage.read([key])
         layers: list[Key] = []
         if request.include_layers:
-            read, layers = await self._with_layers(key, read)
+            read, layers = await self._read_with_layers(key)
+        else:
+            read = await self._storage.read([key], [request.known_version])
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
@@ -152,22 +153,22 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 self._entries.fill(response.layers.add(), layer, partition, found, body=True)
         return response
 
-    async def _with_layers(self, key: Key, read: Read) -> tuple[Read, list[Key]]:
-        """An entry that was read, and what it includes, together as of one revision.
+    async def _read_with_layers(self, key: Key) -> tuple[Read, list[Key]]:
+        """An entry and what it includes, together as of one revision.
 
         The layers are known once the entry has been read, so it is read again
         with them, until it includes what was read.
         """
         layers: list[Key] = []
         for _ in range(_READ_ATTEMPTS):
+            read = await self._storage.read([key, *layers])
             head = read.entries[0]
             if head is None:
                 return read, []
-            wanted = list(map(requests.key_of, entries.parse(key, head.context).includes))
+            wanted = list(map(requests.key_of, entries.parse(key, head).includes))
             if wanted == layers:
                 return read, layers
             layers = wanted
-            read = await self._storage.read([key, *layers])
         raise errors.contention(key)
 
     async def _batch_get(
@@ -237,7 +238,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 raise errors.conflict(key, request.if_version, current)
             if stored is None:
                 raise errors.no_entry(key)
-            context = entries.parse(key, stored.context)
+            context = entries.parse(key, stored)
             masks.apply(paths, request.context, context)
             try:
                 return await self._write(key, request, context, current, fingerprint)

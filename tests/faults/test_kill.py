@@ -63,7 +63,7 @@ async def events_of(storage: Storage) -> list[Event]:
     return [
         event
         for partition in range(PARTITIONS)
-        for event in await storage.events(partition, 0, 100_000)
+        for event in (await storage.tail(partition, 0, 100_000)).events
     ]
 
 

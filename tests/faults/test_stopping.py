@@ -81,7 +81,7 @@ async def test_calls_under_way_end_well(
     assert await asyncio.to_thread(process.wait) == 0
     assert process.log[-1]["event"] == "server.stopped"
     storage = open_storage(redis.url, partitions=64)
-    events = await storage.events(storage.partition_of("acme"), 0, 100)
+    events = (await storage.tail(storage.partition_of("acme"), 0, 100)).events
     await storage.close()
     assert {event.revision for event in events} == {answer.revision for answer in answers}
 

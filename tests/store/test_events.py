@@ -30,7 +30,7 @@ C2 = Key("conversation", "acme", "c2")
 
 async def log_of(storage: Storage, tenant: str = "acme", after: int = 0) -> list[Event]:
     """All events of the tenant's partition."""
-    return list(await storage.events(storage.partition_of(tenant), after, 10_000))
+    return list((await storage.tail(storage.partition_of(tenant), after, 10_000)).events)
 
 
 async def test_every_write_has_one_event(storage: Storage, storage_stub: Stub) -> None:
@@ -131,7 +131,7 @@ async def test_partitions_have_logs_of_their_own(storage: Storage, storage_stub:
     for tenant in tenants:
         await put(storage_stub, key(tenant=tenant))
     for partition in range(storage.partitions):
-        events = await storage.events(partition, 0, 100)
+        events = (await storage.tail(partition, 0, 100)).events
         found = [event.key.tenant_id for event in events if event.key]
         assert found == [t for t in tenants if storage.partition_of(t) == partition]
 
@@ -154,7 +154,7 @@ async def test_a_log_is_read_piece_by_piece(storage: Storage, storage_stub: Stub
     whole = await log_of(storage)
     partition = storage.partition_of("acme")
     pieces: list[Event] = []
-    while piece := await storage.events(partition, pieces[-1].revision if pieces else 0, 3):
+    while piece := (await storage.tail(partition, pieces[-1].revision if pieces else 0, 3)).events:
         pieces += piece
     assert pieces == whole
     assert len(whole) == 10

@@ -59,7 +59,7 @@ async def test_a_thousand_entries_die_in_one_call(
     partition = storage.partition_of("acme")
     before = (await get(stub, keys[0])).revision
     floor = (await invalidate_tenant(stub, "acme")).revision
-    events = await storage.events(partition, before, 10)
+    events = (await storage.tail(partition, before, 10)).events
     assert [(event.kind, event.revision) for event in events] == [("floor", floor)]
     assert await alive(stub, keys) == 0
     assert await alive(stub, others) == 100

@@ -56,7 +56,7 @@ async def refusal(stub: Stub, storage: Storage, request: Request) -> Failure:
     failure = await failure_of(send(stub, request))
     assert (failure.code, failure.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
     assert all(description for _, description in failure.violations)
-    assert not await storage.events(storage.partition_of("acme"), 0, 1)
+    assert not (await storage.tail(storage.partition_of("acme"), 0, 1)).events
     return failure
 
 

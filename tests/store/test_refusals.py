@@ -131,9 +131,9 @@ async def test_a_masked_put_that_is_never_fast_enough() -> None:
 class BrokenStorage(MemoryStorage):
     """A backend with a defect that quotes a secret."""
 
-    async def read(self, keys: Sequence[Key]) -> Read:
+    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
         """Stumble."""
-        raise KeyError(f"s3cret of {keys}")
+        raise KeyError(f"s3cret of {keys}, {known}")
 
 
 async def test_a_defect(caplog: pytest.LogCaptureFixture) -> None:

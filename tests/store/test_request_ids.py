@@ -27,7 +27,7 @@ async def test_a_repeated_put_is_answered_as_the_first(
     await until_async(some_time_has_passed)
     again = await put(storage_stub, key(), context(user_id="u"), **request)
     assert again == first
-    events = await storage.events(first.entry.partition, 0, 10)
+    events = (await storage.tail(first.entry.partition, 0, 10)).events
     assert [event.revision for event in events] == [first.revision]
 
 

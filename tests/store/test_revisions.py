@@ -91,7 +91,7 @@ async def test_a_used_up_sequence_in_redis(
         revisions.pack(FUTURE + 1, 0),
         revisions.pack(FUTURE + 1, 1),
     ]
-    events = await storage.events(partition, revisions.from_log_id(last.encode()), 10)
+    events = (await storage.tail(partition, revisions.from_log_id(last.encode()), 10)).events
     assert [event.revision for event in events] == found
 
 

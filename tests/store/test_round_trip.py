@@ -92,4 +92,4 @@ async def test_a_context_is_kept_as_protobuf(storage: Storage, storage_stub: Stu
     await put(storage_stub, key(), WHOLE)
     read = await storage.read([Key("conversation", "acme", "c1")])
     assert read.entries[0] is not None
-    assert ExecutionContext.FromString(read.entries[0].context) == WHOLE
+    assert ExecutionContext.FromString(read.entries[0].context or b"") == WHOLE

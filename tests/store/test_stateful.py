@@ -53,7 +53,7 @@ class Backend:
         """Read what is new in the logs. Their revisions grow."""
         for partition, log in enumerate(self.logs):
             last = log[-1].revision if log else 0
-            for event in await self.storage.events(partition, last, 1000):
+            for event in (await self.storage.tail(partition, last, 1000)).events:
                 assert event.revision > last
                 last = event.revision
                 log.append(event)

@@ -16,6 +16,9 @@ from relevo_server.deadline import earliest
 from relevo_server.logs import log
 from relevo_server.storage.pool import Argument, Pool
 
+MAX_WAIT = 5.0
+"""Seconds that `Connection.wait` may take."""
+
 _ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 
 # Answers of a Redis that works, but not now or not for us: failover, start-up,
@@ -50,10 +53,13 @@ class Connection:
     Nothing is repeated after it was sent: a write whose answer was lost may have
     happened, and only its sender can tell whether to repeat it (`request_id`).
     A connection that Redis closed while it was idle is replaced before use.
+    `logs` is how many logs are waited for at once, at most.
     """
 
-    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
+    def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
         self._client = _open(url, timeout, max_connections)
+        # Who waits keeps a connection for as long.
+        self._waiting = _open(url, timeout + MAX_WAIT, logs)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -71,9 +77,18 @@ class Connection:
         except (*_ERRORS, OSError, TimeoutError) as error:
             raise meaning(error) from error
 
+    async def wait(self, log: str, after: str, seconds: float) -> None:
+        """Wait for an entry of a stream after an id. Raises StoreError."""
+        words = ("XREAD", "BLOCK", round(seconds * 1000), "COUNT", 1, "STREAMS", log, after)
+        try:
+            await self._waiting.execute_command(*words)
+        except (*_ERRORS, OSError, TimeoutError) as error:
+            raise meaning(error) from error
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+        await self._waiting.aclose()
 
 
 class _Cluster:

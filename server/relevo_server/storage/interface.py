@@ -7,6 +7,7 @@ call's end (see `deadline`), and what its docstring names.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from enum import Enum
 from typing import Literal, NamedTuple
 
 from relevo_server.keys import Key, partition_of
@@ -16,12 +17,16 @@ ABSENT = 0
 
 
 class Stored(NamedTuple):
-    """A live entry. `context` is a serialized `relevo.v1.ExecutionContext`."""
+    """A live entry.
+
+    `context` is a serialized `relevo.v1.ExecutionContext`; None where the entry has
+    the version that the reader knows.
+    """
 
     version: int
     created: int  # the revision of the first write since the entry was absent
     ttl_ms: int  # milliseconds left to live, at least 0
-    context: bytes
+    context: bytes | None
 
 
 class Read(NamedTuple):
@@ -64,6 +69,23 @@ class Event(NamedTuple):
     scope: str = ""
 
 
+class Gap(Enum):
+    """Why a log does not continue from a position."""
+
+    TRIMMED = "trimmed"
+    """The events after it are no longer kept."""
+    CHANGED = "changed"
+    """The log is another one, or has lost what was at the position."""
+
+
+class Tail(NamedTuple):
+    """What a partition's log has after a position."""
+
+    revision: int  # the partition's last, wherever `events` end
+    events: Sequence[Event]
+    gap: Gap | None = None  # then there are no events
+
+
 class Storage(ABC):
     """A backend. `partitions` is fixed when the store is first used."""
 
@@ -86,8 +108,8 @@ class Storage(ABC):
         """Let go of connections. Nothing may be asked afterwards."""
 
     @abstractmethod
-    async def read(self, keys: Sequence[Key]) -> Read:
-        """Entries of one partition."""
+    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+        """Entries of one partition. `known` has the versions that the reader has of them."""
 
     @abstractmethod
     async def write(self, write: Write) -> Written:
@@ -114,8 +136,15 @@ class Storage(ABC):
         """End all entries of a tenant, or of one scope of it: the revision."""
 
     @abstractmethod
-    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
-        """The partition's log after a revision: the first `limit` events that are still kept."""
+    async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
+        """The first `limit` events after a position, which is a revision of the partition's.
+
+        0 is the beginning of the log, None its end.
+        """
+
+    @abstractmethod
+    async def wait(self, partition: int, position: int, seconds: float) -> None:
+        """Return when there may be events after a position, after `seconds` at the latest."""
 
 
 class LayoutError(Exception):

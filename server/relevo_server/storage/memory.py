@@ -1,14 +1,26 @@
 """The embedded backend: one process, nothing survives it."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import takewhile, zip_longest
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
-from relevo_server.storage.interface import ABSENT, Event, Read, Storage, Stored, Write, Written
+from relevo_server.storage.interface import (
+    ABSENT,
+    Event,
+    Gap,
+    Read,
+    Storage,
+    Stored,
+    Tail,
+    Write,
+    Written,
+)
 
 
 @dataclass(slots=True)
@@ -31,6 +43,7 @@ class _Partition:
     requests: dict[tuple[Key, str], _Request] = field(
         default_factory=dict[tuple[Key, str], _Request]
     )
+    written: asyncio.Event = field(default_factory=asyncio.Event)
     sweep_at: int = 64  # the number of entries and requests at which to look for dead ones
 
 
@@ -61,18 +74,19 @@ class MemoryStorage(Storage):
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    async def read(self, keys: Sequence[Key]) -> Read:
+    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
         """Look the entries up."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
         entries: list[Stored | None] = []
-        for key in keys:
+        for key, version in zip_longest(keys, known):
             entry = self._live(part, key, now)
             if entry is None:
                 entries.append(None)
             else:
                 left = int((entry.deadline - now) * 1000)
-                entries.append(Stored(entry.version, entry.created, left, entry.context))
+                context = None if entry.version == version else entry.context
+                entries.append(Stored(entry.version, entry.created, left, context))
         return Read(part.revision, entries)
 
     async def write(self, write: Write) -> Written:
@@ -125,16 +139,32 @@ class MemoryStorage(Storage):
         part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
         return revision
 
-    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
+    async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
         """Look through the log."""
-        log = self._parts[partition].log
-        return list(islice((event for event in log if event.revision > after), limit))
+        part = self._parts[partition]
+        if position is None:
+            return Tail(part.revision, [])
+        newer = list(takewhile(lambda event: event.revision > position, reversed(part.log)))
+        if position and len(newer) == len(part.log) and part.revision > position:
+            return Tail(part.revision, [], Gap.TRIMMED)
+        return Tail(part.revision, newer[::-1][:limit])
+
+    async def wait(self, partition: int, position: int, seconds: float) -> None:
+        """Wait for the next write, where there is none yet."""
+        part = self._parts[partition]
+        if part.revision > position:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await part.written.wait()
 
     def _part(self, tenant_id: str) -> _Partition:
         return self._parts[self.partition_of(tenant_id)]
 
     def _next(self, part: _Partition) -> int:
         part.revision = revisions.after(part.revision, int(self._clock() * 1000))
+        part.written.set()
+        part.written.clear()
         return part.revision
 
     def _live(self, part: _Partition, key: Key, now: float) -> _Entry | None:

@@ -29,7 +29,7 @@ def open_storage(
             partitions, log_length=log_length, request_ttl_ms=round(request_ttl * 1000)
         )
     return RedisStorage(
-        Connection(url, timeout=timeout, max_connections=max_connections),
+        Connection(url, timeout=timeout, max_connections=max_connections, logs=partitions),
         partitions,
         prefix=prefix,
         log_length=log_length,

@@ -23,10 +23,12 @@ from relevo_server.storage.connection import Connection, Script
 from relevo_server.storage.interface import (
     ABSENT,
     Event,
+    Gap,
     LayoutError,
     Read,
     Storage,
     Stored,
+    Tail,
     Write,
     Written,
 )
@@ -39,7 +41,7 @@ _WRITE = Script("write")
 _RECALL = Script("recall")
 _INVALIDATE = Script("invalidate")
 _INVALIDATE_TENANT = Script("invalidate_tenant")
-_EVENTS = Script("events")
+_TAIL = Script("tail")
 _CLAIM = Script("claim")
 
 
@@ -79,12 +81,13 @@ class RedisStorage(Storage):
         """Close the connections."""
         await self._connection.close()
 
-    async def read(self, keys: Sequence[Key]) -> Read:
+    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
         """One script, whatever the number of keys."""
         tag = self._tag(keys[0].tenant_id)
         names = [f"{tag}:entry:{_text(key)}" for key in keys]
-        floors = [field for key in keys for field in _floors(key)]
-        revision, *found = await self._run(_READ, [f"{tag}:state", *names], floors)
+        args = [field for key in keys for field in _floors(key)]
+        args += map(revisions.to_log_id, known)
+        revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
         entries = [_stored(name, *values) for name, values in zip(names, found, strict=True)]
         return Read(revisions.from_log_id(revision), entries)
 
@@ -141,11 +144,23 @@ class RedisStorage(Storage):
         revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
         return revisions.from_log_id(revision)
 
-    async def events(self, partition: int, after: int, limit: int) -> Sequence[Event]:
-        """One XRANGE."""
+    async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
+        """One script."""
+        tag = f"{{{self._prefix}:{partition}}}"
+        after = "" if position is None else revisions.to_log_id(position)
+        kind, revision, *rest = await self._run(
+            _TAIL, [f"{tag}:state", f"{tag}:log"], [after, limit]
+        )
+        reached = revisions.from_log_id(revision)
+        if kind != b"ok":
+            return Tail(reached, [], Gap(kind.decode()))
+        (events,) = rest
+        return Tail(reached, [_event(log_id, fields) for log_id, fields in events])
+
+    async def wait(self, partition: int, position: int, seconds: float) -> None:
+        """One XREAD, on a connection that others do not wait for."""
         log = f"{{{self._prefix}:{partition}}}:log"
-        found = await self._connection.run(_EVENTS, [log], [revisions.to_log_id(after + 1), limit])
-        return [_event(log_id, fields) for log_id, fields in found]
+        await self._connection.wait(log, revisions.to_log_id(position), seconds)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started
@@ -181,7 +196,8 @@ def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         raise errors.unavailable("the store answered out of order")
     if not values:
         return None
-    version, created, ttl_ms, context = values
+    version, created, ttl_ms, *rest = values
+    context = rest[0] if rest else None
     return Stored(
         revisions.from_log_id(version), revisions.from_log_id(created), max(0, ttl_ms), context
     )
