@@ -58,7 +58,7 @@ class AsyncContextClient:
         self._target = target or ""
         self._channel = channel
         self._credentials = credentials
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = _calls.metadata_of(token)
         self._timeout = timeout
         self._closed = False
         # Made now: on a channel that is closed by then, gRPC would crash.

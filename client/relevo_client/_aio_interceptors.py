@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 import grpc
@@ -11,12 +10,10 @@ from grpc import aio
 
 from relevo_client import _shapes
 from relevo_client._aio_client import AsyncContextClient
-from relevo_client._current import Known
-from relevo_client._entering import AsyncEntrance, Entrance
-from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
+from relevo_client._entering import AsyncEntrance, AsyncSource, Entrance, ThreadSource
+from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
-from relevo_client._single_flight import AsyncFlights
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -121,9 +118,8 @@ _CLIENT_INTERCEPTORS: Sequence[Any] = [
 
 class _ServerInterceptor(aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
-        self._client = client
         self._rules = rules
-        self._made = AsyncFlights[object, object]()
+        self._source = AsyncSource(client)
         self._rewrapped = _shapes.Rewrapped(self._wrap)
 
     async def intercept_service(
@@ -136,34 +132,21 @@ class _ServerInterceptor(aio.ServerInterceptor):
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         is_exempt = self._rules.is_exempt(method)
-        on_loop = (
-            _shapes.coroutine
-            if inspect.iscoroutinefunction(behaviour)
-            else _shapes.async_generator
-            if inspect.isasyncgenfunction(behaviour)
-            else None
-        )
+        on_loop = _on_loop(behaviour)
         if on_loop:
-            if is_exempt:
-                return on_loop(_shapes.nothing_async, behaviour)
-            return on_loop(AsyncEntrance(self._rules, method, self._perform), behaviour)
+            entrance = AsyncEntrance(self._rules, method, self._source)
+            return on_loop(_shapes.nothing_async if is_exempt else entrance, behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = _shapes.generator if streams else _shapes.function
-        if is_exempt:
-            return shape(_shapes.nothing, behaviour)
-        perform = partial(self._perform_from_thread, asyncio.get_running_loop())
-        return shape(Entrance(self._rules, method, perform), behaviour)
+        source = ThreadSource(self._source, asyncio.get_running_loop())
+        in_thread = Entrance(self._rules, method, source)
+        return shape(_shapes.nothing if is_exempt else in_thread, behaviour)
 
-    def _perform_from_thread(self, loop: asyncio.AbstractEventLoop, step: Resolve | Make) -> Known:
-        return asyncio.run_coroutine_threadsafe(self._perform(step), loop).result()
 
-    async def _perform(self, step: Resolve | Make) -> Known:
-        if isinstance(step, Resolve):
-            return await self._client.resolve(step.ref, timeout=step.timeout)
-
-        async def make() -> object:
-            made = step.function(step.lost)
-            return await made if inspect.isawaitable(made) else made
-
-        async with asyncio.timeout(step.timeout):
-            return step.made(await self._made.share(step.flight, make))
+def _on_loop(behaviour: _shapes.Behaviour) -> Callable[..., _shapes.Behaviour] | None:
+    """What wraps a handler that runs on the event loop, None for any other."""
+    if inspect.iscoroutinefunction(behaviour):
+        return _shapes.coroutine
+    if inspect.isasyncgenfunction(behaviour):
+        return _shapes.async_generator
+    return None

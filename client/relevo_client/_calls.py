@@ -70,6 +70,15 @@ class Invalidation:
     """How many live entries were ended; None for a whole tenant."""
 
 
+def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
+    """What every call carries. Raises InvalidFieldError for a token that no header can hold."""
+    if not token:
+        return ()
+    if not (token.isascii() and token.isprintable()):
+        raise InvalidFieldError([("token", "must be printable ASCII, without a line end")])
+    return (("authorization", f"Bearer {token}"),)
+
+
 def get_request(
     key: ContextKey, *, min_revision: int = 0, layers: bool = False
 ) -> store_pb2.GetRequest:

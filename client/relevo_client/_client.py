@@ -38,6 +38,7 @@ class ContextClient:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
         self._own_channel = channel is None
+        given: Any = channel and _Plain(channel)
         if channel is None:
             options = list(CHANNEL_OPTIONS)
             channel = (
@@ -46,8 +47,9 @@ class ContextClient:
                 else grpc.secure_channel(str(target), credentials, options)
             )
         self._channel = channel
-        self._store = store_pb2_grpc.ContextStoreStub(channel)
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._closed = False
+        self._store = store_pb2_grpc.ContextStoreStub(given or channel)
+        self._metadata = _calls.metadata_of(token)
         self._timeout = timeout
         self._loads = ThreadFlights[ContextKey, ContextEntry]()
 
@@ -60,7 +62,8 @@ class ContextClient:
         self.close()
 
     def close(self) -> None:
-        """Close the channel where it is the client's own."""
+        """End what is under way where the channel is the client's own, and close that."""
+        self._closed = True
         if self._own_channel:
             self._channel.close()
 
@@ -139,10 +142,14 @@ class ContextClient:
     def _call(
         self, method: Callable[..., _Response], request: Any, timeout: float | None = None
     ) -> _Response:
+        if self._closed:
+            raise closed()
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
         try:
             return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
+            if self._closed and _code(error) is grpc.StatusCode.CANCELLED:
+                raise closed() from None  # the channel ended the call
             raise from_call(error) from None
         except ValueError:  # what gRPC raises for a call on a closed channel
             raise closed() from None
@@ -157,3 +164,26 @@ class ContextClient:
         with suppress(ConflictError):  # another process created it meanwhile
             self.put(key, context, ttl=ttl, if_absent=True)
         return self.get(key)
+
+
+def _code(error: Any) -> grpc.StatusCode:
+    code: grpc.StatusCode = error.code()
+    return code
+
+
+class _Plain:
+    """A channel as a stub needs it, without gRPC's registered methods.
+
+    gRPC looks these up in a channel's memory even where that is gone: a crash.
+    """
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+
+    def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
+        return self._channel.unary_unary(method, *args, **{**options, "_registered_method": False})
+
+    def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
+        return self._channel.stream_stream(
+            method, *args, **{**options, "_registered_method": False}
+        )

@@ -1,26 +1,86 @@
-"""How calls of a method get their context: the rules, run with blocking or asyncio's I/O."""
+"""How calls of a method get their context: the rules, with blocking or asyncio's I/O."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+import asyncio
+import inspect
+from functools import partial
+from typing import Any
 
-from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known
-from relevo_client._errors import NoContextError
-from relevo_client._inbound import Call, Inbound, Make, RejectedError, Resolve, resolving
+from relevo_client._aio_client import AsyncContextClient
+from relevo_client._client import ContextClient
+from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known, Rebuilt
+from relevo_client._errors import NoContextError, RelevoError
+from relevo_client._inbound import Call, Inbound, Make, RejectedError, instead
 from relevo_client._keys import ContextRef
+from relevo_client._messages import ContextEntry
 from relevo_client._policies import Action
+from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
-Perform: TypeAlias = Callable[[Resolve | Make], Known]
-AsyncPerform: TypeAlias = Callable[[Resolve | Make], Awaitable[Known]]
+
+class BlockingSource:
+    """Where contexts come from on a blocking server: the store, or a policy's function."""
+
+    def __init__(self, client: ContextClient) -> None:
+        self._client = client
+        self._made = ThreadFlights[object, object]()
+
+    def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
+        """The entry that is referred to, within so many seconds. Raises RelevoError."""
+        return self._client.resolve(ref, timeout=timeout)
+
+    def make(self, make: Make, timeout: float | None) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+        function = partial(make.function, make.lost)
+        return make.made(self._made.share(make.flight, function, timeout=timeout))
+
+
+class AsyncSource:
+    """`BlockingSource` on an event loop."""
+
+    def __init__(self, client: AsyncContextClient) -> None:
+        self._client = client
+        self._made = AsyncFlights[object, object]()
+
+    async def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
+        """The entry that is referred to, within so many seconds. Raises RelevoError."""
+        return await self._client.resolve(ref, timeout=timeout)
+
+    async def make(self, make: Make, timeout: float | None) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+
+        async def function() -> object:
+            made = make.function(make.lost)
+            return await made if inspect.isawaitable(made) else made
+
+        async with asyncio.timeout(timeout):
+            return make.made(await self._made.share(make.flight, function))
+
+
+class ThreadSource:
+    """An `AsyncSource`, for the threads of its server's."""
+
+    def __init__(self, source: AsyncSource, loop: asyncio.AbstractEventLoop) -> None:
+        self._source = source
+        self._loop = loop
+
+    def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
+        """The entry that is referred to, within so many seconds. Raises RelevoError."""
+        resolving = self._source.resolve(ref, timeout)
+        return asyncio.run_coroutine_threadsafe(resolving, self._loop).result()
+
+    def make(self, make: Make, timeout: float | None) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+        making = self._source.make(make, timeout)
+        return asyncio.run_coroutine_threadsafe(making, self._loop).result()
 
 
 class Entrance:
     """Says what is to be current in a call of a method. Ends the call where it is rejected."""
 
-    def __init__(self, rules: Inbound, method: str, perform: Perform) -> None:
+    def __init__(self, rules: Inbound, method: str, source: BlockingSource | ThreadSource) -> None:
         self._rules = rules
         self._method = method
         self._policy = rules.policy_of(method)
-        self._perform = perform
+        self._source = source
 
     def __call__(self, context: Any) -> Current:
         """What is to be current in the call with this servicer context of gRPC's."""
@@ -34,38 +94,40 @@ class Entrance:
         call = Call(self._method, context)
         if self._policy.lazy:
             context.add_callback(call.end)
-            return BlockingDeferred(ref, lambda: self._resolve(ref, call))
-        return self._resolve(ref, call)
+            return BlockingDeferred(ref, lambda: self._known(ref, call))
+        return self._known(ref, call)
 
-    def _resolve(self, ref: ContextRef | None, call: Call) -> Known:
-        steps = resolving(self._policy, ref, call)
+    def _known(self, ref: ContextRef | None, call: Call) -> Known:
+        error: RelevoError | None = None
+        if ref is not None:
+            try:
+                return self._source.resolve(ref, call.half())
+            except RelevoError as caught:
+                error = caught
         try:
-            step = next(steps)
-            while True:
-                try:
-                    known = self._perform(step)
-                except Exception as error:  # noqa: BLE001 - the steps know what it means
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(known)
-        except StopIteration as stop:
-            value: Known = stop.value
-            return value
+            make = instead(self._policy, ref, call, error)
+            return make and self._made(make, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
             call.context.abort(*rejected.refusal)
             raise
 
+    def _made(self, make: Make, call: Call) -> Rebuilt:
+        try:
+            return self._source.make(make, call.remaining())
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            raise make.failed(error) from None
+
 
 class AsyncEntrance:
     """`Entrance` on an event loop."""
 
-    def __init__(self, rules: Inbound, method: str, perform: AsyncPerform) -> None:
+    def __init__(self, rules: Inbound, method: str, source: AsyncSource) -> None:
         self._rules = rules
         self._method = method
         self._policy = rules.policy_of(method)
-        self._perform = perform
+        self._source = source
 
     async def __call__(self, context: Any) -> Current:
         """What is to be current in the call with this servicer context of gRPC's."""
@@ -79,25 +141,27 @@ class AsyncEntrance:
         call = Call(self._method, context)
         if self._policy.lazy:
             context.add_done_callback(call.end)
-            return AsyncDeferred(ref, lambda: self._resolve(ref, call))
-        return await self._resolve(ref, call)
+            return AsyncDeferred(ref, lambda: self._known(ref, call))
+        return await self._known(ref, call)
 
-    async def _resolve(self, ref: ContextRef | None, call: Call) -> Known:
-        steps = resolving(self._policy, ref, call)
+    async def _known(self, ref: ContextRef | None, call: Call) -> Known:
+        error: RelevoError | None = None
+        if ref is not None:
+            try:
+                return await self._source.resolve(ref, call.half())
+            except RelevoError as caught:
+                error = caught
         try:
-            step = next(steps)
-            while True:
-                try:
-                    known = await self._perform(step)
-                except Exception as error:  # noqa: BLE001 - the steps know what it means
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(known)
-        except StopIteration as stop:
-            value: Known = stop.value
-            return value
+            make = instead(self._policy, ref, call, error)
+            return make and await self._made(make, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
             await call.context.abort(*rejected.refusal)
             raise
+
+    async def _made(self, make: Make, call: Call) -> Rebuilt:
+        try:
+            return await self._source.make(make, call.remaining())
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            raise make.failed(error) from None

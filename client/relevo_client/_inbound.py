@@ -1,18 +1,17 @@
 """What a server interceptor does with a call, whatever the call's shape.
 
-The decisions are here, as a generator that asks for I/O and is told its
-outcome; who runs it (a blocking server's thread, an asyncio server's task) does
-the I/O. Both servers so share every rule.
+The decisions are here, without I/O; `_entering` has what a blocking server's thread
+and an asyncio server's task each do by them.
 """
 
 import inspect
 import logging
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from relevo_client import _metadata
-from relevo_client._current import Known, Rebuilt
+from relevo_client._current import Rebuilt
 from relevo_client._errors import InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
@@ -66,20 +65,19 @@ class Call:
         seconds: float | None = self.context.time_remaining()
         return None if seconds is None or seconds > 1e9 else seconds
 
-
-class Resolve(NamedTuple):
-    """I/O asked for: the entry that `ref` refers to, within `timeout` seconds, if any."""
-
-    ref: ContextRef
-    timeout: float | None
+    def half(self) -> float | None:
+        """The part of it that the store has: what a policy does instead needs some too."""
+        seconds = self.remaining()
+        return None if seconds is None else seconds / 2
 
 
 class Make(NamedTuple):
-    """I/O asked for: what a policy's function makes, in the same way."""
+    """A call's context is to be made by a policy's function."""
 
     function: Rebuild
     lost: LostContext
-    timeout: float | None
+    refusal: Refusal
+    """How the call ends where the function does not do it in time."""
 
     @property
     def flight(self) -> object:
@@ -93,9 +91,11 @@ class Make(NamedTuple):
             raise TypeError(f"a policy's function made {type(context).__name__}, no context")
         return Rebuilt(self.lost.ref, context)
 
-
-Steps: TypeAlias = Generator[Resolve | Make, Known, Known]
-"""Yields the I/O that it needs, is sent what that came to, returns the context."""
+    def failed(self, error: Exception) -> RejectedError:
+        """How the call ends where the function raised, or took too long."""
+        if isinstance(error, TimeoutError):
+            return RejectedError(self.refusal)
+        return _failed(self.function, error)
 
 
 class Inbound:
@@ -144,29 +144,20 @@ class Inbound:
         return ref
 
 
-def resolving(policy: Policy, ref: ContextRef | None, call: Call) -> Steps:
-    """The context for a call, step by step. Raises RejectedError."""
-    error: RelevoError | None = None
-    if ref is not None:
-        try:
-            # Half of the time: what a policy does instead needs some too.
-            seconds = call.remaining()
-            return (yield Resolve(ref, None if seconds is None else seconds / 2))
-        except RelevoError as caught:
-            error = caught
+def instead(
+    policy: Policy, ref: ContextRef | None, call: Call, error: RelevoError | None
+) -> Make | None:
+    """What is done where a call's context cannot be had: made, or gone without.
+
+    `error` says why, None where the call names none. Raises RejectedError.
+    """
     action, refusal = chosen(policy, error)
     if action is Action.PROCEED:
         return None
     if isinstance(action, Action):
         raise RejectedError(refusal)
     metadata = tuple((name, value) for name, value in call.context.invocation_metadata() or ())
-    try:
-        lost = LostContext(call.method, ref, metadata, error)
-        return (yield Make(action, lost, call.remaining()))
-    except TimeoutError:
-        raise RejectedError(refusal) from None
-    except Exception as caught:  # noqa: BLE001 - the user's function, whatever it raises
-        raise _failed(action, caught) from None
+    return Make(action, LostContext(call.method, ref, metadata, error), refusal)
 
 
 def _ask(answer: Any, *arguments: Any) -> bool:

@@ -1,19 +1,16 @@
 """The interceptors for blocking channels and servers."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
 
 from relevo_client import _shapes
 from relevo_client._client import ContextClient
-from relevo_client._current import Known
-from relevo_client._entering import Entrance
-from relevo_client._inbound import Authorize, Inbound, Make, Resolve, Trust
+from relevo_client._entering import BlockingSource, Entrance
+from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
-from relevo_client._single_flight import ThreadFlights
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -107,26 +104,18 @@ _ClientInterceptor: Any = type(
 
 class _ServerInterceptor(grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
-        self._client = client
         self._rules = rules
-        self._made = ThreadFlights[object, object]()
+        self._source = BlockingSource(client)
         self._rewrapped = _shapes.Rewrapped(self._wrap)
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
     ) -> Any:
         handler = continuation(handler_call_details)
-        method: str = handler_call_details.method
-        return None if handler is None else self._rewrapped(method, handler)
+        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         shape = _shapes.generator if streams else _shapes.function
         if self._rules.is_exempt(method):
             return shape(_shapes.nothing, behaviour)
-        return shape(Entrance(self._rules, method, self._perform), behaviour)
-
-    def _perform(self, step: Resolve | Make) -> Known:
-        if isinstance(step, Resolve):
-            return self._client.resolve(step.ref, timeout=step.timeout)
-        make = partial(step.function, step.lost)
-        return step.made(self._made.share(step.flight, make, timeout=step.timeout))
+        return shape(Entrance(self._rules, method, self._source), behaviour)

@@ -6,12 +6,12 @@ import socket
 from typing import Self
 from urllib.parse import urlsplit
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from relevo.v1 import store_pb2, store_pb2_grpc
 
+from relevo_server import tls
 from relevo_server.errors import StoreError
 from relevo_server.logs import log
 from relevo_server.service import ContextStore
@@ -83,7 +83,7 @@ class Server:
         if not (self._settings.reuse_port or listen.startswith("unix:")):
             _require_free(listen)
         try:
-            credentials = _credentials(self._settings)
+            credentials = tls.credentials(self._settings)
             if credentials:
                 port = self._server.add_secure_port(listen, credentials)
             else:
@@ -158,16 +158,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if not (settings.tls_certificate and settings.tls_key):
-        return None
-    pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
-    authority = settings.tls_client_ca
-    return grpc.ssl_server_credentials(
-        [pair], authority.read_bytes() if authority else None, authority is not None
-    )
 
 
 def _without_secrets(settings: Settings) -> str:

@@ -1,0 +1,189 @@
+"""The end of a ContextClient: what is under way and what comes after is told so, and nobody hangs.
+
+The cases are for AsyncContextClient too, where they are not about threads.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import grpc
+import pytest
+from relevo_client import (
+    ContextClient,
+    ContextKey,
+    ExecutionContext,
+    NotFoundError,
+    UnavailableError,
+)
+from relevo_client.testing import LocalStore
+from support.either import KEY, KINDS, METHODS, opened, opened_on_a_channel
+from support.services import service
+from support.shapes import Kind
+from support.waiting import until
+
+STORE = "relevo.v1.ContextStore"
+CLOSED = UnavailableError, "CLIENT_CLOSED"
+MADE = ExecutionContext(user_id="made")
+THREADS = 20
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    """A store."""
+    with LocalStore() as store:
+        yield store
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """The threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool
+
+
+def test_either_a_target_or_a_channel(store: LocalStore) -> None:
+    """A client has one of the two."""
+    with grpc.insecure_channel(store.address) as channel:
+        for target, given in ((None, None), (store.address, channel)):
+            with pytest.raises(ValueError, match="target or a channel"):
+                ContextClient(target, channel=given)
+
+
+def test_close_twice(store: LocalStore) -> None:
+    """`close` can be called any number of times, before the first call too."""
+    ContextClient("127.0.0.1:1").close()
+    with ContextClient(store.address) as client:
+        with pytest.raises(NotFoundError):
+            client.get(KEY)
+        client.close()
+    client.close()
+
+
+def test_a_channel_of_ones_own(store: LocalStore) -> None:
+    """A channel that was given is used, and still open when the client is closed."""
+    with grpc.insecure_channel(store.address) as channel:
+        with ContextClient(channel=channel) as client:
+            client.put(KEY, MADE)
+        with ContextClient(channel=channel) as client:
+            assert client.get(KEY).context.user_id == "made"
+
+
+@each_kind
+@pytest.mark.parametrize("opening", [opened, opened_on_a_channel])
+async def test_use_after_close(store: LocalStore, kind: Kind, opening: Any) -> None:
+    """Every method of a closed client is UnavailableError, whoever owns the channel."""
+    async with opening(kind, store.address) as either:
+        await either.ask(METHODS["put"])
+        await either.close()
+        for call in METHODS.values():
+            error = await either.raised(call)
+            assert (type(error), error.reason) == CLOSED
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A store that never answers: its address, and whether a call has arrived."""
+    arrived = asyncio.Event()
+
+    async def get(_: bytes, __: Any) -> bytes:
+        arrived.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with service({"Get": get}, name=STORE) as address:
+        yield address, arrived
+
+
+@each_kind
+async def test_closing_ends_calls(silent: tuple[str, asyncio.Event], kind: Kind) -> None:
+    """A call that is under way when its client is closed is told so, and does not wait on."""
+    address, arrived = silent
+    async with opened(kind, address, timeout=60) as either:
+        call = asyncio.create_task(either.raised(METHODS["get"]))
+        await arrived.wait()
+        await either.close()
+        error = await asyncio.wait_for(call, 10)
+    assert (type(error), error.reason) == CLOSED
+
+
+def how(error: BaseException | None) -> tuple[object, object]:
+    """The class of an error, and its reason."""
+    return type(error), getattr(error, "reason", None)
+
+
+def test_closing_amid_many_threads(store: LocalStore, pool: ThreadPoolExecutor) -> None:
+    """Threads that go on asking while their client is closed are all told so; none crashes."""
+    client = ContextClient(store.address, timeout=10)
+    client.put(KEY, MADE)
+    answers: list[int] = []
+
+    def ask() -> None:
+        while True:
+            answers.append(client.get(KEY).version)
+
+    with closing(client):
+        calls = [pool.submit(ask) for _ in range(THREADS)]
+        until(lambda: len(answers) > 10 * THREADS, what="all threads to be at work")
+    errors = [call.exception(10) for call in calls]
+    assert {how(error) for error in errors} == {CLOSED}
+
+
+@pytest.mark.parametrize("is_own", [True, False], ids=["own channel", "given channel"])
+def test_closing_amid_a_load(store: LocalStore, pool: ThreadPoolExecutor, is_own: bool) -> None:
+    """`close` waits for no factory; what one makes after it is not put, and its callers are told.
+
+    A thread cannot be cancelled as a task can: its factory goes on, and its callers wait for it.
+    """
+    started, let = threading.Event(), threading.Event()
+
+    def factory(_: ContextKey) -> ExecutionContext:
+        started.set()
+        assert let.wait(30)
+        return MADE
+
+    with grpc.insecure_channel(store.address) as channel:
+        client = ContextClient(store.address) if is_own else ContextClient(channel=channel)
+        call = pool.submit(client.get_or_create, KEY, factory)
+        assert started.wait(10)
+        client.close()
+        let.set()
+        assert how(call.exception(10)) == CLOSED
+    with pytest.raises(NotFoundError):
+        store.client.get(KEY)
+
+
+ON_A_CLOSED_CHANNEL = """
+import grpc
+from relevo_client import ContextClient, ContextKey, UnavailableError
+
+for _ in range(20):
+    channel = grpc.insecure_channel("127.0.0.1:1")
+    channel.close()
+    try:
+        ContextClient(channel=channel).get(ContextKey("conversation", "acme", "c-1"))
+    except UnavailableError as error:
+        print(error.reason)
+"""
+
+
+def test_a_channel_that_was_closed_before() -> None:
+    """A client of a channel that is closed already is UnavailableError, not the process's end."""
+    # The C library is to overwrite what it frees: else the crash is a matter of luck.
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_CLOSED_CHANNEL],
+        env={**os.environ, "MALLOC_PERTURB_": "165"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "CLIENT_CLOSED\n" * 20), done.stderr[-500:]

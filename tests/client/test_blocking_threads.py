@@ -1,0 +1,191 @@
+"""ContextClient among threads: each has its own answers, and all share one load."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+
+import pytest
+from relevo_client import (
+    ContextClient,
+    ContextEntry,
+    ContextKey,
+    ExecutionContext,
+    TooLargeError,
+    current_context,
+    current_ref,
+    use_context,
+)
+from relevo_client.testing import LocalStore
+from support.either import KEY
+from support.waiting import until
+
+MADE = ExecutionContext(user_id="made")
+THREADS = 50
+
+
+class Factory:
+    """Makes contexts, as often as it is called; `let` lets it finish."""
+
+    def __init__(self, context: ExecutionContext | Exception, *, is_quick: bool = False) -> None:
+        self.calls: list[ContextKey] = []
+        self.started = threading.Event()
+        self.let = threading.Event()
+        self._context = context
+        if is_quick:
+            self.let.set()
+
+    def __call__(self, key: ContextKey) -> ExecutionContext:
+        """What the factory was made with."""
+        self.calls.append(key)
+        self.started.set()
+        assert self.let.wait(30)
+        if isinstance(self._context, Exception):
+            raise self._context
+        return self._context
+
+
+class CountedKey(ContextKey):
+    """A key that counts how often it was looked up, which a caller does to find the load to join.
+
+    It does so under a lock that the load needs to end.
+    """
+
+    lookups: list[None]
+
+    def __hash__(self) -> int:
+        self.lookups.append(None)
+        return super().__hash__()
+
+
+@pytest.fixture
+def counted() -> CountedKey:
+    """A key that counts."""
+    key = CountedKey(KEY.scope, KEY.tenant_id, KEY.id)
+    vars(key)["lookups"] = []
+    return key
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    """A store."""
+    with LocalStore() as store:
+        yield store
+
+
+@pytest.fixture
+def client(store: LocalStore) -> Iterator[ContextClient]:
+    """A client of the store."""
+    with ContextClient(store.address, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """The threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool
+
+
+def test_creates_what_is_not_there(client: ContextClient) -> None:
+    """Where there is no live entry, the factory makes it; then nobody asks the factory again."""
+    factory = Factory(MADE, is_quick=True)
+    created = client.get_or_create(KEY, factory, ttl=60)
+    found = client.get_or_create(KEY, factory)
+    assert factory.calls == [KEY]
+    assert created.context.user_id == "made"
+    assert created.version == found.version
+    assert found.ttl.total_seconds() == 60
+
+
+def test_threads_share_one_factory_call(
+    client: ContextClient, pool: ThreadPoolExecutor, counted: CountedKey
+) -> None:
+    """All threads that ask while the factory works get what it made."""
+    factory = Factory(MADE)
+    calls = [pool.submit(client.get_or_create, counted, factory) for _ in range(THREADS)]
+    until(lambda: len(counted.lookups) == THREADS, what="all threads to wait")
+    factory.let.set()
+    entries = [call.result(10) for call in calls]
+    assert factory.calls == [counted]
+    assert {entry.version for entry in entries} == {client.get(KEY).version}
+
+
+def test_what_the_factory_raises_reaches_all(
+    client: ContextClient, pool: ThreadPoolExecutor, counted: CountedKey
+) -> None:
+    """Every thread that waits gets the factory's exception as it is; the next call tries again."""
+    failure = RuntimeError("agent management is down")
+    broken = Factory(failure)
+    calls = [pool.submit(client.get_or_create, counted, broken) for _ in range(THREADS)]
+    until(lambda: len(counted.lookups) == THREADS, what="all threads to wait")
+    broken.let.set()
+    assert [call.exception(10) for call in calls] == [failure] * THREADS
+    assert len(broken.calls) == 1
+    assert client.get_or_create(counted, Factory(MADE, is_quick=True)).context.user_id == "made"
+
+
+def test_keys_do_not_wait_for_each_other(client: ContextClient, pool: ThreadPoolExecutor) -> None:
+    """Only the same key is shared: others are created meanwhile."""
+    slow, other = Factory(MADE), ContextKey("conversation", "acme", "another")
+    waiting = pool.submit(client.get_or_create, KEY, slow)
+    assert slow.started.wait(10)
+    assert client.get_or_create(other, Factory(MADE, is_quick=True)).key == other
+    assert not waiting.done()
+    slow.let.set()
+    assert waiting.result(10).key == KEY
+
+
+def test_another_process_was_faster(
+    store: LocalStore, client: ContextClient, pool: ThreadPoolExecutor
+) -> None:
+    """Where the entry exists when the factory is done, it is returned and not overwritten."""
+    mine = Factory(ExecutionContext(user_id="mine"))
+    waiting = pool.submit(client.get_or_create, KEY, mine)
+    assert mine.started.wait(10)
+    theirs = store.client.put(KEY, ExecutionContext(user_id="theirs"))
+    mine.let.set()
+    entry = waiting.result(10)
+    assert (entry.context.user_id, entry.version) == ("theirs", theirs.revision)
+
+
+def test_what_the_factory_made_may_be_refused(client: ContextClient) -> None:
+    """What the store says of the new entry reaches the caller as it is."""
+    factory = Factory(ExecutionContext(metadata={"x": "x" * 300_000}), is_quick=True)
+    with pytest.raises(TooLargeError):
+        client.get_or_create(KEY, factory)
+
+
+def test_no_context_is_current_in_the_factory(client: ContextClient) -> None:
+    """The factory serves many callers: it sees no one's context, but what else is ambient."""
+    request_id: ContextVar[str] = ContextVar("request_id", default="")
+    seen: list[object] = []
+
+    def factory(_: ContextKey) -> ExecutionContext:
+        seen.extend([current_context(), current_ref(), request_id.get()])
+        return MADE
+
+    mine = ContextKey("conversation", "acme", "mine")
+    client.put(mine, ExecutionContext(user_id="mine"))
+    request_id.set("r-1")
+    with use_context(client.get(mine)):
+        client.get_or_create(KEY, factory)
+        assert current_ref() is not None
+    assert seen == [None, None, "r-1"]
+
+
+def test_many_threads_at_once(client: ContextClient, pool: ThreadPoolExecutor) -> None:
+    """Each thread reads what it wrote, with one client for all; none writes over another's."""
+    client.put(KEY, ExecutionContext())
+
+    def work(i: int) -> ContextEntry:
+        own = ContextKey("conversation", "acme", f"own-{i}")
+        for _ in range(5):
+            ref = client.put(own, ExecutionContext(user_id=f"u{i}"))
+            assert client.resolve(ref).version == ref.revision
+            client.update(KEY, {"metadata": {f"k{i}": i}})
+        return client.get(own)
+
+    entries = list(pool.map(work, range(THREADS), timeout=60))
+    assert [entry.context.user_id for entry in entries] == [f"u{i}" for i in range(THREADS)]
+    assert client.get(KEY).context.metadata == {f"k{i}": i for i in range(THREADS)}

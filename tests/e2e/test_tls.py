@@ -1,0 +1,259 @@
+"""`relevo serve` over TLS: who trusts whom, and what those get who are not trusted."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import pytest
+from relevo_client import (
+    AccessDeniedError,
+    ContextKey,
+    ExecutionContext,
+    UnavailableError,
+)
+from support.certificates import Pair, authority, self_signed, signed_by
+from support.command import relevo
+from support.either import KINDS, Either, opened
+from support.relevo_process import RelevoProcess, relevo_ends, relevo_serve
+from support.shapes import Kind
+
+KEY = ContextKey("agent_config", "acme", "support")
+TOKEN = "token-of-acme"  # noqa: S105 - a test's own
+USER = '{"user_id": "u"}'
+TIMEOUT = 2.0
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificates are."""
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def pair(folder: Path) -> Pair:
+    """The server's certificate."""
+    return self_signed(folder, "server")
+
+
+@pytest.fixture(scope="module")
+def stranger(folder: Path) -> Pair:
+    """A certificate that has nothing to do with the server's."""
+    return self_signed(folder, "stranger")
+
+
+@pytest.fixture(scope="module")
+def signer(folder: Path) -> Pair:
+    """The authority of the clients' certificates."""
+    return authority(folder, "authority")
+
+
+def tls(pair: Pair) -> tuple[str, ...]:
+    """The flags of a server that speaks TLS."""
+    return "--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key)
+
+
+@pytest.fixture
+def secure(pair: Pair) -> Iterator[RelevoProcess]:
+    """A server that speaks TLS."""
+    with relevo_serve(*tls(pair)) as server:
+        yield server
+
+
+@pytest.fixture
+def mutual(pair: Pair, signer: Pair) -> Iterator[RelevoProcess]:
+    """A server that speaks TLS with whom the authority has signed."""
+    with relevo_serve(*tls(pair), "--tls-client-ca", str(signer.certificate)) as server:
+        yield server
+
+
+def trusting(pair: Pair, own: Pair | None = None) -> dict[str, Any]:
+    """The options of a client that trusts a certificate, and shows one of its own."""
+    shown = (own.key_pem, own.certificate_pem) if own else (None, None)
+    credentials = grpc.ssl_channel_credentials(pair.certificate_pem, *shown)
+    return {"credentials": credentials, "timeout": TIMEOUT}
+
+
+async def works(client: Either) -> bool:
+    """Whether a context can be put and is had again."""
+    ref = await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
+    entry = await client.ask(lambda c: c.resolve(ref))
+    return bool(entry.context.user_id == "u")
+
+
+async def refused(client: Either) -> UnavailableError:
+    """How a client is told that it has no connection, which takes no longer than its timeout."""
+    began = monotonic()
+    with pytest.raises(UnavailableError) as caught:
+        await client.ask(lambda c: c.get(KEY))
+    assert monotonic() - began < TIMEOUT + 1
+    return caught.value
+
+
+@each_kind
+async def test_a_client_that_trusts_the_certificate(
+    secure: RelevoProcess, pair: Pair, kind: Kind
+) -> None:
+    """With `credentials` that trust the server's certificate, calls are as they are without TLS."""
+    async with opened(kind, secure.address, **trusting(pair)) as client:
+        assert await works(client)
+
+
+@each_kind
+async def test_a_name_of_the_certificate(secure: RelevoProcess, pair: Pair, kind: Kind) -> None:
+    """Any name that the certificate has will do: an address, or the name of the host."""
+    port = secure.address.rpartition(":")[2]
+    async with opened(kind, f"localhost:{port}", **trusting(pair)) as client:
+        assert await works(client)
+
+
+@each_kind
+async def test_a_name_that_the_certificate_has_not(folder: Path, kind: Kind) -> None:
+    """A certificate of another host is not the server's, trusted or not: UnavailableError."""
+    elsewhere = self_signed(folder, "elsewhere", is_here=False)
+    with relevo_serve(*tls(elsewhere)) as server:
+        async with opened(kind, server.address, **trusting(elsewhere)) as client:
+            await refused(client)
+
+
+@each_kind
+async def test_a_client_that_does_not_trust_the_certificate(
+    secure: RelevoProcess, stranger: Pair, kind: Kind
+) -> None:
+    """Who trusts other certificates only gets UnavailableError, within the client's timeout."""
+    async with opened(kind, secure.address, **trusting(stranger)) as client:
+        await refused(client)
+
+
+@each_kind
+async def test_a_client_without_tls(secure: RelevoProcess, kind: Kind) -> None:
+    """A port that speaks TLS answers nobody who does not: UnavailableError, in time."""
+    async with opened(kind, secure.address, timeout=TIMEOUT) as client:
+        await refused(client)
+
+
+@each_kind
+async def test_a_server_without_tls(pair: Pair, kind: Kind) -> None:
+    """A client that speaks TLS does not fall back to a server that does not: UnavailableError."""
+    with relevo_serve() as server:
+        async with opened(kind, server.address, token=TOKEN, **trusting(pair)) as client:
+            await refused(client)
+
+
+@each_kind
+async def test_mutual_tls(
+    mutual: RelevoProcess, pair: Pair, signer: Pair, folder: Path, kind: Kind
+) -> None:
+    """With `--tls-client-ca`, a client that shows a certificate of that authority is served."""
+    own = signed_by(signer, folder, "client")
+    async with opened(kind, mutual.address, **trusting(pair, own)) as client:
+        assert await works(client)
+
+
+@each_kind
+async def test_mutual_tls_without_a_certificate(
+    mutual: RelevoProcess, pair: Pair, kind: Kind
+) -> None:
+    """A client that shows no certificate is refused, though it trusts the server."""
+    async with opened(kind, mutual.address, **trusting(pair)) as client:
+        await refused(client)
+
+
+@each_kind
+async def test_mutual_tls_with_another_certificate(
+    mutual: RelevoProcess, pair: Pair, stranger: Pair, kind: Kind
+) -> None:
+    """A certificate that the authority has not signed is as good as none, the server's own too."""
+    for other in (stranger, pair):
+        async with opened(kind, mutual.address, **trusting(pair, other)) as client:
+            await refused(client)
+
+
+@pytest.fixture
+def guarded(pair: Pair, tmp_path: Path) -> Iterator[RelevoProcess]:
+    """A server that speaks TLS and knows one token, set up by a file as the page has it."""
+    file = tmp_path / "relevo.toml"
+    file.write_text(
+        f'tls_certificate = "{pair.certificate}"\ntls_key = "{pair.key}"\n'
+        '[[principals]]\nname = "acme"\ntenants = ["acme"]\n'
+        f'token_sha256 = "{sha256(TOKEN.encode()).hexdigest()}"\n'
+    )
+    with relevo_serve("--config", str(file)) as server:
+        yield server
+
+
+@each_kind
+async def test_a_token_over_tls(guarded: RelevoProcess, pair: Pair, kind: Kind) -> None:
+    """The token opens its tenants over TLS; without it, or for another tenant, nothing opens."""
+    async with opened(kind, guarded.address, token=TOKEN, **trusting(pair)) as client:
+        assert await works(client)
+        with pytest.raises(AccessDeniedError) as caught:
+            await client.ask(lambda c: c.invalidate_tenant("globex"))
+        assert caught.value.reason == "TENANT_DENIED"
+    for token in (None, "another"):
+        async with opened(kind, guarded.address, token=token, **trusting(pair)) as client:
+            with pytest.raises(AccessDeniedError) as caught:
+                await client.ask(lambda c: c.get(KEY))
+            assert caught.value.reason == "UNAUTHENTICATED"
+    assert TOKEN not in "".join(guarded.lines)
+
+
+def test_the_command_over_tls(guarded: RelevoProcess, pair: Pair) -> None:
+    """`relevo put`, `get` and `invalidate` speak TLS with `--tls`, and trust what `--ca` has."""
+    flags = ("--server", guarded.address, "--tls", "--ca", str(pair.certificate))
+    here = {"RELEVO_TOKEN": TOKEN}
+    put = relevo("put", KEY.text, *flags, stdin=USER, environment=here)
+    assert put.code == 0, put.err
+    got = relevo("get", KEY.text, *flags, environment=here)
+    assert got.json["entry"]["context"]["user_id"] == "u"
+    assert got.json["entry"]["version"] == put.json["entry"]["version"]
+    assert relevo("invalidate", KEY.text, *flags, environment=here).code == 0
+    assert relevo("get", KEY.text, *flags, environment=here).code == 3
+    assert "UNAUTHENTICATED" in relevo("get", KEY.text, *flags).message
+
+
+@pytest.mark.parametrize("flags", [(), ("--tls",), ("--tls", "--ca")], ids=" ".join)
+def test_a_command_that_is_not_trusting(
+    secure: RelevoProcess, stranger: Pair, flags: tuple[str, ...]
+) -> None:
+    """Without TLS, or without the server's CA, the command fails with 1 and one line."""
+    ca = (str(stranger.certificate),) if "--ca" in flags else ()
+    ended = relevo("get", KEY.text, "--server", secure.address, "--timeout", "5", *flags, *ca)
+    assert ended.code == 1
+    assert "UNAVAILABLE" in ended.message
+
+
+def test_a_ca_that_is_not_there(secure: RelevoProcess, folder: Path) -> None:
+    """A file that `--ca` names and that cannot be read is wrong usage: 2, and a line names it."""
+    ended = relevo("get", KEY.text, "--server", secure.address, "--tls", "--ca", str(folder / "no"))
+    assert ended.code == 2
+    assert str(folder / "no") in ended.message
+
+
+@pytest.mark.parametrize("content", [None, "this is not PEM"], ids=["missing", "garbage"])
+@pytest.mark.parametrize("setting", ["tls_certificate", "tls_key", "tls_client_ca"])
+def test_files_that_cannot_be_used(
+    pair: Pair, tmp_path: Path, setting: str, content: str | None
+) -> None:
+    """A wrong file is a wrong setting: it ends the server with 2, and a line that names it."""
+    file = tmp_path / "wrong.pem"
+    if content:
+        file.write_text(content)
+    ended = relevo_ends(
+        *("--listen", "127.0.0.1:0", *tls(pair)), f"--{setting.replace('_', '-')}", str(file)
+    )
+    assert "Traceback" not in ended.stderr
+    assert "tls_" in ended.stderr.splitlines()[-1]
+    assert ended.returncode == 2
+
+
+def test_a_key_of_another_certificate(pair: Pair, stranger: Pair) -> None:
+    """A key that is not the certificate's is a wrong setting too."""
+    ended = relevo_ends(*("--listen", "127.0.0.1:0", *tls(pair)), "--tls-key", str(stranger.key))
+    assert "Traceback" not in ended.stderr
+    assert "tls_" in ended.stderr.splitlines()[-1]
+    assert ended.returncode == 2
