@@ -165,6 +165,15 @@ def too_many_requests(limit: int) -> StoreError:
     )
 
 
+def too_many_keys(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: the stream already watches `limit` keys."""
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_TOO_MANY_REQUESTS,
+        f"the stream watches {limit} keys already",
+    )
+
+
 def store_full() -> StoreError:
     """RESOURCE_EXHAUSTED: the store refuses writes for want of memory."""
     return StoreError(

@@ -17,7 +17,11 @@ from relevo.v1.store_pb2 import (
     GetRequest,
     InvalidateRequest,
     PutRequest,
+    Subscribe,
     TenantSelector,
+    Touch,
+    Unsubscribe,
+    WatchRequest,
 )
 
 from relevo_server import errors, masks
@@ -216,6 +220,28 @@ def _value_problems(value: Value, path: str, depth: int) -> Violations:
             yield path, "must have a value; null is one"
         case _:
             pass
+
+
+def check_watch(request: WatchRequest) -> Key:
+    """The key that a message of a watcher is about."""
+    kind = request.WhichOneof("request")
+    if kind is None:
+        raise errors.invalid([("request", "must be given: subscribe, unsubscribe or touch")])
+    message: Subscribe | Unsubscribe | Touch = getattr(request, kind)
+    key = key_of(message.key)
+    refuse(_watch_problems(message, key, kind))
+    return key
+
+
+def _watch_problems(message: Subscribe | Unsubscribe | Touch, key: Key, kind: str) -> Violations:
+    yield from _key_problems(key, f"{kind}.key")
+    if isinstance(message, Subscribe):
+        for field, value in (
+            ("known_version", message.known_version),
+            ("position", message.position),
+        ):
+            if value < 0:
+                yield f"{kind}.{field}", "must not be negative"
 
 
 def duration_ms(duration: Duration) -> int | None:

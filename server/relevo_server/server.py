@@ -66,6 +66,7 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._service.refuse(quiet=0.05, within=min(0.5, self._settings.grace))
         await self._server.stop(self._settings.grace)
+        await self._service.close()
         await self._storage.close()
         log.info("server.stopped")
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from hashlib import sha256
 from typing import Any, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
+from relevo_server.watching.watching import Watching
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -44,6 +45,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
         self._entries = entries.Entries()
+        self._watching = Watching(storage, self._entries, settings)
         self._working = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -55,10 +57,15 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         what has arrived at the port has then been told so. gRPC would cancel it.
         """
         self._stopping = True
+        self._watching.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while await self._arrives(quiet):
                     pass
+
+    async def close(self) -> None:
+        """End what the service does by itself."""
+        await self._watching.close()
 
     async def _arrives(self, within: float) -> bool:
         self._refused.clear()
@@ -97,10 +104,20 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def Watch(
         self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
     ) -> AsyncIterator[store_pb2.WatchResponse]:
-        """Not answered yet."""
-        del request_iterator
-        await _abort(context, errors.not_implemented("Watch"))
-        yield store_pb2.WatchResponse()
+        """Tell a client of changes, until it ends the stream or the server stops."""
+        try:
+            caller = self._access.caller(context.invocation_metadata)
+            async with aclosing(self._watching.stream(request_iterator, caller)) as messages:
+                async for message in messages:
+                    yield message
+        except StoreError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
+            log.error("call.failed", method="Watch", where=where(error))
+            failure = errors.internal()
+        else:
+            return
+        await _abort(context, failure)
 
     async def _answer(
         self,

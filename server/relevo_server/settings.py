@@ -53,6 +53,8 @@ class Ttl(BaseModel):
     scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
     """By scope. Adds to, or replaces, what `conversation`, `agent_config` and
     `collection_config` have."""
+    sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation",)
+    """Scopes whose entries live on while they are in use: a Touch begins their time anew."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -136,6 +138,16 @@ class Settings(BaseSettings):
     max_batch_bytes: Annotated[int, Field(gt=0)] = 3 << 20
     """The size at which a BatchGet's answer takes no further entries; what gRPC
     clients accept by default is 4 MiB."""
+    watch_heartbeat: Annotated[Seconds, Field(le=5)] = 0.5
+    """Seconds between two signs of life on a Watch stream; clients stop trusting their
+    copies after a few of them are missing."""
+    watch_push_bytes: Annotated[int, Field(ge=0)] = 16 << 10
+    """The largest context that is sent to every watcher; of a larger one they learn that it
+    has changed."""
+    watch_buffer_bytes: Annotated[int, Field(gt=0)] = 4 << 20
+    """What may wait for one watcher to read it, before it is reset."""
+    watch_max_keys: Annotated[int, Field(gt=0)] = 100_000
+    """Keys that one stream may subscribe to."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """Calls worked on at once; more are refused."""
 

@@ -40,10 +40,11 @@ def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str]) -> None:
 
 if TYPE_CHECKING:
     # But `ContextEntry.context`, which only `entries` fills, they are the same.
-    from relevo.v1.store_pb2 import BatchGetResponse, GetResponse
+    from relevo.v1.store_pb2 import BatchGetResponse, GetResponse, WatchResponse
 else:
     _POOL = _pool()
     GetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.GetResponse"))
     BatchGetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.BatchGetResponse"))
+    WatchResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.WatchResponse"))
 
-__all__ = ["BatchGetResponse", "GetResponse"]
+__all__ = ["BatchGetResponse", "GetResponse", "WatchResponse"]

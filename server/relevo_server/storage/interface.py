@@ -136,6 +136,10 @@ class Storage(ABC):
         """End all entries of a tenant, or of one scope of it: the revision."""
 
     @abstractmethod
+    async def touch(self, key: Key) -> None:
+        """Begin the time to live of a live entry anew. No write: nothing is told of it."""
+
+    @abstractmethod
     async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
         """The first `limit` events after a position, which is a revision of the partition's.
 

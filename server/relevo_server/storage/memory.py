@@ -28,6 +28,7 @@ class _Entry:
     version: int
     created: int
     deadline: float
+    ttl: float  # seconds, from the last write or touch
     context: bytes
 
 
@@ -102,8 +103,9 @@ class MemoryStorage(Storage):
             raise errors.conflict(write.key, write.expected, current)
         version = self._next(part)
         written = Written(version, live.created if live else version, write.ttl_ms)
-        deadline = now + write.ttl_ms / 1000
-        part.entries[write.key] = _Entry(version, written.created, deadline, write.context)
+        ttl = write.ttl_ms / 1000
+        entry = _Entry(version, written.created, now + ttl, ttl, write.context)
+        part.entries[write.key] = entry
         part.log.append(Event(version, "put", write.key))
         if write.request_id:
             until = now + self._request_ttl
@@ -138,6 +140,13 @@ class MemoryStorage(Storage):
         part.floors[tenant_id, scope] = revision
         part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
         return revision
+
+    async def touch(self, key: Key) -> None:
+        """Set its deadline."""
+        now = self._monotonic()
+        entry = self._live(self._part(key.tenant_id), key, now)
+        if entry:
+            entry.deadline = now + entry.ttl
 
     async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
         """Look through the log."""

@@ -5,7 +5,7 @@ Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
     relevo:layout                        hash: partitions, version of this layout
     {relevo:17}:log                      stream: the partition's events
     {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
-    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, context; with a TTL
+    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: what a Put came to; with a TTL
 
 Only entries and requests carry a TTL, so a `volatile-*` eviction policy can
@@ -41,6 +41,7 @@ _WRITE = Script("write")
 _RECALL = Script("recall")
 _INVALIDATE = Script("invalidate")
 _INVALIDATE_TENANT = Script("invalidate_tenant")
+_TOUCH = Script("touch")
 _TAIL = Script("tail")
 _CLAIM = Script("claim")
 
@@ -143,6 +144,11 @@ class RedisStorage(Storage):
         ]
         revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
         return revisions.from_log_id(revision)
+
+    async def touch(self, key: Key) -> None:
+        """One script."""
+        tag = self._tag(key.tenant_id)
+        await self._run(_TOUCH, [f"{tag}:state", f"{tag}:entry:{_text(key)}"], _floors(key))
 
     async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
         """One script."""

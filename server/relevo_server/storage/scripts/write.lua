@@ -29,7 +29,8 @@ if expected ~= '' and expected ~= current then return {'conflict', current} end
 local version = append(log, length, state[1], 'op', 'put', 'key', name)
 local created = live and entry[2] or version
 redis.call('HSET', state_key, 'revision', version)
-redis.call('HSET', entry_key, 'version', version, 'created', created, 'context', context)
+redis.call('HSET', entry_key,
+  'version', version, 'created', created, 'ttl', ttl, 'context', context)
 redis.call('PEXPIRE', entry_key, ttl)
 if request_key then
   redis.call('HSET', request_key,

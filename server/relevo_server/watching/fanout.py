@@ -1,0 +1,182 @@
+"""Who subscribed to what in one partition, and what each of them is to be told.
+
+No I/O and no clock. The invariants that it keeps, for each stream and each key:
+
+- Every event after the revision that an answer was as of is told after the answer.
+- An answer that an event has overtaken is never told: it is asked for again.
+- Progress is told after everything up to it, and only when the log was looked at.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
+
+from relevo_server.entries import Entries
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Event, Gap, Stored
+from relevo_server.watching.outbox import Outbox
+from relevo_server.wire import WatchResponse as OpaqueResponse
+
+_REASONS = {
+    Gap.TRIMMED: ResetReason.RESET_REASON_LOG_TRIMMED,
+    Gap.CHANGED: ResetReason.RESET_REASON_ORDER_CHANGED,
+}
+
+
+class Subscription:
+    """A stream's interest in a key."""
+
+    def __init__(self, outbox: Outbox, key: Key, known: int) -> None:
+        self.outbox = outbox
+        self.key = key
+        self.known = known
+        """The version that the client has."""
+        self.latest = 0
+        """The last event about the key."""
+        self.told: int | None = None
+        """The version that was told last, 0 for none; None before the answer."""
+
+
+class Fanout:
+    """The subscriptions of one partition."""
+
+    def __init__(self, partition: int, entries: Entries, max_push_bytes: int) -> None:
+        self.partition = partition
+        self.position: int | None = None
+        """Everything up to this revision is told; None before the log was looked at."""
+        self._entries = entries
+        self._max_push_bytes = max_push_bytes
+        self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
+        self._by_tenant: defaultdict[str, set[Key]] = defaultdict(set)
+        self._by_outbox: defaultdict[Outbox, set[Key]] = defaultdict(set)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody subscribes."""
+        return not self._by_key
+
+    def subscribe(self, outbox: Outbox, key: Key, known: int) -> Subscription:
+        """Begin, or begin anew. `answer` has to follow."""
+        subscription = self._by_key[key][outbox] = Subscription(outbox, key, known)
+        self._by_tenant[key.tenant_id].add(key)
+        self._by_outbox[outbox].add(key)
+        outbox.partitions.add(self.partition)
+        return subscription
+
+    def unsubscribe(self, outbox: Outbox, key: Key) -> None:
+        """End a subscription, if there is one."""
+        if key not in self._by_outbox.get(outbox, ()):
+            return
+        _remove(self._by_outbox, outbox, key)
+        if outbox not in self._by_outbox:
+            outbox.partitions.discard(self.partition)
+        del self._by_key[key][outbox]
+        if not self._by_key[key]:
+            del self._by_key[key]
+            _remove(self._by_tenant, key.tenant_id, key)
+
+    def drop(self, outbox: Outbox) -> None:
+        """End all subscriptions of a stream."""
+        for key in list(self._by_outbox.get(outbox, ())):
+            self.unsubscribe(outbox, key)
+
+    def answer(self, subscription: Subscription, stored: Stored | None, revision: int) -> bool:
+        """Tell the value as of a revision. False where it was overtaken: read it again."""
+        if self._by_key.get(subscription.key, {}).get(subscription.outbox) is not subscription:
+            return True  # ended, or begun anew
+        if revision < subscription.latest:
+            return False
+        key, outbox = subscription.key, subscription.outbox
+        outbox.put(self._value(key, stored, revision))
+        subscription.told = stored.version if stored else 0
+        if self.position is not None:
+            outbox.progress(self.partition, self.position, soon=True)
+        return True
+
+    def wanted(self, events: Iterable[Event]) -> list[Key]:
+        """The keys whose values are to be read before these events are told."""
+        put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
+        return [key for key in put if key in self._by_key]
+
+    def tell(self, events: Sequence[Event], values: Mapping[Key, Stored | None]) -> None:
+        """Tell events, in order. `values` has what `wanted` asked for, as it was afterwards."""
+        outboxes: set[Outbox] = set()
+        for event in events:
+            outboxes.update(self._tell(event, values))
+        self.position = events[-1].revision
+        for outbox in self._by_outbox:
+            outbox.progress(self.partition, self.position, soon=outbox in outboxes)
+
+    def confirm(self) -> None:
+        """Tell that nothing has happened: the log was looked at just now."""
+        if self.position is not None:
+            for outbox in self._by_outbox:
+                outbox.progress(self.partition, self.position, soon=False)
+
+    def reset(self, revision: int, gap: Gap) -> None:
+        """Go on from a revision, and tell everyone that events are missing before it."""
+        self.position = revision
+        for outbox in self._by_outbox:
+            outbox.reset(self.partition, _REASONS[gap])
+        for found in self._by_key.values():
+            for subscription in found.values():
+                # What was read before is no answer any more; clients ask again.
+                subscription.latest, subscription.told = revision, None
+
+    def _tell(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
+        if event.kind == "floor":
+            yield from self._tell_floor(event)
+            return
+        key = event.key
+        if key is None:
+            return
+        message: WatchResponse | None = None
+        stored = values.get(key) if event.kind == "put" else None
+        for subscription in self._by_key.get(key, {}).values():
+            subscription.latest = max(subscription.latest, event.revision)
+            told = subscription.told
+            # None: the answer is still to come. A later version was told: no news.
+            if told is None or told >= event.revision:
+                continue
+            message = message or self._value(key, stored, event.revision)
+            subscription.told = stored.version if stored else 0
+            subscription.outbox.put(message)
+            yield subscription.outbox
+
+    def _tell_floor(self, event: Event) -> Iterator[Outbox]:
+        tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
+        message = WatchResponse(invalidated=Invalidated(tenant=tenant, revision=event.revision))
+        told: set[Outbox] = set()
+        for key in self._by_tenant.get(event.tenant_id, ()):
+            if event.scope not in ("", key.scope):
+                continue
+            for subscription in self._by_key[key].values():
+                subscription.latest = max(subscription.latest, event.revision)
+                if subscription.told is None:
+                    continue
+                if subscription.told <= event.revision:
+                    subscription.told = 0
+                if subscription.outbox not in told:
+                    told.add(subscription.outbox)
+                    subscription.outbox.put(message)
+                    yield subscription.outbox
+
+    def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
+        if stored is not None and len(stored.context or b"") <= self._max_push_bytes:
+            response = OpaqueResponse()
+            self._entries.fill(response.entry, key, self.partition, stored, body=True)
+            return response
+        if stored is not None:  # too large to be sent to everyone: whoever needs it asks
+            revision = stored.version - 1
+        named = ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
+        return WatchResponse(invalidated=Invalidated(key=named, revision=revision))
+
+
+def _remove(sets: dict[Any, set[Key]], name: object, key: Key) -> None:
+    """Take a key out of a set, and the set away where it was the last."""
+    sets[name].discard(key)
+    if not sets[name]:
+        del sets[name]

@@ -1,0 +1,117 @@
+"""One partition's log, followed for as long as anybody subscribes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from contextvars import Context
+
+from relevo_server.entries import Entries
+from relevo_server.errors import StoreError
+from relevo_server.keys import Key
+from relevo_server.logs import log, where
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Storage, Stored
+from relevo_server.watching.fanout import Fanout, Subscription
+from relevo_server.watching.outbox import Outbox
+
+_EVENTS = 500
+"""Events that are read at once."""
+_READS = 16
+"""Entries that are read at once."""
+_RETRY = 0.1
+"""Seconds after which a store that could not be reached is asked again."""
+
+
+class Follower:
+    """Reads a log once, for all streams. Start it within a running loop."""
+
+    def __init__(
+        self, storage: Storage, partition: int, entries: Entries, settings: Settings
+    ) -> None:
+        self._storage = storage
+        self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
+        # The streams wait as long again before they pass a sign of life on.
+        self._heartbeat = settings.watch_heartbeat / 2
+        self._unanswered: list[Subscription] = []
+        self._asked = asyncio.Event()
+        self._located = asyncio.Event()
+        # In contexts of their own: no call's deadline is theirs.
+        self._tasks = [
+            asyncio.create_task(self._forever(self._follow), context=Context()),
+            asyncio.create_task(self._forever(self._answer), context=Context()),
+        ]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody subscribes."""
+        return self._fanout.is_idle
+
+    def subscribe(self, outbox: Outbox, key: Key, known: int) -> None:
+        """Tell a stream the value of a key, and then every change."""
+        self._unanswered.append(self._fanout.subscribe(outbox, key, known))
+        self._asked.set()
+
+    def unsubscribe(self, outbox: Outbox, key: Key) -> None:
+        """Tell a stream no more of a key."""
+        self._fanout.unsubscribe(outbox, key)
+
+    def drop(self, outbox: Outbox) -> None:
+        """Forget a stream."""
+        self._fanout.drop(outbox)
+
+    async def close(self) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await step()
+            except StoreError:
+                # Nothing is told meanwhile, so the streams' clients stop trusting their copies.
+                await asyncio.sleep(_RETRY)
+            except Exception as error:  # noqa: BLE001 - a defect: logged, and tried again
+                log.error("watch.failed", step=step.__name__, where=where(error))
+                await asyncio.sleep(_RETRY)
+
+    async def _follow(self) -> None:
+        fanout = self._fanout
+        tail = await self._storage.tail(fanout.partition, fanout.position, _EVENTS)
+        if fanout.position is None:
+            fanout.position = tail.revision
+            self._located.set()
+        elif tail.gap:
+            log.warning("watch.reset", partition=fanout.partition, reason=tail.gap.value)
+            fanout.reset(tail.revision, tail.gap)
+        elif tail.events:
+            keys = fanout.wanted(tail.events)
+            values: dict[Key, Stored | None] = {}
+            for some in _some(keys, _READS):
+                read = await self._storage.read(some)
+                values.update(zip(some, read.entries, strict=True))
+            fanout.tell(tail.events, values)
+        else:
+            fanout.confirm()
+            await self._storage.wait(fanout.partition, fanout.position, self._heartbeat)
+
+    async def _answer(self) -> None:
+        # The log's position comes first: what is written after it is told after the answer.
+        await self._located.wait()
+        await self._asked.wait()
+        some = self._unanswered[:_READS]
+        read = await self._storage.read([s.key for s in some], [s.known for s in some])
+        del self._unanswered[: len(some)]
+        for subscription, stored in zip(some, read.entries, strict=True):
+            if not self._fanout.answer(subscription, stored, read.revision):
+                self._unanswered.append(subscription)
+        if not self._unanswered:
+            self._asked.clear()
+
+
+def _some(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    """The keys, some at a time."""
+    return (keys[i : i + size] for i in range(0, len(keys), size))

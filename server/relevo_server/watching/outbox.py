@@ -1,0 +1,86 @@
+"""What waits to be sent on one stream: in order, and bounded."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import NamedTuple
+
+from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchResponse
+
+
+class _Item(NamedTuple):
+    message: WatchResponse
+    size: int
+
+
+class Outbox:
+    """A queue of messages for one watcher.
+
+    Progress has its place in it, so it never overtakes an event. Where nobody takes the
+    messages, none is left out silently: when they have more than `max_bytes`, all are
+    dropped, and each partition that the stream has to do with is reset.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._items: deque[_Item] = deque()
+        self._bytes = 0
+        self._progress: dict[int, int] = {}  # after all of the items
+        self._filled = asyncio.Event()
+        self.partitions: set[int] = set()
+        """Where the stream has subscriptions."""
+
+    def put(self, message: WatchResponse) -> None:
+        """Add a message, after the progress that was made before."""
+        self._seal()
+        size = message.ByteSize()
+        self._items.append(_Item(message, size))
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            self._overflow()
+        self._filled.set()
+
+    def progress(self, partition: int, revision: int, *, soon: bool) -> None:
+        """Say how far a partition has come: at once, or with what follows."""
+        self._progress[partition] = revision
+        if soon:
+            self._filled.set()
+
+    def reset(self, partition: int, reason: ResetReason) -> None:
+        """Say that a partition's order was lost; progress that was made before counts no more."""
+        self._progress.pop(partition, None)
+        self.put(WatchResponse(reset=Reset(partition=partition, reason=reason)))
+
+    def wake(self) -> None:
+        """Let `take` return, with what there is."""
+        self._filled.set()
+
+    async def take(self, within: float) -> WatchResponse | None:
+        """The next message. After `within` seconds what progress there is, None for none."""
+        if not self._items:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._filled.wait()
+            self._filled.clear()
+            self._seal()
+        if not self._items:
+            return None
+        message, size = self._items.popleft()
+        self._bytes -= size
+        return message
+
+    def _seal(self) -> None:
+        if self._progress:
+            positions = [Position(partition=p, revision=r) for p, r in self._progress.items()]
+            message = WatchResponse(progress=Progress(positions=positions))
+            self._progress = {}
+            self._items.append(_Item(message, message.ByteSize()))
+            self._bytes += self._items[-1].size
+
+    def _overflow(self) -> None:
+        self._items.clear()
+        self._bytes = 0
+        for partition in self.partitions:
+            reason = ResetReason.RESET_REASON_SLOW_WATCHER
+            message = WatchResponse(reset=Reset(partition=partition, reason=reason))
+            self._items.append(_Item(message, 0))

@@ -1,0 +1,107 @@
+"""The Watch streams of a server: what they ask for, and what they are told."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from relevo.v1.store_pb2 import WatchRequest, WatchResponse
+
+from relevo_server import errors, requests
+from relevo_server.access import Caller
+from relevo_server.entries import Entries
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Storage
+from relevo_server.watching.follower import Follower
+from relevo_server.watching.outbox import Outbox
+
+
+class Watching:
+    """Follows the logs of the partitions that streams have subscriptions in."""
+
+    def __init__(self, storage: Storage, entries: Entries, settings: Settings) -> None:
+        self._storage = storage
+        self._entries = entries
+        self._settings = settings
+        self._followers: dict[int, Follower] = {}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every stream; new ones end at once."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Follow no more."""
+        while self._followers:
+            _, follower = self._followers.popitem()
+            await follower.close()
+
+    async def stream(
+        self, asked: AsyncIterator[WatchRequest], caller: Caller
+    ) -> AsyncGenerator[WatchResponse, None]:
+        """What one client is told, without end. Raises StoreError."""
+        outbox = Outbox(self._settings.watch_buffer_bytes)
+        keys: set[Key] = set()
+        listening = asyncio.create_task(self._listen(asked, outbox, keys, caller))
+        stopping = asyncio.create_task(self._stopping.wait())
+        # What ends the stream ends the wait for the next message too.
+        for task in (listening, stopping):
+            task.add_done_callback(lambda _: outbox.wake())
+        try:
+            while True:
+                message = await outbox.take(self._settings.watch_heartbeat / 2)
+                if self._stopping.is_set():
+                    raise errors.stopping()
+                if listening.done():
+                    listening.result()  # it ends well when the client has nothing more to ask
+                if message:
+                    yield message
+        finally:
+            listening.cancel()
+            stopping.cancel()
+            await asyncio.gather(listening, stopping, return_exceptions=True)
+            await self._drop(outbox, keys)
+
+    async def _listen(
+        self, asked: AsyncIterator[WatchRequest], outbox: Outbox, keys: set[Key], caller: Caller
+    ) -> None:
+        async for request in asked:
+            key = requests.check_watch(request)
+            caller.require(key.tenant_id)
+            partition = self._storage.partition_of(key.tenant_id)
+            match request.WhichOneof("request"):
+                case "subscribe":
+                    if key not in keys and len(keys) >= self._settings.watch_max_keys:
+                        raise errors.too_many_keys(self._settings.watch_max_keys)
+                    keys.add(key)
+                    self._follower(partition).subscribe(
+                        outbox, key, request.subscribe.known_version
+                    )
+                case "unsubscribe":
+                    if key in keys:
+                        keys.remove(key)
+                        self._followers[partition].unsubscribe(outbox, key)
+                        await self._rest(partition)
+                case _:
+                    if key.scope in self._settings.ttl.sliding:
+                        await self._storage.touch(key)
+
+    def _follower(self, partition: int) -> Follower:
+        follower = self._followers.get(partition)
+        if follower is None:
+            follower = Follower(self._storage, partition, self._entries, self._settings)
+            self._followers[partition] = follower
+        return follower
+
+    async def _drop(self, outbox: Outbox, keys: set[Key]) -> None:
+        for partition in {self._storage.partition_of(key.tenant_id) for key in keys}:
+            follower = self._followers.get(partition)
+            if follower:
+                follower.drop(outbox)
+                await self._rest(partition)
+
+    async def _rest(self, partition: int) -> None:
+        """Follow a partition no more where nobody subscribes."""
+        follower = self._followers.get(partition)
+        if follower and follower.is_idle:
+            del self._followers[partition]
+            await follower.close()
