@@ -9,12 +9,14 @@ No I/O and no clock. The invariants that it keeps, for each stream and each key:
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
 
 from relevo_server.entries import Entries
+from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Event, Gap, Stored
 from relevo_server.watching.outbox import Outbox
@@ -47,6 +49,8 @@ class Fanout:
         self.partition = partition
         self.position: int | None = None
         """Everything up to this revision is told; None before the log was looked at."""
+        self.resets = 0
+        """How often the order was lost: what was read before is of another one."""
         self._entries = entries
         self._max_push_bytes = max_push_bytes
         self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
@@ -119,6 +123,7 @@ class Fanout:
     def reset(self, revision: int, gap: Gap) -> None:
         """Go on from a revision, and tell everyone that events are missing before it."""
         self.position = revision
+        self.resets += 1
         for outbox in self._by_outbox:
             outbox.reset(self.partition, _REASONS[gap])
         for found in self._by_key.values():
@@ -165,12 +170,14 @@ class Fanout:
                     yield subscription.outbox
 
     def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
-        if stored is not None and len(stored.context or b"") <= self._max_push_bytes:
-            response = OpaqueResponse()
-            self._entries.fill(response.entry, key, self.partition, stored, body=True)
-            return response
-        if stored is not None:  # too large to be sent to everyone: whoever needs it asks
+        if stored is not None:
+            # What is too large, or broken, is not sent to everyone: who needs it asks.
             revision = stored.version - 1
+            with suppress(StoreError):
+                if len(stored.context or b"") <= self._max_push_bytes:
+                    response = OpaqueResponse()
+                    self._entries.fill(response.entry, key, self.partition, stored, body=True)
+                    return response
         named = ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
         return WatchResponse(invalidated=Invalidated(key=named, revision=revision))
 

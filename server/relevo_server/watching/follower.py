@@ -102,8 +102,10 @@ class Follower:
         # The log's position comes first: what is written after it is told after the answer.
         await self._located.wait()
         await self._asked.wait()
-        some = self._unanswered[:_READS]
+        some, resets = self._unanswered[:_READS], self._fanout.resets
         read = await self._storage.read([s.key for s in some], [s.known for s in some])
+        if self._fanout.resets != resets:
+            return
         del self._unanswered[: len(some)]
         for subscription, stored in zip(some, read.entries, strict=True):
             if not self._fanout.answer(subscription, stored, read.revision):
