@@ -97,7 +97,6 @@ class NearCache:
         self._partitions: dict[int, _Partition] = {}
         self._bytes = 0
         self._is_connected = False
-        self._asked: dict[ContextKey, None] = {}  # to be subscribed, in this order
         self._requests: list[Request] = []
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
@@ -108,17 +107,164 @@ class NearCache:
         copy = self._copies.get(key)
         if copy is None:
             copy = self._copies[key] = Copy(key)
-            self._subscribe(copy)
+            self._ask(copy)
             self._evict()
             return None
         self._copies.move_to_end(key)
         if not copy.is_answered:
-            self._asked.setdefault(key)
             return None
-        if copy.version is None or not self._is_live(copy.partition, now):
+        if copy.version is None or not self.is_live(copy, now):
             return None
-        if copy.version != ABSENT and copy.deadline <= now:
-            self._subscribe(copy)  # the store may have let it live on
-            return None
-        self._keep_alive(copy, now)
-        return copy if self.is_as_of(copy, fence) else None
+        if copy.version != ABSENT:
+            if copy.deadline <= now:
+                self._verify(copy)  # somebody may have kept it alive
+                return None
+            self._keep_alive(copy, now)
+        return copy if self._is_as_of(copy, fence) else None
+
+    def is_reached(self, copy: Copy, fence: int) -> bool:
+        """Whether all that is known of the copy's partition is as of the fence."""
+        partition = self._partitions.get(copy.partition) if copy.partition is not None else None
+        return partition is not None and partition.position >= fence
+
+    def is_live(self, copy: Copy, now: float) -> bool:
+        """Whether the copy's partition was heard of lately enough."""
+        partition = self._partitions.get(copy.partition) if copy.partition is not None else None
+        return partition is not None and now - partition.heard < self._max_staleness
+
+    def last_known(self, key: ContextKey) -> Copy | None:
+        """The last copy of a key, whether it may still be right or not."""
+        copy = self._copies.get(key)
+        return copy if copy and copy.message is not None else None
+
+    def requests(self) -> list[Request]:
+        """What the stream is to be asked now, in this order; nothing where there is none."""
+        if not self._is_connected:
+            return []
+        taken, self._requests = self._requests, []
+        return taken
+
+    def connected(self) -> None:
+        """A stream has begun. Each key is asked for again, the last used first."""
+        self._is_connected = True
+        self._requests = []
+        for copy in reversed(self._copies.values()):
+            self._ask(copy)
+
+    def disconnected(self) -> None:
+        """The stream has ended: nothing that it has answered counts any more (N4)."""
+        self._is_connected = False
+        self._requests = []
+        for copy in self._copies.values():
+            copy.is_answered = False
+        for partition in self._partitions.values():
+            partition.heard = float("-inf")
+
+    def received(self, message: WatchResponse, now: float) -> None:
+        """Apply what the stream says."""
+        match message.WhichOneof("event"):
+            case "entry":
+                self._take(message.entry, now)
+            case "invalidated":
+                self._invalidate(message.invalidated)
+            case "progress":
+                self._advance(message.progress, now)
+            case "reset":
+                self._reset(message.reset)
+            case _:
+                pass  # of a newer contract
+
+    def _take(self, entry: EntryMessage, now: float) -> None:
+        copy = self._copies.get(ContextKey.from_message(entry.key))
+        if copy is None:
+            return  # dropped meanwhile
+        copy.partition = entry.partition
+        copy.is_answered = True
+        known = copy.version or 0
+        if entry.version < known or entry.version <= copy.floor:
+            return
+        if entry.HasField("ttl"):
+            copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
+            copy.deadline = now + copy.lifetime
+        if entry.HasField("context"):
+            self._store(copy, entry.version, entry)
+        elif entry.version != known:
+            self._store(copy, None, None)  # it answers for another copy than this one
+        self._evict()
+
+    def _invalidate(self, invalidated: Invalidated) -> None:
+        revision = invalidated.revision
+        if invalidated.WhichOneof("target") == "key":
+            copy = self._copies.get(ContextKey.from_message(invalidated.key))
+            if copy is not None:
+                copy.partition = invalidated.partition
+                copy.is_answered = True
+                self._outdate(copy, revision, is_absent=not invalidated.is_changed)
+            return
+        tenant = invalidated.tenant
+        for copy in self._copies.values():
+            if copy.key.tenant_id == tenant.tenant_id and tenant.scope in ("", copy.key.scope):
+                self._outdate(copy, revision, is_absent=True)
+
+    def _outdate(self, copy: Copy, revision: int, *, is_absent: bool) -> None:
+        copy.floor = max(copy.floor, revision)
+        if (copy.version or 0) <= revision:
+            self._store(copy, ABSENT if is_absent else None, None)
+
+    def _advance(self, progress: Progress, now: float) -> None:
+        for position in progress.positions:
+            partition = self._partitions.setdefault(position.partition, _Partition())
+            partition.position = max(partition.position, position.revision)
+            partition.heard = now
+
+    def _reset(self, reset: Reset) -> None:
+        self._partitions[reset.partition] = _Partition()
+        for copy in self._copies.values():
+            if copy.partition == reset.partition:
+                # Of another order, versions cannot be compared: different is all that counts.
+                copy.floor = 0
+                copy.is_answered = False
+                self._ask(copy)
+
+    def _store(self, copy: Copy, version: int | None, message: EntryMessage | None) -> None:
+        if version == copy.version and message is not None and copy.message is not None:
+            return  # the same again: what was made of it stays
+        self._bytes -= copy.size
+        copy.version, copy.message, copy.value = version, message, None
+        copy.size = message.ByteSize() if message else 0
+        self._bytes += copy.size
+
+    def _is_as_of(self, copy: Copy, fence: int) -> bool:
+        if self.is_reached(copy, fence):
+            return True
+        message = copy.message
+        return (
+            message is not None
+            and message.version >= fence
+            and not message.context.includes
+        )
+
+    def _ask(self, copy: Copy) -> None:
+        position = 0
+        if copy.partition is not None and copy.partition in self._partitions:
+            position = self._partitions[copy.partition].position
+        self._requests.append(Subscribe(copy.key, copy.version or 0, position))
+
+    def _verify(self, copy: Copy) -> None:
+        if copy.is_answered:
+            copy.is_answered = False
+            self._ask(copy)
+
+    def _keep_alive(self, copy: Copy, now: float) -> None:
+        """Touch an entry that is in use, once in each half of its time."""
+        if copy.deadline - now < copy.lifetime / 2 and now - copy.touched > copy.lifetime / 2:
+            copy.touched = now
+            self._requests.append(Touch(copy.key))
+            # The answer says how long it lives now; until then the copy may be used.
+            self._ask(copy)
+
+    def _evict(self) -> None:
+        while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:
+            key, copy = self._copies.popitem(last=False)
+            self._bytes -= copy.size
+            self._requests.append(Unsubscribe(key))

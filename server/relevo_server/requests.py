@@ -239,6 +239,7 @@ def _watch_problems(message: Subscribe | Unsubscribe | Touch, key: Key, kind: st
         for field, value in (
             ("known_version", message.known_version),
             ("position", message.position),
+            ("number", message.number),
         ):
             if value < 0:
                 yield f"{kind}.{field}", "must not be negative"

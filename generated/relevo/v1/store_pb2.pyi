@@ -227,14 +227,16 @@ class WatchRequest(_message.Message):
     def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ...) -> None: ...
 
 class Subscribe(_message.Message):
-    __slots__ = ("key", "known_version", "position")
+    __slots__ = ("key", "known_version", "position", "number")
     KEY_FIELD_NUMBER: _ClassVar[int]
     KNOWN_VERSION_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     key: _context_pb2.ContextKey
     known_version: int
     position: int
-    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., known_version: _Optional[int] = ..., position: _Optional[int] = ...) -> None: ...
+    number: int
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., known_version: _Optional[int] = ..., position: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Unsubscribe(_message.Message):
     __slots__ = ("key",)
@@ -249,26 +251,32 @@ class Touch(_message.Message):
     def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("entry", "invalidated", "progress", "reset")
+    __slots__ = ("entry", "invalidated", "progress", "reset", "answers")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     INVALIDATED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RESET_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     entry: _context_pb2.ContextEntry
     invalidated: Invalidated
     progress: Progress
     reset: Reset
-    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ...) -> None: ...
+    answers: int
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., answers: _Optional[int] = ...) -> None: ...
 
 class Invalidated(_message.Message):
-    __slots__ = ("key", "tenant", "revision")
+    __slots__ = ("key", "tenant", "revision", "partition", "is_changed")
     KEY_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    IS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     key: _context_pb2.ContextKey
     tenant: TenantSelector
     revision: int
-    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    partition: int
+    is_changed: bool
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ..., revision: _Optional[int] = ..., partition: _Optional[int] = ..., is_changed: bool = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("positions",)

@@ -10,7 +10,7 @@ No I/O and no clock. The invariants that it keeps, for each stream and each key:
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
@@ -28,14 +28,20 @@ _REASONS = {
 }
 
 
+class Asked(NamedTuple):
+    """A Subscribe: its number, the version that the client has, and its position."""
+
+    number: int
+    known: int
+    position: int
+
+
 class Subscription:
     """A stream's interest in a key."""
 
-    def __init__(self, outbox: Outbox, key: Key, known: int) -> None:
+    def __init__(self, outbox: Outbox, key: Key) -> None:
         self.outbox = outbox
         self.key = key
-        self.known = known
-        """The version that the client has."""
         self.latest = 0
         """The last event about the key."""
         self.told: int | None = None
@@ -62,9 +68,12 @@ class Fanout:
         """Whether nobody subscribes."""
         return not self._by_key
 
-    def subscribe(self, outbox: Outbox, key: Key, known: int) -> Subscription:
-        """Begin, or begin anew. `answer` has to follow."""
-        subscription = self._by_key[key][outbox] = Subscription(outbox, key, known)
+    def subscribe(self, outbox: Outbox, key: Key) -> Subscription:
+        """Begin, or go on with what was begun. `answer` has to follow."""
+        subscription = self._by_key[key].get(outbox)
+        if subscription:
+            return subscription
+        subscription = self._by_key[key][outbox] = Subscription(outbox, key)
         self._by_tenant[key.tenant_id].add(key)
         self._by_outbox[outbox].add(key)
         outbox.partitions.add(self.partition)
@@ -87,14 +96,20 @@ class Fanout:
         for key in list(self._by_outbox.get(outbox, ())):
             self.unsubscribe(outbox, key)
 
-    def answer(self, subscription: Subscription, stored: Stored | None, revision: int) -> bool:
+    def answer(
+        self, subscription: Subscription, asked: Asked, stored: Stored | None, revision: int
+    ) -> bool:
         """Tell the value as of a revision. False where it was overtaken: read it again."""
-        if self._by_key.get(subscription.key, {}).get(subscription.outbox) is not subscription:
-            return True  # ended, or begun anew
+        key, outbox = subscription.key, subscription.outbox
+        if self._by_key.get(key, {}).get(outbox) is not subscription:
+            return True  # ended, and perhaps begun anew
         if revision < subscription.latest:
             return False
-        key, outbox = subscription.key, subscription.outbox
-        outbox.put(self._value(key, stored, revision))
+        if revision < asked.position:
+            outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
+        message = self._value(key, stored, revision, limit=None)
+        message.answers = asked.number
+        outbox.put(message)
         subscription.told = stored.version if stored else 0
         if self.position is not None:
             outbox.progress(self.partition, self.position, soon=True)
@@ -146,14 +161,16 @@ class Fanout:
             # None: the answer is still to come. A later version was told: no news.
             if told is None or told >= event.revision:
                 continue
-            message = message or self._value(key, stored, event.revision)
+            limit = self._max_push_bytes
+            message = message or self._value(key, stored, event.revision, limit=limit)
             subscription.told = stored.version if stored else 0
             subscription.outbox.put(message)
             yield subscription.outbox
 
     def _tell_floor(self, event: Event) -> Iterator[Outbox]:
         tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
-        message = WatchResponse(invalidated=Invalidated(tenant=tenant, revision=event.revision))
+        invalidated = Invalidated(tenant=tenant, revision=event.revision, partition=self.partition)
+        message = WatchResponse(invalidated=invalidated)
         told: set[Outbox] = set()
         for key in self._by_tenant.get(event.tenant_id, ()):
             if event.scope not in ("", key.scope):
@@ -169,17 +186,24 @@ class Fanout:
                     subscription.outbox.put(message)
                     yield subscription.outbox
 
-    def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
+    def _value(
+        self, key: Key, stored: Stored | None, revision: int, *, limit: int | None
+    ) -> WatchResponse:
         if stored is not None:
             # What is too large, or broken, is not sent to everyone: who needs it asks.
             revision = stored.version - 1
             with suppress(StoreError):
-                if len(stored.context or b"") <= self._max_push_bytes:
+                if limit is None or len(stored.context or b"") <= limit:
                     response = OpaqueResponse()
                     self._entries.fill(response.entry, key, self.partition, stored, body=True)
                     return response
-        named = ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
-        return WatchResponse(invalidated=Invalidated(key=named, revision=revision))
+        invalidated = Invalidated(
+            key=ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id),
+            revision=revision,
+            partition=self.partition,
+            is_changed=stored is not None,
+        )
+        return WatchResponse(invalidated=invalidated)
 
 
 def _remove(sets: dict[Any, set[Key]], name: object, key: Key) -> None:

@@ -11,7 +11,7 @@ from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage, Stored
-from relevo_server.watching.fanout import Fanout, Subscription
+from relevo_server.watching.fanout import Asked, Fanout, Subscription
 from relevo_server.watching.outbox import Outbox
 
 _EVENTS = 500
@@ -32,7 +32,7 @@ class Follower:
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
         # The streams wait as long again before they pass a sign of life on.
         self._heartbeat = settings.watch_heartbeat / 2
-        self._unanswered: list[Subscription] = []
+        self._unanswered: list[tuple[Subscription, Asked]] = []
         self._asked = asyncio.Event()
         self._located = asyncio.Event()
         # In contexts of their own: no call's deadline is theirs.
@@ -46,9 +46,9 @@ class Follower:
         """Whether nobody subscribes."""
         return self._fanout.is_idle
 
-    def subscribe(self, outbox: Outbox, key: Key, known: int) -> None:
+    def subscribe(self, outbox: Outbox, key: Key, asked: Asked) -> None:
         """Tell a stream the value of a key, and then every change."""
-        self._unanswered.append(self._fanout.subscribe(outbox, key, known))
+        self._unanswered.append((self._fanout.subscribe(outbox, key), asked))
         self._asked.set()
 
     def unsubscribe(self, outbox: Outbox, key: Key) -> None:
@@ -103,13 +103,14 @@ class Follower:
         await self._located.wait()
         await self._asked.wait()
         some, resets = self._unanswered[:_READS], self._fanout.resets
-        read = await self._storage.read([s.key for s in some], [s.known for s in some])
+        keys, known = [each.key for each, _ in some], [asked.known for _, asked in some]
+        read = await self._storage.read(keys, known)
         if self._fanout.resets != resets:
             return
         del self._unanswered[: len(some)]
-        for subscription, stored in zip(some, read.entries, strict=True):
-            if not self._fanout.answer(subscription, stored, read.revision):
-                self._unanswered.append(subscription)
+        for (subscription, asked), stored in zip(some, read.entries, strict=True):
+            if not self._fanout.answer(subscription, asked, stored, read.revision):
+                self._unanswered.append((subscription, asked))
         if not self._unanswered:
             self._asked.clear()
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from relevo.v1.store_pb2 import WatchRequest, WatchResponse
+from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
 
 from relevo_server import errors, requests
 from relevo_server.access import Caller
@@ -11,8 +11,13 @@ from relevo_server.entries import Entries
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
+from relevo_server.watching.fanout import Asked
 from relevo_server.watching.follower import Follower
 from relevo_server.watching.outbox import Outbox
+
+
+def _asked(subscribe: Subscribe) -> Asked:
+    return Asked(subscribe.number, subscribe.known_version, subscribe.position)
 
 
 class Watching:
@@ -73,9 +78,7 @@ class Watching:
                     if key not in keys and len(keys) >= self._settings.watch_max_keys:
                         raise errors.too_many_keys(self._settings.watch_max_keys)
                     keys.add(key)
-                    self._follower(partition).subscribe(
-                        outbox, key, request.subscribe.known_version
-                    )
+                    self._follower(partition).subscribe(outbox, key, _asked(request.subscribe))
                 case "unsubscribe":
                     if key in keys:
                         keys.remove(key)
