@@ -7,7 +7,7 @@ GENERATE := .venv-generate
 # Against what `make check` looks for breaking changes of the contract.
 BREAKING_AGAINST ?= .git\#branch=main
 
-.PHONY: help demo test check bench generate format clean
+.PHONY: help demo test test-long check bench generate format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -17,6 +17,9 @@ demo: $(VENV)/ready ## The main job: a chain of four services that works with on
 
 test: $(VENV)/ready ## All tests, on a real Redis
 	$(BIN)/pytest $(TEST)
+
+test-long: $(VENV)/ready ## The near cache's simulation with 10,000 seeds; some minutes
+	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py --timeout 7200
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of generated/
 	$(BIN)/ruff check .

@@ -1,16 +1,17 @@
 """The near cache: copies that a process keeps, and the rules by which it may use them.
 
-A machine without I/O and clock: inputs are messages of a Watch stream and times,
-outputs are decisions and what the stream is to be asked. Its rules, by the names that
-they have in the design:
+A machine without I/O and clock (N8): its inputs are the messages of a Watch stream and
+times, its outputs are decisions and what the stream is to be asked. The other rules,
+by the names that they have in the design:
 
-- N1. A copy serves a call with the fence R only where its key's subscription is
-  answered and the partition's position is R or later; a single entry without layers
-  also where its own version is.
-- N2. And only while the partition was heard of within `max_staleness` seconds.
-- N3. Copies come from the stream only, in its order; an older version never follows a
-  newer one.
-- N4. After a reconnect or a reset each copy is verified by its version before use.
+- N1. A copy serves a call with the fence R only where its subscription is answered and
+  the partition's position is R or later; a single entry without layers also where its
+  own version is.
+- N2. And only for `max_staleness` seconds after a ping was sent to which the partition
+  has answered. So a copy is never older than that, however slow the network is.
+- N3. Copies come from the stream only, and in its order.
+- N4. After a reconnect or a reset a copy is not used before the stream has answered for
+  it again: with the same version, or with another one in its place.
 - N6. Entries and bytes are bounded; the least recently used go first.
 - N7. That an entry is absent is known by the same rules.
 
@@ -18,70 +19,80 @@ Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import Invalidated, Progress, Reset, WatchResponse
+from relevo.v1.store_pb2 import (
+    Invalidated,
+    Ping,
+    Progress,
+    Reset,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    WatchRequest,
+    WatchResponse,
+)
 
 from relevo_client._keys import ContextKey
 
-
-class Subscribe(NamedTuple):
-    """Ask the stream for a key, and for every change of it."""
-
-    key: ContextKey
-    known_version: int
-    position: int
-
-
-class Unsubscribe(NamedTuple):
-    """Ask the stream for a key no more."""
-
-    key: ContextKey
-
-
-class Touch(NamedTuple):
-    """Keep an entry alive."""
-
-    key: ContextKey
-
-
-Request: TypeAlias = Subscribe | Unsubscribe | Touch
-
 ABSENT = 0
 """The version of what is not there."""
+_LONG_AGO = float("-inf")
+_UNKNOWN = -1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Copy:
     """What is known of a key."""
 
     key: ContextKey
-    partition: int | None = None
+    number: int = 0
+    """The last Subscribe for it."""
+    is_answered: bool = False
+    """Whether the stream has answered one since it began, and since the last reset."""
+    partition: int = _UNKNOWN
     version: int | None = None
-    """ABSENT where there is no entry; None where it has changed to an unknown value."""
+    """ABSENT where there is no entry, None where what there is is not known."""
     message: EntryMessage | None = None
-    """The entry of that version."""
-    size: int = 0
-    deadline: float = 0.0
+    """The last entry that came; of `version`, unless that is None or ABSENT."""
+    deadline: float = _LONG_AGO
     """When its time to live is over."""
     lifetime: float = 0.0
-    """Seconds that it had to live when it was last heard of."""
-    floor: int = 0
-    """Versions up to this one are outdated."""
-    is_answered: bool = False
-    """Whether the stream has answered the subscription, since it began."""
-    touched: float = field(default=float("-inf"))
+    """Seconds that it had to live when that was last heard."""
+    touched: float = _LONG_AGO
     value: object = None
-    """What the owner of the cache made of the message; gone with the version."""
+    """What the cache's owner has made of the message; it goes with that."""
 
 
 @dataclass(slots=True)
 class _Partition:
     position: int = 0
-    heard: float = field(default=float("-inf"))
+    as_of: float = _LONG_AGO
+    """All that was told of it is as of this time, or later."""
+
+
+@dataclass
+class Counts:
+    """What a cache has done so far."""
+
+    hits: int = 0
+    misses: int = 0
+    pushes: int = 0
+    """News of entries in use: new values, and ends."""
+    evictions: int = 0
+
+
+@dataclass
+class _Stream:
+    """The stream that is open, or none, and what is to be asked on it."""
+
+    opened: float | None = None
+    number: int = 0
+    """Of the last Subscribe or Ping, on this or an earlier stream."""
+    pings: dict[int, float] = field(default_factory=dict[int, float])
+    """When they were sent."""
+    requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
 
 
 class NearCache:
@@ -93,178 +104,211 @@ class NearCache:
         self._max_staleness = max_staleness
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()
-        self._partitions: dict[int, _Partition] = {}
+        self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
         self._bytes = 0
-        self._is_connected = False
-        self._requests: list[Request] = []
+        self._partitions: dict[int, _Partition] = {}
+        self._stream = _Stream()
+        self.counts = Counts()
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    @property
+    def size(self) -> int:
+        """The bytes that its entries have, serialized."""
+        return self._bytes
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
-        """The copy of a key, where it may be used for a call with this fence (N1, N2, N7).
+        """The copy of a key, where a call with this fence may use it; its key is in use now.
 
-        None where the store has to be asked. The key is in use from now on.
+        None where the store has to be asked.
         """
         copy = self._copies.get(key)
         if copy is None:
             copy = self._copies[key] = Copy(key)
             self._ask(copy)
             self._evict()
-            return None
-        self._copies.move_to_end(key)
-        if not copy.is_answered:
-            return None
-        if copy.version is None or not self.is_live(copy, now):
-            return None
-        if copy.version != ABSENT:
-            if copy.deadline <= now:
-                self._verify(copy)  # somebody may have kept it alive
-                return None
-            self._keep_alive(copy, now)
-        return copy if self._is_as_of(copy, fence) else None
-
-    def is_reached(self, copy: Copy, fence: int) -> bool:
-        """Whether all that is known of the copy's partition is as of the fence."""
-        partition = self._partitions.get(copy.partition) if copy.partition is not None else None
-        return partition is not None and partition.position >= fence
-
-    def is_live(self, copy: Copy, now: float) -> bool:
-        """Whether the copy's partition was heard of lately enough."""
-        partition = self._partitions.get(copy.partition) if copy.partition is not None else None
-        return partition is not None and now - partition.heard < self._max_staleness
+        else:
+            self._copies.move_to_end(key)
+        if self._may_serve(copy, fence, now):
+            self.counts.hits += 1
+            return copy
+        self.counts.misses += 1
+        return None
 
     def last_known(self, key: ContextKey) -> Copy | None:
-        """The last copy of a key, whether it may still be right or not."""
+        """The last copy of an entry, whether it is still right or not."""
         copy = self._copies.get(key)
-        return copy if copy and copy.message is not None else None
+        return copy if copy and copy.message else None
 
-    def requests(self) -> list[Request]:
-        """What the stream is to be asked now, in this order; nothing where there is none."""
-        if not self._is_connected:
-            return []
-        taken, self._requests = self._requests, []
+    def requests(self) -> list[WatchRequest]:
+        """What the open stream is to be asked now."""
+        taken, self._stream.requests = self._stream.requests, []
         return taken
 
-    def connected(self) -> None:
-        """A stream has begun. Each key is asked for again, the last used first."""
-        self._is_connected = True
-        self._requests = []
+    def ping(self, now: float) -> None:
+        """Ask the stream for a sign of life."""
+        if self._stream.opened is not None:
+            self._stream.number += 1
+            pings = self._stream.pings  # older ones prove nothing any more
+            recent = {n: at for n, at in pings.items() if now - at < self._max_staleness}
+            self._stream.pings = {**recent, self._stream.number: now}
+            ping = Ping(number=self._stream.number)
+            self._stream.requests.append(WatchRequest(ping=ping))
+
+    def opened(self, now: float) -> None:
+        """A stream has begun. It is asked for every key, the last used first."""
+        self._stream = _Stream(now, self._stream.number)
+        self.ping(now)
         for copy in reversed(self._copies.values()):
             self._ask(copy)
 
-    def disconnected(self) -> None:
-        """The stream has ended: nothing that it has answered counts any more (N4)."""
-        self._is_connected = False
-        self._requests = []
+    def lost(self) -> None:
+        """The stream has ended. Positions stay: they are what the next one is held to."""
+        self._stream = _Stream(number=self._stream.number)
         for copy in self._copies.values():
             copy.is_answered = False
         for partition in self._partitions.values():
-            partition.heard = float("-inf")
+            partition.as_of = _LONG_AGO
 
-    def received(self, message: WatchResponse, now: float) -> None:
+    def received(self, message: WatchResponse) -> None:
         """Apply what the stream says."""
         match message.WhichOneof("event"):
             case "entry":
-                self._take(message.entry, now)
+                self._take(message.entry, message.answers)
             case "invalidated":
-                self._invalidate(message.invalidated)
+                self._invalidate(message.invalidated, message.answers)
             case "progress":
-                self._advance(message.progress, now)
+                self._advance(message.progress)
             case "reset":
                 self._reset(message.reset)
             case _:
-                pass  # of a newer contract
+                pass  # news of a later contract
 
-    def _take(self, entry: EntryMessage, now: float) -> None:
-        copy = self._copies.get(ContextKey.from_message(entry.key))
+    def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
+        partition = self._partitions.get(copy.partition)
+        if not copy.is_answered or partition is None:
+            return False
+        if now - partition.as_of >= self._max_staleness:
+            return False
+        is_reached = partition.position >= fence
+        if copy.version == ABSENT:
+            return is_reached
+        if copy.version is None or copy.deadline <= now:
+            # It is too large for news, or somebody may have kept it alive: the answer says.
+            copy.is_answered = False
+            self._ask(copy)
+            return False
+        self._keep_alive(copy, now)
+        return is_reached or (copy.version >= fence and not _has_layers(copy))
+
+    def _take(self, entry: EntryMessage, answers: int) -> None:
+        copy = self._heard(ContextKey.from_message(entry.key), answers, entry.partition)
         if copy is None:
-            return  # dropped meanwhile
-        copy.partition = entry.partition
-        copy.is_answered = True
-        known = copy.version or 0
-        if entry.version < known or entry.version <= copy.floor:
             return
         if entry.HasField("ttl"):
             copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
-            copy.deadline = now + copy.lifetime
+            copy.deadline = self._no_later(copy.partition) + copy.lifetime
         if entry.HasField("context"):
-            self._store(copy, entry.version, entry)
-        elif entry.version != known:
-            self._store(copy, None, None)  # it answers for another copy than this one
+            self._replace(copy, entry)
+            copy.version = entry.version
+        elif copy.message is not None and copy.message.version == entry.version:
+            copy.version = entry.version
+        else:
+            copy.version = None
         self._evict()
 
-    def _invalidate(self, invalidated: Invalidated) -> None:
-        revision = invalidated.revision
+    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
         if invalidated.WhichOneof("target") == "key":
-            copy = self._copies.get(ContextKey.from_message(invalidated.key))
-            if copy is not None:
-                copy.partition = invalidated.partition
-                copy.is_answered = True
-                self._outdate(copy, revision, is_absent=not invalidated.is_changed)
+            key = ContextKey.from_message(invalidated.key)
+            copy = self._heard(key, answers, invalidated.partition)
+            if copy and (answers or (copy.version or ABSENT) <= invalidated.revision):
+                copy.version = None if invalidated.is_changed else ABSENT
             return
         tenant = invalidated.tenant
         for copy in self._copies.values():
-            if copy.key.tenant_id == tenant.tenant_id and tenant.scope in ("", copy.key.scope):
-                self._outdate(copy, revision, is_absent=True)
+            is_named = copy.key.tenant_id == tenant.tenant_id
+            if is_named and copy.is_answered and tenant.scope in ("", copy.key.scope):
+                self.counts.pushes += 1
+                if (copy.version or ABSENT) <= invalidated.revision:
+                    copy.version = ABSENT
 
-    def _outdate(self, copy: Copy, revision: int, *, is_absent: bool) -> None:
-        copy.floor = max(copy.floor, revision)
-        if (copy.version or 0) <= revision:
-            self._store(copy, ABSENT if is_absent else None, None)
+    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+        """The copy that something is said about; None where it is not for what there is now."""
+        copy = self._copies.get(key)
+        if copy is None:
+            return None
+        if answers:
+            # An earlier number: the answer to a subscription that has ended meanwhile, perhaps.
+            if answers != copy.number:
+                return None
+            copy.is_answered = True
+            copy.partition = partition
+        elif not copy.is_answered:
+            return None
+        else:
+            self.counts.pushes += 1
+        return copy
 
-    def _advance(self, progress: Progress, now: float) -> None:
+    def _advance(self, progress: Progress) -> None:
         for position in progress.positions:
             partition = self._partitions.setdefault(position.partition, _Partition())
             partition.position = max(partition.position, position.revision)
-            partition.heard = now
+            sent = self._stream.pings.get(position.ping, _LONG_AGO)
+            partition.as_of = max(partition.as_of, sent)
+
+    def _no_later(self, partition: int) -> float:
+        """A time before which the stream cannot have said what it says of a partition now."""
+        known = self._partitions.get(partition)
+        return max(self._stream.opened or _LONG_AGO, known.as_of if known else _LONG_AGO)
 
     def _reset(self, reset: Reset) -> None:
         self._partitions[reset.partition] = _Partition()
         for copy in self._copies.values():
-            if copy.partition == reset.partition:
-                # Of another order, versions cannot be compared: different is all that counts.
-                copy.floor = 0
+            # What was not answered yet may be of this partition, and its answer gone too.
+            if copy.partition in (reset.partition, _UNKNOWN):
                 copy.is_answered = False
                 self._ask(copy)
 
-    def _store(self, copy: Copy, version: int | None, message: EntryMessage | None) -> None:
-        if version == copy.version and message is not None and copy.message is not None:
-            return  # the same again: what was made of it stays
-        self._bytes -= copy.size
-        copy.version, copy.message, copy.value = version, message, None
-        copy.size = message.ByteSize() if message else 0
-        self._bytes += copy.size
-
-    def _is_as_of(self, copy: Copy, fence: int) -> bool:
-        if self.is_reached(copy, fence):
-            return True
-        message = copy.message
-        return (
-            message is not None
-            and message.version >= fence
-            and not message.context.includes
-        )
+    def _keep_alive(self, copy: Copy, now: float) -> None:
+        """Touch an entry that is in use, once its time is half over. It may be used meanwhile."""
+        half = copy.lifetime / 2
+        if copy.deadline - now < half and now - copy.touched >= half:
+            copy.touched = now
+            touch = Touch(key=copy.key.to_message())
+            self._stream.requests.append(WatchRequest(touch=touch))
+            self._ask(copy)  # the answer says how long it lives now
 
     def _ask(self, copy: Copy) -> None:
-        position = 0
-        if copy.partition is not None and copy.partition in self._partitions:
-            position = self._partitions[copy.partition].position
-        self._requests.append(Subscribe(copy.key, copy.version or 0, position))
+        if self._stream.opened is None:
+            return  # it will be asked for when one is opened
+        self._stream.number += 1
+        copy.number = self._stream.number
+        partition = self._partitions.get(copy.partition)
+        subscribe = Subscribe(
+            key=copy.key.to_message(),
+            known_version=copy.message.version if copy.message else 0,
+            position=partition.position if partition else 0,
+            number=copy.number,
+        )
+        self._stream.requests.append(WatchRequest(subscribe=subscribe))
 
-    def _verify(self, copy: Copy) -> None:
-        if copy.is_answered:
-            copy.is_answered = False
-            self._ask(copy)
-
-    def _keep_alive(self, copy: Copy, now: float) -> None:
-        """Touch an entry that is in use, once in each half of its time."""
-        if copy.deadline - now < copy.lifetime / 2 and now - copy.touched > copy.lifetime / 2:
-            copy.touched = now
-            self._requests.append(Touch(copy.key))
-            # The answer says how long it lives now; until then the copy may be used.
-            self._ask(copy)
+    def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
+        if message and copy.message and message.version == copy.message.version:
+            return  # the same again: what was made of it stays
+        self._bytes -= copy.message.ByteSize() if copy.message else 0
+        self._bytes += message.ByteSize() if message else 0
+        copy.message, copy.value = message, None
 
     def _evict(self) -> None:
         while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:
             key, copy = self._copies.popitem(last=False)
-            self._bytes -= copy.size
-            self._requests.append(Unsubscribe(key))
+            self._replace(copy, None)
+            self.counts.evictions += 1
+            if self._stream.opened is not None:
+                unsubscribe = Unsubscribe(key=key.to_message())
+                self._stream.requests.append(WatchRequest(unsubscribe=unsubscribe))
+
+
+def _has_layers(copy: Copy) -> bool:
+    return copy.message is not None and bool(copy.message.context.includes)

@@ -226,7 +226,7 @@ def check_watch(request: WatchRequest) -> Key:
     """The key that a message of a watcher is about."""
     kind = request.WhichOneof("request")
     if kind is None:
-        raise errors.invalid([("request", "must be given: subscribe, unsubscribe or touch")])
+        raise errors.invalid([("request", "must be given: subscribe, unsubscribe, touch or ping")])
     message: Subscribe | Unsubscribe | Touch = getattr(request, kind)
     key = key_of(message.key)
     refuse(_watch_problems(message, key, kind))

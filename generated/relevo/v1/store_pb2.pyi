@@ -217,14 +217,22 @@ class Lease(_message.Message):
     def __init__(self, token: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("subscribe", "unsubscribe", "touch")
+    __slots__ = ("subscribe", "unsubscribe", "touch", "ping")
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     TOUCH_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
     subscribe: Subscribe
     unsubscribe: Unsubscribe
     touch: Touch
-    def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ...) -> None: ...
+    ping: Ping
+    def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
+
+class Ping(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class Subscribe(_message.Message):
     __slots__ = ("key", "known_version", "position", "number")
@@ -285,12 +293,14 @@ class Progress(_message.Message):
     def __init__(self, positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
 
 class Position(_message.Message):
-    __slots__ = ("partition", "revision")
+    __slots__ = ("partition", "revision", "ping")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    PING_FIELD_NUMBER: _ClassVar[int]
     partition: int
     revision: int
-    def __init__(self, partition: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    ping: int
+    def __init__(self, partition: _Optional[int] = ..., revision: _Optional[int] = ..., ping: _Optional[int] = ...) -> None: ...
 
 class Reset(_message.Message):
     __slots__ = ("partition", "reason")

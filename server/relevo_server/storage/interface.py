@@ -140,10 +140,13 @@ class Storage(ABC):
         """Begin the time to live of a live entry anew. No write: nothing is told of it."""
 
     @abstractmethod
-    async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
+    async def tail(
+        self, partition: int, position: int | None, limit: int, *, seen: int = 0
+    ) -> Tail:
         """The first `limit` events after a position, which is a revision of the partition's.
 
-        0 is the beginning of the log, None its end.
+        0 is the beginning of the log, None its end. `seen` is the last revision as of
+        which anything was read: where the log does not have it, there is a gap too.
         """
 
     @abstractmethod

@@ -150,13 +150,14 @@ class RedisStorage(Storage):
         tag = self._tag(key.tenant_id)
         await self._run(_TOUCH, [f"{tag}:state", f"{tag}:entry:{_text(key)}"], _floors(key))
 
-    async def tail(self, partition: int, position: int | None, limit: int) -> Tail:
+    async def tail(
+        self, partition: int, position: int | None, limit: int, *, seen: int = 0
+    ) -> Tail:
         """One script."""
         tag = f"{{{self._prefix}:{partition}}}"
         after = "" if position is None else revisions.to_log_id(position)
-        kind, revision, *rest = await self._run(
-            _TAIL, [f"{tag}:state", f"{tag}:log"], [after, limit]
-        )
+        args = [after, limit, revisions.to_log_id(max(seen, position or 0))]
+        kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
         reached = revisions.from_log_id(revision)
         if kind != b"ok":
             return Tail(reached, [], Gap(kind.decode()))

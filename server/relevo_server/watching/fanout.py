@@ -55,6 +55,8 @@ class Fanout:
         self.partition = partition
         self.position: int | None = None
         """Everything up to this revision is told; None before the log was looked at."""
+        self.seen = 0
+        """The last revision as of which anything was told: values may be ahead of the position."""
         self.resets = 0
         """How often the order was lost: what was read before is of another one."""
         self._entries = entries
@@ -107,12 +109,13 @@ class Fanout:
             return False
         if revision < asked.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
+        self.seen = max(self.seen, revision)
         message = self._value(key, stored, revision, limit=None)
         message.answers = asked.number
         outbox.put(message)
         subscription.told = stored.version if stored else 0
         if self.position is not None:
-            outbox.progress(self.partition, self.position, soon=True)
+            outbox.progress(self.partition, self.position, 0, soon=True)
         return True
 
     def wanted(self, events: Iterable[Event]) -> list[Key]:
@@ -120,24 +123,39 @@ class Fanout:
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
         return [key for key in put if key in self._by_key]
 
-    def tell(self, events: Sequence[Event], values: Mapping[Key, Stored | None]) -> None:
-        """Tell events, in order. `values` has what `wanted` asked for, as it was afterwards."""
+    def pings(self) -> Mapping[Outbox, int]:
+        """The pings that have arrived. To be asked before the log is looked at."""
+        return {outbox: outbox.ping for outbox in self._by_outbox}
+
+    def tell(
+        self,
+        events: Sequence[Event],
+        values: Mapping[Key, Stored | None],
+        revision: int,
+        pings: Mapping[Outbox, int],
+    ) -> None:
+        """Tell events, in order.
+
+        `values` has what `wanted` asked for, as it was at `revision`, after the events.
+        """
+        self.seen = max(self.seen, revision)
         outboxes: set[Outbox] = set()
         for event in events:
             outboxes.update(self._tell(event, values))
         self.position = events[-1].revision
         for outbox in self._by_outbox:
-            outbox.progress(self.partition, self.position, soon=outbox in outboxes)
+            soon = outbox in outboxes
+            outbox.progress(self.partition, self.position, pings.get(outbox, 0), soon=soon)
 
-    def confirm(self) -> None:
-        """Tell that nothing has happened: the log was looked at just now."""
+    def confirm(self, pings: Mapping[Outbox, int]) -> None:
+        """Tell that the log was looked at, and had nothing new."""
         if self.position is not None:
             for outbox in self._by_outbox:
-                outbox.progress(self.partition, self.position, soon=False)
+                outbox.progress(self.partition, self.position, pings.get(outbox, 0), soon=False)
 
     def reset(self, revision: int, gap: Gap) -> None:
         """Go on from a revision, and tell everyone that events are missing before it."""
-        self.position = revision
+        self.position = self.seen = revision
         self.resets += 1
         for outbox in self._by_outbox:
             outbox.reset(self.partition, _REASONS[gap])

@@ -80,7 +80,10 @@ class Follower:
 
     async def _follow(self) -> None:
         fanout = self._fanout
-        tail = await self._storage.tail(fanout.partition, fanout.position, _EVENTS)
+        pings = fanout.pings()
+        tail = await self._storage.tail(
+            fanout.partition, fanout.position, _EVENTS, seen=fanout.seen
+        )
         if fanout.position is None:
             fanout.position = tail.revision
             self._located.set()
@@ -90,12 +93,14 @@ class Follower:
         elif tail.events:
             keys = fanout.wanted(tail.events)
             values: dict[Key, Stored | None] = {}
+            revision = tail.events[-1].revision
             for some in _some(keys, _READS):
                 read = await self._storage.read(some)
                 values.update(zip(some, read.entries, strict=True))
-            fanout.tell(tail.events, values)
+                revision = max(revision, read.revision)
+            fanout.tell(tail.events, values, revision, pings)
         else:
-            fanout.confirm()
+            fanout.confirm(pings)
             await self._storage.wait(fanout.partition, fanout.position, self._heartbeat)
 
     async def _answer(self) -> None:

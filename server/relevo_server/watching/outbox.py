@@ -25,8 +25,10 @@ class Outbox:
         self._max_bytes = max_bytes
         self._items: deque[_Item] = deque()
         self._bytes = 0
-        self._progress: dict[int, int] = {}  # after all of the items
+        self._progress: dict[int, Position] = {}  # after all of the items
         self._filled = asyncio.Event()
+        self.ping = 0
+        """The last ping that has arrived."""
         self.partitions: set[int] = set()
         """Where the stream has subscriptions."""
 
@@ -40,9 +42,14 @@ class Outbox:
             self._overflow()
         self._filled.set()
 
-    def progress(self, partition: int, revision: int, *, soon: bool) -> None:
-        """Say how far a partition has come: at once, or with what follows."""
-        self._progress[partition] = revision
+    def progress(self, partition: int, revision: int, ping: int, *, soon: bool) -> None:
+        """Say how far a partition has come: at once, or with what follows.
+
+        `ping` is the last one that had arrived when that was known, 0 for none.
+        """
+        before = self._progress.get(partition)
+        ping = max(ping, before.ping if before else 0)
+        self._progress[partition] = Position(partition=partition, revision=revision, ping=ping)
         if soon:
             self._filled.set()
 
@@ -62,6 +69,11 @@ class Outbox:
                 async with asyncio.timeout(within):
                     await self._filled.wait()
             self._filled.clear()
+        return self.next()
+
+    def next(self) -> WatchResponse | None:
+        """The next message that is there, progress at last; None for none."""
+        if not self._items:
             self._seal()
         if not self._items:
             return None
@@ -71,8 +83,7 @@ class Outbox:
 
     def _seal(self) -> None:
         if self._progress:
-            positions = [Position(partition=p, revision=r) for p, r in self._progress.items()]
-            message = WatchResponse(progress=Progress(positions=positions))
+            message = WatchResponse(progress=Progress(positions=self._progress.values()))
             self._progress = {}
             self._items.append(_Item(message, message.ByteSize()))
             self._bytes += self._items[-1].size

@@ -70,6 +70,9 @@ class Watching:
         self, asked: AsyncIterator[WatchRequest], outbox: Outbox, keys: set[Key], caller: Caller
     ) -> None:
         async for request in asked:
+            if request.WhichOneof("request") == "ping":
+                outbox.ping = max(outbox.ping, request.ping.number)
+                continue
             key = requests.check_watch(request)
             caller.require(key.tenant_id)
             partition = self._storage.partition_of(key.tenant_id)

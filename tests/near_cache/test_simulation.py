@@ -1,0 +1,151 @@
+"""The near cache's rules hold in whatever order things happen, and the checker sees where not."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from relevo.v1.store_pb2 import Invalidated, Progress, Reset, WatchResponse
+from relevo_client import ContextKey
+from relevo_client._near_cache import Copy, NearCache
+from relevo_server.watching.outbox import Outbox
+from support.simulation import World
+
+SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
+FIRST = int(os.environ.get("RELEVO_FIRST_SEED", "0"))
+STEPS = 1500
+
+
+def test_any_order() -> None:
+    """In no order of messages and faults does a cache serve what it must not (N1 to N7).
+
+    A copy is never older than its fence, never in use for longer than `max_staleness`
+    after it has ended, and when faults end, every cache comes to have what the store has.
+    """
+    served = 0
+    for seed in range(FIRST, FIRST + SEEDS):
+        world = World(seed)
+        try:
+            world.run(STEPS)
+        except AssertionError as error:
+            error.add_note(f"replay it with RELEVO_FIRST_SEED={seed} RELEVO_SEEDS=1")
+            raise
+        served += world.served
+    assert served > SEEDS * 5, "the caches were hardly ever used"
+
+
+class _WithoutFence(NearCache):
+    """N1 broken: positions are not looked at."""
+
+    def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
+        del fence
+        return super().lookup(key, 0, now)
+
+
+class _WithoutStaleness(NearCache):
+    """N2 broken: a copy is trusted for ever."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "max_staleness": 1e9})
+
+
+class _TrustingArrival(NearCache):
+    """N2 broken: what counts is when a sign of life has arrived."""
+
+    def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
+        self._now = now
+        return super().lookup(key, fence, now)
+
+    def _advance(self, progress: Progress) -> None:
+        super()._advance(progress)
+        for position in progress.positions:
+            partition = self._partitions[position.partition]
+            partition.as_of = max(partition.as_of, getattr(self, "_now", 0.0))
+
+
+class _TakingAnything(NearCache):
+    """N3 broken: any news of a key counts as the answer to its subscription."""
+
+    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+        copy = self._copies.get(key)
+        if copy is not None:
+            copy.is_answered, copy.partition = True, partition
+        return copy
+
+
+class _WithoutVerifying(NearCache):
+    """N4 broken: after a reconnect the copies are used as they were."""
+
+    def lost(self) -> None:
+        answered = [copy for copy in self._copies.values() if copy.is_answered]
+        super().lost()
+        for copy in answered:
+            copy.is_answered = True
+
+
+class _WithoutResets(NearCache):
+    """N4 broken: a reset changes nothing."""
+
+    def _reset(self, reset: Reset) -> None:
+        del reset
+
+
+class _WithoutBounds(NearCache):
+    """N6 broken: nothing is dropped."""
+
+    def _evict(self) -> None:
+        pass
+
+
+class _WithoutInvalidations(NearCache):
+    """N7 broken: an entry that has ended is still there."""
+
+    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
+        if answers:
+            super()._invalidate(invalidated, answers)
+
+
+class _Overtaking(Outbox):
+    """N5 broken: progress is sent before the events that it is about."""
+
+    def next(self) -> WatchResponse | None:
+        self._items, items = type(self._items)(), self._items
+        self._seal()
+        self._items.extend(items)
+        return super().next()
+
+
+class _Forgetting(Outbox):
+    """N5 broken: what is too much for a slow watcher is dropped, and nobody is told."""
+
+    def _overflow(self) -> None:
+        self._items.clear()
+        self._bytes = 0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        _WithoutFence,
+        _WithoutStaleness,
+        _TrustingArrival,
+        _TakingAnything,
+        _WithoutVerifying,
+        _WithoutResets,
+        _WithoutBounds,
+        _WithoutInvalidations,
+    ],
+)
+def test_a_broken_cache_is_seen(broken: Callable[..., NearCache]) -> None:
+    """A cache that breaks one rule is caught."""
+    with pytest.raises(AssertionError):
+        for seed in range(3000):
+            World(seed, make_cache=broken).run(STEPS)
+
+
+@pytest.mark.parametrize("broken", [_Overtaking, _Forgetting])
+def test_a_broken_server_is_seen(broken: Callable[[int], Outbox]) -> None:
+    """A server that breaks one rule is caught."""
+    with pytest.raises(AssertionError):
+        for seed in range(3000):
+            World(seed, make_outbox=broken).run(STEPS)

@@ -1,0 +1,387 @@
+"""A world in one thread: a store, servers, streams and near caches, driven by a seed.
+
+The caches and the servers' fan-outs are the real ones. The store, what servers read
+of it, the network and time are models, and whatever takes time (a read of the log, a
+message) ends when the scheduler says: in any order that a real network could have.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo.v1.store_pb2 import WatchRequest, WatchResponse
+from relevo_client import ContextKey
+from relevo_client._near_cache import ABSENT, Copy, NearCache
+from relevo_server.entries import Entries
+from relevo_server.keys import Key
+from relevo_server.requests import key_of
+from relevo_server.storage.interface import Event, Gap, Stored, Tail
+from relevo_server.watching.fanout import Asked, Fanout, Subscription
+from relevo_server.watching.outbox import Outbox
+
+MAX_STALENESS = 2.0
+PARTITION = 7
+TENANT = "acme"
+KEYS = [Key("conversation", TENANT, f"c{i}") for i in range(4)] + [
+    Key("agent_config", TENANT, f"a{i}") for i in range(2)
+]
+_LAYER = KEYS[-1]
+
+
+@dataclass
+class Era:
+    """What a key was from a revision on."""
+
+    version: int
+    since: int
+    ended: float | None = None
+    """When it stopped being so, in seconds."""
+    until: int | None = None
+    """The revision that ended it; None where the order was lost, or nothing has."""
+
+
+@dataclass
+class Store:
+    """One partition: every write, and the log."""
+
+    world: "World"
+    revision: int = 0
+    """The last revision there ever was."""
+    reached: int = 0
+    """The last one that the store itself knows of."""
+    log: list[Event] = field(default_factory=list[Event])
+    contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
+    eras: dict[Key, list[Era]] = field(
+        default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
+    )
+
+    def put(self, key: Key) -> None:
+        """Write an entry. One of them includes another one."""
+        revision = self._next()
+        context = ExecutionContext(user_id=f"{revision}")
+        if key == KEYS[0]:
+            include = context.includes.add()
+            include.scope, include.tenant_id, include.id = _LAYER
+        ttl_ms = self.world.random.choice([300, 3000, 600_000])
+        self.contexts[key] = Stored(revision, revision, ttl_ms, context.SerializeToString())
+        self.log.append(Event(revision, "put", key))
+        self._begin(key, revision, revision)
+
+    def invalidate(self, key: Key) -> None:
+        """End an entry."""
+        revision = self._next()
+        self.contexts.pop(key, None)
+        self.log.append(Event(revision, "invalidate", key))
+        self._begin(key, ABSENT, revision)
+
+    def raise_floor(self, scope: str) -> None:
+        """End all entries of a tenant, or of one scope of it."""
+        revision = self._next()
+        self.log.append(Event(revision, "floor", tenant_id=TENANT, scope=scope))
+        for key in KEYS:
+            if scope in ("", key.scope):
+                self.contexts.pop(key, None)
+                self._begin(key, ABSENT, revision)
+
+    def trim(self) -> None:
+        """Forget the older half of the log."""
+        del self.log[: len(self.log) // 2]
+
+    def lose(self) -> None:
+        """Lose the last writes, as in a failover; what follows has later revisions still."""
+        lost = self.log[-self.world.random.randint(1, 4) :]
+        if not lost:
+            return
+        self.log = self.log[: -len(lost)]
+        first = lost[0].revision
+        for key in KEYS:
+            kept = [era for era in self.eras[key] if era.since < first]
+            version = kept[-1].version if kept else ABSENT
+            if version != self.eras[key][-1].version:
+                self._begin(key, version, None)
+                stored = Stored(version, version, 600_000, ExecutionContext().SerializeToString())
+                self.contexts.pop(key, None)
+                if version:
+                    self.contexts[key] = stored
+        # The clock goes on: the next revision is beyond all that was lost.
+        self.reached = self.log[-1].revision if self.log else 0
+
+    def tail(self, position: int | None, seen: int) -> Tail:
+        """What a server reads of the log."""
+        if position is None:
+            return Tail(self.reached, [])
+        for known in (position, seen):
+            if known and all(event.revision != known for event in self.log):
+                first = self.log[0].revision if self.log else 0
+                return Tail(self.reached, [], Gap.TRIMMED if first > known else Gap.CHANGED)
+        return Tail(self.reached, [event for event in self.log if event.revision > position])
+
+    def read(self, key: Key, known: int = 0) -> Stored | None:
+        """What a server reads of an entry."""
+        stored = self.contexts.get(key)
+        return stored._replace(context=None) if stored and stored.version == known else stored
+
+    def _next(self) -> int:
+        self.revision += self.world.random.randint(1, 3)
+        self.reached = self.revision
+        return self.revision
+
+    def _begin(self, key: Key, version: int, revision: int | None) -> None:
+        last = self.eras[key][-1]
+        if last.version == version:
+            return
+        last.ended, last.until = self.world.now, revision
+        self.eras[key].append(Era(version, self.revision if revision is None else revision))
+
+
+@dataclass
+class Stream:
+    """A Watch call: messages under way, in their order."""
+
+    server: "Server"
+    outbox: Outbox
+    up: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
+    down: deque[bytes] = field(default_factory=deque[bytes])
+    is_silent: bool = False
+    """Whether nothing arrives any more, and nobody is told."""
+
+
+class Server:
+    """A server's part in one partition, with reads of the store that take their time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.fanout = Fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
+        self._unanswered: list[tuple[Subscription, Asked]] = []
+        self._follow: Callable[[], None] | None = None
+        self._answer: Callable[[], None] | None = None
+
+    def take(self, outbox: Outbox, request: WatchRequest) -> None:
+        """What a client asks."""
+        match request.WhichOneof("request"):
+            case "subscribe":
+                asked = request.subscribe
+                subscription = self.fanout.subscribe(outbox, key_of(asked.key))
+                given = Asked(asked.number, asked.known_version, asked.position)
+                self._unanswered.append((subscription, given))
+            case "unsubscribe":
+                self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
+            case "ping":
+                outbox.ping = max(outbox.ping, request.ping.number)
+            case _:
+                pass
+
+    def follow(self) -> None:
+        """One step of reading the log: begin a read, or do something with what was read."""
+        step, self._follow = self._follow, None
+        if step:
+            step()
+            return
+        pings = self.fanout.pings()
+        tail = self._store.tail(self.fanout.position, self.fanout.seen)
+        self._follow = lambda: self._told(tail, pings)
+
+    def answer(self) -> None:
+        """One step of answering what was asked."""
+        step, self._answer = self._answer, None
+        if step:
+            step()
+        elif self._unanswered and self.fanout.position is not None:
+            subscription, asked = self._unanswered[0]
+            resets = self.fanout.resets
+            stored = self._store.read(subscription.key, asked.known)
+            revision = self._store.reached
+            self._answer = lambda: self._answered(stored, revision, resets)
+
+    def _told(self, tail: Tail, pings: dict[Outbox, int]) -> None:
+        if self.fanout.position is None:
+            self.fanout.position = tail.revision
+        elif tail.gap:
+            self.fanout.reset(tail.revision, tail.gap)
+        elif tail.events:
+            keys = self.fanout.wanted(tail.events)
+            values = {key: self._store.read(key) for key in keys}
+            revision = self._store.reached
+            self._follow = lambda: self.fanout.tell(tail.events, values, revision, pings)
+        else:
+            self.fanout.confirm(pings)
+
+    def _answered(self, stored: Stored | None, revision: int, resets: int) -> None:
+        if resets != self.fanout.resets:
+            return
+        subscription, asked = self._unanswered.pop(0)
+        if not self.fanout.answer(subscription, asked, stored, revision):
+            self._unanswered.append((subscription, asked))
+
+
+class Client:
+    """A process with a near cache."""
+
+    def __init__(self, cache: NearCache) -> None:
+        self.cache = cache
+        self.stream: Stream | None = None
+
+
+class World:
+    """Everything, and the scheduler. `make_cache` makes the caches, and `outbox` a queue."""
+
+    def __init__(
+        self,
+        seed: int,
+        make_cache: Callable[..., NearCache] = NearCache,
+        make_outbox: Callable[[int], Outbox] = Outbox,
+    ) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - to be replayed
+        self.now = 1000.0
+        self.store = Store(self)
+        self._make_outbox = make_outbox
+        self.servers = [Server(self.store), Server(self.store)]
+        self.clients = [
+            Client(make_cache(max_staleness=MAX_STALENESS, max_entries=5, max_bytes=1 << 16))
+            for _ in range(2)
+        ]
+        self.served = 0
+        """How often a cache could serve."""
+
+    def run(self, steps: int) -> None:
+        """Do so many things, then see that all becomes well. Raises AssertionError."""
+        for _ in range(steps):
+            self._step()
+        self._settle()
+
+    def _step(self) -> None:
+        random_ = self.random
+        client = random_.choice(self.clients)
+        server = random_.choice(self.servers)
+        match random_.choices(
+            ["look", "time", "write", "follow", "answer", "network", "fault"],
+            [60, 10, 5, 50, 30, 150, 1],
+        )[0]:
+            case "look":
+                self._look(client, random_.choice(KEYS))
+            case "time":
+                self.now += random_.choices([0.01, 0.1, 0.5, 2.5], [10, 10, 2, 1])[0]
+                client.cache.ping(self.now)
+            case "write":
+                self._write()
+            case "follow":
+                server.follow()
+            case "answer":
+                server.answer()
+            case "network":
+                self._move(client)
+            case _:
+                self._fault(client)
+
+    def _write(self) -> None:
+        key = self.random.choice(KEYS)
+        match self.random.choices(["put", "invalidate", "floor"], [8, 2, 1])[0]:
+            case "put":
+                self.store.put(key)
+            case "invalidate":
+                self.store.invalidate(key)
+            case _:
+                self.store.raise_floor(self.random.choice(["", "conversation"]))
+
+    def _fault(self, client: Client) -> None:
+        match self.random.choice(["cut", "cut", "silence", "restart", "trim", "lose"]):
+            case "cut":
+                self._cut(client)
+            case "silence":
+                if client.stream:
+                    client.stream.is_silent = True
+            case "restart":
+                number = self.random.randrange(len(self.servers))
+                for each in self.clients:
+                    if each.stream and each.stream.server is self.servers[number]:
+                        self._cut(each)
+                self.servers[number] = Server(self.store)
+            case "trim":
+                self.store.trim()
+            case _:
+                self.store.lose()
+
+    def _cut(self, client: Client) -> None:
+        if client.stream:
+            client.stream.server.fanout.drop(client.stream.outbox)
+            client.stream = None
+            client.cache.lost()
+
+    def _move(self, client: Client) -> None:
+        """Something small happens between a client and its server."""
+        stream = client.stream
+        if stream is None:
+            # A small buffer, so that slow watchers are reset now and then.
+            outbox = self._make_outbox(self.random.choice([400, 100_000]))
+            client.stream = Stream(self.random.choice(self.servers), outbox)
+            client.cache.opened(self.now)
+            return
+        match self.random.choice(["ask", "up", "send", "send", "down", "down"]):
+            case "ask":
+                stream.up.extend(client.cache.requests())
+            case "up":
+                if stream.up and not stream.is_silent:
+                    stream.server.take(stream.outbox, stream.up.popleft())
+            case "send":
+                message = stream.outbox.next()
+                if message is not None:
+                    stream.down.append(message.SerializeToString())
+            case _:
+                if stream.down and not stream.is_silent:
+                    client.cache.received(WatchResponse.FromString(stream.down.popleft()))
+        self._check_bounds(client.cache)
+
+    def _look(self, client: Client, key: Key) -> None:
+        recent = [event.revision for event in self.store.log[-4:]]
+        fence = self.random.choice([0, *recent])
+        copy = client.cache.lookup(ContextKey(*key), fence, self.now)
+        if copy is not None:
+            self.served += 1
+            self._check(key, copy, fence)
+        self._check_bounds(client.cache)
+
+    def _check(self, key: Key, copy: Copy, fence: int) -> None:
+        eras = [era for era in self.store.eras[key] if era.version == copy.version]
+        assert eras, f"{key} never had the version {copy.version}"
+        reached = [era for era in eras if era.until is None or era.until > fence]
+        assert reached, f"{key}@{copy.version} is older than the fence {fence}"
+        until = max(era.ended or self.now for era in reached)
+        age = self.now - until
+        assert age <= MAX_STALENESS, f"{key}@{copy.version} ended {age:.2f} s ago"
+        if copy.version != ABSENT:
+            assert copy.message is not None
+            assert copy.message.version == copy.version
+
+    @staticmethod
+    def _check_bounds(cache: NearCache) -> None:
+        assert len(cache) <= 5, "more entries than allowed"
+        assert cache.size <= 1 << 16, "more bytes than allowed"
+
+    def _settle(self) -> None:
+        """No more faults: within a bounded time all caches have what the store has."""
+        for client in self.clients:
+            if client.stream and client.stream.is_silent:
+                self._cut(client)
+        had: set[tuple[int, Key]] = set()
+        keys = KEYS[:5]  # as many as a cache has room for
+        for round_ in range(40):
+            self.now += 0.05
+            for number, client in enumerate(self.clients):
+                client.cache.ping(self.now)
+                for key in keys:
+                    copy = client.cache.lookup(ContextKey(*key), 0, self.now)
+                    if copy is not None:
+                        self._check(key, copy, 0)
+                    if copy is not None and round_ >= 20:
+                        current = self.store.contexts.get(key)
+                        assert copy.version == (current.version if current else ABSENT), key
+                        had.add((number, key))
+            for _ in range(60):
+                for client in self.clients:
+                    self._move(client)
+                for server in self.servers:
+                    server.follow()
+                    server.answer()
+        assert len(had) == len(self.clients) * len(keys), "some entries cannot be had"
