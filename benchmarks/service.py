@@ -30,11 +30,9 @@ METHOD = "/relevo.bench.Service/Answer"
 class AtHand(AsyncContextClient):
     """A client that has every context already."""
 
-    async def resolve(
-        self, target: ContextKey | ContextRef, *, timeout: float | None = None
-    ) -> ContextEntry:
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """Say it at once."""
-        del target, timeout
+        del target
         return _ENTRY
 
 

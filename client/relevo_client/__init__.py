@@ -32,12 +32,14 @@ from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import Action, LostContext, Policy
+from relevo_client._watcher import CacheOptions
 
 __all__ = [
     "CHANNEL_OPTIONS",
     "AccessDeniedError",
     "Action",
     "AsyncContextClient",
+    "CacheOptions",
     "ConflictError",
     "ContextClient",
     "ContextEntry",

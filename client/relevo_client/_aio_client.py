@@ -24,6 +24,7 @@ from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
+from relevo_client._watcher import AsyncWatcher, CacheOptions
 
 Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
 _Response = TypeVar("_Response")
@@ -38,6 +39,7 @@ class AsyncContextClient:
         credentials: for a channel that speaks TLS; without, it is not encrypted.
         token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
         timeout: seconds that a call may take, repetitions included.
+        cache: keeps the contexts that are resolved, and watches them; None for no cache.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
     UnavailableError and the others, each with its `reason`.
@@ -52,6 +54,7 @@ class AsyncContextClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
+        cache: CacheOptions | None = None,
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
@@ -64,6 +67,7 @@ class AsyncContextClient:
         # Made now: on a channel that is closed by then, gRPC would crash.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
         self._loads = AsyncFlights[ContextKey, ContextEntry]()
+        self._watcher = AsyncWatcher(cache, self._watch) if cache else None
 
     async def __aenter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -76,6 +80,8 @@ class AsyncContextClient:
     async def close(self) -> None:
         """End what is under way, and the channel where it is the client's own."""
         self._closed = True
+        if self._watcher:
+            await self._watcher.close()
         await self._loads.close()
         if self._target and self._channel is not None:
             await self._channel.close()
@@ -173,9 +179,23 @@ class AsyncContextClient:
         `timeout` (seconds) can only shorten the client's own.
         """
         ref = _calls.ref_of(target)
+        known = self.peek(ref)
+        if known:
+            return known
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
         response = await self._call(self._store.Get, request, timeout)
         return _calls.composed(_calls.entry_of(response))
+
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """What `resolve` would answer, where this client's cache knows it; else None.
+
+        Nothing is sent. Raises NotFoundError and IncompleteContextError, where the
+        cache knows that.
+        """
+        return self._watcher.resolve(_calls.ref_of(target)) if self._watcher else None
+
+    def _watch(self) -> Any:
+        return self._store.Watch(metadata=self._metadata)
 
     @property
     def _store(self) -> "store_pb2_grpc.ContextStoreAsyncStub":

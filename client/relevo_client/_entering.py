@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,12 @@ class AsyncSource:
     def __init__(self, client: AsyncContextClient) -> None:
         self._client = client
         self._made = AsyncFlights[object, object]()
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, where the client has it already."""
+        with suppress(RelevoError):  # `resolve` says it again
+            return self._client.peek(ref)
+        return None
 
     async def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         """The entry that is referred to, within so many seconds. Raises RelevoError."""
@@ -138,11 +145,12 @@ class AsyncEntrance:
             raise
         if ref is None and self._policy.no_reference is Action.PROCEED:
             return None
-        call = Call(self._method, context)
         if self._policy.lazy:
+            call = Call(self._method, context)
             context.add_done_callback(call.end)
             return AsyncDeferred(ref, lambda: self._known(ref, call))
-        return await self._known(ref, call)
+        known = self._source.peek(ref) if ref else None
+        return known or await self._known(ref, Call(self._method, context))
 
     async def _known(self, ref: ContextRef | None, call: Call) -> Known:
         error: RelevoError | None = None

@@ -141,6 +141,11 @@ class NearCache:
         copy = self._copies.get(key)
         return copy if copy and copy.message else None
 
+    @property
+    def has_requests(self) -> bool:
+        """Whether the open stream is to be asked something."""
+        return bool(self._stream.requests)
+
     def requests(self) -> list[WatchRequest]:
         """What the open stream is to be asked now."""
         taken, self._stream.requests = self._stream.requests, []

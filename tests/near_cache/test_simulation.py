@@ -46,7 +46,8 @@ class _WithoutStaleness(NearCache):
     """N2 broken: a copy is trusted for ever."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "max_staleness": 1e9})
+        options["max_staleness"] = 1e9
+        super().__init__(**options)
 
 
 class _TrustingArrival(NearCache):
@@ -67,6 +68,7 @@ class _TakingAnything(NearCache):
     """N3 broken: any news of a key counts as the answer to its subscription."""
 
     def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+        del answers
         copy = self._copies.get(key)
         if copy is not None:
             copy.is_answered, copy.partition = True, partition
@@ -139,13 +141,16 @@ class _Forgetting(Outbox):
 def test_a_broken_cache_is_seen(broken: Callable[..., NearCache]) -> None:
     """A cache that breaks one rule is caught."""
     with pytest.raises(AssertionError):
-        for seed in range(3000):
-            World(seed, make_cache=broken).run(STEPS)
+        _run_seeds(make_cache=broken)
 
 
 @pytest.mark.parametrize("broken", [_Overtaking, _Forgetting])
 def test_a_broken_server_is_seen(broken: Callable[[int], Outbox]) -> None:
     """A server that breaks one rule is caught."""
     with pytest.raises(AssertionError):
-        for seed in range(3000):
-            World(seed, make_outbox=broken).run(STEPS)
+        _run_seeds(make_outbox=broken)
+
+
+def _run_seeds(**parts: Any) -> None:
+    for seed in range(3000):
+        World(seed, **parts).run(STEPS)

@@ -7,7 +7,7 @@ message) ends when the scheduler says: in any order that a real network could ha
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ExecutionContext
@@ -195,7 +195,7 @@ class Server:
             revision = self._store.reached
             self._answer = lambda: self._answered(stored, revision, resets)
 
-    def _told(self, tail: Tail, pings: dict[Outbox, int]) -> None:
+    def _told(self, tail: Tail, pings: Mapping[Outbox, int]) -> None:
         if self.fanout.position is None:
             self.fanout.position = tail.revision
         elif tail.gap:

@@ -156,7 +156,7 @@ class RedisStorage(Storage):
         """One script."""
         tag = f"{{{self._prefix}:{partition}}}"
         after = "" if position is None else revisions.to_log_id(position)
-        args = [after, limit, revisions.to_log_id(max(seen, position or 0))]
+        args: list[Argument] = [after, limit, revisions.to_log_id(max(seen, position or 0))]
         kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
         reached = revisions.from_log_id(revision)
         if kind != b"ok":

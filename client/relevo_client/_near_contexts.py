@@ -1,0 +1,75 @@
+"""Contexts from the near cache: entries made once for each version, composed once for each set."""
+
+from dataclasses import dataclass, replace
+
+from relevo_client._compose import compose
+from relevo_client._errors import IncompleteContextError, NotFoundError
+from relevo_client._keys import ContextRef
+from relevo_client._messages import ContextEntry, entry_from_message
+from relevo_client._near_cache import ABSENT, Copy, NearCache
+
+
+@dataclass(slots=True)
+class _Made:
+    """What was made of a copy's message."""
+
+    entry: ContextEntry
+    composed: ContextEntry | None = None
+    versions: tuple[int, ...] = ()
+    """Of the layers that it was composed with."""
+
+
+def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
+    """The entry with its context composed, where the cache may say; None where the store must.
+
+    Its revision is the last one that made a difference to it, or the fence: who gets
+    its reference waits for no writes that are not about it. Raises NotFoundError and
+    IncompleteContextError, where that is known.
+    """
+    head = cache.lookup(ref.key, ref.revision, now)
+    if head is None:
+        return None
+    if head.version == ABSENT:
+        raise NotFoundError(
+            f"there is no live entry under {ref.key}",
+            reason="NO_ENTRY",
+            metadata={"key": ref.key.text},
+        )
+    made = _made(head)
+    if made is None:
+        return None
+    includes = made.entry.context.includes
+    # All of them, so that all are watched from now on.
+    layers = [cache.lookup(key, ref.revision, now) for key in includes]
+    found = [layer for layer in layers if layer is not None]
+    if len(found) < len(includes):
+        return None
+    missing = [layer.key.text for layer in found if layer.version == ABSENT]
+    if missing:
+        raise IncompleteContextError(ref.key.text, missing)
+    versions = tuple(layer.version or ABSENT for layer in found)
+    if made.composed is None or made.versions != versions:
+        made.composed = _composed(made.entry, found, max(versions, default=0))
+        made.versions = versions
+    composed = made.composed
+    if composed is None or composed.revision >= ref.revision:
+        return composed
+    return replace(composed, revision=ref.revision)
+
+
+def _made(copy: Copy) -> _Made | None:
+    if copy.value is None and copy.message is not None:
+        copy.value = _Made(entry_from_message(copy.message, copy.message.version))
+    return copy.value if isinstance(copy.value, _Made) else None
+
+
+def _composed(head: ContextEntry, layers: list[Copy], revision: int) -> ContextEntry | None:
+    entries: list[ContextEntry] = []
+    for layer in layers:
+        made = _made(layer)
+        if made is None:
+            return None
+        entries.append(made.entry)
+    revision = max(head.revision, revision)
+    entry = replace(head, layers=tuple(entries), revision=revision)
+    return replace(entry, context=compose(entry))

@@ -1,0 +1,263 @@
+"""Watch: the current value first, then every change in order, then progress."""
+
+import asyncio
+
+import pytest
+from grpc import StatusCode, aio
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest
+from relevo.v1.store_pb2_grpc import ContextStoreStub
+from relevo_server.server import Server
+from relevo_server.settings import Principal, Settings
+from support.calls import (
+    Stub,
+    context,
+    get,
+    invalidate,
+    invalidate_tenant,
+    key,
+    put,
+    seconds,
+)
+from support.contexts import of_size
+from support.failures import failure_of
+from support.redis_client import RedisClient
+from support.serving import serving, stub_of
+from support.watching import Watch
+
+
+async def test_the_current_value_comes_first(stub: Stub, watch: Watch) -> None:
+    """A Subscribe is answered by the entry as a Get has it, then by progress that includes it."""
+    revision = (await put(stub, key(), context(user_id="u"))).revision
+    answer = await watch.answer(watch.subscribe(key()))
+    expected = (await get(stub, key())).entry
+    assert answer.entry.ttl.ToMilliseconds() == pytest.approx(
+        expected.ttl.ToMilliseconds(), abs=5000
+    )
+    for entry in (answer.entry, expected):
+        entry.ClearField("ttl")
+        entry.ClearField("expire_time")
+    assert answer.entry == expected
+    await watch.progress(revision)
+
+
+async def test_what_is_not_there(stub: Stub, watch: Watch) -> None:
+    """A Subscribe to what does not exist is answered so, and its creation is news."""
+    clock = (await put(stub, key("clock"))).revision
+    answer = await watch.answer(watch.subscribe(key()))
+    assert answer.invalidated.key == key()
+    assert answer.invalidated.revision >= clock
+    assert not answer.invalidated.is_changed
+    version = (await put(stub, key())).revision
+    news = await watch.news()
+    assert (news.entry.version, news.answers) == (version, 0)
+    assert news.entry.partition == answer.invalidated.partition
+
+
+async def test_a_version_that_is_known(stub: Stub, watch: Watch) -> None:
+    """Where the client has the current version, the answer leaves the context out."""
+    first = (await put(stub, key(), context(user_id="u"))).revision
+    second = (await put(stub, key(), context(user_id="v"))).revision
+    known = await watch.answer(watch.subscribe(key(), known_version=second))
+    assert known.entry.version == second
+    assert not known.entry.HasField("context")
+    assert known.entry.HasField("ttl")
+    other = await watch.answer(watch.subscribe(key(), known_version=first))
+    assert other.entry.context.user_id == "v"
+
+
+async def test_every_change_in_order(stub: Stub, watch: Watch) -> None:
+    """Puts and ends come in the order of their revisions, and progress after each."""
+    await watch.answer(watch.subscribe(key()))
+    seen: list[tuple[str, int]] = []
+    expected: list[tuple[str, int]] = []
+    for i in range(5):
+        version = (await put(stub, key(), context(user_id=f"u{i}"))).revision
+        expected.append((f"u{i}", version))
+        news = await watch.news()
+        seen.append((news.entry.context.user_id, news.entry.version))
+        await watch.progress(version)
+    assert seen == expected
+    end = (await invalidate(stub, key())).revision
+    news = await watch.news()
+    assert (news.invalidated.key, news.invalidated.revision) == (key(), end)
+    await watch.progress(end)
+
+
+@pytest.mark.parametrize("scope", ["", "conversation"])
+async def test_a_whole_tenant_that_ends(stub: Stub, watch: Watch, scope: str) -> None:
+    """A floor is one message for all keys of the tenant; other tenants are not told."""
+    other = ContextKey(scope="conversation", tenant_id="other", id="c1")
+    for each in (key(), key("c2"), other):
+        await put(stub, each)
+        await watch.answer(watch.subscribe(each))
+    floor = (await invalidate_tenant(stub, "acme", scope)).revision
+    news = await watch.news()
+    assert news.invalidated.tenant.tenant_id == "acme"
+    assert news.invalidated.tenant.scope == scope
+    assert news.invalidated.revision == floor
+    version = (await put(stub, other)).revision
+    assert (await watch.news()).entry.version == version
+
+
+async def test_a_floor_of_another_scope(stub: Stub, watch: Watch) -> None:
+    """Who subscribed to nothing in a scope is not told that it has ended."""
+    await put(stub, key())
+    await watch.answer(watch.subscribe(key()))
+    await invalidate_tenant(stub, "acme", "agent_config")
+    version = (await put(stub, key())).revision
+    assert (await watch.news()).entry.version == version
+
+
+async def test_a_context_that_is_too_large_to_push(stub: Stub, watch: Watch) -> None:
+    """Beyond 16 KiB the news is only that there is another version; an answer has it whole."""
+    await watch.answer(watch.subscribe(key()))
+    small, large = of_size(16 << 10), of_size((16 << 10) + 1)
+    await put(stub, key(), small)
+    assert (await watch.news()).entry.HasField("context")
+    version = (await put(stub, key(), large)).revision
+    news = await watch.news()
+    assert news.invalidated.is_changed
+    assert news.invalidated.revision < version
+    answer = await watch.answer(watch.subscribe(key()))
+    assert answer.entry.version == version
+    assert answer.entry.context.ByteSize() > large.ByteSize()  # the times are added
+
+
+async def test_unsubscribe(stub: Stub, watch: Watch) -> None:
+    """After an Unsubscribe there is no news of the key, and of others there still is."""
+    for each in (key(), key("c2")):
+        await watch.answer(watch.subscribe(each))
+    watch.unsubscribe(key())
+    await watch.pong(watch.ping())
+    await put(stub, key())
+    version = (await put(stub, key("c2"))).revision
+    news = await watch.news()
+    assert (news.entry.key, news.entry.version) == (key("c2"), version)
+
+
+async def test_signs_of_life(watch: Watch) -> None:
+    """A ping is answered in each partition with subscriptions, though nothing happens."""
+    await watch.answer(watch.subscribe(key()))
+    for _ in range(3):
+        await watch.pong(watch.ping())
+
+
+async def test_a_touch(stub: Stub, watch: Watch) -> None:
+    """It begins the time to live anew where the scope slides, and changes no version."""
+    agent = key("a1", scope="agent_config")
+    for each in (key(), agent):
+        await put(stub, each, ttl=seconds(100))
+    versions = [(await get(stub, each)).entry.version for each in (key(), agent)]
+    await asyncio.sleep(0.05)  # time itself is what is waited for
+    before = (await get(stub, agent)).entry.ttl.ToMilliseconds()
+    for each in (key(), agent):
+        watch.touch(each)
+    await watch.answer(watch.subscribe(key()))
+    assert (await get(stub, key())).entry.ttl.ToMilliseconds() > before
+    assert (await get(stub, agent)).entry.ttl.ToMilliseconds() <= before
+    assert versions == [(await get(stub, each)).entry.version for each in (key(), agent)]
+
+
+async def test_a_position_that_the_store_has_not_reached(stub: Stub, watch: Watch) -> None:
+    """Whoever has seen more than the store has is told that the order was lost."""
+    revision = (await put(stub, key())).revision
+    number = watch.subscribe(key(), position=revision + (1 << 40))
+    reset = (await watch.news()).reset
+    assert reset.reason == ResetReason.RESET_REASON_ORDER_CHANGED
+    assert (await watch.answer(number)).entry.version == revision
+
+
+async def test_a_watcher_that_does_not_read(settings: Settings) -> None:
+    """What is too much for one is dropped as a whole, and it is told so by a reset."""
+    small = settings.model_copy(update={"watch_buffer_bytes": 50_000})
+    # Without the probe, gRPC itself takes no more than 64 KiB that nobody reads.
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
+    async with (
+        Server(small) as server,
+        stub_of(server.address) as stub,
+        aio.insecure_channel(server.address, options) as channel,
+        Watch(ContextStoreStub(channel)) as watch,
+    ):
+        await watch.answer(watch.subscribe(key()))
+        large = of_size(16 << 10)
+        for _ in range(60):
+            version = (await put(stub, key(), large)).revision
+        while (news := await watch.news()).WhichOneof("event") != "reset":
+            assert news.entry.version <= version
+        assert news.reset.reason == ResetReason.RESET_REASON_SLOW_WATCHER
+        watch.subscribe(key())
+        while (news := await watch.news()).entry.version != version:
+            pass
+
+
+@pytest.mark.parametrize(
+    "request_, field",
+    [
+        (WatchRequest(), "request"),
+        (WatchRequest(subscribe=Subscribe(key=ContextKey(scope="s", id="i"))), "tenant_id"),
+        (WatchRequest(subscribe=Subscribe(key=key(), known_version=-1)), "known_version"),
+    ],
+    ids=["empty", "key", "version"],
+)
+async def test_a_malformed_request(watch: Watch, request_: WatchRequest, field: str) -> None:
+    """It ends the stream with INVALID_ARGUMENT, which names the field."""
+    watch.ask(request_)
+    failure = await failure_of(watch.news())
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert any(field in path for path, _ in failure.violations)
+
+
+async def test_a_server_that_stops(settings: Settings) -> None:
+    """Streams end at once, with UNAVAILABLE, and do not hold the server up."""
+    async with Server(settings) as server, stub_of(server.address) as stub:
+        watch = Watch(stub)
+        await watch.answer(watch.subscribe(key()))
+        stopping = asyncio.create_task(server.__aexit__())
+        failure = await failure_of(watch.news())
+        assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "SERVER_STOPPING")
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_data_that_is_gone(settings: Settings, stub: Stub, watch: Watch) -> None:
+    """Where Redis has lost everything, each partition is reset, and what is there is right."""
+    if settings.store.get_secret_value() == "memory://":
+        pytest.skip("a process's own memory is not lost before the process")
+    await put(stub, key())
+    await watch.answer(watch.subscribe(key()))
+    with RedisClient(settings.store.get_secret_value()) as redis:
+        redis.forget(settings.store_prefix)
+    reset = (await watch.news()).reset
+    assert reset.reason == ResetReason.RESET_REASON_ORDER_CHANGED
+    answer = await watch.answer(watch.subscribe(key()))
+    assert answer.invalidated.key == key()
+    version = (await put(stub, key())).revision
+    assert (await watch.news()).entry.version == version
+
+
+async def test_many_watchers(stub: Stub) -> None:
+    """A hundred streams get the same news, in the same order."""
+    watches = [Watch(stub) for _ in range(100)]
+    try:
+        for watch in watches:
+            await watch.answer(watch.subscribe(key()))
+        versions = [(await put(stub, key(), context(user_id=f"{i}"))).revision for i in range(3)]
+        for watch in watches:
+            seen: list[int] = []
+            while not seen or seen[-1] < versions[-1]:
+                seen.append((await watch.news()).entry.version)
+            # A value that was overtaken before it was read need not be seen.
+            assert seen == [version for version in versions if version in seen]
+    finally:
+        for watch in watches:
+            watch.call.cancel()
+
+
+async def test_a_stream_needs_a_token(settings: Settings) -> None:
+    """Without a token that the server knows, a stream ends with UNAUTHENTICATED."""
+    principal = Principal(name="a", token_sha256="0" * 64, tenants=("acme",))
+    async with serving(settings.model_copy(update={"principals": (principal,)})) as stub:
+        watch = Watch(stub)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await watch.news()
+        assert caught.value.code() is StatusCode.UNAUTHENTICATED
