@@ -1,0 +1,221 @@
+"""The near cache when parts fail: what it says is right, or it says nothing; then it recovers."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    CacheOptions,
+    ContextKey,
+    ExecutionContext,
+    NotFoundError,
+    UnavailableError,
+)
+from support.proxy import Proxy
+from support.redis_client import RedisClient
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
+from support.waiting import free_port, until_async
+
+KEY = ContextKey("conversation", "acme", "c1")
+OPTIONS = CacheOptions(max_staleness=1.0)
+SLACK = 0.3
+"""Seconds that a busy machine may be late to look."""
+
+
+class Reader:
+    """Looks at what the cache says, again and again, as a service's calls do."""
+
+    def __init__(self, client: AsyncContextClient) -> None:
+        self._client = client
+
+    def sees(self) -> str | None:
+        """Whose context it is; None where the cache does not know, "" where there is none."""
+        try:
+            found = self._client.peek(KEY)
+        except NotFoundError:
+            return ""
+        return found.context.user_id if found else None
+
+    async def until_it_sees(self, name: str | None) -> float:
+        """Wait until the cache says so: the seconds that it took."""
+        begin = time.monotonic()
+
+        async def is_seen() -> bool:
+            return self.sees() == name
+
+        await until_async(is_seen, within=20, what=f"the cache says {name}")
+        return time.monotonic() - begin
+
+
+@pytest.fixture
+def port() -> int:
+    """A port for the server, that it has again after a restart."""
+    return free_port()
+
+
+@pytest.fixture
+def process(redis: RedisProcess, port: int) -> Iterator[RelevoProcess]:
+    """A server of its own."""
+    with relevo_serve("--store", redis.url, "--listen", f"127.0.0.1:{port}") as process:
+        yield process
+
+
+@pytest.fixture
+def path(process: RelevoProcess, port: int) -> Iterator[Proxy]:
+    """A proxy between the client and the server."""
+    assert process.address
+    with Proxy(port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def owner(process: RelevoProcess) -> AsyncIterator[AsyncContextClient]:
+    """Who changes things, directly at the server."""
+    async with AsyncContextClient(process.address, timeout=10) as owner:
+        await owner.put(KEY, ExecutionContext(user_id="before"))
+        yield owner
+
+
+@pytest.fixture
+async def reader(path: Proxy, owner: AsyncContextClient) -> AsyncIterator[Reader]:
+    """Who uses things, through the proxy; its cache has the entry."""
+    assert owner
+    async with AsyncContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client:
+        reader = Reader(client)
+        await reader.until_it_sees("before")
+        yield reader
+
+
+@pytest.mark.parametrize("way", ["to_client", "to_server", "both"])
+async def test_a_silent_connection(
+    path: Proxy, owner: AsyncContextClient, reader: Reader, way: str
+) -> None:
+    """Trust ends within `max_staleness`, though the connection stays open; then another is made."""
+    directions = [path.to_client, path.to_server] if way == "both" else [getattr(path, way)]
+    for direction in directions:
+        direction.swallow = True
+    begin = time.monotonic()
+    await owner.put(KEY, ExecutionContext(user_id="after"))
+    while time.monotonic() - begin < OPTIONS.max_staleness + SLACK:
+        if reader.sees() == "before":
+            assert time.monotonic() - begin < OPTIONS.max_staleness + SLACK
+        await asyncio.sleep(0.01)
+    assert reader.sees() != "before"
+    for direction in directions:
+        direction.swallow = False
+    print(f"converged {await reader.until_it_sees('after'):.2f} s after the connection was mended")
+
+
+async def test_a_connection_that_stalls_and_goes_on(
+    path: Proxy, owner: AsyncContextClient, reader: Reader
+) -> None:
+    """Signs of life that were held up for long do not make an old copy new."""
+    path.to_client.hold()
+    await asyncio.sleep(OPTIONS.max_staleness + 2 * SLACK)  # time itself is what is waited for
+    await owner.put(KEY, ExecutionContext(user_id="after"))
+    assert reader.sees() is None
+    path.to_client.let_go()
+    seen: set[str | None] = set()
+
+    async def is_new() -> bool:
+        seen.add(reader.sees())
+        return "after" in seen
+
+    await until_async(is_new, within=20)
+    assert seen <= {None, "after"}
+
+
+async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Reader) -> None:
+    """However long messages take, no copy is in use for longer than `max_staleness`."""
+    path.to_client.delay = 0.7
+    for i in range(3):
+        name, before = str(i), reader.sees()
+        begin = time.monotonic()
+        await owner.put(KEY, ExecutionContext(user_id=name))
+        while reader.sees() != name:
+            late = time.monotonic() - begin
+            assert late < 20
+            if reader.sees() == before:
+                assert late < OPTIONS.max_staleness + SLACK
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("seconds", [2.0])
+async def test_redis_that_stands_still(
+    redis: RedisProcess, owner: AsyncContextClient, reader: Reader, seconds: float
+) -> None:
+    """A server that cannot look at the log gives no sign of life: trust ends, and comes back."""
+    redis.signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(OPTIONS.max_staleness + SLACK)
+        assert reader.sees() is None
+        await asyncio.sleep(seconds - OPTIONS.max_staleness - SLACK)
+    finally:
+        redis.signal(signal.SIGCONT)
+    print(f"converged {await reader.until_it_sees('before'):.2f} s after Redis went on")
+    await owner.put(KEY, ExecutionContext(user_id="after"))
+    await reader.until_it_sees("after")
+
+
+async def test_a_server_that_stands_still(
+    process: RelevoProcess, redis: RedisProcess, reader: Reader
+) -> None:
+    """Its clients stop trusting their copies, and what changed meanwhile is seen."""
+    process.signal(signal.SIGSTOP)
+    try:
+        with relevo_serve("--store", redis.url) as other:
+            async with AsyncContextClient(other.address) as owner:
+                await owner.put(KEY, ExecutionContext(user_id="after"))
+            await asyncio.sleep(OPTIONS.max_staleness + SLACK)
+            assert reader.sees() is None
+    finally:
+        process.signal(signal.SIGCONT)
+    print(f"converged {await reader.until_it_sees('after'):.2f} s after the server went on")
+
+
+async def test_a_server_that_is_killed(
+    process: RelevoProcess, redis: RedisProcess, port: int, reader: Reader
+) -> None:
+    """The next server tells what has changed, and what has not."""
+    process.signal(signal.SIGKILL)
+    process.wait()
+    await reader.until_it_sees(None)
+    listen = ("--listen", f"127.0.0.1:{port}")
+    with relevo_serve("--store", redis.url, *listen):
+        print(f"converged {await reader.until_it_sees('before'):.2f} s after the restart")
+    with relevo_serve("--store", redis.url) as elsewhere:
+        async with AsyncContextClient(elsewhere.address) as owner:
+            await owner.put(KEY, ExecutionContext(user_id="after"))
+    with relevo_serve("--store", redis.url, *listen):
+        print(f"converged {await reader.until_it_sees('after'):.2f} s after the restart")
+
+
+@pytest.mark.parametrize("how", ["FLUSHALL", "SIGKILL"])
+async def test_redis_that_loses_everything(
+    redis: RedisProcess, client: RedisClient, owner: AsyncContextClient, reader: Reader, how: str
+) -> None:
+    """What is gone is not served, and what is put then is."""
+    if how == "FLUSHALL":
+        client("FLUSHALL")
+    else:
+        redis.signal(signal.SIGKILL)
+        redis.stop()
+        redis.start()
+    begin = time.monotonic()
+    while reader.sees() == "before":
+        assert time.monotonic() - begin < OPTIONS.max_staleness + SLACK
+        await asyncio.sleep(0.01)
+
+    async def is_put() -> bool:
+        with suppress(UnavailableError):  # the server may still look for Redis
+            await owner.put(KEY, ExecutionContext(user_id="after"))
+            return True
+        return False
+
+    await until_async(is_put)
+    print(f"converged {await reader.until_it_sees('after'):.2f} s after the next Put")
