@@ -36,11 +36,12 @@ MESSAGES = {
     "LeaseRequest": "key wait",
     "LeaseResponse": "entry lease revision",
     "Lease": "token ttl",
-    "WatchRequest": "subscribe unsubscribe touch",
-    "Subscribe": "key known_version position",
-    "WatchResponse": "entry invalidated progress reset",
-    "Invalidated": "key tenant revision",
-    "Position": "partition revision",
+    "WatchRequest": "subscribe unsubscribe touch ping",
+    "Subscribe": "key known_version position number",
+    "WatchResponse": "entry invalidated progress reset answers",
+    "Invalidated": "key tenant revision partition is_changed",
+    "Ping": "number",
+    "Position": "partition revision ping",
     "Reset": "partition reason",
 }
 

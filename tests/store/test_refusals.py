@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 from grpc import StatusCode, aio
-from relevo.v1.store_pb2 import GetRequest, LeaseRequest, WatchRequest
+from relevo.v1.store_pb2 import GetRequest, LeaseRequest
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
@@ -24,18 +24,6 @@ async def test_lease_is_not_implemented_yet(stub: Stub) -> None:
     failure = await failure_of(stub.Lease(LeaseRequest(key=key()), timeout=TIMEOUT))
     assert (failure.code, failure.reason) == (StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
     assert failure.domain == "relevo"
-
-
-async def test_watch_is_not_implemented_yet(stub: Stub) -> None:
-    """Watch ends UNIMPLEMENTED and says why."""
-
-    async def first() -> object:
-        watch = stub.Watch(timeout=TIMEOUT)
-        await watch.write(WatchRequest())
-        return [response async for response in watch]
-
-    failure = await failure_of(first())
-    assert (failure.code, failure.reason) == (StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
 
 
 @pytest.mark.parametrize("masks", [(), ("user_id",)], ids=["get", "masked put"])
