@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -43,9 +42,10 @@ class AsyncSource:
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
         """The entry that is referred to, where the client has it already."""
-        with suppress(RelevoError):  # `resolve` says it again
+        try:
             return self._client.peek(ref)
-        return None
+        except RelevoError:  # `resolve` says it again
+            return None
 
     async def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         """The entry that is referred to, within so many seconds. Raises RelevoError."""

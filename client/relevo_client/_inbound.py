@@ -131,9 +131,10 @@ class Inbound:
         `context` is gRPC's servicer context. Raises RejectedError.
         """
         metadata = context.invocation_metadata()
-        if not _metadata.names_a_context(metadata):
-            return None
-        if self._trust is not True and not _ask(self._trust, context):
+        # A function is asked only about calls that name a context.
+        if self._trust is not True and not (
+            _metadata.names_a_context(metadata) and _ask(self._trust, context)
+        ):
             return None
         try:
             ref = _metadata.decode(metadata)
