@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import calls, propagation, report, writes
+from benchmarks import calls, local, propagation, report, writes
 from benchmarks.cores import Cores
 from benchmarks.figures import Figure
 from benchmarks.rounds import Schedule
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
     "calls": calls.measure,
     "writes": writes.measure,
     "propagation": propagation.measure,
+    "local": local.measure,
 }
 """A benchmark is a coroutine function from a run to figures."""
 

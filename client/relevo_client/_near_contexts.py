@@ -38,6 +38,12 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
     made = _made(head)
     if made is None:
         return None
+    if made.entry.context.includes:
+        return _with_layers(cache, ref, made, now)
+    return _no_older(made.entry, ref.revision)
+
+
+def _with_layers(cache: NearCache, ref: ContextRef, made: _Made, now: float) -> ContextEntry | None:
     includes = made.entry.context.includes
     # All of them, so that all are watched from now on.
     layers = [cache.lookup(key, ref.revision, now) for key in includes]
@@ -51,10 +57,11 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
     if made.composed is None or made.versions != versions:
         made.composed = _composed(made.entry, found, max(versions, default=0))
         made.versions = versions
-    composed = made.composed
-    if composed is None or composed.revision >= ref.revision:
-        return composed
-    return replace(composed, revision=ref.revision)
+    return made.composed and _no_older(made.composed, ref.revision)
+
+
+def _no_older(entry: ContextEntry, fence: int) -> ContextEntry:
+    return entry if entry.revision >= fence else replace(entry, revision=fence)
 
 
 def _made(copy: Copy) -> _Made | None:

@@ -1,0 +1,182 @@
+"""A context that is at hand, against what a service would write instead.
+
+- `near cache`: `AsyncContextClient.peek`, as a handler's call comes to it.
+- `GET`: asyncio's Redis GET, `json.loads`, and a pydantic model: one JSON blob for each
+  conversation.
+- `client-side`: a hit in redis-py's own client-side cache, blocking; not even parsed. Only
+  with Redis 7.4 or later, which redis-py asks for.
+
+All in this process; a turn of each is a thousand calls, of as many contexts as
+the other benchmarks have.
+"""
+
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
+from statistics import median, quantiles
+from typing import Any
+
+import redis
+from google.protobuf.json_format import MessageToJson
+from pydantic import BaseModel
+from redis import asyncio as async_redis
+from redis.cache import CacheConfig
+from relevo.v1.store_pb2 import PutRequest
+from relevo_client import AsyncContextClient, CacheOptions, ContextKey
+from support.serving import stub_of
+from support.waiting import until_async
+
+from benchmarks import samples, servers
+from benchmarks.figures import Figure, Goal
+from benchmarks.run import Run
+
+CALLS = 1000
+_TIMES_FASTER = {"GET": 40.0, "client-side": 10.0}
+_MICROSECONDS = 3.0
+
+
+class Blob(BaseModel):
+    """The context as a service would keep it by hand."""
+
+    context_id: str
+    agent_id: str
+    tenant_tier: str
+    conversation_id: str
+    session_id: str
+    user_id: str
+    llm_config: dict[str, Any]
+    embedding_config: dict[str, Any]
+    rag_config: dict[str, Any]
+    agent_config: dict[str, Any]
+    rate_limits: dict[str, Any]
+
+
+Turn = Callable[[], Awaitable[float]]
+"""Makes the calls of a turn: the seconds that one took."""
+
+
+async def measure(run: Run) -> list[Figure]:
+    """Microseconds of each way, and how many times as fast the near cache is."""
+    async with AsyncExitStack() as stack:
+        turns: dict[str, Turn] = {
+            "near cache": await stack.enter_async_context(_near_cache(run)),
+            "GET": await stack.enter_async_context(_get(run)),
+        }
+        if _version(run) >= (7, 4):
+            turns["client-side"] = await stack.enter_async_context(_client_side(run))
+        taken: dict[str, list[float]] = {name: [] for name in turns}
+        for i in range(run.schedule.rounds):
+            run.schedule.say(f"Resolve, round {i + 1} of {run.schedule.rounds}")
+            for name, turn in turns.items():
+                taken[name].append(await turn() * 1e6)
+    own = taken["near cache"]
+    goal = Goal("time", at_most=_MICROSECONDS)
+    figures = [_figure("Resolve/near cache", own, ratio=median(own), goal=goal)]
+    for name in taken.keys() & _TIMES_FASTER.keys():
+        at_least = _TIMES_FASTER[name]
+        ratio = median(other / mine for other, mine in zip(taken[name], own, strict=True))
+        goal = Goal("time", at_least=at_least)
+        figures.append(_figure(f"Resolve/{name}", taken[name], own, ratio=ratio, goal=goal))
+    return figures
+
+
+@asynccontextmanager
+async def _near_cache(run: Run) -> AsyncGenerator[Turn, None]:
+    with servers.relevo(run.redis, run.prefix, run.cores) as server:
+        async with (
+            stub_of(server.address) as stub,
+            AsyncContextClient(server.address, timeout=10, cache=CacheOptions()) as client,
+        ):
+            keys: list[ContextKey] = []
+            for message in samples.entry_keys():
+                await stub.Put(PutRequest(key=message, context=samples.context()))
+                keys.append(ContextKey.from_message(message))
+
+            async def are_there() -> bool:
+                # All of them are looked up, so that all are watched.
+                return None not in [client.peek(key) for key in keys]
+
+            await until_async(are_there)
+            refs = cycle([(await client.resolve(key)).ref for key in keys])
+
+            async def turn() -> float:
+                begin = time.perf_counter()
+                for _ in range(CALLS):
+                    if client.peek(next(refs)) is None:
+                        raise RuntimeError("the cache lost a context")
+                return (time.perf_counter() - begin) / CALLS
+
+            yield turn
+
+
+@asynccontextmanager
+async def _get(run: Run) -> AsyncGenerator[Turn, None]:
+    library: Any = async_redis.Redis  # whose types are only half known
+    client = library.from_url(run.redis)
+    names = cycle(_fill(run))
+
+    async def turn() -> float:
+        begin = time.perf_counter()
+        for _ in range(CALLS):
+            Blob.model_validate(json.loads(await client.get(next(names))))
+        return (time.perf_counter() - begin) / CALLS
+
+    try:
+        yield turn
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def _client_side(run: Run) -> AsyncGenerator[Turn, None]:
+    library: Any = redis.Redis
+    client = library.from_url(run.redis, protocol=3, cache_config=CacheConfig())
+    names = cycle(_fill(run))
+    for _ in range(samples.ENTRIES):
+        client.get(next(names))
+
+    async def turn() -> float:
+        begin = time.perf_counter()
+        for _ in range(CALLS):
+            client.get(next(names))
+        return (time.perf_counter() - begin) / CALLS
+
+    try:
+        yield turn
+    finally:
+        client.close()
+
+
+def _version(run: Run) -> tuple[int, ...]:
+    version: str = run.redis_client("INFO", "server")["redis_version"]
+    return tuple(map(int, version.split(".")))
+
+
+def _fill(run: Run) -> list[str]:
+    blob = MessageToJson(samples.context(), preserving_proto_field_name=True)
+    names = [f"{run.prefix}:blob:{i}" for i in range(samples.ENTRIES)]
+    for name in names:
+        run.redis_client("SET", name, blob)
+    return names
+
+
+def _figure(
+    name: str,
+    values: list[float],
+    baseline: list[float] | None = None,
+    *,
+    ratio: float,
+    goal: Goal,
+) -> Figure:
+    low, middle, high = quantiles(values, n=4)
+    return Figure(
+        name=name,
+        value=median(values),
+        unit="µs",
+        spread=(high - low) / 2 / middle,
+        baseline=None if baseline is None else median(baseline),
+        ratio=ratio,
+        goal=goal,
+    )
