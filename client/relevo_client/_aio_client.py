@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -23,6 +24,7 @@ from relevo_client._errors import (
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
+from relevo_client._near_cache import CacheCounts
 from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
 from relevo_client._watcher import AsyncWatcher, CacheOptions
 
@@ -182,6 +184,8 @@ class AsyncContextClient:
         known = self.peek(ref)
         if known:
             return known
+        if self._watcher:
+            self._watcher.counts.misses += 1
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
         response = await self._call(self._store.Get, request, timeout)
         return _calls.composed(_calls.entry_of(response))
@@ -193,6 +197,11 @@ class AsyncContextClient:
         cache knows that.
         """
         return self._watcher.resolve(_calls.ref_of(target)) if self._watcher else None
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the cache has done so far; nothing where there is none."""
+        return replace(self._watcher.counts) if self._watcher else CacheCounts()
 
     def _watch(self) -> Any:
         return self._store.Watch(metadata=self._metadata)

@@ -73,14 +73,17 @@ class _Partition:
 
 
 @dataclass
-class Counts:
+class CacheCounts:
     """What a cache has done so far."""
 
     hits: int = 0
+    """Contexts that it had."""
     misses: int = 0
+    """Contexts for which the store was asked."""
     pushes: int = 0
-    """News of entries in use: new values, and ends."""
+    """News that came by itself: new values of entries, and ends."""
     evictions: int = 0
+    """Entries that were dropped for want of room."""
 
 
 @dataclass
@@ -108,7 +111,7 @@ class NearCache:
         self._bytes = 0
         self._partitions: dict[int, _Partition] = {}
         self._stream = _Stream()
-        self.counts = Counts()
+        self.counts = CacheCounts()
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -125,16 +128,11 @@ class NearCache:
         """
         copy = self._copies.get(key)
         if copy is None:
-            copy = self._copies[key] = Copy(key)
-            self._ask(copy)
+            copy = self._begin(key)
             self._evict()
         else:
             self._copies.move_to_end(key)
-        if self._may_serve(copy, fence, now):
-            self.counts.hits += 1
-            return copy
-        self.counts.misses += 1
-        return None
+        return copy if self._may_serve(copy, fence, now) else None
 
     def last_known(self, key: ContextKey) -> Copy | None:
         """The last copy of an entry, whether it is still right or not."""
@@ -217,6 +215,9 @@ class NearCache:
         if entry.HasField("context"):
             self._replace(copy, entry)
             copy.version = entry.version
+            for include in map(ContextKey.from_message, entry.context.includes):
+                if include not in self._copies:  # who uses the entry will ask for it
+                    self._begin(include)
         elif copy.message is not None and copy.message.version == entry.version:
             copy.version = entry.version
         else:
@@ -283,6 +284,11 @@ class NearCache:
             touch = Touch(key=copy.key.to_message())
             self._stream.requests.append(WatchRequest(touch=touch))
             self._ask(copy)  # the answer says how long it lives now
+
+    def _begin(self, key: ContextKey) -> Copy:
+        copy = self._copies[key] = Copy(key)
+        self._ask(copy)
+        return copy
 
     def _ask(self, copy: Copy) -> None:
         if self._stream.opened is None:

@@ -15,7 +15,7 @@ from relevo_client import _near_contexts
 from relevo_client._errors import RelevoError, from_call
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._near_cache import Counts, NearCache
+from relevo_client._near_cache import CacheCounts, NearCache
 
 log = logging.getLogger("relevo_client")
 
@@ -56,7 +56,7 @@ class AsyncWatcher:
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> CacheCounts:
         """What the cache has done so far."""
         return self._cache.counts
 
@@ -68,9 +68,13 @@ class AsyncWatcher:
         if self._task is None:
             # In a context of its own: nothing of the first caller's is current in it.
             self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
-        found = _near_contexts.resolve(self._cache, ref, time.monotonic())
-        if self._cache.has_requests:
-            self._wanted.set()
+        try:
+            found = _near_contexts.resolve(self._cache, ref, time.monotonic())
+        finally:
+            if self._cache.has_requests:
+                self._wanted.set()
+        if found is not None:
+            self._cache.counts.hits += 1
         return found
 
     async def close(self) -> None:

@@ -5,16 +5,26 @@ import os
 from typing import Any
 
 from relevo.demo.v1.rag_platform_pb2 import Observation
-from relevo_client import ContextEntry, NoContextError, current_entry
+from relevo_client import AsyncContextClient, ContextEntry, NoContextError, current_entry
 
 
-def observe(service: str, *paths: str) -> Observation:
-    """The current context as this process has it, and settings of it by their paths."""
+def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observation:
+    """The current context as this process has it, and settings of it by their paths.
+
+    Also what the cache of its client has done so far.
+    """
     entry = current_entry()
     if entry is None:
         raise NoContextError
+    counts = contexts.cache_counts
     observation = Observation(
-        service=service, pid=os.getpid(), context_key=str(entry.key), revision=entry.revision
+        service=service,
+        pid=os.getpid(),
+        context_key=str(entry.key),
+        revision=entry.revision,
+        cache_hits=counts.hits,
+        cache_misses=counts.misses,
+        cache_pushes=counts.pushes,
     )
     for path in paths:
         section, _, name = path.partition(".")

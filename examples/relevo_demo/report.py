@@ -86,6 +86,8 @@ class Report:
             (change.tenant_id, change.agent_id)
         }
         table = Table.grid(padding=(0, 3))
+        # The orchestrator says as of when a turn works, and asks the store for that.
+        caches = [seen for seen in turns[-1].seen if seen.service != CHAIN[0]]
         for name, figure in {
             "turns": f"{len(turns)} in {len(conversations)} conversations of "
             f"{len({turn.tenant_id for turn in turns})} tenants",
@@ -97,6 +99,13 @@ class Report:
             ),
             "fence": f"held in {sum(turn.fenced for turn in turns)} of {len(turns)} turns",
             "new settings after the change": f"{len(change.paths)}, used by all services",
+            "contexts that were local": ", ".join(
+                f"{seen.cache.hits} of {seen.cache.hits + seen.cache.misses} in {seen.service}"
+                for seen in caches
+            ),
+            "changes that came by themselves": ", ".join(
+                f"{seen.cache.pushes} to {seen.service}" for seen in caches
+            ),
         }.items():
             table.add_row(name, Text(figure, "bold"))
         conclusion = (

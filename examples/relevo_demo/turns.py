@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from relevo.demo.v1.rag_platform_pb2 import ConverseResponse, Observation
-from relevo_client import ContextRef
+from relevo_client import CacheCounts, ContextRef
 
 from relevo_demo.files import Change, Conversation
 from relevo_demo.services import CHAIN
@@ -32,12 +32,17 @@ class Seen:
     revision: int
     settings: Mapping[str, Setting]
     """By path, for example `llm_config.model`."""
+    cache: CacheCounts
+    """What the process's cache has done so far."""
 
     @classmethod
     def of(cls, message: Observation) -> "Seen":
         """What a service has told."""
         settings = {s.path: Setting(json.loads(s.value_json), s.source) for s in message.settings}
-        return cls(message.service, message.pid, message.context_key, message.revision, settings)
+        cache = CacheCounts(message.cache_hits, message.cache_misses, message.cache_pushes)
+        return cls(
+            message.service, message.pid, message.context_key, message.revision, settings, cache
+        )
 
 
 @dataclass(frozen=True)

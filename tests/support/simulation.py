@@ -157,6 +157,7 @@ class Server:
         self._unanswered: list[tuple[Subscription, Asked]] = []
         self._follow: Callable[[], None] | None = None
         self._answer: Callable[[], None] | None = None
+        self._confirm: Callable[[], None] | None = None
 
     def take(self, outbox: Outbox, request: WatchRequest) -> None:
         """What a client asks."""
@@ -194,6 +195,17 @@ class Server:
             stored = self._store.read(subscription.key, asked.known)
             revision = self._store.reached
             self._answer = lambda: self._answered(stored, revision, resets)
+
+    def confirm(self) -> None:
+        """One step of looking at the log beside `follow`, as for streams that are new."""
+        step, self._confirm = self._confirm, None
+        if step:
+            step()
+        elif self.fanout.position is not None:
+            pings = self.fanout.pings()
+            tail = self._store.tail(self.fanout.position, self.fanout.seen)
+            if not tail.events and not tail.gap:
+                self._confirm = lambda: self.fanout.confirm(pings)
 
     def _told(self, tail: Tail, pings: Mapping[Outbox, int]) -> None:
         if self.fanout.position is None:
@@ -256,8 +268,8 @@ class World:
         client = random_.choice(self.clients)
         server = random_.choice(self.servers)
         match random_.choices(
-            ["look", "time", "write", "follow", "answer", "network", "fault"],
-            [60, 10, 5, 50, 30, 150, 1],
+            ["look", "time", "write", "follow", "answer", "confirm", "network", "fault"],
+            [60, 10, 5, 50, 30, 10, 150, 1],
         )[0]:
             case "look":
                 self._look(client, random_.choice(KEYS))
@@ -270,6 +282,8 @@ class World:
                 server.follow()
             case "answer":
                 server.answer()
+            case "confirm":
+                server.confirm()
             case "network":
                 self._move(client)
             case _:
@@ -365,7 +379,8 @@ class World:
             if client.stream and client.stream.is_silent:
                 self._cut(client)
         had: set[tuple[int, Key]] = set()
-        keys = KEYS[:5]  # as many as a cache has room for
+        # As many as a cache has room for, with the layer that the first one includes.
+        keys = [*KEYS[:3], KEYS[-2]]
         for round_ in range(40):
             self.now += 0.05
             for number, client in enumerate(self.clients):

@@ -7,7 +7,12 @@ from typing import Any
 from grpc import StatusCode, aio
 from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import EmbedRequest, EmbedResponse, Vector
-from relevo_client import AsyncContextClient, aio_server_interceptor, require_context
+from relevo_client import (
+    AsyncContextClient,
+    CacheOptions,
+    aio_server_interceptor,
+    require_context,
+)
 
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import serve
@@ -16,6 +21,9 @@ from relevo_demo.vectors import MODELS, embed
 
 class Embedding(grpc_api.EmbeddingServiceServicer):
     """Embeds with the model of the call's context."""
+
+    def __init__(self, contexts: AsyncContextClient) -> None:
+        self._contexts = contexts
 
     async def Embed(
         self, request: EmbedRequest, context: aio.ServicerContext[Any, Any]
@@ -27,16 +35,20 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
         return EmbedResponse(
             vectors=[Vector(values=embed(text, config)) for text in request.texts],
             observations=[
-                observe("embedding", *(f"embedding_config.{name}" for name in sorted(config)))
+                observe(
+                    "embedding",
+                    self._contexts,
+                    *(f"embedding_config.{name}" for name in sorted(config)),
+                )
             ],
         )
 
 
 async def main(store: str) -> None:
     """Serve until SIGTERM."""
-    async with AsyncContextClient(store) as contexts:
+    async with AsyncContextClient(store, cache=CacheOptions()) as contexts:
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
-        grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(), server)
+        grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(contexts), server)
         await serve(server)
 
 

@@ -9,6 +9,7 @@ from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import RunAgentRequest, RunAgentResponse, SearchRequest
 from relevo_client import (
     AsyncContextClient,
+    CacheOptions,
     aio_client_interceptors,
     aio_server_interceptor,
     require_context,
@@ -22,7 +23,10 @@ from relevo_demo.services.serving import failing_like_callee, serve
 class Execution(grpc_api.ExecutionServiceServicer):
     """Answers as the agent of the call's context."""
 
-    def __init__(self, query: "grpc_api.QueryServiceAsyncStub") -> None:
+    def __init__(
+        self, contexts: AsyncContextClient, query: "grpc_api.QueryServiceAsyncStub"
+    ) -> None:
+        self._contexts = contexts
         self._query = query
 
     async def RunAgent(
@@ -48,6 +52,7 @@ class Execution(grpc_api.ExecutionServiceServicer):
             answer = agent["answer_template"].replace("{answer}", answer)
         seen = observe(
             "execution",
+            self._contexts,
             "llm_config.model",
             "llm_config.temperature",
             "llm_config.max_tokens",
@@ -64,12 +69,12 @@ class Execution(grpc_api.ExecutionServiceServicer):
 async def main(store: str, query: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        AsyncContextClient(store) as contexts,
+        AsyncContextClient(store, cache=CacheOptions()) as contexts,
         aio.insecure_channel(query, interceptors=aio_client_interceptors()) as channel,
     ):
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_ExecutionServiceServicer_to_server(
-            Execution(grpc_api.QueryServiceStub(channel)), server
+            Execution(contexts, grpc_api.QueryServiceStub(channel)), server
         )
         await serve(server)
 

@@ -93,7 +93,12 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
                 timeout=context.time_remaining(),
             )
         said.append(request.text)
-        seen = observe("orchestrator", "rate_limits.turns_per_minute", "agent_config.history_turns")
+        seen = observe(
+            "orchestrator",
+            self._contexts,
+            "rate_limits.turns_per_minute",
+            "agent_config.history_turns",
+        )
         return ConverseResponse(text=answer.text, observations=[seen, *answer.observations])
 
     def _admit(self, key: ContextKey, limit: int) -> bool:

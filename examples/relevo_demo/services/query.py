@@ -11,6 +11,7 @@ from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import EmbedRequest, Passage, SearchRequest, SearchResponse
 from relevo_client import (
     AsyncContextClient,
+    CacheOptions,
     ExecutionContext,
     aio_client_interceptors,
     aio_server_interceptor,
@@ -28,7 +29,10 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 class Query(grpc_api.QueryServiceServicer):
     """Searches the collections of the call's context."""
 
-    def __init__(self, embedding: "grpc_api.EmbeddingServiceAsyncStub") -> None:
+    def __init__(
+        self, contexts: AsyncContextClient, embedding: "grpc_api.EmbeddingServiceAsyncStub"
+    ) -> None:
+        self._contexts = contexts
         self._embedding = embedding
 
     async def Search(
@@ -53,6 +57,7 @@ class Query(grpc_api.QueryServiceServicer):
         collections = rag["collections"]
         seen = observe(
             "query",
+            self._contexts,
             "rag_config.collections",
             "rag_config.top_k",
             *(f"rag_config.{collection}" for collection in collections),
@@ -92,12 +97,12 @@ def _size(sentences: list[str]) -> int:
 async def main(store: str, embedding: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        AsyncContextClient(store) as contexts,
+        AsyncContextClient(store, cache=CacheOptions()) as contexts,
         aio.insecure_channel(embedding, interceptors=aio_client_interceptors()) as channel,
     ):
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_QueryServiceServicer_to_server(
-            Query(grpc_api.EmbeddingServiceStub(channel)), server
+            Query(contexts, grpc_api.EmbeddingServiceStub(channel)), server
         )
         await serve(server)
 

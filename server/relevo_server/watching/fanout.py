@@ -64,6 +64,12 @@ class Fanout:
         self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
         self._by_tenant: defaultdict[str, set[Key]] = defaultdict(set)
         self._by_outbox: defaultdict[Outbox, set[Key]] = defaultdict(set)
+        self._unconfirmed: set[Outbox] = set()
+
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether a stream has had no sign of life of this partition yet."""
+        return bool(self._unconfirmed)
 
     @property
     def is_idle(self) -> bool:
@@ -77,6 +83,8 @@ class Fanout:
             return subscription
         subscription = self._by_key[key][outbox] = Subscription(outbox, key)
         self._by_tenant[key.tenant_id].add(key)
+        if outbox not in self._by_outbox:
+            self._unconfirmed.add(outbox)
         self._by_outbox[outbox].add(key)
         outbox.partitions.add(self.partition)
         return subscription
@@ -87,6 +95,7 @@ class Fanout:
             return
         _remove(self._by_outbox, outbox, key)
         if outbox not in self._by_outbox:
+            self._unconfirmed.discard(outbox)
             outbox.partitions.discard(self.partition)
         del self._by_key[key][outbox]
         if not self._by_key[key]:
@@ -151,7 +160,12 @@ class Fanout:
         """Tell that the log was looked at, and had nothing new."""
         if self.position is not None:
             for outbox in self._by_outbox:
-                outbox.progress(self.partition, self.position, pings.get(outbox, 0), soon=False)
+                ping = pings.get(outbox, 0)
+                # The first one is waited for: until then a client cannot use its copies.
+                soon = ping > 0 and outbox in self._unconfirmed
+                if soon:
+                    self._unconfirmed.remove(outbox)
+                outbox.progress(self.partition, self.position, ping, soon=soon)
 
     def reset(self, revision: int, gap: Gap) -> None:
         """Go on from a revision, and tell everyone that events are missing before it."""

@@ -118,6 +118,17 @@ class Follower:
                 self._unanswered.append((subscription, asked))
         if not self._unanswered:
             self._asked.clear()
+        if self._fanout.has_unconfirmed:
+            await self._confirm()
+
+    async def _confirm(self) -> None:
+        """Look at the log for streams that are new here: `_follow` may be waiting for long."""
+        fanout = self._fanout
+        pings = fanout.pings()
+        tail = await self._storage.tail(fanout.partition, fanout.position, 1, seen=fanout.seen)
+        # Whatever was told meanwhile, nothing was missing when the log was looked at.
+        if not tail.events and not tail.gap:
+            fanout.confirm(pings)
 
 
 def _some(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:

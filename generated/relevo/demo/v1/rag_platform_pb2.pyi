@@ -7,18 +7,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Observation(_message.Message):
-    __slots__ = ("service", "pid", "context_key", "revision", "settings")
+    __slots__ = ("service", "pid", "context_key", "revision", "settings", "cache_hits", "cache_misses", "cache_pushes")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_KEY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_HITS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_MISSES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_PUSHES_FIELD_NUMBER: _ClassVar[int]
     service: str
     pid: int
     context_key: str
     revision: int
     settings: _containers.RepeatedCompositeFieldContainer[Setting]
-    def __init__(self, service: _Optional[str] = ..., pid: _Optional[int] = ..., context_key: _Optional[str] = ..., revision: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ...) -> None: ...
+    cache_hits: int
+    cache_misses: int
+    cache_pushes: int
+    def __init__(self, service: _Optional[str] = ..., pid: _Optional[int] = ..., context_key: _Optional[str] = ..., revision: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., cache_hits: _Optional[int] = ..., cache_misses: _Optional[int] = ..., cache_pushes: _Optional[int] = ...) -> None: ...
 
 class Setting(_message.Message):
     __slots__ = ("path", "value_json", "source")
