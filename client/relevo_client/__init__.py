@@ -31,7 +31,7 @@ from relevo_client._interceptors import client_interceptors, server_interceptor
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
-from relevo_client._near_cache import CacheCounts
+from relevo_client._near_state import CacheCounts
 from relevo_client._policies import Action, LostContext, Policy
 from relevo_client._watcher import CacheOptions
 

@@ -24,7 +24,7 @@ from relevo_client._errors import (
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
-from relevo_client._near_cache import CacheCounts
+from relevo_client._near_state import CacheCounts
 from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
 from relevo_client._watcher import AsyncWatcher, CacheOptions
 

@@ -19,7 +19,6 @@ Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import (
@@ -35,67 +34,15 @@ from relevo.v1.store_pb2 import (
 )
 
 from relevo_client._keys import ContextKey
-
-ABSENT = 0
-"""The version of what is not there."""
-_LONG_AGO = float("-inf")
-_UNKNOWN = -1
-
-
-@dataclass(slots=True, eq=False)
-class Copy:
-    """What is known of a key."""
-
-    key: ContextKey
-    number: int = 0
-    """The last Subscribe for it."""
-    is_answered: bool = False
-    """Whether the stream has answered one since it began, and since the last reset."""
-    partition: int = _UNKNOWN
-    version: int | None = None
-    """ABSENT where there is no entry, None where what there is is not known."""
-    message: EntryMessage | None = None
-    """The last entry that came; of `version`, unless that is None or ABSENT."""
-    deadline: float = _LONG_AGO
-    """When its time to live is over."""
-    lifetime: float = 0.0
-    """Seconds that it had to live when that was last heard."""
-    touched: float = _LONG_AGO
-    value: object = None
-    """What the cache's owner has made of the message; it goes with that."""
-
-
-@dataclass(slots=True)
-class _Partition:
-    position: int = 0
-    as_of: float = _LONG_AGO
-    """All that was told of it is as of this time, or later."""
-
-
-@dataclass
-class CacheCounts:
-    """What a cache has done so far."""
-
-    hits: int = 0
-    """Contexts that it had."""
-    misses: int = 0
-    """Contexts for which the store was asked."""
-    pushes: int = 0
-    """News that came by itself: new values of entries, and ends."""
-    evictions: int = 0
-    """Entries that were dropped for want of room."""
-
-
-@dataclass
-class _Stream:
-    """The stream that is open, or none, and what is to be asked on it."""
-
-    opened: float | None = None
-    number: int = 0
-    """Of the last Subscribe or Ping, on this or an earlier stream."""
-    pings: dict[int, float] = field(default_factory=dict[int, float])
-    """When they were sent."""
-    requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
+from relevo_client._near_state import (
+    ABSENT,
+    LONG_AGO,
+    UNKNOWN,
+    CacheCounts,
+    Copy,
+    Partition,
+    Stream,
+)
 
 
 class NearCache:
@@ -109,8 +56,8 @@ class NearCache:
         self._max_bytes = max_bytes
         self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
         self._bytes = 0
-        self._partitions: dict[int, _Partition] = {}
-        self._stream = _Stream()
+        self._partitions: dict[int, Partition] = {}
+        self._stream = Stream()
         self.counts = CacheCounts()
 
     def __len__(self) -> int:
@@ -161,18 +108,18 @@ class NearCache:
 
     def opened(self, now: float) -> None:
         """A stream has begun. It is asked for every key, the last used first."""
-        self._stream = _Stream(now, self._stream.number)
+        self._stream = Stream(now, self._stream.number)
         self.ping(now)
         for copy in reversed(self._copies.values()):
             self._ask(copy)
 
     def lost(self) -> None:
         """The stream has ended. Positions stay: they are what the next one is held to."""
-        self._stream = _Stream(number=self._stream.number)
+        self._stream = Stream(number=self._stream.number)
         for copy in self._copies.values():
             copy.is_answered = False
         for partition in self._partitions.values():
-            partition.as_of = _LONG_AGO
+            partition.as_of = LONG_AGO
 
     def received(self, message: WatchResponse) -> None:
         """Apply what the stream says."""
@@ -258,21 +205,21 @@ class NearCache:
 
     def _advance(self, progress: Progress) -> None:
         for position in progress.positions:
-            partition = self._partitions.setdefault(position.partition, _Partition())
+            partition = self._partitions.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
-            sent = self._stream.pings.get(position.ping, _LONG_AGO)
+            sent = self._stream.pings.get(position.ping, LONG_AGO)
             partition.as_of = max(partition.as_of, sent)
 
     def _no_later(self, partition: int) -> float:
         """A time before which the stream cannot have said what it says of a partition now."""
         known = self._partitions.get(partition)
-        return max(self._stream.opened or _LONG_AGO, known.as_of if known else _LONG_AGO)
+        return max(self._stream.opened or LONG_AGO, known.as_of if known else LONG_AGO)
 
     def _reset(self, reset: Reset) -> None:
-        self._partitions[reset.partition] = _Partition()
+        self._partitions[reset.partition] = Partition()
         for copy in self._copies.values():
             # What was not answered yet may be of this partition, and its answer gone too.
-            if copy.partition in (reset.partition, _UNKNOWN):
+            if copy.partition in (reset.partition, UNKNOWN):
                 copy.is_answered = False
                 self._ask(copy)
 

@@ -6,7 +6,8 @@ from relevo_client._compose import compose
 from relevo_client._errors import IncompleteContextError, NotFoundError
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry, entry_from_message
-from relevo_client._near_cache import ABSENT, Copy, NearCache
+from relevo_client._near_cache import NearCache
+from relevo_client._near_state import ABSENT, Copy
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from relevo_client import _near_contexts
 from relevo_client._errors import RelevoError, from_call
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._near_cache import CacheCounts, NearCache
+from relevo_client._near_cache import NearCache
+from relevo_client._near_state import CacheCounts
 
 log = logging.getLogger("relevo_client")
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from relevo.v1.store_pb2 import Invalidated, Progress, Reset, WatchResponse
 from relevo_client import ContextKey
-from relevo_client._near_cache import Copy, NearCache
+from relevo_client._near_cache import NearCache
+from relevo_client._near_state import Copy
 from relevo_server.watching.outbox import Outbox
 from support.simulation import World
 
