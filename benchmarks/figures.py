@@ -88,7 +88,7 @@ def compare(
                     name=f"{what}/{name}/{in_flight}/{quantity}",
                     value=median(values),
                     unit=unit,
-                    spread=_spread(values),
+                    spread=spread(values),
                     baseline=median(base),
                     ratio=median(v / b for v, b in zip(values, base, strict=True)),
                     goal=goal if goal and goal.quantity == quantity else None,
@@ -106,13 +106,14 @@ def share_of(name: str, quantity: str, samples: Sequence[Sequence[Sample]], goal
         name=name,
         value=median(added),
         unit=QUANTITIES[quantity],
-        spread=_spread(added),
+        spread=spread(added),
         baseline=median(others),
         ratio=median(a / o for a, o in zip(added, others, strict=True)),
         goal=goal,
     )
 
 
-def _spread(values: Sequence[float]) -> float:
+def spread(values: Sequence[float]) -> float:
+    """How far the middle half of the values reaches, as a part of their median."""
     low, middle, high = quantiles(values, n=4)
     return (high - low) / 2 / middle

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import redis
@@ -29,7 +29,7 @@ from support.serving import stub_of
 from support.waiting import until_async
 
 from benchmarks import samples, servers
-from benchmarks.figures import Figure, Goal
+from benchmarks.figures import Figure, Goal, spread
 from benchmarks.run import Run
 
 CALLS = 1000
@@ -170,12 +170,11 @@ def _figure(
     ratio: float,
     goal: Goal,
 ) -> Figure:
-    low, middle, high = quantiles(values, n=4)
     return Figure(
         name=name,
         value=median(values),
         unit="µs",
-        spread=(high - low) / 2 / middle,
+        spread=spread(values),
         baseline=None if baseline is None else median(baseline),
         ratio=ratio,
         goal=goal,

@@ -80,22 +80,33 @@ class _AioCalls:
         return self._inner(*request, metadata=self._carrying(metadata), **options)
 
 
-class _Channel(grpc.Channel):
-    def __init__(self, inner: grpc.Channel, rules: Outbound) -> None:
+class _Methods:
+    """How a channel of either kind opens its methods: on `inner`, with calls of its kind."""
+
+    _calls: type[_Calls | _AioCalls]
+
+    def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
         self._rules = rules
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.unary_unary(method, *args, **options))
+        return self._open(method, self._inner.unary_unary(method, *args, **options))
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.unary_stream(method, *args, **options))
+        return self._open(method, self._inner.unary_stream(method, *args, **options))
 
     def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.stream_unary(method, *args, **options))
+        return self._open(method, self._inner.stream_unary(method, *args, **options))
 
     def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.stream_stream(method, *args, **options))
+        return self._open(method, self._inner.stream_stream(method, *args, **options))
+
+    def _open(self, method: str, inner: Any) -> Any:
+        return self._calls(inner, self._rules) if self._rules.concerns(method) else inner
+
+
+class _Channel(_Methods, grpc.Channel):
+    _calls = _Calls
 
     def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
         self._inner.subscribe(callback, try_to_connect=try_to_connect)
@@ -111,32 +122,15 @@ class _Channel(grpc.Channel):
         return self
 
     def __exit__(self, *raised: object) -> Any:
-        inner: Any = self._inner
-        return inner.__exit__(*raised)
-
-    def _calls(self, method: str, inner: Any) -> Any:
-        return _Calls(inner, self._rules) if self._rules.concerns(method) else inner
+        return self._inner.__exit__(*raised)
 
 
-class _AioChannel(aio.Channel):
-    def __init__(self, inner: aio.Channel, rules: Outbound) -> None:
-        self._inner = inner
-        self._rules = rules
-
-    def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.unary_unary(method, *args, **options))
-
-    def unary_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.unary_stream(method, *args, **options))
-
-    def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.stream_unary(method, *args, **options))
-
-    def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._calls(method, self._inner.stream_stream(method, *args, **options))
+class _AioChannel(_Methods, aio.Channel):
+    _calls = _AioCalls
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        return self._inner.get_state(try_to_connect)
+        state: grpc.ChannelConnectivity = self._inner.get_state(try_to_connect)
+        return state
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         await self._inner.wait_for_state_change(last_observed_state)
@@ -152,8 +146,4 @@ class _AioChannel(aio.Channel):
         return self
 
     async def __aexit__(self, *raised: object) -> Any:
-        inner: Any = self._inner
-        return await inner.__aexit__(*raised)
-
-    def _calls(self, method: str, inner: Any) -> Any:
-        return _AioCalls(inner, self._rules) if self._rules.concerns(method) else inner
+        return await self._inner.__aexit__(*raised)

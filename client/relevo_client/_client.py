@@ -148,9 +148,10 @@ class ContextClient:
         try:
             return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            if self._closed and _code(error) is grpc.StatusCode.CANCELLED:
-                raise closed() from None  # the channel ended the call
-            raise from_call(error) from None
+            failure = from_call(error)
+            if self._closed and failure.reason == grpc.StatusCode.CANCELLED.name:
+                failure = closed()  # the channel ended the call
+            raise failure from None
         except ValueError:  # what gRPC raises for a call on a closed channel
             raise closed() from None
 
@@ -164,11 +165,6 @@ class ContextClient:
         with suppress(ConflictError):  # another process created it meanwhile
             self.put(key, context, ttl=ttl, if_absent=True)
         return self.get(key)
-
-
-def _code(error: Any) -> grpc.StatusCode:
-    code: grpc.StatusCode = error.code()
-    return code
 
 
 class _Plain:

@@ -81,11 +81,6 @@ class NearCache:
             self._copies.move_to_end(key)
         return copy if self._may_serve(copy, fence, now) else None
 
-    def last_known(self, key: ContextKey) -> Copy | None:
-        """The last copy of an entry, whether it is still right or not."""
-        copy = self._copies.get(key)
-        return copy if copy and copy.message else None
-
     @property
     def has_requests(self) -> bool:
         """Whether the open stream is to be asked something."""

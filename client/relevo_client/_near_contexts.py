@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from relevo_client._compose import compose
+from relevo_client._calls import composed
 from relevo_client._errors import IncompleteContextError, NotFoundError
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry, entry_from_message
@@ -79,5 +79,4 @@ def _composed(head: ContextEntry, layers: list[Copy], revision: int) -> ContextE
             return None
         entries.append(made.entry)
     revision = max(head.revision, revision)
-    entry = replace(head, layers=tuple(entries), revision=revision)
-    return replace(entry, context=compose(entry))
+    return composed(replace(head, layers=tuple(entries), revision=revision))

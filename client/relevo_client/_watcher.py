@@ -20,6 +20,7 @@ from relevo_client._near_state import CacheCounts
 
 log = logging.getLogger("relevo_client")
 
+_ENDED = "the watch of the store has ended: %s"
 _PINGS = 8
 """How many pings are sent in the time for which copies are trusted."""
 _SLICE = 200
@@ -92,11 +93,11 @@ class AsyncWatcher:
             try:
                 await self._stream()
             except aio.AioRpcError as error:
-                log.info("the watch of the store has ended: %s", from_call(error).reason)
-            except (TimeoutError, aio.UsageError) as error:
-                log.info("the watch of the store has ended: %s", type(error).__name__)
+                log.info(_ENDED, from_call(error).reason)
             except RelevoError as error:
-                log.info("the watch of the store has ended: %s", error.reason)
+                log.info(_ENDED, error.reason)
+            except (TimeoutError, aio.UsageError) as error:
+                log.info(_ENDED, type(error).__name__)
             except Exception:
                 log.exception("the watch of the store failed")
             finally:

@@ -110,14 +110,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             async with aclosing(self._watching.stream(request_iterator, caller)) as messages:
                 async for message in messages:
                     yield message
-        except StoreError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
-            log.error("call.failed", method="Watch", where=where(error))
-            failure = errors.internal()
-        else:
-            return
-        await _abort(context, failure)
+        except Exception as error:  # noqa: BLE001 - typed for the caller
+            await _abort(context, _failure(error, "Watch"))
 
     async def _answer(
         self,
@@ -138,11 +132,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 set_until(asyncio.get_running_loop().time() + remaining * _BUDGET)
             return await work(request, caller)
-        except StoreError as error:
-            failure = error
-        except Exception as error:  # noqa: BLE001 - a defect: logged, and typed for the caller
-            log.error("call.failed", method=work.__name__, where=where(error))
-            failure = errors.internal()
+        except Exception as error:  # noqa: BLE001 - typed for the caller
+            failure = _failure(error, work.__name__)
         finally:
             self._working -= 1
         return await _abort(context, failure)
@@ -292,6 +283,14 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         caller.require(target[0].tenant_id)
         revision, count = await self._storage.invalidate(target)
         return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
+
+
+def _failure(error: Exception, method: str) -> StoreError:
+    """What the caller is told. What nobody foresaw is a defect, and logged."""
+    if isinstance(error, StoreError):
+        return error
+    log.error("call.failed", method=method, where=where(error))
+    return errors.internal()
 
 
 async def _abort(context: Context, error: StoreError) -> NoReturn:

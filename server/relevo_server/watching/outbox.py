@@ -56,7 +56,7 @@ class Outbox:
     def reset(self, partition: int, reason: ResetReason) -> None:
         """Say that a partition's order was lost; progress that was made before counts no more."""
         self._progress.pop(partition, None)
-        self.put(WatchResponse(reset=Reset(partition=partition, reason=reason)))
+        self.put(_reset(partition, reason))
 
     def wake(self) -> None:
         """Let `take` return, with what there is."""
@@ -92,6 +92,9 @@ class Outbox:
         self._items.clear()
         self._bytes = 0
         for partition in self.partitions:
-            reason = ResetReason.RESET_REASON_SLOW_WATCHER
-            message = WatchResponse(reset=Reset(partition=partition, reason=reason))
+            message = _reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
             self._items.append(_Item(message, 0))
+
+
+def _reset(partition: int, reason: ResetReason) -> WatchResponse:
+    return WatchResponse(reset=Reset(partition=partition, reason=reason))

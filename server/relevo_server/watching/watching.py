@@ -28,11 +28,14 @@ class Watching:
         self._entries = entries
         self._settings = settings
         self._followers: dict[int, Follower] = {}
-        self._stopping = asyncio.Event()
+        self._outboxes: set[Outbox] = set()
+        self._is_stopping = False
 
     def stop(self) -> None:
         """End every stream; new ones end at once."""
-        self._stopping.set()
+        self._is_stopping = True
+        for outbox in self._outboxes:
+            outbox.wake()
 
     async def close(self) -> None:
         """Follow no more."""
@@ -47,23 +50,21 @@ class Watching:
         outbox = Outbox(self._settings.watch_buffer_bytes)
         keys: set[Key] = set()
         listening = asyncio.create_task(self._listen(asked, outbox, keys, caller))
-        stopping = asyncio.create_task(self._stopping.wait())
         # What ends the stream ends the wait for the next message too.
-        for task in (listening, stopping):
-            task.add_done_callback(lambda _: outbox.wake())
+        listening.add_done_callback(lambda _: outbox.wake())
+        self._outboxes.add(outbox)
         try:
-            while True:
+            while not self._is_stopping:
                 message = await outbox.take(self._settings.watch_heartbeat / 2)
-                if self._stopping.is_set():
-                    raise errors.stopping()
                 if listening.done():
                     listening.result()  # it ends well when the client has nothing more to ask
                 if message:
                     yield message
+            raise errors.stopping()
         finally:
+            self._outboxes.discard(outbox)
             listening.cancel()
-            stopping.cancel()
-            await asyncio.gather(listening, stopping, return_exceptions=True)
+            await asyncio.gather(listening, return_exceptions=True)
             await self._drop(outbox, keys)
 
     async def _listen(
