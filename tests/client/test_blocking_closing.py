@@ -4,11 +4,8 @@ The cases are for AsyncContextClient too, where they are not about threads.
 """
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -24,8 +21,8 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 from support.either import KEY, KINDS, METHODS, opened, opened_on_a_channel
-from support.services import service
 from support.shapes import Kind
+from support.snippets import with_unclean_memory
 from support.waiting import until
 
 STORE = "relevo.v1.ContextStore"
@@ -34,13 +31,6 @@ MADE = ExecutionContext(user_id="made")
 THREADS = 20
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture
-def store() -> Iterator[LocalStore]:
-    """A store."""
-    with LocalStore() as store:
-        yield store
 
 
 @pytest.fixture
@@ -87,20 +77,6 @@ async def test_use_after_close(store: LocalStore, kind: Kind, opening: Any) -> N
         for call in METHODS.values():
             error = await either.raised(call)
             assert (type(error), error.reason) == CLOSED
-
-
-@pytest.fixture
-async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A store that never answers: its address, and whether a call has arrived."""
-    arrived = asyncio.Event()
-
-    async def get(_: bytes, __: Any) -> bytes:
-        arrived.set()
-        await asyncio.Event().wait()
-        return b""
-
-    async with service({"Get": get}, name=STORE) as address:
-        yield address, arrived
 
 
 @each_kind
@@ -177,13 +153,5 @@ for _ in range(20):
 
 def test_a_channel_that_was_closed_before() -> None:
     """A client of a channel that is closed already is UnavailableError, not the process's end."""
-    # The C library is to overwrite what it frees: else the crash is a matter of luck.
-    done = subprocess.run(
-        [sys.executable, "-c", ON_A_CLOSED_CHANNEL],
-        env={**os.environ, "MALLOC_PERTURB_": "165"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = with_unclean_memory(ON_A_CLOSED_CHANNEL)
     assert (done.returncode, done.stdout) == (0, "CLIENT_CLOSED\n" * 20), done.stderr[-500:]

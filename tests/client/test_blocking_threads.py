@@ -67,13 +67,6 @@ def counted() -> CountedKey:
 
 
 @pytest.fixture
-def store() -> Iterator[LocalStore]:
-    """A store."""
-    with LocalStore() as store:
-        yield store
-
-
-@pytest.fixture
 def client(store: LocalStore) -> Iterator[ContextClient]:
     """A client of the store."""
     with ContextClient(store.address, timeout=10) as client:

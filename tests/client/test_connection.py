@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from time import monotonic
-from typing import Any
 
 import pytest
 from grpc import aio
@@ -21,7 +20,6 @@ from relevo_client import (
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
 from support.relay import Relay
-from support.services import service
 from support.waiting import until_async
 
 STORE = "relevo.v1.ContextStore"
@@ -35,20 +33,6 @@ async def guarded() -> AsyncIterator[Server]:
     principal = Principal(name="acme's", token_sha256=digest, tenants=("acme",))
     async with Server(Settings(listen="127.0.0.1:0", principals=(principal,))) as server:
         yield server
-
-
-@pytest.fixture
-async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A store that never answers: its address, and whether a call has arrived."""
-    arrived = asyncio.Event()
-
-    async def get(_: bytes, __: Any) -> bytes:
-        arrived.set()
-        await asyncio.Event().wait()
-        return b""
-
-    async with service({"Get": get}, name=STORE) as address:
-        yield address, arrived
 
 
 def test_either_a_target_or_a_channel() -> None:

@@ -1,9 +1,6 @@
 """A server whose client of the store is closed, as while a service stops, still answers well."""
 
 import logging
-import os
-import subprocess
-import sys
 
 import grpc
 import pytest
@@ -13,6 +10,7 @@ from relevo_client.testing import LocalStore
 from support.hosting import StoreClients
 from support.plays import UNARY_SHAPES, naming, play
 from support.shapes import Shape
+from support.snippets import with_unclean_memory
 
 UNAVAILABLE = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"
 
@@ -68,13 +66,5 @@ def test_a_channel_that_was_closed_before_its_first_call() -> None:
 
     gRPC looks up a method in a channel's memory even where that is gone.
     """
-    # The C library is to overwrite what it frees: else the crash is a matter of luck.
-    done = subprocess.run(
-        [sys.executable, "-c", CLOSED_BEFORE_ITS_FIRST_CALL],
-        env={**os.environ, "MALLOC_PERTURB_": "165"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = with_unclean_memory(CLOSED_BEFORE_ITS_FIRST_CALL)
     assert done.returncode == 0, done.stderr[-500:]
