@@ -125,6 +125,17 @@ def lease_lost(key: Key) -> StoreError:
     )
 
 
+def lease_held(key: Key, left: float) -> StoreError:
+    """ABORTED: another caller holds the lease, for `left` more seconds at most."""
+    return StoreError(
+        StatusCode.ABORTED,
+        Reason.ERROR_REASON_LEASE_HELD,
+        f"another caller holds the lease on {key}",
+        metadata={"key": str(key)},
+        retry_after=left,
+    )
+
+
 def store_behind(key: Key, revision: int) -> StoreError:
     """FAILED_PRECONDITION: the store's revision is less than the fence."""
     return StoreError(
@@ -230,15 +241,6 @@ def corrupt_entry(key: Key) -> StoreError:
         Reason.ERROR_REASON_CORRUPT_ENTRY,
         f"what the store holds under {key} is not a context",
         metadata={"key": str(key)},
-    )
-
-
-def not_implemented(method: str) -> StoreError:
-    """UNIMPLEMENTED: a call that this server does not answer yet."""
-    return StoreError(
-        StatusCode.UNIMPLEMENTED,
-        Reason.ERROR_REASON_NOT_IMPLEMENTED,
-        f"{method} is not answered by this server yet",
     )
 
 

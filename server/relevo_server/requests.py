@@ -16,7 +16,9 @@ from relevo.v1.store_pb2 import (
     Consistency,
     GetRequest,
     InvalidateRequest,
+    LeaseRequest,
     PutRequest,
+    ReleaseRequest,
     Subscribe,
     TenantSelector,
     Touch,
@@ -130,9 +132,15 @@ def _put_problems(request: PutRequest, key: Key, max_ttl_ms: int) -> Violations:
             yield "if_absent", "cannot be together with update_mask"
         case "lease_token" if not request.lease_token:
             yield "lease_token", "must not be empty"
+        case "lease_token" if request.update_mask.paths:
+            yield "lease_token", "cannot be together with update_mask"
         case _:
             pass
-    if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
+    yield from _request_id_problems(request.request_id)
+
+
+def _request_id_problems(request_id: str) -> Violations:
+    if len(request_id.encode()) > MAX_REQUEST_ID_BYTES:
         yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
 
 
@@ -160,6 +168,32 @@ def context_problems(context: ExecutionContext, key: Key) -> Violations:
         yield "context.create_time.nanos", "must be whole microseconds within a second"
     if not -62_135_596_800 <= time.seconds <= 253_402_300_799:
         yield "context.create_time.seconds", "must be from year 1 to year 9999"
+
+
+def check_lease(request: LeaseRequest) -> Key:
+    """The key of a Lease."""
+    key = key_of(request.key)
+    refuse(_lease_problems(request, key))
+    return key
+
+
+def _lease_problems(request: LeaseRequest, key: Key) -> Violations:
+    yield from _key_problems(key, "key")
+    if duration_ms(request.wait) is None:
+        yield "wait", "must be a duration that is not negative"
+    if request.renew_version < 0:
+        yield "renew_version", "must not be negative"
+    yield from _request_id_problems(request.request_id)
+
+
+def check_release(request: ReleaseRequest) -> Key:
+    """The key of a Release."""
+    key = key_of(request.key)
+    problems = [*_key_problems(key, "key")]
+    if not request.lease_token:
+        problems.append(("lease_token", "must not be empty"))
+    refuse(problems)
+    return key
 
 
 def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelector:

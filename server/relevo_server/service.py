@@ -17,6 +17,7 @@ from relevo_server.access import Access, Caller
 from relevo_server.deadline import is_over, set_until
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
+from relevo_server.leasing import Leases
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
@@ -28,6 +29,8 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
 _BUDGET = 0.5
 """The part of a call's time after which it is answered UNAVAILABLE: the answer has to
 arrive in time, however many calls end at once."""
+_WAITING_BUDGET = 0.9
+"""The same for calls whose work it is to wait."""
 _PUT_ATTEMPTS = 64
 _READ_ATTEMPTS = 8
 
@@ -46,6 +49,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
         self._entries = entries.Entries()
         self._watching = Watching(storage, self._entries, settings)
+        self._leases = Leases(storage, self._watching, settings.lease_ttl)
         self._working = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -58,6 +62,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         """
         self._stopping = True
         self._watching.stop()
+        self._leases.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while await self._arrives(quiet):
@@ -65,6 +70,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
 
     async def close(self) -> None:
         """End what the service does by itself."""
+        await self._leases.close()
         await self._watching.close()
 
     async def _arrives(self, within: float) -> bool:
@@ -97,9 +103,14 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def Lease(
         self, request: store_pb2.LeaseRequest, context: Context
     ) -> store_pb2.LeaseResponse:
-        """Not answered yet."""
-        del request
-        await _abort(context, errors.not_implemented("Lease"))
+        """Answer an entry, or the right to write it."""
+        return await self._answer(context, self._lease, request, budget=_WAITING_BUDGET)
+
+    async def Release(
+        self, request: store_pb2.ReleaseRequest, context: Context
+    ) -> store_pb2.ReleaseResponse:
+        """End a lease."""
+        return await self._answer(context, self._release, request)
 
     async def Watch(
         self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
@@ -118,6 +129,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         context: Context,
         work: Callable[[Request, Caller], Awaitable[Response]],
         request: Request,
+        *,
+        budget: float = _BUDGET,
     ) -> Response:
         if self._stopping:
             self._refused.set()
@@ -130,7 +143,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             caller = self._access.caller(context.invocation_metadata)
             remaining = context.time_remaining()
             if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                set_until(asyncio.get_running_loop().time() + remaining * _BUDGET)
+                set_until(asyncio.get_running_loop().time() + remaining * budget)
             return await work(request, caller)
         except Exception as error:  # noqa: BLE001 - typed for the caller
             failure = _failure(error, work.__name__)
@@ -209,8 +222,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         caller.require(request.key.tenant_id)
         key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
-        if request.HasField("lease_token"):
-            raise errors.lease_lost(key)
         fingerprint = b""
         if request.request_id:
             fingerprint = sha256(request.SerializeToString(deterministic=True)).digest()
@@ -269,8 +280,35 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             raise errors.context_too_large(len(serialized), self._settings.max_context_bytes)
         ttl_ms = requests.duration_ms(request.ttl) or self._settings.ttl.of(key.scope)
         return await self._storage.write(
-            Write(key, serialized, ttl_ms, expected, request.request_id, fingerprint)
-        )
+            Write(
+                key, serialized, ttl_ms, expected, request.lease_token,
+                request.request_id, fingerprint,
+            )
+        )  # fmt: skip
+
+    async def _lease(
+        self, request: store_pb2.LeaseRequest, caller: Caller
+    ) -> store_pb2.LeaseResponse:
+        caller.require(request.key.tenant_id)
+        key = requests.check_lease(request)
+        seconds = (requests.duration_ms(request.wait) or 0) / 1000
+        leased = await self._leases.ask(key, request.renew_version, request.request_id, seconds)
+        response = wire.LeaseResponse(revision=leased.revision)
+        if leased.entry:
+            partition = self._storage.partition_of(key.tenant_id)
+            self._entries.fill(response.entry, key, partition, leased.entry, body=True)
+        else:
+            response.lease.token = leased.token
+            response.lease.ttl.FromMilliseconds(leased.ttl_ms)
+        return response
+
+    async def _release(
+        self, request: store_pb2.ReleaseRequest, caller: Caller
+    ) -> store_pb2.ReleaseResponse:
+        caller.require(request.key.tenant_id)
+        key = requests.check_release(request)
+        await self._storage.release(key, request.lease_token)
+        return store_pb2.ReleaseResponse()
 
     async def _invalidate(
         self, request: store_pb2.InvalidateRequest, caller: Caller

@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     """How long entries live."""
     request_id_ttl: Seconds = 600.0
     """Seconds for which a Put with the same request_id is the same Put."""
+    lease_ttl: Annotated[Seconds, Field(le=3600)] = 10.0
+    """Seconds that the holder of a lease has to write the entry; where it dies, others wait
+    for as long."""
     max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
     """The largest context, serialized."""
     max_batch_bytes: Annotated[int, Field(gt=0)] = 3 << 20

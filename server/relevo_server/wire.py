@@ -40,11 +40,12 @@ def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str]) -> None:
 
 if TYPE_CHECKING:
     # But `ContextEntry.context`, which only `entries` fills, they are the same.
-    from relevo.v1.store_pb2 import BatchGetResponse, GetResponse, WatchResponse
+    from relevo.v1.store_pb2 import BatchGetResponse, GetResponse, LeaseResponse, WatchResponse
 else:
     _POOL = _pool()
     GetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.GetResponse"))
     BatchGetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.BatchGetResponse"))
+    LeaseResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.LeaseResponse"))
     WatchResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.WatchResponse"))
 
-__all__ = ["BatchGetResponse", "GetResponse", "WatchResponse"]
+__all__ = ["BatchGetResponse", "GetResponse", "LeaseResponse", "WatchResponse"]

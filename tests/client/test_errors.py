@@ -43,6 +43,7 @@ KINDS: dict[str, type[RelevoError]] = {
     "ENTRY_EXISTS": ConflictError,
     "CONTENTION": ConflictError,
     "LEASE_LOST": LeaseLostError,
+    "LEASE_HELD": ConflictError,
     "STORE_BEHIND": StoreBehindError,
     "CONTEXT_TOO_LARGE": TooLargeError,
     "RESPONSE_TOO_LARGE": TooLargeError,

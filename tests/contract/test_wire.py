@@ -33,9 +33,11 @@ MESSAGES = {
     "InvalidateRequest": "keys tenant",
     "TenantSelector": "tenant_id scope",
     "InvalidateResponse": "revision invalidated_count",
-    "LeaseRequest": "key wait",
+    "LeaseRequest": "key wait renew_version request_id",
     "LeaseResponse": "entry lease revision",
     "Lease": "token ttl",
+    "ReleaseRequest": "key lease_token",
+    "ReleaseResponse": "",
     "WatchRequest": "subscribe unsubscribe touch ping",
     "Subscribe": "key known_version position number",
     "WatchResponse": "entry invalidated progress reset answers",
@@ -102,7 +104,7 @@ def test_calls_of_the_store() -> None:
     }
     unary = {
         name: (f"{name}Request", f"{name}Response", False, False)
-        for name in ("Get", "BatchGet", "Put", "Invalidate", "Lease")
+        for name in ("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release")
     }
     assert calls == {**unary, "Watch": ("WatchRequest", "WatchResponse", True, True)}
 

@@ -6,24 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 from grpc import StatusCode, aio
-from relevo.v1.store_pb2 import GetRequest, LeaseRequest
+from relevo.v1.store_pb2 import GetRequest
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Read, Write, Written
 from relevo_server.storage.memory import MemoryStorage
-from support.calls import TIMEOUT, Stub, context, get, key, masked, put
+from support.calls import Stub, context, get, key, masked, put
 from support.failures import failure_of
 from support.serving import serving_from
 from support.storages import GatedStorage
 from support.waiting import until_async
-
-
-async def test_lease_is_not_implemented_yet(stub: Stub) -> None:
-    """Lease ends UNIMPLEMENTED and says why, like every other error."""
-    failure = await failure_of(stub.Lease(LeaseRequest(key=key()), timeout=TIMEOUT))
-    assert (failure.code, failure.reason) == (StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
-    assert failure.domain == "relevo"
 
 
 @pytest.mark.parametrize("masks", [(), ("user_id",)], ids=["get", "masked put"])

@@ -22,7 +22,16 @@ from hypothesis.stateful import (
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key, partition_of
 from relevo_server.storage import Storage, open_storage
-from relevo_server.storage.interface import ABSENT, Event, Read, Write, Written
+from relevo_server.storage.interface import (
+    ABSENT,
+    Event,
+    Leased,
+    Read,
+    Stored,
+    Wanted,
+    Write,
+    Written,
+)
 from relevo_server.storage.memory import MemoryStorage
 from support.redis_client import RedisClient
 
@@ -40,6 +49,7 @@ tenants = st.sampled_from(TENANTS)
 steps = st.sampled_from([100.0, 200.0, 300.0])
 request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
+tokens = st.sampled_from(["t1", "t2"])
 
 
 class Backend:
@@ -83,7 +93,13 @@ class Backend:
         await self.follow()
         match result:
             case Read():
-                return self._ranked(partition, result)
+                entries = [self._ranked(partition, stored) for stored in result.entries]
+                return Read(self.rank(partition, result.revision), entries)
+            case Leased():
+                return result._replace(
+                    revision=self.rank(partition, result.revision),
+                    entry=self._ranked(partition, result.entry),
+                )
             case Written():
                 return result._replace(
                     version=self.rank(partition, result.version),
@@ -96,16 +112,11 @@ class Backend:
             case _:
                 return result
 
-    def _ranked(self, partition: int, read: Read) -> Read:
-        entries = [
-            stored
-            and stored._replace(
-                version=self.rank(partition, stored.version),
-                created=self.rank(partition, stored.created),
-            )
-            for stored in read.entries
-        ]
-        return Read(self.rank(partition, read.revision), entries)
+    def _ranked(self, partition: int, stored: Stored | None) -> Stored | None:
+        return stored and stored._replace(
+            version=self.rank(partition, stored.version),
+            created=self.rank(partition, stored.created),
+        )
 
 
 class Backends(RuleBasedStateMachine):
@@ -146,14 +157,18 @@ class Backends(RuleBasedStateMachine):
 
     def _comparable(self, found: Any, expected: Any) -> Any:
         """The same with the model's times left, where they are close enough to them."""
-        if not (isinstance(found, Read) and isinstance(expected, Read)):
-            return found
-        entries = list(found.entries)
-        for i, (one, model) in enumerate(zip(found.entries, expected.entries, strict=True)):
-            if one and model:
-                assert model.ttl_ms - SLACK_MS < one.ttl_ms <= model.ttl_ms
-                entries[i] = one._replace(ttl_ms=model.ttl_ms)
-        return Read(found.revision, entries)
+        match found, expected:
+            case (Read(), Read()):
+                entries = map(self._comparable, found.entries, expected.entries)
+                return Read(found.revision, list(entries))
+            case (Leased(), Leased()):
+                found = found._replace(entry=self._comparable(found.entry, expected.entry))
+            case (Stored(), Stored()):
+                pass
+            case _:
+                return found
+        assert expected.ttl_ms - SLACK_MS < found.ttl_ms <= expected.ttl_ms
+        return found._replace(ttl_ms=expected.ttl_ms)
 
     @rule(
         key=keys,
@@ -165,6 +180,7 @@ class Backends(RuleBasedStateMachine):
             st.just("current"),
             st.integers(min_value=1, max_value=30),
         ),
+        lease=st.one_of(st.just(""), tokens),
         request_id=st.one_of(st.just(""), request_ids),
         fingerprint=fingerprints,
     )
@@ -174,10 +190,14 @@ class Backends(RuleBasedStateMachine):
         context: bytes,
         ttl: float,
         expected: str | int | None,
+        lease: str,
         request_id: str,
         fingerprint: bytes,
     ) -> None:
-        """Write, with any condition: none, absent, the current version, any earlier revision."""
+        """Write, with any condition: none, absent, the current version, any earlier revision.
+
+        Under a lease or not.
+        """
         partition = partition_of(key.tenant_id, PARTITIONS)
         logged = len(self._memory.logs[partition])
         rank: int | None
@@ -185,8 +205,7 @@ class Backends(RuleBasedStateMachine):
             case "absent":
                 rank = ABSENT
             case "current":
-                stored = self._run(self._memory.storage.read([key])).entries[0]
-                rank = self._memory.rank(partition, stored.version) if stored else ABSENT
+                rank = self._current(key)
             case int():
                 rank = expected % logged + 1 if logged else ABSENT
             case _:
@@ -194,10 +213,40 @@ class Backends(RuleBasedStateMachine):
 
         def on(backend: Backend) -> Call:
             version = backend.revision(partition, rank) if rank else rank
-            write = Write(key, context, round(ttl * 1000), version, request_id, fingerprint)
+            write = Write(key, context, round(ttl * 1000), version, lease, request_id, fingerprint)
             return lambda storage: storage.write(write)
 
         self.same(key.tenant_id, on(self._memory), on(self._other))
+
+    def _current(self, key: Key) -> int:
+        """The live entry's version, by its rank."""
+        stored = self._run(self._memory.storage.read([key])).entries[0]
+        partition = partition_of(key.tenant_id, PARTITIONS)
+        return self._memory.rank(partition, stored.version) if stored else ABSENT
+
+    @rule(
+        key=keys,
+        token=tokens,
+        ttl=steps,
+        renews=st.booleans(),
+        request_id=st.one_of(st.just(""), request_ids),
+    )
+    def lease(self, key: Key, token: str, ttl: float, renews: bool, request_id: str) -> None:
+        """Ask for the right to create an entry, or to renew the current one."""
+        partition = partition_of(key.tenant_id, PARTITIONS)
+        rank = self._current(key) if renews else ABSENT
+
+        def on(backend: Backend) -> Call:
+            renewed = backend.revision(partition, rank) if rank else ABSENT
+            wanted = Wanted(key, token, round(ttl * 1000), renewed, request_id)
+            return lambda storage: storage.lease(wanted)
+
+        self.same(key.tenant_id, on(self._memory), on(self._other))
+
+    @rule(key=keys, token=tokens)
+    def release(self, key: Key, token: str) -> None:
+        """Give a lease back, held or not."""
+        self.same(key.tenant_id, lambda storage: storage.release(key, token))
 
     @rule(key=keys, request_id=request_ids, fingerprint=fingerprints)
     def recall(self, key: Key, request_id: str, fingerprint: bytes) -> None:

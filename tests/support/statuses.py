@@ -16,6 +16,7 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.conflict(KEY, expected=0, current=7),
     errors.contention(KEY),
     errors.lease_lost(KEY),
+    errors.lease_held(KEY, 2.5),
     errors.store_behind(KEY, revision=3),
     errors.context_too_large(262_145, 262_144),
     errors.response_too_large(3_145_728),
@@ -25,7 +26,7 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.unauthenticated(),
     errors.tenant_denied("acme"),
     errors.corrupt_entry(KEY),
-    errors.not_implemented("Watch"),
+    StoreError(StatusCode.UNIMPLEMENTED, ErrorReason.ERROR_REASON_NOT_IMPLEMENTED, "not yet"),
     StoreError(
         StatusCode.UNAVAILABLE,
         ErrorReason.ERROR_REASON_SERVER_STOPPING,

@@ -35,6 +35,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_NOT_IMPLEMENTED: _ClassVar[ErrorReason]
     ERROR_REASON_SERVER_STOPPING: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_LEASE_HELD: _ClassVar[ErrorReason]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -68,6 +69,7 @@ ERROR_REASON_CORRUPT_ENTRY: ErrorReason
 ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
 ERROR_REASON_SERVER_STOPPING: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_LEASE_HELD: ErrorReason
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_STRONG: Consistency
 CONSISTENCY_CACHED: Consistency
@@ -191,12 +193,16 @@ class InvalidateResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., invalidated_count: _Optional[int] = ...) -> None: ...
 
 class LeaseRequest(_message.Message):
-    __slots__ = ("key", "wait")
+    __slots__ = ("key", "wait", "renew_version", "request_id")
     KEY_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    RENEW_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     key: _context_pb2.ContextKey
     wait: _duration_pb2.Duration
-    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    renew_version: int
+    request_id: str
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., renew_version: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class LeaseResponse(_message.Message):
     __slots__ = ("entry", "lease", "revision")
@@ -215,6 +221,18 @@ class Lease(_message.Message):
     token: str
     ttl: _duration_pb2.Duration
     def __init__(self, token: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ReleaseRequest(_message.Message):
+    __slots__ = ("key", "lease_token")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    lease_token: str
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., lease_token: _Optional[str] = ...) -> None: ...
+
+class ReleaseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("subscribe", "unsubscribe", "touch", "ping")

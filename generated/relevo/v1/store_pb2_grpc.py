@@ -69,6 +69,11 @@ class ContextStoreStub(object):
                 request_serializer=relevo_dot_v1_dot_store__pb2.LeaseRequest.SerializeToString,
                 response_deserializer=relevo_dot_v1_dot_store__pb2.LeaseResponse.FromString,
                 _registered_method=True)
+        self.Release = channel.unary_unary(
+                '/relevo.v1.ContextStore/Release',
+                request_serializer=relevo_dot_v1_dot_store__pb2.ReleaseRequest.SerializeToString,
+                response_deserializer=relevo_dot_v1_dot_store__pb2.ReleaseResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.stream_stream(
                 '/relevo.v1.ContextStore/Watch',
                 request_serializer=relevo_dot_v1_dot_store__pb2.WatchRequest.SerializeToString,
@@ -130,6 +135,17 @@ class ContextStoreServicer(object):
     def Lease(self, request, context):
         """Lease answers the entry, or the right to create it, which only one caller
         has at a time. While another holds the right, the call waits.
+
+        ABORTED where another still holds it when the wait is over; RetryInfo says
+        when it ends at the latest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Release(self, request, context):
+        """Release gives a lease back that is of no use to its holder any more: the
+        next caller need not wait for its end. Nothing happens where it is not held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,6 +187,11 @@ def add_ContextStoreServicer_to_server(servicer, server):
                     servicer.Lease,
                     request_deserializer=relevo_dot_v1_dot_store__pb2.LeaseRequest.FromString,
                     response_serializer=relevo_dot_v1_dot_store__pb2.LeaseResponse.SerializeToString,
+            ),
+            'Release': grpc.unary_unary_rpc_method_handler(
+                    servicer.Release,
+                    request_deserializer=relevo_dot_v1_dot_store__pb2.ReleaseRequest.FromString,
+                    response_serializer=relevo_dot_v1_dot_store__pb2.ReleaseResponse.SerializeToString,
             ),
             'Watch': grpc.stream_stream_rpc_method_handler(
                     servicer.Watch,
@@ -323,6 +344,33 @@ class ContextStore(object):
             '/relevo.v1.ContextStore/Lease',
             relevo_dot_v1_dot_store__pb2.LeaseRequest.SerializeToString,
             relevo_dot_v1_dot_store__pb2.LeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Release(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/relevo.v1.ContextStore/Release',
+            relevo_dot_v1_dot_store__pb2.ReleaseRequest.SerializeToString,
+            relevo_dot_v1_dot_store__pb2.ReleaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,13 @@ class ContextStoreStub:
     Lease: _grpc.UnaryUnaryMultiCallable[_store_pb2.LeaseRequest, _store_pb2.LeaseResponse]
     """Lease answers the entry, or the right to create it, which only one caller
     has at a time. While another holds the right, the call waits.
+
+    ABORTED where another still holds it when the wait is over; RetryInfo says
+    when it ends at the latest.
+    """
+    Release: _grpc.UnaryUnaryMultiCallable[_store_pb2.ReleaseRequest, _store_pb2.ReleaseResponse]
+    """Release gives a lease back that is of no use to its holder any more: the
+    next caller need not wait for its end. Nothing happens where it is not held.
     """
     Watch: _grpc.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]
     """Watch keeps a client's copies current. Subscribe to keys; for each comes
@@ -115,6 +122,13 @@ class ContextStoreAsyncStub(ContextStoreStub):
     Lease: _aio.UnaryUnaryMultiCallable[_store_pb2.LeaseRequest, _store_pb2.LeaseResponse]  # type: ignore[assignment]
     """Lease answers the entry, or the right to create it, which only one caller
     has at a time. While another holds the right, the call waits.
+
+    ABORTED where another still holds it when the wait is over; RetryInfo says
+    when it ends at the latest.
+    """
+    Release: _aio.UnaryUnaryMultiCallable[_store_pb2.ReleaseRequest, _store_pb2.ReleaseResponse]  # type: ignore[assignment]
+    """Release gives a lease back that is of no use to its holder any more: the
+    next caller need not wait for its end. Nothing happens where it is not held.
     """
     Watch: _aio.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch keeps a client's copies current. Subscribe to keys; for each comes
@@ -189,6 +203,19 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_store_pb2.LeaseResponse, _abc.Awaitable[_store_pb2.LeaseResponse]]:
         """Lease answers the entry, or the right to create it, which only one caller
         has at a time. While another holds the right, the call waits.
+
+        ABORTED where another still holds it when the wait is over; RetryInfo says
+        when it ends at the latest.
+        """
+
+    @_abc_1.abstractmethod
+    def Release(
+        self,
+        request: _store_pb2.ReleaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.ReleaseResponse, _abc.Awaitable[_store_pb2.ReleaseResponse]]:
+        """Release gives a lease back that is of no use to its holder any more: the
+        next caller need not wait for its end. Nothing happens where it is not held.
         """
 
     @_abc_1.abstractmethod

@@ -37,12 +37,16 @@ class Read(NamedTuple):
 
 
 class Write(NamedTuple):
-    """An entry to write. `expected` is the version that must be live, None for any."""
+    """An entry to write. `expected` is the version that must be live, None for any.
+
+    `lease` is the token of a lease that must be held, "" for none.
+    """
 
     key: Key
     context: bytes
     ttl_ms: int
     expected: int | None = None
+    lease: str = ""
     request_id: str = ""
     fingerprint: bytes = b""  # tells different Puts with one request_id apart
 
@@ -55,15 +59,41 @@ class Written(NamedTuple):
     ttl_ms: int
 
 
-class Event(NamedTuple):
-    """One entry of a partition's log.
+class Wanted(NamedTuple):
+    """Who wants to write an entry that is not there, or renew the one with a version.
 
-    `put` and `invalidate` name a key. `floor` names a tenant, and a scope of it
-    or '' for all: every entry at or below the event's revision is dead.
+    `token` and `ttl_ms` are of the lease, where it is given. `request_id` names the
+    request, "" for none: repeated, it gets the same lease again.
+    """
+
+    key: Key
+    token: str
+    ttl_ms: int
+    renewed: int = ABSENT
+    request_id: str = ""
+
+
+class Leased(NamedTuple):
+    """What that comes to as of a revision: the entry, or a lease.
+
+    `token` is "" where another caller holds the lease, for `ttl_ms` more.
     """
 
     revision: int
-    kind: Literal["put", "invalidate", "floor"]
+    entry: Stored | None
+    token: str = ""
+    ttl_ms: int = 0
+
+
+class Event(NamedTuple):
+    """One entry of a partition's log.
+
+    `put`, `invalidate` and `release` (of a lease) name a key. `floor` names a tenant,
+    and a scope of it or '' for all: every entry at or below the event's revision is dead.
+    """
+
+    revision: int
+    kind: Literal["put", "invalidate", "release", "floor"]
     key: Key | None = None
     tenant_id: str = ""
     scope: str = ""
@@ -115,8 +145,9 @@ class Storage(ABC):
     async def write(self, write: Write) -> Written:
         """Write an entry and its event.
 
-        Raises ABORTED where `expected` does not hold, INVALID_ARGUMENT where the
-        request_id belongs to another Put, RESOURCE_EXHAUSTED where memory ran out.
+        Raises ABORTED where `expected` does not hold, FAILED_PRECONDITION where the
+        lease is not held, INVALID_ARGUMENT where the request_id belongs to another Put,
+        RESOURCE_EXHAUSTED where memory ran out. Every write ends the lease on its key.
         """
 
     @abstractmethod
@@ -125,7 +156,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
-        """End entries of one tenant: the revision, and how many were alive.
+        """End entries of one tenant, and leases on them: the revision, and how many were alive.
 
         Takes a revision for each key, alive or not: an invalidation also ends
         what is about to be created.
@@ -133,7 +164,18 @@ class Storage(ABC):
 
     @abstractmethod
     async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
-        """End all entries of a tenant, or of one scope of it: the revision."""
+        """End all entries of a tenant, or of one scope of it, and leases: the revision."""
+
+    @abstractmethod
+    async def lease(self, wanted: Wanted) -> Leased:
+        """The live entry, unless it is the one to renew; else the right to write it.
+
+        One caller has it at a time. No write, and no event.
+        """
+
+    @abstractmethod
+    async def release(self, key: Key, token: str) -> None:
+        """End a lease, where it is held, with an event for those who wait for it."""
 
     @abstractmethod
     async def touch(self, key: Key) -> None:

@@ -14,10 +14,12 @@ from relevo_server.storage.interface import (
     ABSENT,
     Event,
     Gap,
+    Leased,
     Read,
     Storage,
     Stored,
     Tail,
+    Wanted,
     Write,
     Written,
 )
@@ -32,6 +34,14 @@ class _Entry:
     context: bytes
 
 
+@dataclass(slots=True)
+class _Lease:
+    token: str
+    revision: int  # as of which it was given
+    deadline: float
+    request_id: str
+
+
 _Request = tuple[float, bytes, Written]  # until when it is kept, fingerprint, answer
 
 
@@ -41,11 +51,12 @@ class _Partition:
     revision: int = 0
     entries: dict[Key, _Entry] = field(default_factory=dict[Key, _Entry])
     floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    leases: dict[Key, _Lease] = field(default_factory=dict[Key, _Lease])
     requests: dict[tuple[Key, str], _Request] = field(
         default_factory=dict[tuple[Key, str], _Request]
     )
     written: asyncio.Event = field(default_factory=asyncio.Event)
-    sweep_at: int = 64  # the number of entries and requests at which to look for dead ones
+    sweep_at: int = 64  # the number of all these at which to look for dead ones
 
 
 class MemoryStorage(Storage):
@@ -82,12 +93,7 @@ class MemoryStorage(Storage):
         entries: list[Stored | None] = []
         for key, version in zip_longest(keys, known):
             entry = self._live(part, key, now)
-            if entry is None:
-                entries.append(None)
-            else:
-                left = int((entry.deadline - now) * 1000)
-                context = None if entry.version == version else entry.context
-                entries.append(Stored(entry.version, entry.created, left, context))
+            entries.append(_stored(entry, now, version) if entry else None)
         return Read(part.revision, entries)
 
     async def write(self, write: Write) -> Written:
@@ -97,6 +103,9 @@ class MemoryStorage(Storage):
             return earlier
         part = self._part(write.key.tenant_id)
         now = self._monotonic()
+        lease = self._held(part, write.key, now)
+        if write.lease and (lease is None or lease.token != write.lease):
+            raise errors.lease_lost(write.key)
         live = self._live(part, write.key, now)
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
@@ -106,6 +115,7 @@ class MemoryStorage(Storage):
         ttl = write.ttl_ms / 1000
         entry = _Entry(version, written.created, now + ttl, ttl, write.context)
         part.entries[write.key] = entry
+        part.leases.pop(write.key, None)
         part.log.append(Event(version, "put", write.key))
         if write.request_id:
             until = now + self._request_ttl
@@ -130,6 +140,7 @@ class MemoryStorage(Storage):
         for key in keys:
             count += self._live(part, key, now) is not None
             part.entries.pop(key, None)
+            part.leases.pop(key, None)
             part.log.append(Event(self._next(part), "invalidate", key))
         return part.revision, count
 
@@ -140,6 +151,32 @@ class MemoryStorage(Storage):
         part.floors[tenant_id, scope] = revision
         part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
         return revision
+
+    async def lease(self, wanted: Wanted) -> Leased:
+        """Look both up."""
+        key = wanted.key
+        part = self._part(key.tenant_id)
+        now = self._monotonic()
+        entry = self._live(part, key, now)
+        if entry and entry.version != wanted.renewed:
+            return Leased(part.revision, _stored(entry, now))
+        held = self._held(part, key, now)
+        if held:
+            is_known = wanted.request_id and held.request_id == wanted.request_id
+            left = int((held.deadline - now) * 1000)
+            return Leased(part.revision, None, held.token if is_known else "", left)
+        deadline = now + wanted.ttl_ms / 1000
+        part.leases[key] = _Lease(wanted.token, part.revision, deadline, wanted.request_id)
+        self._sweep(part, now)
+        return Leased(part.revision, None, wanted.token, wanted.ttl_ms)
+
+    async def release(self, key: Key, token: str) -> None:
+        """Drop it."""
+        part = self._part(key.tenant_id)
+        held = part.leases.get(key)
+        if held and held.token == token:
+            del part.leases[key]
+            part.log.append(Event(self._next(part), "release", key))
 
     async def touch(self, key: Key) -> None:
         """Set its deadline."""
@@ -183,17 +220,31 @@ class MemoryStorage(Storage):
         entry = part.entries.get(key)
         if entry is None or entry.deadline <= now:
             return None
-        if part.floors:
-            floors = part.floors
-            tenant, scope = key.tenant_id, key.scope
-            if entry.version <= max(floors.get((tenant, ""), 0), floors.get((tenant, scope), 0)):
-                return None
-        return entry
+        return entry if not part.floors or entry.version > _floor(part, key) else None
+
+    def _held(self, part: _Partition, key: Key, now: float) -> _Lease | None:
+        lease = part.leases.get(key)
+        if lease is None or lease.deadline <= now:
+            return None
+        return lease if lease.revision >= _floor(part, key) else None
 
     def _sweep(self, part: _Partition, now: float) -> None:
         """Give dead memory back, at a cost that is constant per write on average."""
-        if len(part.entries) + len(part.requests) < part.sweep_at:
+        if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
             return
         part.entries = {key: e for key, e in part.entries.items() if self._live(part, key, now)}
+        part.leases = {key: e for key, e in part.leases.items() if self._held(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
-        part.sweep_at = max(64, 2 * (len(part.entries) + len(part.requests)))
+        part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))
+
+
+def _floor(part: _Partition, key: Key) -> int:
+    """The last revision that ended the key's whole tenant, or its scope."""
+    tenant, floors = key.tenant_id, part.floors
+    return max(floors.get((tenant, ""), 0), floors.get((tenant, key.scope), 0))
+
+
+def _stored(entry: _Entry, now: float, known: int | None = None) -> Stored:
+    left = int((entry.deadline - now) * 1000)
+    context = None if entry.version == known else entry.context
+    return Stored(entry.version, entry.created, left, context)

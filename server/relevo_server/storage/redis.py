@@ -6,9 +6,10 @@ Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
     {relevo:17}:log                      stream: the partition's events
     {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context; with a TTL
+    {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: what a Put came to; with a TTL
 
-Only entries and requests carry a TTL, so a `volatile-*` eviction policy can
+Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy can
 never take a log or a floor away, and with them the order of revisions.
 """
 
@@ -25,10 +26,12 @@ from relevo_server.storage.interface import (
     Event,
     Gap,
     LayoutError,
+    Leased,
     Read,
     Storage,
     Stored,
     Tail,
+    Wanted,
     Write,
     Written,
 )
@@ -41,6 +44,8 @@ _WRITE = Script("write")
 _RECALL = Script("recall")
 _INVALIDATE = Script("invalidate")
 _INVALIDATE_TENANT = Script("invalidate_tenant")
+_LEASE = Script("lease")
+_RELEASE = Script("release")
 _TOUCH = Script("touch")
 _TAIL = Script("tail")
 _CLAIM = Script("claim")
@@ -94,13 +99,14 @@ class RedisStorage(Storage):
 
     async def write(self, write: Write) -> Written:
         """One script: the comparison, the value, its event and the request's record."""
-        tag = self._tag(write.key.tenant_id)
-        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{write.key}"]
+        tag, name = self._tag(write.key.tenant_id), _text(write.key)
+        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         args: list[Argument] = [
             *_floors(write.key),
-            str(write.key),
+            name,
             self._log_length,
             "" if write.expected is None else revisions.to_log_id(write.expected),
+            write.lease,
             write.ttl_ms,
             write.context,
         ]
@@ -111,6 +117,8 @@ class RedisStorage(Storage):
         if answer[0] == b"conflict":
             expected = ABSENT if write.expected is None else write.expected
             raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
+        if answer[0] == b"lost":
+            raise errors.lease_lost(write.key)
         return _written(write.key, answer)
 
     async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
@@ -125,12 +133,9 @@ class RedisStorage(Storage):
         tenant_floor, _ = _floors(keys[0])
         args: list[Argument] = [self._log_length, tenant_floor]
         for key in keys:
-            args += [_floors(key)[1], str(key)]
-        revision, count = await self._run(
-            _INVALIDATE,
-            [f"{tag}:state", f"{tag}:log", *(f"{tag}:entry:{_text(key)}" for key in keys)],
-            args,
-        )
+            args += [_floors(key)[1], _text(key)]
+        names = [f"{tag}:{kind}:{_text(key)}" for kind in ("entry", "lease") for key in keys]
+        revision, count = await self._run(_INVALIDATE, [f"{tag}:state", f"{tag}:log", *names], args)
         return revisions.from_log_id(revision), count
 
     async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
@@ -144,6 +149,26 @@ class RedisStorage(Storage):
         ]
         revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
         return revisions.from_log_id(revision)
+
+    async def lease(self, wanted: Wanted) -> Leased:
+        """One script."""
+        tag, name = self._tag(wanted.key.tenant_id), _text(wanted.key)
+        keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
+        renewed = revisions.to_log_id(wanted.renewed)
+        args: list[Argument] = [*_floors(wanted.key), renewed]
+        args += [wanted.token, wanted.ttl_ms, wanted.request_id]
+        log_id, kind, *rest = await self._run(_LEASE, keys, args)
+        revision = revisions.from_log_id(log_id)
+        if kind == b"entry":
+            return Leased(revision, _stored(keys[1], *rest[0]))
+        token, left = rest if kind == b"lease" else (b"", *rest)
+        return Leased(revision, None, token.decode(), max(0, int(left)))
+
+    async def release(self, key: Key, token: str) -> None:
+        """One script."""
+        tag, name = self._tag(key.tenant_id), _text(key)
+        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
+        await self._run(_RELEASE, keys, [self._log_length, name, token])
 
     async def touch(self, key: Key) -> None:
         """One script."""
@@ -226,5 +251,7 @@ def _event(log_id: bytes, fields: Sequence[bytes]) -> Event:
             return Event(revision, "put", Key.parse(text["key"]))
         case "invalidate":
             return Event(revision, "invalidate", Key.parse(text["key"]))
+        case "release":
+            return Event(revision, "release", Key.parse(text["key"]))
         case _:
             return Event(revision, "floor", tenant_id=text["tenant"], scope=text["scope"])

@@ -183,7 +183,7 @@ class Fanout:
             yield from self._tell_floor(event)
             return
         key = event.key
-        if key is None:
+        if key is None or event.kind == "release":
             return
         message: WatchResponse | None = None
         stored = values.get(key) if event.kind == "put" else None

@@ -1,7 +1,8 @@
 """One partition's log, followed for as long as anybody subscribes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context
 
@@ -33,6 +34,7 @@ class Follower:
         # The streams wait as long again before they pass a sign of life on.
         self._heartbeat = settings.watch_heartbeat / 2
         self._unanswered: list[tuple[Subscription, Asked]] = []
+        self._noticing: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
         self._asked = asyncio.Event()
         self._located = asyncio.Event()
         # In contexts of their own: no call's deadline is theirs.
@@ -43,8 +45,8 @@ class Follower:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody subscribes."""
-        return self._fanout.is_idle
+        """Whether nobody is interested."""
+        return self._fanout.is_idle and not self._noticing
 
     def subscribe(self, outbox: Outbox, key: Key, asked: Asked) -> None:
         """Tell a stream the value of a key, and then every change."""
@@ -58,6 +60,20 @@ class Follower:
     def drop(self, outbox: Outbox) -> None:
         """Forget a stream."""
         self._fanout.drop(outbox)
+
+    async def notice(self, key: Key, changed: asyncio.Event) -> None:
+        """Set an event whenever something may have happened to a key, a lease's end too.
+
+        Nothing that happens after this has returned is missed.
+        """
+        self._noticing[key].add(changed)
+        await self._located.wait()
+
+    def ignore(self, key: Key, changed: asyncio.Event) -> None:
+        """Set it no more."""
+        self._noticing[key].discard(changed)
+        if not self._noticing[key]:
+            del self._noticing[key]
 
     async def close(self) -> None:
         """Stop following."""
@@ -89,8 +105,11 @@ class Follower:
             self._located.set()
         elif tail.gap:
             log.warning("watch.reset", partition=fanout.partition, reason=tail.gap.value)
+            self._wake(list(self._noticing))
             fanout.reset(tail.revision, tail.gap)
         elif tail.events:
+            for event in tail.events:
+                self._wake([event.key] if event.key else list(self._noticing))
             keys = fanout.wanted(tail.events)
             values: dict[Key, Stored | None] = {}
             revision = tail.events[-1].revision
@@ -102,6 +121,11 @@ class Follower:
         else:
             fanout.confirm(pings)
             await self._storage.wait(fanout.partition, fanout.position, self._heartbeat)
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            for changed in self._noticing.get(key, ()):
+                changed.set()
 
     async def _answer(self) -> None:
         # The log's position comes first: what is written after it is told after the answer.

@@ -43,6 +43,22 @@ class Watching:
             _, follower = self._followers.popitem()
             await follower.close()
 
+    async def notice(self, key: Key, changed: asyncio.Event) -> None:
+        """Set an event whenever something may have happened to a key, a lease's end too.
+
+        Nothing that happens after this has returned is missed. `ignore` has to follow.
+        """
+        partition = self._storage.partition_of(key.tenant_id)
+        await self._follower(partition).notice(key, changed)
+
+    async def ignore(self, key: Key, changed: asyncio.Event) -> None:
+        """Set it no more."""
+        partition = self._storage.partition_of(key.tenant_id)
+        follower = self._followers.get(partition)
+        if follower:
+            follower.ignore(key, changed)
+            await self._rest(partition)
+
     async def stream(
         self, asked: AsyncIterator[WatchRequest], caller: Caller
     ) -> AsyncGenerator[WatchResponse, None]:

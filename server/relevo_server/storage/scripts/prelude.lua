@@ -19,6 +19,11 @@ local function above(version, floor)
   return ms > floor_ms or (ms == floor_ms and sequence > floor_sequence)
 end
 
+-- Did a floor end a lease that was given as of a revision? A floor may be false: none.
+local function ended(revision, floor)
+  return floor and above(floor, revision)
+end
+
 -- Append an event to the log. Its id is the new revision.
 --
 -- '*' never gives an id below the last, whatever the clock does; where a clock

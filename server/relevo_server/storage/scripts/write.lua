@@ -1,14 +1,16 @@
 -- Write an entry and its event.
--- KEYS: state, log, entry, and the request's record where there is a request_id
+-- KEYS: state, log, entry, lease, and the request's record where there is a request_id
 -- ARGV: the fields of the tenant's floor and the scope's floor, the name of the
 --       entry, log length, expected version ('' for any, '0-0' for absent),
---       ttl in ms, context, and for a request: its fingerprint, its ttl in ms
+--       the lease's token ('' for none), ttl in ms, context, and for a request:
+--       its fingerprint, its ttl in ms
 -- Answer: {'written', version, created, ttl in ms}, the same for a request that
---         was answered before; {'conflict', version or '0-0'}; {'reused'}
+--         was answered before; {'conflict', version or '0-0'}; {'reused'};
+--         {'lost'} where the lease is not held
 
-local state_key, log, entry_key, request_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local name, length, expected, ttl, context = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local fingerprint, request_ttl = ARGV[8], ARGV[9]
+local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
+local name, length, expected, token, ttl, context = unpack(ARGV, 3, 8)
+local fingerprint, request_ttl = ARGV[9], ARGV[10]
 
 if request_key then
   local earlier = redis.call('HMGET', request_key, 'fingerprint', 'version', 'created', 'ttl')
@@ -19,6 +21,12 @@ if request_key then
 end
 
 local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2])
+if token ~= '' then
+  local lease = redis.call('HMGET', lease_key, 'token', 'revision')
+  if lease[1] ~= token or ended(lease[2], state[2]) or ended(lease[2], state[3]) then
+    return {'lost'}
+  end
+end
 local entry = redis.call('HMGET', entry_key, 'version', 'created')
 local live = entry[1] and above(entry[1], state[2]) and above(entry[1], state[3])
 local current = live and entry[1] or '0-0'
@@ -32,6 +40,7 @@ redis.call('HSET', state_key, 'revision', version)
 redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context)
 redis.call('PEXPIRE', entry_key, ttl)
+redis.call('DEL', lease_key)
 if request_key then
   redis.call('HSET', request_key,
     'fingerprint', fingerprint, 'version', version, 'created', created, 'ttl', ttl)

@@ -1,0 +1,9 @@
+-- End a lease, where it is held with this token, and let those know who wait for it.
+-- KEYS: state, log, lease
+-- ARGV: log length, name of the entry, token
+
+if redis.call('HGET', KEYS[3], 'token') ~= ARGV[3] then return end
+local last = redis.call('HGET', KEYS[1], 'revision')
+local revision = append(KEYS[2], ARGV[1], last, 'op', 'release', 'key', ARGV[2])
+redis.call('HSET', KEYS[1], 'revision', revision)
+redis.call('DEL', KEYS[3])

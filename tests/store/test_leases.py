@@ -1,0 +1,318 @@
+"""Leases: the right to write an entry, which one caller has at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import LeaseRequest, LeaseResponse, ReleaseRequest
+from relevo_server.server import Server
+from relevo_server.settings import Settings
+from support.calls import (
+    TIMEOUT,
+    Stub,
+    context,
+    get,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    put,
+    seconds,
+)
+from support.failures import failure_of
+from support.serving import serving, stub_of
+from support.waiting import until_async
+
+
+async def lease(
+    stub: Stub, wanted: ContextKey | None = None, *, wait: float = 0, **rest: Any
+) -> LeaseResponse:
+    """Ask for an entry, or the right to write it."""
+    request = LeaseRequest(key=wanted or key(), wait=seconds(wait), **rest)
+    return await stub.Lease(request, timeout=TIMEOUT)
+
+
+async def release(stub: Stub, token: str, wanted: ContextKey | None = None) -> None:
+    """Give a lease back."""
+    request = ReleaseRequest(key=wanted or key(), lease_token=token)
+    await stub.Release(request, timeout=TIMEOUT)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Leases outlast each test, unless it says otherwise."""
+    return settings.model_copy(update={"lease_ttl": 60.0})
+
+
+@pytest.fixture
+async def brief(settings: Settings) -> AsyncIterator[Stub]:
+    """A server whose leases end soon."""
+    async with serving(settings.model_copy(update={"lease_ttl": 0.4})) as stub:
+        yield stub
+
+
+async def test_an_entry_that_is_there(stub: Stub) -> None:
+    """Where there is a live entry, that is the answer, with its context."""
+    version = (await put(stub, key(), context(user_id="u"))).revision
+    answer = await lease(stub)
+    assert (answer.entry.version, answer.entry.context.user_id) == (version, "u")
+    assert answer.revision >= version
+    assert not answer.HasField("lease")
+
+
+async def test_one_caller_has_it(stub: Stub) -> None:
+    """The first gets a token and a time; the second is told when that ends, at once."""
+    first = await lease(stub)
+    assert first.lease.token
+    assert first.lease.ttl.seconds == 60
+    failure = await failure_of(lease(stub))
+    assert (failure.code, failure.reason) == (StatusCode.ABORTED, "LEASE_HELD")
+    assert failure.metadata == {"key": "conversation:acme:c1"}
+    assert failure.retry_after is not None
+    assert 30 < failure.retry_after <= 60
+    assert (await lease(stub, key("another"))).lease.token not in ("", first.lease.token)
+
+
+async def test_the_holder_writes_the_entry(stub: Stub) -> None:
+    """A Put with the token creates the entry, once: then the lease is over."""
+    token = (await lease(stub)).lease.token
+    version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
+    assert (await lease(stub)).entry.version == version
+    failure = await failure_of(put(stub, key(), lease_token=token))
+    assert (failure.code, failure.reason) == (StatusCode.FAILED_PRECONDITION, "LEASE_LOST")
+
+
+async def test_another_token_is_refused(stub: Stub) -> None:
+    """A Put with any other token than the holder's writes nothing, and harms no lease."""
+    token = (await lease(stub)).lease.token
+    failure = await failure_of(put(stub, key(), lease_token=f"{token}x"))
+    assert failure.reason == "LEASE_LOST"
+    assert not await is_alive(stub, key())
+    await put(stub, key(), lease_token=token)
+
+
+@pytest.mark.parametrize("how", ["keys", "tenant", "scope", "put", "released"])
+async def test_a_late_put_brings_nothing_back(stub: Stub, how: str) -> None:
+    """What ends a lease: Invalidate of the key, the tenant or the scope; a Put; Release (S4).
+
+    A Put with its token is then refused, and the next caller gets another lease.
+    """
+    token = (await lease(stub)).lease.token
+    match how:
+        case "keys":
+            assert (await invalidate(stub, key())).invalidated_count == 0
+        case "tenant":
+            await invalidate_tenant(stub, "acme")
+        case "scope":
+            await invalidate_tenant(stub, "acme", "conversation")
+        case "put":
+            await put(stub, key())
+            await invalidate(stub, key())
+        case _:
+            await release(stub, token)
+    failure = await failure_of(put(stub, key(), context(user_id="late"), lease_token=token))
+    assert (failure.code, failure.reason) == (StatusCode.FAILED_PRECONDITION, "LEASE_LOST")
+    assert not await is_alive(stub, key())
+    assert (await lease(stub)).lease.token not in ("", token)
+
+
+@pytest.mark.parametrize("how", ["other key", "other tenant", "other scope", "earlier"])
+async def test_what_leaves_a_lease_alone(stub: Stub, how: str) -> None:
+    """What names something else, or came before, ends no lease."""
+    if how == "earlier":
+        await invalidate_tenant(stub, "acme")
+        await invalidate(stub, key())
+    token = (await lease(stub)).lease.token
+    match how:
+        case "other key":
+            await invalidate(stub, key("another"))
+            await release(stub, token, key("another"))
+        case "other tenant":
+            await invalidate_tenant(stub, "other")
+        case "other scope":
+            await invalidate_tenant(stub, "acme", "agent_config")
+        case _:
+            pass
+    await release(stub, f"{token}x")
+    assert (await failure_of(lease(stub))).reason == "LEASE_HELD"
+    await put(stub, key(), lease_token=token)
+
+
+async def test_a_lease_that_runs_out(brief: Stub) -> None:
+    """Its holder's Put is refused, whether or not another caller has the lease by then."""
+    token = (await lease(brief)).lease.token
+    other = (await lease(brief, wait=10)).lease.token
+    assert other not in ("", token)
+    assert (await failure_of(put(brief, key(), lease_token=token))).reason == "LEASE_LOST"
+    await put(brief, key(), context(user_id="other"), lease_token=other)
+    assert (await get(brief, key())).entry.context.user_id == "other"
+
+
+async def test_a_lease_that_runs_out_while_nobody_waits(brief: Stub) -> None:
+    """Time alone ends a lease."""
+    token = (await lease(brief)).lease.token
+    await asyncio.sleep(0.5)  # time itself is what is waited for
+    assert (await failure_of(put(brief, key(), lease_token=token))).reason == "LEASE_LOST"
+
+
+async def test_a_thousand_wait_for_one(stub: Stub) -> None:
+    """All who wait get the entry that the holder writes, none of them a lease of its own."""
+    token = (await lease(stub)).lease.token
+    waiting = [asyncio.create_task(lease(stub, wait=15)) for _ in range(1000)]
+    version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
+    answers = await asyncio.gather(*waiting)
+    assert {answer.entry.version for answer in answers} == {version}
+    assert {answer.entry.context.user_id for answer in answers} == {"u"}
+
+
+@pytest.mark.parametrize("how", ["released", "keys", "tenant"])
+async def test_the_next_one_takes_over(stub: Stub, how: str) -> None:
+    """Where the lease ends without an entry, one of those who wait gets it; the others wait on."""
+    token = (await lease(stub)).lease.token
+    waiting = {asyncio.create_task(lease(stub, wait=15)) for _ in range(5)}
+    match how:
+        case "released":
+            await release(stub, token)
+        case "keys":
+            await invalidate(stub, key())
+        case _:
+            await invalidate_tenant(stub, "acme")
+    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    (first,) = done
+    assert first.result().lease.token not in ("", token)
+    version = (await put(stub, key(), lease_token=first.result().lease.token)).revision
+    assert {answer.entry.version for answer in await asyncio.gather(*waiting)} == {version}
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_others_on_another_server(settings: Settings, stub: Stub) -> None:
+    """Who waits on one server gets what was written, or released, through another."""
+    async with Server(settings) as other, stub_of(other.address) as elsewhere:
+        token = (await lease(stub)).lease.token
+        waiting = asyncio.create_task(lease(elsewhere, wait=15))
+        await release(stub, token)
+        token = (await waiting).lease.token
+        waiting = asyncio.create_task(lease(stub, wait=15))
+        version = (await put(elsewhere, key(), lease_token=token)).revision
+        assert (await waiting).entry.version == version
+
+
+async def test_each_waits_for_as_long_as_it_said(stub: Stub) -> None:
+    """The wait, or the call's own end, is each caller's: the others wait on."""
+    token = (await lease(stub)).lease.token
+    patient = asyncio.create_task(lease(stub, wait=15))
+    failure = await failure_of(lease(stub, wait=0.05))
+    assert (failure.code, failure.reason) == (StatusCode.ABORTED, "LEASE_HELD")
+    request = LeaseRequest(key=key(), wait=seconds(15))
+    assert (await failure_of(stub.Lease(request, timeout=0.3))).reason == "LEASE_HELD"
+    assert not patient.done()
+    version = (await put(stub, key(), lease_token=token)).revision
+    assert (await patient).entry.version == version
+
+
+async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
+    """A lease never goes to a caller that was cancelled: the one behind it gets it."""
+    token = (await lease(stub)).lease.token
+    gone = [asyncio.create_task(lease(stub, wait=15)) for _ in range(5)]
+    next_one = asyncio.create_task(lease(stub, wait=15))
+    await failure_of(lease(stub, wait=0.05))  # a round trip later, all of them wait
+    for each in gone:
+        each.cancel()
+    await asyncio.wait(gone)
+    await release(stub, token)
+    assert (await next_one).lease.token not in ("", token)
+
+
+async def test_a_repeated_request_is_the_same(stub: Stub) -> None:
+    """A Lease with the request_id of the holder's gets the same lease; another one does not."""
+    token = (await lease(stub, request_id="r1")).lease.token
+    again = await lease(stub, request_id="r1")
+    assert again.lease.token == token
+    assert 30 < again.lease.ttl.ToTimedelta().total_seconds() <= 60
+    assert (await failure_of(lease(stub, request_id="r2"))).reason == "LEASE_HELD"
+    await put(stub, key(), lease_token=token)
+
+
+async def test_renewing_what_is_there(stub: Stub) -> None:
+    """One caller may write the version that it names anew, while the others have the entry."""
+    version = (await put(stub, key(), context(user_id="one"))).revision
+    token = (await lease(stub, renew_version=version)).lease.token
+    assert token
+    assert (await failure_of(lease(stub, renew_version=version))).reason == "LEASE_HELD"
+    assert (await lease(stub)).entry.version == version
+    renewed = (await put(stub, key(), context(user_id="two"), lease_token=token)).revision
+    assert renewed > version
+    # Who comes too late with the old version gets the new one.
+    assert (await lease(stub, renew_version=version)).entry.version == renewed
+
+
+@pytest.mark.parametrize("how", ["put", "keys"])
+async def test_a_renewal_that_was_overtaken(stub: Stub, how: str) -> None:
+    """Whoever writes or ends the entry meanwhile wins: the late renewal is refused (S4)."""
+    version = (await put(stub, key())).revision
+    token = (await lease(stub, renew_version=version)).lease.token
+    await (put(stub, key(), context(user_id="theirs")) if how == "put" else invalidate(stub, key()))
+    failure = await failure_of(put(stub, key(), context(user_id="late"), lease_token=token))
+    assert failure.reason == "LEASE_LOST"
+    assert await is_alive(stub, key()) is (how == "put")
+
+
+async def test_a_missing_entry_that_somebody_renews(stub: Stub) -> None:
+    """Where the entry ends while it is renewed, who misses it waits for the renewal."""
+    version = (await put(stub, key(), ttl=seconds(0.05))).revision
+    token = (await lease(stub, renew_version=version)).lease.token
+    await until_async(lambda: _is_dead(stub))
+    waiting = asyncio.create_task(lease(stub, wait=15))
+    renewed = (await put(stub, key(), lease_token=token)).revision
+    assert (await waiting).entry.version == renewed
+
+
+async def _is_dead(stub: Stub) -> bool:
+    return not await is_alive(stub, key())
+
+
+async def test_a_server_that_stops(settings: Settings) -> None:
+    """Those who wait are told at once that the server stops, and nobody waits for them."""
+    async with Server(settings) as server, stub_of(server.address) as stub:
+        await lease(stub)
+        waiting = asyncio.create_task(lease(stub, wait=15))
+        await failure_of(lease(stub, wait=0.05))
+        await server.__aexit__()
+        failure = await failure_of(waiting)
+    assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "SERVER_STOPPING")
+
+
+@pytest.mark.parametrize(
+    "request_, fields",
+    [
+        (LeaseRequest(key=key("")), ["key.id"]),
+        (LeaseRequest(key=key(), wait=seconds(-1)), ["wait"]),
+        (LeaseRequest(key=key(), renew_version=-1), ["renew_version"]),
+        (LeaseRequest(key=key(), request_id="x" * 129), ["request_id"]),
+        (ReleaseRequest(key=key("")), ["key.id", "lease_token"]),
+    ],
+)
+async def test_malformed(
+    stub: Stub, request_: LeaseRequest | ReleaseRequest, fields: list[str]
+) -> None:
+    """Each malformed field is named by its path."""
+    call = (
+        stub.Lease(request_, timeout=TIMEOUT)
+        if isinstance(request_, LeaseRequest)
+        else stub.Release(request_, timeout=TIMEOUT)
+    )
+    failure = await failure_of(call)
+    assert (failure.code, failure.fields) == (StatusCode.INVALID_ARGUMENT, fields)
+
+
+async def test_a_watcher_does_not_notice_leases(stub: Stub) -> None:
+    """Lease and Release change no entry: a copy that is there stays, versions go on."""
+    version = (await put(stub, key())).revision
+    token = (await lease(stub, renew_version=version)).lease.token
+    await release(stub, token)
+    entry = await get(stub, key())
+    assert entry.entry.version == version
+    assert entry.revision > version
