@@ -1,35 +1,25 @@
 """The asyncio client of the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import grpc
 from grpc import aio
-from relevo.v1 import store_pb2_grpc
 
-from relevo_client import _calls
-from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._errors import (
-    ConflictError,
-    NotFoundError,
-    RelevoError,
-    closed,
-    from_call,
-    unreadable,
-)
+from relevo_client import _calls, _leases
+from relevo_client._aio_creating import AsyncCreating, Factory
+from relevo_client._aio_store import AsyncStore
+from relevo_client._calls import Invalidation
+from relevo_client._errors import IncompleteContextError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._leases import Loaders
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
-from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
 from relevo_client._watcher import AsyncWatcher, CacheOptions
-
-Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
-_Response = TypeVar("_Response")
 
 
 class AsyncContextClient:
@@ -42,6 +32,8 @@ class AsyncContextClient:
         token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
         timeout: seconds that a call may take, repetitions included.
         cache: keeps the contexts that are resolved, and watches them; None for no cache.
+        loaders: by scope, what makes its entries: `resolve` asks for those that are
+            missing, and before their time is over one process makes them anew.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
     UnavailableError and the others, each with its `reason`.
@@ -57,19 +49,14 @@ class AsyncContextClient:
         token: str | None = None,
         timeout: float = 2.0,
         cache: CacheOptions | None = None,
+        loaders: Mapping[str, Factory] = {},
     ) -> None:
-        if (target is None) == (channel is None):
-            raise ValueError("give either a target or a channel")
-        self._target = target or ""
-        self._channel = channel
-        self._credentials = credentials
-        self._metadata = _calls.metadata_of(token)
-        self._timeout = timeout
-        self._closed = False
-        # Made now: on a channel that is closed by then, gRPC would crash.
-        self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
-        self._loads = AsyncFlights[ContextKey, ContextEntry]()
-        self._watcher = AsyncWatcher(cache, self._watch) if cache else None
+        self._store = AsyncStore(target, channel, credentials, token=token, timeout=timeout)
+        self._creating = AsyncCreating(self._store)
+        self._loaders = Loaders(loaders)
+        self._watcher = (
+            AsyncWatcher(cache, self._store.watch, self._loaders.scopes) if cache else None
+        )
 
     async def __aenter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -81,13 +68,11 @@ class AsyncContextClient:
 
     async def close(self) -> None:
         """End what is under way, and the channel where it is the client's own."""
-        self._closed = True
+        self._store.refuse()
         if self._watcher:
             await self._watcher.close()
-        await self._loads.close()
-        if self._target and self._channel is not None:
-            await self._channel.close()
-            self._channel = self._stub = None
+        await self._creating.close()
+        await self._store.close()
 
     async def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
         """The live entry under a key, as it was put.
@@ -96,7 +81,7 @@ class AsyncContextClient:
         `min_revision`.
         """
         request = _calls.get_request(key, min_revision=min_revision)
-        return _calls.entry_of(await self._call(self._store.Get, request))
+        return _calls.entry_of(await self._store.get(request))
 
     async def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
         """What `get` would return or raise for each key, in their order.
@@ -106,7 +91,7 @@ class AsyncContextClient:
         """
         batch = _calls.Batch(keys)
         while batch.waiting:
-            batch.take(await self._call(self._store.BatchGet, batch.request()))
+            batch.take(await self._store.batch_get(batch.request()))
         return batch.results()
 
     async def put(
@@ -126,7 +111,9 @@ class AsyncContextClient:
         request = _calls.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
         )
-        return _calls.put_ref(key, await self._call(self._store.Put, request))
+        ref = _calls.put_ref(key, await self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     async def update(
         self,
@@ -147,47 +134,81 @@ class AsyncContextClient:
         request = _calls.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
         )
-        return _calls.put_ref(key, await self._call(self._store.Put, request))
+        ref = _calls.put_ref(key, await self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     async def invalidate(self, *keys: ContextKey) -> Invalidation:
         """End entries of one tenant, up to 100, whether they exist or not."""
         request = _calls.invalidate_request(keys)
-        return _calls.invalidation_of(await self._call(self._store.Invalidate, request), keys=True)
+        ended = _calls.invalidation_of(await self._store.invalidate(request), keys=True)
+        self._wrote(keys[0].tenant_id, ended.revision)
+        return ended
 
     async def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
         """End all entries of a tenant, or of one scope of it, in one step."""
         request = _calls.invalidate_tenant_request(tenant_id, scope)
-        return _calls.invalidation_of(await self._call(self._store.Invalidate, request), keys=False)
+        ended = _calls.invalidation_of(await self._store.invalidate(request), keys=False)
+        self._wrote(tenant_id, ended.revision)
+        return ended
 
     async def get_or_create(
-        self, key: ContextKey, factory: Factory, *, ttl: timedelta | float | None = None
+        self,
+        key: ContextKey,
+        factory: Factory,
+        *,
+        ttl: timedelta | float | None = None,
+        timeout: float | None = None,
     ) -> ContextEntry:
         """The live entry, created by `factory(key)` where there is none.
 
-        Callers in this process share one factory call. It runs on its own: a
-        caller that is cancelled does not end it, and no context is current in
-        it. Where another process was faster, its entry is returned. What the
-        factory raises, every caller that waits gets.
+        One factory is called, whatever the number of callers and of processes; the
+        others wait. It runs on its own: a caller that is cancelled does not end it,
+        and no context is current in it. Its process has the store's `lease_ttl` (10 s
+        by default) to create the entry; after that, or where it dies, another one
+        does. What the factory raises, every caller in its process gets. `timeout`
+        (seconds) is this caller's own: UnavailableError.
         """
-        return await self._loads.share(key, lambda: self._load(key, factory, ttl))
+        known = self._watcher.entry(key) if self._watcher else None
+        if known:
+            return known
+        created = await self._creating.create(key, factory, ttl, timeout)
+        self._wrote(key.tenant_id, created.version)
+        return created
 
     async def resolve(
         self, target: ContextKey | ContextRef, *, timeout: float | None = None
     ) -> ContextEntry:
         """The entry with its context composed from what it includes.
 
-        For a reference, as of its revision or later, else StoreBehindError.
-        Raises IncompleteContextError where an included entry does not exist.
-        `timeout` (seconds) can only shorten the client's own.
+        For a reference, as of its revision or later, else StoreBehindError. Entries
+        that do not exist are made where their scopes have loaders; else it raises
+        NotFoundError, and IncompleteContextError where an included one does not exist.
+        `timeout` (seconds) bounds it all, and can only shorten a call of the client's own.
         """
         ref = _calls.ref_of(target)
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        for _ in range(_leases.ATTEMPTS):
+            left = None if end is None else end - loop.time()
+            try:
+                return await self._resolve(ref, left)
+            except (NotFoundError, IncompleteContextError) as error:
+                missing = self._loaders.missing(ref.key, error)
+            made = await asyncio.gather(
+                *(self.get_or_create(key, self._loaders.of(key), timeout=left) for key in missing)
+            )
+            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
+        return await self._resolve(ref, None if end is None else end - loop.time())
+
+    async def _resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         known = self.peek(ref)
         if known:
             return known
         if self._watcher:
             self._watcher.counts.misses += 1
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
-        response = await self._call(self._store.Get, request, timeout)
+        response = await self._store.get(request, timeout)
         return _calls.composed(_calls.entry_of(response))
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
@@ -196,59 +217,19 @@ class AsyncContextClient:
         Nothing is sent. Raises NotFoundError and IncompleteContextError, where the
         cache knows that.
         """
-        return self._watcher.resolve(_calls.ref_of(target)) if self._watcher else None
+        if self._watcher is None:
+            return None
+        found = self._watcher.resolve(_calls.ref_of(target))
+        ageing = self._watcher.ageing()
+        if ageing:
+            self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
+        return found
 
     @property
     def cache_counts(self) -> CacheCounts:
         """What the cache has done so far; nothing where there is none."""
         return replace(self._watcher.counts) if self._watcher else CacheCounts()
 
-    def _watch(self) -> Any:
-        return self._store.Watch(metadata=self._metadata)
-
-    @property
-    def _store(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
-        if self._closed:
-            raise closed()
-        if self._stub is None:
-            if self._channel is None:
-                self._channel = self._open()
-            self._stub = store_pb2_grpc.ContextStoreStub(self._channel)
-        return self._stub
-
-    def _open(self) -> aio.Channel:
-        if self._credentials is None:
-            return aio.insecure_channel(self._target, CHANNEL_OPTIONS)
-        return aio.secure_channel(self._target, self._credentials, CHANNEL_OPTIONS)
-
-    async def _call(
-        self,
-        method: Callable[..., Awaitable[_Response]],
-        request: Any,
-        timeout: float | None = None,
-    ) -> _Response:
-        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
-        try:
-            response = await method(request, timeout=timeout, metadata=self._metadata)
-        except aio.AioRpcError as error:
-            raise from_call(error) from None
-        except aio.UsageError:
-            raise closed() from None
-        except asyncio.CancelledError:
-            if cancelled_from_outside():
-                raise
-            raise closed() from None  # the channel ended the call
-        if response is None:  # what gRPC returns for an answer that it cannot parse
-            raise unreadable()
-        return response
-
-    async def _load(
-        self, key: ContextKey, factory: Factory, ttl: timedelta | float | None
-    ) -> ContextEntry:
-        try:
-            return await self.get(key)
-        except NotFoundError:
-            context = await factory(key)
-        with suppress(ConflictError):  # another process created it meanwhile
-            await self.put(key, context, ttl=ttl, if_absent=True)
-        return await self.get(key)
+    def _wrote(self, tenant_id: str, revision: int) -> None:
+        if self._watcher:
+            self._watcher.wrote(tenant_id, revision)

@@ -139,13 +139,17 @@ def put_request(
     context: ExecutionContext,
     *,
     ttl: timedelta | float | None,
-    if_version: int | None,
-    if_absent: bool,
+    if_version: int | None = None,
+    if_absent: bool = False,
+    lease_token: str = "",
 ) -> store_pb2.PutRequest:
     """A Put of a whole context."""
     if if_absent and if_version is not None:
         raise InvalidFieldError([("if_absent", "cannot be together with if_version")])
-    return _put_request(key, context_to_message(context), ttl, if_version, if_absent=if_absent)
+    request = _put_request(key, context_to_message(context), ttl, if_version, if_absent=if_absent)
+    if lease_token:
+        request.lease_token = lease_token
+    return request
 
 
 def update_request(

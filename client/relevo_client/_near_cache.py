@@ -19,6 +19,7 @@ Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
+from collections.abc import Set as AbstractSet
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import (
@@ -42,6 +43,7 @@ from relevo_client._near_state import (
     Copy,
     Partition,
     Stream,
+    seconds_from_write_to_end,
 )
 
 
@@ -49,7 +51,12 @@ class NearCache:
     """The copies of one client. Not safe for threads: its driver sees to that."""
 
     def __init__(
-        self, *, max_staleness: float, max_entries: int = 10_000, max_bytes: int = 64 << 20
+        self,
+        *,
+        max_staleness: float,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 << 20,
+        renewed_scopes: AbstractSet[str] = frozenset(),
     ) -> None:
         self._max_staleness = max_staleness
         self._max_entries = max_entries
@@ -58,6 +65,10 @@ class NearCache:
         self._bytes = 0
         self._partitions: dict[int, Partition] = {}
         self._stream = Stream()
+        self._renewed_scopes = renewed_scopes
+        self._written: dict[str, int] = {}
+        self.ageing: list[tuple[ContextKey, int]] = []
+        """Entries in use, with their versions, that are in the last fifth of their time."""
         self.counts = CacheCounts()
 
     def __len__(self) -> int:
@@ -79,7 +90,18 @@ class NearCache:
             self._evict()
         else:
             self._copies.move_to_end(key)
+        if self._written:
+            fence = max(fence, self._own(copy))
         return copy if self._may_serve(copy, fence, now) else None
+
+    def wrote(self, tenant_id: str, revision: int) -> None:
+        """Use no copy of the tenant's any more that is as of an earlier revision."""
+        self._written[tenant_id] = max(revision, self._written.get(tenant_id, 0))
+
+    def take_ageing(self) -> list[tuple[ContextKey, int]]:
+        """What is ageing, once."""
+        taken, self.ageing = self.ageing, []
+        return taken
 
     @property
     def has_requests(self) -> bool:
@@ -145,7 +167,9 @@ class NearCache:
             self._ask(copy)
             return False
         self._keep_alive(copy, now)
-        return is_reached or (copy.version >= fence and not _has_layers(copy))
+        if copy.key.scope in self._renewed_scopes:
+            self._age(copy, copy.version, now)
+        return is_reached or (copy.version >= fence and not copy.has_layers)
 
     def _take(self, entry: EntryMessage, answers: int) -> None:
         copy = self._heard(ContextKey.from_message(entry.key), answers, entry.partition)
@@ -154,6 +178,7 @@ class NearCache:
         if entry.HasField("ttl"):
             copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
             copy.deadline = self._no_later(copy.partition) + copy.lifetime
+            copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
         if entry.HasField("context"):
             self._replace(copy, entry)
             copy.version = entry.version
@@ -217,6 +242,8 @@ class NearCache:
             if copy.partition in (reset.partition, UNKNOWN):
                 copy.is_answered = False
                 self._ask(copy)
+                # The answer will be as of now; the store may have lost what was written.
+                self._written.pop(copy.key.tenant_id, None)
 
     def _keep_alive(self, copy: Copy, now: float) -> None:
         """Touch an entry that is in use, once its time is half over. It may be used meanwhile."""
@@ -226,6 +253,22 @@ class NearCache:
             touch = Touch(key=copy.key.to_message())
             self._stream.requests.append(WatchRequest(touch=touch))
             self._ask(copy)  # the answer says how long it lives now
+
+    def _age(self, copy: Copy, version: int, now: float) -> None:
+        """Say that an entry is in the last fifth of its time; again where that did not help."""
+        if copy.deadline - now < copy.whole / 5 and now - copy.renewed >= copy.whole / 20:
+            copy.renewed = now
+            self.ageing.append((copy.key, version))
+
+    def _own(self, copy: Copy) -> int:
+        """The last revision that was written here; 0 once the copy's partition has reached it."""
+        tenant_id = copy.key.tenant_id
+        written = self._written.get(tenant_id, 0)
+        partition = self._partitions.get(copy.partition)
+        if partition and written <= partition.position:
+            self._written.pop(tenant_id, None)
+            return 0
+        return written
 
     def _begin(self, key: ContextKey) -> Copy:
         copy = self._copies[key] = Copy(key)
@@ -261,7 +304,3 @@ class NearCache:
             if self._stream.opened is not None:
                 unsubscribe = Unsubscribe(key=key.to_message())
                 self._stream.requests.append(WatchRequest(unsubscribe=unsubscribe))
-
-
-def _has_layers(copy: Copy) -> bool:
-    return copy.message is not None and bool(copy.message.context.includes)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from relevo_client._calls import composed
 from relevo_client._errors import IncompleteContextError, NotFoundError
-from relevo_client._keys import ContextRef
+from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry, entry_from_message
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import ABSENT, Copy
@@ -42,6 +42,13 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
     if made.entry.context.includes:
         return _with_layers(cache, ref, made, now)
     return _no_older(made.entry, ref.revision)
+
+
+def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
+    """The live entry under a key, as it was put, where the cache has it."""
+    copy = cache.lookup(key, 0, now)
+    made = _made(copy) if copy and copy.version != ABSENT else None
+    return made.entry if made else None
 
 
 def _with_layers(cache: NearCache, ref: ContextRef, made: _Made, now: float) -> ContextEntry | None:

@@ -31,9 +31,18 @@ class Copy:
     """When its time to live is over."""
     lifetime: float = 0.0
     """Seconds that it had to live when that was last heard."""
+    whole: float = 0.0
+    """Seconds that it had to live when it was written."""
     touched: float = LONG_AGO
+    renewed: float = LONG_AGO
+    """When it was last said to be ageing."""
     value: object = None
     """What the cache's owner has made of the message; it goes with that."""
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether the entry includes others."""
+        return self.message is not None and bool(self.message.context.includes)
 
 
 @dataclass(slots=True)
@@ -67,3 +76,8 @@ class Stream:
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """When they were sent."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
+
+
+def seconds_from_write_to_end(entry: EntryMessage) -> float:
+    """How long an entry lives; its version tells when it was written."""
+    return entry.expire_time.ToMilliseconds() / 1000 - (entry.version >> 20) / 1000

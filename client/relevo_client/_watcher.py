@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from grpc import aio
 
 from relevo_client import _near_contexts
 from relevo_client._errors import RelevoError, from_call
-from relevo_client._keys import ContextRef
+from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import CacheCounts
@@ -45,13 +46,16 @@ class CacheOptions:
 class AsyncWatcher:
     """Keeps a near cache current. Begins with the first lookup, in that task's loop."""
 
-    def __init__(self, options: CacheOptions, watch: Callable[[], Any]) -> None:
+    def __init__(
+        self, options: CacheOptions, watch: Callable[[], Any], renewed_scopes: AbstractSet[str]
+    ) -> None:
         self._options = options
         self._watch = watch
         self._cache = NearCache(
             max_staleness=options.max_staleness,
             max_entries=options.max_entries,
             max_bytes=options.max_bytes,
+            renewed_scopes=renewed_scopes,
         )
         self._wanted = asyncio.Event()
         self._heard = 0.0
@@ -67,17 +71,38 @@ class AsyncWatcher:
 
         Raises NotFoundError and IncompleteContextError, where that is known here.
         """
-        if self._task is None:
-            # In a context of its own: nothing of the first caller's is current in it.
-            self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
+        self._begin()
         try:
             found = _near_contexts.resolve(self._cache, ref, time.monotonic())
         finally:
-            if self._cache.has_requests:
-                self._wanted.set()
+            self._wake()
         if found is not None:
             self._cache.counts.hits += 1
         return found
+
+    def entry(self, key: ContextKey) -> ContextEntry | None:
+        """The live entry as it was put, where it is known here."""
+        self._begin()
+        found = _near_contexts.entry(self._cache, key, time.monotonic())
+        self._wake()
+        return found
+
+    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
+        """Entries in use, with their versions, that are to be made anew; each once."""
+        return self._cache.take_ageing() if self._cache.ageing else ()
+
+    def wrote(self, tenant_id: str, revision: int) -> None:
+        """Use no copy of the tenant's from before this write."""
+        self._cache.wrote(tenant_id, revision)
+
+    def _begin(self) -> None:
+        if self._task is None:
+            # In a context of its own: nothing of the first caller's is current in it.
+            self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
+
+    def _wake(self) -> None:
+        if self._cache.has_requests:
+            self._wanted.set()
 
     async def close(self) -> None:
         """End the stream."""
@@ -127,8 +152,7 @@ class AsyncWatcher:
         async for message in call:
             self._heard = time.monotonic()
             self._cache.received(message)
-            if self._cache.has_requests:
-                self._wanted.set()
+            self._wake()
 
     async def _write(self, call: Any) -> None:
         while True:

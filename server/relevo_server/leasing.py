@@ -16,6 +16,9 @@ from relevo_server.logs import log, where
 from relevo_server.storage.interface import Leased, Storage, Wanted
 from relevo_server.watching.watching import Watching
 
+_SHORTEST_WAIT = 0.01
+"""Seconds after which a lease that should have ended is asked for again."""
+
 
 class _Name(NamedTuple):
     """What a lease is wanted for."""
@@ -144,7 +147,7 @@ class Leases:
                 line.changed.clear()
                 leased = await self._storage.lease(self._wanted(name, waiter.request_id))
                 if not (leased.entry or leased.token):
-                    seconds = leased.ttl_ms / 1000
+                    seconds = max(_SHORTEST_WAIT, leased.ttl_ms / 1000)
                     line.until = asyncio.get_running_loop().time() + seconds
                     with suppress(TimeoutError):
                         async with asyncio.timeout(seconds):

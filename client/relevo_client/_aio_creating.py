@@ -1,0 +1,113 @@
+"""Entries that are made where they are missing, or nearly over, on an event loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from contextvars import Context
+from datetime import timedelta
+from functools import partial
+from typing import TypeAlias
+
+from relevo_client import _calls, _leases
+from relevo_client._aio_store import AsyncStore
+from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._leases import Lease, log
+from relevo_client._messages import ContextEntry
+from relevo_client._model import ExecutionContext
+from relevo_client._single_flight import AsyncFlights
+
+Factory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
+Lifetime: TypeAlias = timedelta | float | None
+
+
+class AsyncCreating:
+    """Makes entries under leases: one process does, the others wait."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+        self._loads = AsyncFlights[ContextKey, ContextEntry]()
+        self._renewals: dict[ContextKey, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End what is under way."""
+        renewals = list(self._renewals.values())
+        for task in renewals:
+            task.cancel()
+        await asyncio.gather(*renewals, return_exceptions=True)
+        await self._loads.close()
+
+    async def create(
+        self, key: ContextKey, factory: Factory, ttl: Lifetime, timeout: float | None
+    ) -> ContextEntry:
+        """The live entry, created where there is none; one load for all callers here."""
+        end = asyncio.timeout(timeout)
+        try:
+            async with end:
+                return await self._loads.share(key, lambda: self._load(key, factory, ttl))
+        except TimeoutError:
+            if end.expired():
+                raise _leases.too_late(key) from None
+            raise  # the factory's
+
+    def renew(self, ageing: Iterable[tuple[ContextKey, int, Factory]]) -> None:
+        """Begin to make entries anew, by their keys, versions and factories."""
+        for key, version, factory in ageing:
+            if key not in self._renewals:
+                # In a context of its own: nothing of the caller's is current in it.
+                task = asyncio.create_task(self._renew(key, version, factory), context=Context())
+                self._renewals[key] = task
+                task.add_done_callback(partial(self._renewed, key))
+
+    def _renewed(self, key: ContextKey, _: object) -> None:
+        del self._renewals[key]
+
+    async def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
+        for _ in range(_leases.ATTEMPTS):
+            leased = await self._leased(key)
+            if isinstance(leased, ContextEntry):
+                return leased
+            with suppress(LeaseLostError, NotFoundError):  # it has ended meanwhile
+                ref = await self._make(leased, factory, ttl)
+                request = _calls.get_request(key, min_revision=ref.revision)
+                return _calls.entry_of(await self._store.get(request))
+        raise _leases.lost(key)
+
+    async def _leased(self, key: ContextKey) -> ContextEntry | Lease:
+        """The entry, or the right to create it, however long another process has it."""
+        while True:
+            try:
+                wait = self._store.timeout * _leases.WAITING
+                request = _leases.lease_request(key, wait=wait)
+                return _leases.leased(key, await self._store.lease(request))
+            except ConflictError as error:
+                if not _leases.is_held(error):
+                    raise
+
+    async def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
+        """Write what the factory makes. Raises what it raises, and LeaseLostError."""
+        try:
+            context = await factory(lease.key)
+            request = _calls.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
+            return _calls.put_ref(lease.key, await self._store.put(request))
+        except LeaseLostError:
+            raise
+        except BaseException:
+            # What cannot be given back ends by itself.
+            with suppress(RelevoError):
+                await self._store.release(_leases.release_request(lease), _leases.RELEASE_TIMEOUT)
+            raise
+
+    async def _renew(self, key: ContextKey, version: int, factory: Factory) -> None:
+        """Make an entry anew, where no other process does. Others go on with what there is."""
+        try:
+            request = _leases.lease_request(key, wait=0, renew_version=version)
+            leased = _leases.leased(key, await self._store.lease(request))
+            if isinstance(leased, Lease):
+                await self._make(leased, factory)
+        except RelevoError as error:
+            if not _leases.is_held(error):
+                log.warning("%s was not made anew: %s", key, error.reason)
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            # The type, not the text: that may quote values.
+            log.warning("%s was not made anew: %s", key, type(error).__name__)

@@ -1,0 +1,124 @@
+"""The store's calls over asyncio: a channel, and what a failed call raises."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+from grpc import aio
+from relevo.v1 import store_pb2, store_pb2_grpc
+
+from relevo_client import _calls
+from relevo_client._errors import closed, from_call, unreadable
+from relevo_client._single_flight import cancelled_from_outside
+
+_Response = TypeVar("_Response")
+
+
+class AsyncStore:
+    """A ContextStore, asked by messages. Every method raises RelevoError.
+
+    `timeout` (seconds) is what a call may take, repetitions included.
+    """
+
+    def __init__(
+        self,
+        target: str | None,
+        channel: aio.Channel | None,
+        credentials: grpc.ChannelCredentials | None,
+        *,
+        token: str | None,
+        timeout: float,
+    ) -> None:
+        if (target is None) == (channel is None):
+            raise ValueError("give either a target or a channel")
+        self.timeout = timeout
+        self._target = target or ""
+        self._channel = channel
+        self._credentials = credentials
+        self._metadata = _calls.metadata_of(token)
+        self._is_closed = False
+        # Made now: on a channel that is closed by then, gRPC would crash.
+        self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
+
+    def refuse(self) -> None:
+        """Take no calls any more, but `release`."""
+        self._is_closed = True
+
+    async def close(self) -> None:
+        """Close the channel, where it is the store's own."""
+        self._is_closed = True
+        if self._target and self._channel is not None:
+            await self._channel.close()
+            self._channel = self._stub = None
+
+    async def get(
+        self, request: store_pb2.GetRequest, timeout: float | None = None
+    ) -> store_pb2.GetResponse:
+        """One entry. `timeout` can only shorten the store's own."""
+        timeout = self.timeout if timeout is None else min(timeout, self.timeout)
+        return await self._call(self._open.Get, request, timeout)
+
+    async def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
+        """Several entries."""
+        return await self._call(self._open.BatchGet, request)
+
+    async def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
+        """Write an entry."""
+        return await self._call(self._open.Put, request)
+
+    async def invalidate(
+        self, request: store_pb2.InvalidateRequest
+    ) -> store_pb2.InvalidateResponse:
+        """End entries."""
+        return await self._call(self._open.Invalidate, request)
+
+    async def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
+        """An entry, or the right to write it."""
+        return await self._call(self._open.Lease, request)
+
+    async def release(self, request: store_pb2.ReleaseRequest, timeout: float) -> None:
+        """End a lease, amid closing too."""
+        if self._stub:
+            await self._call(self._stub.Release, request, timeout)
+
+    def watch(self) -> Any:
+        """A stream of watching. It raises gRPC's own errors."""
+        return self._open.Watch(metadata=self._metadata)
+
+    @property
+    def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+        if self._is_closed:
+            raise closed()
+        if self._stub is None:
+            if self._channel is None:
+                self._channel = self._new_channel()
+            self._stub = store_pb2_grpc.ContextStoreStub(self._channel)
+        return self._stub
+
+    def _new_channel(self) -> aio.Channel:
+        options = _calls.CHANNEL_OPTIONS
+        if self._credentials is None:
+            return aio.insecure_channel(self._target, options)
+        return aio.secure_channel(self._target, self._credentials, options)
+
+    async def _call(
+        self,
+        method: Callable[..., Awaitable[_Response]],
+        request: Any,
+        timeout: float | None = None,
+    ) -> _Response:
+        timeout = self.timeout if timeout is None else timeout
+        try:
+            response = await method(request, timeout=timeout, metadata=self._metadata)
+        except aio.AioRpcError as error:
+            raise from_call(error) from None
+        except aio.UsageError:
+            raise closed() from None
+        except asyncio.CancelledError:
+            if cancelled_from_outside():
+                raise
+            raise closed() from None  # the channel ended the call
+        if response is None:  # what gRPC returns for an answer that it cannot parse
+            raise unreadable()
+        return response
