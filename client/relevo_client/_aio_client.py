@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -11,13 +10,15 @@ import grpc
 from grpc import aio
 from relevo.v1 import store_pb2_grpc
 
-from relevo_client import _calls
+from relevo_client import _calls, _forks
+from relevo_client._aio_watcher import AsyncWatcher
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
 from relevo_client._errors import (
     ConflictError,
     NotFoundError,
     RelevoError,
     closed,
+    forked,
     from_call,
     unreadable,
 )
@@ -26,7 +27,7 @@ from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
 from relevo_client._single_flight import AsyncFlights, cancelled_from_outside
-from relevo_client._watcher import AsyncWatcher, CacheOptions
+from relevo_client._watching import CacheOptions
 
 Factory = Callable[[ContextKey], Awaitable[ExecutionContext]]
 _Response = TypeVar("_Response")
@@ -47,6 +48,9 @@ class AsyncContextClient:
     UnavailableError and the others, each with its `reason`.
 
     """
+
+    _is_lost = False
+    """Whether this process was forked from one where such a client was in use."""
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class AsyncContextClient:
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
         self._loads = AsyncFlights[ContextKey, ContextEntry]()
         self._watcher = AsyncWatcher(cache, self._watch) if cache else None
+        _forks.call_in_child(AsyncContextClient._become_inherited, self)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -85,7 +90,7 @@ class AsyncContextClient:
         if self._watcher:
             await self._watcher.close()
         await self._loads.close()
-        if self._target and self._channel is not None:
+        if self._target and self._channel is not None and not self._is_lost:
             await self._channel.close()
             self._channel = self._stub = None
 
@@ -185,7 +190,7 @@ class AsyncContextClient:
         if known:
             return known
         if self._watcher:
-            self._watcher.counts.misses += 1
+            self._watcher.missed()
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
         response = await self._call(self._store.Get, request, timeout)
         return _calls.composed(_calls.entry_of(response))
@@ -198,16 +203,34 @@ class AsyncContextClient:
         """
         return self._watcher.resolve(_calls.ref_of(target)) if self._watcher else None
 
+    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """The copy that this client's cache had last, marked as `is_stale`; else None.
+
+        For when the store cannot be asked: the copy may be older than what a
+        reference asks for, and its entry may have been changed. One that has run
+        out, or is known to have been ended, is not handed out.
+        """
+        return self._watcher.last_known(_calls.ref_of(target)) if self._watcher else None
+
     @property
     def cache_counts(self) -> CacheCounts:
         """What the cache has done so far; nothing where there is none."""
-        return replace(self._watcher.counts) if self._watcher else CacheCounts()
+        return self._watcher.counts if self._watcher else CacheCounts()
+
+    def _become_inherited(self) -> None:
+        if self._stub is not None:
+            # The thread that moves all of gRPC's asyncio was the parent's.
+            AsyncContextClient._is_lost = True
+            if self._watcher:
+                self._watcher.forked()
 
     def _watch(self) -> Any:
         return self._store.Watch(metadata=self._metadata)
 
     @property
     def _store(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+        if self._is_lost:
+            raise forked("spawn the child, or use a ContextClient there")
         if self._closed:
             raise closed()
         if self._stub is None:

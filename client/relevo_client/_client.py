@@ -4,17 +4,28 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self, TypeVar
+from weakref import finalize
 
 import grpc
 from relevo.v1 import store_pb2_grpc
 
-from relevo_client import _calls
+from relevo_client import _calls, _forks
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._errors import ConflictError, NotFoundError, RelevoError, closed, from_call
+from relevo_client._errors import (
+    ConflictError,
+    NotFoundError,
+    RelevoError,
+    closed,
+    forked,
+    from_call,
+)
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
+from relevo_client._near_state import CacheCounts
 from relevo_client._single_flight import ThreadFlights
+from relevo_client._thread_watcher import ThreadWatcher, Watch
+from relevo_client._watching import CacheOptions
 
 BlockingFactory = Callable[[ContextKey], ExecutionContext]
 _Response = TypeVar("_Response")
@@ -34,6 +45,7 @@ class ContextClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
+        cache: CacheOptions | None = None,
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
@@ -47,11 +59,16 @@ class ContextClient:
                 else grpc.secure_channel(str(target), credentials, options)
             )
         self._channel = channel
-        self._closed = False
+        self._closed = self._forked = False
         self._store = store_pb2_grpc.ContextStoreStub(given or channel)
         self._metadata = _calls.metadata_of(token)
         self._timeout = timeout
         self._loads = ThreadFlights[ContextKey, ContextEntry]()
+        watch = _watch_of(self._store, self._metadata)
+        self._watcher = ThreadWatcher(cache, watch) if cache else None
+        if self._watcher:  # whose threads know nothing of the client: it may be forgotten
+            finalize(self, self._watcher.end)
+        _forks.call_in_child(ContextClient._become_inherited, self)
 
     def __enter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -64,7 +81,9 @@ class ContextClient:
     def close(self) -> None:
         """End what is under way where the channel is the client's own, and close that."""
         self._closed = True
-        if self._own_channel:
+        if self._watcher:
+            self._watcher.close()
+        if self._own_channel and not self._forked:
             self._channel.close()
 
     def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
@@ -136,12 +155,37 @@ class ContextClient:
     ) -> ContextEntry:
         """The entry with its context composed from what it includes."""
         ref = _calls.ref_of(target)
+        known = self.peek(ref)
+        if known:
+            return known
+        if self._watcher:
+            self._watcher.missed()
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
         return _calls.composed(_calls.entry_of(self._call(self._store.Get, request, timeout)))
+
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """What `resolve` would answer, where this client's cache knows it; else None."""
+        return self._watcher.resolve(_calls.ref_of(target)) if self._watcher else None
+
+    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """The copy that this client's cache had last, marked as `is_stale`; else None."""
+        return self._watcher.last_known(_calls.ref_of(target)) if self._watcher else None
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the cache has done so far; nothing where there is none."""
+        return self._watcher.counts if self._watcher else CacheCounts()
+
+    def _become_inherited(self) -> None:
+        self._forked = True
+        if self._watcher:
+            self._watcher.forked()
 
     def _call(
         self, method: Callable[..., _Response], request: Any, timeout: float | None = None
     ) -> _Response:
+        if self._forked:
+            raise forked("make another one in the child")
         if self._closed:
             raise closed()
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
@@ -165,6 +209,16 @@ class ContextClient:
         with suppress(ConflictError):  # another process created it meanwhile
             self.put(key, context, ttl=ttl, if_absent=True)
         return self.get(key)
+
+
+def _watch_of(store: Any, metadata: Any) -> Watch:
+    def watch(requests: Any) -> Any:
+        try:
+            return store.Watch(requests, metadata=metadata)
+        except ValueError:  # what gRPC raises for a call on a closed channel
+            raise closed() from None
+
+    return watch
 
 
 class _Plain:
