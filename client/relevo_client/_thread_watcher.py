@@ -142,15 +142,17 @@ class ThreadWatcher:
         def is_over() -> bool:
             return self._is_closed or stream.is_over
 
-        with self._lock:
-            while not self._changed.wait_for(is_over, self._options.ping_interval):
-                now = time.monotonic()
-                if now - stream.heard > self._options.max_staleness:
-                    stream.is_silent = True
-                    break
-                self._cache.ping(now)
-                self._changed.notify_all()
-        call.cancel()
+        try:
+            with self._lock:
+                while not self._changed.wait_for(is_over, self._options.ping_interval):
+                    now = time.monotonic()
+                    if now - stream.heard > self._options.max_staleness:
+                        stream.is_silent = True
+                        return
+                    self._cache.ping(now)
+                    self._changed.notify_all()
+        finally:
+            call.cancel()
 
     def _requests(self, stream: _Stream) -> Iterator[WatchRequest]:
         """What the stream is asked, for as long as it is open. Runs in a thread of gRPC's."""
