@@ -33,7 +33,7 @@ from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
 from relevo_client._policies import Action, LostContext, Policy
-from relevo_client._watcher import CacheOptions
+from relevo_client._watching import CacheOptions
 
 __all__ = [
     "CHANNEL_OPTIONS",

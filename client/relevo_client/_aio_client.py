@@ -9,9 +9,10 @@ from typing import Any, Self
 import grpc
 from grpc import aio
 
-from relevo_client import _calls, _leases
+from relevo_client import _calls, _forks, _leases
 from relevo_client._aio_creating import AsyncCreating, Factory
 from relevo_client._aio_store import AsyncStore
+from relevo_client._aio_watcher import AsyncWatcher
 from relevo_client._calls import Invalidation
 from relevo_client._errors import IncompleteContextError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
@@ -19,7 +20,7 @@ from relevo_client._leases import Loaders
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
-from relevo_client._watcher import AsyncWatcher, CacheOptions
+from relevo_client._watching import CacheOptions
 
 
 class AsyncContextClient:
@@ -40,6 +41,9 @@ class AsyncContextClient:
 
     """
 
+    _is_lost = False
+    """Whether this process was forked from one where such a client was in use."""
+
     def __init__(
         self,
         target: str | None = None,
@@ -57,6 +61,7 @@ class AsyncContextClient:
         self._watcher = (
             AsyncWatcher(cache, self._store.watch, self._loaders.scopes) if cache else None
         )
+        _forks.call_in_child(AsyncContextClient._become_inherited, self)
 
     async def __aenter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -195,9 +200,7 @@ class AsyncContextClient:
                 return await self._resolve(ref, left)
             except (NotFoundError, IncompleteContextError) as error:
                 missing = self._loaders.missing(ref.key, error)
-            made = await asyncio.gather(
-                *(self.get_or_create(key, self._loaders.of(key), timeout=left) for key in missing)
-            )
+                made = await asyncio.gather(*(self._made(key, left, error) for key in missing))
             ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
         return await self._resolve(ref, None if end is None else end - loop.time())
 
@@ -206,10 +209,22 @@ class AsyncContextClient:
         if known:
             return known
         if self._watcher:
-            self._watcher.counts.misses += 1
+            self._watcher.missed()
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
         response = await self._store.get(request, timeout)
         return _calls.composed(_calls.entry_of(response))
+
+    async def _made(
+        self, key: ContextKey, timeout: float | None, missing: RelevoError
+    ) -> ContextEntry:
+        """What the scope's loader makes. Where it fails, the entry is still missing."""
+        try:
+            return await self.get_or_create(key, self._loaders.of(key), timeout=timeout)
+        except RelevoError:
+            raise
+        except Exception as error:
+            _leases.tell_failure(key, error)
+            raise missing from error
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None.
@@ -225,10 +240,24 @@ class AsyncContextClient:
             self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
         return found
 
+    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """The copy that this client's cache had last, marked as `is_stale`; else None.
+
+        For when the store cannot be asked: the copy may be older than what a
+        reference asks for, and its entry may have been changed. One that has run
+        out, or is known to have been ended, is not handed out.
+        """
+        return self._watcher.last_known(_calls.ref_of(target)) if self._watcher else None
+
     @property
     def cache_counts(self) -> CacheCounts:
         """What the cache has done so far; nothing where there is none."""
-        return replace(self._watcher.counts) if self._watcher else CacheCounts()
+        return self._watcher.counts if self._watcher else CacheCounts()
+
+    def _become_inherited(self) -> None:
+        self._store.forked()
+        if self._watcher:
+            self._watcher.forked()
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
-from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -12,13 +11,12 @@ from relevo_client import _calls, _leases
 from relevo_client._aio_store import AsyncStore
 from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._leases import Lease, log
+from relevo_client._leases import Lease, Lifetime
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._single_flight import AsyncFlights
 
 Factory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
-Lifetime: TypeAlias = timedelta | float | None
 
 
 class AsyncCreating:
@@ -105,9 +103,5 @@ class AsyncCreating:
             leased = _leases.leased(key, await self._store.lease(request))
             if isinstance(leased, Lease):
                 await self._make(leased, factory)
-        except RelevoError as error:
-            if not _leases.is_held(error):
-                log.warning("%s was not made anew: %s", key, error.reason)
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            # The type, not the text: that may quote values.
-            log.warning("%s was not made anew: %s", key, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - told by its kind
+            _leases.tell_failure(key, error)

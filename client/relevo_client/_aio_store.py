@@ -9,7 +9,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
-from relevo_client._errors import closed, from_call, unreadable
+from relevo_client._errors import closed, forked, from_call, unreadable
 from relevo_client._single_flight import cancelled_from_outside
 
 _Response = TypeVar("_Response")
@@ -20,6 +20,8 @@ class AsyncStore:
 
     `timeout` (seconds) is what a call may take, repetitions included.
     """
+
+    _is_lost = False
 
     def __init__(
         self,
@@ -41,6 +43,12 @@ class AsyncStore:
         # Made now: on a channel that is closed by then, gRPC would crash.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
 
+    def forked(self) -> None:
+        """Say so from now on: this is a child process, and the channel is its parent's."""
+        if self._stub is not None:
+            # The thread that moves all of gRPC's asyncio was the parent's.
+            AsyncStore._is_lost = True
+
     def refuse(self) -> None:
         """Take no calls any more, but `release`."""
         self._is_closed = True
@@ -48,7 +56,7 @@ class AsyncStore:
     async def close(self) -> None:
         """Close the channel, where it is the store's own."""
         self._is_closed = True
-        if self._target and self._channel is not None:
+        if self._target and self._channel is not None and not self._is_lost:
             await self._channel.close()
             self._channel = self._stub = None
 
@@ -88,6 +96,8 @@ class AsyncStore:
 
     @property
     def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+        if self._is_lost:
+            raise forked("spawn the child, or use a ContextClient there")
         if self._is_closed:
             raise closed()
         if self._stub is None:

@@ -1,23 +1,27 @@
 """The blocking client of the store, for any number of threads."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
+from weakref import finalize
 
 import grpc
-from relevo.v1 import store_pb2_grpc
 
-from relevo_client import _calls
-from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._errors import ConflictError, NotFoundError, RelevoError, closed, from_call
+from relevo_client import _calls, _forks, _leases
+from relevo_client._calls import Invalidation
+from relevo_client._creating import BlockingCreating, BlockingFactory
+from relevo_client._errors import IncompleteContextError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._leases import Loaders
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
-from relevo_client._single_flight import ThreadFlights
-
-BlockingFactory = Callable[[ContextKey], ExecutionContext]
-_Response = TypeVar("_Response")
+from relevo_client._near_state import CacheCounts
+from relevo_client._store import BlockingStore
+from relevo_client._thread_watcher import ThreadWatcher
+from relevo_client._watching import CacheOptions
 
 
 class ContextClient:
@@ -34,24 +38,18 @@ class ContextClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
+        cache: CacheOptions | None = None,
+        loaders: Mapping[str, BlockingFactory] = {},
     ) -> None:
-        if (target is None) == (channel is None):
-            raise ValueError("give either a target or a channel")
-        self._own_channel = channel is None
-        given: Any = channel and _Plain(channel)
-        if channel is None:
-            options = list(CHANNEL_OPTIONS)
-            channel = (
-                grpc.insecure_channel(str(target), options)
-                if credentials is None
-                else grpc.secure_channel(str(target), credentials, options)
-            )
-        self._channel = channel
-        self._closed = False
-        self._store = store_pb2_grpc.ContextStoreStub(given or channel)
-        self._metadata = _calls.metadata_of(token)
-        self._timeout = timeout
-        self._loads = ThreadFlights[ContextKey, ContextEntry]()
+        self._store = BlockingStore(target, channel, credentials, token=token, timeout=timeout)
+        self._creating = BlockingCreating(self._store)
+        self._loaders = Loaders(loaders)
+        self._watcher = (
+            ThreadWatcher(cache, self._store.watch, self._loaders.scopes) if cache else None
+        )
+        if self._watcher:  # whose threads know nothing of the client: it may be forgotten
+            finalize(self, self._watcher.end)
+        _forks.call_in_child(ContextClient._become_inherited, self)
 
     def __enter__(self) -> Self:
         """Nothing is sent before the first call."""
@@ -63,20 +61,20 @@ class ContextClient:
 
     def close(self) -> None:
         """End what is under way where the channel is the client's own, and close that."""
-        self._closed = True
-        if self._own_channel:
-            self._channel.close()
+        if self._watcher:
+            self._watcher.close()
+        self._store.close()
 
     def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
         """The live entry under a key, as it was put."""
         request = _calls.get_request(key, min_revision=min_revision)
-        return _calls.entry_of(self._call(self._store.Get, request))
+        return _calls.entry_of(self._store.get(request))
 
     def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
         """What `get` would return or raise for each key, in their order."""
         batch = _calls.Batch(keys)
         while batch.waiting:
-            batch.take(self._call(self._store.BatchGet, batch.request()))
+            batch.take(self._store.batch_get(batch.request()))
         return batch.results()
 
     def put(
@@ -92,7 +90,9 @@ class ContextClient:
         request = _calls.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
         )
-        return _calls.put_ref(key, self._call(self._store.Put, request))
+        ref = _calls.put_ref(key, self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     def update(
         self,
@@ -107,79 +107,107 @@ class ContextClient:
         request = _calls.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
         )
-        return _calls.put_ref(key, self._call(self._store.Put, request))
+        ref = _calls.put_ref(key, self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     def invalidate(self, *keys: ContextKey) -> Invalidation:
         """End entries of one tenant, up to 100, whether they exist or not."""
         request = _calls.invalidate_request(keys)
-        return _calls.invalidation_of(self._call(self._store.Invalidate, request), keys=True)
+        ended = _calls.invalidation_of(self._store.invalidate(request), keys=True)
+        self._wrote(keys[0].tenant_id, ended.revision)
+        return ended
 
     def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
         """End all entries of a tenant, or of one scope of it, in one step."""
         request = _calls.invalidate_tenant_request(tenant_id, scope)
-        return _calls.invalidation_of(self._call(self._store.Invalidate, request), keys=False)
+        ended = _calls.invalidation_of(self._store.invalidate(request), keys=False)
+        self._wrote(tenant_id, ended.revision)
+        return ended
 
     def get_or_create(
-        self, key: ContextKey, factory: BlockingFactory, *, ttl: timedelta | float | None = None
+        self,
+        key: ContextKey,
+        factory: BlockingFactory,
+        *,
+        ttl: timedelta | float | None = None,
+        timeout: float | None = None,
     ) -> ContextEntry:
         """The live entry, created by `factory(key)` where there is none.
 
-        Threads of this process share one factory call. It runs in a thread of its
-        own, without a current context. What it raises, every thread that waits gets.
+        The factory runs in a thread of its own, without a current context.
         """
-        with suppress(NotFoundError):
+        known = self._watcher.entry(key) if self._watcher else None
+        if known:
+            return known
+        with suppress(NotFoundError):  # an entry that is there costs no thread
             return self.get(key)
-        return self._loads.share(key, lambda: self._load(key, factory, ttl))
+        created = self._creating.create(key, factory, ttl, timeout)
+        self._wrote(key.tenant_id, created.version)
+        return created
 
     def resolve(
         self, target: ContextKey | ContextRef, *, timeout: float | None = None
     ) -> ContextEntry:
         """The entry with its context composed from what it includes."""
         ref = _calls.ref_of(target)
+        end = None if timeout is None else time.monotonic() + timeout
+        for _ in range(_leases.ATTEMPTS):
+            try:
+                return self._resolve(ref, _left(end))
+            except (NotFoundError, IncompleteContextError) as error:
+                for key in self._loaders.missing(ref.key, error):
+                    made = self._made(key, _left(end), error)
+                    ref = replace(ref, revision=max(ref.revision, made.version))
+        return self._resolve(ref, _left(end))
+
+    def _resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
+        known = self.peek(ref)
+        if known:
+            return known
+        if self._watcher:
+            self._watcher.missed()
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
-        return _calls.composed(_calls.entry_of(self._call(self._store.Get, request, timeout)))
+        return _calls.composed(_calls.entry_of(self._store.get(request, timeout)))
 
-    def _call(
-        self, method: Callable[..., _Response], request: Any, timeout: float | None = None
-    ) -> _Response:
-        if self._closed:
-            raise closed()
-        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
+    def _made(self, key: ContextKey, timeout: float | None, missing: RelevoError) -> ContextEntry:
+        """What the scope's loader makes. Where it fails, the entry is still missing."""
         try:
-            return method(request, timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            failure = from_call(error)
-            if self._closed and failure.reason == grpc.StatusCode.CANCELLED.name:
-                failure = closed()  # the channel ended the call
-            raise failure from None
-        except ValueError:  # what gRPC raises for a call on a closed channel
-            raise closed() from None
+            return self.get_or_create(key, self._loaders.of(key), timeout=timeout)
+        except RelevoError:
+            raise
+        except Exception as error:
+            _leases.tell_failure(key, error)
+            raise missing from error
 
-    def _load(
-        self, key: ContextKey, factory: BlockingFactory, ttl: timedelta | float | None
-    ) -> ContextEntry:
-        try:
-            return self.get(key)
-        except NotFoundError:
-            context = factory(key)
-        with suppress(ConflictError):  # another process created it meanwhile
-            self.put(key, context, ttl=ttl, if_absent=True)
-        return self.get(key)
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """What `resolve` would answer, where this client's cache knows it; else None."""
+        if self._watcher is None:
+            return None
+        found = self._watcher.resolve(_calls.ref_of(target))
+        ageing = self._watcher.ageing()
+        if ageing:
+            self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
+        return found
+
+    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """The copy that this client's cache had last, marked as `is_stale`; else None."""
+        return self._watcher.last_known(_calls.ref_of(target)) if self._watcher else None
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the cache has done so far; nothing where there is none."""
+        return self._watcher.counts if self._watcher else CacheCounts()
+
+    def _become_inherited(self) -> None:
+        self._store.forked()
+        if self._watcher:
+            self._watcher.forked()
+
+    def _wrote(self, tenant_id: str, revision: int) -> None:
+        if self._watcher:
+            self._watcher.wrote(tenant_id, revision)
 
 
-class _Plain:
-    """A channel as a stub needs it, without gRPC's registered methods.
-
-    gRPC looks these up in a channel's memory even where that is gone: a crash.
-    """
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-
-    def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._channel.unary_unary(method, *args, **{**options, "_registered_method": False})
-
-    def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._channel.stream_stream(
-            method, *args, **{**options, "_registered_method": False}
-        )
+def _left(end: float | None) -> float | None:
+    return None if end is None else max(0.0, end - time.monotonic())

@@ -18,8 +18,8 @@ class RelevoError(Exception):
 
     `reason` is a name of `relevo.v1.ErrorReason` without its prefix, the name of
     gRPC's code where there is no reason, or one that only the client has:
-    NO_CONTEXT, INCOMPLETE_CONTEXT, CLIENT_CLOSED. `metadata` is what the server told
-    beside it. `retry_after` is after how many seconds it may be tried again, None
+    NO_CONTEXT, INCOMPLETE_CONTEXT, CLIENT_CLOSED, CLIENT_FORKED. `metadata` is what the
+    server told beside it. `retry_after` is after how many seconds it may be tried again, None
     where that is not known to help. None of these holds a context's values.
     """
 
@@ -171,6 +171,11 @@ def from_message(status: Error) -> RelevoError:
 def closed() -> UnavailableError:
     """The client was closed while it was asked."""
     return UnavailableError("the client is closed", reason="CLIENT_CLOSED")
+
+
+def forked(way_out: str) -> RelevoError:
+    """The client is of the process that this one was forked from, or as good as that."""
+    return RelevoError(f"clients do not pass a fork: {way_out}", reason="CLIENT_FORKED")
 
 
 def unreadable() -> RelevoError:

@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from relevo.v1 import store_pb2
 
@@ -31,6 +31,9 @@ RELEASE_TIMEOUT = 1.0
 """Seconds that giving a lease back may take; it ends by itself too."""
 ATTEMPTS = 3
 """How often an entry is made again that was lost before it was written, or read."""
+
+Lifetime: TypeAlias = timedelta | float | None
+"""A time to live, in seconds where it is a number; None for the scope's."""
 
 Made = TypeVar("Made")
 
@@ -68,6 +71,15 @@ def release_request(lease: Lease) -> store_pb2.ReleaseRequest:
 def is_held(error: RelevoError) -> bool:
     """Whether another process still has the lease."""
     return error.reason == "LEASE_HELD"
+
+
+def tell_failure(key: ContextKey, error: Exception) -> None:
+    """Log why an entry was not made. That another process does it is no failure."""
+    if not isinstance(error, RelevoError):
+        # The user's function, whatever it raises: the text may quote values.
+        log.warning("%s was not made: %s", key, type(error).__name__)
+    elif not is_held(error):
+        log.warning("%s was not made: %s", key, error.reason)
 
 
 def lost(key: ContextKey) -> LeaseLostError:

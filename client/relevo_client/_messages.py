@@ -35,6 +35,9 @@ class ContextEntry:
     """How long the entry still had to live when it was read."""
     layers: tuple["ContextEntry", ...] = ()
     """The included entries, in order, where they were asked for."""
+    is_stale: bool = False
+    """Whether this is the last known copy, for want of the store: it may be older than
+    `revision`, which is then only the least that calls with its reference ask for."""
 
     @cached_property
     def ref(self) -> ContextRef:

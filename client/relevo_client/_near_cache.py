@@ -103,6 +103,12 @@ class NearCache:
         taken, self.ageing = self.ageing, []
         return taken
 
+    def last_known(self, key: ContextKey, now: float) -> Copy | None:
+        """The copy of a key, trusted or not; None where that has ended, as far as is known."""
+        copy = self._copies.get(key)
+        is_alive = copy is not None and copy.version != ABSENT and copy.deadline > now
+        return copy if is_alive else None
+
     @property
     def has_requests(self) -> bool:
         """Whether the open stream is to be asked something."""

@@ -61,11 +61,25 @@ def _with_layers(cache: NearCache, ref: ContextRef, made: _Made, now: float) -> 
     missing = [layer.key.text for layer in found if layer.version == ABSENT]
     if missing:
         raise IncompleteContextError(ref.key.text, missing)
-    versions = tuple(layer.version or ABSENT for layer in found)
-    if made.composed is None or made.versions != versions:
-        made.composed = _composed(made.entry, found, max(versions, default=0))
-        made.versions = versions
-    return made.composed and _no_older(made.composed, ref.revision)
+    composed_ = _composed(made, found)
+    return composed_ and _no_older(composed_, ref.revision)
+
+
+def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
+    """The entry as it was known last, composed, and marked as stale; None where a part is not.
+
+    It keeps the fence of the reference: what its user has not seen, others still may.
+    """
+    head = cache.last_known(ref.key, now)
+    made = _made(head) if head else None
+    if made is None:
+        return None
+    includes = made.entry.context.includes
+    layers = [layer for key in includes if (layer := cache.last_known(key, now))]
+    if len(layers) < len(includes):
+        return None
+    entry = _composed(made, layers) if includes else made.entry
+    return entry and replace(_no_older(entry, ref.revision), is_stale=True)
 
 
 def _no_older(entry: ContextEntry, fence: int) -> ContextEntry:
@@ -78,12 +92,14 @@ def _made(copy: Copy) -> _Made | None:
     return copy.value if isinstance(copy.value, _Made) else None
 
 
-def _composed(head: ContextEntry, layers: list[Copy], revision: int) -> ContextEntry | None:
-    entries: list[ContextEntry] = []
-    for layer in layers:
-        made = _made(layer)
-        if made is None:
+def _composed(head: _Made, layers: list[Copy]) -> ContextEntry | None:
+    """The head with these layers; None where one of them has not come yet."""
+    versions = tuple([layer.message.version if layer.message else ABSENT for layer in layers])
+    if head.composed is None or head.versions != versions:
+        entries = tuple(made.entry for layer in layers if (made := _made(layer)))
+        if len(entries) < len(layers):
             return None
-        entries.append(made.entry)
-    revision = max(head.revision, revision)
-    return composed(replace(head, layers=tuple(entries), revision=revision))
+        revision = max(head.entry.revision, *versions)
+        head.composed = composed(replace(head.entry, layers=entries, revision=revision))
+        head.versions = versions
+    return head.composed

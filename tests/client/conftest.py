@@ -41,5 +41,5 @@ async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
         await asyncio.Event().wait()
         return b""
 
-    async with service({"Get": get}, name="relevo.v1.ContextStore") as address:
+    async with service({"Get": get, "Lease": get}, name="relevo.v1.ContextStore") as address:
         yield address, arrived

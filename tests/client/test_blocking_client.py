@@ -62,7 +62,9 @@ async def silent() -> AsyncIterator[str]:
         await asyncio.Event().wait()
         return b""
 
-    methods: dict[str, Method] = dict.fromkeys(("Get", "BatchGet", "Put", "Invalidate"), wait)
+    methods: dict[str, Method] = dict.fromkeys(
+        ("Get", "BatchGet", "Put", "Invalidate", "Lease"), wait
+    )
     async with service(methods, name=STORE) as address:
         yield address
 
@@ -76,26 +78,17 @@ def users(results: list[ContextEntry | RelevoError]) -> list[str]:
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    """The methods and their arguments are the asyncio client's, and all are tested here.
-
-    But for the cache, which only the asyncio client has so far.
-    """
+    """The methods and their arguments are the asyncio client's, and all are tested for both."""
 
     def methods(kind: type) -> dict[str, list[tuple[Any, ...]]]:
         return {
-            name: [
-                (p.name, p.kind, p.default)
-                for p in inspect.signature(it).parameters.values()
-                if p.name != "cache"
-            ]
+            name: [(p.name, p.kind, p.default) for p in inspect.signature(it).parameters.values()]
             for name, it in vars(kind).items()
             if inspect.isfunction(it) and (name == "__init__" or not name.startswith("_"))
         }
 
-    asyncio_methods = methods(AsyncContextClient)
-    assert asyncio_methods.pop("peek")
-    assert methods(ContextClient) == asyncio_methods
-    assert set(methods(ContextClient)) == {*METHODS, "close", "__init__"}
+    assert methods(ContextClient) == methods(AsyncContextClient)
+    assert set(methods(ContextClient)) == {*METHODS, "peek", "last_known", "close", "__init__"}
 
 
 def test_get_answers_what_was_put(client: ContextClient) -> None:

@@ -218,31 +218,13 @@ async def test_another_process_was_faster(
     assert (entry.context.user_id, entry.version) == ("theirs", theirs.revision)
 
 
-async def test_many_processes_at_once(
-    client: AsyncContextClient, other: AsyncContextClient, key: ContextKey
-) -> None:
-    """Factories of several processes may work at once; all callers get one and the same entry."""
-    factories = [Factory(ExecutionContext(user_id=name)) for name in ("one", "two")]
-    callers = [
-        asyncio.create_task(each.get_or_create(key, factory))
-        for each, factory in zip((client, other), factories, strict=True)
-        for _ in range(10)
-    ]
-    for factory in factories:
-        await factory.started.wait()
-    for factory in factories:
-        factory.let.set()
-    entries = await asyncio.gather(*callers)
-    assert len({(entry.version, entry.context.user_id) for entry in entries}) == 1
-
-
 async def test_the_store_is_asked_once(server: Server, key: ContextKey) -> None:
-    """A hundred callers cost one Get where the entry exists."""
+    """A hundred callers cost one call where the entry exists."""
     async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
         await client.put(key, MADE)
         factory = Factory(MADE)
         await asyncio.gather(*(client.get_or_create(key, factory) for _ in range(100)))
-        assert len(relay.of("Get")) == 1
+        assert len(relay.of("Lease")) == 1
     assert factory.calls == []
 
 

@@ -1,18 +1,27 @@
-"""A server with each backend, and a client that keeps what it resolves."""
+"""A server with each backend, and clients of both kinds that keep what they resolve."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from relevo_client import AsyncContextClient, CacheOptions
+from relevo_client import CacheOptions
 from relevo_server.server import Server
 from support.calls import Stub
+from support.either import KINDS, Either, opened
+from support.shapes import Kind
 from support.watching import Watch
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each kind of client in turn."""
+    kind: Kind = request.param
+    return kind
+
+
 @pytest.fixture
-async def client(server: Server) -> AsyncIterator[AsyncContextClient]:
+async def client(server: Server, kind: Kind) -> AsyncIterator[Either]:
     """A client with a cache."""
-    async with AsyncContextClient(server.address, timeout=10, cache=CacheOptions()) as client:
+    async with opened(kind, server.address, timeout=10, cache=CacheOptions()) as client:
         yield client
 
 

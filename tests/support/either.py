@@ -10,13 +10,17 @@ import pytest
 from grpc import aio
 from relevo_client import (
     AsyncContextClient,
+    CacheCounts,
     ContextClient,
+    ContextEntry,
     ContextKey,
+    ContextRef,
     ExecutionContext,
     RelevoError,
 )
 
 from support.shapes import Kind
+from support.waiting import until_async
 
 KINDS: tuple[Kind, ...] = ("blocking", "asyncio")
 
@@ -61,6 +65,27 @@ class Either:
         with pytest.raises(RelevoError) as caught:
             await self.ask(call)
         return caught.value
+
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """What the client's cache knows. That waits for nothing, and so needs no thread."""
+        return self._client.peek(target)
+
+    async def local(self, target: ContextKey | ContextRef) -> ContextEntry:
+        """The same, once the cache knows it."""
+        found: list[ContextEntry] = []
+
+        async def is_found() -> bool:
+            entry = self.peek(target)
+            found.extend([entry] if entry else [])
+            return bool(found)
+
+        await until_async(is_found, what=f"{target} to be local")
+        return found[0]
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the client's cache has done."""
+        return self._client.cache_counts
 
     async def close(self) -> None:
         """Close the client."""

@@ -1,46 +1,18 @@
 """The near cache's driver for asyncio: a Watch stream for as long as there is a client."""
 
 import asyncio
-import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from grpc import aio
-
 from relevo_client import _near_contexts
-from relevo_client._errors import RelevoError, from_call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._near_cache import NearCache
 from relevo_client._near_state import CacheCounts
-
-log = logging.getLogger("relevo_client")
-
-_ENDED = "the watch of the store has ended: %s"
-_PINGS = 8
-"""How many pings are sent in the time for which copies are trusted."""
-_SLICE = 200
-"""Requests that are sent at once; a pause follows, so that a reconnect is no herd."""
-_PAUSE = 0.02
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
-"""Seconds before a stream is opened again; doubled each time, with jitter."""
-
-
-@dataclass(frozen=True)
-class CacheOptions:
-    """How a client keeps contexts."""
-
-    max_staleness: float = 2.0
-    """Seconds for which a copy may be used after contact with the store was lost."""
-    max_entries: int = 10_000
-    """Entries that are kept; the least recently used go first."""
-    max_bytes: int = 64 << 20
-    """Their serialized size, together."""
+from relevo_client._watching import SLICE, Backoff, CacheOptions, slice_pause, tell_end
 
 
 class AsyncWatcher:
@@ -51,20 +23,21 @@ class AsyncWatcher:
     ) -> None:
         self._options = options
         self._watch = watch
-        self._cache = NearCache(
-            max_staleness=options.max_staleness,
-            max_entries=options.max_entries,
-            max_bytes=options.max_bytes,
-            renewed_scopes=renewed_scopes,
-        )
+        self._renewed_scopes = renewed_scopes
+        self._cache = options.cache(renewed_scopes)
         self._wanted = asyncio.Event()
         self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def counts(self) -> CacheCounts:
         """What the cache has done so far."""
-        return self._cache.counts
+        return replace(self._cache.counts)
+
+    def missed(self) -> None:
+        """Count a context for which the store is asked."""
+        self._cache.counts.misses += 1
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
         """The context where it is known here; None where the store has to be asked.
@@ -96,7 +69,7 @@ class AsyncWatcher:
         self._cache.wrote(tenant_id, revision)
 
     def _begin(self) -> None:
-        if self._task is None:
+        if self._task is None and not self._is_closed:
             # In a context of its own: nothing of the first caller's is current in it.
             self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
 
@@ -104,33 +77,35 @@ class AsyncWatcher:
         if self._cache.has_requests:
             self._wanted.set()
 
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The context as it was known last, trusted or not."""
+        return _near_contexts.last_known(self._cache, ref, time.monotonic())
+
+    def forked(self) -> None:
+        """Forget everything: this is a child process, and the stream is its parent's."""
+        self._cache = self._options.cache(self._renewed_scopes)
+        self._task = None
+        self._is_closed = True
+
     async def close(self) -> None:
         """End the stream."""
+        self._is_closed = True
         task, self._task = self._task, None
         if task:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
-        pause = _FIRST_PAUSE
+        backoff = Backoff()
         while True:
             begun = time.monotonic()
             try:
                 await self._stream()
-            except aio.AioRpcError as error:
-                log.info(_ENDED, from_call(error).reason)
-            except RelevoError as error:
-                log.info(_ENDED, error.reason)
-            except (TimeoutError, aio.UsageError) as error:
-                log.info(_ENDED, type(error).__name__)
-            except Exception:
-                log.exception("the watch of the store failed")
+            except Exception as error:  # noqa: BLE001 - told by its kind
+                tell_end(error)
             finally:
                 self._cache.lost()
-            if time.monotonic() - begun > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(backoff.after(time.monotonic() - begun))
 
     async def _stream(self) -> None:
         call = self._watch()
@@ -160,13 +135,13 @@ class AsyncWatcher:
             self._wanted.clear()
             for i, request in enumerate(self._cache.requests(), start=1):
                 await call.write(request)
-                if i % _SLICE == 0:
-                    await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                if i % SLICE == 0:
+                    await asyncio.sleep(slice_pause())
 
     async def _ping(self, _: Any) -> None:
         """Ask for signs of life. Raises TimeoutError where none comes."""
         while True:
-            await asyncio.sleep(self._options.max_staleness / _PINGS)
+            await asyncio.sleep(self._options.ping_interval)
             now = time.monotonic()
             if now - self._heard > self._options.max_staleness:
                 raise TimeoutError  # a silent peer: another one may be better

@@ -1,0 +1,104 @@
+"""Entries that are made where they are missing, or nearly over, in threads."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import Context
+from typing import TypeAlias
+
+from relevo_client import _calls, _leases
+from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._leases import Lease, Lifetime
+from relevo_client._messages import ContextEntry
+from relevo_client._model import ExecutionContext
+from relevo_client._single_flight import ThreadFlights
+from relevo_client._store import BlockingStore
+
+BlockingFactory: TypeAlias = Callable[[ContextKey], ExecutionContext]
+
+
+class BlockingCreating:
+    """`AsyncCreating` for threads."""
+
+    def __init__(self, store: BlockingStore) -> None:
+        self._store = store
+        self._loads = ThreadFlights[ContextKey, ContextEntry]()
+        self._lock = threading.Lock()
+        self._renewals: set[ContextKey] = set()
+
+    def create(
+        self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime, timeout: float | None
+    ) -> ContextEntry:
+        """The live entry, created where there is none; one load for all callers here."""
+        begun = time.monotonic()
+        try:
+            return self._loads.share(key, lambda: self._load(key, factory, ttl), timeout=timeout)
+        except TimeoutError:
+            if timeout is not None and time.monotonic() - begun >= timeout:
+                raise _leases.too_late(key) from None
+            raise  # the factory's
+
+    def renew(self, ageing: Iterable[tuple[ContextKey, int, BlockingFactory]]) -> None:
+        """Begin to make entries anew, by their keys, versions and factories."""
+        for key, version, factory in ageing:
+            with self._lock:
+                if key in self._renewals:
+                    continue
+                self._renewals.add(key)
+            # In a context of its own: nothing of the caller's is current in it.
+            run = Context().run
+            threading.Thread(
+                target=run, args=(self._renew, key, version, factory), name="relevo-renew",
+                daemon=True,
+            ).start()  # fmt: skip
+
+    def _load(self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime) -> ContextEntry:
+        for _ in range(_leases.ATTEMPTS):
+            leased = self._leased(key)
+            if isinstance(leased, ContextEntry):
+                return leased
+            with suppress(LeaseLostError, NotFoundError):  # it has ended meanwhile
+                ref = self._make(leased, factory, ttl)
+                request = _calls.get_request(key, min_revision=ref.revision)
+                return _calls.entry_of(self._store.get(request))
+        raise _leases.lost(key)
+
+    def _leased(self, key: ContextKey) -> ContextEntry | Lease:
+        """The entry, or the right to create it, however long another process has it."""
+        while True:
+            try:
+                wait = self._store.timeout * _leases.WAITING
+                request = _leases.lease_request(key, wait=wait)
+                return _leases.leased(key, self._store.lease(request))
+            except ConflictError as error:
+                if not _leases.is_held(error):
+                    raise
+
+    def _make(self, lease: Lease, factory: BlockingFactory, ttl: Lifetime = None) -> ContextRef:
+        """Write what the factory makes. Raises what it raises, and LeaseLostError."""
+        try:
+            context = factory(lease.key)
+            request = _calls.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
+            return _calls.put_ref(lease.key, self._store.put(request))
+        except LeaseLostError:
+            raise
+        except BaseException:
+            # What cannot be given back ends by itself.
+            with suppress(RelevoError):
+                self._store.release(_leases.release_request(lease), _leases.RELEASE_TIMEOUT)
+            raise
+
+    def _renew(self, key: ContextKey, version: int, factory: BlockingFactory) -> None:
+        """Make an entry anew, where no other process does. Others go on with what there is."""
+        try:
+            request = _leases.lease_request(key, wait=0, renew_version=version)
+            leased = _leases.leased(key, self._store.lease(request))
+            if isinstance(leased, Lease):
+                self._make(leased, factory)
+        except Exception as error:  # noqa: BLE001 - told by its kind
+            _leases.tell_failure(key, error)
+        finally:
+            with self._lock:
+                self._renewals.discard(key)

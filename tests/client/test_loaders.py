@@ -1,0 +1,217 @@
+"""Loaders: what is missing is made by whoever needs it first, and anew before its time is over."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    CacheOptions,
+    ContextClient,
+    ContextEntry,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    IncompleteContextError,
+    InvalidFieldError,
+    NotFoundError,
+    UnavailableError,
+)
+from relevo_server.server import Server
+from relevo_server.settings import Settings, Ttl
+from support.either import KEY, KINDS, Ask, Either, opened
+from support.factories import Factory
+from support.shapes import Kind
+from support.waiting import until_async
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+each_cache = pytest.mark.parametrize("cache", [None, CacheOptions()], ids=["no cache", "cache"])
+
+AGENT = ContextKey("agent_config", "acme", "a1")
+COLLECTION = ContextKey("collection_config", "acme", "docs")
+HEAD = ExecutionContext(user_id="u", includes=(AGENT, COLLECTION))
+
+
+def resolving(target: ContextKey | ContextRef, **options: float) -> Ask:
+    """Its resolution."""
+    return lambda client: client.resolve(target, **options)
+
+
+def putting(user_id: str) -> Ask:
+    """A Put of a user's context."""
+    return lambda client: client.put(KEY, ExecutionContext(user_id=user_id))
+
+
+@pytest.fixture
+async def owner(server: Server) -> AsyncIterator[Either]:
+    """Who puts what has no loader."""
+    async with opened("asyncio", server.address) as owner:
+        await owner.ask(lambda client: client.put(KEY, HEAD))
+        yield owner
+
+
+@each_kind
+@each_cache
+async def test_missing_layers_are_made(
+    server: Server, owner: Either, kind: Kind, cache: CacheOptions | None
+) -> None:
+    """What a context includes and does not exist is made by its scope's loader, once."""
+    del owner
+    agent = Factory(ExecutionContext(llm_config={"model": "m"}))
+    collection = Factory(ExecutionContext(rag_config={"top_k": 3}))
+    loaders = {"agent_config": agent.of(kind), "collection_config": collection.of(kind)}
+    async with opened(kind, server.address, cache=cache, loaders=loaders) as client:
+        for _ in range(3):
+            found = await client.ask(resolving(KEY))
+            assert found.context.user_id == "u"
+            assert found.context.llm_config == {"model": "m"}
+            assert found.context.rag_config == {"top_k": 3}
+    assert (agent.calls, collection.calls) == ([AGENT], [COLLECTION])
+
+
+@each_kind
+@each_cache
+async def test_a_missing_entry_is_made(
+    server: Server, kind: Kind, cache: CacheOptions | None
+) -> None:
+    """What is resolved itself is made too; after an Invalidate, made anew."""
+    factory = Factory(ExecutionContext(llm_config={"model": "m"}))
+    loaders = {"agent_config": factory.of(kind)}
+    async with opened(kind, server.address, cache=cache, loaders=loaders) as client:
+        assert (await client.ask(resolving(AGENT))).context.llm_config == {"model": "m"}
+        for times in (2, 3):
+            await client.ask(lambda client: client.invalidate(AGENT))
+            assert (await client.ask(resolving(AGENT))).context.llm_config == {"model": "m"}
+            assert len(factory.calls) == times
+
+
+@each_kind
+async def test_a_scope_without_a_loader(server: Server, owner: Either, kind: Kind) -> None:
+    """Where one of the missing entries has no loader, that is an error, and none is called."""
+    del owner
+    agent = Factory(ExecutionContext())
+    async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
+        error = await client.raised(resolving(KEY))
+        assert isinstance(error, IncompleteContextError)
+        assert error.missing == (AGENT.text, COLLECTION.text)
+        error = await client.raised(resolving(ContextKey("conversation", "acme", "none")))
+        assert isinstance(error, NotFoundError)
+    assert agent.calls == []
+
+
+@each_kind
+async def test_a_loader_that_fails(
+    server: Server, owner: Either, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The context is as incomplete as before. The cause is told, its text is not logged."""
+    await owner.ask(lambda client: client.put(COLLECTION, ExecutionContext()))
+    agent = Factory(RuntimeError("s3cret"))
+    async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
+        error = await client.raised(resolving(KEY))
+    assert isinstance(error, IncompleteContextError)
+    assert isinstance(error.__cause__, RuntimeError)
+    (record,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert record.getMessage() == f"{AGENT.text} was not made: RuntimeError"
+
+
+@each_kind
+async def test_a_loader_that_is_slow(server: Server, kind: Kind) -> None:
+    """Resolving takes no longer than its time; what the loader makes then is there for others."""
+    agent = Factory(ExecutionContext(user_id="made"), waits=True)
+    async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
+        begun = time.monotonic()
+        error = await client.raised(resolving(AGENT, timeout=0.2))
+        assert time.monotonic() - begun < 2
+        assert (type(error), error.reason) == (UnavailableError, "DEADLINE_EXCEEDED")
+        agent.let.set()
+        assert (await client.ask(resolving(AGENT))).context.user_id == "made"
+    assert agent.calls == [AGENT]
+
+
+@pytest.mark.parametrize("kind", [AsyncContextClient, ContextClient])
+def test_a_scope_has_a_name(kind: Any) -> None:
+    """A loader for no scope is refused when the client is made."""
+    with pytest.raises(InvalidFieldError, match="loaders"):
+        kind("127.0.0.1:1", loaders={"": print})
+
+
+@each_kind
+async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
+    """In the last fifth of an entry's time one of many processes makes it anew.
+
+    The others go on with what they have; it is missing at no time.
+    """
+    lifetime = 1.0
+    ttl = Ttl(scopes={"agent_config": lifetime})
+    made = iter(range(1000))
+    factory = Factory(lambda: ExecutionContext(user_id=str(next(made))))
+    loaders = {"agent_config": factory.of(kind)}
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(Server(settings.model_copy(update={"ttl": ttl})))
+        clients = [
+            await stack.enter_async_context(
+                opened(kind, server.address, timeout=10, cache=CacheOptions(), loaders=loaders)
+            )
+            for _ in range(4)
+        ]
+        await clients[0].ask(resolving(AGENT))
+        for client in clients:
+            await client.local(AGENT)
+        begun = time.monotonic()
+        seen: list[ContextEntry | None] = []
+        while time.monotonic() - begun < 3 * lifetime:
+            seen += [client.peek(AGENT) for client in clients]
+            await asyncio.sleep(0.01)
+        # The first, then one each four fifths of the time.
+        assert 3 <= len(factory.calls) <= 6
+    assert None not in seen
+    assert len({entry.version for entry in seen if entry}) >= 3
+
+
+@each_kind
+async def test_a_renewal_that_fails(
+    settings: Settings, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The entry lives to its end, the failure is told, and it is tried again."""
+    made = iter([ExecutionContext(user_id="first")])
+
+    def make() -> ExecutionContext:
+        for context in made:
+            return context
+        raise RuntimeError("s3cret")
+
+    factory = Factory(make)
+    ttl = Ttl(scopes={"agent_config": 1.5})
+    loaders = {"agent_config": factory.of(kind)}
+    async with (
+        Server(settings.model_copy(update={"ttl": ttl})) as server,
+        opened(kind, server.address, cache=CacheOptions(), loaders=loaders) as client,
+    ):
+        await client.ask(resolving(AGENT))
+        await client.local(AGENT)
+
+        async def is_tried_again() -> bool:
+            client.peek(AGENT)
+            return len(factory.calls) >= 3
+
+        await until_async(is_tried_again, within=3)
+    told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert set(told) == {f"{AGENT.text} was not made: RuntimeError"}
+
+
+@each_kind
+async def test_what_a_process_writes_it_sees(server: Server, kind: Kind) -> None:
+    """After its own Put or Invalidate no client uses an older copy, reference or not."""
+    async with opened(kind, server.address, timeout=10, cache=CacheOptions()) as client:
+        for i in range(50):
+            await client.ask(putting(str(i)))
+            found = await client.ask(resolving(KEY))
+            assert found.context.user_id == str(i)
+            await client.local(KEY)
+            await client.ask(lambda each: each.invalidate(KEY))
+            error = await client.raised(resolving(KEY))
+            assert isinstance(error, NotFoundError)

@@ -1,0 +1,76 @@
+"""The near cache of the blocking client, when the connection to the store falls silent."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+from relevo_client import CacheOptions, ContextClient, ContextKey, ExecutionContext
+from relevo_server.server import Server
+from support.proxy import Proxy
+from support.waiting import until
+
+KEY = ContextKey("conversation", "acme", "c1")
+OPTIONS = CacheOptions(max_staleness=1.0)
+SLACK = 0.3
+"""Seconds that a busy machine may be late to look."""
+
+
+def sees(client: ContextClient) -> str | None:
+    """Whose context the cache says it is; None where it does not know."""
+    found = client.peek(KEY)
+    return found.context.user_id if found else None
+
+
+@pytest.fixture
+def path(server: Server) -> Iterator[Proxy]:
+    """A proxy between the client and the server."""
+    with Proxy(int(server.address.rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("way", ["to_client", "to_server"])
+async def test_a_silent_connection(server: Server, path: Proxy, way: str) -> None:
+    """Trust ends within `max_staleness`; once the way is mended, what changed is seen."""
+
+    def read() -> None:
+        with (
+            ContextClient(server.address, timeout=10) as owner,
+            ContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client,
+        ):
+            owner.put(KEY, ExecutionContext(user_id="before"))
+            until(lambda: sees(client) == "before")
+            getattr(path, way).swallow = True
+            begun = time.monotonic()
+            owner.put(KEY, ExecutionContext(user_id="after"))
+            while sees(client) == "before":
+                assert time.monotonic() - begun < OPTIONS.max_staleness + SLACK
+                time.sleep(0.01)
+            getattr(path, way).swallow = False
+            until(lambda: sees(client) == "after", within=20)
+
+    await asyncio.to_thread(read)
+
+
+async def test_a_silent_connection_that_is_full(
+    path: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that takes no more requests is given up too, and the client can be closed."""
+    caplog.set_level(logging.INFO)
+
+    def has_ended() -> bool:
+        return "the watch of the store has ended: TimeoutError" in caplog.messages
+
+    def read() -> None:
+        with ContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client:
+            client.put(KEY, ExecutionContext(user_id="before"))
+            until(lambda: sees(client) == "before")
+            path.to_server.swallow = path.to_client.swallow = True
+            for i in range(2000):  # in bytes, more than the server's window for a stream
+                client.peek(ContextKey("conversation", "acme", f"{i:0100}"))
+            until(has_ended, within=2 * OPTIONS.max_staleness + SLACK)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 1
+
+    await asyncio.to_thread(read)
