@@ -140,12 +140,15 @@ def test_a_scope_has_a_name(kind: Any) -> None:
 
 
 @each_kind
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
     """In the last fifth of an entry's time one of many processes makes it anew.
 
     The others go on with what they have; it is missing at no time.
     """
-    lifetime = 1.0
+    lifetime = 1.5
+    # What is known of an entry's end is as exact as its clients ping often.
+    cache = CacheOptions(max_staleness=0.8)
     ttl = Ttl(scopes={"agent_config": lifetime})
     made = iter(range(1000))
     factory = Factory(lambda: ExecutionContext(user_id=str(next(made))))
@@ -154,7 +157,7 @@ async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
         server = await stack.enter_async_context(Server(settings.model_copy(update={"ttl": ttl})))
         clients = [
             await stack.enter_async_context(
-                opened(kind, server.address, timeout=10, cache=CacheOptions(), loaders=loaders)
+                opened(kind, server.address, timeout=10, cache=cache, loaders=loaders)
             )
             for _ in range(4)
         ]
@@ -163,11 +166,11 @@ async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
             await client.local(AGENT)
         begun = time.monotonic()
         seen: list[ContextEntry | None] = []
-        while time.monotonic() - begun < 3 * lifetime:
+        while time.monotonic() - begun < 2.5 * lifetime:
             seen += [client.peek(AGENT) for client in clients]
             await asyncio.sleep(0.01)
         # The first, then one each four fifths of the time.
-        assert 3 <= len(factory.calls) <= 6
+        assert 3 <= len(factory.calls) <= 5
     assert None not in seen
     assert len({entry.version for entry in seen if entry}) >= 3
 
