@@ -216,17 +216,20 @@ class Opening(grpc.StreamStreamClientInterceptor):
         self.seen: list[ContextRef | None] = []
 
     def intercept_stream_stream(
-        self, continuation: Callable[..., Any], details: Any, requests: Any
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: Any,
+        request_iterator: Iterator[Any],
     ) -> Any:
         """Look, and look again with each request."""
 
         def asked() -> Iterator[Any]:
-            for request in requests:
+            for request in request_iterator:
                 self.seen.append(current_ref())
                 yield request
 
         self.seen.append(current_ref())
-        return continuation(details, asked())
+        return continuation(client_call_details, asked())
 
 
 def test_no_context_is_current_in_the_threads(store: LocalStore) -> None:
