@@ -9,7 +9,7 @@ from relevo_client._aio_client import AsyncContextClient
 from relevo_client._client import ContextClient
 from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known, Rebuilt
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import Call, Inbound, Make, RejectedError, instead
+from relevo_client._inbound import Call, Inbound, LastKnown, Make, RejectedError, instead
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._policies import Action
@@ -22,6 +22,14 @@ class BlockingSource:
     def __init__(self, client: ContextClient) -> None:
         self._client = client
         self._made = ThreadFlights[object, object]()
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, where the client has it already."""
+        return _peeked(self._client, ref)
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that the client had last."""
+        return self._client.last_known(ref)
 
     def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         """The entry that is referred to, within so many seconds. Raises RelevoError."""
@@ -42,10 +50,11 @@ class AsyncSource:
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
         """The entry that is referred to, where the client has it already."""
-        try:
-            return self._client.peek(ref)
-        except RelevoError:  # `resolve` says it again
-            return None
+        return _peeked(self._client, ref)
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that the client had last."""
+        return self._client.last_known(ref)
 
     async def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         """The entry that is referred to, within so many seconds. Raises RelevoError."""
@@ -69,6 +78,17 @@ class ThreadSource:
         self._source = source
         self._loop = loop
 
+    def peek(self, _: ContextRef) -> None:
+        """Nothing: what the client has is its loop's."""
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that the client had last."""
+
+        async def last_known() -> ContextEntry | None:
+            return self._source.last_known(ref)
+
+        return asyncio.run_coroutine_threadsafe(last_known(), self._loop).result()
+
     def resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
         """The entry that is referred to, within so many seconds. Raises RelevoError."""
         resolving = self._source.resolve(ref, timeout)
@@ -78,6 +98,13 @@ class ThreadSource:
         """What the function makes. Raises what it raises, and TimeoutError."""
         making = self._source.make(make, timeout)
         return asyncio.run_coroutine_threadsafe(making, self._loop).result()
+
+
+def _peeked(client: ContextClient | AsyncContextClient, ref: ContextRef) -> ContextEntry | None:
+    try:
+        return client.peek(ref)
+    except RelevoError:  # `resolve` says it again
+        return None
 
 
 class Entrance:
@@ -98,11 +125,12 @@ class Entrance:
             raise
         if ref is None and self._policy.no_reference is Action.PROCEED:
             return None
-        call = Call(self._method, context)
         if self._policy.lazy:
+            call = Call(self._method, context)
             context.add_callback(call.end)
             return BlockingDeferred(ref, lambda: self._known(ref, call))
-        return self._known(ref, call)
+        known = self._source.peek(ref) if ref else None
+        return known or self._known(ref, Call(self._method, context))
 
     def _known(self, ref: ContextRef | None, call: Call) -> Known:
         error: RelevoError | None = None
@@ -112,8 +140,10 @@ class Entrance:
             except RelevoError as caught:
                 error = caught
         try:
-            make = instead(self._policy, ref, call, error)
-            return make and self._made(make, call)
+            way = instead(self._policy, ref, call, error)
+            if isinstance(way, LastKnown):
+                return way.known(self._source.last_known(way.ref))
+            return way and self._made(way, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
@@ -160,8 +190,10 @@ class AsyncEntrance:
             except RelevoError as caught:
                 error = caught
         try:
-            make = instead(self._policy, ref, call, error)
-            return make and await self._made(make, call)
+            way = instead(self._policy, ref, call, error)
+            if isinstance(way, LastKnown):
+                return way.known(self._source.last_known(way.ref))
+            return way and await self._made(way, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None

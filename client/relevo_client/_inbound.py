@@ -14,6 +14,7 @@ from relevo_client import _metadata
 from relevo_client._current import Rebuilt
 from relevo_client._errors import InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
+from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import (
     FAILED,
@@ -145,16 +146,32 @@ class Inbound:
         return ref
 
 
+class LastKnown(NamedTuple):
+    """A call is to go on with the copy that was known last."""
+
+    ref: ContextRef
+    refusal: Refusal
+    """How the call ends where there is none."""
+
+    def known(self, entry: ContextEntry | None) -> ContextEntry:
+        """The copy. Raises RejectedError where there is none."""
+        if entry is None:
+            raise RejectedError(self.refusal)
+        return entry
+
+
 def instead(
     policy: Policy, ref: ContextRef | None, call: Call, error: RelevoError | None
-) -> Make | None:
-    """What is done where a call's context cannot be had: made, or gone without.
+) -> Make | LastKnown | None:
+    """What is done where a call's context cannot be had: made, known still, or gone without.
 
     `error` says why, None where the call names none. Raises RejectedError.
     """
     action, refusal = chosen(policy, error)
     if action is Action.PROCEED:
         return None
+    if action is Action.LAST_KNOWN and ref:
+        return LastKnown(ref, refusal)
     if isinstance(action, Action):
         raise RejectedError(refusal)
     metadata = tuple((name, value) for name, value in call.context.invocation_metadata() or ())

@@ -26,6 +26,9 @@ class Action(Enum):
     """End it with a typed status and a fixed text."""
     PROCEED = "proceed"
     """Go on without a context."""
+    LAST_KNOWN = "last known"
+    """Go on with the copy that the client's cache had last, marked as `is_stale`; where it
+    has none, reject. For `unavailable` and `too_old`; the client needs a cache."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class Policy:
     """The store cannot be asked now: UNAVAILABLE."""
     lazy: bool = False
     """Resolve the context when the handler asks for it, not before it runs."""
+
+    def __post_init__(self) -> None:
+        for case in ("no_reference", "not_found", "incomplete"):
+            if getattr(self, case) is Action.LAST_KNOWN:
+                raise ValueError(f"{case} is what is known: there is no last known copy for it")
 
 
 DEFAULT_POLICY = Policy()
@@ -117,7 +125,9 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
         if isinstance(error, kind):
             action: Action | Rebuild = getattr(policy, field)
             return action, refusal
+    action = policy.unavailable
+    if isinstance(error, UnavailableError):
+        return action, _UNAVAILABLE
     # Whatever else the store answers (no access, a defect), the context cannot be had
-    # now; but trying again is no advice then.
-    refusal = _UNAVAILABLE if isinstance(error, UnavailableError) else FAILED
-    return policy.unavailable, refusal
+    # now; but trying again is no advice then, and a copy is not what to answer it with.
+    return Action.REJECT if action is Action.LAST_KNOWN else action, FAILED

@@ -217,7 +217,10 @@ class Opening(grpc.StreamStreamClientInterceptor):
         self.seen: list[ContextRef | None] = []
 
     def intercept_stream_stream(
-        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: Any,
+        request_iterator: Iterator[Any],
     ) -> Any:
         """Look, and look again with each request."""
 

@@ -1,0 +1,36 @@
+"""Handlers whose context the server's client has already: nobody is asked for it."""
+
+import pytest
+from relevo_client import ContextEntry
+from relevo_client.testing import LocalStore
+from support.caching import caching, counts_of, until_known
+from support.plays import UNARY_SHAPES, naming, play
+from support.shapes import SHAPES, Shape
+
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+@each_shape
+async def test_a_context_that_is_local(
+    store: LocalStore, entry: ContextEntry, shape: Shape
+) -> None:
+    """Every shape of handler has it from the cache: one hit for the call, and no miss."""
+    async with caching(store.address) as clients:
+        await until_known(clients, entry.ref)
+        interceptor = clients.interceptor(shape.server, trust_callers=True)
+        before = counts_of(clients, shape.server)
+        over = await play(shape, interceptor, naming(entry.ref))
+        after = counts_of(clients, shape.server)
+    assert set(over.seen) == {f"u-1 {entry.ref}"}
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 0)
+
+
+@pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
+async def test_a_context_that_is_not(store: LocalStore, entry: ContextEntry, shape: Shape) -> None:
+    """A context that the store is asked for is one miss, and no hit."""
+    async with caching(store.address) as clients:
+        interceptor = clients.interceptor(shape.server, trust_callers=True)
+        over = await play(shape, interceptor, naming(entry.ref))
+        counts = counts_of(clients, shape.server)
+    assert set(over.seen) == {f"u-1 {entry.ref}"}
+    assert (counts.hits, counts.misses) == (0, 1)

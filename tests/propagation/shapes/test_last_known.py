@@ -1,0 +1,190 @@
+"""The policy `LAST_KNOWN`: what the cache had last, marked, where the store cannot be asked."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from relevo_client import (
+    AccessDeniedError,
+    Action,
+    AsyncContextClient,
+    CacheOptions,
+    ContextClient,
+    ContextEntry,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    IncompleteContextError,
+    NotFoundError,
+    Policy,
+    current_entry,
+)
+from relevo_client._policies import chosen
+from relevo_client.testing import LocalStore
+from support.caching import caching, until_known
+from support.hosting import StoreClients
+from support.lost_contexts import DOWN, TOO_OLD
+from support.plays import UNARY_SHAPES, Play, naming, play
+from support.proxy import Proxy
+from support.scenes import Scene
+from support.shapes import Shape
+from support.waiting import until_async
+
+KEY = ContextKey("conversation", "acme", "last-known")
+AGENT = ContextKey("agent_config", "acme", "last-known")
+HOUR = 3_600_000 << 20  # of a revision, which begins with milliseconds
+POLICY = Policy(unavailable=Action.LAST_KNOWN, too_old=Action.LAST_KNOWN)
+
+each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
+
+
+class Marked(Scene):
+    """A handler that looks at the mark too."""
+
+    def see(self) -> bytes:
+        """Look, and add the mark."""
+        entry = current_entry()
+        mark = b", stale" if entry and entry.is_stale else b""
+        item = super().see() + mark
+        self.seen[-1] = item.decode()
+        return item
+
+
+@pytest.fixture
+def path(store: LocalStore) -> Iterator[Proxy]:
+    """The way to the store, which can be closed."""
+    with Proxy(int(store.address.rpartition(":")[2])) as path:
+        yield path
+
+
+@pytest.fixture
+async def clients(path: Proxy) -> AsyncIterator[StoreClients]:
+    """Clients that soon lose trust in what they have."""
+    options = CacheOptions(max_staleness=0.3)
+    async with caching(f"127.0.0.1:{path.port}", options) as clients:
+        yield clients
+
+
+async def call(shape: Shape, clients: StoreClients, ref: ContextRef) -> Play:
+    """A call that names the context."""
+    interceptor = clients.interceptor(shape.server, trust_callers=True, policy=POLICY)
+    return await play(shape, interceptor, naming(ref), scene=Marked())
+
+
+async def down(path: Proxy, clients: StoreClients) -> None:
+    """The store cannot be reached any more, and nothing that the caches have is trusted."""
+    path.refuse()
+    for client in (clients.blocking, clients.asyncio):
+
+        async def is_distrusted(client: ContextClient | AsyncContextClient = client) -> bool:
+            try:
+                return client.peek(KEY) is None
+            except (NotFoundError, IncompleteContextError):
+                return False
+
+        await until_async(is_distrusted)
+
+
+@each_shape
+async def test_a_store_that_is_gone(
+    store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
+) -> None:
+    """The handler has the copy, marked; its own calls go on with the fence that it was called with.
+
+    While the store is there, nothing is marked.
+    """
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"))
+    await until_known(clients, ref)
+    assert set((await call(shape, clients, ref)).seen) == {f"u {ref}"}
+    await down(path, clients)
+    for named in (ref, ContextRef(KEY, ref.revision + HOUR)):
+        assert set((await call(shape, clients, named)).seen) == {f"u {named}, stale"}
+
+
+@each_shape
+async def test_a_store_that_is_behind(
+    store: LocalStore, clients: StoreClients, shape: Shape
+) -> None:
+    """`too_old` can be answered with the copy as well."""
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"))
+    await until_known(clients, ref)
+    ahead = ContextRef(KEY, ref.revision + HOUR)
+    assert set((await call(shape, clients, ahead)).seen) == {f"u {ahead}, stale"}
+
+
+@each_shape
+async def test_without_a_copy(
+    store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
+) -> None:
+    """What was never known is rejected, as without the policy; so is everything without a cache."""
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"))
+    path.refuse()
+    assert (await call(shape, clients, ref)).refusal == DOWN.refusal
+    async with TOO_OLD.lose(store) as loss:
+        assert loss.ref
+        assert (await call(shape, loss.clients, loss.ref)).refusal == TOO_OLD.refusal
+
+
+@each_shape
+async def test_what_has_ended(
+    store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
+) -> None:
+    """An entry that is known to be absent is not brought back."""
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"))
+    await until_known(clients, ref)
+    store.client.invalidate(KEY)
+    await until_known(clients, KEY, NotFoundError)
+    await down(path, clients)
+    assert (await call(shape, clients, ref)).refusal == DOWN.refusal
+
+
+@each_shape
+async def test_what_has_run_out(
+    store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
+) -> None:
+    """An entry whose time is over is not brought back, though nobody has said so."""
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=1.5)
+    await until_known(clients, ref)
+    await down(path, clients)
+    for client in (clients.blocking, clients.asyncio):
+
+        async def is_over(client: Any = client) -> bool:
+            return client.last_known(ref) is None
+
+        assert not await is_over()
+        await until_async(is_over)
+    assert (await call(shape, clients, ref)).refusal == DOWN.refusal
+
+
+async def test_layers(store: LocalStore, path: Proxy, clients: StoreClients) -> None:
+    """A copy is composed as ever, and marked; one whose layer has ended is none."""
+    store.client.put(AGENT, ExecutionContext(llm_config={"model": "m1"}))
+    ref = store.client.put(KEY, ExecutionContext(user_id="u", includes=(AGENT,)))
+    await until_known(clients, ref)
+    for client in (clients.blocking, clients.asyncio):
+        found = client.last_known(ref)
+        assert isinstance(found, ContextEntry)
+        assert found.is_stale
+        assert found.context.llm_config == {"model": "m1"}
+        assert found.revision == ref.revision
+    store.client.invalidate(AGENT)
+    await until_known(clients, KEY, IncompleteContextError)
+    await down(path, clients)
+    for client in (clients.blocking, clients.asyncio):
+        assert client.last_known(ref) is None
+
+
+def test_where_it_makes_no_sense() -> None:
+    """A policy for what the store has answered, or the call, cannot be a copy: ValueError."""
+    for case in ("no_reference", "not_found", "incomplete"):
+        fields: dict[str, Any] = {case: Action.LAST_KNOWN}
+        with pytest.raises(ValueError, match=case):
+            Policy(**fields)
+
+
+def test_what_the_store_refuses() -> None:
+    """A store that says no can be asked: no copy is handed out past it."""
+    refused = AccessDeniedError("no", reason="TENANT_DENIED")
+    action, refusal = chosen(POLICY, refused)
+    assert (action, refusal.code) == (Action.REJECT, StatusCode.INTERNAL)
