@@ -186,7 +186,9 @@ class AsyncContextClient:
             return known
         if self._watcher:
             self._watcher.counts.misses += 1
-        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
+        # With a fence, who keeps copies here is content with one that the server keeps.
+        cached = self._watcher is not None and ref.revision > 0
+        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = await self._call(self._store.Get, request, timeout)
         return _calls.composed(_calls.entry_of(response))
 

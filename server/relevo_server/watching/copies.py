@@ -110,8 +110,10 @@ class Copies:
                 return None
             self._copies.move_to_end(key)
             stored = copy.stored
-            left = int((copy.until - now) * 1000) if stored else 0
-            entries.append(stored and stored._replace(ttl_ms=left))
+            if stored:
+                left = int((copy.until - now) * 1000)
+                stored = Stored(stored.version, stored.created, left, stored.context)
+            entries.append(stored)
         return Read(part.position, entries)
 
     def _drop(self, key: Key) -> None:
