@@ -18,8 +18,9 @@ demo: $(VENV)/ready ## The main job: a chain of four services that works with on
 test: $(VENV)/ready ## All tests, on a real Redis
 	$(BIN)/pytest $(TEST)
 
-test-long: $(VENV)/ready ## The near cache's simulation with 10,000 seeds; some minutes
-	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py --timeout 7200
+test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds; some minutes
+	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py \
+		tests/store/test_server_cache_simulation.py --timeout 7200
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of generated/
 	$(BIN)/ruff check .

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
-from relevo.v1.store_pb2 import GetRequest, GetResponse, PutRequest, PutResponse
+from relevo.v1.store_pb2 import (
+    Consistency,
+    GetRequest,
+    GetResponse,
+    PutRequest,
+    PutResponse,
+)
 
 ENTRIES = 64
 _REVISION = 1_750_000_000_000 << 20
@@ -79,9 +85,10 @@ def entry_keys() -> list[ContextKey]:
     ]
 
 
-def get_requests() -> Iterator[bytes]:
+def get_requests(*, consistency: Consistency = Consistency.CONSISTENCY_STRONG) -> Iterator[bytes]:
     """Gets of all entries in turn, without end."""
-    return cycle([GetRequest(key=key).SerializeToString() for key in entry_keys()])
+    gets = [GetRequest(key=key, consistency=consistency) for key in entry_keys()]
+    return cycle([get.SerializeToString() for get in gets])
 
 
 def put_requests() -> Iterator[bytes]:

@@ -208,9 +208,8 @@ class AsyncContextClient:
         known = self.peek(ref)
         if known:
             return known
-        if self._watcher:
-            self._watcher.missed()
-        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
+        cached = self._watcher is not None and self._watcher.missed(ref)
+        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = await self._store.get(request, timeout)
         return _calls.composed(_calls.entry_of(response))
 

@@ -35,9 +35,10 @@ class AsyncWatcher:
         """What the cache has done so far."""
         return replace(self._cache.counts)
 
-    def missed(self) -> None:
-        """Count a context for which the store is asked."""
+    def missed(self, ref: ContextRef) -> bool:
+        """Count a context for which the store is asked. Whether from a server's memory will do."""
         self._cache.counts.misses += 1
+        return self._cache.is_content(ref.key, ref.revision)
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
         """The context where it is known here; None where the store has to be asked.

@@ -27,6 +27,8 @@ from relevo_client._messages import (
 from relevo_client._model import SECTIONS, ExecutionContext
 
 MAX_BATCH = 100
+_STRONG = store_pb2.Consistency.CONSISTENCY_STRONG
+_CACHED = store_pb2.Consistency.CONSISTENCY_CACHED
 _WIRE_NAMES = {"created_at": "create_time", "updated_at": "update_time"}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
@@ -80,13 +82,16 @@ def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def get_request(
-    key: ContextKey, *, min_revision: int = 0, layers: bool = False
+    key: ContextKey, *, min_revision: int = 0, layers: bool = False, cached: bool = False
 ) -> store_pb2.GetRequest:
-    """A Get of one entry."""
+    """A Get of one entry; where `cached`, the server's memory may answer it."""
     if not 0 <= min_revision <= MAX_REVISION:
         raise InvalidFieldError([("min_revision", "must be from 0 to 2^63 - 1")])
     return store_pb2.GetRequest(
-        key=key.to_message(), min_revision=min_revision, include_layers=layers
+        key=key.to_message(),
+        min_revision=min_revision,
+        include_layers=layers,
+        consistency=_CACHED if cached else _STRONG,
     )
 
 

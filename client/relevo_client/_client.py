@@ -165,9 +165,8 @@ class ContextClient:
         known = self.peek(ref)
         if known:
             return known
-        if self._watcher:
-            self._watcher.missed()
-        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True)
+        cached = self._watcher is not None and self._watcher.missed(ref)
+        request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         return _calls.composed(_calls.entry_of(self._store.get(request, timeout)))
 
     def _made(self, key: ContextKey, timeout: float | None, missing: RelevoError) -> ContextEntry:

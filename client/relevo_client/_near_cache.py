@@ -98,6 +98,10 @@ class NearCache:
         """Use no copy of the tenant's any more that is as of an earlier revision."""
         self._written[tenant_id] = max(revision, self._written.get(tenant_id, 0))
 
+    def is_content(self, key: ContextKey, fence: int) -> bool:
+        """Whether an answer from a server's memory will do, if that has reached the fence."""
+        return fence > 0 and key.tenant_id not in self._written
+
     def take_ageing(self) -> list[tuple[ContextKey, int]]:
         """What is ageing, once."""
         taken, self.ageing = self.ageing, []

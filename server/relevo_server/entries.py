@@ -5,6 +5,7 @@ store knows by itself.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,9 +15,10 @@ from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.requests import key_of
 from relevo_server.storage.interface import Stored, Written
 
-_MAX_KNOWN = 1 << 16
+_MAX_KNOWN = 1 << 14
 
 
 def serialize(context: ExecutionContext) -> bytes:
@@ -42,10 +44,25 @@ def parse(key: Key, stored: Stored) -> ExecutionContext:
 
 
 class Entries:
-    """Fills in entries that were read. Knows which ones it has found to be sound."""
+    """Fills in entries that were read. Knows which are sound, and what those include."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, int] = {}
+        self._known: dict[Key, tuple[int, Sequence[Key]]] = {}
+
+    def includes(self, key: Key, stored: Stored | None) -> Sequence[Key]:
+        """What an entry includes, which is read once for each version. None of it where absent.
+
+        Raises DATA_LOSS where what is stored is no context.
+        """
+        if stored is None:
+            return ()
+        version, includes = self._known.get(key, (0, ()))
+        if version != stored.version:
+            includes = tuple(map(key_of, parse(key, stored).includes))
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = stored.version, includes
+        return includes
 
     def fill(
         self, entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
@@ -58,11 +75,7 @@ class Entries:
         _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
         if not body or serialized is None:
             return
-        if self._known.get(key) != version:
-            parse(key, stored)
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[key] = version
+        self.includes(key, stored)
         times = ExecutionContext()
         if not serialized.startswith(_CREATE_TIME):
             _set_ms(times.create_time, revisions.milliseconds(created))

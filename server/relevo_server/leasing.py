@@ -14,7 +14,7 @@ from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.storage.interface import Leased, Storage, Wanted
-from relevo_server.watching.watching import Watching
+from relevo_server.watching.followers import Followers
 
 _SHORTEST_WAIT = 0.01
 """Seconds after which a lease that should have ended is asked for again."""
@@ -73,9 +73,9 @@ class _Line:
 class Leases:
     """Asks for entries, or the right to write them, which lasts `ttl` seconds."""
 
-    def __init__(self, storage: Storage, watching: Watching, ttl: float) -> None:
+    def __init__(self, storage: Storage, followers: Followers, ttl: float) -> None:
         self._storage = storage
-        self._watching = watching
+        self._followers = followers
         self._ttl_ms = round(ttl * 1000)
         self._lines: dict[_Name, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,7 +142,7 @@ class Leases:
     async def _serve(self, name: _Name, line: _Line) -> None:
         """Ask for those in a line, whenever there may be news, until nobody waits any more."""
         try:
-            await self._watching.notice(name.key, line.changed)
+            await self._followers.notice(name.key, line.changed)
             while waiter := line.first():
                 line.changed.clear()
                 leased = await self._storage.lease(self._wanted(name, waiter.request_id))
@@ -162,7 +162,7 @@ class Leases:
         finally:
             # Who comes from now on begins another line.
             del self._lines[name]
-            await self._watching.ignore(name.key, line.changed)
+            await self._followers.ignore(name.key, line.changed)
 
     def _wanted(self, name: _Name, request_id: str) -> Wanted:
         token = secrets.token_urlsafe(16)

@@ -19,8 +19,11 @@ from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.leasing import Leases
 from relevo_server.logs import log, where
+from relevo_server.reading import Reader
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import ABSENT, Read, Storage, Write, Written
+from relevo_server.storage.interface import ABSENT, Storage, Write, Written
+from relevo_server.watching.copies import Copies
+from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -32,7 +35,6 @@ arrive in time, however many calls end at once."""
 _WAITING_BUDGET = 0.9
 """The same for calls whose work it is to wait."""
 _PUT_ATTEMPTS = 64
-_READ_ATTEMPTS = 8
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request", bound=Message)
@@ -40,7 +42,7 @@ Response = TypeVar("Response", bound=Message)
 
 
 class ContextStore(store_pb2_grpc.ContextStoreServicer):
-    """Answers `relevo.v1.ContextStore` from a storage backend. Holds no state of its own."""
+    """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of what it has."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -48,8 +50,15 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
         self._entries = entries.Entries()
-        self._watching = Watching(storage, self._entries, settings)
-        self._leases = Leases(storage, self._watching, settings.lease_ttl)
+        copies = Copies(
+            max_entries=settings.cache_max_entries,
+            max_bytes=settings.cache_max_bytes,
+            max_staleness=settings.cache_max_staleness,
+        )
+        self._followers = Followers(storage, self._entries, copies, settings)
+        self._watching = Watching(storage, self._followers, settings)
+        self._reader = Reader(storage, self._entries, copies, self._followers, settings)
+        self._leases = Leases(storage, self._followers, settings.lease_ttl)
         self._working = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -71,7 +80,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def close(self) -> None:
         """End what the service does by itself."""
         await self._leases.close()
-        await self._watching.close()
+        await self._followers.close()
 
     async def _arrives(self, within: float) -> bool:
         self._refused.clear()
@@ -154,11 +163,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        layers: list[Key] = []
-        if request.include_layers:
-            read, layers = await self._read_with_layers(key)
-        else:
-            read = await self._storage.read([key], [request.known_version])
+        read, layers = await self._reader.read(request, key)
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
@@ -173,24 +178,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             if found is not None:
                 self._entries.fill(response.layers.add(), layer, partition, found, body=True)
         return response
-
-    async def _read_with_layers(self, key: Key) -> tuple[Read, list[Key]]:
-        """An entry and what it includes, together as of one revision.
-
-        The layers are known once the entry has been read, so it is read again
-        with them, until it includes what was read.
-        """
-        layers: list[Key] = []
-        for _ in range(_READ_ATTEMPTS):
-            read = await self._storage.read([key, *layers])
-            head = read.entries[0]
-            if head is None:
-                return read, []
-            wanted = list(map(requests.key_of, entries.parse(key, head).includes))
-            if wanted == layers:
-                return read, layers
-            layers = wanted
-        raise errors.contention(key)
 
     async def _batch_get(
         self, request: store_pb2.BatchGetRequest, caller: Caller

@@ -151,6 +151,15 @@ class Settings(BaseSettings):
     """What may wait for one watcher to read it, before it is reset."""
     watch_max_keys: Annotated[int, Field(gt=0)] = 100_000
     """Keys that one stream may subscribe to."""
+    cache_max_entries: Annotated[int, Field(ge=0)] = 10_000
+    """Entries that are kept in memory for reads with CONSISTENCY_CACHED; 0: none, and such
+    reads ask the store as all others do."""
+    cache_max_bytes: Annotated[int, Field(ge=0)] = 64 << 20
+    """What they may take together, about."""
+    cache_max_staleness: Seconds = 1.0
+    """Seconds after which an acknowledged write shows in every such read."""
+    cache_idle: Seconds = 60.0
+    """Seconds for which a partition is followed after the last such read."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """Calls worked on at once; more are refused."""
 

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from grpc import StatusCode
 from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import GetResponse
+from relevo.v1.store_pb2 import Consistency, GetResponse
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Write
@@ -98,7 +98,8 @@ async def test_sixteen_layers(stub: Stub) -> None:
     assert layers_of(await get(stub, key(), include_layers=True)) == includes
 
 
-async def test_an_answer_is_one_snapshot(stub: Stub) -> None:
+@pytest.mark.parametrize("consistency", Consistency.values())
+async def test_an_answer_is_one_snapshot(stub: Stub, consistency: Consistency) -> None:
     """Head and layers are as they were together at the answer's revision, whoever writes.
 
     While writers replace the layers, and the head includes them in turns, every
@@ -124,7 +125,9 @@ async def test_an_answer_is_one_snapshot(stub: Stub) -> None:
                 await write(key(), name, includes=keys)
 
     async def read() -> list[GetResponse]:
-        return [await get(stub, key(), include_layers=True) for _ in range(100)]
+        return [
+            await get(stub, key(), include_layers=True, consistency=consistency) for _ in range(100)
+        ]
 
     for target in (AGENT, DOCS, FAQ):
         await write(target, "first")

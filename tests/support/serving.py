@@ -35,7 +35,8 @@ async def serving(settings: Settings) -> AsyncGenerator[Stub, None]:
 async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[Stub, None]:
     """The stub of a server that answers from a backend of the test's own making."""
     server = aio.server()
-    store_pb2_grpc.add_ContextStoreServicer_to_server(ContextStore(storage, settings), server)
+    service = ContextStore(storage, settings)
+    store_pb2_grpc.add_ContextStoreServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -43,6 +44,7 @@ async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[S
             yield stub
     finally:
         await server.stop(None)
+        await service.close()
 
 
 async def health_of(address: str, service: str = "") -> str:

@@ -1,4 +1,4 @@
-"""One partition's log, followed for as long as anybody subscribes."""
+"""One partition's log, followed for as long as anybody has use for it."""
 
 import asyncio
 from collections import defaultdict
@@ -12,6 +12,7 @@ from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage, Stored
+from relevo_server.watching.copies import Copies
 from relevo_server.watching.fanout import Asked, Fanout, Subscription
 from relevo_server.watching.outbox import Outbox
 
@@ -24,15 +25,25 @@ _RETRY = 0.1
 
 
 class Follower:
-    """Reads a log once, for all streams. Start it within a running loop."""
+    """Reads a log once, for all streams and for copies. Start it within a running loop."""
 
     def __init__(
-        self, storage: Storage, partition: int, entries: Entries, settings: Settings
+        self,
+        storage: Storage,
+        partition: int,
+        entries: Entries,
+        copies: Copies,
+        settings: Settings,
     ) -> None:
+        self.needed_until = 0.0
+        """Until when the partition is followed for its copies, by the loop's clock."""
         self._storage = storage
+        self._copies = copies
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
-        # The streams wait as long again before they pass a sign of life on.
-        self._heartbeat = settings.watch_heartbeat / 2
+        self._loop = asyncio.get_running_loop()
+        # The streams wait as long again before they pass a sign of life on, and copies are
+        # trusted for several times as long.
+        self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
         self._unanswered: list[tuple[Subscription, Asked]] = []
         self._noticing: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
         self._asked = asyncio.Event()
@@ -46,7 +57,8 @@ class Follower:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is interested."""
-        return self._fanout.is_idle and not self._noticing
+        is_needed = self._noticing or self._loop.time() < self.needed_until
+        return self._fanout.is_idle and not is_needed
 
     def subscribe(self, outbox: Outbox, key: Key, asked: Asked) -> None:
         """Tell a stream the value of a key, and then every change."""
@@ -96,11 +108,9 @@ class Follower:
 
     async def _follow(self) -> None:
         fanout = self._fanout
-        pings = fanout.pings()
-        tail = await self._storage.tail(
-            fanout.partition, fanout.position, _EVENTS, seen=fanout.seen
-        )
-        if fanout.position is None:
+        pings, begun, position = fanout.pings(), self._loop.time(), fanout.position
+        tail = await self._storage.tail(fanout.partition, position, _EVENTS, seen=fanout.seen)
+        if position is None:
             fanout.position = tail.revision
             self._located.set()
         elif tail.gap:
@@ -120,7 +130,10 @@ class Follower:
             fanout.tell(tail.events, values, revision, pings)
         else:
             fanout.confirm(pings)
-            await self._storage.wait(fanout.partition, fanout.position, self._heartbeat)
+        # With the same position as the streams': the next look begins there for both.
+        self._copies.apply(fanout.partition, tail, begun)
+        if position is not None and not tail.events:
+            await self._storage.wait(fanout.partition, tail.revision, self._heartbeat)
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in keys:

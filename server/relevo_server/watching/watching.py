@@ -7,12 +7,11 @@ from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
 
 from relevo_server import errors, requests
 from relevo_server.access import Caller
-from relevo_server.entries import Entries
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
 from relevo_server.watching.fanout import Asked
-from relevo_server.watching.follower import Follower
+from relevo_server.watching.followers import Followers
 from relevo_server.watching.outbox import Outbox
 
 
@@ -21,13 +20,12 @@ def _asked(subscribe: Subscribe) -> Asked:
 
 
 class Watching:
-    """Follows the logs of the partitions that streams have subscriptions in."""
+    """Subscribes streams to keys, in the partitions that `followers` follow for them."""
 
-    def __init__(self, storage: Storage, entries: Entries, settings: Settings) -> None:
+    def __init__(self, storage: Storage, followers: Followers, settings: Settings) -> None:
         self._storage = storage
-        self._entries = entries
+        self._followers = followers
         self._settings = settings
-        self._followers: dict[int, Follower] = {}
         self._outboxes: set[Outbox] = set()
         self._is_stopping = False
 
@@ -36,28 +34,6 @@ class Watching:
         self._is_stopping = True
         for outbox in self._outboxes:
             outbox.wake()
-
-    async def close(self) -> None:
-        """Follow no more."""
-        while self._followers:
-            _, follower = self._followers.popitem()
-            await follower.close()
-
-    async def notice(self, key: Key, changed: asyncio.Event) -> None:
-        """Set an event whenever something may have happened to a key, a lease's end too.
-
-        Nothing that happens after this has returned is missed. `ignore` has to follow.
-        """
-        partition = self._storage.partition_of(key.tenant_id)
-        await self._follower(partition).notice(key, changed)
-
-    async def ignore(self, key: Key, changed: asyncio.Event) -> None:
-        """Set it no more."""
-        partition = self._storage.partition_of(key.tenant_id)
-        follower = self._followers.get(partition)
-        if follower:
-            follower.ignore(key, changed)
-            await self._rest(partition)
 
     async def stream(
         self, asked: AsyncIterator[WatchRequest], caller: Caller
@@ -98,33 +74,20 @@ class Watching:
                     if key not in keys and len(keys) >= self._settings.watch_max_keys:
                         raise errors.too_many_keys(self._settings.watch_max_keys)
                     keys.add(key)
-                    self._follower(partition).subscribe(outbox, key, _asked(request.subscribe))
+                    follower = self._followers.follow(partition)
+                    follower.subscribe(outbox, key, _asked(request.subscribe))
                 case "unsubscribe":
                     if key in keys:
                         keys.remove(key)
-                        self._followers[partition].unsubscribe(outbox, key)
-                        await self._rest(partition)
+                        self._followers.follow(partition).unsubscribe(outbox, key)
+                        await self._followers.rest(partition)
                 case _:
                     if key.scope in self._settings.ttl.sliding:
                         await self._storage.touch(key)
-
-    def _follower(self, partition: int) -> Follower:
-        follower = self._followers.get(partition)
-        if follower is None:
-            follower = Follower(self._storage, partition, self._entries, self._settings)
-            self._followers[partition] = follower
-        return follower
 
     async def _drop(self, outbox: Outbox, keys: set[Key]) -> None:
         for partition in {self._storage.partition_of(key.tenant_id) for key in keys}:
             follower = self._followers.get(partition)
             if follower:
                 follower.drop(outbox)
-                await self._rest(partition)
-
-    async def _rest(self, partition: int) -> None:
-        """Follow a partition no more where nobody subscribes."""
-        follower = self._followers.get(partition)
-        if follower and follower.is_idle:
-            del self._followers[partition]
-            await follower.close()
+                await self._followers.rest(partition)

@@ -1,0 +1,83 @@
+"""Reads of entries: from copies for calls that are content with these, else from the store."""
+
+import asyncio
+from collections.abc import Sequence
+
+from relevo.v1.store_pb2 import Consistency, GetRequest
+
+from relevo_server import errors
+from relevo_server.entries import Entries
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Read, Storage
+from relevo_server.watching.copies import Copies
+from relevo_server.watching.followers import Followers
+
+_ATTEMPTS = 8
+_CACHED = Consistency.CONSISTENCY_CACHED
+
+
+class Reader:
+    """Reads entries together with what they include.
+
+    CACHED reads are answered from `copies` where these have reached the fence. A copy is as new
+    as the log was at its last look, which is younger than `cache_max_staleness`. All other reads
+    ask the store.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        entries: Entries,
+        copies: Copies,
+        followers: Followers,
+        settings: Settings,
+    ) -> None:
+        self._storage = storage
+        self._entries = entries
+        self._copies = copies
+        self._followers = followers
+        self._has_cache = settings.cache_max_entries > 0
+
+    async def read(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]]:
+        """The entry and, where they are asked for, its layers: their keys are the second value."""
+        is_cached = self._has_cache and request.consistency == _CACHED
+        known = self._look(request, key) if is_cached else None
+        return known or await self._ask(request, key, keep=is_cached)
+
+    def _look(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]] | None:
+        now = asyncio.get_running_loop().time()
+        partition = self._storage.partition_of(key.tenant_id)
+        self._followers.need(partition, now)
+        layers: Sequence[Key] = ()
+        read = self._copies.look(partition, [key], request.min_revision, now)
+        if read and request.include_layers:
+            layers = self._entries.includes(key, read.entries[0])
+            # Nothing comes in between: both are as of the same position.
+            read = self._copies.look(partition, [key, *layers], request.min_revision, now)
+        return (read, layers) if read else None
+
+    async def _ask(
+        self, request: GetRequest, key: Key, *, keep: bool
+    ) -> tuple[Read, Sequence[Key]]:
+        """Read together as of one revision.
+
+        The layers are known once the entry has been read, so it is read again
+        with them, until it includes what was read.
+        """
+        layers: Sequence[Key] = ()
+        # What is to be kept, or included, is needed in full.
+        known = () if keep or request.include_layers else (request.known_version,)
+        for _ in range(_ATTEMPTS):
+            begun = asyncio.get_running_loop().time()
+            read = await self._storage.read([key, *layers], known)
+            if keep:
+                partition = self._storage.partition_of(key.tenant_id)
+                self._copies.keep(partition, [key, *layers], read, begun)
+            if not request.include_layers:
+                return read, ()
+            wanted = self._entries.includes(key, read.entries[0])
+            if wanted == layers:
+                return read, layers
+            layers = wanted
+        raise errors.contention(key)

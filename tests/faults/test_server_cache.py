@@ -1,0 +1,120 @@
+"""The server's cache when Redis stands still, or loses what it holds."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable
+
+import pytest
+from grpc import StatusCode, aio
+from relevo.v1.store_pb2 import Consistency, GetRequest
+from relevo_server.settings import Settings
+from support.calls import Stub, get, key, put
+from support.failures import failure_of
+from support.redis_client import RedisClient
+from support.redis_process import RedisProcess
+from support.waiting import until_async
+
+CACHED = Consistency.CONSISTENCY_CACHED
+STALENESS = 2.0
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """A bound that leaves time for several calls."""
+    return settings.model_copy(
+        update={"cache_max_staleness": STALENESS, "store_timeout": 0.2, "watch_heartbeat": 0.1}
+    )
+
+
+def calls_of(client: RedisClient, command: str) -> int:
+    """How often Redis has run a command, within scripts too."""
+    found = client("INFO", "commandstats").get(f"cmdstat_{command}")
+    return int(found["calls"]) if found else 0
+
+
+def reads(client: RedisClient) -> int:
+    """How many live entries Redis was asked for: with each comes its time to live."""
+    return calls_of(client, "pttl")
+
+
+async def ends(call: Awaitable[object]) -> StatusCode:
+    """How a call ends."""
+    try:
+        await call
+    except aio.AioRpcError as error:
+        return error.code()
+    return StatusCode.OK
+
+
+async def until_at_hand(stub: Stub, client: RedisClient) -> None:
+    """Wait until a CACHED Get reads nothing from Redis."""
+
+    async def is_at_hand() -> bool:
+        before = reads(client)
+        await get(stub, key(), consistency=CACHED)
+        return reads(client) == before
+
+    await until_async(is_at_hand)
+
+
+async def test_redis_stands_still(stub: Stub, redis: RedisProcess, client: RedisClient) -> None:
+    """CACHED Gets are answered without Redis, until the bound is reached; STRONG ones never."""
+    version = (await put(stub, key())).revision
+    await until_at_hand(stub, client)
+    redis.signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    answer = await get(stub, key(), consistency=CACHED, min_revision=version)
+    assert answer.entry.version == version
+    failure = await failure_of(stub.Get(GetRequest(key=key()), timeout=2))
+    assert failure.reason == "STORE_UNAVAILABLE"
+
+    async def is_over() -> bool:
+        sent = time.monotonic()
+        end = await ends(get(stub, key(), consistency=CACHED))
+        assert end is StatusCode.UNAVAILABLE or sent - stopped <= STALENESS
+        return end is StatusCode.UNAVAILABLE
+
+    async def is_back() -> bool:
+        return await ends(get(stub, key())) is StatusCode.OK
+
+    await until_async(is_over)
+    redis.signal(signal.SIGCONT)
+    await until_async(is_back)
+    await until_at_hand(stub, client)
+
+
+async def test_redis_is_flushed(stub: Stub, client: RedisClient) -> None:
+    """What Redis has lost is soon lost here too, although no event says so."""
+    await put(stub, key())
+    await until_at_hand(stub, client)
+    client("FLUSHALL")
+
+    async def is_gone() -> bool:
+        return await ends(get(stub, key(), consistency=CACHED)) is StatusCode.NOT_FOUND
+
+    await until_async(is_gone)
+    version = (await put(stub, key())).revision
+    await until_at_hand(stub, client)
+    assert (await get(stub, key(), consistency=CACHED)).entry.version == version
+
+
+async def test_a_log_that_is_lost(stub: Stub, client: RedisClient) -> None:
+    """While the log alone is gone memory answers nothing, and the server waits between looks."""
+    await put(stub, key())
+    await until_at_hand(stub, client)
+    client("DEL", *(name for name in client.names("relevo") if name.endswith(":log")))
+
+    async def is_asked() -> bool:
+        before = reads(client)
+        await get(stub, key(), consistency=CACHED)
+        return reads(client) > before
+
+    await until_async(is_asked)
+    waits, looks = calls_of(client, "xread"), calls_of(client, "xrange")
+    await until_async(lambda: asyncio.sleep(0, calls_of(client, "xread") >= waits + 3))
+    assert calls_of(client, "xrange") - looks < 50
+    assert await is_asked()
+    version = (await put(stub, key())).revision
+    await until_at_hand(stub, client)
+    assert (await get(stub, key(), consistency=CACHED)).entry.version == version

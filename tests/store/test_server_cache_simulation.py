@@ -1,0 +1,128 @@
+"""The rules of the server's cache hold in any order of things, and the checker sees where not."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Read, Tail
+from relevo_server.watching.copies import Copies
+from support.simulated_cache import CacheWorld
+
+SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
+FIRST = int(os.environ.get("RELEVO_FIRST_SEED", "0"))
+STEPS = 1000
+
+
+def test_any_order() -> None:
+    """In no order of reads, events and faults is an answer from memory what it must not be.
+
+    It is as of its fence or later, was true within the bound, is one snapshot of all
+    entries in it, and honours times to live; and memory is bounded.
+    """
+    served = 0
+    for seed in range(FIRST, FIRST + SEEDS):
+        world = CacheWorld(seed)
+        try:
+            world.run(STEPS)
+        except AssertionError as error:
+            error.add_note(f"replay it with RELEVO_FIRST_SEED={seed} RELEVO_SEEDS=1")
+            raise
+        served += world.served
+    assert served > SEEDS * 20, "the copies were hardly ever used"
+
+
+class _KeepingWhatIsOvertaken(Copies):
+    """A read is kept whatever happened since it was begun."""
+
+    def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
+        part = self._partitions.get(partition)
+        super().keep(partition, keys, read._replace(revision=part.position if part else 0), begun)
+
+
+class _KeepingWhatIsAhead(Copies):
+    """A read is kept that is ahead of the position, and might be of another order."""
+
+    def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
+        part = self._partitions.get(partition)
+        if part and read.revision > part.position:
+            read = read._replace(revision=part.position)
+        super().keep(partition, keys, read, begun)
+
+
+class _WithoutFence(Copies):
+    """The position is not looked at."""
+
+    def look(self, partition: int, keys: Sequence[Key], fence: int, now: float) -> Read | None:
+        del fence
+        return super().look(partition, keys, 0, now)
+
+
+class _WithoutStaleness(Copies):
+    """Copies are trusted for ever."""
+
+    def __init__(self, **options: Any) -> None:
+        options["max_staleness"] = 1e9
+        super().__init__(**options)
+
+
+class _TrustingAnyLook(Copies):
+    """A look that did not reach the end of the log counts as one that did."""
+
+    def apply(self, partition: int, tail: Tail, begun: float) -> None:
+        super().apply(partition, tail._replace(revision=0) if tail.events else tail, begun)
+
+
+class _WithoutResets(Copies):
+    """Where the log does not continue, copies are used as they were."""
+
+    def apply(self, partition: int, tail: Tail, begun: float) -> None:
+        super().apply(partition, tail._replace(gap=None), begun)
+
+
+class _WithoutFloors(Copies):
+    """The end of a whole tenant is not heard of."""
+
+    def apply(self, partition: int, tail: Tail, begun: float) -> None:
+        events = [event._replace(tenant_id="another") for event in tail.events]
+        super().apply(partition, tail._replace(events=events), begun)
+
+
+class _WithoutExpiry(Copies):
+    """Times to live are counted from the answer's arrival, which may be late."""
+
+    def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
+        super().keep(partition, keys, read, begun + 1)
+
+
+class _WithoutBounds(Copies):
+    """Nothing is dropped for want of room."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"max_bytes": 1 << 30})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        _KeepingWhatIsOvertaken,
+        _KeepingWhatIsAhead,
+        _WithoutFence,
+        _WithoutStaleness,
+        _TrustingAnyLook,
+        _WithoutResets,
+        _WithoutFloors,
+        _WithoutExpiry,
+        _WithoutBounds,
+    ],
+)
+def test_broken_copies_are_seen(broken: Callable[..., Copies]) -> None:
+    """A cache that breaks one rule is caught."""
+    with pytest.raises(AssertionError):
+        _run_seeds(broken)
+
+
+def _run_seeds(broken: Callable[..., Copies]) -> None:
+    for seed in range(1000):
+        CacheWorld(seed, broken).run(STEPS)
