@@ -168,13 +168,10 @@ class ThreadWatcher:
 
     def _ping(self, stream: _Stream, call: Any) -> None:
         """Ask for signs of life, and end the stream where none comes, or nobody wants it."""
-
-        def is_over() -> bool:
-            return self._is_closed or stream.is_over
-
+        interval = self._options.ping_interval
         try:
             with self._lock:
-                while not self._changed.wait_for(is_over, self._options.ping_interval):
+                while not self._changed.wait_for(lambda: self._is_over(stream), interval):
                     now = time.monotonic()
                     if now - stream.heard > self._options.max_staleness:
                         stream.is_silent = True
@@ -186,21 +183,20 @@ class ThreadWatcher:
 
     def _requests(self, stream: _Stream) -> Iterator[WatchRequest]:
         """What the stream is asked, for as long as it is open. Runs in a thread of gRPC's."""
-
-        def is_over() -> bool:
-            return self._is_closed or stream.is_over
-
         while True:
             with self._lock:
-                self._changed.wait_for(lambda: is_over() or self._cache.has_requests)
-                if is_over():
+                self._changed.wait_for(lambda: self._is_over(stream) or self._cache.has_requests)
+                if self._is_over(stream):
                     return
                 requests = self._cache.requests()
             for i, request in enumerate(requests, start=1):
                 yield request
                 if i % SLICE == 0:
                     with self._lock:
-                        self._changed.wait_for(is_over, slice_pause())
+                        self._changed.wait_for(lambda: self._is_over(stream), slice_pause())
+
+    def _is_over(self, stream: _Stream) -> bool:
+        return self._is_closed or stream.is_over
 
 
 def _started(name: str, function: Callable[..., None], *args: Any) -> threading.Thread:
