@@ -254,9 +254,10 @@ class AsyncContextClient:
         return self._watcher.counts if self._watcher else CacheCounts()
 
     def _become_inherited(self) -> None:
-        self._store.forked()
-        if self._watcher:
-            self._watcher.forked()
+        if self._store.is_used:
+            self._store.forked()
+            if self._watcher:
+                self._watcher.forked()
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:

@@ -43,11 +43,15 @@ class AsyncStore:
         # Made now: on a channel that is closed by then, gRPC would crash.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there has been a call, or a channel."""
+        return self._stub is not None
+
     def forked(self) -> None:
         """Say so from now on: this is a child process, and the channel is its parent's."""
-        if self._stub is not None:
-            # The thread that moves all of gRPC's asyncio was the parent's.
-            AsyncStore._is_lost = True
+        # The thread that moves all of gRPC's asyncio was the parent's.
+        AsyncStore._is_lost = True
 
     def refuse(self) -> None:
         """Take no calls any more, but `release`."""
