@@ -133,6 +133,15 @@ async def test_a_cut_ends_connections(proxy: Proxy, line: Line) -> None:
     again.writer.close()
 
 
+async def test_a_cut_is_a_reset(proxy: Proxy, line: Line) -> None:
+    """Both sides are told that the connection broke, not that it came to its end."""
+    line.send(b"one")
+    assert await line.answer() == b"one"
+    proxy.cut()
+    with pytest.raises(ConnectionResetError):
+        await line.reader.read(1)
+
+
 async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
     """While it refuses, old and new connections end without a byte; then it accepts again."""
 
