@@ -1,4 +1,4 @@
-"""The near cache when somebody was away: what happened meanwhile is known before copies are used."""
+"""The near cache when somebody was away: what happened meanwhile is known before a copy is used."""
 
 import asyncio
 import signal

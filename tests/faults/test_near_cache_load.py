@@ -7,9 +7,8 @@ no acknowledged write is lost.
 
 import asyncio
 import json
-import signal
-from collections.abc import Generator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from grpc import aio
@@ -17,51 +16,12 @@ from relevo_client import CHANNEL_OPTIONS, AsyncContextClient
 from support.proxy import Proxy
 from support.readers import KEY, OPTIONS
 from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.relevo_process import RelevoProcess
 from support.traffic import CheckingReader, Writer, assert_nothing_is_lost, converge, traffic
-from support.waiting import free_port
+from support.two_servers import two_servers
 
 CUTS = 5
 """Each doubles the time after which a client opens its stream again."""
-
-
-class Servers:
-    """Two servers over one Redis, each of which can be stopped and started again."""
-
-    def __init__(self, redis: RedisProcess) -> None:
-        self._redis = redis
-        self._running: dict[int, tuple[ExitStack, RelevoProcess]] = {}
-        self.ports = (free_port(), free_port())
-
-    def start(self, port: int) -> None:
-        """Start one, and wait until it listens."""
-        stack = ExitStack()
-        serving = relevo_serve("--store", self._redis.url, "--listen", f"127.0.0.1:{port}")
-        self._running[port] = stack, stack.enter_context(serving)
-
-    def stop(self, port: int) -> None:
-        """Stop one with SIGTERM. It ends well."""
-        stack, process = self._running.pop(port)
-        with stack:
-            process.signal(signal.SIGTERM)
-            assert process.wait() == 0
-
-    def stop_all(self) -> None:
-        """Stop those that run."""
-        for port in list(self._running):
-            self.stop(port)
-
-
-@contextmanager
-def two_servers(redis: RedisProcess) -> Generator[Servers, None, None]:
-    """Both of them, running."""
-    servers = Servers(redis)
-    try:
-        for port in servers.ports:
-            servers.start(port)
-        yield servers
-    finally:
-        servers.stop_all()
 
 
 def options(policy: str) -> Sequence[tuple[str, Any]]:
@@ -76,10 +36,9 @@ async def test_a_rolling_restart(redis: RedisProcess) -> None:
     """Servers are restarted one after the other: their clients go on at the other one."""
     async with AsyncExitStack() as stack:
         servers = stack.enter_context(two_servers(redis))
-        target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in servers.ports)
 
         async def client(policy: str, **rest: Any) -> AsyncContextClient:
-            channel = aio.insecure_channel(target, options(policy))
+            channel = aio.insecure_channel(servers.target(), options(policy))
             await stack.enter_async_context(channel)
             return await stack.enter_async_context(AsyncContextClient(channel=channel, **rest))
 

@@ -73,8 +73,9 @@ class Writer:
                 self.failures += 1
                 is_known = False
             except ConflictError as error:
-                # Only by what this writer itself has put without hearing so.
-                assert not is_known, error
+                if is_known:
+                    raise
+                # By what this writer has put itself, without hearing so.
                 version = error.current_version
             else:
                 self.log.append(Acknowledged(number, ref, time.monotonic()))
@@ -125,7 +126,8 @@ async def traffic(writer: Writer, readers: list[CheckingReader]) -> AsyncGenerat
     """Writing and reading, as long as this is open. A check that fails ends it."""
     await writer.begin()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each.run()) for each in (writer, *readers)]
+        runs = [writer.run(), *(reader.run() for reader in readers)]
+        tasks = [group.create_task(run) for run in runs]
         yield
         for task in tasks:
             task.cancel()
