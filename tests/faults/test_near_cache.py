@@ -14,6 +14,8 @@ from support.redis_process import RedisProcess
 from support.relevo_process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
+LONG = pytest.param(10.0, marks=pytest.mark.long)
+
 
 @pytest.mark.parametrize("way", ["to_client", "to_server", "both"])
 async def test_a_silent_connection(
@@ -69,7 +71,7 @@ async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Re
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("seconds", [2.0])
+@pytest.mark.parametrize("seconds", [2.0, LONG])
 async def test_redis_that_stands_still(
     redis: RedisProcess, owner: AsyncContextClient, reader: Reader, seconds: float
 ) -> None:
@@ -86,8 +88,9 @@ async def test_redis_that_stands_still(
     await reader.until_it_sees("after")
 
 
+@pytest.mark.parametrize("seconds", [1.3, LONG])
 async def test_a_server_that_stands_still(
-    process: RelevoProcess, redis: RedisProcess, reader: Reader
+    process: RelevoProcess, redis: RedisProcess, reader: Reader, seconds: float
 ) -> None:
     """Its clients stop trusting their copies, and what changed meanwhile is seen."""
     process.signal(signal.SIGSTOP)
@@ -97,6 +100,7 @@ async def test_a_server_that_stands_still(
                 await owner.put(KEY, ExecutionContext(user_id="after"))
             await asyncio.sleep(OPTIONS.max_staleness + SLACK)
             assert reader.sees() is None
+            await asyncio.sleep(seconds - OPTIONS.max_staleness - SLACK)
     finally:
         process.signal(signal.SIGCONT)
     print(f"converged {await reader.until_it_sees('after'):.2f} s after the server went on")

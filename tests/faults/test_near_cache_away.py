@@ -91,7 +91,7 @@ def looking(owner: AsyncContextClient, process: RelevoProcess) -> Iterator[Pytho
         yield looking
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 3.0, pytest.param(10.0, marks=pytest.mark.long)])
 async def test_a_client_that_stands_still(
     owner: AsyncContextClient, looking: PythonProcess, seconds: float
 ) -> None:
