@@ -103,7 +103,9 @@ def _run(seconds: float) -> Table:
         server = stack.enter_context(relevo_serve("--store", redis.url, *_FLAGS))
         clients = [
             stack.enter_context(
-                python_process("benchmarks.soak.churn", server.address, f"client {i}")
+                python_process(
+                    "benchmarks.soak.churn", server.address, f"client {i}", str(seconds / 6)
+                )
             )
             for i in range(CLIENTS)
         ]

@@ -1,9 +1,12 @@
 """A client process of the soak: whatever a service does with a store, again and again.
 
-    python -m benchmarks.soak.churn TARGET NAME
+    python -m benchmarks.soak.churn TARGET NAME LAP
 
 Keys come and go, caches have room for few of them, clients are opened and closed,
 callers give up. Each second it prints what there is and what was done so far.
+
+After LAP seconds the names of keys begin anew, though their entries are long gone: so
+what the server remembers of names, which is bounded, has its size early in the run.
 """
 
 import asyncio
@@ -50,6 +53,8 @@ class Done:
     operations: int = 0
     clients: int = 0
     """Opened and closed."""
+    failed: int = 0
+    """Calls that a busy machine did not answer in time."""
     pushes: int = 0
     evictions: int = 0
     tasks: int = 0
@@ -59,8 +64,9 @@ class Done:
 class Churn:
     """What one process does."""
 
-    def __init__(self, target: str, name: str, client: AsyncContextClient) -> None:
+    def __init__(self, target: str, name: str, lap: float, client: AsyncContextClient) -> None:
         self._target = target
+        self._lap = lap
         self._client = client
         self._random = random.Random(name)  # noqa: S311 - no secrets
         self._done = Done()
@@ -81,7 +87,10 @@ class Churn:
 
     async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await step()
+            try:
+                await step()
+            except UnavailableError:
+                self._done.failed += 1
             self._done.operations += 1
             await asyncio.sleep(self._random.uniform(0, _PAUSE))
 
@@ -148,7 +157,7 @@ class Churn:
             print(json.dumps(asdict(self._done)), flush=True)
 
     def _key(self) -> ContextKey:
-        number = int(time.monotonic() * _NEW_KEYS) + self._random.randrange(_KEYS)
+        number = int(time.monotonic() % self._lap * _NEW_KEYS) + self._random.randrange(_KEYS)
         tenant = TENANTS[number % len(TENANTS)]
         return ContextKey("conversation", tenant, f"c{number}")
 
@@ -166,10 +175,10 @@ def _agent(number: int) -> ExecutionContext:
     return ExecutionContext(llm_config={"model": f"m{number}", "prompt": "x" * 2000})
 
 
-async def _run(target: str, name: str) -> None:
+async def _run(target: str, name: str, lap: float) -> None:
     async with AsyncContextClient(target, timeout=10, cache=_CACHE) as client:
-        await Churn(target, name, client).run()
+        await Churn(target, name, lap, client).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(sys.argv[1], sys.argv[2]))
+    asyncio.run(_run(sys.argv[1], sys.argv[2], float(sys.argv[3])))

@@ -39,8 +39,8 @@ class Gauge:
         return min(samples)
 
     def limit(self, before: float) -> float:
-        """How much may be there in the end. Of a count, no more than before."""
-        return before
+        """How much may be there in the end. Of a count, one more: the lowest is seen by chance."""
+        return before + 1
 
     @property
     def _size(self) -> int:
