@@ -146,7 +146,10 @@ async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
     """While it refuses, old and new connections end without a byte; then it accepts again."""
 
     async def try_again() -> bytes:
-        again = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
+        try:
+            again = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
+        except ConnectionResetError:  # broken before it was noticed here that it is there
+            return b""
         again.send(b"hello")
         answer = await again.answer()
         again.writer.close()
