@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 GENERATE := .venv-generate
 # Against what `make check` looks for breaking changes of the contract.
 BREAKING_AGAINST ?= .git\#branch=main
+# Seconds that `make soak` takes.
+SOAK ?= 3600
 
-.PHONY: help demo test test-long check bench generate format clean
+.PHONY: help demo test test-long check bench soak generate format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -18,7 +20,8 @@ demo: $(VENV)/ready ## The main job: a chain of four services that works with on
 test: $(VENV)/ready ## All tests, on a real Redis
 	$(BIN)/pytest $(TEST)
 
-test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds; some minutes
+test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longer faults; some minutes
+	$(BIN)/pytest -m long
 	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py \
 		tests/store/test_server_cache_simulation.py --timeout 7200
 
@@ -34,6 +37,9 @@ check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and dr
 
 bench: $(VENV)/ready ## Figures, side by side in one run, and bench.json
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+
+soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.soak --seconds $(SOAK)
 
 generate: $(GENERATE)/ready ## Make generated/ anew from protos/
 	./protos/generate.sh

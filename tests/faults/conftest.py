@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pydantic import SecretStr
+from relevo_client import AsyncContextClient, ExecutionContext
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.calls import Stub
 from support.proxy import Proxy
+from support.readers import KEY, OPTIONS, Reader
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
 from support.serving import stub_of
+from support.waiting import free_port
 
 
 @pytest.fixture
@@ -60,3 +64,49 @@ async def stub(server: Server) -> AsyncIterator[Stub]:
     """Its stub."""
     async with stub_of(server.address) as stub:
         yield stub
+
+
+@pytest.fixture
+def port() -> int:
+    """A port for the server, that it has again after a restart."""
+    return free_port()
+
+
+@pytest.fixture
+def flags() -> tuple[str, ...]:
+    """Further flags of the server; a file of tests may have others."""
+    return ()
+
+
+@pytest.fixture
+def process(redis: RedisProcess, port: int, flags: tuple[str, ...]) -> Iterator[RelevoProcess]:
+    """A server of its own."""
+    listen = ("--listen", f"127.0.0.1:{port}")
+    with relevo_serve("--store", redis.url, *listen, *flags) as process:
+        yield process
+
+
+@pytest.fixture
+def path(process: RelevoProcess, port: int) -> Iterator[Proxy]:
+    """A proxy between the client and the server."""
+    assert process.address
+    with Proxy(port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def owner(process: RelevoProcess) -> AsyncIterator[AsyncContextClient]:
+    """Who changes things, directly at the server."""
+    async with AsyncContextClient(process.address, timeout=10) as owner:
+        await owner.put(KEY, ExecutionContext(user_id="before"))
+        yield owner
+
+
+@pytest.fixture
+async def reader(path: Proxy, owner: AsyncContextClient) -> AsyncIterator[Reader]:
+    """Who uses things, through the proxy; its cache has the entry."""
+    del owner  # it has put what is read here
+    async with AsyncContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client:
+        reader = Reader(client)
+        await reader.until_it_sees("before")
+        yield reader

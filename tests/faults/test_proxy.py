@@ -133,11 +133,23 @@ async def test_a_cut_ends_connections(proxy: Proxy, line: Line) -> None:
     again.writer.close()
 
 
+async def test_a_cut_is_a_reset(proxy: Proxy, line: Line) -> None:
+    """Both sides are told that the connection broke, not that it came to its end."""
+    line.send(b"one")
+    assert await line.answer() == b"one"
+    proxy.cut()
+    with pytest.raises(ConnectionResetError):
+        await line.reader.read(1)
+
+
 async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
     """While it refuses, old and new connections end without a byte; then it accepts again."""
 
     async def try_again() -> bytes:
-        again = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
+        try:
+            again = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
+        except ConnectionResetError:  # broken before it was noticed here that it is there
+            return b""
         again.send(b"hello")
         answer = await again.answer()
         again.writer.close()

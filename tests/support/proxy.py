@@ -5,6 +5,8 @@ wait for a process whose traffic goes through it.
 """
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
@@ -107,7 +109,7 @@ class Proxy:
         self._loop.close()
 
     def cut(self) -> None:
-        """Break every connection. New ones are accepted."""
+        """Break every connection, with a TCP reset. New ones are accepted."""
         self._do(self._break())
 
     def refuse(self) -> None:
@@ -139,7 +141,7 @@ class Proxy:
                 self.to_client.carry(group, there, writer)
         except* (OSError, asyncio.CancelledError):  # not there; or broken by a side, or by `cut`
             for end in ends:
-                end.transport.abort()
+                _reset(end)
         else:
             for end in ends:
                 end.close()
@@ -159,3 +161,10 @@ class Proxy:
             await self._break()
             await asyncio.wait(others, timeout=0.01)
         await asyncio.sleep(0)  # transports tell that they are closed
+
+
+def _reset(end: asyncio.StreamWriter) -> None:
+    """End a connection with RST: what is on its way is lost, as when a router forgets it."""
+    now = struct.pack("ii", 1, 0)  # linger for no time
+    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    end.transport.abort()

@@ -1,0 +1,87 @@
+"""A Redis that is full and evicts entries: what is lost is copies' sources, never the order."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    NotFoundError,
+)
+from support.readers import KEY, Reader
+from support.redis_client import RedisClient
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess
+from support.waiting import until_async
+
+OTHERS = [ContextKey("conversation", "acme", f"other-{i}") for i in range(100)]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    """A Redis that drops entries when it is full, and nothing that has no time to live."""
+    with RedisProcess("--maxmemory-policy", "volatile-lru") as process:
+        yield process
+
+
+async def evict(owner: AsyncContextClient, client: RedisClient) -> None:
+    """Fill the store until the entry is gone."""
+    used: int = client("INFO", "memory")["used_memory"]
+    client("CONFIG", "SET", "maxmemory", used + (2 << 20))
+    filler = ExecutionContext(llm_config={"prompt": "x" * 50_000})
+
+    async def is_gone() -> bool:
+        await asyncio.gather(*(owner.put(key, filler) for key in OTHERS))
+        return not client("EXISTS", f"{{relevo:{partition}}}:entry:{KEY}")
+
+    partition = (await owner.get(KEY)).partition
+    await until_async(is_gone, what="the entry is evicted")
+
+
+async def read(owner: AsyncContextClient, key: ContextKey) -> str | None:
+    """Whose context the store has; None for nobody's."""
+    with suppress(NotFoundError):
+        return (await owner.get(key)).context.user_id
+    return None
+
+
+async def test_an_entry_that_is_evicted(
+    process: RelevoProcess, owner: AsyncContextClient, reader: Reader, client: RedisClient
+) -> None:
+    """The store says that it is absent; a cache that has its last version may go on with that.
+
+    An eviction writes no event, so a cache does not hear of it; it asks again when half
+    of the entry's time is over. The next Put is seen by all.
+    """
+    old = await owner.put(KEY, ExecutionContext(user_id="old"))
+    last = await owner.put(KEY, ExecutionContext(user_id="last"))
+    await reader.until_it_sees("last")
+    await evict(owner, client)
+    assert await read(owner, KEY) is None
+    assert reader.sees() == "last"
+    with pytest.raises(NotFoundError):  # with a fence too: absent, not behind
+        await owner.resolve(ContextRef(KEY, last.revision))
+    again = await owner.put(KEY, ExecutionContext(user_id="again"), if_absent=True)
+    assert again.revision > last.revision > old.revision
+    print(f"converged {await reader.until_it_sees('again'):.2f} s after the next Put")
+    assert not process.events("watch.reset")
+
+
+async def test_what_is_kept_when_entries_are_evicted(
+    process: RelevoProcess, owner: AsyncContextClient, client: RedisClient
+) -> None:
+    """Logs and floors are not evicted: what was ended stays so, and revisions go on."""
+    floor = (await owner.invalidate_tenant("acme", scope="agent_config")).revision
+    partition = (await owner.get(KEY)).partition
+    await evict(owner, client)
+    assert client("EXISTS", f"{{relevo:{partition}}}:log", f"{{relevo:{partition}}}:state") == 2
+    state = client("HGETALL", f"{{relevo:{partition}}}:state")
+    assert b"floor:acme:agent_config" in state
+    ref = await owner.put(KEY, ExecutionContext(user_id="new"))
+    assert ref.revision > floor
+    assert await read(owner, KEY) == "new"
+    assert not process.events("watch.reset")

@@ -1,0 +1,109 @@
+"""The near cache when somebody was away: what happened meanwhile is known before a copy is used."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
+from support.proxy import Proxy
+from support.python_process import PythonProcess, python_process
+from support.readers import KEY, OPTIONS, SLACK, Reader
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
+from support.waiting import until
+
+SAME = ContextKey("conversation", "acme", "same")
+ENDED = ContextKey("conversation", "acme", "ended")
+EVENTS = 400
+"""More than Redis keeps of a log that is to have 1: it drops whole nodes of 100."""
+
+
+@pytest.fixture
+def flags() -> tuple[str, ...]:
+    """A log that is soon trimmed."""
+    return ("--log-length", "1")
+
+
+async def change_much(owner: AsyncContextClient) -> None:
+    """Change one entry, end another one, and push both events out of the log."""
+    await owner.put(KEY, ExecutionContext(user_id="after"))
+    await owner.invalidate(ENDED)
+    other = ContextKey("conversation", "acme", "other")
+    for _ in range(EVENTS // 40):
+        await asyncio.gather(*(owner.put(other, ExecutionContext()) for _ in range(40)))
+
+
+async def has_three(owner: AsyncContextClient, reader: Reader) -> None:
+    """Beside the first entry, put one that will stay and one that will end."""
+    for key, name in ((SAME, "same"), (ENDED, "ended")):
+        await owner.put(key, ExecutionContext(user_id=name))
+        await reader.until_it_sees(name, key)
+
+
+async def converges(reader: Reader) -> float:
+    """Wait until the reader sees all of what was changed: the seconds."""
+    begin = time.monotonic()
+    await reader.until_it_sees("after")
+    await reader.until_it_sees("", ENDED)
+    await reader.until_it_sees("same", SAME)
+    return time.monotonic() - begin
+
+
+async def test_a_client_that_was_away_while_the_log_was_trimmed(
+    path: Proxy, process: RelevoProcess, owner: AsyncContextClient, reader: Reader
+) -> None:
+    """Its position is no longer in the log: each copy is verified, and none was used before."""
+    await has_three(owner, reader)
+    path.refuse()
+    await change_much(owner)
+    await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
+    path.accept()
+    print(f"converged {await converges(reader):.2f} s after the connection was mended")
+    assert not process.events("watch.reset")  # the server has followed the log all the time
+
+
+async def test_a_server_that_was_away_while_the_log_was_trimmed(
+    process: RelevoProcess, redis: RedisProcess, owner: AsyncContextClient, reader: Reader
+) -> None:
+    """It resets its watchers, and they verify each copy."""
+    await has_three(owner, reader)
+    with relevo_serve("--store", redis.url, "--log-length", "1") as other:
+        process.signal(signal.SIGSTOP)
+        try:
+            async with AsyncContextClient(other.address, timeout=10) as elsewhere:
+                await change_much(elsewhere)
+            await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
+        finally:
+            process.signal(signal.SIGCONT)
+        print(f"converged {await converges(reader):.2f} s after the server went on")
+    assert {event["reason"] for event in process.events("watch.reset")} == {"trimmed"}
+
+
+@pytest.fixture
+def looking(owner: AsyncContextClient, process: RelevoProcess) -> Iterator[PythonProcess]:
+    """A process that looks at its cache all the time; it has the entry."""
+    del owner
+    arguments = (process.address, KEY.text, str(OPTIONS.max_staleness))
+    with python_process("support.looking", *arguments) as looking:
+        until(lambda: looking.lines and looking.lines[-1][1] == "before", what="it has the entry")
+        yield looking
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 3.0, pytest.param(10.0, marks=pytest.mark.long)])
+async def test_a_client_that_stands_still(
+    owner: AsyncContextClient, looking: PythonProcess, seconds: float
+) -> None:
+    """A process that is stopped and goes on does not take its copies for current."""
+    looking.signal(signal.SIGSTOP)
+    await owner.put(KEY, ExecutionContext(user_id="after"))
+    ended = time.monotonic_ns()
+    await asyncio.sleep(seconds)  # time itself is what is waited for
+    looking.signal(signal.SIGCONT)
+    went_on = time.monotonic_ns()
+    until(lambda: looking.lines[-1][1] == "after", what="it sees the change")
+    print(f"converged {(time.monotonic_ns() - went_on) / 1e9:.2f} s after the client went on")
+    late = [(at - ended) / 1e9 for at, name in looking.lines if name == "before"]
+    assert max(late) < OPTIONS.max_staleness
+    assert {name for at, name in looking.lines if at > ended} <= {None, "before", "after"}

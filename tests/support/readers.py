@@ -1,0 +1,45 @@
+"""Who uses a near cache, in the tests of faults."""
+
+import asyncio
+import time
+
+from relevo_client import AsyncContextClient, CacheOptions, ContextKey, NotFoundError
+
+from support.waiting import until_async
+
+KEY = ContextKey("conversation", "acme", "c1")
+OPTIONS = CacheOptions(max_staleness=1.0)
+SLACK = 0.3
+"""Seconds that a busy machine may be late to look."""
+
+
+class Reader:
+    """Looks at what the cache says, again and again, as a service's calls do."""
+
+    def __init__(self, client: AsyncContextClient) -> None:
+        self._client = client
+
+    def sees(self, key: ContextKey = KEY) -> str | None:
+        """Whose context it is; None where the cache does not know, "" where there is none."""
+        try:
+            found = self._client.peek(key)
+        except NotFoundError:
+            return ""
+        return found.context.user_id if found else None
+
+    async def until_it_sees(self, name: str | None, key: ContextKey = KEY) -> float:
+        """Wait until the cache says so: the seconds that it took."""
+        begin = time.monotonic()
+
+        async def is_seen() -> bool:
+            return self.sees(key) == name
+
+        await until_async(is_seen, within=20, what=f"the cache says {name}")
+        return time.monotonic() - begin
+
+    async def until_it_forgets(self, name: str, *, within: float) -> None:
+        """Wait until the cache no longer says so."""
+        begin = time.monotonic()
+        while self.sees() == name:
+            assert time.monotonic() - begin < within
+            await asyncio.sleep(0.01)

@@ -1,0 +1,163 @@
+"""Traffic under which things fail: a writer that counts up, and readers that check what they see.
+
+The writer puts 1, 2, 3… under one key, each on the version before: so there is one
+order, also where it was not told whether a Put has happened. A number that is
+acknowledged ends the one before. The readers hold the near cache to that:
+
+- What `resolve` answers for a reference is no older than the reference.
+- What `peek` answers had not ended `max_staleness` before.
+"""
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from relevo_client import (
+    AsyncContextClient,
+    ConflictError,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    UnavailableError,
+)
+
+from support.waiting import until_async
+
+_PAUSE = 0.005
+
+
+class Acknowledged(NamedTuple):
+    """A Put that the store has confirmed."""
+
+    number: int
+    ref: ContextRef
+    at: float
+
+
+class Writer:
+    """Counts up under a key, in spite of faults."""
+
+    def __init__(self, client: AsyncContextClient, key: ContextKey) -> None:
+        self._client = client
+        self._key = key
+        self.log: list[Acknowledged] = []
+        self.failures = 0
+        """Puts of which nobody said whether they happened."""
+
+    @property
+    def last(self) -> Acknowledged:
+        """The newest number."""
+        return self.log[-1]
+
+    def ended(self, number: int) -> float:
+        """When a later one than this was acknowledged; never, as infinity."""
+        i = bisect_right(self.log, number, key=lambda each: each.number)
+        return self.log[i].at if i < len(self.log) else float("inf")
+
+    async def begin(self) -> None:
+        """Put 0."""
+        ref = await self._client.put(self._key, _context(0), if_absent=True)
+        self.log.append(Acknowledged(0, ref, time.monotonic()))
+
+    async def run(self) -> None:
+        """Count up until cancelled."""
+        version, number, is_known = self.last.ref.revision, self.last.number, True
+        while True:
+            number += 1
+            try:
+                ref = await self._client.put(self._key, _context(number), if_version=version)
+            except UnavailableError:
+                self.failures += 1
+                is_known = False
+            except ConflictError as error:
+                if is_known:
+                    raise
+                # By what this writer has put itself, without hearing so.
+                version = error.current_version
+            else:
+                self.log.append(Acknowledged(number, ref, time.monotonic()))
+                version, is_known = ref.revision, True
+            await asyncio.sleep(_PAUSE)
+
+
+class CheckingReader:
+    """Reads from a near cache what a writer writes, and checks each answer."""
+
+    def __init__(self, client: AsyncContextClient, writer: Writer, max_staleness: float) -> None:
+        self._client = client
+        self._writer = writer
+        self._max_staleness = max_staleness
+        self.reads = 0
+        """Fenced reads that were answered."""
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            self._peek()
+            with suppress(UnavailableError):
+                await self._resolve()
+            await asyncio.sleep(_PAUSE)
+
+    async def converged(self) -> bool:
+        """Whether the cache has the writer's last number."""
+        entry = self._client.peek(self._writer.last.ref.key)
+        return entry is not None and _number(entry.context) >= self._writer.last.number
+
+    def _peek(self) -> None:
+        now = time.monotonic()
+        entry = self._client.peek(self._writer.last.ref.key)
+        if entry:
+            late = now - self._writer.ended(_number(entry.context))
+            assert late < self._max_staleness, f"a copy was in use {late:.2f} s after its end"
+
+    async def _resolve(self) -> None:
+        fence = self._writer.last
+        entry = await self._client.resolve(fence.ref)
+        assert _number(entry.context) >= fence.number, f"behind the fence {fence}: {entry}"
+        assert entry.revision >= fence.ref.revision
+        self.reads += 1
+
+
+@asynccontextmanager
+async def traffic(writer: Writer, readers: list[CheckingReader]) -> AsyncGenerator[None, None]:
+    """Writing and reading, as long as this is open. A check that fails ends it."""
+    await writer.begin()
+    async with asyncio.TaskGroup() as group:
+        runs = [writer.run(), *(reader.run() for reader in readers)]
+        tasks = [group.create_task(run) for run in runs]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def converge(writer: Writer, readers: list[CheckingReader]) -> float:
+    """Wait until every reader sees a number that was acknowledged from now on: the seconds."""
+    begin = time.monotonic()
+
+    async def is_heard() -> bool:
+        return writer.last.at > begin
+
+    await until_async(is_heard, within=20, what="a Put is acknowledged again")
+    for reader in readers:
+        await until_async(reader.converged, within=20, what="every reader sees it")
+    return time.monotonic() - begin
+
+
+async def assert_nothing_is_lost(client: AsyncContextClient, writer: Writer) -> None:
+    """The store has the last number that it acknowledged, or one that it did not tell of."""
+    entry = await client.get(writer.last.ref.key)
+    assert _number(entry.context) >= writer.last.number
+    # It counts up by compare-and-set: had a Put been lost, a later one would have failed.
+    revisions = [each.ref.revision for each in writer.log]
+    assert revisions == sorted(set(revisions))
+
+
+def _context(number: int) -> ExecutionContext:
+    return ExecutionContext(user_id=str(number))
+
+
+def _number(context: ExecutionContext) -> int:
+    return int(context.user_id)
