@@ -1,7 +1,8 @@
-"""How scripts reach Redis: one server or a Cluster, and what their errors mean."""
+"""How scripts reach Redis: a server, a master or a Cluster, and what their errors mean."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from hashlib import sha1
 from importlib import resources
 from typing import Any, Protocol
@@ -14,18 +15,21 @@ from redis.backoff import NoBackoff
 from relevo_server import errors
 from relevo_server.deadline import earliest
 from relevo_server.logs import log
-from relevo_server.storage.pool import Argument, Pool
+from relevo_server.storage.line import Argument, Server
+from relevo_server.storage.pool import Endpoint, Pool
+from relevo_server.storage.sentinel import SCHEMES, MalformedUrlError, Sentinels
 
 MAX_WAIT = 5.0
 """Seconds that `Connection.wait` may take."""
 
+_CLUSTER = "redis+cluster"
 _ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 
 # Answers of a Redis that works, but not now or not for us: failover, start-up,
 # resharding, a script that hangs, credentials that have just been changed.
 _PASSING = (
     "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF",
-    "NOREPLICAS", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
+    "NOREPLICAS", "UNBLOCKED", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
 
 
@@ -57,9 +61,11 @@ class Connection:
     """
 
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
-        self._client = _open(url, timeout, max_connections)
-        # Who waits keeps a connection for as long.
-        self._waiting = _open(url, timeout + MAX_WAIT, logs)
+        with _quoting_nothing():
+            self._endpoint = _endpoint(url, timeout)
+            self._client = self._open(url, timeout, max_connections)
+            # Who waits keeps a connection for as long.
+            self._waiting = self._open(url, timeout + MAX_WAIT, logs)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -89,6 +95,13 @@ class Connection:
         """Close every connection."""
         await self._client.aclose()
         await self._waiting.aclose()
+        if self._endpoint:
+            await self._endpoint.aclose()
+
+    def _open(self, url: str, timeout: float, max_connections: int) -> _Client:
+        if self._endpoint:
+            return Pool(self._endpoint, timeout=timeout, max_connections=max_connections)
+        return _Cluster(url, timeout=timeout, max_connections=max_connections)
 
 
 class _Cluster:
@@ -111,12 +124,24 @@ class _Cluster:
         await self._client.aclose()
 
 
-def _open(url: str, timeout: float, max_connections: int) -> _Client:
-    client = _Cluster if url.startswith("redis+cluster://") else Pool
+def _endpoint(url: str, timeout: float) -> Endpoint | None:
+    """What connections are opened to; None for a Cluster."""
+    scheme = url.partition("://")[0]
+    if scheme == _CLUSTER:
+        return None
+    return Sentinels(url, timeout=timeout) if scheme in SCHEMES else Server(url)
+
+
+@contextmanager
+def _quoting_nothing() -> Generator[None, None, None]:
+    """Say what is wrong with a URL, and not what it is: it may have a password."""
     try:
-        return client(url, timeout=timeout, max_connections=max_connections)
+        yield
+    except MalformedUrlError:
+        raise
+    except OSError as error:  # those of ssl are OSErrors too
+        raise ValueError(f"store: its TLS files cannot be used: {error.strerror}") from None
     except (ValueError, TypeError):
-        # The cause would quote the URL, and with it the password.
         raise ValueError(
             "store: is not a URL of Redis; in a user or a password, special characters are "
             "percent-encoded"
