@@ -23,7 +23,7 @@ from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
 from support.redis_sentinel import SERVICE, RedisSentinels
 from support.relevo_process import relevo_serve
-from support.waiting import until
+from support.waiting import until, until_async
 from support.watching import Watch
 
 USER = ("ACL", "SETUSER", "relevo", "on", ">secret", "~*", "+@all")
@@ -108,10 +108,17 @@ async def test_failover_under_load(
     agreed = time.monotonic()
     if fault is stopped:
         old.signal(signal.SIGCONT)
-    await load.settled()
+    new = sentinels.master()
+
+    async def goes_on() -> bool:
+        log = await asyncio.to_thread(log_of, new)
+        return any(each.ref.revision in log for each in load.acknowledged if each.began > agreed)
+
+    await until_async(goes_on, within=20, what="the new master has writes")
     written = time.monotonic()
+    await load.settled()
     converged = await load.converged()
-    log = log_of(sentinels.master())
+    log = log_of(new)
     lost = [each for each in load.acknowledged if each.ref.revision not in log]
     print(
         f"{fault.__name__}: the Sentinels agreed after {agreed - begin:.2f} s, writes went on "
