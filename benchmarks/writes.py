@@ -57,7 +57,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 def _set(run: Run, stack: AsyncExitStack) -> Drive:
-    pool = Pool(Server(run.redis), timeout=10, max_connections=max(IN_FLIGHT))
+    pool = Pool(Server(run.redis).open, timeout=10, max_connections=max(IN_FLIGHT))
     stack.push_async_callback(pool.aclose)
     return _sets(run, pool.execute_command)
 

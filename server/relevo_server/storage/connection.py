@@ -1,28 +1,25 @@
 """How scripts reach Redis: a server, a master or a Cluster, and what their errors mean."""
 
-import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha1
 from importlib import resources
 from typing import Any, Protocol
 
 from redis import exceptions as redis_errors
-from redis.asyncio import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from relevo_server import errors
-from relevo_server.deadline import earliest
 from relevo_server.logs import log
+from relevo_server.storage.cluster import SCHEME as CLUSTER
+from relevo_server.storage.cluster import Cluster
 from relevo_server.storage.line import Argument, Server
-from relevo_server.storage.pool import Endpoint, Pool
+from relevo_server.storage.pool import Pool
 from relevo_server.storage.sentinel import SCHEMES, MalformedUrlError, Sentinels
 
 MAX_WAIT = 5.0
 """Seconds that `Connection.wait` may take."""
 
-_CLUSTER = "redis+cluster"
 _ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 
 # Answers of a Redis that works, but not now or not for us: failover, start-up,
@@ -62,10 +59,16 @@ class Connection:
 
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
         with _quoting_nothing():
-            self._endpoint = _endpoint(url, timeout)
-            self._client = self._open(url, timeout, max_connections)
+            scheme = url.partition("://")[0]
+            self._sentinels = Sentinels(url, timeout=timeout) if scheme in SCHEMES else None
+            client: Callable[..., _Client]
+            if scheme == CLUSTER:
+                client = partial(Cluster, url)
+            else:
+                client = partial(Pool, (self._sentinels or Server(url)).open)
+            self._client = client(timeout=timeout, max_connections=max_connections)
             # Who waits keeps a connection for as long.
-            self._waiting = self._open(url, timeout + MAX_WAIT, logs)
+            self._waiting = client(timeout=timeout + MAX_WAIT, max_connections=logs)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -95,41 +98,8 @@ class Connection:
         """Close every connection."""
         await self._client.aclose()
         await self._waiting.aclose()
-        if self._endpoint:
-            await self._endpoint.aclose()
-
-    def _open(self, url: str, timeout: float, max_connections: int) -> _Client:
-        if self._endpoint:
-            return Pool(self._endpoint, timeout=timeout, max_connections=max_connections)
-        return _Cluster(url, timeout=timeout, max_connections=max_connections)
-
-
-class _Cluster:
-    """redis-py's client of a Cluster, with an end to every command."""
-
-    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
-        self._timeout = timeout
-        self._client = RedisCluster.from_url(
-            url.replace("redis+cluster://", "redis://", 1),
-            retry=Retry(NoBackoff(), 0),
-            max_connections=max_connections,
-        )
-
-    async def execute_command(self, *words: Argument) -> Any:
-        end = asyncio.get_running_loop().time() + self._timeout
-        async with asyncio.timeout_at(earliest(end)):
-            return await self._client.execute_command(*words)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-def _endpoint(url: str, timeout: float) -> Endpoint | None:
-    """What connections are opened to; None for a Cluster."""
-    scheme = url.partition("://")[0]
-    if scheme == _CLUSTER:
-        return None
-    return Sentinels(url, timeout=timeout) if scheme in SCHEMES else Server(url)
+        if self._sentinels:
+            await self._sentinels.aclose()
 
 
 @contextmanager

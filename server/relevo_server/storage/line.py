@@ -101,6 +101,11 @@ class Server:
         is_tls = isinstance(self._target, _redis.SSLConnection)
         self._tls = self._target.ssl_context.get() if is_tls else None
 
+    @property
+    def address(self) -> Address:
+        """Where it listens, if not at a path."""
+        return Address(self._target.host, self._target.port)
+
     async def open(self, end: float, address: Address | None = None) -> Line:
         """A connection that may be used, to another address than the URL's where one is given.
 
@@ -110,7 +115,7 @@ class Server:
         if isinstance(target, _redis.UnixDomainSocketConnection):
             _, line = await loop.create_unix_connection(Line, target.path)
         else:
-            host, port = address or (target.host, target.port)
+            host, port = address or self.address
             _, line = await loop.create_connection(Line, host, port, ssl=self._tls)
         try:
             if target.password:
@@ -121,9 +126,6 @@ class Server:
             await line.close()
             raise
         return line
-
-    async def aclose(self) -> None:
-        """Nothing: what is open belongs to who opened it."""
 
 
 def _is_of_a_replica(error: Exception) -> bool:

@@ -5,22 +5,11 @@ the rest of a Get; here it is little more than a write, a read and a timer.
 """
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from relevo_server.deadline import earliest
 from relevo_server.storage.line import Argument, Line
-
-
-class Endpoint(Protocol):
-    """What a pool opens connections to: a fixed server, or the master of the moment."""
-
-    async def open(self, end: float) -> Line:
-        """A connection that may be used. Raises RedisError or OSError."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of what it takes to know the server."""
-        ...
 
 
 class Pool:
@@ -28,10 +17,19 @@ class Pool:
 
     A command that is cancelled, or not answered in time, takes its connection
     with it: no answer can ever reach another command.
+
+    `open_line` opens a connection that may be used, until a time of the loop; what
+    it raises, a command raises.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float, max_connections: int) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self,
+        open_line: Callable[[float], Awaitable[Line]],
+        *,
+        timeout: float,
+        max_connections: int,
+    ) -> None:
+        self._open = open_line
         self._timeout = timeout
         # The last one used comes first; None is room for another one.
         self._free: asyncio.LifoQueue[Line | None] = asyncio.LifoQueue()
@@ -40,7 +38,10 @@ class Pool:
 
     async def execute_command(self, *words: Argument) -> Any:
         """Send one command. Raises RedisError, OSError or TimeoutError."""
-        end = earliest(asyncio.get_running_loop().time() + self._timeout)
+        return await self.send(words, earliest(asyncio.get_running_loop().time() + self._timeout))
+
+    async def send(self, words: tuple[Argument, ...], end: float, *, asking: bool = False) -> Any:
+        """Send one command, with an end of the caller's; `asking` is what ASK asks for."""
         if self._free.empty():
             async with asyncio.timeout_at(end):
                 line = await self._free.get()
@@ -49,7 +50,9 @@ class Pool:
         try:
             if line is None or line.is_closed:
                 async with asyncio.timeout_at(end):
-                    line = await self._endpoint.open(end)
+                    line = await self._open(end)
+            if asking:
+                await line.ask(("ASKING",), end)
             return await line.ask(words, end)
         finally:
             self._free.put_nowait(line)

@@ -95,7 +95,7 @@ class Sentinels:
         self._name = service.name
         self._server = Server(service.server)
         self._sentinels = {
-            address: Pool(Server(sentinel), timeout=timeout, max_connections=1)
+            address: Pool(Server(sentinel).open, timeout=timeout, max_connections=1)
             for address, sentinel in service.sentinels.items()
         }
         self._answers: dict[str, _Master] = {}
