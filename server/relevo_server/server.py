@@ -12,7 +12,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server import tls
 from relevo_server.errors import StoreError
-from relevo_server.logs import log
+from relevo_server.logs import cause_of, log
 from relevo_server.service import ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -99,7 +99,7 @@ class Server:
         except StoreError as error:
             healthy = False
             if self._healthy is not False:
-                log.warning("store.lost", reason=error.reason, cause=str(error.__cause__))
+                log.warning("store.lost", reason=error.reason, cause=cause_of(error.__cause__))
         else:
             healthy = True
             if self._healthy is False:

@@ -102,12 +102,16 @@ class Load:
         test has found Redis itself to have lost. To be called at the end.
         """
         forgotten = {written.ref.revision for written in lost}
+        assert self.reads
         behind = {fence for fence, version in self.reads if version < fence}
         assert behind <= forgotten
         kept = [written for written in self.acknowledged if written not in lost]
         assert [written for written in kept if written.ref.revision not in log] == []
+        names = {written.ref.revision: written.name for written in kept}
         for key in KEYS:
             found = await self._writer.get(key)
+            # None: a write that was given up, and happened.
+            assert names.get(found.version) in (None, found.context.user_id)
             last = max(written.ref.revision for written in kept if written.ref.key == key)
             assert found.version >= last
 

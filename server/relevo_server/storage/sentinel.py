@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
-from relevo_server.logs import log
+from relevo_server.logs import cause_of, log
 from relevo_server.storage.line import Address, Line, Server
 from relevo_server.storage.pool import Pool
 
@@ -147,7 +147,7 @@ class Sentinels:
             except (RedisError, OSError) as error:
                 self._answers.pop(address, None)
                 if not is_lost:
-                    log.warning("sentinel.lost", sentinel=address, cause=str(error))
+                    log.warning("sentinel.lost", sentinel=address, cause=cause_of(error))
                 is_lost = True
             else:
                 self._answers[address] = _Master.of(answer)
