@@ -18,6 +18,7 @@ from redis import asyncio as redis
 from relevo_server.keys import Key
 from relevo_server.storage import open_storage
 from relevo_server.storage.interface import Write
+from relevo_server.storage.line import Server
 from relevo_server.storage.pool import Pool
 
 from benchmarks import samples, servers
@@ -56,7 +57,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 def _set(run: Run, stack: AsyncExitStack) -> Drive:
-    pool = Pool(run.redis, timeout=10, max_connections=max(IN_FLIGHT))
+    pool = Pool(Server(run.redis).open, timeout=10, max_connections=max(IN_FLIGHT))
     stack.push_async_callback(pool.aclose)
     return _sets(run, pool.execute_command)
 

@@ -51,3 +51,8 @@ def where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
     return f"{type(error).__name__} in {lines}"
+
+
+def cause_of(error: BaseException | None) -> str:
+    """The type and the text of an error, for those of connections, which quote no values."""
+    return f"{type(error).__name__}: {error}"

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import socket
 from typing import Self
-from urllib.parse import urlsplit
 
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -13,7 +12,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server import tls
 from relevo_server.errors import StoreError
-from relevo_server.logs import log
+from relevo_server.logs import cause_of, log
 from relevo_server.service import ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -100,7 +99,7 @@ class Server:
         except StoreError as error:
             healthy = False
             if self._healthy is not False:
-                log.warning("store.lost", reason=error.reason)
+                log.warning("store.lost", reason=error.reason, cause=cause_of(error.__cause__))
         else:
             healthy = True
             if self._healthy is False:
@@ -162,5 +161,5 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
 
 
 def _without_secrets(settings: Settings) -> str:
-    url = urlsplit(settings.store.get_secret_value())
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    scheme, _, rest = settings.store.get_secret_value().partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"

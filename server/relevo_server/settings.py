@@ -3,7 +3,6 @@
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -15,7 +14,10 @@ from pydantic_settings import (
 
 from relevo_server.keys import part_problem
 
-STORE_SCHEMES = ("memory", "redis", "rediss", "unix", "redis+cluster")
+STORE_SCHEMES = (
+    *("memory", "redis", "rediss", "unix"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster"),
+)
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -36,7 +38,7 @@ def _address(value: str) -> str:
 
 
 def _store_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in STORE_SCHEMES:
+    if value.get_secret_value().partition("://")[0] not in STORE_SCHEMES:
         raise ValueError("must begin with " + ", ".join(f"{name}://" for name in STORE_SCHEMES))
     return value
 
@@ -117,7 +119,8 @@ class Settings(BaseSettings):
     """Who may call; nobody named: everyone may do everything."""
 
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
-    """memory://, redis://, rediss://, unix:// or redis+cluster://."""
+    """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel:// or
+    redis+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """What the names of all keys in Redis begin with."""
     store_timeout: Seconds = 1.0

@@ -27,6 +27,7 @@ from support.calls import (
 from support.contexts import of_size
 from support.failures import Failure, failure_of
 from support.fake_redis import refusing_redis
+from support.proxy import Proxy
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
 from support.serving import health_of, serving
@@ -40,6 +41,7 @@ TO_COMMANDS = [
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "MOVED 3999 127.0.0.1:6381",
     "ASK 3999 127.0.0.1:6381",
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     "NOAUTH Authentication required.",
     "WRONGPASS invalid username-password pair or user is disabled.",
@@ -71,6 +73,37 @@ async def test_what_will_pass_is_unavailable(error: str) -> None:
     failure = await store_failure(error)
     assert failure.code is StatusCode.UNAVAILABLE
     assert failure.retry_after
+
+
+async def test_a_connection_to_a_replica_is_not_used_again(client: RedisClient, way: Proxy) -> None:
+    """After READONLY the next command opens a connection: the name may mean another server now."""
+    storage = open_storage(f"redis://127.0.0.1:{way.port}", partitions=4)
+    named = Key("conversation", "acme", "c1")
+    await storage.write(Write(named, b"", 1000))
+    before = way.accepted
+    client("REPLICAOF", "127.0.0.1", free_port())
+    with pytest.raises(StoreError) as caught:
+        await storage.read([named])
+    assert caught.value.code is StatusCode.UNAVAILABLE
+    client("REPLICAOF", "NO", "ONE")
+    await storage.read([named])
+    assert way.accepted == before + 1
+    await storage.close()
+
+
+async def test_who_waits_at_a_server_that_becomes_a_replica(
+    redis: RedisProcess, client: RedisClient
+) -> None:
+    """Who waits for a log learns at once that this is no master any more: UNAVAILABLE."""
+    storage = open_storage(redis.url, partitions=4)
+    await storage.check()
+    waiting = asyncio.create_task(storage.wait(0, 1, 5))
+    await until_async(lambda: asyncio.sleep(0, client("INFO", "clients")["blocked_clients"]))
+    client("REPLICAOF", "127.0.0.1", free_port())
+    with pytest.raises(StoreError) as caught:
+        await waiting
+    assert caught.value.code is StatusCode.UNAVAILABLE
+    await storage.close()
 
 
 @pytest.mark.parametrize("form", ["{}", SCRIPT_62, SCRIPT_70], ids=["plain", "6.2", "7.0"])

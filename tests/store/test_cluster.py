@@ -24,11 +24,13 @@ from support.calls import (
     key,
     masked,
     put,
+    seconds,
 )
 from support.failures import failure_of
 from support.redis_cluster import NODES, RedisCluster
-from support.serving import health_of
+from support.serving import health_of, serving
 from support.waiting import until_async
+from support.watching import Watch
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
 
@@ -169,10 +171,57 @@ async def test_a_slot_that_moved(
         names = redis_cluster.clients[1].names(settings.store_prefix)
         assert any(tenant in name for name in names)
     finally:
-        names = redis_cluster.clients[1].names(f"{settings.store_prefix}:{partition}}}")
-        for name in names:
-            redis_cluster.clients[1]("DEL", name)
-        redis_cluster.give(slot, 0)
+        give_back(redis_cluster, slot)
+
+
+async def test_a_slot_whose_keys_have_moved_before_it(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """Calls at the end of a slot's move are answered by the node that has its keys (ASK)."""
+    tenant = next(t for t in TENANTS if node_of(redis_cluster, settings, t) == 0)
+    tag = f"{{{settings.store_prefix}:{partition_of(tenant, settings.partitions)}}}"
+    slot, (here, there, _) = redis_cluster.slot_of(tag), redis_cluster.clients
+    version = (await put(stub, key(tenant=tenant))).revision
+    await asyncio.gather(*(get(stub, key(tenant=tenant)) for _ in range(20)))
+    there("CLUSTER", "SETSLOT", slot, "IMPORTING", here("CLUSTER", "MYID"))
+    here("CLUSTER", "SETSLOT", slot, "MIGRATING", there("CLUSTER", "MYID"))
+    names = here("CLUSTER", "GETKEYSINSLOT", slot, 100)
+    here("MIGRATE", "127.0.0.1", redis_cluster.nodes[1].port, "", 0, 5000, "KEYS", *names)
+    try:
+        answers = await asyncio.gather(*(get(stub, key(tenant=tenant)) for _ in range(20)))
+        assert {answer.entry.version for answer in answers} == {version}
+        second = await put(stub, key(tenant=tenant), if_version=version)
+    finally:
+        redis_cluster.give(slot, 1)
+        give_back(redis_cluster, slot)
+    assert second.revision > version
+
+
+async def test_a_node_that_lost_its_slots(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """After a node fell silent others are asked who has its slots, be it the node of the URL."""
+    tenant = next(t for t in TENANTS if node_of(redis_cluster, settings, t) == 0)
+    tag = f"{{{settings.store_prefix}:{partition_of(tenant, settings.partitions)}}}"
+    slot, name = redis_cluster.slot_of(tag), redis_cluster.clients[1]("CLUSTER", "MYID")
+    await asyncio.gather(*(is_alive(stub, key(tenant=each)) for each in TENANTS))
+    redis_cluster.nodes[0].signal(signal.SIGSTOP)
+    try:
+        for client in redis_cluster.clients[1:]:
+            client("CLUSTER", "SETSLOT", slot, "NODE", name)
+        failure = await failure_of(put(stub, key(tenant=tenant)))
+        assert failure.reason == "STORE_UNAVAILABLE"
+        assert (await put(stub, key(tenant=tenant))).revision
+    finally:
+        redis_cluster.nodes[0].signal(signal.SIGCONT)
+        give_back(redis_cluster, slot)
+
+
+def give_back(cluster: RedisCluster, slot: int) -> None:
+    """Let the first node have a slot again that the second one has, without its keys."""
+    for name in cluster.clients[1]("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+        cluster.clients[1]("DEL", name)
+    cluster.give(slot, 0)
 
 
 async def test_a_node_that_stopped(
@@ -198,3 +247,59 @@ async def test_a_node_that_stopped(
             return False
 
     await until_async(answered)
+
+
+async def test_watches_on_every_node(
+    redis_cluster: RedisCluster, settings: Settings, stub: Stub
+) -> None:
+    """One stream is told the value of keys on all nodes, and then every change, in order."""
+    assert {node_of(redis_cluster, settings, tenant) for tenant in TENANTS} == set(range(NODES))
+    for tenant in TENANTS:
+        async with Watch(stub) as watch:
+            named = key(tenant=tenant)
+            answer = await watch.answer(watch.subscribe(named))
+            assert not answer.invalidated.is_changed
+            for name in ("u", "v"):
+                version = (await put(stub, named, context(user_id=name))).revision
+                news = await watch.news()
+                assert (news.entry.version, news.entry.context.user_id) == (version, name)
+                await watch.progress(version)
+            ended = await invalidate(stub, named)
+            assert (await watch.news()).invalidated.revision == ended.revision
+
+
+async def test_more_watches_than_connections(redis_cluster: RedisCluster) -> None:
+    """Waiting for every partition's log leaves connections for calls."""
+    settings = Settings(
+        listen="127.0.0.1:0",
+        store=SecretStr(redis_cluster.url),
+        store_prefix=f"test-{uuid.uuid4().hex}",
+        store_connections=2,
+    )
+    async with serving(settings) as stub, Watch(stub) as watch:
+        for tenant in TENANTS:
+            await watch.answer(watch.subscribe(key(tenant=tenant)))
+        written = await asyncio.gather(*(put(stub, key(tenant=tenant)) for tenant in TENANTS * 5))
+        versions = {answer.revision for answer in written}
+        told = {(await watch.news()).entry.version for _ in TENANTS}
+        assert told <= versions
+
+
+async def test_touch(redis_cluster: RedisCluster, settings: Settings, stub: Stub) -> None:
+    """A Touch begins the time of an entry anew, on the node that has it."""
+    for tenant in TENANTS[:10]:
+        await is_touched(redis_cluster, settings, stub, tenant)
+
+
+async def is_touched(cluster: RedisCluster, settings: Settings, stub: Stub, tenant: str) -> None:
+    """See that an entry whose time is nearly over gets all of it again."""
+    named = key(tenant=tenant)
+    await put(stub, named, ttl=seconds(100))
+    node = cluster.clients[node_of(cluster, settings, tenant)]
+    names = node.names(settings.store_prefix)
+    (name,) = (each for each in names if f":entry:conversation:{tenant}:" in each)
+    node("EXPIRE", name, 50)
+    async with Watch(stub) as watch:
+        await watch.answer(watch.subscribe(named))
+        watch.touch(named)
+        await until_async(lambda: asyncio.sleep(0, node("TTL", name) > 90))

@@ -7,6 +7,7 @@ wait for a process whose traffic goes through it.
 import asyncio
 import socket
 import struct
+import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
@@ -70,7 +71,10 @@ class Direction:
             await asyncio.sleep(due - self._loop.time())
             await self._open.wait()
             if not chunk:
-                sink.write_eof()
+                if sink.can_write_eof():  # TLS has no half of a connection
+                    sink.write_eof()
+                else:
+                    sink.close()
                 return
             if not self.swallow:
                 sink.write(chunk)
@@ -80,11 +84,15 @@ class Direction:
 class Proxy:
     """Stands before a TCP server, on a port of the loopback address. Use with `with`.
 
-    `to_server` and `to_client` say what happens to the bytes of each direction.
+    `to_server` and `to_client` say what happens to the bytes of each direction. With
+    `tls`, clients speak TLS with the proxy; the server is told what they say.
     """
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = host, port
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._connections: set[asyncio.Task[Any]] = set()
@@ -98,7 +106,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -43,15 +43,18 @@ def describe() -> str:
 class RedisProcess:
     """A Redis server that keeps nothing on disk unless told to. Use with `with`.
 
-    `options` are further arguments of redis-server. Ends with a SIGKILL at the
-    latest, whatever state the process is in.
+    `options` are further arguments of redis-server; `config` is what is in its
+    configuration file, for those who need one. Ends with a SIGKILL at the latest,
+    whatever state the process is in.
     """
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, config: str = "") -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._options = options
         self._directory = tempfile.TemporaryDirectory(prefix="relevo-redis-")
+        self._config = Path(self._directory.name) / "redis.conf"
+        self._config.write_text(config)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -69,7 +72,7 @@ class RedisProcess:
         """
         self._process = subprocess.Popen(
             [
-                binary(),
+                *(binary(), self._config),
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
                 *("--dir", self._directory.name, *self._options),
             ],
@@ -100,5 +103,7 @@ class RedisProcess:
         with self.client() as client:
             try:
                 return bool(client("PING"))
+            except redis.AuthenticationError:
+                return True
             except redis.ConnectionError:
                 return False

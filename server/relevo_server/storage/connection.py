@@ -1,20 +1,21 @@
-"""How scripts reach Redis: one server or a Cluster, and what their errors mean."""
+"""How scripts reach Redis: a server, a master or a Cluster, and what their errors mean."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from hashlib import sha1
 from importlib import resources
 from typing import Any, Protocol
 
 from redis import exceptions as redis_errors
-from redis.asyncio import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from relevo_server import errors
-from relevo_server.deadline import earliest
 from relevo_server.logs import log
-from relevo_server.storage.pool import Argument, Pool
+from relevo_server.storage.cluster import SCHEME as CLUSTER
+from relevo_server.storage.cluster import Cluster
+from relevo_server.storage.line import Argument, Server
+from relevo_server.storage.pool import Pool
+from relevo_server.storage.sentinel import SCHEMES, MalformedUrlError, Sentinels
 
 MAX_WAIT = 5.0
 """Seconds that `Connection.wait` may take."""
@@ -25,7 +26,7 @@ _ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
 # resharding, a script that hangs, credentials that have just been changed.
 _PASSING = (
     "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF",
-    "NOREPLICAS", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
+    "NOREPLICAS", "UNBLOCKED", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
 
 
@@ -57,9 +58,17 @@ class Connection:
     """
 
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
-        self._client = _open(url, timeout, max_connections)
-        # Who waits keeps a connection for as long.
-        self._waiting = _open(url, timeout + MAX_WAIT, logs)
+        with _quoting_nothing():
+            scheme = url.partition("://")[0]
+            self._sentinels = Sentinels(url, timeout=timeout) if scheme in SCHEMES else None
+            client: Callable[..., _Client]
+            if scheme == CLUSTER:
+                client = partial(Cluster, url)
+            else:
+                client = partial(Pool, (self._sentinels or Server(url)).open)
+            self._client = client(timeout=timeout, max_connections=max_connections)
+            # Who waits keeps a connection for as long.
+            self._waiting = client(timeout=timeout + MAX_WAIT, max_connections=logs)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -89,34 +98,20 @@ class Connection:
         """Close every connection."""
         await self._client.aclose()
         await self._waiting.aclose()
+        if self._sentinels:
+            await self._sentinels.aclose()
 
 
-class _Cluster:
-    """redis-py's client of a Cluster, with an end to every command."""
-
-    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
-        self._timeout = timeout
-        self._client = RedisCluster.from_url(
-            url.replace("redis+cluster://", "redis://", 1),
-            retry=Retry(NoBackoff(), 0),
-            max_connections=max_connections,
-        )
-
-    async def execute_command(self, *words: Argument) -> Any:
-        end = asyncio.get_running_loop().time() + self._timeout
-        async with asyncio.timeout_at(earliest(end)):
-            return await self._client.execute_command(*words)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-
-def _open(url: str, timeout: float, max_connections: int) -> _Client:
-    client = _Cluster if url.startswith("redis+cluster://") else Pool
+@contextmanager
+def _quoting_nothing() -> Generator[None, None, None]:
+    """Say what is wrong with a URL, and not what it is: it may have a password."""
     try:
-        return client(url, timeout=timeout, max_connections=max_connections)
+        yield
+    except MalformedUrlError:
+        raise
+    except OSError as error:  # those of ssl are OSErrors too
+        raise ValueError(f"store: its TLS files cannot be used: {error.strerror}") from None
     except (ValueError, TypeError):
-        # The cause would quote the URL, and with it the password.
         raise ValueError(
             "store: is not a URL of Redis; in a user or a password, special characters are "
             "percent-encoded"

@@ -1,7 +1,5 @@
 """Which backend a URL means."""
 
-from urllib.parse import urlsplit
-
 from relevo_server.storage.connection import Connection
 from relevo_server.storage.interface import Storage
 from relevo_server.storage.memory import MemoryStorage
@@ -18,13 +16,17 @@ def open_storage(
     log_length: int = 100_000,
     request_ttl: float = 600.0,
 ) -> Storage:
-    """The backend for `memory://`, `redis://`, `rediss://`, `unix://` or `redis+cluster://`.
+    """The backend for a URL.
+
+    That is `memory://`; one Redis (`redis://`, `rediss://`, `unix://`); the master that
+    Sentinels know (`redis+sentinel://host1:26379,host2:26379/service/0`, or
+    `rediss+sentinel://`); or a Redis Cluster (`redis+cluster://`).
 
     Nothing is sent yet. Times in seconds: `timeout` bounds one step, `request_ttl`
     is how long a request_id is remembered. `log_length` is how many events a
     partition keeps, about. Raises ValueError for a URL that is malformed.
     """
-    if urlsplit(url).scheme == "memory":
+    if url.startswith("memory:"):
         return MemoryStorage(
             partitions, log_length=log_length, request_ttl_ms=round(request_ttl * 1000)
         )

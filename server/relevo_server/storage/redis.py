@@ -35,7 +35,7 @@ from relevo_server.storage.interface import (
     Write,
     Written,
 )
-from relevo_server.storage.pool import Argument
+from relevo_server.storage.line import Argument
 
 LAYOUT = 1
 
