@@ -177,7 +177,11 @@ async def test_a_slot_that_moved(
 async def test_a_slot_whose_keys_have_moved_before_it(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub
 ) -> None:
-    """Calls at the end of a slot's move are answered by the node that has its keys (ASK)."""
+    """Reads at the end of a slot's move are answered by the node that has its keys (ASK).
+
+    A write also names keys that may not be there, of which that node cannot know whether they
+    are still to come: it is UNAVAILABLE, until the slot has moved.
+    """
     tenant = next(t for t in TENANTS if node_of(redis_cluster, settings, t) == 0)
     tag = f"{{{settings.store_prefix}:{partition_of(tenant, settings.partitions)}}}"
     slot, (here, there, _) = redis_cluster.slot_of(tag), redis_cluster.clients
@@ -190,11 +194,14 @@ async def test_a_slot_whose_keys_have_moved_before_it(
     try:
         answers = await asyncio.gather(*(get(stub, key(tenant=tenant)) for _ in range(20)))
         assert {answer.entry.version for answer in answers} == {version}
+        failure = await failure_of(put(stub, key(tenant=tenant), if_version=version))
+        assert failure.reason == "STORE_UNAVAILABLE"
+        redis_cluster.give(slot, 1)
         second = await put(stub, key(tenant=tenant), if_version=version)
+        assert second.revision > version
     finally:
         redis_cluster.give(slot, 1)
         give_back(redis_cluster, slot)
-    assert second.revision > version
 
 
 async def test_a_node_that_lost_its_slots(

@@ -71,6 +71,7 @@ async def test_reflection_describes_the_store(server: Server) -> None:
         "Put",
         "Invalidate",
         "Lease",
+        "Release",
         "Watch",
     ]
 

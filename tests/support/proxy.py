@@ -6,8 +6,8 @@ wait for a process whose traffic goes through it.
 
 import asyncio
 import socket
-import struct
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
@@ -96,6 +96,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._connections: set[asyncio.Task[Any]] = set()
+        self._ends: list[asyncio.StreamWriter] = []
         self._refusing = False
         self.to_server = Direction(self._loop)
         self.to_client = Direction(self._loop)
@@ -138,12 +139,14 @@ class Proxy:
         assert connection is not None
         self._connections.add(connection)
         ends = [writer]
+        self._ends.append(writer)
         try:
             if self._refusing:
                 raise ConnectionRefusedError
             self.accepted += 1
             there, onward = await asyncio.open_connection(*self._target)
             ends.append(onward)
+            self._ends.append(onward)
             async with asyncio.TaskGroup() as group:
                 self.to_server.carry(group, reader, onward)
                 self.to_client.carry(group, there, writer)
@@ -168,11 +171,16 @@ class Proxy:
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await self._break()
             await asyncio.wait(others, timeout=0.01)
-        await asyncio.sleep(0)  # transports tell that they are closed
+        # TLS says goodbye for as long as the other side takes: not here.
+        for end in self._ends:
+            end.transport.abort()
+        await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
 
 
 def _reset(end: asyncio.StreamWriter) -> None:
     """End a connection with RST: what is on its way is lost, as when a router forgets it."""
-    now = struct.pack("ii", 1, 0)  # linger for no time
-    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    connection = end.get_extra_info("socket")
+    if connection.fileno() >= 0:  # else the other side was faster
+        now = struct.pack("ii", 1, 0)  # linger for no time
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
     end.transport.abort()

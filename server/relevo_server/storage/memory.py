@@ -174,7 +174,7 @@ class MemoryStorage(Storage):
         """Drop it."""
         part = self._part(key.tenant_id)
         held = part.leases.get(key)
-        if held and held.token == token:
+        if held and held.token == token and held.deadline > self._monotonic():
             del part.leases[key]
             part.log.append(Event(self._next(part), "release", key))
 
