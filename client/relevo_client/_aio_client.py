@@ -52,7 +52,7 @@ class AsyncContextClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
-        cache: CacheOptions | None = None,
+        cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, Factory] = {},
     ) -> None:
         self._store = AsyncStore(target, channel, credentials, token=token, timeout=timeout)

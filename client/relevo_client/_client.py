@@ -38,7 +38,7 @@ class ContextClient:
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
-        cache: CacheOptions | None = None,
+        cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, BlockingFactory] = {},
     ) -> None:
         self._store = BlockingStore(target, channel, credentials, token=token, timeout=timeout)

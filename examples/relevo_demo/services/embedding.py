@@ -9,7 +9,6 @@ from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import EmbedRequest, EmbedResponse, Vector
 from relevo_client import (
     AsyncContextClient,
-    CacheOptions,
     aio_server_interceptor,
     require_context,
 )
@@ -46,7 +45,7 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
 
 async def main(store: str) -> None:
     """Serve until SIGTERM."""
-    async with AsyncContextClient(store, cache=CacheOptions()) as contexts:
+    async with AsyncContextClient(store) as contexts:
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
         grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(contexts), server)
         await serve(server)

@@ -9,7 +9,6 @@ from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import RunAgentRequest, RunAgentResponse, SearchRequest
 from relevo_client import (
     AsyncContextClient,
-    CacheOptions,
     aio_client_interceptors,
     aio_server_interceptor,
     require_context,
@@ -69,7 +68,7 @@ class Execution(grpc_api.ExecutionServiceServicer):
 async def main(store: str, query: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        AsyncContextClient(store, cache=CacheOptions()) as contexts,
+        AsyncContextClient(store) as contexts,
         aio.insecure_channel(query, interceptors=aio_client_interceptors()) as channel,
     ):
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])

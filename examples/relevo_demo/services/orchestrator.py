@@ -115,7 +115,8 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
 async def main(store: str, execution: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        AsyncContextClient(store) as contexts,
+        # Whoever changes an agent sees it in the very next turn: the turn's context is asked for.
+        AsyncContextClient(store, cache=None) as contexts,
         aio.insecure_channel(execution, interceptors=aio_client_interceptors()) as channel,
     ):
         # Without the server interceptor: nobody outside may say which context it is.

@@ -11,7 +11,6 @@ from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import EmbedRequest, Passage, SearchRequest, SearchResponse
 from relevo_client import (
     AsyncContextClient,
-    CacheOptions,
     ExecutionContext,
     aio_client_interceptors,
     aio_server_interceptor,
@@ -97,7 +96,7 @@ def _size(sentences: list[str]) -> int:
 async def main(store: str, embedding: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        AsyncContextClient(store, cache=CacheOptions()) as contexts,
+        AsyncContextClient(store) as contexts,
         aio.insecure_channel(embedding, interceptors=aio_client_interceptors()) as channel,
     ):
         server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])

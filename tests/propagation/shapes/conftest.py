@@ -46,4 +46,4 @@ def key(store: LocalStore) -> ContextKey:
 @pytest.fixture
 def entry(store: LocalStore, key: ContextKey) -> ContextEntry:
     """The entry as it is now: its reference has the revision that the store has reached."""
-    return store.client.resolve(key)
+    return store.client.get(key)
