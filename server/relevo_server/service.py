@@ -1,30 +1,27 @@
 """The ContextStore service: requests in, storage in between, answers out."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from hashlib import sha256
 from typing import Any, NoReturn, TypeVar
 
 from google.protobuf.message import Message
-from grpc import StatusCode, aio
+from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
-from relevo.v1.context_pb2 import ExecutionContext
 
-from relevo_server import entries, errors, masks, requests, wire
+from relevo_server import entries, errors, requests, wire
 from relevo_server.access import Access, Caller
-from relevo_server.deadline import is_over, set_until
+from relevo_server.deadline import set_until
 from relevo_server.errors import StoreError
-from relevo_server.keys import Key
 from relevo_server.leasing import Leases
 from relevo_server.logs import log, where
 from relevo_server.reading import Reader
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import ABSENT, Storage, Write, Written
+from relevo_server.storage.interface import Storage
 from relevo_server.watching.copies import Copies
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
+from relevo_server.writing import Writer
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -34,7 +31,6 @@ _BUDGET = 0.5
 arrive in time, however many calls end at once."""
 _WAITING_BUDGET = 0.9
 """The same for calls whose work it is to wait."""
-_PUT_ATTEMPTS = 64
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request", bound=Message)
@@ -58,6 +54,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._followers = Followers(storage, self._entries, copies, settings)
         self._watching = Watching(storage, self._followers, settings)
         self._reader = Reader(storage, self._entries, copies, self._followers, settings)
+        self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
         self._working = 0
         self._stopping = False
@@ -209,69 +206,11 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         caller.require(request.key.tenant_id)
         key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
-        fingerprint = b""
-        if request.request_id:
-            fingerprint = sha256(request.SerializeToString(deterministic=True)).digest()
-        if paths is None:
-            expected = None
-            if request.HasField("if_version"):
-                expected = request.if_version
-            elif request.if_absent:
-                expected = ABSENT
-            written = await self._write(key, request, request.context, expected, fingerprint)
-        else:
-            written = await self._put_masked(key, request, paths, fingerprint)
+        written = await self._writer.put(request, key, paths)
         response = store_pb2.PutResponse(revision=written.version)
         partition = self._storage.partition_of(key.tenant_id)
         entries.fill_written(response.entry, key, partition, written)
         return response
-
-    async def _put_masked(
-        self, key: Key, request: store_pb2.PutRequest, paths: list[masks.Path], fingerprint: bytes
-    ) -> Written:
-        """Read, merge and write what was read, until no other writer came between."""
-        for attempt in range(_PUT_ATTEMPTS):
-            if is_over():
-                break
-            stored = (await self._storage.read([key])).entries[0]
-            # Asked after the read: what the read shows is then not this request's own work.
-            if request.request_id:
-                earlier = await self._storage.recall(key, request.request_id, fingerprint)
-                if earlier:
-                    return earlier
-            current = stored.version if stored else ABSENT
-            if request.HasField("if_version") and request.if_version != current:
-                raise errors.conflict(key, request.if_version, current)
-            if stored is None:
-                raise errors.no_entry(key)
-            context = entries.parse(key, stored)
-            masks.apply(paths, request.context, context)
-            try:
-                return await self._write(key, request, context, current, fingerprint)
-            except StoreError as error:
-                if error.code is not StatusCode.ABORTED or request.HasField("if_version"):
-                    raise
-            await asyncio.sleep(random.uniform(0, min(0.05, 0.001 * 2**attempt)))  # noqa: S311
-        raise errors.contention(key)
-
-    async def _write(
-        self,
-        key: Key,
-        request: store_pb2.PutRequest,
-        context: ExecutionContext,
-        expected: int | None,
-        fingerprint: bytes,
-    ) -> Written:
-        serialized = entries.serialize(context)
-        if len(serialized) > self._settings.max_context_bytes:
-            raise errors.context_too_large(len(serialized), self._settings.max_context_bytes)
-        ttl_ms = requests.duration_ms(request.ttl) or self._settings.ttl.of(key.scope)
-        return await self._storage.write(
-            Write(
-                key, serialized, ttl_ms, expected, request.lease_token,
-                request.request_id, fingerprint,
-            )
-        )  # fmt: skip
 
     async def _lease(
         self, request: store_pb2.LeaseRequest, caller: Caller
