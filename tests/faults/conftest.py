@@ -18,9 +18,9 @@ from support.waiting import free_port
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisProcess]:
-    """A Redis server that the test may stop, fill and kill."""
-    with RedisProcess() as process:
+def redis(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
+    """A Redis server that the test may stop, fill and kill; with the test's own options."""
+    with RedisProcess(*getattr(request, "param", ())) as process:
         yield process
 
 

@@ -144,3 +144,24 @@ async def test_redis_that_loses_everything(
 
     await until_async(is_put)
     print(f"converged {await reader.until_it_sees('after'):.2f} s after the next Put")
+
+
+@pytest.mark.parametrize(
+    "redis", [("--appendonly", "yes", "--appendfsync", "always")], indirect=True
+)
+async def test_redis_that_comes_back_with_its_data(
+    redis: RedisProcess, owner: AsyncContextClient, reader: Reader
+) -> None:
+    """What was acknowledged is there after a SIGKILL; versions and watches go on from there."""
+    acknowledged = await owner.put(KEY, ExecutionContext(user_id="after"))
+    redis.signal(signal.SIGKILL)
+    redis.stop()
+    await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
+    await reader.until_it_forgets("after", within=OPTIONS.max_staleness + SLACK)
+    redis.start()
+    print(f"converged {await reader.until_it_sees('after'):.2f} s after the restart")
+    later = await owner.put(
+        KEY, ExecutionContext(user_id="later"), if_version=acknowledged.revision
+    )
+    assert later.revision > acknowledged.revision
+    await reader.until_it_sees("later")
