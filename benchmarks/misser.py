@@ -48,8 +48,9 @@ class Misser:
     async def lock(self, tasks: int, name: str, url: str) -> tuple[int, int, int]:
         """GET, SET NX, and again, in each task."""
         if url not in self._clients:
-            library: Any = redis.Redis  # whose types are only half known
-            self._clients[url] = library.from_url(url)
+            library: Any = redis  # whose types are only half known
+            pool = library.BlockingConnectionPool.from_url(url, timeout=None)
+            self._clients[url] = library.Redis.from_pool(pool)
         client = self._clients[url]
         made = 0
 

@@ -6,7 +6,6 @@ a lock by SET NX, which the others poll (see misser.py). Making it takes 50 ms.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from benchmarks import servers
 from benchmarks.figures import Figure, Goal, paired

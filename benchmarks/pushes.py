@@ -61,7 +61,7 @@ async def measure(run: Run) -> list[Figure]:
         ):
             put, publish = _putting(stub, key), _publishing(client, channel)
             await put()  # so that there is an entry to subscribe to
-            turns = {
+            turns: dict[str, Callable[[], Awaitable[Delays]]] = {
                 "caches": lambda: _turn(subscribers, put, "caches", server.address, key.text),
                 "pubsub": lambda: _turn(subscribers, publish, "pubsub", run.redis, channel),
             }

@@ -30,7 +30,7 @@ METHOD = "/relevo.bench.Turns/Take"
 Take = Callable[[bytes, Any], Awaitable[bytes]]
 
 
-class Calls(aio.UnaryUnaryClientInterceptor[Any, Any]):
+class Calls(aio.UnaryUnaryClientInterceptor):
     """Counts a channel's calls, by method. Streams are none."""
 
     def __init__(self) -> None:
@@ -94,9 +94,7 @@ async def _calling(callee: str) -> AsyncGenerator[Callable[[bytes], Awaitable[by
         yield call
 
 
-def _taking(
-    contexts: AsyncContextClient, call: Callable[[bytes], Awaitable[bytes]] | None
-) -> Take:
+def _taking(contexts: AsyncContextClient, call: Callable[[bytes], Awaitable[bytes]] | None) -> Take:
     async def go_on() -> bytes:
         model: str = require_context().llm_config["model"]
         rest = await call(b"") if call else b""

@@ -53,13 +53,13 @@ async def measure(run: Run) -> list[Figure]:
                     run.schedule.say(f"Turns, round {i + 1}")
                     model = f"model-{i}"
                     await owner.update(_AGENT, {"llm_config": {"model": model}})
-                    for phase in worst:
-                        answers = await _take_turns(take, names)
-                        if answers[-1] != " ".join([model] * len(CHAIN)):
-                            raise RuntimeError(f"a service has another model: {answers[-1]}")
-                        calls = await _calls(services)
-                        worst[phase] = list(map(max, worst[phase], calls))
-            await ask_all(services, "close")
+                    for phase, before in worst.items():
+                        last = await _take_turns(take, names)
+                        if last != " ".join([model] * len(CHAIN)):
+                            raise RuntimeError(f"a service has another model: {last}")
+                        worst[phase] = list(map(max, before, await _calls(services)))
+            for service in services:  # who calls is closed before its callee
+                await service.ask("close")
     return [
         Figure(f"Turns/{phase}/{name}", calls, "calls", 0.0, goal=goal)
         for phase, goal in _GOALS.items()
@@ -76,19 +76,20 @@ async def _begin_conversations(owner: AsyncContextClient) -> list[str]:
     return [key.text for key in keys]
 
 
-async def _take_turns(take: Any, names: Sequence[str]) -> list[str]:
-    """All turns, some at a time: what came of each."""
-    answers: list[str] = []
+async def _take_turns(take: Any, names: Sequence[str]) -> str:
+    """All turns, some at a time: what came of the last one."""
+    last = b""
     turns = islice(cycle(names), TURNS)
 
     async def one_after_another() -> None:
+        nonlocal last
         for name in turns:
-            answers.append((await take(name.encode(), timeout=10)).decode())
+            last = await take(name.encode(), timeout=10)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_A_TIME):
             group.create_task(one_after_another())
-    return answers
+    return last.decode()
 
 
 async def _calls(services: Sequence[Worker]) -> list[int]:

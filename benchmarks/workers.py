@@ -8,10 +8,11 @@ with its standard input, so with whoever started it.
 import asyncio
 import json
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 _LONGEST_LINE = 1 << 24
 
@@ -19,15 +20,14 @@ _LONGEST_LINE = 1 << 24
 class Worker:
     """A worker, as the benchmark sees it."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, requests: StreamWriter, answers: StreamReader) -> None:
+        self._requests = requests
+        self._answers = answers
 
     async def ask(self, what: str, *arguments: object) -> Any:
         """Have something done: what came of it. One thing at a time."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([what, *arguments]).encode() + b"\n")
-        line = await self._process.stdout.readline()
+        self._requests.write(json.dumps([what, *arguments]).encode() + b"\n")
+        line = await self._answers.readline()
         if not line:
             raise RuntimeError(f"a worker ended when it was asked to {what}")
         return json.loads(line)
@@ -46,7 +46,8 @@ async def _worker(module: str) -> AsyncGenerator[Worker, None]:
         sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
     )
     try:
-        yield Worker(process)
+        # Both are there: they were asked for.
+        yield Worker(cast("StreamWriter", process.stdin), cast("StreamReader", process.stdout))
     finally:
         if process.returncode is None:
             process.kill()
@@ -60,7 +61,7 @@ async def ask_all(asked: Sequence[Worker], what: str, *arguments: object) -> lis
 
 async def answer(abilities: Mapping[str, Callable[..., Awaitable[object]]]) -> None:
     """Be a worker: do what is asked, until nobody can ask any more."""
-    reader = asyncio.StreamReader()
+    reader = StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
