@@ -61,7 +61,7 @@ async def ask_all(asked: Sequence[Worker], what: str, *arguments: object) -> lis
 
 async def answer(abilities: Mapping[str, Callable[..., Awaitable[object]]]) -> None:
     """Be a worker: do what is asked, until nobody can ask any more."""
-    reader = StreamReader()
+    reader = StreamReader(_LONGEST_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
