@@ -61,9 +61,10 @@ class Misser:
                 if found:
                     return found
                 if await client.set(f"{name}:lock", b"", nx=True, px=_LOCK_MS):
-                    made += 1
-                    await asyncio.sleep(FACTORY)
-                    await client.set(name, name)
+                    if not await client.exists(name):  # made since it was looked for
+                        made += 1
+                        await asyncio.sleep(FACTORY)
+                        await client.set(name, name)
                     await client.delete(f"{name}:lock")
                 else:
                     await asyncio.sleep(_RETRY)

@@ -85,7 +85,8 @@ class Service:
 @asynccontextmanager
 async def _calling(callee: str) -> AsyncGenerator[Callable[[bytes], Awaitable[bytes]], None]:
     async with aio_context_channel(aio.insecure_channel(callee)) as channel:
-        take: Any = channel.unary_unary(METHOD)
+        opened: Any = channel  # whose types are only half known
+        take = opened.unary_unary(METHOD)
 
         async def call(request: bytes) -> bytes:
             answered: bytes = await take(request, timeout=10)

@@ -46,7 +46,8 @@ async def measure(run: Run) -> list[Figure]:
             for service in reversed(services):
                 address = await service.ask("serve", server.address, address)
             async with aio.insecure_channel(address) as channel:
-                take: Any = channel.unary_unary(METHOD)
+                opened: Any = channel  # whose types are only half known
+                take = opened.unary_unary(METHOD)
                 await _take_turns(take, names)
                 await _calls(services)
                 for i in range(min(_ROUNDS, run.schedule.rounds)):

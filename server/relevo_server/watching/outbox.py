@@ -64,7 +64,7 @@ class Outbox:
 
     async def take(self, within: float) -> WatchResponse | None:
         """The next message. After `within` seconds what progress there is, None for none."""
-        if not self._items:
+        if not self._items and not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self._filled.wait()
