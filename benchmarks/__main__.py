@@ -14,7 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import calls, local, propagation, report, writes
+from benchmarks import (
+    calls,
+    local,
+    memory,
+    missers,
+    propagation,
+    pushes,
+    report,
+    turns,
+    writes,
+)
 from benchmarks.cores import Cores
 from benchmarks.figures import Figure
 from benchmarks.rounds import Schedule
@@ -25,6 +35,10 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
     "writes": writes.measure,
     "propagation": propagation.measure,
     "local": local.measure,
+    "pushes": pushes.measure,
+    "turns": turns.measure,
+    "missers": missers.measure,
+    "memory": memory.measure,
 }
 """A benchmark is a coroutine function from a run to figures."""
 

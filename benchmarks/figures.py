@@ -13,17 +13,17 @@ QUANTITIES = {"throughput": "calls/s", "p50": "ms", "p99": "ms", "cpu": "µs"}
 
 @dataclass(frozen=True)
 class Goal:
-    """What a ratio should be. One of the two limits is given."""
+    """What a ratio, or a value without one, should be. One of the two limits is given."""
 
     quantity: str
     at_least: float | None = None
     at_most: float | None = None
 
-    def is_met(self, ratio: float) -> bool:
-        """Whether the ratio is within the limit."""
+    def is_met(self, value: float) -> bool:
+        """Whether the value is within the limit."""
         if self.at_least is not None:
-            return ratio >= self.at_least
-        return self.at_most is None or ratio <= self.at_most
+            return value >= self.at_least
+        return self.at_most is None or value <= self.at_most
 
     def __str__(self) -> str:
         if self.at_least is not None:
@@ -50,9 +50,9 @@ class Figure:
     @property
     def is_met(self) -> bool | None:
         """Whether the goal is met, None where there is none."""
-        if self.goal is None or self.ratio is None:
+        if self.goal is None:
             return None
-        return self.goal.is_met(self.ratio)
+        return self.goal.is_met(self.value if self.ratio is None else self.ratio)
 
     def to_json(self) -> dict[str, str | float | None]:
         """The figure for bench.json."""
@@ -113,7 +113,26 @@ def share_of(name: str, quantity: str, samples: Sequence[Sequence[Sample]], goal
     )
 
 
+def paired(
+    name: str,
+    unit: str,
+    values: Sequence[float],
+    baseline: Sequence[float],
+    goal: Goal | None = None,
+) -> Figure:
+    """A figure of something and its baseline, which took turns."""
+    return Figure(
+        name=name,
+        value=median(values),
+        unit=unit,
+        spread=spread(values),
+        baseline=median(baseline),
+        ratio=median(v / b for v, b in zip(values, baseline, strict=True)),
+        goal=goal,
+    )
+
+
 def spread(values: Sequence[float]) -> float:
     """How far the middle half of the values reaches, as a part of their median."""
     low, middle, high = quantiles(values, n=4)
-    return (high - low) / 2 / middle
+    return (high - low) / 2 / middle if middle else 0.0

@@ -5,7 +5,7 @@ from typing import Any
 from relevo_client._errors import IncompleteContextError
 from relevo_client._frozen import FrozenDict
 from relevo_client._messages import ContextEntry
-from relevo_client._model import SECTIONS, ExecutionContext
+from relevo_client._model import SECTIONS, ExecutionContext, construct, unknown_of
 
 
 def compose(head: ContextEntry) -> ExecutionContext:
@@ -29,6 +29,4 @@ def compose(head: ContextEntry) -> ExecutionContext:
         for part in parts:
             merged.update(getattr(part, section))
         fields[section] = FrozenDict(merged)
-    composed = ExecutionContext.model_construct(**fields)
-    composed._unknown = context._unknown  # pyright: ignore[reportPrivateUsage]
-    return composed
+    return construct(fields, unknown_of(context))

@@ -11,8 +11,11 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from relevo.v1 import context_pb2
 
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._model import IDENTITY, SECTIONS, ExecutionContext
-from relevo_client._values import fill_struct, read_struct
+from relevo_client._model import IDENTITY, SECTIONS, ExecutionContext, construct, unknown_of
+from relevo_client._values import fill_struct, read_struct, shared
+
+_COMMON = ("tenant_id", "agent_id", "tenant_tier")
+"""Identity fields that many contexts have the same."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def context_to_message(context: ExecutionContext) -> context_pb2.ExecutionContex
     """The context as the wire has it."""
     message = context_pb2.ExecutionContext()
     fill_context(message, dict(context))
-    message.MergeFromString(context._unknown)  # pyright: ignore[reportPrivateUsage]
+    message.MergeFromString(unknown_of(context))
     return message
 
 
@@ -89,13 +92,12 @@ def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionCont
     fields: dict[str, Any] = {name: getattr(message, name) for name in IDENTITY}
     for name in SECTIONS:
         fields[name] = read_struct(getattr(message, name))
+    for name in _COMMON:
+        fields[name] = shared(fields[name])
     fields["includes"] = tuple(ContextKey.from_message(key) for key in message.includes)
     fields["created_at"] = _time(message, "create_time")
     fields["updated_at"] = _time(message, "update_time")
-    context = ExecutionContext.model_construct(**fields)
-    if len(UnknownFieldSet(message)):
-        context._unknown = _unknown(message)  # pyright: ignore[reportPrivateUsage]
-    return context
+    return construct(fields, _unknown(message) if len(UnknownFieldSet(message)) else b"")
 
 
 def _time(message: context_pb2.ExecutionContext, field: str) -> datetime | None:

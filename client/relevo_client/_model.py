@@ -100,8 +100,8 @@ class ExecutionContext(BaseModel):
     """When the entry was last written; the store sets it."""
 
     # Fields of a newer contract, serialized: a service that only passes a
-    # context on must not lose them.
-    _unknown: bytes = PrivateAttr(default=b"")
+    # context on must not lose them. Not there where there are none.
+    _unknown: bytes = PrivateAttr()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()  # what it holds cannot be changed
@@ -109,7 +109,7 @@ class ExecutionContext(BaseModel):
     def update(self, **changes: Any) -> Self:
         """A context with these fields instead, validated like any other."""
         updated = type(self).model_validate({**dict(self), **changes})
-        updated._unknown = self._unknown
+        _give(updated, unknown_of(self))
         return updated
 
     def to_cache_dict(self) -> dict[str, Any]:
@@ -130,6 +130,28 @@ class ExecutionContext(BaseModel):
         None means left out. Raises ValidationError for unknown names.
         """
         return cls.model_validate({name: v for name, v in data.items() if v is not None})
+
+
+_ALL_FIELDS = set(ExecutionContext.model_fields)
+
+
+def construct(fields: dict[str, Any], unknown: bytes) -> ExecutionContext:
+    """A context of all its fields, which are valid, and of those of a newer contract."""
+    # One set for all contexts: each would be as large as a section.
+    context = ExecutionContext.model_construct(_ALL_FIELDS, **fields)
+    _give(context, unknown)
+    return context
+
+
+def unknown_of(context: ExecutionContext) -> bytes:
+    """The fields of a newer contract that a context has, serialized."""
+    unknown: bytes = getattr(context, "_unknown", b"")
+    return unknown
+
+
+def _give(context: ExecutionContext, unknown: bytes) -> None:
+    if unknown:
+        context._unknown = unknown  # pyright: ignore[reportPrivateUsage]
 
 
 IDENTITY = (

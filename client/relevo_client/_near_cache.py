@@ -191,12 +191,12 @@ class NearCache:
             copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
         if entry.HasField("context"):
             self._replace(copy, entry)
-            copy.version = entry.version
+            copy.version = copy.held
             for include in map(ContextKey.from_message, entry.context.includes):
                 if include not in self._copies:  # who uses the entry will ask for it
                     self._begin(include)
-        elif copy.message is not None and copy.message.version == entry.version:
-            copy.version = entry.version
+        elif copy.held == entry.version:
+            copy.version = copy.held
         else:
             copy.version = None
         self._evict()
@@ -293,18 +293,20 @@ class NearCache:
         partition = self._partitions.get(copy.partition)
         subscribe = Subscribe(
             key=copy.key.to_message(),
-            known_version=copy.message.version if copy.message else 0,
+            known_version=copy.held,
             position=partition.position if partition else 0,
             number=copy.number,
         )
         self._stream.requests.append(WatchRequest(subscribe=subscribe))
 
     def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
-        if message and copy.message and message.version == copy.message.version:
+        if message and message.version == copy.held:
             return  # the same again: what was made of it stays
-        self._bytes -= copy.message.ByteSize() if copy.message else 0
-        self._bytes += message.ByteSize() if message else 0
-        copy.message, copy.value = message, None
+        serialized = message.SerializeToString() if message else b""
+        self._bytes += len(serialized) - copy.size
+        copy.size, copy.serialized, copy.value = len(serialized), serialized, None
+        copy.held = message.version if message else ABSENT
+        copy.has_layers = bool(message and message.context.includes)
 
     def _evict(self) -> None:
         while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:

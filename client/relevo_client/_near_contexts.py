@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from relevo.v1.context_pb2 import ContextEntry as EntryMessage
+
 from relevo_client._calls import composed
 from relevo_client._errors import IncompleteContextError, NotFoundError
 from relevo_client._keys import ContextKey, ContextRef
@@ -12,7 +14,7 @@ from relevo_client._near_state import ABSENT, Copy
 
 @dataclass(slots=True)
 class _Made:
-    """What was made of a copy's message."""
+    """What was made of a copy's entry."""
 
     entry: ContextEntry
     composed: ContextEntry | None = None
@@ -87,14 +89,16 @@ def _no_older(entry: ContextEntry, fence: int) -> ContextEntry:
 
 
 def _made(copy: Copy) -> _Made | None:
-    if copy.value is None and copy.message is not None:
-        copy.value = _Made(entry_from_message(copy.message, copy.message.version))
+    if copy.serialized:
+        message = EntryMessage.FromString(copy.serialized)
+        made = entry_from_message(message, copy.held)
+        copy.value, copy.serialized = _Made(replace(made, key=copy.key, version=copy.held)), None
     return copy.value if isinstance(copy.value, _Made) else None
 
 
 def _composed(head: _Made, layers: list[Copy]) -> ContextEntry | None:
     """The head with these layers; None where one of them has not come yet."""
-    versions = tuple([layer.message.version if layer.message else ABSENT for layer in layers])
+    versions = tuple([layer.held for layer in layers])
     if head.composed is None or head.versions != versions:
         entries = tuple(made.entry for layer in layers if (made := _made(layer)))
         if len(entries) < len(layers):

@@ -25,8 +25,14 @@ class Copy:
     partition: int = UNKNOWN
     version: int | None = None
     """ABSENT where there is no entry, None where what there is is not known."""
-    message: EntryMessage | None = None
-    """The last entry that came; of `version`, unless that is None or ABSENT."""
+    held: int = ABSENT
+    """The version of the last entry that came; it is `version`, unless that is None or ABSENT."""
+    size: int = 0
+    """Its bytes, serialized."""
+    serialized: bytes | None = None
+    """That entry, until `value` is made of it; a parsed message is six times as large."""
+    has_layers: bool = False
+    """Whether it includes others."""
     deadline: float = LONG_AGO
     """When its time to live is over."""
     lifetime: float = 0.0
@@ -37,12 +43,7 @@ class Copy:
     renewed: float = LONG_AGO
     """When it was last said to be ageing."""
     value: object = None
-    """What the cache's owner has made of the message; it goes with that."""
-
-    @property
-    def has_layers(self) -> bool:
-        """Whether the entry includes others."""
-        return self.message is not None and bool(self.message.context.includes)
+    """What the cache's owner has made of the entry, in place of `serialized`."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ strings, other types. What comes back is frozen; integral numbers come as int.
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -18,6 +19,9 @@ EXACT = 1 << 53
 MAX_DEPTH = 32
 """Dicts and lists within one another, the section among them. protobuf's parsers stop at 100
 levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
+_SHORT = 64
+"""Characters. What is as short as a name or a setting is often in many contexts."""
+_NOTHING = FrozenDict()
 
 
 def freeze(value: object, path: str, depth: int = 0) -> Any:
@@ -102,13 +106,15 @@ def fill_value(message: Value, value: Any) -> None:
 
 def read_struct(struct: Struct) -> FrozenDict:
     """The section that a Struct holds."""
-    return FrozenDict({key: _read_value(value) for key, value in struct.fields.items()})
+    fields = {shared(key): _read_value(value) for key, value in struct.fields.items()}
+    return FrozenDict(fields) if fields else _NOTHING
 
 
 def _read_value(value: Value) -> Any:
     match value.WhichOneof("kind"):
         case "string_value":
-            return value.string_value
+            text = value.string_value
+            return shared(text) if len(text) <= _SHORT else text
         case "number_value":
             return _number(value.number_value)
         case "bool_value":
@@ -116,9 +122,15 @@ def _read_value(value: Value) -> Any:
         case "struct_value":
             return read_struct(value.struct_value)
         case "list_value":
-            return FrozenList(_read_value(item) for item in value.list_value.values)
+            return FrozenList([_read_value(item) for item in value.list_value.values])
         case _:
             return None
+
+
+@lru_cache(maxsize=4096)
+def shared(text: str) -> str:
+    """The same text, once for all who hold it. Not sys.intern, which may keep it for good."""
+    return text
 
 
 def _number(number: float) -> int | float:

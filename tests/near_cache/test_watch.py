@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from grpc import StatusCode, aio
-from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest
+from relevo.v1.context_pb2 import ContextEntry, ContextKey
+from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest, WatchResponse
 from relevo.v1.store_pb2_grpc import ContextStoreStub
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
+from relevo_server.watching.outbox import Outbox
 from support.calls import (
     Stub,
     context,
@@ -82,6 +83,21 @@ async def test_every_change_in_order(stub: Stub, watch: Watch) -> None:
     news = await watch.news()
     assert (news.invalidated.key, news.invalidated.revision) == (key(), end)
     await watch.progress(end)
+
+
+async def test_progress_comes_at_once_after_its_message() -> None:
+    """Who waits is woken by the message, and progress that comes with it waits for nothing."""
+    outbox = Outbox(1 << 20)
+    taking = asyncio.create_task(outbox.take(60))
+    await asyncio.sleep(0)
+    message = WatchResponse(entry=ContextEntry(version=5))
+    outbox.put(message)
+    outbox.progress(1, 5, 0, soon=True)
+    assert await taking == message
+    async with asyncio.timeout(10):
+        following = await outbox.take(60)
+    assert following is not None
+    assert [each.revision for each in following.progress.positions] == [5]
 
 
 @pytest.mark.parametrize("scope", ["", "conversation"])

@@ -255,8 +255,7 @@ class World:
         age = self.now - until
         assert age <= MAX_STALENESS, f"{key}@{copy.version} ended {age:.2f} s ago"
         if copy.version != ABSENT:
-            assert copy.message is not None
-            assert copy.message.version == copy.version
+            assert copy.held == copy.version
 
     @staticmethod
     def _check_bounds(cache: NearCache) -> None:

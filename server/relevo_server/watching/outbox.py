@@ -64,12 +64,15 @@ class Outbox:
 
     async def take(self, within: float) -> WatchResponse | None:
         """The next message. After `within` seconds what progress there is, None for none."""
-        if not self._items:
+        if not self._items and not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self._filled.wait()
+        message = self.next()
+        # What woke this up may be progress that comes after the message: it is not to wait.
+        if not self._items and not self._progress:
             self._filled.clear()
-        return self.next()
+        return message
 
     def next(self) -> WatchResponse | None:
         """The next message that is there, progress at last; None for none."""

@@ -1,0 +1,134 @@
+"""How soon a Put is in a hundred subscribed caches, against a bare Redis pub/sub delivery.
+
+Both are counted from the moment when the writer has the acknowledgement, of a Put or of a
+PUBLISH with as many bytes: what is there before it took no time. The subscribers are
+spread over four processes, each with a connection of its own; those of one side are
+closed while the other side has its turn, so neither works in the other's time. One
+message is under way at a time.
+
+A cache has a value when a call would get it (see subscriber.py).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any
+
+from redis import asyncio as redis
+from relevo.v1.store_pb2 import PutRequest
+from relevo_client import ContextKey
+from support.calls import Stub
+from support.serving import stub_of
+
+from benchmarks import samples, servers
+from benchmarks.figures import Figure, Goal, paired
+from benchmarks.run import Run
+from benchmarks.subscriber import DIGITS
+from benchmarks.workers import Worker, ask_all, workers
+
+PROCESSES = 4
+SUBSCRIBERS = 100
+MESSAGES = 40
+_WARMING = 5
+_PAUSE = 0.01
+_TIMES_AS_LONG = 3.0
+
+Send = Callable[[], Awaitable[int]]
+"""Sends the next message: its number, once that is acknowledged."""
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Milliseconds from an acknowledgement: until each subscriber has it, and until all have."""
+
+    each: Sequence[float]
+    all: Sequence[float]
+
+
+async def measure(run: Run) -> list[Figure]:
+    """The delays of both sides."""
+    key = ContextKey("conversation", "acme", "one-for-all")
+    channel = f"{run.prefix}:channel"
+    library: Any = redis.Redis  # whose types are only half known
+    taken: dict[str, list[Delays]] = {"caches": [], "pubsub": []}
+    with servers.relevo(run.redis, run.prefix, run.cores) as server:
+        async with (
+            stub_of(server.address) as stub,
+            library.from_url(run.redis) as client,
+            workers("benchmarks.subscriber", PROCESSES) as subscribers,
+        ):
+            put, publish = _putting(stub, key), _publishing(client, channel)
+            await put()  # so that there is an entry to subscribe to
+            turns: dict[str, Callable[[], Awaitable[Delays]]] = {
+                "caches": lambda: _turn(subscribers, put, "caches", server.address, key.text),
+                "pubsub": lambda: _turn(subscribers, publish, "pubsub", run.redis, channel),
+            }
+            for i in range(run.schedule.rounds):
+                run.schedule.say(f"Push, round {i + 1} of {run.schedule.rounds}")
+                order = list(turns.items())
+                for name, turn in order if i % 2 else reversed(order):
+                    taken[name].append(await turn())
+    return [figure for of in ("each", "all") for figure in _figures(of, taken)]
+
+
+def _putting(stub: Stub, key: ContextKey) -> Send:
+    request = PutRequest(key=key.to_message(), context=samples.context())
+
+    async def send() -> int:
+        return (await stub.Put(request)).revision
+
+    return send
+
+
+def _publishing(client: Any, channel: str) -> Send:
+    body = samples.context().SerializeToString()
+    number = 0
+
+    async def send() -> int:
+        nonlocal number
+        number += 1
+        if await client.publish(channel, b"%0*d" % (DIGITS, number) + body) != SUBSCRIBERS:
+            raise RuntimeError("a subscriber is not there")
+        return number
+
+    return send
+
+
+async def _turn(subscribers: Sequence[Worker], send: Send, *what: str) -> Delays:
+    side, *where = what
+    await ask_all(subscribers, side, SUBSCRIBERS // PROCESSES, *where)
+    each: list[float] = []
+    last: list[float] = []
+    for i in range(_WARMING + MESSAGES):
+        delays = await _delays(subscribers, send)
+        if i >= _WARMING:
+            each += delays
+            last.append(max(delays))
+    await ask_all(subscribers, "close")
+    return Delays(each, last)
+
+
+async def _delays(subscribers: Sequence[Worker], send: Send) -> list[float]:
+    """Send a message: what it took each subscriber to have it."""
+    waiting = asyncio.gather(*(subscriber.ask("next") for subscriber in subscribers))
+    await asyncio.sleep(_PAUSE)  # all of them wait by now, and nothing else is under way
+    number = await send()
+    acknowledged = time.monotonic_ns()
+    heard = await waiting
+    if {of for of, _ in heard} != {number}:
+        raise RuntimeError("the subscribers had another message")
+    return [max(0, at - acknowledged) / 1e6 for _, times in heard for at in times]
+
+
+def _figures(of: str, taken: dict[str, list[Delays]]) -> list[Figure]:
+    figures: list[Figure] = []
+    for name, place in {"p50": 49, "p99": 98}.items():
+        values, baseline = (
+            [quantiles(getattr(delays, of), n=100, method="inclusive")[place] for delays in turns]
+            for turns in taken.values()
+        )
+        goal = Goal(name, at_most=_TIMES_AS_LONG) if (name, of) == ("p99", "each") else None
+        figures.append(paired(f"Push/{of}/{name}", "ms", values, baseline, goal))
+    return figures
