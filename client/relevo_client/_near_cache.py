@@ -19,13 +19,14 @@ Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import (
     Invalidated,
     Ping,
-    Progress,
+    Position,
     Reset,
     Subscribe,
     Touch,
@@ -156,11 +157,12 @@ class NearCache:
             case "invalidated":
                 self._invalidate(message.invalidated, message.answers)
             case "progress":
-                self._advance(message.progress)
+                self._advance(message.progress.positions)
             case "reset":
                 self._reset(message.reset)
             case _:
                 pass  # news of a later contract
+        self._advance(message.positions)
 
     def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
         partition = self._partitions.get(copy.partition)
@@ -233,8 +235,8 @@ class NearCache:
             self.counts.pushes += 1
         return copy
 
-    def _advance(self, progress: Progress) -> None:
-        for position in progress.positions:
+    def _advance(self, positions: Iterable[Position]) -> None:
+        for position in positions:
             partition = self._partitions.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
             sent = self._stream.pings.get(position.ping, LONG_AGO)

@@ -40,7 +40,7 @@ MESSAGES = {
     "ReleaseResponse": "",
     "WatchRequest": "subscribe unsubscribe touch ping",
     "Subscribe": "key known_version position number",
-    "WatchResponse": "entry invalidated progress reset answers",
+    "WatchResponse": "entry invalidated progress reset answers positions",
     "Invalidated": "key tenant revision partition is_changed",
     "Ping": "number",
     "Position": "partition revision ping",

@@ -1,11 +1,11 @@
 """The near cache's rules hold in whatever order things happen, and the checker sees where not."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from relevo.v1.store_pb2 import Invalidated, Progress, Reset, WatchResponse
+from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchResponse
 from relevo_client import ContextKey
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import Copy
@@ -58,9 +58,9 @@ class _TrustingArrival(NearCache):
         self._now = now
         return super().lookup(key, fence, now)
 
-    def _advance(self, progress: Progress) -> None:
-        super()._advance(progress)
-        for position in progress.positions:
+    def _advance(self, positions: Iterable[Position]) -> None:
+        super()._advance(positions)
+        for position in positions:
             partition = self._partitions[position.partition]
             partition.as_of = max(partition.as_of, getattr(self, "_now", 0.0))
 

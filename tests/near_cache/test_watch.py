@@ -85,19 +85,21 @@ async def test_every_change_in_order(stub: Stub, watch: Watch) -> None:
     await watch.progress(end)
 
 
-async def test_progress_comes_at_once_after_its_message() -> None:
-    """Who waits is woken by the message, and progress that comes with it waits for nothing."""
+async def test_progress_comes_with_its_message() -> None:
+    """The last message there is says how far the stream has come with it; no other one does."""
     outbox = Outbox(1 << 20)
     taking = asyncio.create_task(outbox.take(60))
     await asyncio.sleep(0)
-    message = WatchResponse(entry=ContextEntry(version=5))
-    outbox.put(message)
+    for version in (4, 5):
+        outbox.put(WatchResponse(entry=ContextEntry(version=version)))
     outbox.progress(1, 5, 0, soon=True)
-    assert await taking == message
     async with asyncio.timeout(10):
-        following = await outbox.take(60)
-    assert following is not None
-    assert [each.revision for each in following.progress.positions] == [5]
+        first, last = await taking, await outbox.take(60)
+    assert first is not None
+    assert last is not None
+    assert (first.entry.version, list(first.positions)) == (4, [])
+    assert (last.entry.version, last.positions[0].revision) == (5, 5)
+    assert outbox.next() is None
 
 
 @pytest.mark.parametrize("scope", ["", "conversation"])

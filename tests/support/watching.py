@@ -24,6 +24,7 @@ class Watch:
     def __init__(self, stub: Stub) -> None:
         self._numbers = count(1)
         self._asked = asyncio.Queue[WatchRequest | None]()
+        self._reached = self._ponged = 0
         self.call: Any = stub.Watch(self._requests())
 
     async def __aenter__(self) -> Self:
@@ -64,6 +65,9 @@ class Watch:
     async def next(self) -> WatchResponse:
         """The next message, whatever it is."""
         message: WatchResponse = await asyncio.wait_for(self.call.read(), 10)
+        for position in (*message.progress.positions, *message.positions):
+            self._reached = max(self._reached, position.revision)
+            self._ponged = max(self._ponged, position.ping)
         return message
 
     async def news(self) -> WatchResponse:
@@ -80,19 +84,15 @@ class Watch:
 
     async def progress(self, revision: int) -> None:
         """Wait until the partition has come so far."""
-        while True:
+        while self._reached < revision:
             message = await self.next()
             assert message.WhichOneof("event") == "progress", message
-            if message.progress.positions[0].revision >= revision:
-                return
 
     async def pong(self, number: int) -> None:
         """Wait for the sign of life that this ping asked for."""
-        while True:
+        while self._ponged < number:
             message = await self.next()
             assert message.WhichOneof("event") == "progress", message
-            if message.progress.positions[0].ping >= number:
-                return
 
     async def _requests(self) -> AsyncIterator[WatchRequest]:
         while (request := await self._asked.get()) is not None:

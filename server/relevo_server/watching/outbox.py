@@ -69,20 +69,32 @@ class Outbox:
                 async with asyncio.timeout(within):
                     await self._filled.wait()
         message = self.next()
-        # What woke this up may be progress that comes after the message: it is not to wait.
-        if not self._items and not self._progress:
+        if not self._items:
             self._filled.clear()
         return message
 
     def next(self) -> WatchResponse | None:
-        """The next message that is there, progress at last; None for none."""
+        """The next message that is there, the last one with the progress; None for none."""
         if not self._items:
             self._seal()
         if not self._items:
             return None
         message, size = self._items.popleft()
         self._bytes -= size
+        if self._progress and not self._items:
+            # A message of its own would cost the stream as much again.
+            message = self._with_progress(message)
         return message
+
+    def _with_progress(self, message: WatchResponse) -> WatchResponse:
+        own = type(message)()  # the message is for other streams too
+        own.MergeFrom(message)
+        for position in self._progress.values():
+            own.positions.add(
+                partition=position.partition, revision=position.revision, ping=position.ping
+            )
+        self._progress = {}
+        return own
 
     def _seal(self) -> None:
         if self._progress:
