@@ -21,7 +21,7 @@ from relevo_server.storage.interface import Stored, Tail
 from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
 from relevo_server.watching.outbox import Outbox
 
-from support.simulated_store import KEYS, PARTITION, Store
+from support.simulated_store import KEYS, PARTITION, TENANT, Store
 
 MAX_STALENESS = 2.0
 _RATES = {
@@ -140,6 +140,8 @@ class Client:
     def __init__(self, cache: NearCache) -> None:
         self.cache = cache
         self.stream: Stream | None = None
+        self.written = 0
+        """The last revision that it has written; 0 where the store has lost it."""
 
 
 class World:
@@ -204,6 +206,10 @@ class World:
                 self.store.invalidate(key)
             case _:
                 self.store.raise_floor(self.random.choice(["", "conversation"]))
+        writer = self.random.choice([None, *self.clients])
+        if writer:
+            writer.written = self.store.reached
+            writer.cache.wrote(TENANT, self.store.reached)
 
     def _fault(self, client: Client) -> None:
         match self.random.choice(_FAULTS):
@@ -221,7 +227,7 @@ class World:
             case "trim":
                 self.store.trim()
             case "lose":
-                self.store.lose(self.random.randint(1, 4))
+                self._lose(self.random.randint(1, 4))
             case _:
                 self._fail_over()
 
@@ -229,10 +235,16 @@ class World:
         """Lose a write that was read ahead of the log, and read its successor before a look."""
         self._write()
         self._steps(100, _AHEAD)
-        self.store.lose(1)
+        self._lose(1)
         self._write()
         self._steps(100, _AHEAD)
         self._steps(200, _QUIET)
+
+    def _lose(self, number: int) -> None:
+        self.store.lose(number)
+        for client in self.clients:
+            if client.written > self.store.reached:
+                client.written = 0
 
     def _cut(self, client: Client) -> None:
         if client.stream:
@@ -270,7 +282,7 @@ class World:
         copy = client.cache.lookup(ContextKey(*key), fence, self.now)
         if copy is not None:
             self.served += 1
-            self._check(key, copy, fence)
+            self._check(key, copy, max(fence, client.written))
         self._check_bounds(client.cache)
 
     def _check(self, key: Key, copy: Copy, fence: int) -> None:
@@ -295,6 +307,8 @@ class World:
         for client in self.clients:
             if client.stream and client.stream.is_silent:
                 self._cut(client)
+        # Who has written what was lost asks the store until the order is beyond that.
+        self.store.invalidate(KEYS[3])
         had: set[tuple[int, Key]] = set()
         # As many as a cache has room for, with the layer that the first one includes.
         keys = [*KEYS[:3], KEYS[-2]]
