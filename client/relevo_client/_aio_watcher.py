@@ -26,7 +26,6 @@ class AsyncWatcher:
         self._renewed_scopes = renewed_scopes
         self._cache = options.cache(renewed_scopes)
         self._wanted = asyncio.Event()
-        self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -110,8 +109,7 @@ class AsyncWatcher:
 
     async def _stream(self) -> None:
         call = self._watch()
-        self._heard = time.monotonic()
-        self._cache.opened(self._heard)
+        self._cache.opened(time.monotonic())
         self._wanted.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]
         try:
@@ -126,7 +124,6 @@ class AsyncWatcher:
 
     async def _read(self, call: Any) -> None:
         async for message in call:
-            self._heard = time.monotonic()
             self._cache.received(message)
             self._wake()
 
@@ -140,11 +137,11 @@ class AsyncWatcher:
                     await asyncio.sleep(slice_pause())
 
     async def _ping(self, _: Any) -> None:
-        """Ask for signs of life. Raises TimeoutError where none comes."""
+        """Ask for signs of life. Raises TimeoutError where no answer comes."""
         while True:
             await asyncio.sleep(self._options.ping_interval)
             now = time.monotonic()
-            if now - self._heard > self._options.max_staleness:
+            if self._cache.is_silent(now):
                 raise TimeoutError  # a silent peer: another one may be better
             self._cache.ping(now)
             self._wanted.set()

@@ -134,9 +134,19 @@ class NearCache:
             ping = Ping(number=self._stream.number)
             self._stream.requests.append(WatchRequest(ping=ping))
 
+    def is_silent(self, now: float) -> bool:
+        """Whether the stream has answered nothing for `max_staleness`. To be asked now and then.
+
+        That it speaks is not enough: what it is asked may be lost on the way.
+        """
+        stream = self._stream
+        if stream.has_answered or not self._copies:  # without a subscription it has no answers
+            stream.heard, stream.has_answered = now, False
+        return now - stream.heard > self._max_staleness
+
     def opened(self, now: float) -> None:
         """A stream has begun. It is asked for every key, the last used first."""
-        self._stream = Stream(now, self._stream.number)
+        self._stream = Stream(now, self._stream.number, heard=now)
         self.ping(now)
         for copy in reversed(self._copies.values()):
             self._ask(copy)
@@ -151,6 +161,10 @@ class NearCache:
 
     def received(self, message: WatchResponse) -> None:
         """Apply what the stream says."""
+        pings = [position.ping for position in message.progress.positions]
+        newest = max(message.answers, *pings, 0)
+        if newest > self._stream.answered:
+            self._stream.answered, self._stream.has_answered = newest, True
         match message.WhichOneof("event"):
             case "entry":
                 self._take(message.entry, message.answers)

@@ -74,6 +74,12 @@ class Stream:
     opened: float | None = None
     number: int = 0
     """Of the last Subscribe or Ping, on this or an earlier stream."""
+    heard: float = LONG_AGO
+    """When it was last known to answer."""
+    answered: int = 0
+    """The newest Subscribe or Ping that it has answered."""
+    has_answered: bool = False
+    """Whether it has answered a newer one since `heard`."""
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """When they were sent."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])

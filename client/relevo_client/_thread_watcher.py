@@ -29,7 +29,6 @@ class _Stream:
     """A stream that is open, as its three threads see it."""
 
     def __init__(self) -> None:
-        self.heard = time.monotonic()
         self.is_over = False
         self.is_silent = False
 
@@ -147,13 +146,12 @@ class ThreadWatcher:
     def _read(self) -> None:
         stream = _Stream()
         with self._lock:
-            self._cache.opened(stream.heard)
+            self._cache.opened(time.monotonic())
         call = self._watch(self._requests(stream))
         pinging = _started("relevo-watch-ping", self._ping, stream, call)
         try:
             for message in call:
                 with self._lock:
-                    stream.heard = time.monotonic()
                     self._cache.received(message)
                     self._wake()
         except Exception:
@@ -173,7 +171,7 @@ class ThreadWatcher:
             with self._lock:
                 while not self._changed.wait_for(lambda: self._is_over(stream), interval):
                     now = time.monotonic()
-                    if now - stream.heard > self._options.max_staleness:
+                    if self._cache.is_silent(now):
                         stream.is_silent = True
                         return
                     self._cache.ping(now)

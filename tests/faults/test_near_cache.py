@@ -1,6 +1,7 @@
 """The near cache when parts fail: what it says is right, or it says nothing; then it recovers."""
 
 import asyncio
+import logging
 import signal
 import time
 from contextlib import suppress
@@ -14,14 +15,21 @@ from support.redis_process import RedisProcess
 from support.relevo_process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
+RECOVERY = 5.0
+"""Seconds after which a client works again at the latest, much less than gRPC's keepalive."""
 LONG = pytest.param(10.0, marks=pytest.mark.long)
 
 
 @pytest.mark.parametrize("way", ["to_client", "to_server", "both"])
 async def test_a_silent_connection(
-    path: Proxy, owner: AsyncContextClient, reader: Reader, way: str
+    path: Proxy,
+    owner: AsyncContextClient,
+    reader: Reader,
+    way: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Trust ends within `max_staleness`, though the connection stays open; then another is made."""
+    caplog.set_level(logging.INFO)
     directions = [path.to_client, path.to_server] if way == "both" else [getattr(path, way)]
     for direction in directions:
         direction.swallow = True
@@ -32,9 +40,16 @@ async def test_a_silent_connection(
             assert time.monotonic() - begin < OPTIONS.max_staleness + SLACK
         await asyncio.sleep(0.01)
     assert reader.sees() != "before"
+
+    async def is_given_up() -> bool:
+        return "the watch of the store has ended: TimeoutError" in caplog.messages
+
+    await until_async(is_given_up, within=OPTIONS.max_staleness)
     for direction in directions:
         direction.swallow = False
-    print(f"converged {await reader.until_it_sees('after'):.2f} s after the connection was mended")
+    seconds = await reader.until_it_sees("after")
+    print(f"converged {seconds:.2f} s after the connection was mended")
+    assert seconds < RECOVERY
 
 
 async def test_a_connection_that_stalls_and_goes_on(

@@ -20,8 +20,9 @@ STEPS = 1500
 def test_any_order() -> None:
     """In no order of messages and faults does a cache serve what it must not (N1 to N7).
 
-    A copy is never older than its fence, never in use for longer than `max_staleness`
-    after it has ended, and when faults end, every cache comes to have what the store has.
+    A copy is never older than its fence or the client's own last write, never in use for
+    longer than `max_staleness` after it has ended, and when faults end, every cache comes to
+    have what the store has.
     """
     served = 0
     for seed in range(FIRST, FIRST + SEEDS):
@@ -41,6 +42,13 @@ class _WithoutFence(NearCache):
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
         del fence
         return super().lookup(key, 0, now)
+
+
+class _WithoutOwnWrites(NearCache):
+    """Who writes does not see it: copies from before are used."""
+
+    def wrote(self, tenant_id: str, revision: int) -> None:
+        del tenant_id, revision
 
 
 class _WithoutStaleness(NearCache):
@@ -130,6 +138,7 @@ class _Forgetting(Outbox):
     "broken",
     [
         _WithoutFence,
+        _WithoutOwnWrites,
         _WithoutStaleness,
         _TrustingArrival,
         _TakingAnything,

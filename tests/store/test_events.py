@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable
 
+import pytest
 from grpc import StatusCode, aio
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
-from relevo_server.storage.interface import Event
+from relevo_server.storage.interface import Event, Gap, Tail
 from support.calls import (
     Stub,
     context,
@@ -172,9 +173,46 @@ async def test_a_log_is_bounded(settings: Settings) -> None:
     try:
         async with serving_from(storage, settings) as stub:
             revisions = [(await put(stub, key(f"c{i % 3}"))).revision for i in range(400)]
-        events = await log_of(storage)
-        # Redis trims whole nodes of a stream, which have 100 entries by default.
-        assert 100 <= len(events) <= 200
-        assert [event.revision for event in events] == revisions[-len(events) :]
+        # From its beginning it cannot be read any more: that is lost, and the reader is told.
+        assert await storage.tail(0, 0, 10_000) == Tail(revisions[-1], [], Gap.TRIMMED)
+        events = (await storage.tail(0, revisions[-100], 10_000)).events
+        assert [event.revision for event in events] == revisions[-99:]
     finally:
         await storage.close()
+
+
+async def test_a_log_that_is_full(settings: Settings) -> None:
+    """It may have been trimmed: whoever has seen nothing of it is told so, others read on."""
+    storage = open_storage(
+        settings.store.get_secret_value(),
+        partitions=1,
+        prefix=settings.store_prefix,
+        log_length=5,
+    )
+    try:
+        async with serving_from(storage, settings) as stub:
+            revisions = [(await put(stub, key())).revision for _ in range(4)]
+            assert len(await log_of(storage)) == 4
+            revisions.append((await put(stub, key())).revision)
+        assert (await storage.tail(0, 0, 10)).gap is Gap.TRIMMED
+        whole = [event.revision for event in (await storage.tail(0, revisions[0], 10)).events]
+        assert whole == revisions[1:]
+    finally:
+        await storage.close()
+
+
+async def test_what_was_seen_is_looked_for(storage: Storage, storage_stub: Stub) -> None:
+    """A look finds every revision that was seen, wherever it is in the log."""
+    seen = [(await put(storage_stub, key())).revision for _ in range(5)]
+    partition = storage.partition_of("acme")
+    tail = await storage.tail(partition, seen[1], 10, seen=[0, *seen])
+    assert [event.revision for event in tail.events] == seen[2:]
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_what_was_seen_and_is_not_there(storage: Storage, storage_stub: Stub) -> None:
+    """The log is another one as soon as one of them is missing, not only the last (S3)."""
+    seen = [(await put(storage_stub, key())).revision for _ in range(5)]
+    partition = storage.partition_of("acme")
+    tail = await storage.tail(partition, seen[1], 10, seen=[seen[2] + (1 << 19), seen[4]])
+    assert tail == Tail(seen[4], [], Gap.CHANGED)

@@ -86,7 +86,7 @@ class CacheWorld:
         if self._tail is None:
             # Now and then more has happened than is read at once.
             limit = self.random.choice([1, 500])
-            tail = self.store.tail(self._position, 0)
+            tail = self.store.tail(self._position)
             self._tail = tail._replace(events=tail.events[:limit]), self.now
             return
         (tail, begun), self._tail = self._tail, None
@@ -120,7 +120,7 @@ class CacheWorld:
             case "trim":
                 self.store.trim()
             case "lose":
-                self.store.lose()
+                self.store.lose(self.random.randint(1, 4))
                 for eras in self.store.eras.values():  # what is so again was so before
                     eras[-1].since = min(eras[-1].since, self.store.reached)
             case _:

@@ -1,7 +1,7 @@
 """A model of one partition of the store, which remembers what was ever true."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ExecutionContext
@@ -40,6 +40,8 @@ class Store:
     reached: int = 0
     """The last one that the store itself knows of."""
     log: list[Event] = field(default_factory=list[Event])
+    is_trimmed: bool = False
+    """Whether the log has lost its beginning."""
     contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
     eras: dict[Key, list[Era]] = field(
         default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
@@ -75,11 +77,13 @@ class Store:
 
     def trim(self) -> None:
         """Forget the older half of the log."""
-        del self.log[: len(self.log) // 2]
+        half = len(self.log) // 2
+        del self.log[:half]
+        self.is_trimmed = self.is_trimmed or half > 0
 
-    def lose(self) -> None:
+    def lose(self, number: int) -> None:
         """Lose the last writes, as in a failover; what follows has later revisions still."""
-        lost = self.log[-self.random.randint(1, 4) :]
+        lost = self.log[-number:]
         if not lost:
             return
         self.log = self.log[: -len(lost)]
@@ -96,11 +100,13 @@ class Store:
         # The clock goes on: the next revision is beyond all that was lost.
         self.reached = self.log[-1].revision if self.log else 0
 
-    def tail(self, position: int | None, seen: int) -> Tail:
+    def tail(self, position: int | None, seen: Sequence[int] = ()) -> Tail:
         """What a server reads of the log."""
         if position is None:
             return Tail(self.reached, [])
-        for known in (position, seen):
+        if position == 0 and self.is_trimmed:
+            return Tail(self.reached, [], Gap.TRIMMED)
+        for known in (position, *seen):
             if known and all(event.revision != known for event in self.log):
                 first = self.log[0].revision if self.log else 0
                 return Tail(self.reached, [], Gap.TRIMMED if first > known else Gap.CHANGED)

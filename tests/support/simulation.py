@@ -18,12 +18,28 @@ from relevo_server.entries import Entries
 from relevo_server.keys import Key
 from relevo_server.requests import key_of
 from relevo_server.storage.interface import Stored, Tail
-from relevo_server.watching.fanout import Asked, Fanout, Subscription
+from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
 from relevo_server.watching.outbox import Outbox
 
-from support.simulated_store import KEYS, PARTITION, Store
+from support.simulated_store import KEYS, PARTITION, TENANT, Store
 
 MAX_STALENESS = 2.0
+_RATES = {
+    "look": 60,
+    "time": 10,
+    "write": 5,
+    "follow": 50,
+    "answer": 30,
+    "confirm": 10,
+    "network": 150,
+    "fault": 1,
+}
+"""How often each thing happens."""
+_AHEAD = {**_RATES, "write": 1, "follow": 0, "confirm": 0, "fault": 0}
+"""The same while nobody looks at the log: what is read is ahead of the position."""
+_QUIET = {**_RATES, "time": 20, "write": 0, "fault": 0}
+"""The same while nothing changes: what is wrong stays so."""
+_FAULTS = ("cut", "cut", "silence", "restart", "trim", "lose", "fail over")
 
 
 @dataclass
@@ -41,9 +57,9 @@ class Stream:
 class Server:
     """A server's part in one partition, with reads of the store that take their time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
         self._store = store
-        self.fanout = Fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
+        self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
         self._unanswered: list[tuple[Subscription, Asked]] = []
         self._follow: Callable[[], None] | None = None
         self._answer: Callable[[], None] | None = None
@@ -70,9 +86,9 @@ class Server:
         if step:
             step()
             return
-        pings = self.fanout.pings()
-        tail = self._store.tail(self.fanout.position, self.fanout.seen)
-        self._follow = lambda: self._told(tail, pings)
+        look = self.fanout.look()
+        tail = self._store.tail(look.position, look.seen)
+        self._follow = lambda: self._told(tail, look)
 
     def answer(self) -> None:
         """One step of answering what was asked."""
@@ -92,12 +108,12 @@ class Server:
         if step:
             step()
         elif self.fanout.position is not None:
-            pings = self.fanout.pings()
-            tail = self._store.tail(self.fanout.position, self.fanout.seen)
+            look = self.fanout.look()
+            tail = self._store.tail(look.position, look.seen)
             if not tail.events and not tail.gap:
-                self._confirm = lambda: self.fanout.confirm(pings)
+                self._confirm = lambda: self.fanout.confirm(look)
 
-    def _told(self, tail: Tail, pings: Mapping[Outbox, int]) -> None:
+    def _told(self, tail: Tail, look: Look) -> None:
         if self.fanout.position is None:
             self.fanout.position = tail.revision
         elif tail.gap:
@@ -106,9 +122,9 @@ class Server:
             keys = self.fanout.wanted(tail.events)
             values = {key: self._store.read(key) for key in keys}
             revision = self._store.reached
-            self._follow = lambda: self.fanout.tell(tail.events, values, revision, pings)
+            self._follow = lambda: self.fanout.tell(tail.events, values, [revision], look)
         else:
-            self.fanout.confirm(pings)
+            self.fanout.confirm(look)
 
     def _answered(self, stored: Stored | None, revision: int, resets: int) -> None:
         if resets != self.fanout.resets:
@@ -124,6 +140,8 @@ class Client:
     def __init__(self, cache: NearCache) -> None:
         self.cache = cache
         self.stream: Stream | None = None
+        self.written = 0
+        """The last revision that it has written; 0 where the store has lost it."""
 
 
 class World:
@@ -149,18 +167,18 @@ class World:
 
     def run(self, steps: int) -> None:
         """Do so many things, then see that all becomes well. Raises AssertionError."""
-        for _ in range(steps):
-            self._step()
+        self._steps(steps, _RATES)
         self._settle()
 
-    def _step(self) -> None:
+    def _steps(self, number: int, rates: Mapping[str, int]) -> None:
+        for _ in range(number):
+            self._step(rates)
+
+    def _step(self, rates: Mapping[str, int]) -> None:
         random_ = self.random
         client = random_.choice(self.clients)
         server = random_.choice(self.servers)
-        match random_.choices(
-            ["look", "time", "write", "follow", "answer", "confirm", "network", "fault"],
-            [60, 10, 5, 50, 30, 10, 150, 1],
-        )[0]:
+        match random_.choices([*rates], [*rates.values()])[0]:
             case "look":
                 self._look(client, random_.choice(KEYS))
             case "time":
@@ -188,9 +206,13 @@ class World:
                 self.store.invalidate(key)
             case _:
                 self.store.raise_floor(self.random.choice(["", "conversation"]))
+        writer = self.random.choice([None, *self.clients])
+        if writer:
+            writer.written = self.store.reached
+            writer.cache.wrote(TENANT, self.store.reached)
 
     def _fault(self, client: Client) -> None:
-        match self.random.choice(["cut", "cut", "silence", "restart", "trim", "lose"]):
+        match self.random.choice(_FAULTS):
             case "cut":
                 self._cut(client)
             case "silence":
@@ -204,8 +226,25 @@ class World:
                 self.servers[number] = Server(self.store)
             case "trim":
                 self.store.trim()
+            case "lose":
+                self._lose(self.random.randint(1, 4))
             case _:
-                self.store.lose()
+                self._fail_over()
+
+    def _fail_over(self) -> None:
+        """Lose a write that was read ahead of the log, and read its successor before a look."""
+        self._write()
+        self._steps(100, _AHEAD)
+        self._lose(1)
+        self._write()
+        self._steps(100, _AHEAD)
+        self._steps(200, _QUIET)
+
+    def _lose(self, number: int) -> None:
+        self.store.lose(number)
+        for client in self.clients:
+            if client.written > self.store.reached:
+                client.written = 0
 
     def _cut(self, client: Client) -> None:
         if client.stream:
@@ -243,7 +282,7 @@ class World:
         copy = client.cache.lookup(ContextKey(*key), fence, self.now)
         if copy is not None:
             self.served += 1
-            self._check(key, copy, fence)
+            self._check(key, copy, max(fence, client.written))
         self._check_bounds(client.cache)
 
     def _check(self, key: Key, copy: Copy, fence: int) -> None:
@@ -267,6 +306,8 @@ class World:
         for client in self.clients:
             if client.stream and client.stream.is_silent:
                 self._cut(client)
+        # Who has written what was lost asks the store until the order is beyond that.
+        self.store.invalidate(KEYS[3])
         had: set[tuple[int, Key]] = set()
         # As many as a cache has room for, with the layer that the first one includes.
         keys = [*KEYS[:3], KEYS[-2]]

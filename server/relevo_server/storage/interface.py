@@ -183,12 +183,13 @@ class Storage(ABC):
 
     @abstractmethod
     async def tail(
-        self, partition: int, position: int | None, limit: int, *, seen: int = 0
+        self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
         """The first `limit` events after a position, which is a revision of the partition's.
 
-        0 is the beginning of the log, None its end. `seen` is the last revision as of
-        which anything was read: where the log does not have it, there is a gap too.
+        None is the end of the log, 0 its beginning: there is a gap once the log may have lost
+        that, which is so when it has as many events as it keeps. `seen` are revisions as of
+        which anything was read: where the log does not have one of them, there is a gap too.
         """
 
     @abstractmethod

@@ -186,7 +186,7 @@ class MemoryStorage(Storage):
             entry.deadline = now + entry.ttl
 
     async def tail(
-        self, partition: int, position: int | None, limit: int, *, seen: int = 0
+        self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
         """Look through the log. It never loses what was seen."""
         del seen
@@ -194,7 +194,9 @@ class MemoryStorage(Storage):
         if position is None:
             return Tail(part.revision, [])
         newer = list(takewhile(lambda event: event.revision > position, reversed(part.log)))
-        if position and len(newer) == len(part.log) and part.revision > position:
+        # What is at the position is in the log; what is at the beginning was never in it.
+        is_gone = len(newer) == len(part.log) and part.revision > position
+        if is_gone and (position or len(newer) == part.log.maxlen):
             return Tail(part.revision, [], Gap.TRIMMED)
         return Tail(part.revision, newer[::-1][:limit])
 

@@ -176,12 +176,12 @@ class RedisStorage(Storage):
         await self._run(_TOUCH, [f"{tag}:state", f"{tag}:entry:{_text(key)}"], _floors(key))
 
     async def tail(
-        self, partition: int, position: int | None, limit: int, *, seen: int = 0
+        self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
         """One script."""
         tag = f"{{{self._prefix}:{partition}}}"
         after = "" if position is None else revisions.to_log_id(position)
-        args: list[Argument] = [after, limit, revisions.to_log_id(max(seen, position or 0))]
+        args: list[Argument] = [after, limit, self._log_length, *map(revisions.to_log_id, seen)]
         kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
         reached = revisions.from_log_id(revision)
         if kind != b"ok":

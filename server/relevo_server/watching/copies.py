@@ -84,8 +84,7 @@ class Copies:
     def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
         """Keep entries as the store answered them, in full, to a read that was begun then."""
         part = self._partitions.get(partition)
-        # At 0 nobody could tell whether the beginning of the log has been trimmed.
-        if part is None or read.revision != part.position or read.revision == 0:
+        if part is None or read.revision != part.position:
             return
         for key, stored in zip(keys, read.entries, strict=True):
             if key in part.keys:

@@ -36,6 +36,16 @@ class Asked(NamedTuple):
     position: int
 
 
+class Look(NamedTuple):
+    """A look at the log: what there was before it."""
+
+    position: int | None
+    seen: Sequence[int]
+    """Revisions as of which something was told, and that the log has still to show."""
+    pings: Mapping[Outbox, int]
+    """The pings that had arrived."""
+
+
 class Subscription:
     """A stream's interest in a key."""
 
@@ -55,8 +65,6 @@ class Fanout:
         self.partition = partition
         self.position: int | None = None
         """Everything up to this revision is told; None before the log was looked at."""
-        self.seen = 0
-        """The last revision as of which anything was told: values may be ahead of the position."""
         self.resets = 0
         """How often the order was lost: what was read before is of another one."""
         self._entries = entries
@@ -65,6 +73,7 @@ class Fanout:
         self._by_tenant: defaultdict[str, set[Key]] = defaultdict(set)
         self._by_outbox: defaultdict[Outbox, set[Key]] = defaultdict(set)
         self._unconfirmed: set[Outbox] = set()
+        self._seen: set[int] = set()
 
     @property
     def has_unconfirmed(self) -> bool:
@@ -118,7 +127,7 @@ class Fanout:
             return False
         if revision < asked.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
-        self.seen = max(self.seen, revision)
+        self._seen.add(revision)
         message = self._value(key, stored, revision, limit=None)
         message.answers = asked.number
         outbox.put(message)
@@ -132,35 +141,38 @@ class Fanout:
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
         return [key for key in put if key in self._by_key]
 
-    def pings(self) -> Mapping[Outbox, int]:
-        """The pings that have arrived. To be asked before the log is looked at."""
-        return {outbox: outbox.ping for outbox in self._by_outbox}
+    def look(self) -> Look:
+        """Begin to look at the log."""
+        pings = {outbox: outbox.ping for outbox in self._by_outbox}
+        return Look(self.position, sorted(self._seen), pings)
 
     def tell(
         self,
         events: Sequence[Event],
         values: Mapping[Key, Stored | None],
-        revision: int,
-        pings: Mapping[Outbox, int],
+        revisions: Iterable[int],
+        look: Look,
     ) -> None:
-        """Tell events, in order.
+        """Tell the events that a look has found, in order.
 
-        `values` has what `wanted` asked for, as it was at `revision`, after the events.
+        `values` has what `wanted` asked for, as it was at `revisions`, after the events.
         """
-        self.seen = max(self.seen, revision)
+        self._prove(look)
+        self._seen.update(revisions)
         outboxes: set[Outbox] = set()
         for event in events:
             outboxes.update(self._tell(event, values))
         self.position = events[-1].revision
         for outbox in self._by_outbox:
             soon = outbox in outboxes
-            outbox.progress(self.partition, self.position, pings.get(outbox, 0), soon=soon)
+            outbox.progress(self.partition, self.position, look.pings.get(outbox, 0), soon=soon)
 
-    def confirm(self, pings: Mapping[Outbox, int]) -> None:
-        """Tell that the log was looked at, and had nothing new."""
+    def confirm(self, look: Look) -> None:
+        """Tell that a look has found nothing new."""
+        self._prove(look)
         if self.position is not None:
             for outbox in self._by_outbox:
-                ping = pings.get(outbox, 0)
+                ping = look.pings.get(outbox, 0)
                 # The first one is waited for: until then a client cannot use its copies.
                 soon = ping > 0 and outbox in self._unconfirmed
                 if soon:
@@ -169,7 +181,8 @@ class Fanout:
 
     def reset(self, revision: int, gap: Gap) -> None:
         """Go on from a revision, and tell everyone that events are missing before it."""
-        self.position = self.seen = revision
+        self.position = revision
+        self._seen.clear()
         self.resets += 1
         for outbox in self._by_outbox:
             outbox.reset(self.partition, _REASONS[gap])
@@ -177,6 +190,16 @@ class Fanout:
             for subscription in found.values():
                 # What was read before is no answer any more; clients ask again.
                 subscription.latest, subscription.told = revision, None
+
+    def _prove(self, look: Look) -> None:
+        """Forget revisions that the log has shown, once the position, which it shows too, is later.
+
+        Values may be told ahead of the position, and a failover may lose just these writes: the
+        log goes on from the position as if nothing had happened. And an answer may be late: the
+        position that has passed it by then may be of a log that does not have it.
+        """
+        position = look.position or 0
+        self._seen.difference_update(each for each in look.seen if each <= position)
 
     def _tell(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
         if event.kind == "floor":

@@ -11,9 +11,9 @@ from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Storage, Stored
+from relevo_server.storage.interface import Storage, Stored, Tail
 from relevo_server.watching.copies import Copies
-from relevo_server.watching.fanout import Asked, Fanout, Subscription
+from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
 from relevo_server.watching.outbox import Outbox
 
 _EVENTS = 500
@@ -108,9 +108,9 @@ class Follower:
 
     async def _follow(self) -> None:
         fanout = self._fanout
-        pings, begun, position = fanout.pings(), self._loop.time(), fanout.position
-        tail = await self._storage.tail(fanout.partition, position, _EVENTS, seen=fanout.seen)
-        if position is None:
+        begun, look = self._loop.time(), fanout.look()
+        tail = await self._look(look, _EVENTS)
+        if look.position is None:
             fanout.position = tail.revision
             self._located.set()
         elif tail.gap:
@@ -122,17 +122,17 @@ class Follower:
                 self._wake([event.key] if event.key else list(self._noticing))
             keys = fanout.wanted(tail.events)
             values: dict[Key, Stored | None] = {}
-            revision = tail.events[-1].revision
+            revisions: list[int] = []
             for some in _some(keys, _READS):
                 read = await self._storage.read(some)
                 values.update(zip(some, read.entries, strict=True))
-                revision = max(revision, read.revision)
-            fanout.tell(tail.events, values, revision, pings)
+                revisions.append(read.revision)
+            fanout.tell(tail.events, values, revisions, look)
         else:
-            fanout.confirm(pings)
+            fanout.confirm(look)
         # With the same position as the streams': the next look begins there for both.
         self._copies.apply(fanout.partition, tail, begun)
-        if position is not None and not tail.events:
+        if look.position is not None and not tail.events:
             await self._storage.wait(fanout.partition, tail.revision, self._heartbeat)
 
     def _wake(self, keys: Iterable[Key]) -> None:
@@ -160,12 +160,15 @@ class Follower:
 
     async def _confirm(self) -> None:
         """Look at the log for streams that are new here: `_follow` may be waiting for long."""
-        fanout = self._fanout
-        pings = fanout.pings()
-        tail = await self._storage.tail(fanout.partition, fanout.position, 1, seen=fanout.seen)
+        look = self._fanout.look()
+        tail = await self._look(look, 1)
         # Whatever was told meanwhile, nothing was missing when the log was looked at.
         if not tail.events and not tail.gap:
-            fanout.confirm(pings)
+            self._fanout.confirm(look)
+
+    async def _look(self, look: Look, limit: int) -> Tail:
+        partition = self._fanout.partition
+        return await self._storage.tail(partition, look.position, limit, seen=look.seen)
 
 
 def _some(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:

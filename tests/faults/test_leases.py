@@ -1,0 +1,154 @@
+"""Leases among real processes, when holders, servers and Redis fail: one entry for all."""
+
+import signal
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from support.python_process import PythonProcess, python_process
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess
+from support.two_servers import two_servers
+from support.waiting import until
+
+LEASE_TTL = 2.0
+SLACK = 1.0
+"""Seconds that a busy machine may be late."""
+
+
+class Factories:
+    """What the factories of all processes share: who was called, and when they may return."""
+
+    def __init__(self, directory: Path) -> None:
+        self._calls = directory / "calls"
+        self._gate = directory / "gate"
+        self._calls.touch()
+
+    @property
+    def calls(self) -> list[str]:
+        """Whose factories were called, in their order."""
+        return self._calls.read_text().split()
+
+    def let(self) -> None:
+        """Let them return."""
+        self._gate.touch()
+
+    @contextmanager
+    def process(
+        self, target: str, name: str, callers: int = 1
+    ) -> Generator[PythonProcess, None, None]:
+        """A process that wants the entry."""
+        arguments = (target, name, str(callers), str(self._calls), str(self._gate))
+        with python_process("support.creator", *arguments) as process:
+            until(lambda: process.lines, what=f"{name} begins")
+            yield process
+
+
+@pytest.fixture
+def factories(tmp_path: Path) -> Factories:
+    """Theirs."""
+    return Factories(tmp_path)
+
+
+@pytest.fixture
+def flags() -> tuple[str, ...]:
+    """Leases that end soon."""
+    return ("--lease-ttl", str(LEASE_TTL))
+
+
+def called(process: PythonProcess) -> None:
+    """Wait until its factory was called."""
+    until(lambda: "called" in process.lines, what="the factory is called")
+
+
+def made(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str]]:
+    """What its callers got, in the end: versions and users."""
+    assert process.wait(within) == 0
+    return [(line[0], line[1]) for line in process.lines if line not in ("begun", "called")]
+
+
+def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -> None:
+    """Another process creates the entry when the lease is over, with one factory call."""
+    with factories.process(process.address, "one") as one:
+        called(one)
+        given = time.monotonic()
+        one.signal(signal.SIGKILL)
+        with factories.process(process.address, "two", 20) as two:
+            begun = time.monotonic()
+            called(two)
+            seconds = time.monotonic() - max(begun, given + LEASE_TTL)
+            factories.let()
+            assert [user for _, user in made(two)] == ["two"]
+    assert factories.calls == ["one", "two"]
+    print(f"taken over {seconds:.2f} s after the lease was over")
+    assert seconds < SLACK
+
+
+def test_a_holder_that_stands_still(process: RelevoProcess, factories: Factories) -> None:
+    """Its Put comes too late and is refused; it returns what another one has made (S4)."""
+    with factories.process(process.address, "one") as one:
+        called(one)
+        one.signal(signal.SIGSTOP)
+        with factories.process(process.address, "two") as two:
+            called(two)
+            factories.let()
+            entries = made(two)
+        one.signal(signal.SIGCONT)
+        assert made(one) == entries
+    assert [user for _, user in entries] == ["two"]
+    assert factories.calls == ["one", "two"]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories, how: str) -> None:
+    """Those who wait go on at another server, and no second factory is called."""
+    with two_servers(redis) as servers, ExitStack() as stack:
+        one = stack.enter_context(factories.process(servers.target(1), "one"))
+        called(one)
+        others = [
+            stack.enter_context(factories.process(servers.target(0), f"other {i}", 20))
+            for i in range(2)
+        ]
+        time.sleep(0.5)  # they wait now; nothing tells, for their calls have no answer yet
+        servers.stop(servers.ports[0]) if how == "stop" else servers.kill(servers.ports[0])
+        begun = time.monotonic()
+        factories.let()
+        entries = made(one)
+        for other in others:
+            assert made(other) == entries
+        print(f"all have it {time.monotonic() - begun:.2f} s after the server was gone")
+    assert factories.calls == ["one"]
+
+
+def test_redis_that_loses_the_lease(
+    process: RelevoProcess, redis: RedisProcess, factories: Factories
+) -> None:
+    """A holder whose lease is lost is refused, or makes the entry anew; all have one entry."""
+    with ExitStack() as stack:
+        one = stack.enter_context(factories.process(process.address, "one"))
+        called(one)
+        two = stack.enter_context(factories.process(process.address, "two", 20))
+        redis.stop()
+        redis.start()
+        begun = time.monotonic()
+        factories.let()
+        entries = made(one)
+        assert len(entries) == 1
+        assert made(two) == entries
+        print(f"all have it {time.monotonic() - begun:.2f} s after Redis was back")
+
+
+def test_many_processes(process: RelevoProcess, factories: Factories) -> None:
+    """One factory call for all callers of all processes."""
+    factories.let()
+    with ExitStack() as stack:
+        begun = time.monotonic()
+        creators = [
+            stack.enter_context(factories.process(process.address, f"p{i}", 50)) for i in range(4)
+        ]
+        entries = {entry for creator in creators for entry in made(creator)}
+        print(f"{len(creators)} processes have it after {time.monotonic() - begun:.2f} s")
+    assert len(entries) == 1
+    assert len(factories.calls) == 1

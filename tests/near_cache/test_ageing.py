@@ -1,0 +1,84 @@
+"""Two decisions of the near cache's machine that depend on time alone: ageing, and silence."""
+
+import hypothesis.strategies as st
+from hypothesis import given
+from relevo.v1.context_pb2 import ContextEntry
+from relevo.v1.store_pb2 import Position, Progress, WatchResponse
+from relevo_client import ContextKey
+from relevo_client._near_cache import NearCache
+
+LOADED = ContextKey("agent_config", "acme", "a1")
+PLAIN = ContextKey("conversation", "acme", "c1")
+WRITTEN = 1_700_000_000  # seconds since 1970
+MAX_STALENESS = 2.0
+NOW = 1000.0
+
+pauses = st.lists(st.floats(0.0, 0.5), min_size=1, max_size=200)
+
+
+def answer(cache: NearCache, lifetime: float) -> None:
+    """Answer what the cache asks: each entry is there, and was just written."""
+    for request in cache.requests():
+        if request.HasField("ping"):
+            position = Position(partition=1, revision=1, ping=request.ping.number)
+            cache.received(WatchResponse(progress=Progress(positions=[position])))
+        elif request.HasField("subscribe"):
+            entry = ContextEntry(
+                key=request.subscribe.key, partition=1, version=WRITTEN * 1000 << 20
+            )
+            entry.context.user_id = "u"
+            entry.ttl.FromMilliseconds(round(lifetime * 1000))
+            entry.expire_time.FromMilliseconds(round((WRITTEN + lifetime) * 1000))
+            cache.received(WatchResponse(entry=entry, answers=request.subscribe.number))
+
+
+@given(lifetime=st.floats(1.0, 60.0), pauses=pauses)
+def test_ageing(lifetime: float, pauses: list[float]) -> None:
+    """In the last fifth of its time, each twentieth at most, and where the scope has a loader."""
+    cache = NearCache(max_staleness=MAX_STALENESS, renewed_scopes={LOADED.scope})
+    cache.opened(NOW)
+    for key in (LOADED, PLAIN):
+        cache.lookup(key, 0, NOW)
+    answer(cache, lifetime)
+    said: list[float] = []
+    now = NOW
+    for pause in pauses:
+        # Time goes on in twentieths of the whole, so that each run has an end in it.
+        now += pause * lifetime / 20
+        cache.ping(now)
+        pings = [each for each in cache.requests() if each.HasField("ping")]
+        position = Position(partition=1, revision=1, ping=pings[-1].ping.number)
+        cache.received(WatchResponse(progress=Progress(positions=[position])))
+        served = cache.lookup(LOADED, 0, now)
+        cache.lookup(PLAIN, 0, now)
+        left = NOW + lifetime - now
+        ageing = cache.take_ageing()
+        assert [key for key, _ in ageing] in ([], [LOADED])
+        is_due = left < lifetime / 5 and (not said or now - said[-1] >= lifetime / 20)
+        assert bool(ageing) is (served is not None and is_due)
+        said += [now] * len(ageing)
+
+
+@given(pauses=pauses)
+def test_silence(pauses: list[float]) -> None:
+    """A stream is silent where a subscription, or a ping, has no answer for `max_staleness`.
+
+    What it says by itself counts for nothing; and without a subscription it has none to give.
+    """
+    cache = NearCache(max_staleness=MAX_STALENESS)
+    now = NOW
+    cache.opened(now)
+    for pause in pauses:
+        now += pause
+        assert not cache.is_silent(now)
+        cache.ping(now)
+    cache.lookup(PLAIN, 0, now)
+    answer(cache, 60.0)
+    assert not cache.is_silent(now)
+    heard = now
+    for pause in pauses:
+        now += pause
+        cache.ping(now)
+        unasked = Position(partition=1, revision=2)
+        cache.received(WatchResponse(progress=Progress(positions=[unasked])))
+        assert cache.is_silent(now) is (now - heard > MAX_STALENESS)
