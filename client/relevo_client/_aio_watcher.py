@@ -66,7 +66,7 @@ class AsyncWatcher:
 
     def wrote(self, tenant_id: str, revision: int) -> None:
         """Use no copy of the tenant's from before this write."""
-        self._cache.wrote(tenant_id, revision)
+        self._cache.wrote(tenant_id, revision, time.monotonic())
 
     def _begin(self) -> None:
         if self._task is None and not self._is_closed:

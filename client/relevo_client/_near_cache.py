@@ -25,7 +25,6 @@ from collections.abc import Set as AbstractSet
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import (
     Invalidated,
-    Ping,
     Position,
     Reset,
     Subscribe,
@@ -42,6 +41,7 @@ from relevo_client._near_state import (
     UNKNOWN,
     CacheCounts,
     Copy,
+    OwnWrites,
     Partition,
     Stream,
     seconds_from_write_to_end,
@@ -67,7 +67,7 @@ class NearCache:
         self._partitions: dict[int, Partition] = {}
         self._stream = Stream()
         self._renewed_scopes = renewed_scopes
-        self._written: dict[str, int] = {}
+        self._own_writes = OwnWrites(max_staleness)
         self.ageing: list[tuple[ContextKey, int]] = []
         """Entries in use, with their versions, that are in the last fifth of their time."""
         self.counts = CacheCounts()
@@ -91,17 +91,19 @@ class NearCache:
             self._evict()
         else:
             self._copies.move_to_end(key)
-        if self._written:
-            fence = max(fence, self._own(copy))
+        if self._own_writes:
+            partition = self._partitions.get(copy.partition)
+            position = partition.position if partition else 0
+            fence = max(fence, self._own_writes.fence(key.tenant_id, position, now))
         return copy if self._may_serve(copy, fence, now) else None
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
+    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
         """Use no copy of the tenant's any more that is as of an earlier revision."""
-        self._written[tenant_id] = max(revision, self._written.get(tenant_id, 0))
+        self._own_writes.add(tenant_id, revision, now)
 
     def is_content(self, key: ContextKey, fence: int) -> bool:
         """Whether an answer from a server's memory will do, if that has reached the fence."""
-        return fence > 0 and key.tenant_id not in self._written
+        return fence > 0 and key.tenant_id not in self._own_writes
 
     def take_ageing(self) -> list[tuple[ContextKey, int]]:
         """What is ageing, once."""
@@ -126,23 +128,15 @@ class NearCache:
 
     def ping(self, now: float) -> None:
         """Ask the stream for a sign of life."""
-        if self._stream.opened is not None:
-            self._stream.number += 1
-            pings = self._stream.pings  # older ones prove nothing any more
-            recent = {n: at for n, at in pings.items() if now - at < self._max_staleness}
-            self._stream.pings = {**recent, self._stream.number: now}
-            ping = Ping(number=self._stream.number)
-            self._stream.requests.append(WatchRequest(ping=ping))
+        self._stream.ping(now, keep=self._max_staleness)
 
     def is_silent(self, now: float) -> bool:
         """Whether the stream has answered nothing for `max_staleness`. To be asked now and then.
 
         That it speaks is not enough: what it is asked may be lost on the way.
         """
-        stream = self._stream
-        if stream.has_answered or not self._copies:  # without a subscription it has no answers
-            stream.heard, stream.has_answered = now, False
-        return now - stream.heard > self._max_staleness
+        is_asked = bool(self._copies)  # without a subscription there are no answers
+        return self._stream.silence(now, is_asked=is_asked) > self._max_staleness
 
     def opened(self, now: float) -> None:
         """A stream has begun. It is asked for every key, the last used first."""
@@ -161,22 +155,18 @@ class NearCache:
 
     def received(self, message: WatchResponse) -> None:
         """Apply what the stream says."""
-        pings = [position.ping for position in message.progress.positions]
-        newest = max(message.answers, *pings, 0)
-        if newest > self._stream.answered:
-            self._stream.answered, self._stream.has_answered = newest, True
+        positions = [*message.progress.positions, *message.positions]
+        self._stream.answers(max(message.answers, *(each.ping for each in positions), 0))
         match message.WhichOneof("event"):
             case "entry":
                 self._take(message.entry, message.answers)
             case "invalidated":
                 self._invalidate(message.invalidated, message.answers)
-            case "progress":
-                self._advance(message.progress.positions)
             case "reset":
                 self._reset(message.reset)
             case _:
-                pass  # news of a later contract
-        self._advance(message.positions)
+                pass  # progress alone, or news of a later contract
+        self._advance(positions)
 
     def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
         partition = self._partitions.get(copy.partition)
@@ -258,8 +248,9 @@ class NearCache:
 
     def _no_later(self, partition: int) -> float:
         """A time before which the stream cannot have said what it says of a partition now."""
-        known = self._partitions.get(partition)
-        return max(self._stream.opened or LONG_AGO, known.as_of if known else LONG_AGO)
+        known, opened = self._partitions.get(partition), self._stream.opened
+        times = (LONG_AGO if opened is None else opened, known.as_of if known else LONG_AGO)
+        return max(times)
 
     def _reset(self, reset: Reset) -> None:
         self._partitions[reset.partition] = Partition()
@@ -269,7 +260,7 @@ class NearCache:
                 copy.is_answered = False
                 self._ask(copy)
                 # The answer will be as of now; the store may have lost what was written.
-                self._written.pop(copy.key.tenant_id, None)
+                self._own_writes.discard(copy.key.tenant_id)
 
     def _keep_alive(self, copy: Copy, now: float) -> None:
         """Touch an entry that is in use, once its time is half over. It may be used meanwhile."""
@@ -285,16 +276,6 @@ class NearCache:
         if copy.deadline - now < copy.whole / 5 and now - copy.renewed >= copy.whole / 20:
             copy.renewed = now
             self.ageing.append((copy.key, version))
-
-    def _own(self, copy: Copy) -> int:
-        """The last revision that was written here; 0 once the copy's partition has reached it."""
-        tenant_id = copy.key.tenant_id
-        written = self._written.get(tenant_id, 0)
-        partition = self._partitions.get(copy.partition)
-        if partition and written <= partition.position:
-            self._written.pop(tenant_id, None)
-            return 0
-        return written
 
     def _begin(self, key: ContextKey) -> Copy:
         copy = self._copies[key] = Copy(key)

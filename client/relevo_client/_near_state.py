@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import WatchRequest
+from relevo.v1.store_pb2 import Ping, WatchRequest
 
 from relevo_client._keys import ContextKey
 
@@ -83,6 +83,61 @@ class Stream:
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """When they were sent."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
+
+    def ping(self, now: float, *, keep: float) -> None:
+        """Ask for a sign of life. Pings that are older than `keep` seconds prove nothing more."""
+        if self.opened is not None:
+            self.number += 1
+            recent = {n: at for n, at in self.pings.items() if now - at < keep}
+            self.pings = {**recent, self.number: now}
+            self.requests.append(WatchRequest(ping=Ping(number=self.number)))
+
+    def answers(self, number: int) -> None:
+        """It has answered a Subscribe or Ping, 0 for none."""
+        if number > self.answered:
+            self.answered, self.has_answered = number, True
+
+    def silence(self, now: float, *, is_asked: bool) -> float:
+        """The seconds for which it has answered nothing new, though it is asked."""
+        if self.has_answered or not is_asked:
+            self.heard, self.has_answered = now, False
+        return now - self.heard
+
+
+class OwnWrites:
+    """The last revision that this process has written for each tenant, until its copies know.
+
+    Not for longer than `keep` seconds: what may be used then was confirmed after the write.
+    """
+
+    def __init__(self, keep: float) -> None:
+        self._keep = keep
+        self._last: dict[str, tuple[int, float]] = {}  # with when that was; the oldest first
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def __contains__(self, tenant_id: str) -> bool:
+        return tenant_id in self._last
+
+    def add(self, tenant_id: str, revision: int, now: float) -> None:
+        """A write was acknowledged."""
+        earlier, _ = self._last.pop(tenant_id, (0, now))
+        self._last[tenant_id] = max(revision, earlier), now
+        while now - next(iter(self._last.values()))[1] >= self._keep:
+            del self._last[next(iter(self._last))]
+
+    def discard(self, tenant_id: str) -> None:
+        """Forget it."""
+        self._last.pop(tenant_id, None)
+
+    def fence(self, tenant_id: str, position: int, now: float) -> int:
+        """What a copy must have reached, where its partition is at `position`; 0 for nothing."""
+        written, at = self._last.get(tenant_id, (0, now))
+        if written <= position or now - at >= self._keep:
+            self.discard(tenant_id)
+            return 0
+        return written
 
 
 def seconds_from_write_to_end(entry: EntryMessage) -> float:

@@ -97,7 +97,7 @@ class ThreadWatcher:
     def wrote(self, tenant_id: str, revision: int) -> None:
         """Use no copy of the tenant's from before this write."""
         with self._lock:
-            self._cache.wrote(tenant_id, revision)
+            self._cache.wrote(tenant_id, revision, time.monotonic())
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The context as it was known last, trusted or not."""

@@ -47,8 +47,8 @@ class _WithoutFence(NearCache):
 class _WithoutOwnWrites(NearCache):
     """Who writes does not see it: copies from before are used."""
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
-        del tenant_id, revision
+    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
+        del tenant_id, revision, now
 
 
 class _WithoutStaleness(NearCache):

@@ -209,7 +209,7 @@ class World:
         writer = self.random.choice([None, *self.clients])
         if writer:
             writer.written = self.store.reached
-            writer.cache.wrote(TENANT, self.store.reached)
+            writer.cache.wrote(TENANT, self.store.reached, self.now)
 
     def _fault(self, client: Client) -> None:
         match self.random.choice(_FAULTS):
@@ -306,8 +306,6 @@ class World:
         for client in self.clients:
             if client.stream and client.stream.is_silent:
                 self._cut(client)
-        # Who has written what was lost asks the store until the order is beyond that.
-        self.store.invalidate(KEYS[3])
         had: set[tuple[int, Key]] = set()
         # As many as a cache has room for, with the layer that the first one includes.
         keys = [*KEYS[:3], KEYS[-2]]
