@@ -6,7 +6,7 @@ store knows by itself.
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
@@ -43,26 +43,29 @@ def parse(key: Key, stored: Stored) -> ExecutionContext:
         raise errors.corrupt_entry(key) from None
 
 
+class _Known(NamedTuple):
+    """What a version of an entry tells, which has been found to be sound."""
+
+    version: int
+    includes: Sequence[Key]
+    times: bytes  # what its context lacks as it is stored: serialized
+
+
+_NOTHING = _Known(0, (), b"")
+
+
 class Entries:
-    """Fills in entries that were read. Knows which are sound, and what those include."""
+    """Fills in entries that were read. What is the same for each reader, it knows."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, tuple[int, Sequence[Key]]] = {}
+        self._known: dict[Key, _Known] = {}
 
     def includes(self, key: Key, stored: Stored | None) -> Sequence[Key]:
-        """What an entry includes, which is read once for each version. None of it where absent.
+        """What an entry includes, none of it where that is absent.
 
         Raises DATA_LOSS where what is stored is no context.
         """
-        if stored is None:
-            return ()
-        version, includes = self._known.get(key, (0, ()))
-        if version != stored.version:
-            includes = tuple(map(key_of, parse(key, stored).includes))
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[key] = stored.version, includes
-        return includes
+        return self._of(key, stored).includes if stored else ()
 
     def fill(
         self, entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
@@ -71,18 +74,28 @@ class Entries:
 
         Raises DATA_LOSS where what is stored is no context.
         """
-        version, created, ttl_ms, serialized = stored
-        _fill(entry, key, partition, version, ttl_ms, int(time.time() * 1000))
-        if not body or serialized is None:
-            return
-        self.includes(key, stored)
-        times = ExecutionContext()
-        if not serialized.startswith(_CREATE_TIME):
-            _set_ms(times.create_time, revisions.milliseconds(created))
-        _set_ms(times.update_time, revisions.milliseconds(version))
-        opaque: Any = entry
-        # Serialized messages that follow one another are one merged message.
-        opaque.context = serialized + times.SerializeToString()
+        _fill(entry, key, partition, stored.version, stored.ttl_ms, int(time.time() * 1000))
+        if body and stored.context is not None:
+            opaque: Any = entry
+            # Serialized messages that follow one another are one merged message.
+            opaque.context = stored.context + self._of(key, stored).times
+
+    def _of(self, key: Key, stored: Stored) -> _Known:
+        known = self._known.get(key, _NOTHING)
+        if known.version != stored.version:
+            includes = tuple(map(key_of, parse(key, stored).includes))
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            known = self._known[key] = _Known(stored.version, includes, _times(stored))
+        return known
+
+
+def _times(stored: Stored) -> bytes:
+    times = ExecutionContext()
+    if not (stored.context or b"").startswith(_CREATE_TIME):
+        _set_ms(times.create_time, revisions.milliseconds(stored.created))
+    _set_ms(times.update_time, revisions.milliseconds(stored.version))
+    return times.SerializeToString()
 
 
 def fill_written(entry: ContextEntry, key: Key, partition: int, written: Written) -> None:

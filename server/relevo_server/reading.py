@@ -41,9 +41,11 @@ class Reader:
 
     async def read(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]]:
         """The entry and, where they are asked for, its layers: their keys are the second value."""
-        is_cached = self._has_cache and request.consistency == _CACHED
-        known = self._look(request, key) if is_cached else None
-        return known or await self._ask(request, key, keep=is_cached)
+        if self._has_cache and request.consistency == _CACHED:
+            return self._look(request, key) or await self._ask(request, key, keep=True)
+        if request.include_layers:
+            return await self._ask(request, key, keep=False)
+        return await self._storage.read([key], (request.known_version,)), ()
 
     def _look(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]] | None:
         now = asyncio.get_running_loop().time()
@@ -66,11 +68,9 @@ class Reader:
         with them, until it includes what was read.
         """
         layers: Sequence[Key] = ()
-        # What is to be kept, or included, is needed in full.
-        known = () if keep or request.include_layers else (request.known_version,)
         for _ in range(_ATTEMPTS):
             begun = asyncio.get_running_loop().time()
-            read = await self._storage.read([key, *layers], known)
+            read = await self._storage.read([key, *layers])
             if keep:
                 partition = self._storage.partition_of(key.tenant_id)
                 self._copies.keep(partition, [key, *layers], read, begun)

@@ -168,9 +168,10 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
         response = wire.GetResponse(revision=read.revision)
-        response.not_modified = stored.version == request.known_version
-        body = not response.not_modified
-        self._entries.fill(response.entry, key, partition, stored, body=body)
+        is_known = stored.version == request.known_version
+        if is_known:
+            response.not_modified = True
+        self._entries.fill(response.entry, key, partition, stored, body=not is_known)
         for layer, found in zip(layers, read.entries[1:], strict=True):
             if found is not None:
                 self._entries.fill(response.layers.add(), layer, partition, found, body=True)
