@@ -122,6 +122,8 @@ _BY_CODE: dict[grpc.StatusCode, type[RelevoError]] = {
     grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
     grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    # By the server: what callers cancel themselves never comes here.
+    grpc.StatusCode.CANCELLED: UnavailableError,
 }
 _BY_REASON: dict[str, type[RelevoError]] = {
     "STORE_BEHIND": StoreBehindError,

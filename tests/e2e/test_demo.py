@@ -291,15 +291,21 @@ from dataclasses import replace
 if "relevo_demo.services.{service}" in sys.orig_argv:
     from relevo_client import AsyncContextClient, ContextKey
 
-    resolve = AsyncContextClient.resolve
+    resolve, peek = AsyncContextClient.resolve, AsyncContextClient.peek
     kept = {{}}
 
-    async def broken(self, target, *, timeout=None):
-        entry = await resolve(self, target, timeout=timeout)
+    def broken(entry):
         kept.setdefault(entry.key, entry)
         return {result}
 
-    AsyncContextClient.resolve = broken
+    async def broken_resolve(self, target, *, timeout=None):
+        return broken(await resolve(self, target, timeout=timeout))
+
+    def broken_peek(self, target):
+        entry = peek(self, target)
+        return entry and broken(entry)
+
+    AsyncContextClient.resolve, AsyncContextClient.peek = broken_resolve, broken_peek
 '''
 
 

@@ -145,10 +145,10 @@ async def test_one_put_changes_every_service(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
     """After one Put of the agent's owner, the next turn uses the new settings everywhere."""
-    caller = await owner.resolve(conversation)
-    with use_context(caller):
+    with use_context(await owner.resolve(conversation)):
         assert {step["model"] for step in await chain.turn()} == {"old"}
-        ref = await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
+    ref = await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
+    with use_context(await owner.resolve(conversation)):
         steps = await chain.turn()
     assert {step["model"] for step in steps} == {"new"}
     assert {step["revision"] for step in steps} == {ref.revision}
