@@ -309,7 +309,8 @@ class World:
         had: set[tuple[int, Key]] = set()
         # As many as a cache has room for, with the layer that the first one includes.
         keys = [*KEYS[:3], KEYS[-2]]
-        for round_ in range(40):
+        # Longer than own writes are a fence for, which the store may have lost.
+        for round_ in range(60):
             self.now += 0.05
             for number, client in enumerate(self.clients):
                 client.cache.ping(self.now)
