@@ -1,6 +1,5 @@
 """The near cache's rules hold in whatever order things happen, and the checker sees where not."""
 
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,10 +9,9 @@ from relevo_client import ContextKey
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import Copy
 from relevo_server.watching.outbox import Outbox
+from support.seeds import SEEDS, served_in_all
 from support.simulation import World
 
-SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
-FIRST = int(os.environ.get("RELEVO_FIRST_SEED", "0"))
 STEPS = 1500
 
 
@@ -24,16 +22,7 @@ def test_any_order() -> None:
     longer than `max_staleness` after it has ended, and when faults end, every cache comes to
     have what the store has.
     """
-    served = 0
-    for seed in range(FIRST, FIRST + SEEDS):
-        world = World(seed)
-        try:
-            world.run(STEPS)
-        except AssertionError as error:
-            error.add_note(f"replay it with RELEVO_FIRST_SEED={seed} RELEVO_SEEDS=1")
-            raise
-        served += world.served
-    assert served > SEEDS * 5, "the caches were hardly ever used"
+    assert served_in_all(World, STEPS) > SEEDS * 5, "the caches were hardly ever used"
 
 
 class _WithoutFence(NearCache):

@@ -1,6 +1,5 @@
 """The rules of the server's cache hold in any order of things, and the checker sees where not."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,10 +7,9 @@ import pytest
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Read, Tail
 from relevo_server.watching.copies import Copies
+from support.seeds import SEEDS, served_in_all
 from support.simulated_cache import CacheWorld
 
-SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
-FIRST = int(os.environ.get("RELEVO_FIRST_SEED", "0"))
 STEPS = 1000
 
 
@@ -21,16 +19,7 @@ def test_any_order() -> None:
     It is as of its fence or later, was true within the bound, is one snapshot of all
     entries in it, and honours times to live; and memory is bounded.
     """
-    served = 0
-    for seed in range(FIRST, FIRST + SEEDS):
-        world = CacheWorld(seed)
-        try:
-            world.run(STEPS)
-        except AssertionError as error:
-            error.add_note(f"replay it with RELEVO_FIRST_SEED={seed} RELEVO_SEEDS=1")
-            raise
-        served += world.served
-    assert served > SEEDS * 20, "the copies were hardly ever used"
+    assert served_in_all(CacheWorld, STEPS) > SEEDS * 20, "the copies were hardly ever used"
 
 
 class _KeepingWhatIsOvertaken(Copies):
