@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 from grpc import aio
+from relevo.v1 import store_pb2
 
 from relevo_client import _calls, _forks, _leases
 from relevo_client._aio_creating import AsyncCreating, Factory
@@ -40,9 +41,6 @@ class AsyncContextClient:
     UnavailableError and the others, each with its `reason`.
 
     """
-
-    _is_lost = False
-    """Whether this process was forked from one where such a client was in use."""
 
     def __init__(
         self,
@@ -116,9 +114,7 @@ class AsyncContextClient:
         request = _calls.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
         )
-        ref = _calls.put_ref(key, await self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
-        return ref
+        return await self._put(key, request)
 
     async def update(
         self,
@@ -139,9 +135,7 @@ class AsyncContextClient:
         request = _calls.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
         )
-        ref = _calls.put_ref(key, await self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
-        return ref
+        return await self._put(key, request)
 
     async def invalidate(self, *keys: ContextKey) -> Invalidation:
         """End entries of one tenant, up to 100, whether they exist or not."""
@@ -258,6 +252,11 @@ class AsyncContextClient:
             self._store.forked()
             if self._watcher:
                 self._watcher.forked()
+
+    async def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
+        ref = _calls.put_ref(key, await self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:

@@ -22,6 +22,7 @@ class AsyncStore:
     """
 
     _is_lost = False
+    """Whether this process was forked from one where such a store was in use."""
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Self
 from weakref import finalize
 
 import grpc
+from relevo.v1 import store_pb2
 
 from relevo_client import _calls, _forks, _leases
 from relevo_client._calls import Invalidation
@@ -90,9 +91,7 @@ class ContextClient:
         request = _calls.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
         )
-        ref = _calls.put_ref(key, self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
-        return ref
+        return self._put(key, request)
 
     def update(
         self,
@@ -107,9 +106,7 @@ class ContextClient:
         request = _calls.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
         )
-        ref = _calls.put_ref(key, self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
-        return ref
+        return self._put(key, request)
 
     def invalidate(self, *keys: ContextKey) -> Invalidation:
         """End entries of one tenant, up to 100, whether they exist or not."""
@@ -202,6 +199,11 @@ class ContextClient:
         self._store.forked()
         if self._watcher:
             self._watcher.forked()
+
+    def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
+        ref = _calls.put_ref(key, self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:
