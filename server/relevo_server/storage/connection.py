@@ -20,7 +20,7 @@ from relevo_server.storage.sentinel import SCHEMES, MalformedUrlError, Sentinels
 MAX_WAIT = 5.0
 """Seconds that `Connection.wait` may take."""
 
-_ERRORS = (redis_errors.RedisError, redis_errors.RedisClusterException)
+_FAILURES = (redis_errors.RedisError, OSError)  # of which TimeoutError is one
 
 # Answers of a Redis that works, but not now or not for us: failover, start-up,
 # resharding, a script that hangs, credentials that have just been changed.
@@ -83,7 +83,7 @@ class Connection:
             return await self._client.execute_command(*words)
         except redis_errors.NoScriptError:
             raise
-        except (*_ERRORS, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             raise meaning(error) from error
 
     async def wait(self, log: str, after: str, seconds: float) -> None:
@@ -91,7 +91,7 @@ class Connection:
         words = ("XREAD", "BLOCK", round(seconds * 1000), "COUNT", 1, "STREAMS", log, after)
         try:
             await self._waiting.execute_command(*words)
-        except (*_ERRORS, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             raise meaning(error) from error
 
     async def close(self) -> None:

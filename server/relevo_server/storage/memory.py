@@ -103,9 +103,10 @@ class MemoryStorage(Storage):
             return earlier
         part = self._part(write.key.tenant_id)
         now = self._monotonic()
-        lease = self._held(part, write.key, now)
-        if write.lease and (lease is None or lease.token != write.lease):
-            raise errors.lease_lost(write.key)
+        if write.lease:
+            held = self._held(part, write.key, now)
+            if held is None or held.token != write.lease:
+                raise errors.lease_lost(write.key)
         live = self._live(part, write.key, now)
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
