@@ -1,0 +1,1 @@
+"""Nooble: a platform of six services that talk through queues, gRPC, HTTP and WebSockets."""
