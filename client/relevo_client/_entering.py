@@ -12,7 +12,7 @@ from relevo_client._errors import NoContextError, RelevoError
 from relevo_client._inbound import Call, Inbound, LastKnown, Make, RejectedError, instead
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._policies import Action
+from relevo_client._policies import Action, Policy
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 
@@ -69,6 +69,20 @@ class AsyncSource:
 
         async with asyncio.timeout(timeout):
             return make.made(await self._made.share(make.flight, function))
+
+    async def instead(
+        self, policy: Policy, ref: ContextRef | None, call: Call, error: RelevoError | None
+    ) -> Known:
+        """What a policy goes on with where a context cannot be had. Raises RejectedError."""
+        way = instead(policy, ref, call, error)
+        if isinstance(way, LastKnown):
+            return way.known(self.last_known(way.ref))
+        if way is None:
+            return None
+        try:
+            return await self.make(way, call.remaining())
+        except Exception as failed:  # noqa: BLE001 - the user's function, whatever it raises
+            raise way.failed(failed) from None
 
 
 class ThreadSource:
@@ -190,18 +204,9 @@ class AsyncEntrance:
             except RelevoError as caught:
                 error = caught
         try:
-            way = instead(self._policy, ref, call, error)
-            if isinstance(way, LastKnown):
-                return way.known(self._source.last_known(way.ref))
-            return way and await self._made(way, call)
+            return await self._source.instead(self._policy, ref, call, error)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
             await call.context.abort(*rejected.refusal)
             raise
-
-    async def _made(self, make: Make, call: Call) -> Rebuilt:
-        try:
-            return await self._source.make(make, call.remaining())
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            raise make.failed(error) from None
