@@ -1,14 +1,13 @@
 """A store in memory, and an application behind the middleware."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
-from support.asgi import see
+from support.asgi import Edge, see
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +57,10 @@ def begin() -> Beginnings:
 
 
 @pytest.fixture
-def edge(contexts: AsyncContextClient, begin: Beginnings) -> Callable[..., ContextMiddleware]:
+def edge(contexts: AsyncContextClient, begin: Beginnings) -> Edge:
     """The middleware around `see`, or another application."""
 
     def edge(app: Any = see, **rules: Any) -> ContextMiddleware:
-        return partial(ContextMiddleware, app, contexts, begin=begin)(**rules)
+        return ContextMiddleware(app, contexts, begin=begin, **rules)
 
     return edge

@@ -1,16 +1,14 @@
 """Requests find the conversation that their headers name, or begin it."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from relevo_client import ContextKey, ExecutionContext, use_context
-from relevo_client.asgi import ContextMiddleware, Scope
+from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, ask, handshake, respond, seen
+from support.asgi import HEADERS, Edge, ask, handshake, respond, seen
 from support.entries import entry_of
 
-Edge = Callable[..., ContextMiddleware]
 KEY = ContextKey("conversation", "acme", "c-1")
 
 IDENTITY = {

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import uvicorn
 from relevo_client import current_context, current_ref
-from relevo_client.asgi import ASGIApp, Receive, Scope, Send
+from relevo_client.asgi import ASGIApp, ContextMiddleware, Receive, Scope, Send
 
 Pairs = Iterable[tuple[str | bytes, str | bytes]]
+
+Edge = Callable[..., ContextMiddleware]
+"""Makes the middleware, around an application and by rules."""
 
 HEADERS = {"X-Tenant-ID": "acme", "X-Conversation-ID": "c-1"}
 """Of a request that names a conversation."""
@@ -27,8 +30,11 @@ class Answer(NamedTuple):
 
 
 def scope_of(headers: Pairs = (), *, kind: str = "http", **more: Any) -> dict[str, Any]:
-    """The scope of a request or handshake with these headers, as a server makes it."""
-    wire = [(_bytes(name).lower(), _bytes(value)) for name, value in headers]
+    """The scope of a request or handshake, as a server makes it; bytes stay as they are."""
+    wire = [
+        (name if isinstance(name, bytes) else name.lower().encode(), _bytes(value))
+        for name, value in headers
+    ]
     return {
         "type": kind,
         "asgi": {"version": "3.0"},
@@ -88,12 +94,9 @@ def seen() -> dict[str, Any]:
 
 
 async def see(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that answers what it sees, with the headers that reached it."""
+    """An application that answers what it sees, and the names of the headers that reached it."""
     del receive
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
-    ]
-    await respond(send, {**seen(), "headers": headers})
+    await respond(send, {**seen(), "names": [name.decode() for name, _ in scope["headers"]]})
 
 
 async def respond(send: Send, body: Any) -> None:

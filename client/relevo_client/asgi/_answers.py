@@ -64,7 +64,6 @@ NO_CONVERSATION = Answer(
 MALFORMED_REFERENCE = Answer(
     400, "MALFORMED_REFERENCE", "context-key, context-revision: must be one well-formed reference"
 )
-OTHER_TENANT = Answer(403, "OTHER_TENANT", "X-Tenant-ID: not the conversation's tenant")
 OTHER_USER = Answer(403, "OTHER_USER", "X-User-ID: not the conversation's user")
 OTHER_AGENT = Answer(409, "OTHER_AGENT", "X-Agent-ID: not the conversation's agent")
 FORBIDDEN_CONTEXT = Answer(403, "FORBIDDEN", FORBIDDEN.text)
@@ -101,7 +100,7 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
     """Answer an HTTP request, or the handshake of a WebSocket."""
     kind = "http.response"
     if scope["type"] == "websocket":
-        await receive()  # the client's wish to connect
+        await receive()  # the wish to connect
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             reason = answer.message[:_MAX_CLOSE_REASON]
             message = {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason}

@@ -21,7 +21,6 @@ from relevo_client._model import ExecutionContext
 from relevo_client._policies import Policy
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
-    OTHER_TENANT,
     OTHER_USER,
     AnsweredError,
     rejected,
@@ -31,11 +30,8 @@ from relevo_client.asgi._overrides import Wanted
 Begin: TypeAlias = Callable[[ExecutionContext], Awaitable[ExecutionContext]]
 """Makes the context of a conversation that the store does not have, of its identity."""
 
-_CONTRADICTIONS = (
-    ("tenant_id", OTHER_TENANT),
-    ("user_id", OTHER_USER),
-    ("agent_id", OTHER_AGENT),
-)
+# The tenant is the key's own: the store takes no entry that says another one.
+_CONTRADICTIONS = ("user_id", OTHER_USER), ("agent_id", OTHER_AGENT)
 
 
 @dataclass(frozen=True)
