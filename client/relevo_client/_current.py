@@ -189,6 +189,22 @@ def using(current: Current) -> Generator[None, None, None]:
         block.end()
 
 
+@contextmanager
+def only(current: Current) -> Generator[None, None, None]:
+    """Make this current within a `with` block, which begins and ends in the same task.
+
+    Nothing of it is left behind, whatever blocks within it have not ended by then.
+    """
+    before, outer = _current.get(), _block.get()
+    _current.set(current)
+    _block.set(None)
+    try:
+        yield
+    finally:
+        _block.set(outer)
+        _current.set(before)
+
+
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """The same function with the context that is current now.
 

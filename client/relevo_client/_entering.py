@@ -12,7 +12,7 @@ from relevo_client._errors import NoContextError, RelevoError
 from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, RejectedError, instead
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._policies import Action, Policy
+from relevo_client._policies import Action, LostContext, Policy
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 
@@ -140,17 +140,22 @@ async def aio_known(
             return await source.resolve(ref, asking.half())
         except RelevoError as caught:
             error = caught
-    way = instead(policy, asking.lost(ref, error))
+    return await aio_instead(source, policy, asking, asking.lost(ref, error))
+
+
+async def aio_instead(
+    source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
+) -> Known:
+    """What a policy goes on with where a context cannot be had. Raises RejectedError."""
+    way = instead(policy, lost)
     if isinstance(way, LastKnown):
         return way.known(source.last_known(way.ref))
-    return way and await _aio_made(source, way, asking)
-
-
-async def _aio_made(source: AsyncSource, make: Make, asking: Asking) -> Rebuilt:
+    if way is None:
+        return None
     try:
-        return await source.make(make, asking.remaining())
+        return await source.make(way, asking.remaining())
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise make.failed(error) from None
+        raise way.failed(error) from None
 
 
 class Entrance:

@@ -118,8 +118,7 @@ class Make(NamedTuple):
         """How the call ends where the function raised, or took too long."""
         if isinstance(error, TimeoutError):
             return RejectedError(self.refusal, self.lost.error)
-        _tell(self.function, error)
-        return RejectedError(FAILED, self.lost.error)
+        return failure(self.function, error, self.lost.error)
 
 
 class Inbound:
@@ -134,11 +133,7 @@ class Inbound:
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
     ) -> None:
-        for name, rule in (("trust_callers", trust_callers), ("authorize", authorize)):
-            if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
-                getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
-            ):
-                raise TypeError(f"{name} must be a plain function: a coroutine is always true")
+        must_be_plain(trust_callers=trust_callers, authorize=authorize)
         self._trust = trust_callers
         self._authorize = authorize
         self._policy = policy
@@ -157,14 +152,14 @@ class Inbound:
         metadata = context.invocation_metadata()
         # A function is asked only about calls that name a context.
         if self._trust is not True and not (
-            _metadata.names_a_context(metadata) and _ask(self._trust, context)
+            _metadata.names_a_context(metadata) and ask(self._trust, context)
         ):
             return None
         try:
             ref = _metadata.decode(metadata)
         except InvalidFieldError:
             raise RejectedError(MALFORMED) from None
-        if ref and self._authorize and not _ask(self._authorize, ref, context):
+        if ref and self._authorize and not ask(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref
 
@@ -199,24 +194,36 @@ def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
     return Make(action, lost, refusal)
 
 
-def _ask(answer: Any, *arguments: Any) -> bool:
-    """A user's answer. What it raises must not reach the caller."""
+def must_be_plain(**rules: Any) -> None:
+    """Raise TypeError for a user's function of this name that is a coroutine function."""
+    for name, rule in rules.items():
+        if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
+            getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
+        ):
+            raise TypeError(f"{name} must be a plain function: a coroutine is always true")
+
+
+def ask(answer: Any, *arguments: Any) -> bool:
+    """A user's answer. Raises RejectedError: what it raises must not reach the caller."""
     if isinstance(answer, bool):
         return answer
     try:
         said = answer(*arguments)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        _tell(answer, error)
-        raise RejectedError(FAILED) from None
+        raise failure(answer, error) from None
     if inspect.isawaitable(said):  # and so true, whatever it will say
-        _tell(answer, TypeError())
-        raise RejectedError(FAILED)
+        raise failure(answer, TypeError())
     return bool(said)
 
 
-def _tell(function: object, error: Exception) -> None:
+def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
+    """How a call ends where a user's function raised, which is logged here.
+
+    `lost` is why the function was asked, where a context could not be had.
+    """
     name = getattr(function, "__qualname__", type(function).__name__)
     log.error("%s failed on a call's context: %s", name, shown(error))
+    return RejectedError(FAILED, lost)
 
 
 def shown(error: Exception) -> str:
