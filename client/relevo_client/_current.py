@@ -160,10 +160,14 @@ def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None
         if _block.get() is not block:
             block.is_left_behind = True
         else:
-            while block.outer and block.outer.is_left_behind:
-                block = block.outer
-            _block.set(block.outer)
-            _current.set(block.before)
+            _undo(block)
+
+
+def _undo(block: _Block) -> None:
+    while block.outer and block.outer.is_left_behind:
+        block = block.outer
+    _block.set(block.outer)
+    _current.set(block.before)
 
 
 @contextmanager
@@ -172,14 +176,13 @@ def only(current: Current) -> Generator[None, None, None]:
 
     Nothing of it is left behind, whatever blocks within it have not ended by then.
     """
-    before, outer = _current.get(), _block.get()
+    block = _Block()
+    _block.set(block)
     _current.set(current)
-    _block.set(None)
     try:
         yield
     finally:
-        _block.set(outer)
-        _current.set(before)
+        _undo(block)
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -126,6 +126,22 @@ async def test_a_websocket_has_its_context(edge: Edge) -> None:
     assert users == ["conversation:acme:c-1"] * 2
 
 
+async def test_a_block_that_ends_within_a_request(edge: Edge) -> None:
+    """A request has its context to its end, whatever ends in its task meanwhile."""
+    block = use_context(entry_of("outer"))
+    keys: list[Any] = []
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        block.__exit__(None, None, None)
+        keys.append(seen()["key"])
+        await respond(send, None)
+
+    block.__enter__()
+    await ask(edge(app), HEADERS.items())
+    assert keys == ["conversation:acme:c-1"]
+    assert seen()["context"] is None
+
+
 async def test_nothing_is_left_behind(edge: Edge) -> None:
     """After a request its task is as it was, also where the application leaves blocks open."""
     left: list[Any] = []
