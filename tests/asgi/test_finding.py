@@ -6,7 +6,7 @@ from typing import Any
 from relevo_client import ContextKey, ExecutionContext, use_context
 from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Edge, ask, handshake, respond, seen
+from support.asgi import HEADERS, Edge, ask, handshake, respond, scope_of, seen
 from support.entries import entry_of
 
 KEY = ContextKey("conversation", "acme", "c-1")
@@ -96,6 +96,21 @@ async def test_an_exempt_request(edge: Edge, begin: Any) -> None:
     assert (answer.status, answer.body["context"]) == (200, None)
     assert (await ask(app, HEADERS.items())).body["key"]
     assert len(begin.identities) == 1
+
+
+async def test_the_scope_is_the_servers_own(edge: Edge) -> None:
+    """What the application notes in the scope, as routers do, middlewares outside can read."""
+
+    async def app(scope: Scope, _: Any, __: Any) -> None:
+        scope["route"] = "/talk/{who}"
+
+    scope = scope_of(HEADERS.items())
+    await edge(app)(scope, nothing, nothing)
+    assert scope["route"] == "/talk/{who}"
+
+
+async def nothing(*_: Any) -> Any:
+    """Neither receives nor sends anything."""
 
 
 async def test_lifespan_passes(edge: Edge) -> None:
