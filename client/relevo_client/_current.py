@@ -176,6 +176,7 @@ def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None
     try:
         yield entry.context if entry else None
     finally:
+<<<<<<< HEAD
         block.end()
 
 
@@ -187,6 +188,22 @@ def using(current: Current) -> Generator[None, None, None]:
         yield
     finally:
         block.end()
+=======
+        # Generators make blocks end in any order, and in other tasks than they began
+        # in. Only the innermost block of a context has something to undo there, and
+        # with it the blocks around it that ended while it went on.
+        if _block.get() is not block:
+            block.is_left_behind = True
+        else:
+            _undo(block)
+
+
+def _undo(block: _Block) -> None:
+    while block.outer and block.outer.is_left_behind:
+        block = block.outer
+    _block.set(block.outer)
+    _current.set(block.before)
+>>>>>>> work-asgi
 
 
 @contextmanager
@@ -195,14 +212,13 @@ def only(current: Current) -> Generator[None, None, None]:
 
     Nothing of it is left behind, whatever blocks within it have not ended by then.
     """
-    before, outer = _current.get(), _block.get()
+    block = _Block()
+    _block.set(block)
     _current.set(current)
-    _block.set(None)
     try:
         yield
     finally:
-        _block.set(outer)
-        _current.set(before)
+        _undo(block)
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 IDENTITY = (
     *("tenant_id", "tenant_tier", "agent_id"),
@@ -42,7 +42,7 @@ class Identity:
     user_id: str = ""
 
 
-def identity_of(who: Who) -> dict[str, str]:
+def identity_of(who: Who) -> dict[str, Any]:
     """What actions say about the one that they are for, by name."""
     return {name: getattr(who, name) for name in IDENTITY}
 

@@ -6,7 +6,7 @@ from typing import Any
 from relevo_client import ContextKey, ExecutionContext, use_context
 from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Edge, ask, handshake, respond, seen
+from support.asgi import HEADERS, Edge, ask, handshake, respond, scope_of, seen
 from support.entries import entry_of
 
 KEY = ContextKey("conversation", "acme", "c-1")
@@ -98,6 +98,21 @@ async def test_an_exempt_request(edge: Edge, begin: Any) -> None:
     assert len(begin.identities) == 1
 
 
+async def test_the_scope_is_the_servers_own(edge: Edge) -> None:
+    """What the application notes in the scope, as routers do, middlewares outside can read."""
+
+    async def app(scope: Scope, _: Any, __: Any) -> None:
+        scope["route"] = "/talk/{who}"
+
+    scope = scope_of(HEADERS.items())
+    await edge(app)(scope, nothing, nothing)
+    assert scope["route"] == "/talk/{who}"
+
+
+async def nothing(*_: Any) -> Any:
+    """Neither receives nor sends anything."""
+
+
 async def test_lifespan_passes(edge: Edge) -> None:
     """What is neither HTTP nor WebSocket reaches the application as it is."""
     passed: list[Any] = []
@@ -124,6 +139,22 @@ async def test_a_websocket_has_its_context(edge: Edge) -> None:
     sent = await handshake(edge(app), HEADERS.items())
     assert sent == [{"type": "websocket.accept"}]
     assert users == ["conversation:acme:c-1"] * 2
+
+
+async def test_a_block_that_ends_within_a_request(edge: Edge) -> None:
+    """A request has its context to its end, whatever ends in its task meanwhile."""
+    block = use_context(entry_of("outer"))
+    keys: list[Any] = []
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        block.__exit__(None, None, None)
+        keys.append(seen()["key"])
+        await respond(send, None)
+
+    block.__enter__()
+    await ask(edge(app), HEADERS.items())
+    assert keys == ["conversation:acme:c-1"]
+    assert seen()["context"] is None
 
 
 async def test_nothing_is_left_behind(edge: Edge) -> None:

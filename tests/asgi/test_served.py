@@ -13,6 +13,7 @@ from relevo_client.testing import LocalStore
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
@@ -164,6 +165,11 @@ async def test_a_request_that_is_refused(edge: Edge) -> None:
         assert (await client.get(f"http://{address}")).status_code == 200
 
 
+async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """A middleware that does nothing."""
+    return await call_next(request)
+
+
 async def test_a_starlette_application(store: LocalStore, begin: Any) -> None:
     """As Starlette's own middleware: plain endpoints in threads, streams, background tasks."""
     later: list[str | None] = []
@@ -186,7 +192,12 @@ async def test_a_starlette_application(store: LocalStore, begin: Any) -> None:
     contexts = AsyncContextClient(store.address)
     app = Starlette(
         routes=[Route("/loop", on_loop), Route("/thread", in_thread), Route("/stream", streamed)],
-        middleware=[Middleware(ContextMiddleware, contexts=contexts, begin=begin)],
+        # Starlette's own kind runs what is below it in a task of its own.
+        middleware=[
+            Middleware(BaseHTTPMiddleware, dispatch=pass_on),
+            Middleware(ContextMiddleware, contexts=contexts, begin=begin),
+            Middleware(BaseHTTPMiddleware, dispatch=pass_on),
+        ],
     )
     async with (
         contexts,

@@ -91,9 +91,11 @@ class ContextMiddleware:
             return await self._app(scope, receive, send)
         known: Known = None
         try:
-            is_trusted = _headers.names_reference(scope["headers"]) and ask(self._trust, scope)
-            if not is_trusted:
+            has_reference = _headers.names_reference(scope["headers"])
+            is_trusted = has_reference and ask(self._trust, scope)
+            if has_reference and not is_trusted:
                 # What an application passes on must not be what it was not to believe.
+                # Only then a copy: middlewares outside read what the application adds.
                 scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
             if self._exempt is None or not ask(self._exempt, scope):
                 known = await self._known(scope, is_trusted=is_trusted)

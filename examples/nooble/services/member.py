@@ -1,5 +1,6 @@
 """What a service of the platform has: its queues, and its source of configuration."""
 
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
             redis = await stack.enter_async_context(Redis.from_url(wiring.redis))
             source = RedisJson(management, redis)
         queues = ActionQueues(
-            RedisBroker(wiring.queues, logger=None),
+            RedisBroker(wiring.queues, log_level=logging.DEBUG),
             contexts,
             service=name,
             policy=POLICY,

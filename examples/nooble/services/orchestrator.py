@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nooble.loading import beginning
-from nooble.services.member import Member, member
+from nooble.services.member import POLICY, Member, member
 from nooble.services.running import run, serve_http
 from nooble.sources import Relevo
 from nooble.turns import TurnError, Turns
@@ -34,7 +34,7 @@ class Orchestrator:
         contexts = self._service.contexts
         if contexts is None:
             return app
-        return ContextMiddleware(app, contexts, begin=beginning(contexts), required=True)
+        return ContextMiddleware(app, contexts, begin=beginning(contexts), policy=POLICY)
 
     async def converse(self, websocket: WebSocket) -> None:
         """One conversation, turn by turn."""

@@ -1,5 +1,7 @@
 """Query: finds the passages of the agent's collections that are nearest to a vector."""
 
+from typing import Any
+
 from grpc import aio
 from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import EmbedRequest
@@ -30,7 +32,7 @@ def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") 
             timeout=TIMEOUT,
         )
         asked = action.payload["vector"]
-        passages = [
+        passages: list[dict[str, Any]] = [
             {"collection": name, "text": text, "score": similarity(asked, vector.values)}
             for (name, text), vector in zip(chunks, embedded.vectors, strict=True)
         ]
