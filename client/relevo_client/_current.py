@@ -159,11 +159,15 @@ class _Block:
         if _block.get() is not self:
             self.is_left_behind = True
         else:
-            block = self
-            while block.outer and block.outer.is_left_behind:
-                block = block.outer
-            _block.set(block.outer)
-            _current.set(block.before)
+            self.undo()
+
+    def undo(self) -> None:
+        """The same, whatever blocks within it have not ended."""
+        block = self
+        while block.outer and block.outer.is_left_behind:
+            block = block.outer
+        _block.set(block.outer)
+        _current.set(block.before)
 
 
 _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
@@ -176,7 +180,6 @@ def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None
     try:
         yield entry.context if entry else None
     finally:
-<<<<<<< HEAD
         block.end()
 
 
@@ -188,22 +191,6 @@ def using(current: Current) -> Generator[None, None, None]:
         yield
     finally:
         block.end()
-=======
-        # Generators make blocks end in any order, and in other tasks than they began
-        # in. Only the innermost block of a context has something to undo there, and
-        # with it the blocks around it that ended while it went on.
-        if _block.get() is not block:
-            block.is_left_behind = True
-        else:
-            _undo(block)
-
-
-def _undo(block: _Block) -> None:
-    while block.outer and block.outer.is_left_behind:
-        block = block.outer
-    _block.set(block.outer)
-    _current.set(block.before)
->>>>>>> work-asgi
 
 
 @contextmanager
@@ -212,13 +199,11 @@ def only(current: Current) -> Generator[None, None, None]:
 
     Nothing of it is left behind, whatever blocks within it have not ended by then.
     """
-    block = _Block()
-    _block.set(block)
-    _current.set(current)
+    block = _Block(current)
     try:
         yield
     finally:
-        _undo(block)
+        block.undo()
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
