@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from relevo_client import ContextKey, ExecutionContext, use_context
+import pytest
+from relevo_client import ConflictError, ContextKey, ExecutionContext, use_context
 from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
 from support.asgi import HEADERS, Edge, ask, handshake, respond, scope_of, seen
@@ -176,4 +177,38 @@ async def test_nothing_is_left_behind(edge: Edge) -> None:
         context = seen()["context"]
         assert context
         assert context["user_id"] == "outer"
+    assert seen()["context"] is None
+
+
+async def test_a_request_that_is_given_up(edge: Edge) -> None:
+    """Where a server cancels a request, nothing is left in its task either."""
+    reached = asyncio.Event()
+
+    async def app(*_: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def serve() -> None:
+        try:
+            await ask(edge(app), HEADERS.items())
+        finally:
+            left.append(seen()["context"])
+
+    left: list[Any] = []
+    task = asyncio.create_task(serve())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left == [None]
+
+
+async def test_what_the_application_raises(edge: Edge) -> None:
+    """An error of the application's passes as it is: it is the server's to tell."""
+
+    async def app(*_: Any) -> None:
+        raise ConflictError("the application's own", reason="OWN")
+
+    with pytest.raises(ConflictError, match="own"):
+        await ask(edge(app), HEADERS.items())
     assert seen()["context"] is None
