@@ -218,7 +218,8 @@ class AsyncContextClient:
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = await self._store.get(request, timeout)
-        return _calls.composed(_calls.entry_of(response))
+        held = self._watcher.held(ref.key) if self._watcher else None
+        return _calls.resolved(response, ref, held)
 
     async def _made(
         self, key: ContextKey, timeout: float | None, missing: RelevoError

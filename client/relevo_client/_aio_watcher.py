@@ -60,6 +60,10 @@ class AsyncWatcher:
         self._wake()
         return found
 
+    def held(self, key: ContextKey) -> ContextEntry | None:
+        """The context as it was heard of last, whether it may be used or not."""
+        return _near_contexts.held(self._cache, key, time.monotonic())
+
     def ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""
         return self._cache.take_ageing() if self._cache.ageing else ()

@@ -107,6 +107,26 @@ def composed(entry: ContextEntry) -> ContextEntry:
     return replace(entry, context=compose(entry))
 
 
+def resolved(
+    response: store_pb2.GetResponse, ref: ContextRef, held: ContextEntry | None
+) -> ContextEntry:
+    """What a Get with layers answered to the resolution of a reference, composed.
+
+    Its revision is the last one that made a difference to it, or the fence. `held` is the
+    entry as the caller had it: what has not changed need not be taken apart again.
+    """
+    versions = [response.entry.version, *(layer.version for layer in response.layers)]
+    if held and versions == [held.version, *(layer.version for layer in held.layers)]:
+        return no_older(held, ref.revision)
+    entry = replace(composed(entry_of(response)), revision=max(versions))
+    return no_older(entry, ref.revision)
+
+
+def no_older(entry: ContextEntry, fence: int) -> ContextEntry:
+    """The entry with a reference that asks for no less than the fence."""
+    return entry if entry.revision >= fence else replace(entry, revision=fence)
+
+
 class Batch:
     """The progress of a `batch_get`: what is still to be asked for, and what came."""
 

@@ -173,7 +173,9 @@ class ContextClient:
             return known
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
-        return _calls.composed(_calls.entry_of(self._store.get(request, timeout)))
+        response = self._store.get(request, timeout)
+        held = self._watcher.held(ref.key) if self._watcher else None
+        return _calls.resolved(response, ref, held)
 
     def _made(self, key: ContextKey, timeout: float | None, missing: RelevoError) -> ContextEntry:
         """What the scope's loader makes. Where it fails, the entry is still missing."""

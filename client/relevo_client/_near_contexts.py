@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 
-from relevo_client._calls import composed
+from relevo_client._calls import composed, no_older
 from relevo_client._errors import IncompleteContextError, NotFoundError
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry, entry_from_message
@@ -43,7 +43,7 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
         return None
     if made.entry.context.includes:
         return _with_layers(cache, ref, made, now)
-    return _no_older(made.entry, ref.revision)
+    return no_older(made.entry, ref.revision)
 
 
 def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
@@ -64,7 +64,7 @@ def _with_layers(cache: NearCache, ref: ContextRef, made: _Made, now: float) -> 
     if missing:
         raise IncompleteContextError(ref.key.text, missing)
     composed_ = _composed(made, found)
-    return composed_ and _no_older(composed_, ref.revision)
+    return composed_ and no_older(composed_, ref.revision)
 
 
 def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
@@ -72,7 +72,13 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
 
     It keeps the fence of the reference: what its user has not seen, others still may.
     """
-    head = cache.last_known(ref.key, now)
+    entry = held(cache, ref.key, now)
+    return entry and replace(no_older(entry, ref.revision), is_stale=True)
+
+
+def held(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
+    """The entry as the cache has it, composed, whether it may be used or not; None for a part."""
+    head = cache.last_known(key, now)
     made = _made(head) if head else None
     if made is None:
         return None
@@ -80,12 +86,7 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
     layers = [layer for key in includes if (layer := cache.last_known(key, now))]
     if len(layers) < len(includes):
         return None
-    entry = _composed(made, layers) if includes else made.entry
-    return entry and replace(_no_older(entry, ref.revision), is_stale=True)
-
-
-def _no_older(entry: ContextEntry, fence: int) -> ContextEntry:
-    return entry if entry.revision >= fence else replace(entry, revision=fence)
+    return _composed(made, layers) if includes else made.entry
 
 
 def _made(copy: Copy) -> _Made | None:

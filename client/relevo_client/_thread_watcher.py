@@ -87,6 +87,11 @@ class ThreadWatcher:
             self._wake()
             return found
 
+    def held(self, key: ContextKey) -> ContextEntry | None:
+        """The context as it was heard of last, whether it may be used or not."""
+        with self._lock:
+            return _near_contexts.held(self._cache, key, time.monotonic())
+
     def ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""
         if not self._cache.ageing:

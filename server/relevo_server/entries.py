@@ -67,6 +67,10 @@ class Entries:
         """
         return self._of(key, stored).includes if stored else ()
 
+    def included_last(self, key: Key) -> Sequence[Key]:
+        """What an entry included when it was read last, as far as that is known."""
+        return self._known.get(key, _NOTHING).includes
+
     def fill(
         self, entry: ContextEntry, key: Key, partition: int, stored: Stored, *, body: bool
     ) -> None:

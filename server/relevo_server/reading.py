@@ -64,10 +64,10 @@ class Reader:
     ) -> tuple[Read, Sequence[Key]]:
         """Read together as of one revision.
 
-        The layers are known once the entry has been read, so it is read again
-        with them, until it includes what was read.
+        The layers are known once the entry has been read. So it is read with those that it
+        had last, and read again until it includes what was read.
         """
-        layers: Sequence[Key] = ()
+        layers = self._entries.included_last(key) if request.include_layers else ()
         for _ in range(_ATTEMPTS):
             begun = asyncio.get_running_loop().time()
             read = await self._storage.read([key, *layers])

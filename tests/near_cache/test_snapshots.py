@@ -120,3 +120,24 @@ async def test_fresh_sees_what_was_acknowledged(
             assert found.context.llm_config["model"] == f"m{turn}"
         await other.ask(lambda c: c.invalidate(KEY))
         assert isinstance(await client.raised(lambda c: c.resolve(KEY, fresh=True)), NotFoundError)
+
+
+async def test_what_has_not_changed_is_not_made_again(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """A fresh answer that is what the cache has is the cache's own context, composed once."""
+    kept = await client.local(entry.key)
+    fresh = await client.ask(lambda c: c.resolve(KEY, fresh=True))
+    assert fresh.context is kept.context
+    await change(server, kind)
+    fresh = await client.ask(lambda c: c.resolve(KEY, fresh=True))
+    assert fresh.context.llm_config["model"] == "new"
+
+
+async def test_a_reference_asks_for_no_more_than_it_needs(client: Either) -> None:
+    """What others have written meanwhile is not waited for: the revision is the newest in it."""
+    agent = await client.ask(lambda c: c.put(AGENT, ExecutionContext()))
+    head = await client.ask(lambda c: c.put(KEY, ExecutionContext(includes=(AGENT,))))
+    await client.ask(lambda c: c.put(replace(KEY, id="another"), ExecutionContext()))
+    found = await client.ask(lambda c: c.resolve(KEY, fresh=True))
+    assert found.revision == head.revision > agent.revision

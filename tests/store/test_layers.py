@@ -12,6 +12,7 @@ from relevo_server.storage import Storage
 from relevo_server.storage.interface import Write
 from support.calls import Stub, context, get, invalidate, key, put
 from support.failures import failure_of
+from support.spied_storage import Spy
 
 AGENT = key("a1", scope="agent_config")
 DOCS = key("docs", scope="collection_config")
@@ -157,3 +158,20 @@ async def test_a_layer_that_is_not_a_context(storage: Storage, storage_stub: Stu
     failure = await failure_of(get(storage_stub, key(), include_layers=True))
     assert (failure.code, failure.reason) == (StatusCode.DATA_LOSS, "CORRUPT_ENTRY")
     assert failure.metadata == {"key": str(broken)}
+
+
+async def test_known_includes_are_read_at_once(
+    storage: Storage, storage_stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks again for a context with its layers costs one read; when it includes others, two."""
+    for each in (AGENT, DOCS):
+        await put(storage_stub, each)
+    await put(storage_stub, key(), context(includes=[AGENT]))
+    spy = Spy(storage, monkeypatch)
+    reads: list[int] = []
+    for includes in ([AGENT], [AGENT], [AGENT, DOCS], [AGENT, DOCS]):
+        if spy.reads == 3:
+            await put(storage_stub, key(), context(includes=includes))
+        assert layers_of(await get(storage_stub, key(), include_layers=True)) == includes
+        reads.append(spy.reads)
+    assert reads == [2, 3, 5, 6]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Never
 
 import grpc
@@ -28,6 +29,10 @@ Ask = Callable[[Any], Any]
 """A call of a client's, of whichever kind: `lambda client: client.get(key)`."""
 
 KEY = ContextKey("conversation", "acme", "c-1")
+ENTRY = ContextEntry(
+    KEY, ExecutionContext(), 1, 1, 0, datetime.max.replace(tzinfo=UTC), timedelta(1)
+)
+"""An entry as a client may have resolved it."""
 
 
 def never(_: ContextKey) -> Never:
@@ -44,6 +49,7 @@ METHODS: dict[str, Ask] = {
     "invalidate_tenant": lambda client: client.invalidate_tenant("acme"),
     "get_or_create": lambda client: client.get_or_create(KEY, never),
     "resolve": lambda client: client.resolve(KEY),
+    "snapshot": lambda client: client.snapshot(ENTRY),
 }
 """A call of each method that asks the store. `get_or_create` is for where it cannot be asked."""
 
