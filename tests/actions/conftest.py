@@ -1,5 +1,6 @@
-"""A store with a context in it, its clients, and spans."""
+"""A store with a context in it, its clients, spans, and queues."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from relevo_client import (
     ExecutionContext,
 )
 from relevo_client.testing import LocalStore
+from support.queueing import Queueing
+from support.redis_client import RedisClient
 
 KEY = ContextKey("conversation", "acme", "c-1")
 
@@ -51,3 +54,12 @@ def span() -> Iterator[str]:
     token = otel.attach(trace.set_span_in_context(trace.NonRecordingSpan(spanning)))
     yield f"00-{0xA:032x}-{0xB:016x}-01"
     otel.detach(token)
+
+
+@pytest.fixture
+def queueing(redis_url: str) -> Iterator[Queueing]:
+    """Queues of the test's own."""
+    with RedisClient(redis_url) as client:
+        queueing = Queueing(redis_url, f"test-{uuid.uuid4().hex}", client)
+        yield queueing
+        queueing.forget()

@@ -198,7 +198,7 @@ def test_an_action_cannot_be_changed() -> None:
     """Actions are frozen, all the way down."""
     action = minimal(payload={"a": [1]})
     with pytest.raises(ValidationError):
-        action.task_id = "t"  # type: ignore[misc]
+        action.task_id = "t"
     with pytest.raises(TypeError):
         action.payload["a"].append(2)
 

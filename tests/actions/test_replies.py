@@ -28,9 +28,10 @@ ACTION = DomainAction(
 def test_a_reply_is_about_the_same_work() -> None:
     """It has the task, the identity, the context and the trace of its action, and no callback."""
     reply = ACTION.reply({"answer": 42})
-    kept = ("task_id", "tenant_id", "tenant_tier", "agent_id", "session_id", "conversation_id")
-    kept += ("user_id", "metadata", "trace_context", "context_ref", "correlation_id")
-    for field in kept:
+    for field in (
+        *("task_id", "tenant_id", "tenant_tier", "agent_id", "session_id", "conversation_id"),
+        *("user_id", "metadata", "trace_context", "context_ref", "correlation_id"),
+    ):
         assert getattr(reply, field) == getattr(ACTION, field)
     assert reply.action_type == "execution.search.done"
     assert reply.payload == {"answer": 42}

@@ -14,10 +14,10 @@ from support.shapes import Kind
 
 def action_of(ref: ContextRef | None = None, **fields: Any) -> DomainAction:
     """An action with this reference; of its tenant, unless told otherwise."""
-    named = {"tenant_id": ref.key.tenant_id} if ref else {}
-    return DomainAction(
-        **{"action_type": "query.search.run", "context_ref": ref, **named, **fields}
-    )
+    given: dict[str, Any] = {"action_type": "query.search.run", "context_ref": ref}
+    if ref:
+        given["tenant_id"] = ref.key.tenant_id
+    return DomainAction(**{**given, **fields})
 
 
 @asynccontextmanager

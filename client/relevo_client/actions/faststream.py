@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
-from faststream.redis import RedisBroker, RedisStreamMessage, StreamSub
+from faststream.redis import RedisBroker, StreamSub
+from faststream.redis.message import RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._current import using
