@@ -98,14 +98,14 @@ def test_a_reference_in_json_has_two_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "given, revision",
-    [({}, 0), ({"context_revision": None}, 0), ({"context_revision": ""}, 0)]
-    + [({"context_revision": form(REVISION)}, REVISION) for form in (str, int)],
+    "written, revision",
+    [("", 0), (', "context_revision": null', 0), (', "context_revision": ""', 0)]
+    + [(f', "context_revision": {form}', REVISION) for form in (REVISION, f'"{REVISION}"')],
 )
-def test_how_a_revision_may_be_written(given: dict[str, Any], revision: int) -> None:
+def test_how_a_revision_may_be_written(written: str, revision: int) -> None:
     """A revision is a decimal string or a number; where there is none it is 0."""
-    data = {"action_type": "a.b.c", "context_cache_key": "conversation:acme:c-1", **given}
-    action = DomainAction.model_validate_json(json.dumps(data))
+    key = '"context_cache_key": "conversation:acme:c-1"'
+    action = DomainAction.model_validate_json(f'{{"action_type": "a.b.c", {key}{written}}}')
     assert action.context_ref == ContextRef(ContextKey("conversation", "acme", "c-1"), revision)
 
 

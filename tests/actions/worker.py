@@ -4,6 +4,7 @@ Arguments: the URL of Redis, the queue, the service, the address of the store.
 """
 
 import asyncio
+import logging
 import sys
 
 from faststream.redis import RedisBroker
@@ -15,7 +16,8 @@ from relevo_client.actions.faststream import ActionQueues
 async def main(url: str, queue: str, service: str, address: str) -> None:
     """Consume until killed."""
     async with AsyncContextClient(address) as contexts:
-        queues = ActionQueues(RedisBroker(url), contexts, service=service, redeliver_after=0.2)
+        broker = RedisBroker(url, logger=logging.getLogger("faststream"))
+        queues = ActionQueues(broker, contexts, service=service, redeliver_after=0.2)
 
         @queues.handle(queue)
         async def work(_: DomainAction) -> None:
