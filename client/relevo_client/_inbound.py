@@ -219,7 +219,7 @@ def _tell(function: object, error: Exception) -> None:
     log.error("%s failed on a call's context: %s", name, shown(error))
 
 
-def shown(error: Exception) -> str:
+def shown(error: BaseException) -> str:
     """An exception of a user's function, for the log, as its catcher got it.
 
     The type and the place, not the text: that may quote what it stumbled over.

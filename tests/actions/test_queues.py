@@ -194,19 +194,21 @@ async def test_parallel_work(
 async def test_nothing_ambient_in_a_consumer(
     queueing: Queueing, store: LocalStore, ref: ContextRef
 ) -> None:
-    """What was current where the consumer was started is not current in its handlers."""
-    queues = queueing.queues()
+    """What was current where the consumer was started is in no handler, and in no reply."""
+    queues = queueing.queues(max_deliveries=1)
     seen: list[object] = []
 
     @queues.handle(queueing.work)
     async def work(_: DomainAction) -> None:
         seen.append(current_ref())
+        raise ZeroDivisionError
 
     await queueing.send(queueing.action())
     with use_context(store.client.resolve(ref)):
         async with queues:
-            await queueing.until(lambda: seen)
+            await queueing.until(lambda: queueing.sent(queueing.results))
     assert seen == [None]
+    assert queueing.sent(queueing.results)[0].context_ref is None
 
 
 async def test_a_consumer_that_stops_ends_its_work(queueing: Queueing) -> None:

@@ -239,6 +239,40 @@ async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:
         assert told.error.reason == "HANDLER_FAILED"
 
 
+async def test_something_is_cancelled_in_a_handler(queueing: Queueing) -> None:
+    """A handler that ends as cancelled, while its consumer is not, has failed; others go on."""
+    queues = queueing.queues()
+    seen: list[object] = []
+
+    @queues.handle(queueing.work)
+    async def work(action: DomainAction) -> dict[str, Any]:
+        seen.append(action.payload["n"])
+        if len(seen) == 1:
+            raise asyncio.CancelledError
+        return {}
+
+    await queueing.send(queueing.action(payload={"n": 1}), queueing.action(payload={"n": 2}))
+    async with queues:
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) == 2)
+        await queueing.until_done()
+    assert seen == [1, 2, 1]
+
+
+async def test_headers_of_any_kind(queueing: Queueing) -> None:
+    """What FastStream's format cannot hold does not make a dead letter unreadable."""
+    queues = queueing.queues()
+    counting(queues, queueing.work)
+    envelope = {"data": "{", "headers": {"größe": "ä", "n": 7, "reply_to": "nobody"}}
+    queueing.redis("XADD", queueing.work, "*", "__data__", json.dumps(envelope))
+    async with queues:
+        await queueing.until(lambda: queueing.entries(queueing.dead))
+        await queueing.until_done()
+    ((body, headers),) = queueing.entries(queueing.dead)
+    assert body == b"{"
+    assert (headers["gr\\xf6\\xdfe"], headers["n"]) == ("\\xe4", "7")
+    assert "reply_to" not in headers
+
+
 async def test_a_context_is_required(queueing: Queueing, contexts: AsyncContextClient) -> None:
     """A handler that needs a context where the action names none fails as handlers do."""
     queues = queueing.queues(contexts, max_deliveries=1)

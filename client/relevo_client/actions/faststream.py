@@ -234,7 +234,12 @@ class ActionQueues:
             delivery.tell(logging.WARNING, "will be delivered again", failure)
 
     async def _bury(self, message: RedisStreamMessage, delivery: Delivery, why: Failure) -> None:
-        kept = {name: v for name, v in message.headers.items() if name != "reply_to"}
+        # FastStream's format counts characters as bytes: any but ASCII would break it.
+        kept = {
+            ascii_of(name): ascii_of(str(value))
+            for name, value in message.headers.items()
+            if name != "reply_to"
+        }
         about = {
             "queue": ascii_of(delivery.queue),
             "reason": why.reason,
