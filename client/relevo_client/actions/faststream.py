@@ -157,8 +157,10 @@ class ActionQueues:
         # What is in hand is kept until it is done.
         subscribers = [each for queue in self._queues.values() for each in queue.subscribers]
         await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
-        self._keeping.cancel()
-        await asyncio.wait([self._keeping])
+        while not self._keeping.done():
+            self._keeping.cancel()
+            # Not once: redis-py loses a cancellation that comes while it connects.
+            await asyncio.wait([self._keeping], timeout=0.1)
         await self._broker.stop()
 
     def _subscribe(self, queue: str, *, claims: bool) -> None:
