@@ -159,7 +159,7 @@ class ActionQueues:
         await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
         while not self._keeping.done():
             self._keeping.cancel()
-            # Not once: redis-py loses a cancellation that comes while it connects.
+            # Not once: asyncio.wait_for, in which redis-py sends, may lose it on Python 3.11.
             await asyncio.wait([self._keeping], timeout=0.1)
         await self._broker.stop()
 
