@@ -226,7 +226,7 @@ def failure(function: object, error: Exception, lost: RelevoError | None = None)
     return RejectedError(FAILED, lost)
 
 
-def shown(error: Exception) -> str:
+def shown(error: BaseException) -> str:
     """An exception of a user's function, for the log, as its catcher got it.
 
     The type and the place, not the text: that may quote what it stumbled over.

@@ -23,6 +23,8 @@ PURE = [
         "_model",
         "_policies",
         "_values",
+        "actions._json",
+        "actions._messages",
         "asgi._answers",
         "asgi._headers",
         "filters",
@@ -40,6 +42,16 @@ def tops(imports: set[str]) -> set[str]:
 def test_the_client_knows_no_server(module: str) -> None:
     """The client needs nothing of a server's; its `testing` alone may start one."""
     assert tops(CLIENT[module]) & {"relevo_server", "redis", "structlog"} == set()
+
+
+@pytest.mark.parametrize("module", CLIENT)
+def test_one_module_knows_faststream(module: str) -> None:
+    """Actions need no queue's library; who does not use FastStream's part does without it."""
+    if module == "relevo_client.actions.faststream":
+        assert "faststream" in tops(CLIENT[module])
+    else:
+        assert "faststream" not in tops(CLIENT[module])
+        assert not [name for name in CLIENT[module] if "actions.faststream" in name]
 
 
 @pytest.mark.parametrize("module", SERVER)

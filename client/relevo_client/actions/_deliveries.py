@@ -1,5 +1,6 @@
 """What becomes of an action that a queue delivered, without the queue."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -111,11 +112,20 @@ async def work(
             reply = result if isinstance(result, DomainAction) else _reply(action, result)
             if reply and action.callback_queue:
                 await send(reply, action.callback_queue)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # Something that the handler waited for was cancelled, and not its consumer.
+            return _failed(error)
         except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            return Failure(
-                "HANDLER_FAILED", "the action's handler failed", shown(error), is_final=False
-            )
+            return _failed(error)
     return None
+
+
+def _failed(error: BaseException) -> Failure:
+    text = "the action's handler failed"
+    return Failure("HANDLER_FAILED", text, shown(error), is_final=False)
 
 
 def _reply(action: DomainAction, result: object) -> DomainAction | None:

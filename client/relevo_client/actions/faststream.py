@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
-from faststream.redis import RedisBroker, RedisStreamMessage, StreamSub
+from faststream.redis import RedisBroker, StreamSub
+from faststream.redis.message import RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._current import using
@@ -156,8 +157,10 @@ class ActionQueues:
         # What is in hand is kept until it is done.
         subscribers = [each for queue in self._queues.values() for each in queue.subscribers]
         await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
-        self._keeping.cancel()
-        await asyncio.wait([self._keeping])
+        while not self._keeping.done():
+            self._keeping.cancel()
+            # Not once: asyncio.wait_for, in which redis-py sends, may lose it on Python 3.11.
+            await asyncio.wait([self._keeping], timeout=0.1)
         await self._broker.stop()
 
     def _subscribe(self, queue: str, *, claims: bool) -> None:
@@ -233,7 +236,12 @@ class ActionQueues:
             delivery.tell(logging.WARNING, "will be delivered again", failure)
 
     async def _bury(self, message: RedisStreamMessage, delivery: Delivery, why: Failure) -> None:
-        kept = {name: v for name, v in message.headers.items() if name != "reply_to"}
+        # FastStream's format counts characters as bytes: any but ASCII would break it.
+        kept = {
+            ascii_of(name): ascii_of(str(value))
+            for name, value in message.headers.items()
+            if name != "reply_to"
+        }
         about = {
             "queue": ascii_of(delivery.queue),
             "reason": why.reason,

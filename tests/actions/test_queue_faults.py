@@ -1,0 +1,106 @@
+"""Consumers that are killed, and a Redis that loses its connections or its data."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faststream.redis.subscriber.usecases import stream_subscriber
+from redis import ConnectionError as RedisConnectionError
+from relevo_client import AsyncContextClient, ContextRef, require_context
+from relevo_client.actions import DomainAction
+from relevo_client.actions.faststream import ActionQueues
+from relevo_client.testing import LocalStore
+from support.queueing import SERVICE, SOON, Queueing
+from support.redis_process import RedisProcess
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+async def test_a_consumer_is_killed_at_work(
+    queueing: Queueing, store: LocalStore, contexts: AsyncContextClient, ref: ContextRef
+) -> None:
+    """Another consumer does the action, with the action's context."""
+    action = queueing.action(tenant_id="acme", context_ref=ref)
+    await queueing.send(action)
+    arguments = [queueing.url, queueing.work, SERVICE, store.address]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(WORKER)), *arguments, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"u-1\n"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    assert queueing.pending() == 1
+
+    queues = queueing.queues(contexts)
+
+    @queues.handle(queueing.work)
+    async def work(_: DomainAction) -> dict[str, Any]:
+        return {"user": require_context().user_id}
+
+    async with queues:
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    (result,) = queueing.sent(queueing.results)
+    assert result.payload == {"user": "u-1"}
+    assert result.action_id == action.reply({}).action_id
+
+
+async def sent(queues: ActionQueues, action: DomainAction, queue: str) -> None:
+    """Send an action; again, where the connection was one of the Redis that is gone."""
+    for _ in range(5):
+        with suppress(RedisConnectionError):
+            return await queues.send(action, queue)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("how", ["emptied", "restarted"])
+async def test_redis_loses_its_data(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """The groups are there again by themselves, and what is sent from then on is done."""
+    # FastStream's own: five seconds.
+    monkeypatch.setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0.1)
+    with RedisProcess() as redis, redis.client() as client:
+        queueing = Queueing(redis.url, "test", client)
+        queues = queueing.queues(redeliver_after=4 * SOON)
+        seen: list[object] = []
+
+        @queues.handle(queueing.work)
+        async def work(action: DomainAction) -> None:
+            seen.append(action.payload["n"])
+
+        async with queues:
+            await queues.send(queueing.action(payload={"n": 1}), queueing.work)
+            await queueing.until(lambda: seen == [1])
+            await queueing.until_done()
+            if how == "emptied":
+                client("FLUSHALL")
+            else:
+                redis.stop()
+                await asyncio.to_thread(redis.start)
+            await sent(queues, queueing.action(payload={"n": 2}), queueing.work)
+            await queueing.until(lambda: seen == [1, 2])
+            await queueing.until_done()
+            await queueing.until(lambda: "its consumers have begun anew" in caplog.text)
+
+
+async def test_redis_is_not_there() -> None:
+    """A consumer that cannot begin says so, and leaves nothing running."""
+    with RedisProcess() as redis:
+        url = redis.url
+    queues = Queueing(url, "test", None).queues()  # type: ignore[arg-type]
+
+    @queues.handle("q")
+    async def work(_: DomainAction) -> None: ...
+
+    with pytest.raises(RedisConnectionError):
+        async with queues:
+            pytest.fail("must not begin")

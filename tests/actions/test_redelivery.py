@@ -1,0 +1,288 @@
+"""What fails: delivered again as long as that may help, then a dead letter. Never lost."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from faststream.redis.message import RedisStreamMessage
+from redis import RedisError
+from relevo_client import (
+    AsyncContextClient,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    require_context,
+)
+from relevo_client.actions import ActionFailure, DomainAction
+from relevo_client.actions.faststream import ActionQueues
+from relevo_client.testing import LocalStore
+from support.actions import user
+from support.queueing import SERVICE, SOON, Queueing
+from support.waiting import free_port
+
+SECRET = {"password": "secret"}
+
+
+def counting(queues: ActionQueues, queue: str, failures: int = 0) -> list[DomainAction]:
+    """What a handler gets that fails so many times at first."""
+    seen: list[DomainAction] = []
+
+    @queues.handle(queue)
+    async def work(action: DomainAction) -> dict[str, Any]:
+        seen.append(action)
+        if len(seen) <= failures:
+            raise ValueError(str(SECRET))
+        return {"user": user()}
+
+    return seen
+
+
+async def test_a_handler_that_fails_once(
+    queueing: Queueing,
+    contexts: AsyncContextClient,
+    ref: ContextRef,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The action comes again, with its context; the log tells of it and holds no values."""
+    queues = queueing.queues(contexts)
+    seen = counting(queues, queueing.work, failures=1)
+    action = queueing.action(tenant_id="acme", context_ref=ref, payload=SECRET)
+    await queueing.send(action)
+    async with queues:
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    assert [each.action_id for each in seen] == [action.action_id] * 2
+    assert queueing.sent(queueing.results)[0].payload == {"user": "u-1"}
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "relevo_client"]
+    for part in (action.action_id, "test.work.do", queueing.work, "delivery 1 of 5", "ValueError"):
+        assert part in line
+    assert "secret" not in caplog.text
+
+
+async def test_a_handler_that_always_fails(
+    queueing: Queueing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the last delivery the action is a dead letter, as it came, and its sender is told."""
+    queues = queueing.queues(max_deliveries=3)
+    seen = counting(queues, queueing.work, failures=9)
+    action = queueing.action(payload=SECRET)
+    await queueing.send(action)
+    ((body, _),) = queueing.entries(queueing.work)
+    async with queues:
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    assert len(seen) == 3
+    ((buried, headers),) = queueing.entries(queueing.dead)
+    assert buried == body
+    about = {"queue": queueing.work, "reason": "HANDLER_FAILED", "deliveries": "3"}
+    assert {**headers, **about, "service": SERVICE} == headers
+    (told,) = queueing.sent(queueing.results)
+    assert told.error == ActionFailure("HANDLER_FAILED", "the action's handler failed")
+    assert told.action_id == action.reply({}).action_id
+    assert "is a dead letter, HANDLER_FAILED" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("data", b"{"),
+        ("data", b"[]"),
+        ("data", b'{"action_id": "1", "action_type": "secret"}'),
+        ("data", b'{"action_type": "a.b.c"}'),
+        ("data", b'{"action_id": "1", "action_type": "a.b.c", "callback_queue": "secret"}'),
+        ("data", b'{"action_id": "1", "action_type": "a.b.c", "payload": {"secret": NaN}}'),
+        ("__data__", b"\x89BIN\r\n\x1a\n\x00\x01secret"),
+        ("__data__", b""),
+        (b"\xff", b"\xfe"),
+    ],
+)
+async def test_what_nobody_can_read(
+    queueing: Queueing, caplog: pytest.LogCaptureFixture, field: str | bytes, value: bytes
+) -> None:
+    """A malformed entry is a dead letter at once, and holds up no other; nothing of it is told."""
+    queues = queueing.queues(redeliver_after=60)
+    seen = counting(queues, queueing.work)
+    queueing.redis("XADD", queueing.work, "*", field, value)
+    await queueing.send(queueing.action())
+    async with queues:
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    assert len(seen) == 1
+    ((buried, headers),) = queueing.entries(queueing.dead)
+    assert value in buried
+    assert (headers["reason"], headers["deliveries"]) == ("INVALID_FIELD", "1")
+    assert "is a dead letter, INVALID_FIELD" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_a_context_that_is_gone(
+    queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
+) -> None:
+    """What does not exist will not by waiting: a dead letter at once, and the sender is told.
+
+    The reply names no context: who gets it could not have it either.
+    """
+    queues = queueing.queues(contexts, redeliver_after=60)
+    seen = counting(queues, queueing.work)
+    await contexts.invalidate(ref.key)
+    await queueing.send(queueing.action(tenant_id="acme", context_ref=ref))
+    # `send` refuses it, others may not.
+    another = queueing.action(tenant_id="globex", context_ref=ref)
+    queueing.redis("XADD", queueing.work, "*", "data", another.model_dump_json())
+    async with queues:
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) == 2)
+        await queueing.until_done()
+    assert not seen
+    told = queueing.sent(queueing.results)
+    assert [each.error and each.error.reason for each in told] == ["NO_ENTRY", "INVALID_FIELD"]
+    assert [each.context_ref for each in told] == [None, None]
+    assert [headers["deliveries"] for _, headers in queueing.entries(queueing.dead)] == ["1", "1"]
+
+
+async def test_the_store_comes_back(queueing: Queueing, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the store the action waits, and is done when the store is there again."""
+    port = free_port()
+    async with AsyncContextClient(f"127.0.0.1:{port}", timeout=0.1) as contexts:
+        queues = queueing.queues(contexts, max_deliveries=100)
+        seen = counting(queues, queueing.work)
+        key = ContextKey("conversation", "acme", "c-1")
+        await queueing.send(queueing.action(tenant_id="acme", context_ref=ContextRef(key)))
+        async with queues:
+            await queueing.until(lambda: "delivery 2 of 100: will be" in caplog.text)
+            assert not seen
+            with LocalStore(listen=f"127.0.0.1:{port}") as store:
+                store.client.put(key, ExecutionContext(tenant_id="acme", user_id="u-1"))
+                await queueing.until(lambda: queueing.sent(queueing.results))
+                await queueing.until_done()
+    assert queueing.sent(queueing.results)[0].payload == {"user": "u-1"}
+
+
+async def test_work_that_takes_long(queueing: Queueing) -> None:
+    """A handler may take longer than redeliver_after: nobody gets its action meanwhile."""
+    number = 0
+
+    async def work(_: DomainAction) -> None:
+        nonlocal number
+        number += 1
+        await asyncio.sleep(4 * SOON)
+
+    one, other = queueing.queues(consumer="one"), queueing.queues(consumer="other")
+    for queues in (one, other):
+        queues.handle(queueing.work)(work)
+    await queueing.send(queueing.action())
+    async with one, other:
+        await queueing.until(lambda: number)
+        await queueing.until_done()
+    assert number == 1
+
+
+async def test_an_end_between_reply_and_acknowledgement(
+    queueing: Queueing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reply comes first, and twice where the acknowledgement did not: under one id."""
+    ack = RedisStreamMessage.ack
+    fails = True
+
+    async def failing(message: Any) -> None:
+        nonlocal fails
+        if fails:
+            fails = False
+            raise RedisError("away")
+        await ack(message)
+
+    monkeypatch.setattr(RedisStreamMessage, "ack", failing)
+    queues = queueing.queues()
+    counting(queues, queueing.work)
+    await queueing.send(queueing.action())
+    async with queues:
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) == 2)
+        await queueing.until_done()
+    one, two = queueing.sent(queueing.results)
+    assert one.action_id == two.action_id
+    assert "stays pending: RedisError" in caplog.text
+
+
+async def test_an_action_that_kills_its_consumers(queueing: Queueing) -> None:
+    """Who never comes to an end counts too: one delivery too many is not tried again."""
+    queues = queueing.queues(max_deliveries=2)
+    seen = counting(queues, queueing.work)
+    await queueing.send(queueing.action())
+    queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0")
+    read = queueing.redis("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+    ((_, ((entry, _),)),) = read
+    queueing.redis("XCLAIM", queueing.work, SERVICE, "gone too", 0, entry)
+    async with queues:
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    assert not seen
+    (told,) = queueing.sent(queueing.results)
+    assert told.error is not None
+    assert told.error.reason == "TOO_MANY_DELIVERIES"
+
+
+async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:
+    """A result that is no mapping, or cannot be sent, is the handler's failure."""
+    queues = queueing.queues(max_deliveries=1)
+    results: list[Any] = [7, {"x": float("nan")}]
+
+    @queues.handle(queueing.work)
+    async def work(_: DomainAction) -> Any:
+        return results.pop()
+
+    await queueing.send(queueing.action(), queueing.action())
+    async with queues:
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) == 2)
+    for told in queueing.sent(queueing.results):
+        assert told.error is not None
+        assert told.error.reason == "HANDLER_FAILED"
+
+
+async def test_something_is_cancelled_in_a_handler(queueing: Queueing) -> None:
+    """A handler that ends as cancelled, while its consumer is not, has failed; others go on."""
+    queues = queueing.queues()
+    seen: list[object] = []
+
+    @queues.handle(queueing.work)
+    async def work(action: DomainAction) -> dict[str, Any]:
+        seen.append(action.payload["n"])
+        if len(seen) == 1:
+            raise asyncio.CancelledError
+        return {}
+
+    await queueing.send(queueing.action(payload={"n": 1}), queueing.action(payload={"n": 2}))
+    async with queues:
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) == 2)
+        await queueing.until_done()
+    assert seen == [1, 2, 1]
+
+
+async def test_headers_of_any_kind(queueing: Queueing) -> None:
+    """What FastStream's format cannot hold does not make a dead letter unreadable."""
+    queues = queueing.queues()
+    counting(queues, queueing.work)
+    envelope = {"data": "{", "headers": {"größe": "ä", "n": 7, "reply_to": "nobody"}}
+    queueing.redis("XADD", queueing.work, "*", "__data__", json.dumps(envelope))
+    async with queues:
+        await queueing.until(lambda: queueing.entries(queueing.dead))
+        await queueing.until_done()
+    ((body, headers),) = queueing.entries(queueing.dead)
+    assert body == b"{"
+    assert (headers["gr\\xf6\\xdfe"], headers["n"]) == ("\\xe4", "7")
+    assert "reply_to" not in headers
+
+
+async def test_a_context_is_required(queueing: Queueing, contexts: AsyncContextClient) -> None:
+    """A handler that needs a context where the action names none fails as handlers do."""
+    queues = queueing.queues(contexts, max_deliveries=1)
+
+    @queues.handle(queueing.work)
+    async def work(_: DomainAction) -> dict[str, Any]:
+        return {"user": require_context().user_id}
+
+    await queueing.send(queueing.action())
+    async with queues:
+        await queueing.until(lambda: queueing.entries(queueing.dead))
+        await queueing.until_done()
+    assert json.loads(queueing.entries(queueing.dead)[0][0])["action_type"] == "test.work.do"
