@@ -33,7 +33,9 @@ class Driver:
         self._management = await self._stack.enter_async_context(
             httpx.AsyncClient(base_url=wiring.management)
         )
-        self._redis = await self._stack.enter_async_context(Redis.from_url(wiring.redis))
+        # redis-py's types are not complete.
+        redis: Any = Redis.from_url(wiring.redis)  # pyright: ignore[reportUnknownMemberType]
+        self._redis = await self._stack.enter_async_context(redis)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from relevo_demo.launching import ProcessError
 
 from nooble.driving import Driver
-from nooble.processes import nooble
+from nooble.processes import Nooble, nooble
 from nooble.records import Record, Result, result_of
 from nooble.report import Report
 from nooble.script import laps
@@ -53,7 +53,7 @@ async def _measured(count: int, turns: int, report: Report) -> list[Record]:
     script = list(laps(count, turns))
     async with AsyncExitStack() as stack:
         with report.starting(len(MODES)) as started:
-            platforms = []
+            platforms: list[Nooble] = []
             for mode in MODES:
                 platforms.append(await stack.enter_async_context(nooble(mode)))
                 started()

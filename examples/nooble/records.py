@@ -58,8 +58,8 @@ class Record:
     """What happened in one mode."""
 
     mode: Mode
-    turns: list[Turn] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list[Turn])
+    changes: list[Change] = field(default_factory=list[Change])
     management_calls: int = 0
     """How often agent management was asked for a configuration."""
     redis_commands: int = 0

@@ -58,7 +58,7 @@ async def _until_it_answers(port: int, process: asyncio.subprocess.Process) -> N
             if process.returncode is not None:
                 raise NoRedisError(f"redis-server ended with {process.returncode}")
             try:
-                await client.ping()
+                await client.ping()  # pyright: ignore[reportUnknownMemberType]
             except NotReadyError:
                 await asyncio.sleep(_PAUSE)  # nothing says when it listens
             else:

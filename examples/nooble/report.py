@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from rich import box
 from rich.bar import Bar
@@ -22,7 +23,8 @@ _WIDEST = 120
 _COLORS: dict[Mode, str] = {"none": "#b0b0b0", "redis-json": "#e08a3c", "relevo": "#2f7fc1"}
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True)
+class _Row:
     name: str
     of: Callable[[Result], float]
     form: str
@@ -101,8 +103,9 @@ class Report:
             axis.margins(y=0.15)
             axis.tick_params(labelsize=8)
             axis.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"Nooble: {results[0].turns:,} turns in each mode")
-        figure.savefig(file, dpi=120)
+        title = f"Nooble: {results[0].turns:,} turns in each mode"
+        figure.suptitle(title)  # pyright: ignore[reportUnknownMemberType]
+        figure.savefig(file, dpi=120)  # pyright: ignore[reportUnknownMemberType]
         self._console.print(f"The chart is in {file}.")
 
     def problems(self, problems: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ PACKAGES = {
     "client/relevo_client": "relevo_client",
     "server/relevo_server": "relevo_server",
     "generated/relevo": "relevo",
+    "examples/nooble": "nooble",
     "examples/relevo_demo": "relevo_demo",
 }
 # What the dependencies of a plain `pip install relevo` bring along.

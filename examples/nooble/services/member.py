@@ -85,8 +85,8 @@ async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
             )
             source = Relevo(contexts)
         elif wiring.mode == "redis-json":
-            redis = await stack.enter_async_context(Redis.from_url(wiring.redis))
-            source = RedisJson(management, redis)
+            redis: Any = Redis.from_url(wiring.redis)  # pyright: ignore[reportUnknownMemberType]
+            source = RedisJson(management, await stack.enter_async_context(redis))
         queues = ActionQueues(
             RedisBroker(wiring.queues, log_level=logging.DEBUG),
             contexts,
