@@ -1,9 +1,12 @@
 """How soon a Put is in a hundred subscribed caches, against a bare Redis pub/sub delivery.
 
-Both are counted from the moment when the writer has the acknowledgement, of a Put or of a
+Beside them a message that a grpc.aio server passes on to a hundred streams: what gRPC
+takes by itself.
+
+All are counted from the moment when the writer has the acknowledgement, of a Put or of a
 PUBLISH with as many bytes: what is there before it took no time. The subscribers are
 spread over four processes, each with a connection of its own; those of one side are
-closed while the other side has its turn, so neither works in the other's time. One
+closed while another side has its turn, so none works in another's time. One
 message is under way at a time.
 
 A cache has a value when a call would get it (see subscriber.py).
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
+from grpc import aio
 from redis import asyncio as redis
 from relevo.v1.store_pb2 import PutRequest
 from relevo_client import ContextKey
@@ -23,6 +27,7 @@ from support.calls import Stub
 from support.serving import stub_of
 
 from benchmarks import samples, servers
+from benchmarks.broadcast import SERVICE
 from benchmarks.figures import Figure, Goal, paired
 from benchmarks.run import Run
 from benchmarks.subscriber import DIGITS
@@ -48,29 +53,41 @@ class Delays:
 
 
 async def measure(run: Run) -> list[Figure]:
-    """The delays of both sides."""
+    """The delays of all sides."""
     key = ContextKey("conversation", "acme", "one-for-all")
     channel = f"{run.prefix}:channel"
     library: Any = redis.Redis  # whose types are only half known
-    taken: dict[str, list[Delays]] = {"caches": [], "pubsub": []}
-    with servers.relevo(run.redis, run.prefix, run.cores) as server:
+    taken: dict[str, list[Delays]] = {"caches": [], "streams": [], "pubsub": []}
+    with (
+        servers.relevo(run.redis, run.prefix, run.cores) as server,
+        servers.broadcast(run.cores) as broadcast,
+    ):
         async with (
             stub_of(server.address) as stub,
+            aio.insecure_channel(broadcast.address) as to_streams,
             library.from_url(run.redis) as client,
             workers("benchmarks.subscriber", PROCESSES) as subscribers,
         ):
-            put, publish = _putting(stub, key), _publishing(client, channel)
+            put = _putting(stub, key)
+            publish, send = _publishing(client, channel), _sending(to_streams)
             await put()  # so that there is an entry to subscribe to
             turns: dict[str, Callable[[], Awaitable[Delays]]] = {
                 "caches": lambda: _turn(subscribers, put, "caches", server.address, key.text),
+                "streams": lambda: _turn(subscribers, send, "streams", broadcast.address),
                 "pubsub": lambda: _turn(subscribers, publish, "pubsub", run.redis, channel),
             }
             for i in range(run.schedule.rounds):
                 run.schedule.say(f"Push, round {i + 1} of {run.schedule.rounds}")
                 order = list(turns.items())
-                for name, turn in order if i % 2 else reversed(order):
+                first = i % len(order)
+                for name, turn in (*order[first:], *order[:first]):
                     taken[name].append(await turn())
-    return [figure for of in ("each", "all") for figure in _figures(of, taken)]
+    return [
+        figure
+        for side in ("caches", "streams")
+        for of in ("each", "all")
+        for figure in _figures(of, side, taken)
+    ]
 
 
 def _putting(stub: Stub, key: ContextKey) -> Send:
@@ -91,6 +108,21 @@ def _publishing(client: Any, channel: str) -> Send:
         number += 1
         if await client.publish(channel, b"%0*d" % (DIGITS, number) + body) != SUBSCRIBERS:
             raise RuntimeError("a subscriber is not there")
+        return number
+
+    return send
+
+
+def _sending(channel: aio.Channel) -> Send:
+    body = samples.context().SerializeToString()
+    method: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/Publish")
+    number = 0
+
+    async def send() -> int:
+        nonlocal number
+        number += 1
+        if await method(b"%0*d" % (DIGITS, number) + body) != b"%d" % SUBSCRIBERS:
+            raise RuntimeError("a stream is not there")
         return number
 
     return send
@@ -122,13 +154,14 @@ async def _delays(subscribers: Sequence[Worker], send: Send) -> list[float]:
     return [max(0, at - acknowledged) / 1e6 for _, times in heard for at in times]
 
 
-def _figures(of: str, taken: dict[str, list[Delays]]) -> list[Figure]:
+def _figures(of: str, side: str, taken: dict[str, list[Delays]]) -> list[Figure]:
     figures: list[Figure] = []
     for name, place in {"p50": 49, "p99": 98}.items():
         values, baseline = (
             [quantiles(getattr(delays, of), n=100, method="inclusive")[place] for delays in turns]
-            for turns in taken.values()
+            for turns in (taken[side], taken["pubsub"])
         )
-        goal = Goal(name, at_most=_TIMES_AS_LONG) if (name, of) == ("p99", "each") else None
-        figures.append(paired(f"Push/{of}/{name}", "ms", values, baseline, goal))
+        has_goal = (side, of, name) == ("caches", "each", "p99")
+        goal = Goal(name, at_most=_TIMES_AS_LONG) if has_goal else None
+        figures.append(paired(f"Push/{side}/{of}/{name}", "ms", values, baseline, goal))
     return figures

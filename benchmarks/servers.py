@@ -40,6 +40,13 @@ def echo(cores: Cores) -> Generator[Server, None, None]:
 
 
 @contextmanager
+def broadcast(cores: Cores) -> Generator[Server, None, None]:
+    """What gRPC itself takes for pushes."""
+    with _module("benchmarks.broadcast", cores=cores) as server:
+        yield server
+
+
+@contextmanager
 def service(side: str, cores: Cores) -> Generator[Server, None, None]:
     """A service that is called: bare, or with Relevo, or with OpenTelemetry."""
     with _module("benchmarks.service", side, cores=cores) as server:

@@ -1,4 +1,4 @@
-"""A worker with subscribers in it: near caches, or Redis pub/sub connections.
+"""A worker with subscribers in it: near caches, bare gRPC streams, or Redis pub/sub connections.
 
 It says when each of them had the next message. For a cache that is when its own rules
 let a call use the new value: whoever peeks from then on gets it. Nothing is polled.
@@ -16,6 +16,7 @@ from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import AsyncContextClient, CacheOptions, ContextKey
 from support.waiting import until_async
 
+from benchmarks.broadcast import SERVICE
 from benchmarks.workers import answer
 
 DIGITS = 20
@@ -64,6 +65,13 @@ class Subscribers:
         for _ in range(count):
             subscriber = _subscriber(url, channel, self._deliveries.heard)
             await self._stack.enter_async_context(subscriber)
+
+    async def streams(self, count: int, address: str) -> None:
+        """Open streams of a server that broadcasts, each with a connection of its own."""
+        self._deliveries = Deliveries(count)
+        for _ in range(count):
+            stream = _stream(address, self._deliveries.heard)
+            await self._stack.enter_async_context(stream)
 
     async def next(self) -> tuple[int, list[int]]:
         """Wait for a message until all have it."""
@@ -126,12 +134,32 @@ async def _subscriber(
             await asyncio.gather(listening, return_exceptions=True)
 
 
+@asynccontextmanager
+async def _stream(address: str, heard: Callable[[int], None]) -> AsyncGenerator[None, None]:
+    async with aio.insecure_channel(address, _OWN_CONNECTION) as channel:
+        method: aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
+            f"/{SERVICE}/Listen"
+        )
+        call = method(b"")
+        await call.read()  # that it listens
+
+        async def listen() -> None:
+            async for message in call:
+                heard(int(message[:DIGITS]))
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
 async def main() -> None:
     """Be a worker."""
     able = Subscribers()
-    await answer(
-        {"caches": able.caches, "pubsub": able.pubsub, "next": able.next, "close": able.close}
-    )
+    each = able.caches, able.streams, able.pubsub, able.next, able.close
+    await answer({method.__name__: method for method in each})
 
 
 if __name__ == "__main__":

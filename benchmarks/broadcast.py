@@ -1,0 +1,59 @@
+"""What gRPC itself takes: a grpc.aio server that passes each message on to all of its streams.
+
+`python -m benchmarks.broadcast` prints its address and serves until it is ended. Messages are
+bytes of a client's, sent on as they are: nothing is parsed, kept or looked up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from grpc import aio
+
+SERVICE = "relevo.benchmarks.Broadcast"
+
+
+class Broadcast:
+    """A queue for each stream."""
+
+    def __init__(self) -> None:
+        self._queues: set[asyncio.Queue[bytes]] = set()
+
+    async def listen(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        """Every message from now on. The first one says that it is so, and is empty."""
+        del request, context
+        queue = asyncio.Queue[bytes]()
+        self._queues.add(queue)
+        try:
+            yield b""
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.remove(queue)
+
+    async def publish(self, request: bytes, context: Any) -> bytes:
+        """Send a message; how many streams there are."""
+        del context
+        for queue in self._queues:
+            queue.put_nowait(request)
+        return b"%d" % len(self._queues)
+
+
+async def serve() -> None:
+    """Serve on a free port."""
+    broadcast = Broadcast()
+    methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Listen": grpc.unary_stream_rpc_method_handler(broadcast.listen),
+        "Publish": grpc.unary_unary_rpc_method_handler(broadcast.publish),
+    }
+    server = aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
