@@ -1,28 +1,31 @@
 """The ContextStore service: requests in, storage in between, answers out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, NoReturn, TypeVar
 
 from google.protobuf.message import Message
-from grpc import aio
+from grpc import RpcMethodHandler, aio, unary_unary_rpc_method_handler
 from relevo.v1 import store_pb2, store_pb2_grpc
 
-from relevo_server import entries, errors, requests, wire
+from relevo_server import errors, requests, wire
 from relevo_server.access import Access, Caller
 from relevo_server.deadline import set_until
+from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
+from relevo_server.keys import Key
 from relevo_server.leasing import Leases
 from relevo_server.logs import log, where
 from relevo_server.reading import Reader
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Storage
+from relevo_server.storage.interface import Read, Storage
 from relevo_server.watching.copies import Copies
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
 from relevo_server.writing import Writer
 
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
@@ -34,7 +37,7 @@ _WAITING_BUDGET = 0.9
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
+Response = TypeVar("Response", bound=Message | bytes)
 
 
 class ContextStore(store_pb2_grpc.ContextStoreServicer):
@@ -45,7 +48,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._settings = settings
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
-        self._entries = entries.Entries()
+        self._entries = Entries()
         copies = Copies(
             max_entries=settings.cache_max_entries,
             max_bytes=settings.cache_max_bytes,
@@ -59,6 +62,15 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._working = 0
         self._stopping = False
         self._refused = asyncio.Event()
+
+    def add_to(self, server: aio.Server) -> None:
+        """Serve on a server that has not been started."""
+        store_pb2_grpc.add_ContextStoreServicer_to_server(self, server)
+        # Its answers are bytes. What is registered last is what counts.
+        get: RpcMethodHandler[Any, Any] = unary_unary_rpc_method_handler(
+            self.Get, store_pb2.GetRequest.FromString, None
+        )
+        server.add_registered_method_handlers(SERVICE, {"Get": get})
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
@@ -86,8 +98,8 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 return await self._refused.wait()
         return False
 
-    async def Get(self, request: store_pb2.GetRequest, context: Context) -> store_pb2.GetResponse:
-        """Answer one entry."""
+    async def Get(self, request: store_pb2.GetRequest, context: Context) -> Any:
+        """Answer one entry: a GetResponse, serialized."""
         return await self._answer(context, self._get, request)
 
     async def BatchGet(
@@ -133,7 +145,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
     async def _answer(
         self,
         context: Context,
-        work: Callable[[Request, Caller], Awaitable[Response]],
+        work: Callable[[Request, Caller], Coroutine[Any, Any, Response] | Response],
         request: Request,
         *,
         budget: float = _BUDGET,
@@ -147,71 +159,93 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._working += 1
         try:
             caller = self._access.caller(context.invocation_metadata)
+            answer = work(request, caller)
+            if not isinstance(answer, Coroutine):  # it did not have to wait
+                return answer
             remaining = context.time_remaining()
             if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 set_until(asyncio.get_running_loop().time() + remaining * budget)
-            return await work(request, caller)
+            return await answer
         except Exception as error:  # noqa: BLE001 - typed for the caller
             failure = _failure(error, work.__name__)
         finally:
             self._working -= 1
         return await _abort(context, failure)
 
-    async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
+    def _get(
+        self, request: store_pb2.GetRequest, caller: Caller
+    ) -> Coroutine[Any, Any, bytes] | bytes:
+        """The answer, at once where the copies have it."""
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        read, layers = await self._reader.read(request, key)
+        found = self._reader.look(request, key)
+        return self._got(request, key, *found) if found else self._ask(request, key)
+
+    async def _ask(self, request: store_pb2.GetRequest, key: Key) -> bytes:
+        return self._got(request, key, *await self._reader.ask(request, key))
+
+    def _got(
+        self, request: store_pb2.GetRequest, key: Key, read: Read, layers: Sequence[Key]
+    ) -> bytes:
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
         if stored is None:
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
-        response = wire.GetResponse(revision=read.revision)
         is_known = stored.version == request.known_version
-        if is_known:
-            response.not_modified = True
-        self._entries.fill(response.entry, key, partition, stored, body=not is_known)
-        for layer, found in zip(layers, read.entries[1:], strict=True):
-            if found is not None:
-                self._entries.fill(response.layers.add(), layer, partition, found, body=True)
-        return response
+        if not (is_known or layers):
+            return self._entries.get_response(key, partition, stored, read.revision)
+        response = wire.GetResponse(
+            entry=self._entries.serialized(key, partition, stored, body=not is_known),
+            layers=[
+                self._entries.serialized(layer, partition, found, body=True)
+                for layer, found in zip(layers, read.entries[1:], strict=True)
+                if found is not None
+            ],
+            revision=read.revision,
+            not_modified=is_known,
+        )
+        return response.SerializeToString()
 
     async def _batch_get(
         self, request: store_pb2.BatchGetRequest, caller: Caller
     ) -> store_pb2.BatchGetResponse:
         requests.check_batch(request)
         answers = await asyncio.gather(
-            *(self._get(each, caller) for each in request.requests), return_exceptions=True
+            *(self._get_one(each, caller) for each in request.requests), return_exceptions=True
         )
         response = wire.BatchGetResponse()
         limit = self._settings.max_batch_bytes
         size = 0
         for answer in answers:
-            result = response.results.add()
+            result: Any = response.results.add()
             error = None
             if isinstance(answer, StoreError):
                 error = answer
             elif isinstance(answer, BaseException):
                 raise answer
             # The first answer is always given, so a caller that asks again comes on.
-            elif size and size + answer.ByteSize() > limit:
+            elif size and size + len(answer) > limit:
                 error = errors.response_too_large(limit)
             else:
-                size += answer.ByteSize()
-                result.response.CopyFrom(answer)
+                size += len(answer)
+                result.response = answer
             if error:
                 result.error.MergeFromString(error.to_message().SerializeToString())
         return response
+
+    async def _get_one(self, request: store_pb2.GetRequest, caller: Caller) -> bytes:
+        answer = self._get(request, caller)
+        return answer if isinstance(answer, bytes) else await answer
 
     async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         caller.require(request.key.tenant_id)
         key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
         written = await self._writer.put(request, key, paths)
-        response = store_pb2.PutResponse(revision=written.version)
         partition = self._storage.partition_of(key.tenant_id)
-        entries.fill_written(response.entry, key, partition, written)
-        return response
+        entry = self._entries.written(key, partition, written)
+        return wire.PutResponse(entry=entry, revision=written.version)
 
     async def _lease(
         self, request: store_pb2.LeaseRequest, caller: Caller
@@ -220,13 +254,13 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         key = requests.check_lease(request)
         seconds = (requests.duration_ms(request.wait) or 0) / 1000
         leased = await self._leases.ask(key, request.renew_version, request.request_id, seconds)
-        response = wire.LeaseResponse(revision=leased.revision)
         if leased.entry:
             partition = self._storage.partition_of(key.tenant_id)
-            self._entries.fill(response.entry, key, partition, leased.entry, body=True)
-        else:
-            response.lease.token = leased.token
-            response.lease.ttl.FromMilliseconds(leased.ttl_ms)
+            entry = self._entries.serialized(key, partition, leased.entry, body=True)
+            return wire.LeaseResponse(entry=entry, revision=leased.revision)
+        response = store_pb2.LeaseResponse(revision=leased.revision)
+        response.lease.token = leased.token
+        response.lease.ttl.FromMilliseconds(leased.ttl_ms)
         return response
 
     async def _release(
