@@ -9,13 +9,16 @@ BREAKING_AGAINST ?= .git\#branch=main
 # Seconds that `make soak` takes.
 SOAK ?= 3600
 
-.PHONY: help demo test test-long check bench soak generate format clean
+.PHONY: help demo platform test test-long check bench soak generate format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 demo: $(VENV)/ready ## The main job: a chain of four services that works with one context
 	$(BIN)/relevo demo $(DEMO)
+
+platform: $(VENV)/ready ## Six services with queues and a WebSocket, measured without and with Relevo; nooble.png
+	$(BIN)/relevo demo --platform --chart nooble.png $(PLATFORM)
 
 test: $(VENV)/ready ## All tests, on a real Redis
 	$(BIN)/pytest $(TEST)

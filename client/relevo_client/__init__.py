@@ -32,6 +32,7 @@ from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
+from relevo_client._outbound import context_headers
 from relevo_client._policies import Action, LostContext, Policy
 from relevo_client._watching import CacheOptions
 
@@ -66,6 +67,7 @@ __all__ = [
     "await_context",
     "client_interceptors",
     "context_channel",
+    "context_headers",
     "current_context",
     "current_entry",
     "current_ref",

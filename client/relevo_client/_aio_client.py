@@ -10,12 +10,17 @@ import grpc
 from grpc import aio
 from relevo.v1 import store_pb2
 
-from relevo_client import _calls, _forks, _leases
+from relevo_client import _calls, _forks, _leases, _snapshots
 from relevo_client._aio_creating import AsyncCreating, Factory
 from relevo_client._aio_store import AsyncStore
 from relevo_client._aio_watcher import AsyncWatcher
 from relevo_client._calls import Invalidation
-from relevo_client._errors import IncompleteContextError, NotFoundError, RelevoError
+from relevo_client._errors import (
+    ConflictError,
+    IncompleteContextError,
+    NotFoundError,
+    RelevoError,
+)
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._leases import Loaders
 from relevo_client._messages import ContextEntry
@@ -176,14 +181,20 @@ class AsyncContextClient:
         return created
 
     async def resolve(
-        self, target: ContextKey | ContextRef, *, timeout: float | None = None
+        self,
+        target: ContextKey | ContextRef,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
     ) -> ContextEntry:
         """The entry with its context composed from what it includes.
 
         For a reference, as of its revision or later, else StoreBehindError. Entries
         that do not exist are made where their scopes have loaders; else it raises
         NotFoundError, and IncompleteContextError where an included one does not exist.
-        `timeout` (seconds) bounds it all, and can only shorten a call of the client's own.
+        `fresh` asks the store, whatever the cache has: every change that was acknowledged
+        before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
+        call of the client's own.
         """
         ref = _calls.ref_of(target)
         loop = asyncio.get_running_loop()
@@ -191,18 +202,20 @@ class AsyncContextClient:
         for _ in range(_leases.ATTEMPTS):
             left = None if end is None else end - loop.time()
             try:
-                return await self._resolve(ref, left)
+                return await self._resolve(ref, left, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
                 missing = self._loaders.missing(ref.key, error)
                 made = await asyncio.gather(*(self._made(key, left, error) for key in missing))
             ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
-        return await self._resolve(ref, None if end is None else end - loop.time())
+        return await self._resolve(ref, None if end is None else end - loop.time(), fresh=fresh)
 
-    async def _resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
-        known = self.peek(ref)
+    async def _resolve(
+        self, ref: ContextRef, timeout: float | None, *, fresh: bool
+    ) -> ContextEntry:
+        known = None if fresh else self.peek(ref)
         if known:
             return known
-        cached = self._watcher is not None and self._watcher.missed(ref)
+        cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = await self._store.get(request, timeout)
         return _calls.composed(_calls.entry_of(response))
@@ -218,6 +231,29 @@ class AsyncContextClient:
         except Exception as error:
             _leases.tell_failure(key, error)
             raise missing from error
+
+    async def snapshot(
+        self, entry: ContextEntry, *, ttl: timedelta | float | None = None
+    ) -> ContextEntry:
+        """What an entry that was resolved is now, as an entry that nobody changes.
+
+        For what has to be the same from beginning to end, as a conversation's turn or a
+        job: whoever works with the snapshot's reference works with just this context, and
+        changes count for the next snapshot. Asks nobody where the cache has it already; the
+        same state has the same snapshot, whoever makes it. `ttl` (seconds) is that of the
+        scope `snapshot` where it is left out. Raises IncompleteContextError for an entry with
+        includes that `get` has answered: it has no layers.
+        """
+        known = self._watcher.entry(_snapshots.key_of(entry)) if self._watcher else None
+        if known:
+            return known
+        snapshot = _snapshots.snapshot_of(entry)
+        try:
+            response = await self._store.put(snapshot.request(ttl))
+        except ConflictError:  # somebody has made it
+            return await self.get(snapshot.key)
+        self._wrote(snapshot.key.tenant_id, response.revision)
+        return snapshot.written(response)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None.

@@ -11,10 +11,15 @@ from weakref import finalize
 import grpc
 from relevo.v1 import store_pb2
 
-from relevo_client import _calls, _forks, _leases
+from relevo_client import _calls, _forks, _leases, _snapshots
 from relevo_client._calls import Invalidation
 from relevo_client._creating import BlockingCreating, BlockingFactory
-from relevo_client._errors import IncompleteContextError, NotFoundError, RelevoError
+from relevo_client._errors import (
+    ConflictError,
+    IncompleteContextError,
+    NotFoundError,
+    RelevoError,
+)
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._leases import Loaders
 from relevo_client._messages import ContextEntry
@@ -144,25 +149,29 @@ class ContextClient:
         return created
 
     def resolve(
-        self, target: ContextKey | ContextRef, *, timeout: float | None = None
+        self,
+        target: ContextKey | ContextRef,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
     ) -> ContextEntry:
         """The entry with its context composed from what it includes."""
         ref = _calls.ref_of(target)
         end = None if timeout is None else time.monotonic() + timeout
         for _ in range(_leases.ATTEMPTS):
             try:
-                return self._resolve(ref, _left(end))
+                return self._resolve(ref, _left(end), fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
                 for key in self._loaders.missing(ref.key, error):
                     made = self._made(key, _left(end), error)
                     ref = replace(ref, revision=max(ref.revision, made.version))
-        return self._resolve(ref, _left(end))
+        return self._resolve(ref, _left(end), fresh=fresh)
 
-    def _resolve(self, ref: ContextRef, timeout: float | None) -> ContextEntry:
-        known = self.peek(ref)
+    def _resolve(self, ref: ContextRef, timeout: float | None, *, fresh: bool) -> ContextEntry:
+        known = None if fresh else self.peek(ref)
         if known:
             return known
-        cached = self._watcher is not None and self._watcher.missed(ref)
+        cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         return _calls.composed(_calls.entry_of(self._store.get(request, timeout)))
 
@@ -175,6 +184,21 @@ class ContextClient:
         except Exception as error:
             _leases.tell_failure(key, error)
             raise missing from error
+
+    def snapshot(
+        self, entry: ContextEntry, *, ttl: timedelta | float | None = None
+    ) -> ContextEntry:
+        """What an entry that was resolved is now, as an entry that nobody changes."""
+        known = self._watcher.entry(_snapshots.key_of(entry)) if self._watcher else None
+        if known:
+            return known
+        snapshot = _snapshots.snapshot_of(entry)
+        try:
+            response = self._store.put(snapshot.request(ttl))
+        except ConflictError:  # somebody has made it
+            return self.get(snapshot.key)
+        self._wrote(snapshot.key.tenant_id, response.revision)
+        return snapshot.written(response)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None."""

@@ -133,13 +133,41 @@ def current_ref() -> ContextRef | None:
     return current.ref if current else None
 
 
-class _Block:
-    """A `with use_context(...)` block, and the one around it."""
+class Carried(Deferred):
+    """A context that nobody resolves here: its reference is only passed on."""
 
-    def __init__(self) -> None:
+    def known(self) -> Known:
+        """Nothing."""
+        return None
+
+
+class _Block:
+    """A `with` block in which something is current, and the one around it."""
+
+    def __init__(self, current: Current) -> None:
         self.before = _current.get()
         self.outer = _block.get()
         self.is_left_behind = False
+        _block.set(self)
+        _current.set(current)
+
+    def end(self) -> None:
+        """Make current what was so before."""
+        # Generators make blocks end in any order, and in other tasks than they began
+        # in. Only the innermost block of a context has something to undo there, and
+        # with it the blocks around it that ended while it went on.
+        if _block.get() is not self:
+            self.is_left_behind = True
+        else:
+            self.undo()
+
+    def undo(self) -> None:
+        """The same, whatever blocks within it have not ended."""
+        block = self
+        while block.outer and block.outer.is_left_behind:
+            block = block.outer
+        _block.set(block.outer)
+        _current.set(block.before)
 
 
 _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
@@ -148,22 +176,34 @@ _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
 @contextmanager
 def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None, None, None]:
     """Make an entry's context current within a `with` block; None for no context."""
-    block = _Block()
-    _block.set(block)
-    _current.set(entry)
+    block = _Block(entry)
     try:
         yield entry.context if entry else None
     finally:
-        # Generators make blocks end in any order, and in other tasks than they began
-        # in. Only the innermost block of a context has something to undo there, and
-        # with it the blocks around it that ended while it went on.
-        if _block.get() is not block:
-            block.is_left_behind = True
-        else:
-            while block.outer and block.outer.is_left_behind:
-                block = block.outer
-            _block.set(block.outer)
-            _current.set(block.before)
+        block.end()
+
+
+@contextmanager
+def using(current: Current) -> Generator[None, None, None]:
+    """`use_context` for whatever may be current."""
+    block = _Block(current)
+    try:
+        yield
+    finally:
+        block.end()
+
+
+@contextmanager
+def only(current: Current) -> Generator[None, None, None]:
+    """Make this current within a `with` block, which begins and ends in the same task.
+
+    Nothing of it is left behind, whatever blocks within it have not ended by then.
+    """
+    block = _Block(current)
+    try:
+        yield
+    finally:
+        block.undo()
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -9,10 +9,10 @@ from relevo_client._aio_client import AsyncContextClient
 from relevo_client._client import ContextClient
 from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known, Rebuilt
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import Call, Inbound, LastKnown, Make, RejectedError, instead
+from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, RejectedError, instead
 from relevo_client._keys import ContextRef
 from relevo_client._messages import ContextEntry
-from relevo_client._policies import Action
+from relevo_client._policies import Action, LostContext, Policy
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 
@@ -107,6 +107,57 @@ def _peeked(client: ContextClient | AsyncContextClient, ref: ContextRef) -> Cont
         return None
 
 
+def known(
+    source: BlockingSource | ThreadSource, policy: Policy, ref: ContextRef | None, asking: Asking
+) -> Known:
+    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+    error: RelevoError | None = None
+    if ref is not None:
+        try:
+            return source.resolve(ref, asking.half())
+        except RelevoError as caught:
+            error = caught
+    way = instead(policy, asking.lost(ref, error))
+    if isinstance(way, LastKnown):
+        return way.known(source.last_known(way.ref))
+    return way and _made(source, way, asking)
+
+
+def _made(source: BlockingSource | ThreadSource, make: Make, asking: Asking) -> Rebuilt:
+    try:
+        return source.make(make, asking.remaining())
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise make.failed(error) from None
+
+
+async def aio_known(
+    source: AsyncSource, policy: Policy, ref: ContextRef | None, asking: Asking
+) -> Known:
+    """`known` on an event loop."""
+    error: RelevoError | None = None
+    if ref is not None:
+        try:
+            return await source.resolve(ref, asking.half())
+        except RelevoError as caught:
+            error = caught
+    return await aio_instead(source, policy, asking, asking.lost(ref, error))
+
+
+async def aio_instead(
+    source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
+) -> Known:
+    """What a policy goes on with where a context cannot be had. Raises RejectedError."""
+    way = instead(policy, lost)
+    if isinstance(way, LastKnown):
+        return way.known(source.last_known(way.ref))
+    if way is None:
+        return None
+    try:
+        return await source.make(way, asking.remaining())
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise way.failed(error) from None
+
+
 class Entrance:
     """Says what is to be current in a call of a method. Ends the call where it is rejected."""
 
@@ -133,28 +184,13 @@ class Entrance:
         return known or self._known(ref, Call(self._method, context))
 
     def _known(self, ref: ContextRef | None, call: Call) -> Known:
-        error: RelevoError | None = None
-        if ref is not None:
-            try:
-                return self._source.resolve(ref, call.half())
-            except RelevoError as caught:
-                error = caught
         try:
-            way = instead(self._policy, ref, call, error)
-            if isinstance(way, LastKnown):
-                return way.known(self._source.last_known(way.ref))
-            return way and self._made(way, call)
+            return known(self._source, self._policy, ref, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
             call.context.abort(*rejected.refusal)
             raise
-
-    def _made(self, make: Make, call: Call) -> Rebuilt:
-        try:
-            return self._source.make(make, call.remaining())
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            raise make.failed(error) from None
 
 
 class AsyncEntrance:
@@ -183,25 +219,10 @@ class AsyncEntrance:
         return known or await self._known(ref, Call(self._method, context))
 
     async def _known(self, ref: ContextRef | None, call: Call) -> Known:
-        error: RelevoError | None = None
-        if ref is not None:
-            try:
-                return await self._source.resolve(ref, call.half())
-            except RelevoError as caught:
-                error = caught
         try:
-            way = instead(self._policy, ref, call, error)
-            if isinstance(way, LastKnown):
-                return way.known(self._source.last_known(way.ref))
-            return way and await self._made(way, call)
+            return await aio_known(self._source, self._policy, ref, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None
             await call.context.abort(*rejected.refusal)
             raise
-
-    async def _made(self, make: Make, call: Call) -> Rebuilt:
-        try:
-            return await self._source.make(make, call.remaining())
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            raise make.failed(error) from None

@@ -8,7 +8,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from relevo_client import _metadata
 from relevo_client._current import Rebuilt
@@ -36,11 +36,28 @@ Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
 
 
 class RejectedError(Exception):
-    """The call is to end now."""
+    """The call is to end now. `error` is why its context cannot be had, where that is why."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, error: RelevoError | None = None) -> None:
         super().__init__(refusal.text)
         self.refusal = refusal
+        self.error = error
+
+
+class Asking(Protocol):
+    """What asks for a context: a call, or a message of a queue."""
+
+    def remaining(self) -> float | None:
+        """The seconds that are left for it, None where nothing bounds them."""
+        ...
+
+    def half(self) -> float | None:
+        """The part of it that the store has: what a policy does instead needs some too."""
+        ...
+
+    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+        """What a policy's function is told where the context cannot be had."""
+        ...
 
 
 class Call:
@@ -71,6 +88,11 @@ class Call:
         seconds = self.remaining()
         return None if seconds is None else seconds / 2
 
+    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+        """What a policy's function is told where the context cannot be had."""
+        metadata = tuple((name, value) for name, value in self.context.invocation_metadata() or ())
+        return LostContext(self.method, ref, metadata, error)
+
 
 class Make(NamedTuple):
     """A call's context is to be made by a policy's function."""
@@ -95,8 +117,8 @@ class Make(NamedTuple):
     def failed(self, error: Exception) -> RejectedError:
         """How the call ends where the function raised, or took too long."""
         if isinstance(error, TimeoutError):
-            return RejectedError(self.refusal)
-        return _failed(self.function, error)
+            return RejectedError(self.refusal, self.lost.error)
+        return failure(self.function, error, self.lost.error)
 
 
 class Inbound:
@@ -111,11 +133,7 @@ class Inbound:
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
     ) -> None:
-        for name, rule in (("trust_callers", trust_callers), ("authorize", authorize)):
-            if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
-                getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
-            ):
-                raise TypeError(f"{name} must be a plain function: a coroutine is always true")
+        must_be_plain(trust_callers=trust_callers, authorize=authorize)
         self._trust = trust_callers
         self._authorize = authorize
         self._policy = policy
@@ -134,14 +152,14 @@ class Inbound:
         metadata = context.invocation_metadata()
         # A function is asked only about calls that name a context.
         if self._trust is not True and not (
-            _metadata.names_a_context(metadata) and _ask(self._trust, context)
+            _metadata.names_a_context(metadata) and ask(self._trust, context)
         ):
             return None
         try:
             ref = _metadata.decode(metadata)
         except InvalidFieldError:
             raise RejectedError(MALFORMED) from None
-        if ref and self._authorize and not _ask(self._authorize, ref, context):
+        if ref and self._authorize and not ask(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref
 
@@ -152,49 +170,67 @@ class LastKnown(NamedTuple):
     ref: ContextRef
     refusal: Refusal
     """How the call ends where there is none."""
+    error: RelevoError | None
 
     def known(self, entry: ContextEntry | None) -> ContextEntry:
         """The copy. Raises RejectedError where there is none."""
         if entry is None:
-            raise RejectedError(self.refusal)
+            raise RejectedError(self.refusal, self.error)
         return entry
 
 
-def instead(
-    policy: Policy, ref: ContextRef | None, call: Call, error: RelevoError | None
-) -> Make | LastKnown | None:
-    """What is done where a call's context cannot be had: made, known still, or gone without.
+def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
+    """What is done where a context cannot be had: made, known still, or gone without.
 
-    `error` says why, None where the call names none. Raises RejectedError.
+    Raises RejectedError.
     """
-    action, refusal = chosen(policy, error)
+    action, refusal = chosen(policy, lost.error)
     if action is Action.PROCEED:
         return None
-    if action is Action.LAST_KNOWN and ref:
-        return LastKnown(ref, refusal)
+    if action is Action.LAST_KNOWN and lost.ref:
+        return LastKnown(lost.ref, refusal, lost.error)
     if isinstance(action, Action):
-        raise RejectedError(refusal)
-    metadata = tuple((name, value) for name, value in call.context.invocation_metadata() or ())
-    return Make(action, LostContext(call.method, ref, metadata, error), refusal)
+        raise RejectedError(refusal, lost.error)
+    return Make(action, lost, refusal)
 
 
-def _ask(answer: Any, *arguments: Any) -> bool:
-    """A user's answer. What it raises must not reach the caller."""
+def must_be_plain(**rules: Any) -> None:
+    """Raise TypeError for a user's function of this name that is a coroutine function."""
+    for name, rule in rules.items():
+        if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
+            getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
+        ):
+            raise TypeError(f"{name} must be a plain function: a coroutine is always true")
+
+
+def ask(answer: Any, *arguments: Any) -> bool:
+    """A user's answer. Raises RejectedError: what it raises must not reach the caller."""
     if isinstance(answer, bool):
         return answer
     try:
         said = answer(*arguments)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise _failed(answer, error) from None
+        raise failure(answer, error) from None
     if inspect.isawaitable(said):  # and so true, whatever it will say
-        raise _failed(answer, TypeError())
+        raise failure(answer, TypeError())
     return bool(said)
 
 
-def _failed(function: object, error: Exception) -> RejectedError:
-    # The type and the place, not the text: that may quote what it stumbled over.
+def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
+    """How a call ends where a user's function raised, which is logged here.
+
+    `lost` is why the function was asked, where a context could not be had.
+    """
     name = getattr(function, "__qualname__", type(function).__name__)
+    log.error("%s failed on a call's context: %s", name, shown(error))
+    return RejectedError(FAILED, lost)
+
+
+def shown(error: Exception) -> str:
+    """An exception of a user's function, for the log, as its catcher got it.
+
+    The type and the place, not the text: that may quote what it stumbled over.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     place = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames[1:])
-    log.error("%s failed on a call's context: %s in %s", name, type(error).__name__, place)
-    return RejectedError(FAILED)
+    return f"{type(error).__name__} in {place}"

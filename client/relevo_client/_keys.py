@@ -32,7 +32,7 @@ class ContextKey:
         violations = [
             (field, problem)
             for field in ("scope", "tenant_id", "id")
-            if (problem := _problem(getattr(self, field)))
+            if (problem := problem_of(getattr(self, field)))
         ]
         if violations:
             raise InvalidFieldError(violations)
@@ -82,7 +82,8 @@ class ContextRef:
         return f"{self.key}@{self.revision}"
 
 
-def _problem(part: object) -> str | None:
+def problem_of(part: object) -> str | None:
+    """What is wrong with a part of a key, None where nothing is."""
     if not isinstance(part, str):
         return "must be a string"
     if not part:

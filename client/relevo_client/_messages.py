@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from relevo.v1 import context_pb2
@@ -95,20 +96,24 @@ def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionCont
     for name in _COMMON:
         fields[name] = shared(fields[name])
     fields["includes"] = tuple(ContextKey.from_message(key) for key in message.includes)
-    fields["created_at"] = _time(message, "create_time")
-    fields["updated_at"] = _time(message, "update_time")
-    return construct(fields, _unknown(message) if len(UnknownFieldSet(message)) else b"")
+    fields["created_at"] = time_of(message, "create_time")
+    fields["updated_at"] = time_of(message, "update_time")
+    return construct(fields, unknown_fields_of(message))
 
 
-def _time(message: context_pb2.ExecutionContext, field: str) -> datetime | None:
+def time_of(message: Message, field: str) -> datetime | None:
+    """A Timestamp of a message, None where it is not set."""
     if not message.HasField(field):
         return None
     time: Timestamp = getattr(message, field)
     return time.ToDatetime(UTC)
 
 
-def _unknown(message: context_pb2.ExecutionContext) -> bytes:
-    rest = context_pb2.ExecutionContext()
+def unknown_fields_of(message: Message) -> bytes:
+    """The fields of a newer contract that a message has, serialized."""
+    if not len(UnknownFieldSet(message)):
+        return b""
+    rest = type(message)()
     rest.CopyFrom(message)
     for field in message.DESCRIPTOR.fields:
         rest.ClearField(field.name)

@@ -10,6 +10,8 @@ KEY = "context-key"
 REVISION = "context-revision"
 MAX_BYTES = 512
 """Names and values of both entries together."""
+MAX_TEXT_BYTES = MAX_BYTES - len(KEY) - len(REVISION) - 19
+"""Of a key's text form that always fits, whatever the revision beside it."""
 
 Pairs = Iterable[tuple[str, str | bytes]]
 

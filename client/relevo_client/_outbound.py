@@ -10,6 +10,17 @@ from relevo_client._current import current_ref
 from relevo_client.filters import MethodFilter
 
 
+def context_headers() -> dict[str, str]:
+    """The current reference as headers of an HTTP request or of a message.
+
+    `context-key` and `context-revision`; empty where no context is current. For
+    services that may know of the context: a third party's are not among them.
+    Raises InvalidFieldError where both would take more than 512 bytes.
+    """
+    ref = current_ref()
+    return dict(_metadata.encode(ref)) if ref else {}
+
+
 class Outbound:
     """The rules of one channel, as its interceptors or their like were given them."""
 

@@ -33,14 +33,14 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class LostContext:
-    """A call whose context cannot be had, for a function that makes one."""
+    """A call whose context cannot be had, or a queue's action, for a function that makes one."""
 
     method: str
-    """`/package.Service/Method`."""
+    """`/package.Service/Method`; the `action_type` of an action."""
     ref: ContextRef | None
     """What the call refers to; None where it names no context."""
     metadata: Sequence[tuple[str, str | bytes]]
-    """The call's metadata."""
+    """The call's metadata; nothing for an action."""
     error: RelevoError | None
     """Why it cannot be had; None where the call names no context."""
 

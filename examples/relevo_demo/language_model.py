@@ -7,12 +7,42 @@ would for a real one.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"\w+")
 _STEM = 4  # letters that make two words the same one: "returned", "returns"
 _OPENINGS = ("", "Good question: ", "Here is what I know: ", "Gladly: ")
+
+
+class Configured(Protocol):
+    """Whatever has the sections that an answer depends on."""
+
+    @property
+    def llm_config(self) -> Mapping[str, Any]:
+        """How to ask the model."""
+        ...
+
+    @property
+    def agent_config(self) -> Mapping[str, Any]:
+        """How the agent behaves."""
+        ...
+
+
+def answer_as(settings: Configured, question: str, passages: Sequence[tuple[str, str]]) -> str:
+    """What the agent says to a question, out of passages with their collections' names."""
+    agent = settings.agent_config
+    answer = complete(
+        settings.llm_config,
+        system_prompt=agent["system_prompt"],
+        question=question,
+        passages=[text for _, text in passages],
+    )
+    if not answer:
+        return str(agent["no_answer"])
+    if agent["cite_sources"]:
+        answer += f" ({', '.join(dict.fromkeys(collection for collection, _ in passages))})"
+    return str(agent["answer_template"]).replace("{answer}", answer)
 
 
 def complete(

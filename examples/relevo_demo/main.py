@@ -12,8 +12,9 @@ from relevo.demo.v1.rag_platform_pb2_grpc import OrchestratorServiceStub
 from relevo_client import AsyncContextClient, RelevoError
 
 from relevo_demo import files
+from relevo_demo.launching import ProcessError
 from relevo_demo.owner import AgentManagement
-from relevo_demo.processes import Platform, ProcessError, platform
+from relevo_demo.processes import Platform, platform
 from relevo_demo.report import Report
 from relevo_demo.story import Story
 

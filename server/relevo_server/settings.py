@@ -53,9 +53,9 @@ class Ttl(BaseModel):
     maximum: Seconds = 86_400.0
     """The most that a Put may ask for."""
     scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
-    """By scope. Adds to, or replaces, what `conversation`, `agent_config` and
+    """By scope. Adds to, or replaces, what `conversation`, `snapshot`, `agent_config` and
     `collection_config` have."""
-    sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation",)
+    sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation", "snapshot")
     """Scopes whose entries live on while they are in use: a Touch begins their time anew."""
 
     @model_validator(mode="after")
@@ -71,7 +71,12 @@ class Ttl(BaseModel):
         return round(min(seconds, self.maximum) * 1000)
 
 
-_TTL_BY_SCOPE = {"conversation": 1800.0, "agent_config": 600.0, "collection_config": 900.0}
+_TTL_BY_SCOPE = {
+    "conversation": 1800.0,
+    "snapshot": 1800.0,
+    "agent_config": 600.0,
+    "collection_config": 900.0,
+}
 
 
 class Principal(BaseModel):

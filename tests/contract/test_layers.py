@@ -1,5 +1,7 @@
 """The layers of the house: client and server stand on generated code, no import runs back up."""
 
+import sys
+
 import pytest
 from support.imports import imports_of, in_order, reachable, within
 
@@ -21,6 +23,8 @@ PURE = [
         "_model",
         "_policies",
         "_values",
+        "asgi._answers",
+        "asgi._headers",
         "filters",
     )
 ]
@@ -61,6 +65,12 @@ def test_pure_parts_know_no_drivers(module: str) -> None:
     """Model, keys and metadata do no I/O and wait for nothing, and so does all they stand on."""
     for below in reachable(within(CLIENT), module):
         assert not [name for name in CLIENT[below] if f"{name}.".startswith(DRIVERS)]
+
+
+@pytest.mark.parametrize("module", [m for m in CLIENT if ".asgi." in m])
+def test_the_edge_knows_no_framework(module: str) -> None:
+    """The middleware is plain ASGI: any framework's applications, and none needed."""
+    assert tops(CLIENT[module]) <= {"relevo_client", *sys.stdlib_module_names}
 
 
 def test_drivers_know_no_interceptors() -> None:

@@ -14,7 +14,7 @@ from relevo_client import (
     require_context,
 )
 
-from relevo_demo.language_model import complete
+from relevo_demo.language_model import answer_as
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import failing_like_callee, serve
 
@@ -33,22 +33,14 @@ class Execution(grpc_api.ExecutionServiceServicer):
     ) -> RunAgentResponse:
         """Search, then answer."""
         settings = require_context()
-        agent = settings.agent_config
         async with failing_like_callee(context):
             found = await self._query.Search(
                 SearchRequest(text=" ".join([*request.history, request.text])),
                 timeout=context.time_remaining(),
             )
-        answer = complete(
-            settings.llm_config,
-            system_prompt=agent["system_prompt"],
-            question=request.text,
-            passages=[passage.text for passage in found.passages],
+        answer = answer_as(
+            settings, request.text, [(p.collection_id, p.text) for p in found.passages]
         )
-        if answer and agent["cite_sources"]:
-            answer += f" ({', '.join(dict.fromkeys(p.collection_id for p in found.passages))})"
-        if answer:
-            answer = agent["answer_template"].replace("{answer}", answer)
         seen = observe(
             "execution",
             self._contexts,
@@ -60,9 +52,7 @@ class Execution(grpc_api.ExecutionServiceServicer):
             "agent_config.answer_template",
             "agent_config.cite_sources",
         )
-        return RunAgentResponse(
-            text=answer or agent["no_answer"], observations=[seen, *found.observations]
-        )
+        return RunAgentResponse(text=answer, observations=[seen, *found.observations])
 
 
 async def main(store: str, query: str) -> None:

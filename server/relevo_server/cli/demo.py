@@ -22,13 +22,42 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write what each service saw to a file, too"
     )
+    parser.add_argument(
+        "--platform",
+        action="store_true",
+        help="instead, measure a platform of six services, queues and a WebSocket: without "
+        "Relevo, with JSON in Redis, and with Relevo; it starts Redis servers of its own",
+    )
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="with --platform: draw a chart, as PNG"
+    )
+    parser.add_argument(
+        "--laps",
+        type=_positive,
+        default=20,
+        metavar="N",
+        help="with --platform: how often the modes take turns (default: 20)",
+    )
     parser.set_defaults(run=_run)
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def _run(options: argparse.Namespace) -> int:
+    extra = "platform" if options.platform else "demo"
+    # These need what [server] alone has not.
     try:
-        from relevo_demo.main import run  # noqa: PLC0415 - needs what [server] alone has not
+        if options.platform:
+            from nooble.measuring import run as measure  # noqa: PLC0415
+
+            return measure(laps=options.laps, record=options.json, chart=options.chart)
+        from relevo_demo.main import run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        print(f"relevo demo: {error}; install 'relevo[demo]'", file=sys.stderr)
+        print(f"relevo demo: {error}; install 'relevo[{extra}]'", file=sys.stderr)
         return 1
     return run(store=options.store, record=options.json)

@@ -1,0 +1,10 @@
+"""Contexts through queues: actions carry the reference, and consumers work with it.
+
+For FastStream there is `relevo_client.actions.faststream`.
+"""
+
+from relevo_client.actions._binding import aio_bound, bound
+from relevo_client.actions._model import ActionFailure, DomainAction
+from relevo_client.actions._stamping import stamp
+
+__all__ = ["ActionFailure", "DomainAction", "aio_bound", "bound", "stamp"]

@@ -1,0 +1,154 @@
+"""What becomes of an action that a queue delivered, without the queue."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pydantic import ValidationError
+
+from relevo_client._aio_client import AsyncContextClient
+from relevo_client._errors import (
+    IncompleteContextError,
+    InvalidFieldError,
+    NoContextError,
+    NotFoundError,
+    RelevoError,
+)
+from relevo_client._inbound import log, shown
+from relevo_client._policies import Policy
+from relevo_client.actions._binding import aio_bound
+from relevo_client.actions._model import DomainAction, refusal
+
+Result: TypeAlias = "Mapping[str, object] | DomainAction | None"
+Handler: TypeAlias = Callable[[DomainAction], Awaitable[Result]]
+
+_NEVER = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
+"""What an action's context can fail with that no other delivery will change."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an action was not done. Holds nothing of its values."""
+
+    reason: str
+    """A name for programs."""
+    text: str
+    """A fixed text, which the sender is told."""
+    detail: str
+    """What the log is told beside it."""
+    is_final: bool
+    """Whether it makes no sense to deliver the action again."""
+    is_of_context: bool = False
+    """Whether it is the action's context that cannot be had."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One time that an entry of a queue came to a consumer."""
+
+    queue: str
+    entry: str
+    """The id of the stream's entry."""
+    number: int
+    """Of which delivery of the entry this is, from 1."""
+    most: int
+    """How many there may be."""
+    action: DomainAction | None = None
+    """What was delivered, None where it cannot be read."""
+
+    def tell(self, level: int, outcome: str, failure: Failure) -> None:
+        """Write a line to the log."""
+        log.log(
+            level,
+            "action %s (%s, entry %s) of %s, delivery %d of %d: %s, %s: %s",
+            *(ascii_of(self.action.action_id) if self.action else "?",),
+            *(ascii_of(self.action.action_type) if self.action else "?",),
+            *(self.entry, ascii_of(self.queue), self.number, self.most),
+            *(outcome, failure.reason, failure.detail),
+        )
+
+
+TOO_OFTEN = Failure(
+    "TOO_MANY_DELIVERIES",
+    "the action was tried too often",
+    "whoever had it did not come to an end",
+    is_final=True,
+)
+
+
+def read(body: bytes) -> DomainAction | Failure:
+    """The action that is a message's JSON."""
+    try:
+        action = DomainAction.model_validate_json(body)
+    except ValidationError as error:
+        return _malformed(refusal(error))
+    if "action_id" not in action.model_fields_set:
+        # A made-up one would be another one at each delivery.
+        return _malformed(InvalidFieldError([("action_id", "must be there")]))
+    if action.callback_queue and not action.callback_action_type:
+        return _malformed(InvalidFieldError([("callback_action_type", "must be there")]))
+    return action
+
+
+async def work(
+    action: DomainAction,
+    handler: Handler,
+    send: Callable[[DomainAction, str], Awaitable[None]],
+    contexts: AsyncContextClient | None,
+    policy: Policy,
+    timeout: float | None,
+) -> Failure | None:
+    """Do an action with its context current, and send its result; None where that worked."""
+    async with AsyncExitStack() as stack:
+        try:
+            binding = aio_bound(action, contexts, policy=policy, timeout=timeout)
+            await stack.enter_async_context(binding)
+        except RelevoError as error:
+            return _without_context(error)
+        try:
+            result = await handler(action)
+            reply = result if isinstance(result, DomainAction) else _reply(action, result)
+            if reply and action.callback_queue:
+                await send(reply, action.callback_queue)
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            return Failure(
+                "HANDLER_FAILED", "the action's handler failed", shown(error), is_final=False
+            )
+    return None
+
+
+def _reply(action: DomainAction, result: object) -> DomainAction | None:
+    if result is None:
+        return None
+    if not isinstance(result, Mapping):
+        raise TypeError("a handler returns a mapping, a DomainAction or None")
+    return action.reply(result) if action.callback_queue else None  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _without_context(error: RelevoError) -> Failure:
+    detail = type(error).__name__
+    if isinstance(error, InvalidFieldError):
+        return _malformed(error)
+    if isinstance(error, _NEVER):
+        text = "the action's context does not exist, or not all of it"
+        return Failure(error.reason, text, detail, is_final=True, is_of_context=True)
+    text = "the action's context cannot be resolved now"
+    return Failure(error.reason, text, detail, is_final=False, is_of_context=True)
+
+
+def _malformed(error: InvalidFieldError) -> Failure:
+    # The field, and not where in a payload: names within it may be a user's data too.
+    fields = sorted({field.partition(".")[0].partition("[")[0] for field, _ in error.violations})
+    return Failure(
+        "INVALID_FIELD",
+        "the action is malformed",
+        ascii_of(", ".join(fields)),
+        is_final=True,
+        is_of_context="context_ref" in fields,
+    )
+
+
+def ascii_of(text: str) -> str:
+    """A text of others, for logs and headers: in one line, and ASCII."""
+    return text.encode("unicode_escape").decode("ascii")

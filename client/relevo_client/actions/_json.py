@@ -1,0 +1,49 @@
+"""The two names that a reference has in an action's JSON, as platforms already write them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from relevo_client._errors import InvalidFieldError
+from relevo_client._keys import ContextKey, ContextRef
+
+KEY = "context_cache_key"
+"""The key's text form, `scope:tenant:id`."""
+REVISION = "context_revision"
+"""A decimal string: many JSON parsers have doubles only, and revisions are above 2^53."""
+
+
+def ref_of(key: object, revision: object) -> ContextRef | None:
+    """The reference of the two values, None where there is no key.
+
+    Raises InvalidFieldError where one is malformed.
+    """
+    if not key:
+        return None
+    if not isinstance(key, str):
+        raise InvalidFieldError([(KEY, "must be a string")])
+    try:
+        parsed = ContextKey.parse(key)
+    except InvalidFieldError as error:
+        raise InvalidFieldError((KEY, _without_name(each)) for each in error.violations) from None
+    return ContextRef(parsed, _revision(revision))
+
+
+def names_of(ref: ContextRef) -> Mapping[str, Any]:
+    """The two values of a reference."""
+    return {KEY: ref.key.text, REVISION: str(ref.revision)}
+
+
+def _without_name(violation: tuple[str, str]) -> str:
+    field, problem = violation
+    return problem if field == "key" else f"its {field} {problem}"
+
+
+def _revision(value: object) -> int:
+    if value is None or value == "":
+        return 0
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= 19:
+        number = int(text)
+        if number < 1 << 63:
+            return number
+    raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])

@@ -1,0 +1,44 @@
+"""What an action takes along from where it is sent."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from relevo_client._current import current_ref
+from relevo_client._errors import InvalidFieldError
+from relevo_client._frozen import FrozenDict
+from relevo_client.actions._model import DomainAction, newest
+
+W3C = TraceContextTextMapPropagator()
+
+
+def stamp(action: DomainAction) -> DomainAction:
+    """The action with the current reference, trace context and time. Does no I/O.
+
+    A reference that the action names stays, except that a newer one of the same key that
+    is current takes its place: who does the work gets nothing older than its sender had.
+    The trace context stays where no span is current, and so does a time. Raises
+    InvalidFieldError where the reference is of another tenant than the action.
+    """
+    changes: dict[str, Any] = {}
+    ref = newest(action.context_ref) or current_ref()
+    if ref != action.context_ref:
+        changes["context_ref"] = ref
+    trace: dict[str, str] = {}
+    W3C.inject(trace)
+    if trace:
+        others = {name: v for name, v in action.trace_context.items() if name not in W3C.fields}
+        changes["trace_context"] = FrozenDict({**others, **trace})
+    if action.created_at is None:
+        changes["created_at"] = datetime.now(UTC)
+    stamped = action.model_copy(update=changes)
+    check_tenant(stamped)
+    return stamped
+
+
+def check_tenant(action: DomainAction) -> None:
+    """Raise InvalidFieldError where the reference is of another tenant than the action."""
+    ref = action.context_ref
+    if ref and action.tenant_id and ref.key.tenant_id != action.tenant_id:
+        raise InvalidFieldError([("context_ref", "is of another tenant than the action")])

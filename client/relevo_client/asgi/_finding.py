@@ -1,0 +1,128 @@
+"""How the context of a request is found, or begun."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from relevo_client._aio_client import AsyncContextClient
+from relevo_client._current import Known
+from relevo_client._entering import AsyncSource, aio_instead
+from relevo_client._errors import (
+    InvalidFieldError,
+    NotFoundError,
+    RelevoError,
+    UnavailableError,
+)
+from relevo_client._inbound import Call, RejectedError, failure
+from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._messages import ContextEntry
+from relevo_client._model import ExecutionContext
+from relevo_client._policies import Policy
+from relevo_client.asgi._answers import (
+    OTHER_AGENT,
+    OTHER_USER,
+    AnsweredError,
+    rejected,
+)
+from relevo_client.asgi._overrides import Wanted
+
+Begin: TypeAlias = Callable[[ExecutionContext], Awaitable[ExecutionContext]]
+"""Makes the context of a conversation that the store does not have, of its identity."""
+
+# The tenant is the key's own: the store takes no entry that says another one.
+_CONTRADICTIONS = ("user_id", OTHER_USER), ("agent_id", OTHER_AGENT)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for."""
+
+    ref: ContextRef | None
+    """Its context; None where it names none."""
+    identity: ExecutionContext
+    """For whom it is, as far as its headers say."""
+    wanted: Wanted
+    """What its conversation is to have."""
+    may_begin: bool
+    """Whether a conversation that does not exist begins with it."""
+
+
+class Finder:
+    """Finds contexts with a client, within the time and by the policy of a middleware."""
+
+    def __init__(self, contexts: AsyncContextClient, begin: Begin | None, policy: Policy) -> None:
+        self._contexts = contexts
+        self._source = AsyncSource(contexts)
+        self._begin = begin
+        self._policy = policy
+
+    async def find(self, asked: Asked, call: Call) -> Known:
+        """What is to be current in a request. Raises AnsweredError."""
+        error: RelevoError | None = None
+        try:
+            if asked.ref is not None:
+                try:
+                    return await self._in_time(asked, asked.ref, call)
+                except RelevoError as caught:
+                    error = caught
+            lost = call.lost(asked.ref, error)
+            known = await aio_instead(self._source, self._policy, call, lost)
+        except RejectedError as ended:
+            raise rejected(ended.refusal, ended.error) from None
+        if known:
+            _must_not_contradict(asked.identity, known.context)
+        return known
+
+    async def _in_time(self, asked: Asked, ref: ContextRef, call: Call) -> ContextEntry:
+        # A function that makes a context instead needs time too.
+        is_made = callable(self._policy.unavailable)
+        try:
+            async with asyncio.timeout(call.half() if is_made else call.remaining()):
+                return await self._found(asked, ref)
+        except TimeoutError:
+            raise UnavailableError("not in time", reason="DEADLINE_EXCEEDED") from None
+
+    async def _found(self, asked: Asked, ref: ContextRef) -> ContextEntry:
+        try:
+            entry = await self._contexts.resolve(ref)
+        except NotFoundError:
+            if self._begin is None or not asked.may_begin:
+                raise
+            begun = await self._begun(self._begin, ref.key, asked.identity)
+            entry = await self._contexts.resolve(begun.ref)
+        # Nothing is changed for who is not of the conversation.
+        _must_not_contradict(asked.identity, entry.context)
+        changes = asked.wanted.changes(entry.context)
+        if not changes:
+            return entry
+        return await self._contexts.resolve(await self._contexts.update(ref.key, changes))
+
+    async def _begun(
+        self, begin: Begin, key: ContextKey, identity: ExecutionContext
+    ) -> ContextEntry:
+        async def make(_: ContextKey) -> ExecutionContext:
+            try:
+                return _context(await begin(identity))
+            except UnavailableError:  # the store, which it asked too
+                raise
+            except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+                raise failure(begin, error) from None
+
+        try:
+            return await self._contexts.get_or_create(key, make)
+        except InvalidFieldError as error:  # what it made is refused
+            raise failure(begin, error) from None
+
+
+def _context(begun: object) -> ExecutionContext:
+    if not isinstance(begun, ExecutionContext):
+        raise TypeError(f"begin returned {type(begun).__name__}, no context")
+    return begun
+
+
+def _must_not_contradict(identity: ExecutionContext, context: ExecutionContext) -> None:
+    for field, answer in _CONTRADICTIONS:
+        said, stored = getattr(identity, field), getattr(context, field)
+        if said and stored and said != stored:
+            raise AnsweredError(answer)

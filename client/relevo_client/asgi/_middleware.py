@@ -1,0 +1,144 @@
+"""The middleware: a request's context is current in whatever the application does for it."""
+
+import asyncio
+from collections.abc import Callable
+from types import MappingProxyType
+
+from relevo_client._aio_client import AsyncContextClient
+from relevo_client._current import Known, only
+from relevo_client._errors import InvalidFieldError
+from relevo_client._inbound import Authorize, Call, RejectedError, Trust, ask, must_be_plain
+from relevo_client._keys import ContextRef, problem_of
+from relevo_client._model import ExecutionContext
+from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client.asgi import _headers
+from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
+from relevo_client.asgi._finding import Asked, Begin, Finder
+from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, Values
+from relevo_client.asgi._overrides import OverrideHeaders, Overrides, Wanted
+from relevo_client.asgi._types import ASGIApp, Receive, Scope, Send
+
+_NOBODY = ExecutionContext()
+
+
+class ContextMiddleware:
+    """Finds or begins the conversation that an HTTP request or a WebSocket names.
+
+    It is named by `X-Tenant-ID` and `X-Conversation-ID`; the identity has `X-Agent-ID`,
+    `X-Tenant-Tier`, `X-Session-ID` and `X-User-ID` too, where they are there. Whoever
+    can reach the service can send these headers: something in front of it, or
+    `authorize`, has to see to it that they are true.
+
+    The context, composed with what it includes, is current for the whole request,
+    bodies that are streamed, WebSocket messages and tasks included. A request that names
+    no conversation has none. References of callers' own are taken from the headers.
+
+    Args:
+        app: the application.
+        contexts: asks the store.
+        begin: a coroutine function that makes the context of a conversation that does
+            not exist. It gets the identity without any section; the store keeps what
+            it returns. Called once, whatever the number of requests and processes.
+            Without it, such a request is a case of the policy.
+        scope: of the conversations' keys.
+        trust_callers: whether callers may send a reference, which counts instead of
+            the headers: True, or a function of ASGI's scope.
+        authorize: a function of the reference and ASGI's scope; where it says no, the
+            answer is 403.
+        overrides: headers that change the conversation's entry, by name: a path such as
+            `llm_config.model`, or an `Override`.
+        policy: what to do where the context cannot be had; not a lazy one.
+        timeout: seconds that all this may take before the application has its turn.
+        exempt: a function of ASGI's scope; what it says yes to has no context.
+
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        contexts: AsyncContextClient,
+        *,
+        begin: Begin | None = None,
+        scope: str = "conversation",
+        trust_callers: bool | Callable[[Scope], bool] = False,
+        authorize: Callable[[ContextRef, Scope], bool] | None = None,
+        overrides: Overrides = MappingProxyType({}),
+        policy: Policy = DEFAULT_POLICY,
+        timeout: float = 5.0,
+        exempt: Callable[[Scope], bool] | None = None,
+    ) -> None:
+        must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
+        problem = problem_of(scope)
+        if problem:
+            raise InvalidFieldError([("scope", problem)])
+        if policy.lazy:
+            raise ValueError("policy must not be lazy: an answer that has begun cannot be refused")
+        if timeout <= 0:
+            raise ValueError("timeout must be more than 0 seconds")
+        self._app = app
+        self._finder = Finder(contexts, begin, policy)
+        self._scope = scope
+        self._trust: Trust = trust_callers
+        self._authorize: Authorize | None = authorize
+        self._overrides = OverrideHeaders(overrides)
+        self._timeout = timeout
+        self._exempt = exempt
+        self._names = frozenset(map(_headers.wire_name, (*IDENTITY_HEADERS, *overrides)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI has it."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        known: Known = None
+        try:
+            has_reference = _headers.names_reference(scope["headers"])
+            is_trusted = has_reference and ask(self._trust, scope)
+            if has_reference and not is_trusted:
+                # What an application passes on must not be what it was not to believe.
+                # Only then a copy: middlewares outside read what the application adds.
+                scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
+            if self._exempt is None or not ask(self._exempt, scope):
+                known = await self._known(scope, is_trusted=is_trusted)
+        except RejectedError as ended:
+            return await send_answer(rejected(ended.refusal).answer, scope, receive, send)
+        except AnsweredError as ended:
+            return await send_answer(ended.answer, scope, receive, send)
+        with only(known):
+            return await self._app(scope, receive, send)
+
+    async def _known(self, scope: Scope, *, is_trusted: bool) -> Known:
+        """What is to be current. Raises AnsweredError, RejectedError."""
+        asked = self._asked(scope, is_trusted=is_trusted)
+        if asked.ref and self._authorize and not ask(self._authorize, asked.ref, scope):
+            raise AnsweredError(FORBIDDEN_CONTEXT)
+        return await self._finder.find(asked, Call(scope["path"], _Request(scope, self._timeout)))
+
+    def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
+        headers = scope["headers"]
+        values = Values(headers, self._names)
+        ref = _headers.reference_of(headers) if is_trusted else None
+        if ref is None and not values.has(TENANT, CONVERSATION):
+            return Asked(None, _NOBODY, Wanted(), may_begin=False)
+        identity = _headers.identity_of(values)
+        if ref is not None:
+            _headers.must_agree(self._scope, identity, ref)
+            return Asked(ref, identity, Wanted(), may_begin=False)
+        ref = _headers.conversation_of(self._scope, identity)
+        return Asked(ref, identity, self._overrides.wanted(values), may_begin=True)
+
+
+class _Request:
+    """What `Call` asks of gRPC's servicer context, of an HTTP request."""
+
+    def __init__(self, scope: Scope, timeout: float) -> None:
+        self._headers = scope["headers"]
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + timeout
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        """The headers."""
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
+
+    def time_remaining(self) -> float:
+        """The seconds that are left before the application has its turn."""
+        return max(0.0, self._end - self._loop.time())

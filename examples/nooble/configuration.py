@@ -1,0 +1,74 @@
+"""What agent management owns: the configuration of every agent and every collection.
+
+Each configuration has its version in its `metadata`, under its key's text form. So whoever
+works with some settings can say which state of which configuration they are of.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relevo_client import ContextKey, ExecutionContext
+
+AGENT = "agent_config"
+COLLECTION = "collection_config"
+SECTIONS = (
+    *("llm_config", "embedding_config", "rag_config"),
+    *("agent_config", "metadata", "rate_limits"),
+)
+Changes = Mapping[str, Mapping[str, Any]]
+"""New values, by section and name."""
+
+
+class UnknownError(LookupError):
+    """There is no such agent, or no such collection."""
+
+
+class Configurations:
+    """The configurations of all tenants, in memory."""
+
+    def __init__(self, configurations: Mapping[ContextKey, ExecutionContext]) -> None:
+        self._all = {
+            key: context.update(metadata={**context.metadata, key.text: 1})
+            for key, context in configurations.items()
+        }
+
+    def get(self, key: ContextKey) -> ExecutionContext:
+        """One of them. Raises UnknownError."""
+        try:
+            return self._all[key]
+        except KeyError:
+            raise UnknownError(key.text) from None
+
+    def composed(self, agent: ContextKey) -> ExecutionContext:
+        """An agent's, together with that of its collections. Raises UnknownError."""
+        head = self.get(agent)
+        parts = [*(self.get(key) for key in collections_of(agent, head)), head]
+        return head.update(**{section: _merged(parts, section) for section in SECTIONS})
+
+    def change(self, key: ContextKey, changes: Changes) -> ExecutionContext:
+        """Change values of one of them; its new state. Raises UnknownError and ValidationError."""
+        before = self.get(key)
+        sections = {name: {**getattr(before, name), **new} for name, new in changes.items()}
+        version = {key.text: before.metadata[key.text] + 1}
+        metadata = {**sections.pop("metadata", before.metadata), **version}
+        self._all[key] = before.update(**sections, metadata=metadata)
+        return self._all[key]
+
+
+def collections_of(agent: ContextKey, context: ExecutionContext) -> Iterator[ContextKey]:
+    """The keys of the collections that an agent searches."""
+    for name in context.rag_config["collections"]:
+        yield ContextKey(COLLECTION, agent.tenant_id, name)
+
+
+def versions_of(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """Which state of which configuration some settings are of, by key."""
+    scopes = (f"{AGENT}:", f"{COLLECTION}:")
+    return {key: version for key, version in metadata.items() if key.startswith(scopes)}
+
+
+def _merged(parts: list[ExecutionContext], section: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for part in parts:
+        merged.update(getattr(part, section))
+    return merged

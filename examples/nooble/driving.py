@@ -1,0 +1,105 @@
+"""The frontend's part of the measured run: holds conversations, and changes configurations."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import httpx
+from redis.asyncio import Redis
+from relevo_client import ContextKey
+from websockets.asyncio.client import ClientConnection, connect
+
+from nooble.observing import SEEN, all_of
+from nooble.processes import Nooble
+from nooble.records import Change, Record, Turn
+from nooble.script import Lap, Part, Talk
+
+
+class Driver:
+    """Plays laps on a running platform. Use with `async with`; it has a record in the end."""
+
+    def __init__(self, platform: Nooble) -> None:
+        self.record = Record(platform.wiring.mode)
+        self._platform = platform
+        self._stack = AsyncExitStack()
+        self._open: dict[Talk, ClientConnection] = {}
+
+    async def __aenter__(self) -> Self:
+        """Connect to agent management, and to the Redis whose commands are counted."""
+        wiring = self._platform.wiring
+        self._management = await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=wiring.management)
+        )
+        self._redis = await self._stack.enter_async_context(Redis.from_url(wiring.redis))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._stack.aclose()
+
+    async def play(self, number: int, lap: Lap, told: Callable[[], None]) -> None:
+        """Play one lap. `told` is called after each turn."""
+        half = asyncio.Event()
+        done = 0
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            if done >= lap.turns // 2:
+                half.set()
+            told()
+
+        async def change() -> None:
+            await half.wait()
+            await self.change(lap.changed, lap.changes)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(change())
+            for part in lap.parts:
+                group.create_task(self._play(number, part, tell))
+
+    async def change(self, key: ContextKey, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Have agent management change a configuration."""
+        response = await self._management.patch(f"/configurations/{key.text}", json=changes)
+        response.raise_for_status()
+        version = response.json()["version"]
+        self.record.changes.append(Change(key.text, version, time.monotonic()))
+
+    async def count(self) -> None:
+        """Note how often agent management was asked, and what Redis has done."""
+        counts = (await self._management.get("/counts")).json()
+        self.record.management_calls = counts["reads"]
+        commands = await self._redis.info("commandstats")
+        self.record.redis_commands = sum(
+            each["calls"] for name, each in commands.items() if name not in _OWN
+        )
+
+    async def _play(self, number: int, part: Part, tell: Callable[[], None]) -> None:
+        connection = self._open.get(part.talk) or await self._connect(part.talk)
+        for text in part.texts:
+            began = time.monotonic()
+            await connection.send(text)
+            answer = json.loads(await connection.recv())
+            seconds = time.monotonic() - began
+            seen = list(all_of(answer.get(SEEN, ())))
+            turn = Turn(
+                number, part.talk.conversation_id, began, seconds, seen, answer.get("error", "")
+            )
+            self.record.turns.append(turn)
+            tell()
+        if part.is_last:
+            await self._open.pop(part.talk).close()
+
+    async def _connect(self, talk: Talk) -> ClientConnection:
+        url = f"ws://{self._platform.orchestrator}/conversation"
+        connecting = connect(url, additional_headers=talk.headers)
+        connection = await self._stack.enter_async_context(connecting)
+        self._open[talk] = connection
+        return connection
+
+
+_OWN = ("cmdstat_info", "cmdstat_ping", "cmdstat_client|setinfo", "cmdstat_client")
+"""What this driver, and connections, have Redis do."""

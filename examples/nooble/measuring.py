@@ -1,0 +1,85 @@
+"""The same conversations in each mode, lap by lap, and what came of it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from relevo_demo.launching import ProcessError
+
+from nooble.driving import Driver
+from nooble.processes import nooble
+from nooble.records import Record, Result, result_of
+from nooble.report import Report
+from nooble.script import laps
+from nooble.wiring import MODES
+
+LAPS, TURNS = 20, 10
+"""By default: conversations of 200 turns, and two short ones in each lap."""
+
+
+def run(
+    *, laps: int = LAPS, turns: int = TURNS, record: Path | None = None, chart: Path | None = None
+) -> int:
+    """Measure, and print a table and a chart.
+
+    `record` is where the results are written as JSON, `chart` where the chart is as PNG. Returns 0
+    where Relevo kept its promises in the run, 1 where it did not or something failed, 130
+    where it was interrupted.
+    """
+    try:
+        records = asyncio.run(_measured(laps, turns, report := Report()))
+    except KeyboardInterrupt:
+        print("relevo demo: interrupted", file=sys.stderr)
+        return 130
+    except (ProcessError, OSError) as error:
+        print(f"relevo demo: {error}", file=sys.stderr)
+        return 1
+    results = [result_of(each) for each in records]
+    report.results(results)
+    if chart:
+        report.chart(results, chart)
+    if record:
+        record.write_text(json.dumps([asdict(each) for each in results], indent=2))
+    problems = broken_promises(results)
+    report.problems(problems)
+    return int(bool(problems))
+
+
+async def _measured(count: int, turns: int, report: Report) -> list[Record]:
+    script = list(laps(count, turns))
+    async with AsyncExitStack() as stack:
+        with report.starting(len(MODES)) as started:
+            platforms = []
+            for mode in MODES:
+                platforms.append(await stack.enter_async_context(nooble(mode)))
+                started()
+        drivers = [await stack.enter_async_context(Driver(each)) for each in platforms]
+        with report.playing(len(MODES) * sum(lap.turns for lap in script)) as told:
+            for number, lap in enumerate(script):
+                # Each mode is the first one in turn.
+                first = number % len(drivers)
+                for driver in (*drivers[first:], *drivers[:first]):
+                    await driver.play(number, lap, told)
+        for driver in drivers:
+            await driver.count()
+        return [driver.record for driver in drivers]
+
+
+def broken_promises(results: Sequence[Result]) -> list[str]:
+    """Which of Relevo's promises the run has not shown."""
+    by_mode = {result.mode: result for result in results}
+    relevo, none = by_mode["relevo"], by_mode["none"]
+    problems: list[str] = []
+    if any(result.failed for result in results):
+        problems.append("turns have failed")
+    if relevo.outdated:
+        problems.append(f"{relevo.outdated} turns used outdated configuration")
+    if relevo.disagreed:
+        problems.append(f"in {relevo.disagreed} turns two services disagreed")
+    if relevo.management_calls > none.management_calls / 100:
+        problems.append("agent management was asked more than 1 % as often as without Relevo")
+    return problems

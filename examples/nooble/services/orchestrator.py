@@ -1,0 +1,72 @@
+"""The orchestrator: the platform's edge, where conversations are held through a WebSocket."""
+
+from contextlib import suppress
+
+from relevo_client import current_context
+from relevo_client.asgi import ContextMiddleware
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from nooble.loading import beginning
+from nooble.services.member import POLICY, Member, member
+from nooble.services.running import run, serve_http
+from nooble.sources import Relevo
+from nooble.turns import TurnError, Turns
+from nooble.who import Who, from_headers
+from nooble.wiring import Wiring
+
+
+class Orchestrator:
+    """Holds conversations: a text comes, and an answer or a failure goes.
+
+    What was said is remembered for as long as the connection lasts.
+    """
+
+    def __init__(self, service: Member) -> None:
+        self._service = service
+        self._turns = Turns(service)
+
+    def app(self) -> ASGIApp:
+        """Its interface. With Relevo a conversation's context is current in its connection."""
+        app = Starlette(routes=[WebSocketRoute("/conversation", self.converse)])
+        contexts = self._service.contexts
+        if contexts is None:
+            return app
+        return ContextMiddleware(app, contexts, begin=beginning(contexts), policy=POLICY)
+
+    async def converse(self, websocket: WebSocket) -> None:
+        """One conversation, turn by turn."""
+        who: Who = current_context() or from_headers(websocket.headers.items())
+        await websocket.accept()
+        try:
+            with suppress(WebSocketDisconnect):
+                await self._converse(who, websocket)
+        finally:
+            if isinstance(self._service.source, Relevo):
+                self._service.source.forget(who)
+
+    async def _converse(self, who: Who, websocket: WebSocket) -> None:
+        said: list[str] = []
+        while True:
+            text = await websocket.receive_text()
+            try:
+                answer = await self._turns.take(who, text, said)
+            except TurnError as error:
+                await websocket.send_json({"error": error.reason, "message": str(error)})
+                continue
+            said.append(text)
+            await websocket.send_json(answer)
+
+
+async def main(wiring: Wiring) -> None:
+    """Serve until SIGTERM."""
+    async with member("orchestrator", wiring) as service:
+        app = Orchestrator(service).app()
+        async with service.queues:
+            await serve_http(app)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,61 @@
+"""Query: finds the passages of the agent's collections that are nearest to a vector."""
+
+from typing import Any
+
+from grpc import aio
+from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
+from relevo.demo.v1.rag_platform_pb2 import EmbedRequest
+from relevo_client.actions import DomainAction
+from relevo_demo.chunks import chunks_of
+from relevo_demo.vectors import similarity
+
+from nooble.observing import Seen
+from nooble.services.member import Member, member
+from nooble.services.running import announce, run, until_stopped
+from nooble.who import to_headers
+from nooble.wiring import SEARCH, Wiring
+
+TIMEOUT = 5.0
+
+
+def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") -> None:
+    """Answer searches."""
+
+    @service.queues.handle(SEARCH)
+    async def search(action: DomainAction) -> DomainAction:
+        settings = await service.source.settings(action)
+        rag = settings.rag_config
+        chunks = list(chunks_of(action.tenant_id, rag))
+        embedded = await embedding.Embed(
+            EmbedRequest(texts=[text for _, text in chunks]),
+            metadata=to_headers(action),
+            timeout=TIMEOUT,
+        )
+        asked = action.payload["vector"]
+        passages: list[dict[str, Any]] = [
+            {"collection": name, "text": text, "score": similarity(asked, vector.values)}
+            for (name, text), vector in zip(chunks, embedded.vectors, strict=True)
+        ]
+        near = [p for p in passages if p["score"] >= rag[p["collection"]]["min_score"]]
+        near.sort(key=lambda passage: -passage["score"])
+        others = map(Seen.from_message, embedded.observations)
+        return service.reply(action, settings, {"passages": near[: rag["top_k"]]}, *others)
+
+
+async def main(wiring: Wiring) -> None:
+    """Work until SIGTERM."""
+    options = (("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),)
+    async with (
+        member("query", wiring) as service,
+        aio.insecure_channel(
+            wiring.embedding, options=options, interceptors=service.clients
+        ) as channel,
+    ):
+        subscribe(service, grpc_api.EmbeddingServiceStub(channel))
+        async with service.queues:
+            announce("query")
+            await until_stopped()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,65 @@
+"""How the services run: they say where they serve, and end by a signal."""
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from nooble.wiring import Wiring
+
+
+def run(main: Callable[[Wiring], Coroutine[Any, Any, None]]) -> None:
+    """Run a service, as its command line says."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    asyncio.run(main(Wiring.parse()))
+
+
+async def until_stopped() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def announce(address: str) -> None:
+    """Say on standard error that the service serves, as `relevo serve` does."""
+    started = {"level": "info", "event": "server.started", "address": address}
+    print(json.dumps(started), file=sys.stderr, flush=True)
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves signals alone, and says when it serves."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Do not: `until_stopped` waits for them."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say where."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            announce("{}:{}".format(*listening.getsockname()))
+
+
+async def serve_http(app: ASGIApp) -> None:
+    """Serve an ASGI application on a free loopback port, until SIGTERM or SIGINT."""
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    server = _HttpServer(config)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        stopping = asyncio.create_task(until_stopped())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        stopping.cancel()

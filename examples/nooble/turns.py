@@ -1,0 +1,90 @@
+"""The turns of conversations that an orchestrator has under way."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relevo_client import RelevoError
+from relevo_client.actions import DomainAction
+
+from nooble.management import ManagementError
+from nooble.observing import SEEN, adding
+from nooble.services.member import Member
+from nooble.who import Who, identity_of
+from nooble.wiring import RUN_AGENT
+
+log = logging.getLogger("nooble")
+
+TIMEOUT = 30.0
+"""Seconds that a turn may take."""
+FINISH = "orchestrator.turn.finish"
+"""The kind of the actions that bring answers."""
+
+
+class TurnError(Exception):
+    """A turn has failed: why, for the one who waits for its answer."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Turns:
+    """Sends turns to agent execution, and gives each answer to whoever waits for it.
+
+    The answers come through a queue of this process's own: its clients' connections are here.
+    """
+
+    def __init__(self, service: Member, timeout: float = TIMEOUT) -> None:
+        self._service = service
+        self._timeout = timeout
+        self._waiting: dict[str, asyncio.Future[DomainAction]] = {}
+        self._queue = f"orchestrator.callback.{uuid.uuid4().hex}"
+        service.queues.handle(self._queue)(self._finish)
+
+    async def take(self, who: Who, text: str, said: Sequence[str]) -> Mapping[str, Any]:
+        """One turn: its answer, and what the services saw. Raises TurnError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._take(who, text, said)
+        except TimeoutError:
+            raise TurnError("TIMEOUT", f"no answer within {self._timeout:g} s") from None
+        except RelevoError as error:
+            raise TurnError(error.reason, "the conversation's context cannot be had") from error
+        except ManagementError as error:
+            raise TurnError("NO_CONFIGURATION", str(error)) from error
+
+    async def _take(self, who: Who, text: str, said: Sequence[str]) -> Mapping[str, Any]:
+        turn = uuid.uuid4().hex
+        answered = self._waiting[turn] = asyncio.get_running_loop().create_future()
+        try:
+            async with self._service.source.turn(who) as settings:
+                recent = settings.agent_config["history_turns"]
+                action = DomainAction(
+                    **identity_of(who),
+                    action_type="execution.agent.run",
+                    task_id=turn,
+                    correlation_id=turn,
+                    origin_service=self._service.name,
+                    callback_queue=self._queue,
+                    callback_action_type=FINISH,
+                    payload={"text": text, "history": list(said[-recent:]) if recent else []},
+                    metadata=adding({}, self._service.seen(settings)),
+                )
+                await self._service.queues.send(action, RUN_AGENT)
+            reply = await answered
+        finally:
+            del self._waiting[turn]
+        if reply.error:
+            raise TurnError(reply.error.reason, reply.error.message)
+        return {"text": reply.payload["text"], SEEN: list(reply.metadata[SEEN])}
+
+    async def _finish(self, action: DomainAction) -> None:
+        answered = self._waiting.get(action.correlation_id)
+        if answered is None or answered.done():
+            # Done twice, or too late: it leaves a trace, and nobody gets a second answer.
+            log.warning("turn %s is over; its answer comes again", action.correlation_id)
+            return
+        answered.set_result(action)

@@ -1,0 +1,44 @@
+"""How the platform is wired: queues, kinds of actions, and what each process is told."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, Self, get_args
+
+Mode = Literal["none", "redis-json", "relevo"]
+MODES: Sequence[Mode] = get_args(Mode)
+
+RUN_AGENT = "execution.agent_run"
+EXECUTION_CALLBACK = "execution.callback"
+GENERATE_EMBEDDING = "embedding.generate"
+SEARCH = "query.search"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a service's process is told: where the others are."""
+
+    mode: Mode
+    """Where the services have the configuration from."""
+    queues: str
+    """The Redis of the queues: its URL."""
+    redis: str
+    """The Redis of the configuration (`redis-json`, and the store's): its URL."""
+    management: str
+    """Agent management's base URL."""
+    store: str = ""
+    """The ContextStore's address (`relevo`)."""
+    embedding: str = ""
+    """The embedding service's replicas, as a gRPC target."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str] | None = None) -> Self:
+        """Read a command line."""
+        parser = argparse.ArgumentParser()
+        for field in fields(cls):
+            parser.add_argument(f"--{field.name}", default="", required=field.default != "")
+        return cls(**vars(parser.parse_args(arguments)))
+
+    def arguments(self) -> list[str]:
+        """The command line for it."""
+        return [f"--{name}={value}" for name, value in asdict(self).items()]

@@ -1,0 +1,100 @@
+"""Processes that serve: started, listened to, and ended with whoever started them.
+
+Each takes a free port and says which on standard error, with the line that
+`relevo serve` logs. So no port is guessed, and nobody waits longer than needed.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio import Future, StreamReader
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+START = 30.0
+"""Seconds that a process may take until it serves."""
+STOP = 5.0
+"""Seconds that it has to end after SIGTERM."""
+
+
+class ProcessError(Exception):
+    """A process did not start. It has told why on standard error."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that serves."""
+
+    name: str
+    pid: int
+    address: str
+
+
+@asynccontextmanager
+async def launched(
+    name: str, *command: str, **environment: str
+) -> AsyncGenerator[tuple[Running, Mapping[str, Any]]]:
+    """A Python module as a process, once it serves, and the line in which it said so.
+
+    `environment` is added to the process's own. Raises ProcessError.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relevo_demo.leash", *command),
+        stdin=PIPE,
+        stdout=DEVNULL,
+        stderr=PIPE,
+        # Ctrl-C is for the demo alone, which then ends the others in order.
+        start_new_session=True,
+        # The user's own settings of `relevo serve` are not meant for this one.
+        env={k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")} | environment,
+    )
+    started: Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+    listening = asyncio.create_task(_listen(name, process, started))
+    try:
+        try:
+            async with asyncio.timeout(START):
+                said = await started
+        except TimeoutError:
+            raise ProcessError(f"{name} did not start within {START:g} s") from None
+        yield Running(name, process.pid, said["address"]), said
+    finally:
+        await _stop(name, process)
+        await listening
+
+
+async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any]]") -> None:
+    """Read what a process says: that it serves, and troubles, which are passed on."""
+    async for line in cast("StreamReader", process.stderr):
+        text = line.decode(errors="replace").rstrip()
+        event = _event(text)
+        if event.get("level") != "info":
+            print(f"{name}: {text}", file=sys.stderr)
+        elif event.get("event") == "server.started" and not started.done():
+            started.set_result(event)
+    if not started.done():
+        started.set_exception(ProcessError(f"{name} ended with {await process.wait()}"))
+
+
+def _event(text: str) -> Mapping[str, Any]:
+    """The event that a line of a log tells, nothing for any other line."""
+    try:
+        event: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("Mapping[str, Any]", event) if isinstance(event, dict) else {}
+
+
+async def _stop(name: str, process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP):
+            await process.wait()
+    except TimeoutError:
+        print(f"{name}: did not end within {STOP:g} s and is killed", file=sys.stderr)
+        process.kill()
+        await process.wait()

@@ -1,0 +1,279 @@
+"""Requests whose context cannot be had: what they are answered, and what else a policy can do."""
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any
+
+import pytest
+from relevo_client import (
+    Action,
+    AsyncContextClient,
+    ContextKey,
+    ExecutionContext,
+    InvalidFieldError,
+    LostContext,
+    Policy,
+    UnavailableError,
+    current_entry,
+)
+from relevo_client.asgi import ContextMiddleware
+from relevo_client.testing import LocalStore
+from support.asgi import HEADERS, Answer, Edge, ask, handshake, respond, see
+from support.services import service
+from support.waiting import until_async
+
+KEY = ContextKey("conversation", "acme", "c-1")
+STORE = "relevo.v1.ContextStore"
+DOWN = "127.0.0.1:1"
+
+
+def why(answer: Answer) -> tuple[int, str, str]:
+    """The status, and both parts of the reason."""
+    return answer.status, answer.body["error"]["reason"], answer.body["error"]["message"]
+
+
+UNAVAILABLE = 503, "UNAVAILABLE", "the call's context cannot be resolved now"
+FAILED = 500, "INTERNAL", "the call's context could not be resolved"
+
+
+async def test_a_store_that_is_down() -> None:
+    """Nobody answers: 503, and when it may be tried again."""
+    async with AsyncContextClient(DOWN) as client:
+        answer = await ask(ContextMiddleware(see, client), HEADERS.items())
+    assert why(answer) == UNAVAILABLE
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_store_that_is_silent() -> None:
+    """All that is done before the application takes no longer than `timeout`."""
+
+    async def get(_: bytes, __: Any) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with (
+        service({"Get": get}, name=STORE) as address,
+        AsyncContextClient(address, timeout=30) as client,
+    ):
+        began = monotonic()
+        answer = await ask(ContextMiddleware(see, client, timeout=0.2), HEADERS.items())
+        assert why(answer) == UNAVAILABLE
+        assert monotonic() - began < 5
+
+
+async def test_policies_for_a_store_that_is_down() -> None:
+    """A request goes on without a context, or with one that a function makes in its time."""
+    lost: list[LostContext] = []
+
+    async def rebuild(call: LostContext) -> ExecutionContext:
+        lost.append(call)
+        return ExecutionContext(user_id="rebuilt")
+
+    async def fail(_: LostContext) -> ExecutionContext:
+        raise RuntimeError
+
+    async def hang(_: LostContext) -> ExecutionContext:
+        await asyncio.Event().wait()
+        return ExecutionContext()
+
+    async with AsyncContextClient(DOWN) as client:
+
+        async def answer(unavailable: Any) -> Answer:
+            policy = Policy(unavailable=unavailable)
+            app = ContextMiddleware(see, client, policy=policy, timeout=0.5)
+            return await ask(app, HEADERS.items())
+
+        assert (await answer(Action.PROCEED)).body["context"] is None
+        body = (await answer(rebuild)).body
+        assert (body["context"]["user_id"], body["key"]) == ("rebuilt", KEY.text)
+        assert why(await answer(Action.LAST_KNOWN)) == UNAVAILABLE
+        assert why(await answer(fail)) == FAILED
+        assert why(await answer(hang)) == UNAVAILABLE
+    (call,) = lost
+    assert (call.method, call.ref and call.ref.key) == ("/talk", KEY)
+    assert ("x-tenant-id", "acme") in call.metadata
+    assert isinstance(call.error, UnavailableError)
+
+
+async def test_the_last_known_copy() -> None:
+    """With the store gone, a request goes on with what was known last, marked as such."""
+    stale: list[bool] = []
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        entry = current_entry()
+        assert entry
+        stale.append(entry.is_stale)
+        await respond(send, entry.context.user_id)
+
+    with LocalStore() as store:
+        store.client.put(KEY, ExecutionContext(user_id="u-1"))
+        client = AsyncContextClient(store.address, timeout=0.5)
+        policy = Policy(unavailable=Action.LAST_KNOWN)
+        edge = ContextMiddleware(app, client, policy=policy)
+        assert (await ask(edge, HEADERS.items())).body == "u-1"
+
+        async def is_cached() -> bool:
+            return client.peek(KEY) is not None
+
+        await until_async(is_cached)
+    # The client may not have heard that the store is gone; an update asks it anyway.
+    edge = ContextMiddleware(app, client, policy=policy, overrides={"X-M": "llm_config.model"})
+    headers = {**HEADERS, "X-M": "m"}
+    assert (await ask(edge, headers.items())).body == "u-1"
+    assert stale == [False, True]
+    assert (await ask(edge, {**headers, "X-User-ID": "u-2"}.items())).status == 403
+    await client.close()
+
+
+async def test_a_request_that_names_no_conversation(contexts: AsyncContextClient) -> None:
+    """By policy it is 400, or has a context that a function makes."""
+    app = ContextMiddleware(see, contexts, policy=Policy(no_reference=Action.REJECT))
+    assert why(await ask(app)) == (
+        400,
+        "NO_CONVERSATION",
+        "X-Tenant-ID and X-Conversation-ID: must name a conversation",
+    )
+
+    async def visitor(_: LostContext) -> ExecutionContext:
+        return ExecutionContext(user_id="visitor")
+
+    app = ContextMiddleware(see, contexts, policy=Policy(no_reference=visitor))
+    answer = await ask(app)
+    assert (answer.body["context"]["user_id"], answer.body["key"]) == ("visitor", None)
+
+
+async def test_nothing_begins_without_begin(contexts: AsyncContextClient) -> None:
+    """Where the service begins no conversations, one that does not exist is 409."""
+    answer = await ask(ContextMiddleware(see, contexts), HEADERS.items())
+    assert why(answer) == (409, "NOT_FOUND", "the call's context does not exist")
+
+
+async def test_an_incomplete_context(edge: Edge, store: LocalStore) -> None:
+    """A missing layer is 409 with a fixed text, and not a smaller context."""
+    missing = ContextKey("agent_config", "acme", "secret-agent")
+    store.client.put(KEY, ExecutionContext(includes=(missing,)))
+    answer = await ask(edge(), HEADERS.items())
+    assert why(answer) == (409, "INCOMPLETE", "the call's context is incomplete")
+
+
+@pytest.mark.parametrize(
+    "header, status, reason, message",
+    [
+        ("X-User-ID", 403, "OTHER_USER", "X-User-ID: not the conversation's user"),
+        ("X-Agent-ID", 409, "OTHER_AGENT", "X-Agent-ID: not the conversation's agent"),
+    ],
+)
+async def test_headers_that_contradict_the_conversation(
+    edge: Edge, store: LocalStore, header: str, status: int, reason: str, message: str
+) -> None:
+    """Another user is 403, another agent 409; what the conversation leaves out is free."""
+    headers = {**HEADERS, header: "other"}
+    store.client.put(KEY, ExecutionContext())
+    assert (await ask(edge(), headers.items())).status == 200
+    store.client.put(KEY, ExecutionContext(user_id="u-1", agent_id="support"))
+    assert why(await ask(edge(), headers.items())) == (status, reason, message)
+
+
+async def fails(_: ExecutionContext) -> ExecutionContext:
+    """A `begin` with a defect."""
+    raise RuntimeError("secret")
+
+
+async def nothing(_: ExecutionContext) -> Any:
+    """A `begin` that forgets to return."""
+
+
+async def of_another_tenant(identity: ExecutionContext) -> ExecutionContext:
+    """A `begin` whose context the store refuses."""
+    return identity.update(includes=(ContextKey("agent_config", "secret-tenant", "a"),))
+
+
+async def is_slow(_: ExecutionContext) -> ExecutionContext:
+    """A `begin` whose own call took too long."""
+    raise TimeoutError("secret")
+
+
+@pytest.mark.parametrize(
+    "begin, error",
+    [
+        (fails, RuntimeError),
+        (nothing, TypeError),
+        (of_another_tenant, InvalidFieldError),
+        (is_slow, TimeoutError),
+    ],
+)
+async def test_a_begin_that_fails(
+    contexts: AsyncContextClient,
+    store: LocalStore,
+    caplog: pytest.LogCaptureFixture,
+    begin: Any,
+    error: type[Exception],
+) -> None:
+    """It is 500 with a fixed text, logged by type and place, and the next request tries anew."""
+    del store
+    app = ContextMiddleware(see, contexts, begin=begin)
+    for _ in range(2):
+        assert why(await ask(app, HEADERS.items())) == FAILED
+    records = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(records) == 2
+    for record in records:
+        text = f"{begin.__name__} failed on a call's context: {error.__name__}"
+        assert record.getMessage().startswith(text)
+    assert "secret" not in caplog.text
+
+
+async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None:
+    """What `begin` could not ask the store for is the policy's to decide, as is all else."""
+
+    async def begin(_: ExecutionContext) -> ExecutionContext:
+        raise UnavailableError("internals", reason="UNAVAILABLE", retry_after=2.5)
+
+    answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
+    assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "3")
+
+
+async def test_a_begin_that_hangs(contexts: AsyncContextClient) -> None:
+    """A request gives up in its time; the beginning goes on for those that come later."""
+    go = asyncio.Event()
+
+    async def begin(identity: ExecutionContext) -> ExecutionContext:
+        await go.wait()
+        return identity
+
+    hurried = ContextMiddleware(see, contexts, begin=begin, timeout=0.2)
+    assert why(await ask(hurried, HEADERS.items())) == UNAVAILABLE
+    go.set()
+    assert (await ask(hurried, HEADERS.items())).status in (200, 503)
+    patient = ContextMiddleware(see, contexts)
+    assert (await ask(patient, HEADERS.items())).body["key"] == KEY.text
+
+
+async def test_a_handshake_that_is_refused(edge: Edge) -> None:
+    """A WebSocket is not opened; where the server can, the client is told why in HTTP."""
+    headers = {**HEADERS, "X-User-ID": ""}.items()
+    reason = "X-User-ID: must not be empty"
+    assert await handshake(edge(), headers) == [
+        {"type": "websocket.close", "code": 1008, "reason": reason}
+    ]
+    start, body = await handshake(edge(), headers, extensions={"websocket.http.response": {}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 400)
+    assert body["type"] == "websocket.http.response.body"
+    assert reason.encode() in body["body"]
+    (close,) = await handshake(edge(), [(name, b"\xff") for name in (*HEADERS, *SIX)])
+    assert len(close["reason"].encode()) <= 123
+
+
+SIX = "X-Agent-ID", "X-Tenant-Tier", "X-Session-ID", "X-User-ID"
+
+
+def test_what_no_middleware_can_do(edge: Edge) -> None:
+    """Rules that cannot hold are refused when the middleware is made."""
+    for name, value, wrong in (
+        ("policy", Policy(lazy=True), "lazy"),
+        ("timeout", 0, "more than 0"),
+        ("scope", "", "scope: must not be empty"),
+        ("overrides", {"X-M": "model"}, "section"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            edge(**{name: value})

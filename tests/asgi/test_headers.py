@@ -1,0 +1,109 @@
+"""Headers that cannot be believed: 400, by their names and never by their values."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.asgi import HEADERS, Answer, Edge, ask
+from support.strategies import key_parts, on_real_servers
+
+TENANT, CONVERSATION = HEADERS.items()
+
+
+def refusal(message: str) -> Any:
+    """The body of an answer about headers."""
+    return {"error": {"reason": "INVALID_HEADER", "message": message}}
+
+
+@pytest.mark.parametrize(
+    "headers, message",
+    [
+        ([TENANT], "X-Conversation-ID: must be there where X-Tenant-ID is"),
+        ([CONVERSATION], "X-Tenant-ID: must be there where X-Conversation-ID is"),
+        ([("X-Tenant-ID", ""), CONVERSATION], "X-Tenant-ID: must not be empty"),
+        ([("X-Tenant-ID", " \t"), CONVERSATION], "X-Tenant-ID: must not be empty"),
+        (
+            [("X-Tenant-ID", "secret" * 43), CONVERSATION],
+            "X-Tenant-ID: must have at most 256 bytes",
+        ),
+        (
+            [("X-Tenant-ID", "secret\x07"), CONVERSATION],
+            "X-Tenant-ID: must not contain control characters",
+        ),
+        ([("X-Tenant-ID", b"secret\xff"), CONVERSATION], "X-Tenant-ID: must be UTF-8"),
+        ([TENANT, ("X-Tenant-ID", "secret"), CONVERSATION], "X-Tenant-ID: must be there once"),
+        ([TENANT, CONVERSATION, ("X-User-ID", "")], "X-User-ID: must not be empty"),
+        (
+            [TENANT, CONVERSATION, ("X-Agent-ID", b"\x80"), ("X-Session-ID", "\x1f")],
+            "X-Agent-ID: must be UTF-8; X-Session-ID: must not contain control characters",
+        ),
+        (
+            [("X-Tenant-ID", "t" * 256), ("X-Conversation-ID", "c" * 256)],
+            "X-Conversation-ID: must be shorter: calls can carry 466 bytes of a key",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_malformed_headers(edge: Edge, headers: Any, message: str) -> None:
+    """The answer names the header and what is wrong with it, not what it says."""
+    answer = await ask(edge(), headers)
+    assert (answer.status, answer.body) == (400, refusal(message))
+    assert answer.headers["content-type"] == "application/json"
+    assert "secret" not in str(answer)
+
+
+async def test_what_is_said_twice_is_one(edge: Edge) -> None:
+    """Equal values are one, and spaces around a value are not of it."""
+    answer = await ask(edge(), [TENANT, ("X-Tenant-ID", " acme\t"), CONVERSATION])
+    assert answer.body["key"] == "conversation:acme:c-1"
+
+
+async def test_names_in_any_case(edge: Edge) -> None:
+    """A scope has names in lower case; from where it has not, they are the same headers."""
+    shouted = [(name.upper().encode(), value.encode()) for name, value in HEADERS.items()]
+    answer = await ask(edge(), shouted)
+    assert answer.body["key"] == "conversation:acme:c-1"
+
+
+@on_real_servers
+@given(
+    tenant=key_parts.map(str.strip).filter(bool), conversation=key_parts.map(str.strip).filter(bool)
+)
+async def test_every_key_can_be_named(edge: Edge, tenant: str, conversation: str) -> None:
+    """What a key can hold, headers can say in UTF-8, unless no call could carry it."""
+    headers = [("X-Tenant-ID", tenant), ("X-Conversation-ID", conversation)]
+    answer = await ask(edge(), headers)
+    if answer.status == 400:
+        assert answer.body == refusal(
+            "X-Conversation-ID: must be shorter: calls can carry 466 bytes of a key"
+        )
+    else:
+        context = answer.body["context"]
+        assert (context["tenant_id"], context["conversation_id"]) == (tenant, conversation)
+
+
+NAMES = st.sampled_from(
+    [
+        *HEADERS,
+        "X-Agent-ID",
+        "X-User-ID",
+        "context-key",
+        "context-revision",
+        "X-LLM-Model",
+        "Accept",
+    ]
+)
+
+
+@on_real_servers
+@given(headers=st.lists(st.tuples(NAMES, st.binary(max_size=300)), max_size=8))
+async def test_no_header_breaks_the_service(edge: Edge, headers: Any) -> None:
+    """Whatever the headers hold: an answer of the application's, or one that says why not."""
+    app = edge(trust_callers=True, overrides={"X-LLM-Model": "llm_config.model"})
+    answer: Answer = await ask(app, headers)
+    if answer.status != 200:
+        assert answer.body["error"]["reason"] in {
+            *("INVALID_HEADER", "MALFORMED_REFERENCE", "NOT_FOUND", "TOO_OLD"),
+            *("OTHER_USER", "OTHER_AGENT"),
+        }

@@ -1,0 +1,122 @@
+"""Snapshots, and resolutions that ask the store: what a turn begins with, and keeps."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from relevo_client import (
+    ContextEntry,
+    ContextKey,
+    ExecutionContext,
+    IncompleteContextError,
+    NotFoundError,
+)
+from relevo_server.server import Server
+from support.either import KEY, Either, opened
+from support.shapes import Kind
+
+AGENT = ContextKey("agent_config", "acme", "a1")
+
+
+@pytest.fixture
+async def entry(client: Either) -> ContextEntry:
+    """A conversation that includes an agent."""
+    agent = ExecutionContext(llm_config={"model": "old", "top_p": 1})
+    await client.ask(lambda c: c.put(AGENT, agent))
+    head = ExecutionContext(user_id="u", llm_config={"top_p": 2}, includes=(AGENT,))
+    await client.ask(lambda c: c.put(KEY, head))
+    entry: ContextEntry = await client.ask(lambda c: c.resolve(KEY))
+    return entry
+
+
+async def change(server: Server, kind: Kind) -> None:
+    """Another process changes the agent."""
+    async with opened(kind, server.address, timeout=10) as other:
+        await other.ask(lambda c: c.update(AGENT, {"llm_config": {"model": "new"}}))
+
+
+async def test_a_snapshot_stays_as_it_is(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """Whoever has the reference of a snapshot works with what it was made of, whatever changes."""
+    taken = await client.ask(lambda c: c.snapshot(entry))
+    await change(server, kind)
+    async with opened(kind, server.address, timeout=10) as other:
+        found = await other.ask(lambda c: c.resolve(taken.ref))
+    assert taken.context.llm_config == found.context.llm_config == {"model": "old", "top_p": 2}
+    assert (found.context.user_id, found.context.includes) == ("u", ())
+    assert found.version == taken.version
+
+
+async def test_the_same_state_has_the_same_snapshot(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """Two processes that have resolved the same write one entry."""
+    first = await client.ask(lambda c: c.snapshot(entry))
+    async with opened(kind, server.address, timeout=10) as other:
+        resolved = await other.ask(lambda c: c.resolve(KEY))
+        again = await other.ask(lambda c: c.snapshot(resolved))
+    assert (again.key, again.version) == (first.key, first.version)
+    assert again.context.llm_config == first.context.llm_config
+
+
+async def test_a_change_makes_another_snapshot(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """The next snapshot of what was resolved anew has what was changed, in a layer too."""
+    first = await client.ask(lambda c: c.snapshot(entry))
+    await change(server, kind)
+    changed = await client.ask(lambda c: c.resolve(KEY, fresh=True))
+    second = await client.ask(lambda c: c.snapshot(changed))
+    assert second.context.llm_config["model"] == "new"
+    assert second.key != first.key
+
+
+async def test_a_known_snapshot_asks_nobody(client: Either, entry: ContextEntry) -> None:
+    """A snapshot that the cache has is the cache's own object, turn after turn."""
+    taken = await client.ask(lambda c: c.snapshot(entry))
+    await client.local(taken.key)
+    assert await client.ask(lambda c: c.snapshot(entry)) is client.peek(taken.key)
+
+
+async def test_a_snapshot_of_a_long_name(client: Either) -> None:
+    """An entry whose id fills its part of the key can have snapshots too."""
+    key = replace(KEY, id="é" * 128)
+    await client.ask(lambda c: c.put(key, ExecutionContext(user_id="u")))
+    entry = await client.ask(lambda c: c.resolve(key))
+    taken = await client.ask(lambda c: c.snapshot(entry))
+    assert taken.context.user_id == "u"
+    assert taken.key != (await client.ask(lambda c: c.snapshot(replace(entry, key=KEY)))).key
+
+
+async def test_no_snapshot_without_its_layers(client: Either, entry: ContextEntry) -> None:
+    """What `get` answers has no layers: its snapshot would be a smaller context, and is none."""
+    bare = await client.ask(lambda c: c.get(entry.key))
+    raised = await client.raised(lambda c: c.snapshot(bare))
+    assert isinstance(raised, IncompleteContextError)
+
+
+async def test_its_time_to_live_is_its_own(client: Either, entry: ContextEntry) -> None:
+    """`ttl` says how long the snapshot lives."""
+    taken = await client.ask(lambda c: c.snapshot(entry, ttl=60))
+    assert taken.ttl.total_seconds() == pytest.approx(60, abs=1)
+
+
+def putting(client: Any, model: str) -> Any:
+    """The agent has this model from now on."""
+    return client.update(AGENT, {"llm_config": {"model": model}})
+
+
+async def test_fresh_sees_what_was_acknowledged(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """A resolution that is to be fresh has every change that was acknowledged before it."""
+    await client.local(KEY)
+    async with opened(kind, server.address, timeout=10, cache=None) as other:
+        for turn in range(5):
+            await other.ask(partial(putting, model=f"m{turn}"))
+            found = await client.ask(lambda c: c.resolve(entry.key, fresh=True))
+            assert found.context.llm_config["model"] == f"m{turn}"
+        await other.ask(lambda c: c.invalidate(KEY))
+        assert isinstance(await client.raised(lambda c: c.resolve(KEY, fresh=True)), NotFoundError)

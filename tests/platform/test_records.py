@@ -1,0 +1,84 @@
+"""What the measured run says of the turns: pure, so each rule by itself."""
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nooble.observing import Seen
+from nooble.records import Change, Record, Turn, quantile, result_of
+
+AGENT, OTHER = "agent_config:acme:a", "agent_config:acme:b"
+
+
+def seen(service: str, *, pid: int = 1, calls: int = 0, **versions: int) -> Seen:
+    """What a service saw: versions of `a` and `b`."""
+    keys = {"a": AGENT, "b": OTHER}
+    return Seen(service, pid, {keys[name]: number for name, number in versions.items()}, calls)
+
+
+def turn(*steps: Seen, began: float = 10.0, seconds: float = 0.1, error: str = "") -> Turn:
+    """A turn."""
+    return Turn(0, "c", began, seconds, steps, error)
+
+
+@pytest.mark.parametrize(
+    "acknowledged, version, is_outdated",
+    [(9.0, 2, True), (10.0, 2, True), (10.5, 2, False), (9.0, 1, False)],
+    ids=["before it began", "as it began", "while it went on", "no newer than what was used"],
+)
+def test_outdated(acknowledged: float, version: int, is_outdated: bool) -> None:
+    """A turn is outdated if a service used what had been changed before the turn began."""
+    steps = seen("execution", a=2), seen("query", a=1)
+    changes = [Change(AGENT, version, acknowledged), Change(OTHER, 9, 1.0)]
+    assert turn(*steps).is_outdated(changes) is is_outdated
+
+
+def test_the_last_change_counts() -> None:
+    """Of several changes before a turn, the newest is due."""
+    changes = [Change(AGENT, 3, 2.0), Change(AGENT, 2, 1.0)]
+    assert turn(seen("query", a=2)).is_outdated(changes)
+    assert not turn(seen("query", a=3)).is_outdated(changes)
+
+
+@pytest.mark.parametrize(
+    "one, other, is_disagreed",
+    [({"a": 1}, {"a": 1}, False), ({"a": 1}, {"a": 2}, True), ({"a": 1}, {"b": 2}, False)],
+)
+def test_disagreed(one: Mapping[str, int], other: Mapping[str, int], is_disagreed: bool) -> None:
+    """Two services disagree where they used different states of the same configuration."""
+    assert turn(seen("execution", **one), seen("query", **other)).is_disagreed is is_disagreed
+
+
+def test_store_calls_are_counted_by_process() -> None:
+    """Each process says how often it has called so far: what it said last counts, once."""
+    record = Record("relevo")
+    record.turns = [
+        turn(seen("execution", pid=1, calls=2), seen("execution", pid=2, calls=5)),
+        turn(seen("execution", pid=1, calls=3), seen("query", pid=3, calls=1)),
+    ]
+    assert result_of(record).store_calls == 3 + 5 + 1
+
+
+def test_failed_turns_are_told_apart() -> None:
+    """A turn that failed is counted as such, and its time is no answer's."""
+    record = Record("none", turns=[turn(seconds=1), turn(seconds=9, error="TIMEOUT")])
+    result = result_of(record)
+    assert (result.turns, result.failed, result.p99) == (2, 1, 1)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
+def test_quantile(values: list[float], part: float) -> None:
+    """The smallest of the values that at least this part of them does not exceed."""
+    values.sort()
+    found = quantile(values, part)
+    enough = math.ceil(part * len(values))
+    assert found in values
+    assert sum(value <= found for value in values) >= enough
+    assert sum(value < found for value in values) < enough
+
+
+def test_no_quantile_of_nothing() -> None:
+    """Where no turn was answered, no time is told."""
+    assert quantile([], 0.5) == 0
