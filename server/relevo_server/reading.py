@@ -39,15 +39,10 @@ class Reader:
         self._followers = followers
         self._has_cache = settings.cache_max_entries > 0
 
-    async def read(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]]:
-        """The entry and, where they are asked for, its layers: their keys are the second value."""
-        if self._has_cache and request.consistency == _CACHED:
-            return self._look(request, key) or await self._ask(request, key, keep=True)
-        if request.include_layers:
-            return await self._ask(request, key, keep=False)
-        return await self._storage.read([key], (request.known_version,)), ()
-
-    def _look(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]] | None:
+    def look(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]] | None:
+        """What a CACHED read is answered from copies, if they have it; as `ask` does."""
+        if not self._may_look(request):
+            return None
         now = asyncio.get_running_loop().time()
         partition = self._storage.partition_of(key.tenant_id)
         self._followers.need(partition, now)
@@ -58,6 +53,16 @@ class Reader:
             # Nothing comes in between: both are as of the same position.
             read = self._copies.look(partition, [key, *layers], request.min_revision, now)
         return (read, layers) if read else None
+
+    async def ask(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]]:
+        """The entry and, where they are asked for, its layers: their keys are the second value."""
+        keep = self._may_look(request)
+        if keep or request.include_layers:
+            return await self._ask(request, key, keep=keep)
+        return await self._storage.read([key], (request.known_version,)), ()
+
+    def _may_look(self, request: GetRequest) -> bool:
+        return self._has_cache and request.consistency == _CACHED
 
     async def _ask(
         self, request: GetRequest, key: Key, *, keep: bool

@@ -8,16 +8,14 @@ from typing import Self
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server import tls
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
-from relevo_server.service import ContextStore
+from relevo_server.service import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 
-SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -37,7 +35,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
-        store_pb2_grpc.add_ContextStoreServicer_to_server(self._service, self._server)
+        self._service.add_to(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)

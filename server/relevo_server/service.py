@@ -1,40 +1,29 @@
 """The ContextStore service: requests in, storage in between, answers out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any
 
-from google.protobuf.message import Message
-from grpc import aio
+from grpc import RpcMethodHandler, aio, unary_unary_rpc_method_handler
 from relevo.v1 import store_pb2, store_pb2_grpc
 
-from relevo_server import entries, errors, requests, wire
+from relevo_server import errors, requests, wire
 from relevo_server.access import Access, Caller
-from relevo_server.deadline import set_until
+from relevo_server.calls import WAITING_BUDGET, Calls, Context, answered, fail
+from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
+from relevo_server.keys import Key
 from relevo_server.leasing import Leases
-from relevo_server.logs import log, where
 from relevo_server.reading import Reader
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Storage
+from relevo_server.storage.interface import Read, Storage
 from relevo_server.watching.copies import Copies
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
 from relevo_server.writing import Writer
 
-STATUS_DETAILS = "grpc-status-details-bin"
-"""Where gRPC carries google.rpc.Status:
-https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
-_BUDGET = 0.5
-"""The part of a call's time after which it is answered UNAVAILABLE: the answer has to
-arrive in time, however many calls end at once."""
-_WAITING_BUDGET = 0.9
-"""The same for calls whose work it is to wait."""
-
-Context = aio.ServicerContext[Any, Any]
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
 
 class ContextStore(store_pb2_grpc.ContextStoreServicer):
@@ -45,7 +34,7 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._settings = settings
         self._access = Access(settings.principals)
         self._max_ttl_ms = round(settings.ttl.maximum * 1000)
-        self._entries = entries.Entries()
+        self._entries = Entries()
         copies = Copies(
             max_entries=settings.cache_max_entries,
             max_bytes=settings.cache_max_bytes,
@@ -56,9 +45,17 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._reader = Reader(storage, self._entries, copies, self._followers, settings)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
-        self._working = 0
-        self._stopping = False
-        self._refused = asyncio.Event()
+        self.calls = Calls(self._access, settings.max_concurrent_calls)
+        """Whom `answered` answers."""
+
+    def add_to(self, server: aio.Server) -> None:
+        """Serve on a server that has not been started."""
+        store_pb2_grpc.add_ContextStoreServicer_to_server(self, server)
+        # Its answers are bytes. What is registered last is what counts.
+        get: RpcMethodHandler[Any, Any] = unary_unary_rpc_method_handler(
+            self.Get, store_pb2.GetRequest.FromString, None
+        )
+        server.add_registered_method_handlers(SERVICE, {"Get": get})
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
@@ -66,57 +63,102 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         Returns when none has come for `quiet` seconds, after `within` at the latest:
         what has arrived at the port has then been told so. gRPC would cancel it.
         """
-        self._stopping = True
         self._watching.stop()
         self._leases.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while await self._arrives(quiet):
-                    pass
+        await self.calls.refuse(quiet=quiet, within=within)
 
     async def close(self) -> None:
         """End what the service does by itself."""
         await self._leases.close()
         await self._followers.close()
 
-    async def _arrives(self, within: float) -> bool:
-        self._refused.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                return await self._refused.wait()
-        return False
+    @answered()
+    def Get(
+        self, request: store_pb2.GetRequest, caller: Caller
+    ) -> Coroutine[Any, Any, bytes] | bytes:
+        """Answer one entry: a GetResponse, serialized."""
+        return self._get(request, caller)
 
-    async def Get(self, request: store_pb2.GetRequest, context: Context) -> store_pb2.GetResponse:
-        """Answer one entry."""
-        return await self._answer(context, self._get, request)
-
+    @answered()
     async def BatchGet(
-        self, request: store_pb2.BatchGetRequest, context: Context
+        self, request: store_pb2.BatchGetRequest, caller: Caller
     ) -> store_pb2.BatchGetResponse:
         """Answer several entries, each with a result of its own."""
-        return await self._answer(context, self._batch_get, request)
+        requests.check_batch(request)
+        answers = await asyncio.gather(
+            *(self._get_one(each, caller) for each in request.requests), return_exceptions=True
+        )
+        response = wire.BatchGetResponse()
+        limit = self._settings.max_batch_bytes
+        size = 0
+        for answer in answers:
+            result: Any = response.results.add()
+            error = None
+            if isinstance(answer, StoreError):
+                error = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            # The first answer is always given, so a caller that asks again comes on.
+            elif size and size + len(answer) > limit:
+                error = errors.response_too_large(limit)
+            else:
+                size += len(answer)
+                result.response = answer
+            if error:
+                result.error.MergeFromString(error.to_message().SerializeToString())
+        return response
 
-    async def Put(self, request: store_pb2.PutRequest, context: Context) -> store_pb2.PutResponse:
+    @answered()
+    async def Put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
-        return await self._answer(context, self._put, request)
+        caller.require(request.key.tenant_id)
+        key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
+        written = await self._writer.put(request, key, paths)
+        partition = self._storage.partition_of(key.tenant_id)
+        entry = self._entries.written(key, partition, written)
+        return wire.PutResponse(entry=entry, revision=written.version)
 
+    @answered()
     async def Invalidate(
-        self, request: store_pb2.InvalidateRequest, context: Context
+        self, request: store_pb2.InvalidateRequest, caller: Caller
     ) -> store_pb2.InvalidateResponse:
         """End entries."""
-        return await self._answer(context, self._invalidate, request)
+        target = requests.check_invalidate(request)
+        if isinstance(target, store_pb2.TenantSelector):
+            caller.require(target.tenant_id)
+            revision = await self._storage.invalidate_tenant(target.tenant_id, target.scope)
+            return store_pb2.InvalidateResponse(revision=revision)
+        caller.require(target[0].tenant_id)
+        revision, count = await self._storage.invalidate(target)
+        return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
 
+    @answered(budget=WAITING_BUDGET)
     async def Lease(
-        self, request: store_pb2.LeaseRequest, context: Context
+        self, request: store_pb2.LeaseRequest, caller: Caller
     ) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
-        return await self._answer(context, self._lease, request, budget=_WAITING_BUDGET)
+        caller.require(request.key.tenant_id)
+        key = requests.check_lease(request)
+        seconds = (requests.duration_ms(request.wait) or 0) / 1000
+        leased = await self._leases.ask(key, request.renew_version, request.request_id, seconds)
+        if leased.entry:
+            partition = self._storage.partition_of(key.tenant_id)
+            entry = self._entries.serialized(key, partition, leased.entry, body=True)
+            return wire.LeaseResponse(entry=entry, revision=leased.revision)
+        response = store_pb2.LeaseResponse(revision=leased.revision)
+        response.lease.token = leased.token
+        response.lease.ttl.FromMilliseconds(leased.ttl_ms)
+        return response
 
+    @answered()
     async def Release(
-        self, request: store_pb2.ReleaseRequest, context: Context
+        self, request: store_pb2.ReleaseRequest, caller: Caller
     ) -> store_pb2.ReleaseResponse:
         """End a lease."""
-        return await self._answer(context, self._release, request)
+        caller.require(request.key.tenant_id)
+        key = requests.check_release(request)
+        await self._storage.release(key, request.lease_token)
+        return store_pb2.ReleaseResponse()
 
     async def Watch(
         self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
@@ -128,136 +170,44 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 async for message in messages:
                     yield message
         except Exception as error:  # noqa: BLE001 - typed for the caller
-            await _abort(context, _failure(error, "Watch"))
+            await fail(context, error, "Watch")
 
-    async def _answer(
-        self,
-        context: Context,
-        work: Callable[[Request, Caller], Awaitable[Response]],
-        request: Request,
-        *,
-        budget: float = _BUDGET,
-    ) -> Response:
-        if self._stopping:
-            self._refused.set()
-            await _abort(context, errors.stopping())
-        limit = self._settings.max_concurrent_calls
-        if self._working >= limit:
-            await _abort(context, errors.too_many_requests(limit))
-        self._working += 1
-        try:
-            caller = self._access.caller(context.invocation_metadata)
-            remaining = context.time_remaining()
-            if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                set_until(asyncio.get_running_loop().time() + remaining * budget)
-            return await work(request, caller)
-        except Exception as error:  # noqa: BLE001 - typed for the caller
-            failure = _failure(error, work.__name__)
-        finally:
-            self._working -= 1
-        return await _abort(context, failure)
-
-    async def _get(self, request: store_pb2.GetRequest, caller: Caller) -> store_pb2.GetResponse:
+    def _get(
+        self, request: store_pb2.GetRequest, caller: Caller
+    ) -> Coroutine[Any, Any, bytes] | bytes:
+        """The answer, at once where the copies have it."""
         caller.require(request.key.tenant_id)
         key = requests.check_get(request)
-        read, layers = await self._reader.read(request, key)
+        found = self._reader.look(request, key)
+        return self._got(request, key, *found) if found else self._ask(request, key)
+
+    async def _ask(self, request: store_pb2.GetRequest, key: Key) -> bytes:
+        return self._got(request, key, *await self._reader.ask(request, key))
+
+    def _got(
+        self, request: store_pb2.GetRequest, key: Key, read: Read, layers: Sequence[Key]
+    ) -> bytes:
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
         if stored is None:
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
-        response = wire.GetResponse(revision=read.revision)
         is_known = stored.version == request.known_version
-        if is_known:
-            response.not_modified = True
-        self._entries.fill(response.entry, key, partition, stored, body=not is_known)
-        for layer, found in zip(layers, read.entries[1:], strict=True):
-            if found is not None:
-                self._entries.fill(response.layers.add(), layer, partition, found, body=True)
-        return response
-
-    async def _batch_get(
-        self, request: store_pb2.BatchGetRequest, caller: Caller
-    ) -> store_pb2.BatchGetResponse:
-        requests.check_batch(request)
-        answers = await asyncio.gather(
-            *(self._get(each, caller) for each in request.requests), return_exceptions=True
+        if not (is_known or layers):
+            return self._entries.get_response(key, partition, stored, read.revision)
+        response = wire.GetResponse(
+            entry=self._entries.serialized(key, partition, stored, body=not is_known),
+            layers=[
+                self._entries.serialized(layer, partition, found, body=True)
+                for layer, found in zip(layers, read.entries[1:], strict=True)
+                if found is not None
+            ],
+            revision=read.revision,
+            not_modified=is_known,
         )
-        response = wire.BatchGetResponse()
-        limit = self._settings.max_batch_bytes
-        size = 0
-        for answer in answers:
-            result = response.results.add()
-            error = None
-            if isinstance(answer, StoreError):
-                error = answer
-            elif isinstance(answer, BaseException):
-                raise answer
-            # The first answer is always given, so a caller that asks again comes on.
-            elif size and size + answer.ByteSize() > limit:
-                error = errors.response_too_large(limit)
-            else:
-                size += answer.ByteSize()
-                result.response.CopyFrom(answer)
-            if error:
-                result.error.MergeFromString(error.to_message().SerializeToString())
-        return response
+        return response.SerializeToString()
 
-    async def _put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
-        caller.require(request.key.tenant_id)
-        key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
-        written = await self._writer.put(request, key, paths)
-        response = store_pb2.PutResponse(revision=written.version)
-        partition = self._storage.partition_of(key.tenant_id)
-        entries.fill_written(response.entry, key, partition, written)
-        return response
-
-    async def _lease(
-        self, request: store_pb2.LeaseRequest, caller: Caller
-    ) -> store_pb2.LeaseResponse:
-        caller.require(request.key.tenant_id)
-        key = requests.check_lease(request)
-        seconds = (requests.duration_ms(request.wait) or 0) / 1000
-        leased = await self._leases.ask(key, request.renew_version, request.request_id, seconds)
-        response = wire.LeaseResponse(revision=leased.revision)
-        if leased.entry:
-            partition = self._storage.partition_of(key.tenant_id)
-            self._entries.fill(response.entry, key, partition, leased.entry, body=True)
-        else:
-            response.lease.token = leased.token
-            response.lease.ttl.FromMilliseconds(leased.ttl_ms)
-        return response
-
-    async def _release(
-        self, request: store_pb2.ReleaseRequest, caller: Caller
-    ) -> store_pb2.ReleaseResponse:
-        caller.require(request.key.tenant_id)
-        key = requests.check_release(request)
-        await self._storage.release(key, request.lease_token)
-        return store_pb2.ReleaseResponse()
-
-    async def _invalidate(
-        self, request: store_pb2.InvalidateRequest, caller: Caller
-    ) -> store_pb2.InvalidateResponse:
-        target = requests.check_invalidate(request)
-        if isinstance(target, store_pb2.TenantSelector):
-            caller.require(target.tenant_id)
-            revision = await self._storage.invalidate_tenant(target.tenant_id, target.scope)
-            return store_pb2.InvalidateResponse(revision=revision)
-        caller.require(target[0].tenant_id)
-        revision, count = await self._storage.invalidate(target)
-        return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
-
-
-def _failure(error: Exception, method: str) -> StoreError:
-    """What the caller is told. What nobody foresaw is a defect, and logged."""
-    if isinstance(error, StoreError):
-        return error
-    log.error("call.failed", method=method, where=where(error))
-    return errors.internal()
-
-
-async def _abort(context: Context, error: StoreError) -> NoReturn:
-    details = error.to_message().SerializeToString()
-    await context.abort(error.code, error.message, ((STATUS_DETAILS, details),))
+    async def _get_one(self, request: store_pb2.GetRequest, caller: Caller) -> bytes:
+        answer = self._get(request, caller)
+        return answer if isinstance(answer, bytes) else await answer

@@ -1,19 +1,24 @@
-"""Answers that hold contexts as bytes, just as they are stored.
+"""Answers that hold entries and contexts as bytes.
 
 A message within a message is a run of bytes on the wire, as a bytes field is
 (https://protobuf.dev/programming-guides/encoding/#submessages). So here are the
-messages of `relevo.v1` once more, in which an entry's context is bytes: clients
+messages of `relevo.v1` once more, with bytes where these hold one another: clients
 see no difference, and a server that passes contexts on need not take them apart
 and put them together again, which costs more than all else that it does for a Get.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
-from relevo.v1 import store_pb2
+from relevo.v1 import context_pb2, store_pb2
+
+_OPAQUE = frozenset(
+    f".relevo.v1.{name}" for name in ("ContextEntry", "ExecutionContext", "GetResponse")
+)
 
 
 def _pool() -> DescriptorPool:
@@ -32,20 +37,66 @@ def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str]) -> None:
     file.CopyToProto(proto)
     for message in proto.message_type:
         for field in message.field:
-            if (message.name, field.name) == ("ContextEntry", "context"):
+            if field.type_name in _OPAQUE:
                 field.type = FieldDescriptorProto.TYPE_BYTES
                 field.ClearField("type_name")
     pool.Add(proto)
 
 
 if TYPE_CHECKING:
-    # But `ContextEntry.context`, which only `entries` fills, they are the same.
-    from relevo.v1.store_pb2 import BatchGetResponse, GetResponse, LeaseResponse, WatchResponse
+    # They are the same, but for what they are made of.
+
+    class ContextEntry(context_pb2.ContextEntry):
+        """An entry; its context is bytes."""
+
+        def __init__(self, *, context: bytes) -> None: ...
+
+    class GetResponse(store_pb2.GetResponse):
+        """Its entries are bytes."""
+
+        def __init__(
+            self,
+            *,
+            entry: bytes,
+            layers: Iterable[bytes] = ...,
+            revision: int = ...,
+            not_modified: bool = ...,
+        ) -> None: ...
+
+    class PutResponse(store_pb2.PutResponse):
+        """Its entry is bytes."""
+
+        def __init__(self, *, entry: bytes, revision: int) -> None: ...
+
+    class LeaseResponse(store_pb2.LeaseResponse):
+        """Its entry is bytes."""
+
+        def __init__(self, *, entry: bytes = ..., revision: int) -> None: ...
+
+    class WatchResponse(store_pb2.WatchResponse):
+        """Its entry is bytes."""
+
+        def __init__(self, *, entry: bytes) -> None: ...
+
+    from relevo.v1.store_pb2 import BatchGetResponse
 else:
     _POOL = _pool()
-    GetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.GetResponse"))
-    BatchGetResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.BatchGetResponse"))
-    LeaseResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.LeaseResponse"))
-    WatchResponse = GetMessageClass(_POOL.FindMessageTypeByName("relevo.v1.WatchResponse"))
 
-__all__ = ["BatchGetResponse", "GetResponse", "LeaseResponse", "WatchResponse"]
+    def _class(name: str) -> type:
+        return GetMessageClass(_POOL.FindMessageTypeByName(f"relevo.v1.{name}"))
+
+    ContextEntry = _class("ContextEntry")
+    GetResponse = _class("GetResponse")
+    BatchGetResponse = _class("BatchGetResponse")
+    PutResponse = _class("PutResponse")
+    LeaseResponse = _class("LeaseResponse")
+    WatchResponse = _class("WatchResponse")
+
+__all__ = [
+    "BatchGetResponse",
+    "ContextEntry",
+    "GetResponse",
+    "LeaseResponse",
+    "PutResponse",
+    "WatchResponse",
+]

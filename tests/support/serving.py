@@ -36,7 +36,7 @@ async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[S
     """The stub of a server that answers from a backend of the test's own making."""
     server = aio.server()
     service = ContextStore(storage, settings)
-    store_pb2_grpc.add_ContextStoreServicer_to_server(service, server)
+    service.add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

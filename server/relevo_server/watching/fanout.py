@@ -249,9 +249,8 @@ class Fanout:
             revision = stored.version - 1
             with suppress(StoreError):
                 if limit is None or len(stored.context or b"") <= limit:
-                    response = OpaqueResponse()
-                    self._entries.fill(response.entry, key, self.partition, stored, body=True)
-                    return response
+                    entry = self._entries.serialized(key, self.partition, stored, body=True)
+                    return OpaqueResponse(entry=entry)
         invalidated = Invalidated(
             key=ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id),
             revision=revision,
