@@ -62,8 +62,8 @@ class Record:
     changes: list[Change] = field(default_factory=list[Change])
     management_calls: int = 0
     """How often agent management was asked for a configuration."""
-    redis_commands: int = 0
-    """What the Redis of the configuration has done, for the store too."""
+    redis_calls: int = 0
+    """How often the Redis of the configuration was asked, by the store too."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Result:
     outdated: int
     disagreed: int
     management_calls: int
-    redis_commands: int
+    redis_calls: int
     store_calls: int
     p50: float
     """Seconds."""
@@ -95,7 +95,7 @@ def result_of(record: Record) -> Result:
         outdated=sum(turn.is_outdated(record.changes) for turn in answered),
         disagreed=sum(turn.is_disagreed for turn in answered),
         management_calls=record.management_calls,
-        redis_commands=record.redis_commands,
+        redis_calls=record.redis_calls,
         store_calls=_store_calls(answered),
         p50=quantile(times, 0.50),
         p95=quantile(times, 0.95),

@@ -34,7 +34,7 @@ _ROWS = (
     _Row("turns", lambda r: r.turns, "{:,.0f}"),
     _Row("failed", lambda r: r.failed, "{:,.0f}"),
     _Row("calls to agent management", lambda r: r.management_calls, "{:,.0f}"),
-    _Row("Redis commands for configuration", lambda r: r.redis_commands, "{:,.0f}"),
+    _Row("calls to Redis for configuration", lambda r: r.redis_calls, "{:,.0f}"),
     _Row("calls to the ContextStore", lambda r: r.store_calls, "{:,.0f}"),
     _Row("time per turn, p50 (ms)", lambda r: 1000 * r.p50, "{:.1f}"),
     _Row("time per turn, p95 (ms)", lambda r: 1000 * r.p95, "{:.1f}"),
