@@ -46,8 +46,12 @@ class Configurations:
         return head.update(**{section: _merged(parts, section) for section in SECTIONS})
 
     def change(self, key: ContextKey, changes: Changes) -> ExecutionContext:
-        """Change values of one of them; its new state. Raises UnknownError and ValidationError."""
+        """Change values of one of them; its new state. Raises UnknownError and ValueError."""
         before = self.get(key)
+        if not isinstance(changes, Mapping) or not changes.keys() <= set(SECTIONS):
+            raise ValueError("changes are by section")
+        if not all(isinstance(new, Mapping) for new in changes.values()):
+            raise ValueError("changes of a section are by name")
         sections = {name: {**getattr(before, name), **new} for name, new in changes.items()}
         version = {key.text: before.metadata[key.text] + 1}
         metadata = {**sections.pop("metadata", before.metadata), **version}

@@ -28,11 +28,11 @@ class Nooble:
 
 
 @asynccontextmanager
-async def nooble(mode: Mode, *, redis: str = "") -> AsyncGenerator[Nooble]:
+async def nooble(mode: Mode, *, redis: str = "", **times: float) -> AsyncGenerator[Nooble]:
     """Start everything; end it in the opposite order, whatever happens within.
 
     `redis` is the URL of a Redis for both the queues and the configuration; without, two
-    are started. Raises ProcessError.
+    are started. `times` are those of Wiring. Raises ProcessError.
     """
     async with AsyncExitStack() as stack:
         processes: list[Running] = []
@@ -49,14 +49,13 @@ async def nooble(mode: Mode, *, redis: str = "") -> AsyncGenerator[Nooble]:
             return await asyncio.gather(*started)
 
         if redis:
-            wiring = Wiring(mode, queues=redis, redis=redis, management="")
+            queues = contexts = redis
         else:
-            queues, contexts = await asyncio.gather(
+            addresses = await asyncio.gather(
                 start("queues", "nooble.redis_server"), start("contexts", "nooble.redis_server")
             )
-            wiring = Wiring(
-                mode, queues=f"redis://{queues}", redis=f"redis://{contexts}", management=""
-            )
+            queues, contexts = (f"redis://{address}" for address in addresses)
+        wiring = Wiring(mode, queues=queues, redis=contexts, management="", **times)
         if mode == "relevo":
             flags = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
             store = await start(
