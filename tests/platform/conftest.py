@@ -7,14 +7,18 @@ import pytest_asyncio
 from support.nooble import Platform
 from support.redis_process import RedisProcess
 
-SOON = 1.0
-"""Seconds after which actions are delivered again, where a test waits for that."""
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     """A platform; a module's `TIMES` are its times."""
     times: dict[str, float] = getattr(request.module, "TIMES", {})
     with RedisProcess("--appendonly", "yes") as redis:
         async with Platform.running(redis, **times) as running:
+            yield running
+
+
+@pytest.fixture
+async def own_platform() -> AsyncIterator[Platform]:
+    """A platform for a test that leaves it in ruins."""
+    with RedisProcess() as redis:
+        async with Platform.running(redis, redeliver_after=1.0) as running:
             yield running

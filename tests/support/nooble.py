@@ -190,13 +190,14 @@ class Platform:
     def holders(self, queue: str, service: str) -> dict[int, int]:
         """The processes of a service that hold entries of a queue, and how many they hold."""
         with self.redis.client() as client:
-            _, _, _, consumers = client("XPENDING", queue, service).values()
+            consumers = client("XPENDING", queue, service)["consumers"]
             return {int(each["name"].rpartition(b"-")[2]): each["pending"] for each in consumers}
 
-    def dead_letters(self) -> list[dict[bytes, bytes]]:
-        """What could not be done, the oldest first."""
+    def dead_letters(self) -> list[bytes]:
+        """What could not be done, the oldest first, with why."""
         with self.redis.client() as client:
-            return [fields for _, fields in client("XRANGE", "dead_letters", "-", "+")]
+            entries = client("XRANGE", "dead_letters", "-", "+")
+            return [b"".join(fields.values()) for _, fields in entries]
 
 
 def go_on(pid: int) -> None:
