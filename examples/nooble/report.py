@@ -102,7 +102,7 @@ class Report:
             axis.tick_params(labelsize=8)
             axis.spines[["top", "right"]].set_visible(False)
         figure.suptitle(f"Nooble: {results[0].turns:,} turns in each mode")
-        figure.savefig(file, dpi=120)
+        figure.savefig(file, dpi=120, format="png")
         self._console.print(f"The chart is in {file}.")
 
     def problems(self, problems: Sequence[str]) -> None:
