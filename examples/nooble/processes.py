@@ -37,9 +37,7 @@ async def nooble(mode: Mode, *, redis: str = "", **times: float) -> AsyncGenerat
     async with AsyncExitStack() as below, _ended_together() as services:
         processes: list[Running] = []
 
-        async def start(
-            stack: AsyncExitStack, name: str, *command: str, **environment: str
-        ) -> str:
+        async def start(stack: AsyncExitStack, name: str, *command: str, **environment: str) -> str:
             running, _ = await stack.enter_async_context(launched(name, *command, **environment))
             processes.append(running)
             return running.address
@@ -54,7 +52,8 @@ async def nooble(mode: Mode, *, redis: str = "", **times: float) -> AsyncGenerat
             queues = contexts = redis
         else:
             addresses = await asyncio.gather(
-                start(below, "queues", "nooble.redis_server"), start(below, "contexts", "nooble.redis_server")
+                start(below, "queues", "nooble.redis_server"),
+                start(below, "contexts", "nooble.redis_server"),
             )
             queues, contexts = (f"redis://{address}" for address in addresses)
         wiring = Wiring(mode, queues=queues, redis=contexts, management="", **times)

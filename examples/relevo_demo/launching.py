@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-START = 30.0
+START = 60.0
 """Seconds that a process may take until it serves."""
-STOP = 5.0
+STOP = 15.0
 """Seconds that it has to end after SIGTERM."""
 
 

@@ -7,6 +7,7 @@ import pytest_asyncio
 from support.nooble import Platform
 from support.redis_process import RedisProcess
 
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     """A platform; a module's `TIMES` are its times."""

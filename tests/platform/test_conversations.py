@@ -25,7 +25,9 @@ async def test_a_conversation(platform: Platform) -> None:
     async with platform.conversation("meridian", "support") as conversation:
         for text in ("Can I return a tent?", "When is the refund paid?", "Is my parcel lost?"):
             answer = await conversation.ask(text)
-            assert answer.said["text"].endswith("Is there anything else I can do for you? \u2013 Nora")
+            assert answer.said["text"].endswith(
+                "Is there anything else I can do for you? \u2013 Nora"
+            )
             assert tuple(seen.service for seen in answer.seen) == STEPS
             assert answer.versions.keys() == {
                 SUPPORT.text,
