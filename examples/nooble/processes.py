@@ -28,11 +28,17 @@ class Nooble:
 
 
 @asynccontextmanager
-async def nooble(mode: Mode, *, redis: str = "", **times: float) -> AsyncGenerator[Nooble]:
+async def nooble(
+    mode: Mode,
+    *,
+    redis: str = "",
+    redeliver_after: float = Wiring.redeliver_after,
+    turn_timeout: float = Wiring.turn_timeout,
+) -> AsyncGenerator[Nooble]:
     """Start everything; end it, and what the services need after them, whatever happens within.
 
     `redis` is the URL of a Redis for both the queues and the configuration; without, two
-    are started. `times` are those of Wiring. Raises ProcessError.
+    are started. Raises ProcessError.
     """
     async with AsyncExitStack() as below, _ended_together() as services:
         processes: list[Running] = []
@@ -56,7 +62,14 @@ async def nooble(mode: Mode, *, redis: str = "", **times: float) -> AsyncGenerat
                 start(below, "contexts", "nooble.redis_server"),
             )
             queues, contexts = (f"redis://{address}" for address in addresses)
-        wiring = Wiring(mode, queues=queues, redis=contexts, management="", **times)
+        wiring = Wiring(
+            mode,
+            queues=queues,
+            redis=contexts,
+            management="",
+            redeliver_after=redeliver_after,
+            turn_timeout=turn_timeout,
+        )
         if mode == "relevo":
             flags = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
             store = await start(

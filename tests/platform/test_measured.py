@@ -145,9 +145,10 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
 def result(mode: Any, **values: int) -> Result:
     """What came of a mode in a long run where all was well."""
     calls = {"none": 6000, "redis-json": 50, "relevo": 12}[mode]
-    fields = {"turns": 900, "failed": 0, "outdated": 0, "disagreed": 0, "management_calls": calls}
-    times = {"p50": 0.1, "p95": 0.2, "p99": 0.3}
-    return Result(mode, **{**fields, **values}, redis_commands=0, store_calls=0, **times)
+    counts = {"turns": 900, "failed": 0, "outdated": 0, "disagreed": 0, "management_calls": calls}
+    others = {"redis_commands": 0, "store_calls": 0, "p50": 0.1, "p95": 0.2, "p99": 0.3}
+    fields: dict[str, Any] = {**counts, **others, **values}
+    return Result(mode, **fields)
 
 
 @pytest.mark.parametrize(

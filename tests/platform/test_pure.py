@@ -25,7 +25,11 @@ def test_identities_travel_as_headers() -> None:
 def test_what_is_left_out() -> None:
     """What is not known is no header, and reads as nothing; other headers are left alone."""
     assert to_headers(Identity(tenant_id="acme")) == (("x-tenant-id", "acme"),)
-    headers = [("X-Tenant-ID", "acme"), ("x-agent-id", b"binary"), ("host", "x")]
+    headers: list[tuple[str, str | bytes]] = [
+        ("X-Tenant-ID", "acme"),
+        ("x-agent-id", b"binary"),
+        ("host", "x"),
+    ]
     assert from_headers(headers) == Identity(tenant_id="acme")
 
 
