@@ -1,6 +1,7 @@
 """Platforms of real processes, on a real Redis. Each module that asks for one has its own."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,8 @@ from support.redis_process import RedisProcess
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     """A platform; a module's `TIMES` are its times."""
-    times: dict[str, float] = getattr(request.module, "TIMES", {})
+    module: Any = request.module  # pyright: ignore[reportUnknownMemberType]
+    times: dict[str, float] = getattr(module, "TIMES", {})
     with RedisProcess("--appendonly", "yes") as redis:
         async with Platform.running(redis, **times) as running:
             yield running
