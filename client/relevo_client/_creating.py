@@ -59,10 +59,11 @@ class BlockingCreating:
             leased = self._leased(key)
             if isinstance(leased, ContextEntry):
                 return leased
-            with suppress(LeaseLostError, NotFoundError):  # it has ended meanwhile
+            with suppress(LeaseLostError):  # it has ended meanwhile
                 ref = self._make(leased, factory, ttl)
                 request = _calls.get_request(key, min_revision=ref.revision)
-                return _calls.entry_of(self._store.get(request))
+                with suppress(NotFoundError):  # so has the entry
+                    return _calls.entry_of(self._store.get(request))
         raise _leases.lost(key)
 
     def _leased(self, key: ContextKey) -> ContextEntry | Lease:

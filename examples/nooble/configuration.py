@@ -4,19 +4,21 @@ Each configuration has its version in its `metadata`, under its key's text form.
 works with some settings can say which state of which configuration they are of.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
 
+from pydantic import TypeAdapter
 from relevo_client import ContextKey, ExecutionContext
 
 AGENT = "agent_config"
 COLLECTION = "collection_config"
-SECTIONS = (
-    *("llm_config", "embedding_config", "rag_config"),
-    *("agent_config", "metadata", "rate_limits"),
-)
+Section = Literal[
+    "llm_config", "embedding_config", "rag_config", "agent_config", "metadata", "rate_limits"
+]
+SECTIONS: Sequence[Section] = get_args(Section)
 Changes = Mapping[str, Mapping[str, Any]]
 """New values, by section and name."""
+_CHANGES = TypeAdapter(Mapping[Section, Mapping[str, Any]])
 
 
 class UnknownError(LookupError):
@@ -46,9 +48,10 @@ class Configurations:
         return head.update(**{section: _merged(parts, section) for section in SECTIONS})
 
     def change(self, key: ContextKey, changes: Changes) -> ExecutionContext:
-        """Change values of one of them; its new state. Raises UnknownError and ValidationError."""
+        """Change values of one of them; its new state. Raises UnknownError and ValueError."""
         before = self.get(key)
-        sections = {name: {**getattr(before, name), **new} for name, new in changes.items()}
+        new_values = _CHANGES.validate_python(changes)
+        sections = {name: {**getattr(before, name), **new} for name, new in new_values.items()}
         version = {key.text: before.metadata[key.text] + 1}
         metadata = {**sections.pop("metadata", before.metadata), **version}
         self._all[key] = before.update(**sections, metadata=metadata)

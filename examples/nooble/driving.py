@@ -11,11 +11,16 @@ import httpx
 from redis.asyncio import Redis
 from relevo_client import ContextKey
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
 from nooble.observing import SEEN, all_of
 from nooble.processes import Nooble
 from nooble.records import Change, Record, Turn
 from nooble.script import Lap, Part, Talk
+
+
+class DrivingError(Exception):
+    """The platform does not go on."""
 
 
 class Driver:
@@ -43,7 +48,7 @@ class Driver:
         await self._stack.aclose()
 
     async def play(self, number: int, lap: Lap, told: Callable[[], None]) -> None:
-        """Play one lap. `told` is called after each turn."""
+        """Play one lap. `told` is called after each turn. Raises DrivingError."""
         half = asyncio.Event()
         done = 0
 
@@ -58,10 +63,17 @@ class Driver:
             await half.wait()
             await self.change(lap.changed, lap.changes)
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(change())
-            for part in lap.parts:
-                group.create_task(self._play(number, part, tell))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(change())
+                for part in lap.parts:
+                    group.create_task(self._play(number, part, tell))
+        except ExceptionGroup as errors:
+            if errors.split((WebSocketException, httpx.HTTPError, OSError))[1]:
+                raise
+            mode = self._platform.wiring.mode
+            why = type(errors.exceptions[0]).__name__
+            raise DrivingError(f"the platform of {mode} does not go on: {why}") from errors
 
     async def change(self, key: ContextKey, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Have agent management change a configuration."""

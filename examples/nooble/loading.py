@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
-from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
+from relevo_client import AsyncContextClient, ContextKey, ExecutionContext, NotFoundError
 
 from nooble.configuration import AGENT, COLLECTION, collections_of
 from nooble.management import Management
@@ -22,6 +22,9 @@ def beginning(
     """What makes the context of a new conversation: who is in it, and what it builds on."""
 
     async def begin(identity: ExecutionContext) -> ExecutionContext:
+        # Raises NotFoundError where there is no such agent.
+        if not identity.agent_id:
+            raise NotFoundError("a conversation begins with an agent", reason="NOT_FOUND")
         agent = ContextKey(AGENT, identity.tenant_id, identity.agent_id)
         configured = (await contexts.resolve(agent)).context
         return identity.update(

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import httpx
-from relevo_client import ContextKey, ExecutionContext
+from relevo_client import ContextKey, ExecutionContext, UnavailableError
 
 from nooble.configuration import AGENT
 from nooble.settings import PlainSettings
@@ -14,6 +14,10 @@ TIMEOUT = 2.0
 
 class ManagementError(Exception):
     """Agent management cannot be asked, or does not know the agent."""
+
+
+class UnreachableError(ManagementError):
+    """It cannot be asked now."""
 
 
 class Management:
@@ -31,8 +35,16 @@ class Management:
         await self._http.aclose()
 
     async def configuration(self, key: ContextKey) -> ExecutionContext:
-        """The configuration of an agent, or of a collection. Raises ManagementError."""
-        return ExecutionContext.from_cache_dict(await self._get(f"/configurations/{key.text}"))
+        """The configuration of an agent, or of a collection, for who makes it a context.
+
+        Raises ManagementError where there is none, and UnavailableError where that cannot be
+        known now: it is not the same as that the context does not exist.
+        """
+        try:
+            got = await self._get(f"/configurations/{key.text}")
+        except UnreachableError as error:
+            raise UnavailableError(str(error), reason="NO_AGENT_MANAGEMENT") from error
+        return ExecutionContext.from_cache_dict(got)
 
     async def settings(self, who: Who) -> PlainSettings:
         """An agent's configuration, composed with that of its collections."""
@@ -43,7 +55,7 @@ class Management:
         try:
             response = await self._http.get(path)
         except httpx.TransportError as error:
-            raise ManagementError("agent management cannot be reached") from error
+            raise UnreachableError("agent management cannot be reached") from error
         if response.is_error:
             raise ManagementError(f"agent management answered {response.status_code}")
         return response.json()

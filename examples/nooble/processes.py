@@ -28,39 +28,52 @@ class Nooble:
 
 
 @asynccontextmanager
-async def nooble(mode: Mode, *, redis: str = "") -> AsyncGenerator[Nooble]:
-    """Start everything; end it in the opposite order, whatever happens within.
+async def nooble(
+    mode: Mode,
+    *,
+    redis: str = "",
+    redeliver_after: float = Wiring.redeliver_after,
+    turn_timeout: float = Wiring.turn_timeout,
+) -> AsyncGenerator[Nooble]:
+    """Start everything; end it, and what the services need after them, whatever happens within.
 
     `redis` is the URL of a Redis for both the queues and the configuration; without, two
     are started. Raises ProcessError.
     """
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as below, _ended_together() as services:
         processes: list[Running] = []
 
-        async def start(name: str, module: str, *arguments: str, **environment: str) -> str:
-            command = (f"{module}", *arguments)
+        async def start(stack: AsyncExitStack, name: str, *command: str, **environment: str) -> str:
             running, _ = await stack.enter_async_context(launched(name, *command, **environment))
             processes.append(running)
             return running.address
 
         async def start_service(name: str, wiring: Wiring, count: int = 1) -> list[str]:
-            module = f"nooble.services.{name}"
-            started = (start(name, module, *wiring.arguments()) for _ in range(count))
-            return await asyncio.gather(*started)
+            command = (f"nooble.services.{name}", *wiring.arguments())
+            own = [AsyncExitStack() for _ in range(count)]
+            services.extend(own)
+            return await asyncio.gather(*(start(each, name, *command) for each in own))
 
         if redis:
-            wiring = Wiring(mode, queues=redis, redis=redis, management="")
+            queues = contexts = redis
         else:
-            queues, contexts = await asyncio.gather(
-                start("queues", "nooble.redis_server"), start("contexts", "nooble.redis_server")
+            addresses = await asyncio.gather(
+                start(below, "queues", "nooble.redis_server"),
+                start(below, "contexts", "nooble.redis_server"),
             )
-            wiring = Wiring(
-                mode, queues=f"redis://{queues}", redis=f"redis://{contexts}", management=""
-            )
+            queues, contexts = (f"redis://{address}" for address in addresses)
+        wiring = Wiring(
+            mode,
+            queues=queues,
+            redis=contexts,
+            management="",
+            redeliver_after=redeliver_after,
+            turn_timeout=turn_timeout,
+        )
         if mode == "relevo":
             flags = ("--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "info")
             store = await start(
-                "store", "relevo_server", "serve", *flags, RELEVO_STORE=wiring.redis
+                below, "store", "relevo_server", "serve", *flags, RELEVO_STORE=wiring.redis
             )
             wiring = replace(wiring, store=store)
         (management,) = await start_service("agent_management", wiring)
@@ -73,3 +86,13 @@ async def nooble(mode: Mode, *, redis: str = "") -> AsyncGenerator[Nooble]:
             start_service("orchestrator", wiring),
         )
         yield Nooble(wiring, orchestrator, processes)
+
+
+@asynccontextmanager
+async def _ended_together() -> AsyncGenerator[list[AsyncExitStack]]:
+    """Stacks that end at the same time: each takes its time, and none needs another one."""
+    stacks: list[AsyncExitStack] = []
+    try:
+        yield stacks
+    finally:
+        await asyncio.gather(*(stack.aclose() for stack in stacks))

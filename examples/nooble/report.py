@@ -105,7 +105,7 @@ class Report:
             axis.spines[["top", "right"]].set_visible(False)
         title = f"Nooble: {results[0].turns:,} turns in each mode"
         figure.suptitle(title)  # pyright: ignore[reportUnknownMemberType]
-        figure.savefig(file, dpi=120)  # pyright: ignore[reportUnknownMemberType]
+        figure.savefig(file, dpi=120, format="png")  # pyright: ignore[reportUnknownMemberType]
         self._console.print(f"The chart is in {file}.")
 
     def problems(self, problems: Sequence[str]) -> None:

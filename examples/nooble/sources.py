@@ -10,14 +10,17 @@ from relevo_client import (
     AsyncContextClient,
     ContextEntry,
     ContextKey,
+    ExecutionContext,
+    NotFoundError,
     UnavailableError,
     require_context,
     use_context,
 )
 
+from nooble.loading import beginning
 from nooble.management import Management
 from nooble.settings import PlainSettings, Settings
-from nooble.who import Who
+from nooble.who import Who, identity_of
 
 CONVERSATION = "conversation"
 CONVERSATION_TTL = 1800
@@ -82,6 +85,7 @@ class Relevo:
 
     def __init__(self, contexts: AsyncContextClient) -> None:
         self._contexts = contexts
+        self._begin = beginning(contexts)
         self._latest: dict[ContextKey, ContextEntry] = {}
 
     @asynccontextmanager
@@ -89,10 +93,11 @@ class Relevo:
         """Make current what the conversation is now, with every change that was acknowledged.
 
         While the store cannot be asked, the conversation goes on with what it had last.
+        Where the store has lost the conversation, it is made again of who is in it.
         """
         key = ContextKey(CONVERSATION, who.tenant_id, who.conversation_id)
         try:
-            entry = await self._contexts.resolve(key, fresh=True)
+            entry = await self._resolved(key, who)
             self._latest[key] = entry = await self._contexts.snapshot(entry)
         except UnavailableError:
             if key not in self._latest:
@@ -100,6 +105,14 @@ class Relevo:
             entry = self._latest[key]
         with use_context(entry):
             yield entry.context
+
+    async def _resolved(self, key: ContextKey, who: Who) -> ContextEntry:
+        try:
+            return await self._contexts.resolve(key, fresh=True)
+        except NotFoundError:
+            identity = ExecutionContext.model_validate(identity_of(who))
+            await self._contexts.get_or_create(key, lambda _: self._begin(identity))
+            return await self._contexts.resolve(key, fresh=True)
 
     def forget(self, who: Who) -> None:
         """The conversation's connection has ended."""

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from redis.exceptions import RedisError
 from relevo_client import RelevoError
 from relevo_client.actions import DomainAction
 
@@ -17,8 +18,6 @@ from nooble.wiring import RUN_AGENT
 
 log = logging.getLogger("nooble")
 
-TIMEOUT = 30.0
-"""Seconds that a turn may take."""
 FINISH = "orchestrator.turn.finish"
 """The kind of the actions that bring answers."""
 
@@ -37,7 +36,7 @@ class Turns:
     The answers come through a queue of this process's own: its clients' connections are here.
     """
 
-    def __init__(self, service: Member, timeout: float = TIMEOUT) -> None:
+    def __init__(self, service: Member, timeout: float) -> None:
         self._service = service
         self._timeout = timeout
         self._waiting: dict[str, asyncio.Future[DomainAction]] = {}
@@ -55,6 +54,8 @@ class Turns:
             raise TurnError(error.reason, "the conversation's context cannot be had") from error
         except ManagementError as error:
             raise TurnError("NO_CONFIGURATION", str(error)) from error
+        except (RedisError, OSError) as error:
+            raise TurnError("NO_QUEUES", "the turn cannot be sent on now") from error
 
     async def _take(self, who: Who, text: str, said: Sequence[str]) -> Mapping[str, Any]:
         turn = uuid.uuid4().hex

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Literal, Self, get_args
 
 Mode = Literal["none", "redis-json", "relevo"]
@@ -30,13 +30,21 @@ class Wiring:
     """The ContextStore's address (`relevo`)."""
     embedding: str = ""
     """The embedding service's replicas, as a gRPC target."""
+    redeliver_after: float = 5.0
+    """Seconds after which another worker takes over what one has begun."""
+    turn_timeout: float = 30.0
+    """Seconds that a turn may take."""
 
     @classmethod
     def parse(cls, arguments: Sequence[str] | None = None) -> Self:
         """Read a command line."""
         parser = argparse.ArgumentParser()
         for field in fields(cls):
-            parser.add_argument(f"--{field.name}", default="", required=field.default != "")
+            is_required = field.default is MISSING
+            kind = float if field.type is float else str
+            parser.add_argument(
+                f"--{field.name}", type=kind, default=field.default, required=is_required
+            )
         return cls(**vars(parser.parse_args(arguments)))
 
     def arguments(self) -> list[str]:

@@ -7,6 +7,7 @@ Each takes a free port and says which on standard error, with the line that
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio import Future, StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -15,9 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-START = 30.0
+START = 60.0
 """Seconds that a process may take until it serves."""
-STOP = 5.0
+STOP = 15.0
 """Seconds that it has to end after SIGTERM."""
 
 
@@ -64,6 +65,15 @@ async def launched(
     finally:
         await _stop(name, process)
         await listening
+
+
+def end_on_signals() -> None:
+    """Let a signal cancel the current task, so that it ends what it started."""
+    loop = asyncio.get_running_loop()
+    demo = asyncio.current_task(loop)
+    if demo:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, demo.cancel)
 
 
 async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any]]") -> None:

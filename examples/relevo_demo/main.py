@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from relevo.demo.v1.rag_platform_pb2_grpc import OrchestratorServiceStub
 from relevo_client import AsyncContextClient, RelevoError
 
 from relevo_demo import files
-from relevo_demo.launching import ProcessError
+from relevo_demo.launching import ProcessError, end_on_signals
 from relevo_demo.owner import AgentManagement
 from relevo_demo.processes import Platform, platform
 from relevo_demo.report import Report
@@ -38,7 +37,7 @@ def run(*, store: str, record: Path | None = None) -> int:
 
 
 async def _run(store: str, record: Path | None) -> int:
-    _end_on_signals()
+    end_on_signals()
     report = Report()
     script = files.script()
     configurations = files.configurations()
@@ -59,15 +58,6 @@ async def _run(store: str, record: Path | None) -> int:
         return FAILED
     report.summary(story.turns, owner.puts, script.change)
     return DONE
-
-
-def _end_on_signals() -> None:
-    """Let a signal cancel the demo, so that it ends what it started."""
-    loop = asyncio.get_running_loop()
-    demo = asyncio.current_task(loop)
-    if demo:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, demo.cancel)
 
 
 def _write(record: Path, running: Platform, owner: AgentManagement, story: Story) -> None:

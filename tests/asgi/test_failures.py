@@ -13,6 +13,7 @@ from relevo_client import (
     ExecutionContext,
     InvalidFieldError,
     LostContext,
+    NotFoundError,
     Policy,
     UnavailableError,
     current_entry,
@@ -231,6 +232,20 @@ async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None
 
     answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
     assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "3")
+
+
+async def test_a_begin_that_finds_nothing(contexts: AsyncContextClient, store: LocalStore) -> None:
+    """Where what a conversation would build on does not exist, it is 409, and asked for once."""
+    del store
+    asked: list[ExecutionContext] = []
+
+    async def begin(identity: ExecutionContext) -> ExecutionContext:
+        asked.append(identity)
+        raise NotFoundError("internals", reason="NOT_FOUND")
+
+    answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
+    assert why(answer) == (409, "NOT_FOUND", "the call's context does not exist")
+    assert len(asked) == 1
 
 
 async def test_a_begin_that_hangs(contexts: AsyncContextClient) -> None:

@@ -11,6 +11,7 @@ from relevo_client import (
     ContextEntry,
     ContextKey,
     ExecutionContext,
+    NotFoundError,
     TooLargeError,
     current_context,
     current_ref,
@@ -117,6 +118,19 @@ def test_what_the_factory_raises_reaches_all(
     assert [call.exception(10) for call in calls] == [failure] * THREADS
     assert len(broken.calls) == 1
     assert client.get_or_create(counted, Factory(MADE, is_quick=True)).context.user_id == "made"
+
+
+def test_a_factory_that_finds_nothing(client: ContextClient) -> None:
+    """That what it needs does not exist is the factory's to say too; it is not called again."""
+    calls: list[ContextKey] = []
+
+    def broken(key: ContextKey) -> ExecutionContext:
+        calls.append(key)
+        raise NotFoundError("no such agent", reason="NOT_FOUND")
+
+    with pytest.raises(NotFoundError, match="no such agent"):
+        client.get_or_create(KEY, broken)
+    assert calls == [KEY]
 
 
 def test_keys_do_not_wait_for_each_other(client: ContextClient, pool: ThreadPoolExecutor) -> None:

@@ -158,6 +158,15 @@ async def test_what_the_factory_raises_reaches_all(
     assert (await client.get_or_create(key, working)).context.user_id == "made"
 
 
+async def test_a_factory_that_finds_nothing(client: AsyncContextClient, key: ContextKey) -> None:
+    """That what it needs does not exist is the factory's to say too; it is not called again."""
+    broken = Factory(NotFoundError("no such agent", reason="NOT_FOUND"))
+    broken.let.set()
+    with pytest.raises(NotFoundError, match="no such agent"):
+        await client.get_or_create(key, broken)
+    assert broken.calls == [key]
+
+
 async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: ContextKey) -> None:
     """A load that fails after its callers have gone leaves no complaint behind."""
     complaints: list[dict[str, Any]] = []

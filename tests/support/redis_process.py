@@ -89,6 +89,13 @@ class RedisProcess:
             self._process.wait()
             self._process = None
 
+    def lose_data(self) -> None:
+        """Remove what a stopped server has on disk."""
+        assert self._process is None
+        for each in Path(self._directory.name).iterdir():
+            if each != self._config:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal, for example SIGSTOP."""
         assert self._process is not None

@@ -77,6 +77,13 @@ TOO_OFTEN = Failure(
     is_final=True,
 )
 
+NOT_DONE = Failure(
+    "NOT_DONE",
+    "the action was not done at once",
+    "it failed, or whoever had it did not come to an end",
+    is_final=False,
+)
+
 
 def read(body: bytes) -> DomainAction | Failure:
     """The action that is a message's JSON."""

@@ -211,12 +211,15 @@ class ActionQueues:
         number = await message.get_delivery_count() if claimed else 1
         read = _deliveries.read(message.body)
         action = None if isinstance(read, Failure) else read
+        delivery = Delivery(queue.name, entry, number, self._max_deliveries, action)
         failure: Failure | None
         if isinstance(read, Failure):
             failure = read
         elif number > self._max_deliveries:
             failure = _deliveries.TOO_OFTEN
         else:
+            if number > 1:
+                delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
             failure = await _deliveries.work(
                 read,
                 queue.handler,
@@ -225,7 +228,6 @@ class ActionQueues:
                 self._policy,
                 self._resolve_timeout,
             )
-        delivery = Delivery(queue.name, entry, number, self._max_deliveries, action)
         if failure is None:
             await message.ack()
         elif failure.is_final or number >= self._max_deliveries:

@@ -104,7 +104,7 @@ class Finder:
         async def make(_: ContextKey) -> ExecutionContext:
             try:
                 return _context(await begin(identity))
-            except UnavailableError:  # the store, which it asked too
+            except (UnavailableError, NotFoundError):  # what it asked the store for too
                 raise
             except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
                 raise failure(begin, error) from None

@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 
-from pydantic import ValidationError
 from relevo_client import AsyncContextClient, ContextKey, InvalidFieldError, UnavailableError
 from relevo_demo import files
 from starlette.applications import Starlette
@@ -58,7 +57,7 @@ class AgentManagement:
             changed = self._configurations.change(key, await request.json())
         except UnknownError:
             raise HTTPException(404) from None
-        except (ValidationError, TypeError, ValueError):
+        except ValueError:
             raise HTTPException(400, "not the changes of a configuration") from None
         if self._contexts:
             try:

@@ -34,8 +34,6 @@ POLICY = Policy(
     too_old=Action.LAST_KNOWN,
 )
 """A turn goes on with what it began with, also when the store cannot be asked."""
-REDELIVER_AFTER = 5.0
-"""Seconds after which another worker takes over what one has begun."""
 MAX_DELIVERIES = 3
 
 
@@ -92,7 +90,7 @@ async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
             contexts,
             service=name,
             policy=POLICY,
-            redeliver_after=REDELIVER_AFTER,
+            redeliver_after=wiring.redeliver_after,
             max_deliveries=MAX_DELIVERIES,
         )
         service = Member(name, queues, source, contexts, store)

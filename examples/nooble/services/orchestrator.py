@@ -24,9 +24,9 @@ class Orchestrator:
     What was said is remembered for as long as the connection lasts.
     """
 
-    def __init__(self, service: Member) -> None:
+    def __init__(self, service: Member, turn_timeout: float) -> None:
         self._service = service
-        self._turns = Turns(service)
+        self._turns = Turns(service, turn_timeout)
 
     def app(self) -> ASGIApp:
         """Its interface. With Relevo a conversation's context is current in its connection."""
@@ -63,7 +63,7 @@ class Orchestrator:
 async def main(wiring: Wiring) -> None:
     """Serve until SIGTERM."""
     async with member("orchestrator", wiring) as service:
-        app = Orchestrator(service).app()
+        app = Orchestrator(service, wiring.turn_timeout).app()
         async with service.queues:
             await serve_http(app)
 

@@ -19,6 +19,8 @@ from nooble.wiring import Wiring
 def run(main: Callable[[Wiring], Coroutine[Any, Any, None]]) -> None:
     """Run a service, as its command line says."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # It also tells which actions come again.
+    logging.getLogger("relevo_client").setLevel(logging.INFO)
     asyncio.run(main(Wiring.parse()))
 
 

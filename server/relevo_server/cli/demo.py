@@ -16,7 +16,6 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--store",
-        default="memory://",
         help="where the store keeps its entries (default: memory://)",
     )
     parser.add_argument(
@@ -34,30 +33,48 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--laps",
         type=_positive,
-        default=20,
         metavar="N",
         help="with --platform: how often the modes take turns (default: 20)",
     )
-    parser.set_defaults(run=_run)
+    parser.add_argument(
+        "--turns",
+        type=_positive,
+        metavar="N",
+        help="with --platform: turns of each long conversation, each time (default: 10)",
+    )
+    parser.set_defaults(run=_run, usage_error=parser.error)
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError("must be a whole number from 1")
     return number
 
 
 def _run(options: argparse.Namespace) -> int:
+    _check(options)
     extra = "platform" if options.platform else "demo"
     # These need what [server] alone has not.
     try:
         if options.platform:
             from nooble.measuring import run as measure  # noqa: PLC0415
 
-            return measure(laps=options.laps, record=options.json, chart=options.chart)
+            length = {name: value for name in ("laps", "turns") if (value := vars(options)[name])}
+            return measure(**length, record=options.json, chart=options.chart)
         from relevo_demo.main import run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         print(f"relevo demo: {error}; install 'relevo[{extra}]'", file=sys.stderr)
         return 1
-    return run(store=options.store, record=options.json)
+    return run(store=options.store or "memory://", record=options.json)
+
+
+def _check(options: argparse.Namespace) -> None:
+    others = ("store",) if options.platform else ("chart", "laps", "turns")
+    for name in others:
+        if vars(options)[name] is not None:
+            relation = "not with" if options.platform else "only with"
+            options.usage_error(f"argument --{name}: {relation} --platform")

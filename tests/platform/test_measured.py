@@ -1,0 +1,176 @@
+"""`relevo demo --platform`: the measured run, as real processes."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+from nooble.measuring import broken_promises
+from nooble.records import Result
+from nooble.wiring import MODES
+from support.command import COMMAND, relevo
+from support.nooble import has_ended
+from support.waiting import until
+
+SHORT = ("demo", "--platform", "--laps", "1", "--turns", "2")
+TURNS = 4 * 2 + 2 * 3
+"""Of four long conversations and two short ones."""
+
+pytestmark = pytest.mark.timeout(400)
+
+
+class Measured(NamedTuple):
+    """A run that came to its end."""
+
+    done: "subprocess.CompletedProcess[str]"
+    results: list[dict[str, Any]]
+    chart: bytes
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """A short run in all modes."""
+    folder = tmp_path_factory.mktemp("measured")
+    files = {"chart": folder / "chart.png", "json": folder / "results.json"}
+    options = [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    done = subprocess.run(
+        [*COMMAND, *SHORT, *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    results = json.loads(files["json"].read_text("utf-8"))
+    return Measured(done, results, files["chart"].read_bytes())
+
+
+def test_it_keeps_its_promises(measured: Measured) -> None:
+    """It ends with 0 and without complaints, and prints a table that fits into 100 columns."""
+    assert (measured.done.returncode, measured.done.stderr) == (0, "")
+    lines = measured.done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.split() == list(MODES) for line in lines)
+    assert any(line.split() == ["turns", *[str(TURNS)] * 3] for line in lines)
+
+
+def test_the_chart(measured: Measured) -> None:
+    """The chart is a PNG, whole."""
+    assert measured.chart.startswith(b"\x89PNG\r\n\x1a\n")
+    assert measured.chart.endswith(b"IEND\xaeB`\x82")
+
+
+def test_the_results(measured: Measured) -> None:
+    """Each mode had the same turns, none failed; with Relevo none was outdated or disagreed."""
+    assert [result["mode"] for result in measured.results] == list(MODES)
+    for result in measured.results:
+        assert (result["turns"], result["failed"]) == (TURNS, 0)
+        assert 0 < result["p50"] <= result["p95"] <= result["p99"]
+    none, redis_json, with_relevo = measured.results
+    assert (with_relevo["outdated"], with_relevo["disagreed"]) == (0, 0)
+    # Seven steps of each turn ask; or once per conversation, at least; or once for each of
+    # four agents and their eight collections.
+    assert none["management_calls"] == 7 * TURNS
+    assert redis_json["management_calls"] >= 6
+    assert with_relevo["management_calls"] == 12
+    assert none["store_calls"] == redis_json["store_calls"] == 0
+    assert with_relevo["store_calls"] > 0
+
+
+@contextmanager
+def run_until(text: str) -> Generator[tuple[psutil.Popen, list[psutil.Process]]]:
+    """A run that has printed a text, and all that it has started."""
+    process = psutil.Popen(
+        [*COMMAND, "demo", "--platform", "--laps", "1000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started: list[psutil.Process] = []
+    try:
+        if text:
+            assert any(text in line for line in process.stdout)
+        until(lambda: len(process.children(recursive=True)) >= 5, within=120, what="its start")
+        started = process.children(recursive=True)
+        yield process, started
+    finally:
+        for each in [process, *started]:  # only where a test failed
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [(signal.SIGTERM, ""), (signal.SIGINT, "platforms started")],
+    ids=["while it starts", "midway"],
+)
+def test_an_interrupted_run(number: signal.Signals, text: str) -> None:
+    """It ends all that it has started before it ends, and says that it was interrupted."""
+    with run_until(text) as (process, started):
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        assert all(has_ended(each.pid) for each in started)
+    assert (process.returncode, errors) == (130, "relevo demo: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--platform", "--laps", "0"], "--laps: must be a whole number from 1"),
+        (["--platform", "--turns", "few"], "--turns: must be a whole number from 1"),
+        (["--platform", "--store", "memory://"], "--store: not with --platform"),
+        (["--laps", "2"], "--laps: only with --platform"),
+        (["--turns", "2"], "--turns: only with --platform"),
+        (["--chart", "chart.png"], "--chart: only with --platform"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], message: str) -> None:
+    """What cannot be meant is told at once, with 2 as the exit code."""
+    outcome = relevo("demo", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.message == f"relevo demo: error: argument {message}"
+
+
+@pytest.mark.parametrize("option", ["--chart", "--json"])
+def test_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
+    """It is told before anything is measured."""
+    file = tmp_path / "nowhere" / "file"
+    outcome = relevo("demo", "--platform", option, str(file))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "No such file" in outcome.message
+    assert str(file) in outcome.message
+
+
+def result(mode: Any, **values: int) -> Result:
+    """What came of a mode in a long run where all was well."""
+    calls = {"none": 6000, "redis-json": 50, "relevo": 12}[mode]
+    counts = {"turns": 900, "failed": 0, "outdated": 0, "disagreed": 0, "management_calls": calls}
+    others = {"redis_calls": 0, "store_calls": 0, "p50": 0.1, "p95": 0.2, "p99": 0.3}
+    fields: dict[str, Any] = {**counts, **others, **values}
+    return Result(mode, **fields)
+
+
+@pytest.mark.parametrize(
+    "mode, values, problems",
+    [
+        ("relevo", {}, []),
+        ("relevo", {"failed": 1}, ["turns have failed"]),
+        ("none", {"failed": 1}, ["turns have failed"]),
+        ("relevo", {"outdated": 2}, ["2 turns used outdated configuration"]),
+        ("none", {"outdated": 2, "disagreed": 2}, []),
+        ("relevo", {"disagreed": 3}, ["in 3 turns two services disagreed"]),
+        ("relevo", {"management_calls": 60}, []),
+        (
+            "relevo",
+            {"management_calls": 61},
+            ["agent management was asked more than 1 % as often as without Relevo"],
+        ),
+        # So short that 1 % is less than one call for each configuration.
+        ("none", {"management_calls": 70}, []),
+    ],
+)
+def test_promises(mode: str, values: dict[str, int], problems: list[str]) -> None:
+    """A run fails by Relevo's own promises, and by turns that failed in any mode."""
+    results = [result(each, **(values if each == mode else {})) for each in MODES]
+    assert broken_promises(results) == problems

@@ -1,0 +1,85 @@
+"""Redis is killed under a running platform, and comes back: with its data, or without."""
+
+import asyncio
+
+import pytest
+from nooble.wiring import RUN_AGENT
+from relevo_client import ContextKey
+from support.nooble import LONG, Answer, Conversation, Platform
+from support.waiting import until_async
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TIMES = {"redeliver_after": 1.0, "turn_timeout": 15.0}
+SUPPORT = ContextKey("agent_config", "meridian", "support")
+CLEAR = {"NO_QUEUES", "TIMEOUT", "UNAVAILABLE"}
+"""What a conversation may be told while Redis is away, or of what Redis lost."""
+
+
+async def restart(platform: Platform, *, with_data: bool) -> None:
+    """Kill Redis, and start it again."""
+    platform.redis.stop()
+    if not with_data:
+        platform.redis.lose_data()
+    await asyncio.to_thread(platform.redis.start)
+
+
+async def until_answered(conversation: Conversation) -> Answer:
+    """Turns until one is answered; until then each is told clearly that it is not."""
+    answer: Answer | None = None
+
+    async def is_answered() -> bool:
+        nonlocal answer
+        answer = await conversation.ask()
+        assert answer.error in {"", *CLEAR}
+        return not answer.error
+
+    await until_async(is_answered, within=LONG, what="an answer")
+    assert answer
+    return answer
+
+
+@pytest.mark.parametrize("with_data", [True, False], ids=["with data", "without data"])
+async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> None:
+    """A turn under way is answered late or told why not; later turns, and new ones, work.
+
+    Without its data too: contexts are made again as agent management has them now, and the
+    queues' consumers begin anew.
+    """
+    async with platform.conversation("meridian", "support") as conversation:
+        version = await platform.change(SUPPORT, {"llm_config": {"max_tokens": 50}})
+        before = await conversation.ask()
+        assert before.versions[SUPPORT.text] == version
+        with platform.halted("execution"):
+            count = platform.entries(RUN_AGENT)
+            await conversation.say()
+            await until_async(lambda: asyncio.sleep(0, platform.entries(RUN_AGENT) > count))
+            await restart(platform, with_data=with_data)
+        under_way = await conversation.answer()
+        if with_data:
+            assert under_way.said.get("text") == before.said["text"], under_way
+        else:
+            assert under_way.error == "TIMEOUT"
+        after = await until_answered(conversation)
+        assert after.said["text"] == before.said["text"]
+        assert after.versions == before.versions
+        version = await platform.change(SUPPORT, {"llm_config": {"max_tokens": 55}})
+        assert (await until_answered(conversation)).versions[SUPPORT.text] == version
+        async with platform.conversation("meridian", "support") as another:
+            assert (await until_answered(another)).versions[SUPPORT.text] == version
+
+
+async def test_redis_is_away(platform: Platform) -> None:
+    """While there is no Redis, a turn is told so; a connection that was open stays of use."""
+    async with platform.conversation("meridian", "support") as conversation:
+        before = await until_answered(conversation)
+        platform.redis.stop()
+        try:
+            answer = await conversation.ask()
+            assert answer.error in CLEAR
+            assert answer.said["message"]
+            refusal = await platform.refusal(platform.talk("meridian", "support").headers)
+            assert (refusal.status, refusal.reason) == (503, "UNAVAILABLE")
+        finally:
+            await asyncio.to_thread(platform.redis.start)
+        assert (await until_answered(conversation)).versions == before.versions
