@@ -23,6 +23,11 @@ class DrivingError(Exception):
     """The platform does not go on."""
 
 
+IN_FLIGHT = 2
+"""Turns that are under way at a time, of all conversations. With more than a small machine has
+cores, the time of a turn would be that of the machine's queue."""
+
+
 class Driver:
     """Plays laps on a running platform. Use with `async with`; it has a record in the end."""
 
@@ -31,6 +36,8 @@ class Driver:
         self._platform = platform
         self._stack = AsyncExitStack()
         self._open: dict[Talk, ClientConnection] = {}
+        self._changing: asyncio.Task[None] | None = None
+        self._room = asyncio.Semaphore(IN_FLIGHT)
 
     async def __aenter__(self) -> Self:
         """Connect to agent management, and to the Redis whose commands are counted."""
@@ -48,7 +55,10 @@ class Driver:
         await self._stack.aclose()
 
     async def play(self, number: int, lap: Lap, told: Callable[[], None]) -> None:
-        """Play one lap. `told` is called after each turn. Raises DrivingError."""
+        """Play one lap. `told` is called after each turn. Raises DrivingError.
+
+        The change in its midst may be acknowledged later.
+        """
         half = asyncio.Event()
         done = 0
 
@@ -61,7 +71,8 @@ class Driver:
 
         async def change() -> None:
             await half.wait()
-            await self.change(lap.changed, lap.changes)
+            await self.settle()
+            self._changing = asyncio.create_task(self.change(lap.changed, lap.changes))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -74,6 +85,11 @@ class Driver:
             mode = self._platform.wiring.mode
             why = type(errors.exceptions[0]).__name__
             raise DrivingError(f"the platform of {mode} does not go on: {why}") from errors
+
+    async def settle(self) -> None:
+        """Wait until the last change is acknowledged."""
+        if self._changing:
+            await self._changing
 
     async def change(self, key: ContextKey, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Have agent management change a configuration."""
@@ -92,10 +108,11 @@ class Driver:
     async def _play(self, number: int, part: Part, tell: Callable[[], None]) -> None:
         connection = self._open.get(part.talk) or await self._connect(part.talk)
         for text in part.texts:
-            began = time.monotonic()
-            await connection.send(text)
-            answer = json.loads(await connection.recv())
-            seconds = time.monotonic() - began
+            async with self._room:
+                began = time.monotonic()
+                await connection.send(text)
+                answer = json.loads(await connection.recv())
+                seconds = time.monotonic() - began
             seen = list(all_of(answer.get(SEEN, ())))
             turn = Turn(
                 number, part.talk.conversation_id, began, seconds, seen, answer.get("error", "")

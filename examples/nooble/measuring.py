@@ -69,6 +69,7 @@ async def _measured(count: int, turns: int, report: Report) -> list[Record]:
                 for driver in (*drivers[first:], *drivers[:first]):
                     await driver.play(number, lap, told)
         for driver in drivers:
+            await driver.settle()
             await driver.count()
         return [driver.record for driver in drivers]
 

@@ -92,6 +92,8 @@ class Relevo:
     async def turn(self, who: Who) -> AsyncGenerator[Settings]:
         """Make current what the conversation is now, with every change that was acknowledged.
 
+        Nobody is asked for that: agent management acknowledges a change when no cache has the
+        old state any more (see `wiring.STALENESS`).
         While the store cannot be asked, the conversation goes on with what it had last.
         Where the store has lost the conversation, it is made again of who is in it.
         """
@@ -108,11 +110,11 @@ class Relevo:
 
     async def _resolved(self, key: ContextKey, who: Who) -> ContextEntry:
         try:
-            return await self._contexts.resolve(key, fresh=True)
+            return await self._contexts.resolve(key)
         except NotFoundError:
             identity = ExecutionContext.model_validate(identity_of(who))
             await self._contexts.get_or_create(key, lambda _: self._begin(identity))
-            return await self._contexts.resolve(key, fresh=True)
+            return await self._contexts.resolve(key)
 
     def forget(self, who: Who) -> None:
         """The conversation's connection has ended."""

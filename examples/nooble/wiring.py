@@ -14,6 +14,12 @@ GENERATE_EMBEDDING = "embedding.generate"
 SEARCH = "query.search"
 
 
+STALENESS = 2.0
+"""Seconds for which the orchestrator may work with what it has, unless it hears of a change.
+So a change that was put so long ago is seen by every turn that begins: who changes something
+waits for that, and not everyone who reads."""
+
+
 @dataclass(frozen=True)
 class Wiring:
     """What a service's process is told: where the others are."""

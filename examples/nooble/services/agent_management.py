@@ -1,5 +1,6 @@
 """Agent management: the service that owns the configuration of agents and collections."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from relevo_client import AsyncContextClient, ContextKey, InvalidFieldError, UnavailableError
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from nooble.configuration import Configurations, UnknownError
 from nooble.services.running import run, serve_http
-from nooble.wiring import Wiring
+from nooble.wiring import STALENESS, Wiring
 
 
 class AgentManagement:
@@ -51,7 +52,7 @@ class AgentManagement:
             raise HTTPException(404) from None
 
     async def change(self, request: Request) -> JSONResponse:
-        """Change values; with Relevo one Put, after which every conversation has them."""
+        """Change values; with Relevo one Put. The next turn of every conversation has them."""
         key = _key(request)
         try:
             changed = self._configurations.change(key, await request.json())
@@ -65,6 +66,9 @@ class AgentManagement:
             except UnavailableError:
                 # It is changed here, but others may still work with what was.
                 raise HTTPException(503, "the change is not published yet; repeat it") from None
+            # Caches have it within milliseconds. After this nobody works with the old state any
+            # more, whatever became of the messages that tell of the change.
+            await asyncio.sleep(STALENESS)
         return JSONResponse({"version": changed.metadata[key.text]})
 
     async def counts(self, _: Request) -> JSONResponse:

@@ -13,8 +13,9 @@ from relevo_client import (
     CHANNEL_OPTIONS,
     Action,
     AsyncContextClient,
+    CacheOptions,
     Policy,
-    aio_client_interceptors,
+    aio_context_channel,
     aio_server_interceptor,
 )
 from relevo_client.actions import DomainAction
@@ -34,6 +35,8 @@ POLICY = Policy(
     too_old=Action.LAST_KNOWN,
 )
 """A turn goes on with what it began with, also when the store cannot be asked."""
+SNAPSHOTS = CacheOptions(max_staleness=10.0)
+"""For services that resolve nothing but snapshots, which nobody changes: few signs of life do."""
 MAX_DELIVERIES = 3
 
 
@@ -48,14 +51,16 @@ class Member:
     """With Relevo: where references are resolved."""
     store: CountedChannel | None = None
     """Its channel to the store."""
-    clients: Sequence[aio.ClientInterceptor] = field(default_factory=tuple)
-    """What its channels need to pass references on."""
     servers: Sequence[aio.ServerInterceptor] = field(default_factory=tuple)
     """What its servers need to resolve them."""
 
     def seen(self, settings: Settings) -> Seen:
         """What it says about the configuration that it works with."""
         return Seen.of(self.name, settings, self.store.calls if self.store else 0)
+
+    def passing_on(self, channel: aio.Channel) -> aio.Channel:
+        """The channel, whose calls carry the current reference where there is one."""
+        return aio_context_channel(channel) if self.contexts else channel
 
     def reply(
         self,
@@ -69,7 +74,9 @@ class Member:
 
 
 @asynccontextmanager
-async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
+async def member(
+    name: str, wiring: Wiring, cache: CacheOptions = SNAPSHOTS
+) -> AsyncGenerator[Member]:
     """A service's process with what its mode needs. Its queues are still to be started."""
     async with AsyncExitStack() as stack:
         management = await stack.enter_async_context(Management(wiring.management))
@@ -79,7 +86,9 @@ async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
             channel = aio.insecure_channel(wiring.store, options=CHANNEL_OPTIONS)
             store = CountedChannel(await stack.enter_async_context(channel))
             contexts = await stack.enter_async_context(
-                AsyncContextClient(channel=store.as_channel(), loaders=loaders(management))
+                AsyncContextClient(
+                    channel=store.as_channel(), cache=cache, loaders=loaders(management)
+                )
             )
             source = Relevo(contexts)
         elif wiring.mode == "redis-json":
@@ -95,6 +104,5 @@ async def member(name: str, wiring: Wiring) -> AsyncGenerator[Member]:
         )
         service = Member(name, queues, source, contexts, store)
         if contexts:
-            service.clients = aio_client_interceptors()
             service.servers = [aio_server_interceptor(contexts, trust_callers=True, policy=POLICY)]
         yield service

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from relevo_client import current_context
+from relevo_client import CacheOptions, current_context
 from relevo_client.asgi import ContextMiddleware
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -15,7 +15,7 @@ from nooble.services.running import run, serve_http
 from nooble.sources import Relevo
 from nooble.turns import TurnError, Turns
 from nooble.who import Who, from_headers
-from nooble.wiring import Wiring
+from nooble.wiring import STALENESS, Wiring
 
 
 class Orchestrator:
@@ -62,7 +62,8 @@ class Orchestrator:
 
 async def main(wiring: Wiring) -> None:
     """Serve until SIGTERM."""
-    async with member("orchestrator", wiring) as service:
+    cache = CacheOptions(max_staleness=STALENESS)
+    async with member("orchestrator", wiring, cache) as service:
         app = Orchestrator(service, wiring.turn_timeout).app()
         async with service.queues:
             await serve_http(app)

@@ -47,11 +47,9 @@ async def main(wiring: Wiring) -> None:
     options = (("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),)
     async with (
         member("query", wiring) as service,
-        aio.insecure_channel(
-            wiring.embedding, options=options, interceptors=service.clients
-        ) as channel,
+        aio.insecure_channel(wiring.embedding, options=options) as channel,
     ):
-        subscribe(service, grpc_api.EmbeddingServiceStub(channel))
+        subscribe(service, grpc_api.EmbeddingServiceStub(service.passing_on(channel)))
         async with service.queues:
             announce("query")
             await until_stopped()
