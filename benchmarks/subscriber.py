@@ -140,11 +140,11 @@ async def _stream(address: str, heard: Callable[[int], None]) -> AsyncGenerator[
         method: aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
             f"/{SERVICE}/Listen"
         )
-        call = method(b"")
-        await call.read()  # that it listens
+        messages = aiter(method(b""))
+        await anext(messages)  # that it listens
 
         async def listen() -> None:
-            async for message in call:
+            async for message in messages:
                 heard(int(message[:DIGITS]))
 
         listening = asyncio.create_task(listen())

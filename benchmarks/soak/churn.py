@@ -44,10 +44,13 @@ _CACHE = CacheOptions(max_entries=200)
 _TASKS = 4
 _PAUSE = 0.02
 """Seconds between two calls of a task, at most."""
+_SELDOM = 2.0
+"""The same for clients that are opened and closed, with their streams."""
 _RARELY = 10.0
-"""The same for calls that are given up. Of each that ends before its handler has begun, gRPC
-keeps a block on the server for good (https://github.com/grpc/grpc/issues/43360, seen with grpcio
-1.85.1), and more of the heap around it: often, that would be all that the soak measures."""
+"""The same for calls that are given up. Of each that ends before its handler has begun, and of each
+stream that ends while it is read, gRPC keeps a block for good (seen with grpcio 1.85.1,
+https://github.com/grpc/grpc/issues/43360), and more of the heap around it: often, that would be
+all that the soak measures."""
 
 
 @dataclass
@@ -77,16 +80,16 @@ class Churn:
 
     async def run(self) -> None:
         """Go on until the process is ended."""
-        steps: list[Callable[[], Awaitable[None]]] = [
-            *[self._use] * _TASKS,
-            self._write,
-            self._open_and_close,
-            self._open_and_close_blocking,
+        steps: list[tuple[Callable[[], Awaitable[None]], float]] = [
+            *[(self._use, _PAUSE)] * _TASKS,
+            (self._write, _PAUSE),
+            (self._open_and_close, _SELDOM),
+            (self._open_and_close_blocking, _SELDOM),
+            (self._give_up, _RARELY),
         ]
         async with asyncio.TaskGroup() as group:
-            for step in steps:
-                group.create_task(self._again(step, _PAUSE))
-            group.create_task(self._again(self._give_up, _RARELY))
+            for step, pause in steps:
+                group.create_task(self._again(step, pause))
             group.create_task(self._report())
 
     async def _again(self, step: Callable[[], Awaitable[None]], pause: float) -> None:

@@ -1,7 +1,7 @@
 """The names of entries, and the references that travel with calls."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from relevo.v1 import context_pb2
@@ -57,10 +57,14 @@ class ContextKey:
         """The key as the wire has it."""
         return context_pb2.ContextKey(scope=self.scope, tenant_id=self.tenant_id, id=self.id)
 
-    @classmethod
-    def from_message(cls, message: context_pb2.ContextKey) -> "ContextKey":
+    @staticmethod
+    def from_message(message: context_pb2.ContextKey) -> "ContextKey":
         """The key that the wire has."""
-        return cls(message.scope, message.tenant_id, message.id)
+        return _known(message.scope, message.tenant_id, message.id)
+
+
+# The same few keys arrive again and again, with every push.
+_known = lru_cache(maxsize=4096)(ContextKey)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Platforms of real processes, on a real Redis. Each module that asks for one has its own."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -12,7 +12,7 @@ from support.redis_process import RedisProcess
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     """A platform; a module's `TIMES` are its times."""
-    module: Any = request.module  # pyright: ignore[reportUnknownMemberType]
+    module = cast("Any", request).module
     times: dict[str, float] = getattr(module, "TIMES", {})
     with RedisProcess("--appendonly", "yes") as redis:
         async with Platform.running(redis, **times) as running:

@@ -33,8 +33,9 @@ class Outbox:
         """Where the stream has subscriptions."""
 
     def put(self, message: WatchResponse) -> None:
-        """Add a message, after the progress that was made before."""
-        self._seal()
+        """Add a message. Progress that was made before comes with it, or before the next one."""
+        if self._items:
+            self._seal()
         size = message.ByteSize()
         self._items.append(_Item(message, size))
         self._bytes += size
