@@ -26,6 +26,7 @@ class Outbox:
         self._items: deque[_Item] = deque()
         self._bytes = 0
         self._progress: dict[int, Position] = {}  # after all of the items
+        self._told: dict[int, Position] = {}  # the last progress of each partition
         self._filled = asyncio.Event()
         self.ping = 0
         """The last ping that has arrived."""
@@ -33,9 +34,8 @@ class Outbox:
         """Where the stream has subscriptions."""
 
     def put(self, message: WatchResponse) -> None:
-        """Add a message. Progress that was made before comes with it, or before the next one."""
-        if self._items:
-            self._seal()
+        """Add a message, after the progress that was made before."""
+        self._seal()
         size = message.ByteSize()
         self._items.append(_Item(message, size))
         self._bytes += size
@@ -50,13 +50,18 @@ class Outbox:
         """
         before = self._progress.get(partition)
         ping = max(ping, before.ping if before else 0)
-        self._progress[partition] = Position(partition=partition, revision=revision, ping=ping)
+        position = Position(partition=partition, revision=revision, ping=ping)
+        # A ping that was answered is all the life that its sender asks for: no news is no message.
+        if ping and not soon and position == self._told.get(partition):
+            return
+        self._progress[partition] = position
         if soon:
             self._filled.set()
 
     def reset(self, partition: int, reason: ResetReason) -> None:
         """Say that a partition's order was lost; progress that was made before counts no more."""
         self._progress.pop(partition, None)
+        self._told.pop(partition, None)
         self.put(_reset(partition, reason))
 
     def wake(self) -> None:
@@ -94,18 +99,23 @@ class Outbox:
             own.positions.add(
                 partition=position.partition, revision=position.revision, ping=position.ping
             )
-        self._progress = {}
+        self._tell()
         return own
+
+    def _tell(self) -> None:
+        self._told.update(self._progress)
+        self._progress = {}
 
     def _seal(self) -> None:
         if self._progress:
             message = WatchResponse(progress=Progress(positions=self._progress.values()))
-            self._progress = {}
+            self._tell()
             self._items.append(_Item(message, message.ByteSize()))
             self._bytes += self._items[-1].size
 
     def _overflow(self) -> None:
         self._items.clear()
+        self._told.clear()
         self._bytes = 0
         for partition in self.partitions:
             message = _reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
