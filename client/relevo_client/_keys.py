@@ -64,7 +64,7 @@ class ContextKey:
 
 
 # The same few keys arrive again and again, with every push.
-_known = lru_cache(maxsize=4096)(ContextKey)
+_known = lru_cache(maxsize=256)(ContextKey)
 
 
 @dataclass(frozen=True)
