@@ -1,25 +1,19 @@
 """What the measured run prints: progress, a table and a chart; and the chart as a picture."""
 
-import io
-import os
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
+from relevo_demo.console import console
 from rich import box
 from rich.bar import Bar
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from nooble.records import Result
 from nooble.wiring import Mode
 
-_WITHOUT_TERMINAL = 100
-_WIDEST = 120
 _COLORS: dict[Mode, str] = {"none": "#b0b0b0", "redis-json": "#e08a3c", "relevo": "#2f7fc1"}
 
 
@@ -49,12 +43,7 @@ class Report:
     """Prints to standard output as things happen."""
 
     def __init__(self) -> None:
-        # Not every terminal has every sign.
-        cast("io.TextIOWrapper[Any]", sys.stdout).reconfigure(errors="replace")
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal and "COLUMNS" not in os.environ:
-            self._console.width = _WITHOUT_TERMINAL
-        self._console.width = min(self._console.width, _WIDEST)
+        self._console = console()
 
     def starting(self, platforms: int) -> AbstractContextManager[Callable[[], None]]:
         """Show how many platforms have started."""

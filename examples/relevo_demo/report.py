@@ -1,26 +1,22 @@
 """What the demo prints, for people: with or without a terminal, best 100 columns wide or more."""
 
-import io
 import json
-import os
-import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from relevo_client import ContextRef
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from relevo_demo.console import console
 from relevo_demo.files import Change
 from relevo_demo.processes import Platform
 from relevo_demo.services import CHAIN
 from relevo_demo.turns import Seen, Turn
 
-_WITHOUT_TERMINAL = 100
-_WIDEST = 120
 _RATIOS = 30, 25, 36  # of the columns; the longest setting and the longest key have room in 100
 _SHORT = 24  # characters up to which an old and a new value share a line
 
@@ -29,12 +25,7 @@ class Report:
     """Prints to standard output as things happen."""
 
     def __init__(self) -> None:
-        # Not every terminal has every sign.
-        cast("io.TextIOWrapper[Any]", sys.stdout).reconfigure(errors="replace")
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal and "COLUMNS" not in os.environ:
-            self._console.width = _WITHOUT_TERMINAL
-        self._console.width = min(self._console.width, _WIDEST)
+        self._console = console()
 
     def platform(self, platform: Platform, puts: int) -> None:
         """What runs, and what it works with."""
