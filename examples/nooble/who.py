@@ -1,14 +1,8 @@
 """For whom work is done, and how that is written where no action says it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
-
-IDENTITY = (
-    *("tenant_id", "tenant_tier", "agent_id"),
-    *("session_id", "conversation_id", "user_id"),
-)
-"""What actions say about the one that they are for."""
 
 
 class Who(Protocol):
@@ -40,6 +34,10 @@ class Identity:
     session_id: str = ""
     conversation_id: str = ""
     user_id: str = ""
+
+
+IDENTITY = tuple(field.name for field in fields(Identity))
+"""What actions say about the one that they are for."""
 
 
 def identity_of(who: Who) -> dict[str, Any]:
