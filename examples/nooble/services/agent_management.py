@@ -8,7 +8,7 @@ from relevo_demo import files
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from nooble.configuration import Configurations, UnknownError
@@ -32,32 +32,25 @@ class AgentManagement:
                 Route("/configurations/{key}", self.change, methods=["PATCH"]),
                 Route("/composed/{key}", self.composed),
                 Route("/counts", self.counts),
-            ]
+            ],
+            exception_handlers={UnknownError: _unknown},
         )
 
     async def get(self, request: Request) -> JSONResponse:
         """One configuration, as its owner has it."""
         self._reads += 1
-        try:
-            return JSONResponse(self._configurations.get(_key(request)).to_cache_dict())
-        except UnknownError:
-            raise HTTPException(404) from None
+        return JSONResponse(self._configurations.get(_key(request)).to_cache_dict())
 
     async def composed(self, request: Request) -> JSONResponse:
         """An agent's, together with that of its collections: one request for who needs all."""
         self._reads += 1
-        try:
-            return JSONResponse(self._configurations.composed(_key(request)).to_cache_dict())
-        except UnknownError:
-            raise HTTPException(404) from None
+        return JSONResponse(self._configurations.composed(_key(request)).to_cache_dict())
 
     async def change(self, request: Request) -> JSONResponse:
         """Change values; with Relevo one Put. The next turn of every conversation has them."""
         key = _key(request)
         try:
             changed = self._configurations.change(key, await request.json())
-        except UnknownError:
-            raise HTTPException(404) from None
         except ValueError:
             raise HTTPException(400, "not the changes of a configuration") from None
         if self._contexts:
@@ -74,6 +67,11 @@ class AgentManagement:
     async def counts(self, _: Request) -> JSONResponse:
         """How often it was asked for a configuration."""
         return JSONResponse({"reads": self._reads})
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    del request, error
+    return PlainTextResponse("Not Found", 404)
 
 
 def _key(request: Request) -> ContextKey:
