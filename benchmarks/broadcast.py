@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from benchmarks.serving import serve_until_ended
+
 SERVICE = "relevo.benchmarks.Broadcast"
 
 
@@ -49,10 +51,7 @@ async def serve() -> None:
     }
     server = aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f"127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve_until_ended(server)
 
 
 if __name__ == "__main__":

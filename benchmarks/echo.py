@@ -15,6 +15,7 @@ from grpc import aio
 from relevo.v1 import store_pb2
 
 from benchmarks import samples
+from benchmarks.serving import serve_until_ended
 
 
 async def serve() -> None:
@@ -34,10 +35,7 @@ async def serve() -> None:
     }
     service = grpc.method_handlers_generic_handler("relevo.v1.ContextStore", methods)
     server.add_generic_rpc_handlers((service,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f"127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve_until_ended(server)
 
 
 def _always(response: Message) -> Callable[[Message, Any], Awaitable[Message]]:

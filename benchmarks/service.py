@@ -22,6 +22,8 @@ from relevo_client import (
 )
 from support.entries import entry_of
 
+from benchmarks.serving import serve_until_ended
+
 _otel: Any = otel_grpc  # whose types are only half known
 
 METHOD = "/relevo.bench.Service/Answer"
@@ -59,10 +61,7 @@ async def serve(side: str) -> None:
     service, _, method = METHOD[1:].rpartition("/")
     handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(answer)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f"127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    await serve_until_ended(server)
 
 
 if __name__ == "__main__":

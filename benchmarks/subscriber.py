@@ -6,7 +6,7 @@ let a call use the new value: whoever peeks from then on gets it. Nothing is pol
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -126,12 +126,8 @@ async def _subscriber(
             async for message in subscription.listen():
                 heard(int(message["data"][:DIGITS]))
 
-        listening = asyncio.create_task(listen())
-        try:
+        async with _in_background(listen()):
             yield
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -147,12 +143,19 @@ async def _stream(address: str, heard: Callable[[int], None]) -> AsyncGenerator[
             async for message in messages:
                 heard(int(message[:DIGITS]))
 
-        listening = asyncio.create_task(listen())
-        try:
+        async with _in_background(listen()):
             yield
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _in_background(listening: Coroutine[Any, Any, None]) -> AsyncGenerator[None, None]:
+    """Listen while what is within goes on."""
+    task = asyncio.create_task(listening)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def main() -> None:
