@@ -21,7 +21,7 @@ from relevo_client import (
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
 from support.asgi import HEADERS, Answer, Edge, ask, handshake, respond, see
-from support.services import service
+from support.services import service, silence
 from support.waiting import until_async
 
 KEY = ContextKey("conversation", "acme", "c-1")
@@ -48,13 +48,8 @@ async def test_a_store_that_is_down() -> None:
 
 async def test_a_store_that_is_silent() -> None:
     """All that is done before the application takes no longer than `timeout`."""
-
-    async def get(_: bytes, __: Any) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
     async with (
-        service({"Get": get}, name=STORE) as address,
+        service({"Get": silence}, name=STORE) as address,
         AsyncContextClient(address, timeout=30) as client,
     ):
         began = monotonic()

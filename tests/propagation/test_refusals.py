@@ -1,6 +1,5 @@
 """Calls whose context cannot be had, and handlers that refuse: typed statuses, fixed texts."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from time import monotonic
@@ -21,7 +20,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.services import ServicerContext, method_of, service
+from support.services import ServicerContext, method_of, service, silence
 from support.statuses import EVERY_ERROR
 
 STORE = "relevo.v1.ContextStore"
@@ -88,13 +87,8 @@ async def test_a_store_that_goes_down(settings: Settings, key: ContextKey) -> No
 
 async def test_a_store_that_is_silent(key: ContextKey) -> None:
     """Resolving takes no longer than the call has left, and is UNAVAILABLE before that."""
-
-    async def get(_: bytes, __: Any) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
     async with (
-        service({"Get": get}, name=STORE) as address,
+        service({"Get": silence}, name=STORE) as address,
         AsyncContextClient(address, timeout=0.3) as client,
     ):
         began = monotonic()

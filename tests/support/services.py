@@ -1,5 +1,6 @@
 """Small gRPC services of the tests' own: methods are functions of bytes."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +37,12 @@ async def service(
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(None)
+
+
+async def silence(_: bytes, __: Any) -> bytes:
+    """A method that never answers."""
+    await asyncio.Event().wait()
+    return b""
 
 
 def method_of(
