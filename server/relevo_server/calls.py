@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import wraps
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from google.protobuf.message import Message
 from grpc import aio
@@ -25,6 +24,9 @@ WAITING_BUDGET = 0.9
 """The same for calls whose work it is to wait."""
 
 Context = aio.ServicerContext[Any, Any]
+Request = TypeVar("Request")
+Work = Callable[[Request, Caller], Coroutine[Any, Any, Message | bytes] | bytes]
+Method = Callable[[Request, Context], Coroutine[Any, Any, Message | bytes]]
 
 
 class Calls:
@@ -46,13 +48,33 @@ class Calls:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def begin(self) -> None:
-        """Count a call that was admitted until its `end`."""
-        self._working += 1
+    def answered(self, work: Work[Request], *, budget: float = _BUDGET) -> Method[Request]:
+        """Makes what answers a caller's request a method that gRPC can call.
 
-    def end(self) -> None:
-        """Count it no more."""
-        self._working -= 1
+        Bytes are an answer that did not have to wait: it neither counts as a call that is being
+        answered, nor needs to know until when. A method is one coroutine of a plain function,
+        whatever it does: where answers come from memory, one more coroutine is felt, and so is
+        that gRPC looks at what it calls each time, which takes longer for a bound method.
+        """
+
+        async def method(request: Request, context: Context) -> Message | bytes:
+            try:
+                answer = work(request, self.admit(context))
+                if isinstance(answer, bytes):
+                    return answer
+                remaining = context.time_remaining()
+                if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                    set_until(asyncio.get_running_loop().time() + remaining * budget)
+                self._working += 1
+                try:
+                    return await answer
+                finally:
+                    self._working -= 1
+            except Exception as error:  # noqa: BLE001 - typed for the caller
+                failure = error
+            return await fail(context, failure, work.__name__)
+
+        return method
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Admit no calls from now on.
@@ -71,50 +93,6 @@ class Calls:
             async with asyncio.timeout(within):
                 return await self._refused.wait()
         return False
-
-
-class _Service(Protocol):
-    @property
-    def calls(self) -> Calls: ...
-
-
-Service = TypeVar("Service", bound=_Service)
-Request = TypeVar("Request", bound=Message)
-Work = Callable[[Service, Request, Caller], Coroutine[Any, Any, Message | bytes] | bytes]
-Method = Callable[..., Coroutine[Any, Any, Any]]  # of the service, a request and its context
-
-
-def answered(*, budget: float = _BUDGET) -> Callable[[Work[Service, Request]], Method]:
-    """Makes what answers a caller's request a method that gRPC can call.
-
-    Bytes are an answer that did not have to wait: it neither counts as a call that is being
-    answered, nor needs to know until when. A method is one coroutine, whatever it does: a call
-    that is answered from memory takes so little that one more is felt.
-    """
-
-    def method_of(work: Work[Service, Request]) -> Method:
-        @wraps(work)
-        async def method(service: Service, request: Request, context: Context) -> Message | bytes:
-            calls = service.calls
-            try:
-                answer = work(service, request, calls.admit(context))
-                if isinstance(answer, bytes):
-                    return answer
-                remaining = context.time_remaining()
-                if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                    set_until(asyncio.get_running_loop().time() + remaining * budget)
-                calls.begin()
-                try:
-                    return await answer
-                finally:
-                    calls.end()
-            except Exception as error:  # noqa: BLE001 - typed for the caller
-                failure = error
-            return await fail(context, failure, work.__name__)
-
-        return method
-
-    return method_of
 
 
 async def fail(context: Context, error: Exception, method: str) -> NoReturn:

@@ -3,18 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 
-from relevo.v1.store_pb2 import Consistency, GetRequest
-
 from relevo_server import errors
 from relevo_server.entries import Entries
 from relevo_server.keys import Key
+from relevo_server.requests import Get
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
 from relevo_server.watching.copies import Copies
 from relevo_server.watching.followers import Followers
 
 _ATTEMPTS = 8
-_CACHED = Consistency.CONSISTENCY_CACHED
 
 
 class Reader:
@@ -39,11 +37,12 @@ class Reader:
         self._followers = followers
         self._has_cache = settings.cache_max_entries > 0
 
-    def look(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]] | None:
+    def look(self, request: Get) -> tuple[Read, Sequence[Key]] | None:
         """What a CACHED read is answered from copies, if they have it; as `ask` does."""
         if not self._may_look(request):
             return None
         now = asyncio.get_running_loop().time()
+        key = request.key
         partition = self._storage.partition_of(key.tenant_id)
         self._followers.need(partition, now)
         layers: Sequence[Key] = ()
@@ -54,24 +53,23 @@ class Reader:
             read = self._copies.look(partition, [key, *layers], request.min_revision, now)
         return (read, layers) if read else None
 
-    async def ask(self, request: GetRequest, key: Key) -> tuple[Read, Sequence[Key]]:
+    async def ask(self, request: Get) -> tuple[Read, Sequence[Key]]:
         """The entry and, where they are asked for, its layers: their keys are the second value."""
         keep = self._may_look(request)
         if keep or request.include_layers:
-            return await self._ask(request, key, keep=keep)
-        return await self._storage.read([key], (request.known_version,)), ()
+            return await self._ask(request, keep=keep)
+        return await self._storage.read([request.key], (request.known_version,)), ()
 
-    def _may_look(self, request: GetRequest) -> bool:
-        return self._has_cache and request.consistency == _CACHED
+    def _may_look(self, request: Get) -> bool:
+        return self._has_cache and request.is_cached
 
-    async def _ask(
-        self, request: GetRequest, key: Key, *, keep: bool
-    ) -> tuple[Read, Sequence[Key]]:
+    async def _ask(self, request: Get, *, keep: bool) -> tuple[Read, Sequence[Key]]:
         """Read together as of one revision.
 
         The layers are known once the entry has been read. So it is read with those that it
         had last, and read again until it includes what was read.
         """
+        key = request.key
         layers = self._entries.included_last(key) if request.include_layers else ()
         for _ in range(_ATTEMPTS):
             begun = asyncio.get_running_loop().time()

@@ -1,12 +1,14 @@
 """The rules of requests: what is malformed, said by the path of the field.
 
 Each function here takes a message, and answers its values or raises
-INVALID_ARGUMENT with every broken rule that it found.
+INVALID_ARGUMENT with every broken rule that it found. Most calls are Gets: what
+they break is kept with what they say.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -37,6 +39,7 @@ MAX_DEPTH = 32
 """Structs and lists within one another, the section among them. protobuf's parsers stop at 100
 levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
 _CONSISTENCIES = frozenset(Consistency.values())
+_MAX_REMEMBERED = 1024  # bytes; no Get that keeps the rules is longer
 _MICROSECOND = 1000  # nanoseconds
 
 Violations = Iterator[tuple[str, str]]
@@ -54,32 +57,44 @@ def key_of(message: ContextKey) -> Key:
     return Key(message.scope, message.tenant_id, message.id)
 
 
-def check_get(request: GetRequest) -> Key:
-    """The key of a Get."""
-    message = request.key
-    try:
-        key = _valid_key(message.scope, message.tenant_id, message.id)
-    except ValueError:
-        key = None
-    # Most calls are Gets, and have nothing to list.
-    if (
-        key is None
-        or request.min_revision < 0
-        or request.known_version < 0
-        or request.consistency not in _CONSISTENCIES
-    ):
-        key = key_of(message)
-        refuse(_get_problems(request, key))
-    return key
+class Get(NamedTuple):
+    """A GetRequest, as far as it is answered by."""
+
+    key: Key
+    min_revision: int
+    known_version: int
+    is_cached: bool
+    include_layers: bool
+    violations: Sequence[tuple[str, str]]
+
+
+def read_get(serialized: bytes) -> Get:
+    """A Get, not refused yet. Raises DecodeError where the bytes are no GetRequest.
+
+    A service asks for the contexts that it works with in the same words again and again: they
+    are read once, and looked up from then on.
+    """
+    if len(serialized) > _MAX_REMEMBERED:
+        return get_of(GetRequest.FromString(serialized))
+    return _remembered(serialized)
 
 
 @lru_cache(4096)
-def _valid_key(scope: str, tenant_id: str, id: str) -> Key:  # noqa: A002 - the field's name
-    """A key that keeps the rules. Others raise ValueError, and so take no room here."""
-    key = Key(scope, tenant_id, id)
-    if key.problems():
-        raise ValueError
-    return key
+def _remembered(serialized: bytes) -> Get:
+    return get_of(GetRequest.FromString(serialized))
+
+
+def get_of(request: GetRequest) -> Get:
+    """A Get, not refused yet."""
+    key = key_of(request.key)
+    return Get(
+        key,
+        request.min_revision,
+        request.known_version,
+        request.consistency == Consistency.CONSISTENCY_CACHED,
+        request.include_layers,
+        tuple(_get_problems(request, key)),
+    )
 
 
 def _get_problems(request: GetRequest, key: Key) -> Violations:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any
 
 from grpc import RpcMethodHandler, aio, unary_unary_rpc_method_handler
@@ -10,7 +11,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server import errors, requests, wire
 from relevo_server.access import Access, Caller
-from relevo_server.calls import WAITING_BUDGET, Calls, Context, answered, fail
+from relevo_server.calls import WAITING_BUDGET, Calls, Context, fail
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
@@ -26,7 +27,7 @@ from relevo_server.writing import Writer
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
 
-class ContextStore(store_pb2_grpc.ContextStoreServicer):
+class ContextStore:
     """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of what it has."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
@@ -45,15 +46,24 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         self._reader = Reader(storage, self._entries, copies, self._followers, settings)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
-        self.calls = Calls(self._access, settings.max_concurrent_calls)
-        """Whom `answered` answers."""
+        self._calls = Calls(self._access, settings.max_concurrent_calls)
 
     def add_to(self, server: aio.Server) -> None:
         """Serve on a server that has not been started."""
-        store_pb2_grpc.add_ContextStoreServicer_to_server(self, server)
-        # Its answers are bytes. What is registered last is what counts.
+        answered = self._calls.answered
+        methods: Any = SimpleNamespace(
+            Get=answered(self.Get),
+            BatchGet=answered(self.BatchGet),
+            Put=answered(self.Put),
+            Invalidate=answered(self.Invalidate),
+            Lease=answered(self.Lease, budget=WAITING_BUDGET),
+            Release=answered(self.Release),
+            Watch=self.Watch,
+        )
+        store_pb2_grpc.add_ContextStoreServicer_to_server(methods, server)
+        # It is read and answered without messages. What is registered last is what counts.
         get: RpcMethodHandler[Any, Any] = unary_unary_rpc_method_handler(
-            self.Get, store_pb2.GetRequest.FromString, None
+            methods.Get, requests.read_get, None
         )
         server.add_registered_method_handlers(SERVICE, {"Get": get})
 
@@ -65,21 +75,21 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         """
         self._watching.stop()
         self._leases.stop()
-        await self.calls.refuse(quiet=quiet, within=within)
+        await self._calls.refuse(quiet=quiet, within=within)
 
     async def close(self) -> None:
         """End what the service does by itself."""
         await self._leases.close()
         await self._followers.close()
 
-    @answered()
-    def Get(
-        self, request: store_pb2.GetRequest, caller: Caller
-    ) -> Coroutine[Any, Any, bytes] | bytes:
-        """Answer one entry: a GetResponse, serialized."""
-        return self._get(request, caller)
+    def Get(self, request: requests.Get, caller: Caller) -> Coroutine[Any, Any, bytes] | bytes:
+        """Answer one entry: a GetResponse, serialized; at once where the copies have it."""
+        caller.require(request.key.tenant_id)
+        if request.violations:
+            raise errors.invalid(request.violations)
+        found = self._reader.look(request)
+        return self._got(request, *found) if found else self._ask(request)
 
-    @answered()
     async def BatchGet(
         self, request: store_pb2.BatchGetRequest, caller: Caller
     ) -> store_pb2.BatchGetResponse:
@@ -108,7 +118,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
                 result.error.MergeFromString(error.to_message().SerializeToString())
         return response
 
-    @answered()
     async def Put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
         caller.require(request.key.tenant_id)
@@ -118,7 +127,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         entry = self._entries.written(key, partition, written)
         return wire.PutResponse(entry=entry, revision=written.version)
 
-    @answered()
     async def Invalidate(
         self, request: store_pb2.InvalidateRequest, caller: Caller
     ) -> store_pb2.InvalidateResponse:
@@ -132,7 +140,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         revision, count = await self._storage.invalidate(target)
         return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
 
-    @answered(budget=WAITING_BUDGET)
     async def Lease(
         self, request: store_pb2.LeaseRequest, caller: Caller
     ) -> store_pb2.LeaseResponse:
@@ -150,7 +157,6 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         response.lease.ttl.FromMilliseconds(leased.ttl_ms)
         return response
 
-    @answered()
     async def Release(
         self, request: store_pb2.ReleaseRequest, caller: Caller
     ) -> store_pb2.ReleaseResponse:
@@ -172,21 +178,11 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         except Exception as error:  # noqa: BLE001 - typed for the caller
             await fail(context, error, "Watch")
 
-    def _get(
-        self, request: store_pb2.GetRequest, caller: Caller
-    ) -> Coroutine[Any, Any, bytes] | bytes:
-        """The answer, at once where the copies have it."""
-        caller.require(request.key.tenant_id)
-        key = requests.check_get(request)
-        found = self._reader.look(request, key)
-        return self._got(request, key, *found) if found else self._ask(request, key)
+    async def _ask(self, request: requests.Get) -> bytes:
+        return self._got(request, *await self._reader.ask(request))
 
-    async def _ask(self, request: store_pb2.GetRequest, key: Key) -> bytes:
-        return self._got(request, key, *await self._reader.ask(request, key))
-
-    def _got(
-        self, request: store_pb2.GetRequest, key: Key, read: Read, layers: Sequence[Key]
-    ) -> bytes:
+    def _got(self, request: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
+        key = request.key
         if read.revision < request.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
@@ -209,5 +205,5 @@ class ContextStore(store_pb2_grpc.ContextStoreServicer):
         return response.SerializeToString()
 
     async def _get_one(self, request: store_pb2.GetRequest, caller: Caller) -> bytes:
-        answer = self._get(request, caller)
+        answer = self.Get(requests.get_of(request), caller)
         return answer if isinstance(answer, bytes) else await answer
