@@ -135,7 +135,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
         on_loop = _on_loop(behaviour)
         if on_loop:
             entrance = AsyncEntrance(self._rules, method, self._source)
-            return on_loop(_shapes.nothing_async if is_exempt else entrance, behaviour)
+            return on_loop(_shapes.nothing if is_exempt else entrance, behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = _shapes.generator if streams else _shapes.function
         source = ThreadSource(self._source, asyncio.get_running_loop())

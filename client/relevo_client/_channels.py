@@ -5,7 +5,7 @@ an object of its own around each call of a channel that has interceptors. Here o
 the call's metadata is added to, and the caller gets gRPC's own call object.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import grpc
@@ -74,10 +74,39 @@ class _AioCalls:
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
-        self._carrying = rules.carrying
+        self._added = rules.added
 
     def __call__(self, *request: Any, metadata: Any = None, **options: Any) -> Any:
-        return self._inner(*request, metadata=self._carrying(metadata), **options)
+        added = self._added(metadata)
+        if added:
+            metadata = (*metadata, *added) if metadata else _Entries(added)
+        return self._inner(*request, metadata=metadata, **options)
+
+
+class _Entries(aio.Metadata):
+    """The metadata of a call that has a reference, and nothing else.
+
+    gRPC goes through it and wants no more, which is felt where it goes through lists in a dict.
+    Who does want more, an interceptor of the channel's, finds what any Metadata has.
+    """
+
+    def __init__(self, entries: Sequence[tuple[str, str]]) -> None:
+        self._entries: Sequence[tuple[str, str]] | None = entries
+
+    def __getattr__(self, name: str) -> Any:
+        """What Metadata keeps its entries in: it is not there yet."""
+        entries = self.__dict__.get("_entries")
+        if entries is None:
+            raise AttributeError(name)
+        self._entries = None
+        super().__init__(*entries)
+        return getattr(self, name)
+
+    def __len__(self) -> int:
+        return super().__len__() if self._entries is None else len(self._entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return super().__iter__() if self._entries is None else iter(self._entries)
 
 
 class _Methods:

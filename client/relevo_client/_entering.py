@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._client import ContextClient
@@ -202,13 +203,15 @@ class AsyncEntrance:
         self._policy = rules.policy_of(method)
         self._source = source
 
-    async def __call__(self, context: Any) -> Current:
-        """What is to be current in the call with this servicer context of gRPC's."""
+    def __call__(self, context: Any) -> Current | Coroutine[Any, Any, Current]:
+        """What is to be current in the call with this servicer context of gRPC's.
+
+        A coroutine where that has to be waited for.
+        """
         try:
             ref = self._rules.reference(context)
         except RejectedError as rejected:
-            await context.abort(*rejected.refusal)
-            raise
+            return _rejected(context, rejected)
         if ref is None and self._policy.no_reference is Action.PROCEED:
             return None
         if self._policy.lazy:
@@ -216,7 +219,7 @@ class AsyncEntrance:
             context.add_done_callback(call.end)
             return AsyncDeferred(ref, lambda: self._known(ref, call))
         known = self._source.peek(ref) if ref else None
-        return known or await self._known(ref, Call(self._method, context))
+        return known or self._known(ref, Call(self._method, context))
 
     async def _known(self, ref: ContextRef | None, call: Call) -> Known:
         try:
@@ -226,3 +229,8 @@ class AsyncEntrance:
                 raise NoContextError(rejected.refusal.text) from None
             await call.context.abort(*rejected.refusal)
             raise
+
+
+async def _rejected(context: Any, rejected: RejectedError) -> NoReturn:
+    await context.abort(*rejected.refusal)
+    raise rejected

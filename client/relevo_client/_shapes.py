@@ -6,7 +6,7 @@ tell shapes apart by the kind of function. gRPC's servicer context is
 passed on as it is.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from contextvars import copy_context
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from relevo_client._current import Current, set_current
 
 Behaviour: TypeAlias = Callable[..., Any]
 Enter: TypeAlias = Callable[[Any], Current]
-AsyncEnter: TypeAlias = Callable[[Any], Awaitable[Current]]
+AsyncEnter: TypeAlias = Callable[[Any], Current | Coroutine[Any, Any, Current]]
 
 ARITIES: dict[str, Callable[..., Any]] = {
     "unary_unary": grpc.unary_unary_rpc_method_handler,
@@ -65,11 +65,6 @@ def nothing(_: Any) -> Current:
     return None
 
 
-async def nothing_async(_: Any) -> Current:
-    """Enters without a context."""
-    return None
-
-
 # The task of a call on an asyncio server is the call's own, so what is current in
 # it is set and never reset.
 
@@ -78,7 +73,10 @@ def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
     """A coroutine function: one response, or a stream written by `context.write`."""
 
     async def with_context(request: Any, context: Any) -> Any:
-        set_current(await enter(context))
+        current = enter(context)
+        if isinstance(current, Coroutine):  # most contexts are at hand
+            current = await current
+        set_current(current)
         return await behaviour(request, context)
 
     return with_context
@@ -88,7 +86,9 @@ def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
     """An async generator function: a stream of responses."""
 
     async def with_context(request: Any, context: Any) -> AsyncIterator[Any]:
-        current = await enter(context)
+        current = enter(context)
+        if isinstance(current, Coroutine):
+            current = await current
         set_current(current)
         async with aclosing(behaviour(request, context)) as items:
             try:

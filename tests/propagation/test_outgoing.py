@@ -1,6 +1,7 @@
 """What the client's interceptors put into a call's metadata, and what they leave alone."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from copy import deepcopy
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from relevo_client import (
     ContextKey,
     InvalidFieldError,
     aio_client_interceptors,
+    aio_context_channel,
     use_context,
 )
 from support.entries import entry_of
@@ -185,3 +187,49 @@ async def test_with_interceptors_of_others(address: str, ours_first: bool) -> No
             found = (await call(channel)).metadata
     assert [pair for pair in found if pair in ATTACHED] == ATTACHED
     assert [value for name, value in found if name == "traceparent"] == ["00-1"]
+
+
+USES: dict[str, Callable[[aio.Metadata], object]] = {
+    "equal": lambda metadata: metadata == aio.Metadata(*ATTACHED),
+    "equal, the other way": lambda metadata: aio.Metadata(*ATTACHED) == metadata,
+    "length": len,
+    "items": list,
+    "contains": lambda metadata: [each in metadata for each in ("context-key", "x-a", *ATTACHED)],
+    "get": lambda metadata: (metadata["context-key"], metadata.get("x-a", "none")),
+    "get all": lambda metadata: metadata.get_all("context-revision"),
+    "views": lambda metadata: (list(metadata.keys()), list(metadata.items())),
+    "add": lambda metadata: metadata.add("x-a", "1"),
+    "set": lambda metadata: metadata.set_all("context-key", ["x:y:z"]),
+    "set first": lambda metadata: metadata.__setitem__("context-revision", "1"),
+    "set to nothing": lambda metadata: metadata.set_all("context-revision", []),
+    "copy": lambda metadata: list(deepcopy(metadata)),
+    "no attribute": lambda metadata: (hasattr(metadata, "nothing"), list(metadata)),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_what_a_channel_adds_is_metadata_as_any(
+    address: str, use: Callable[[aio.Metadata], object]
+) -> None:
+    """Interceptors may use what a context channel adds as they use all metadata.
+
+    What they change is sent with this call, and with no other.
+    """
+    found: list[tuple[object, object]] = []
+
+    class Using(Recorder):
+        async def intercept_unary_unary(
+            self, continuation: Any, client_call_details: Any, request: Any
+        ) -> Any:
+            given, model = client_call_details.metadata, aio.Metadata(*ATTACHED)
+            found.extend([(use(given), use(model)), (use(given), use(model))])
+            found.append((list(given), list(model)))
+            return await continuation(client_call_details, request)
+
+    async with aio.insecure_channel(address, interceptors=[Using()]) as inner:
+        channel = aio_context_channel(inner)
+        for _ in range(2):
+            with use_context(ENTRY):
+                arrived = sent((await call(channel)).metadata)
+            assert found[-1] == (arrived, found[-1][1])
+    assert all(got == expected for got, expected in found)
