@@ -4,6 +4,8 @@ Client (this process) and server (a process and a core of its own) are grpc.aio'
 The context is at hand on the server: what is measured is propagation, not the store.
 
 - `metadata`: two entries that are added to the call by hand, which nobody reads.
+- `idle`: the same, and an interceptor on the server that does nothing: what no interceptor that
+  carries a context can do without.
 - `relevo`: `aio_context_channel` and `aio_server_interceptor`.
 - `interceptors`: `aio_client_interceptors` in place of the channel.
 - `otel`: OpenTelemetry's own instrumentation of both sides, spans that go nowhere.
@@ -50,6 +52,7 @@ async def measure(run: Run) -> list[Figure]:
         contenders = [
             await _contender(run, stack, "bare"),
             await _contender(run, stack, "metadata", metadata=_ENTRIES),
+            await _contender(run, stack, "idle", metadata=_ENTRIES),
             await _contender(run, stack, "relevo", channel=aio_context_channel),
             await _contender(run, stack, "interceptors", interceptors=aio_client_interceptors()),
             await _contender(

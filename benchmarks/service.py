@@ -1,6 +1,6 @@
-"""A grpc.aio service of one unary method: bare, with Relevo, or with OpenTelemetry.
+"""A grpc.aio service of one unary method: bare, or with an interceptor.
 
-`python -m benchmarks.service bare|relevo|otel` prints its address and serves until it
+`python -m benchmarks.service bare|idle|relevo|otel` prints its address and serves until it
 is ended.
 """
 
@@ -38,6 +38,14 @@ class AtHand(AsyncContextClient):
         return _ENTRY
 
 
+class Idle(aio.ServerInterceptor):
+    """An interceptor that does nothing."""
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Pass a call on."""
+        return await continuation(handler_call_details)
+
+
 _ENTRY = entry_of("someone", revision=1_750_000_000_000 << 20)
 
 
@@ -48,6 +56,8 @@ async def answer(request: bytes, context: Any) -> bytes:
 
 
 def _interceptors(side: str) -> Sequence[Any]:
+    if side == "idle":
+        return [Idle()]
     if side == "relevo":
         return [aio_server_interceptor(AtHand("nowhere:1"), trust_callers=True)]
     if side == "otel":
