@@ -48,7 +48,7 @@ def broadcast(cores: Cores) -> Generator[Server, None, None]:
 
 @contextmanager
 def service(side: str, cores: Cores) -> Generator[Server, None, None]:
-    """A service that is called: bare, or with Relevo, or with OpenTelemetry."""
+    """A service that is called: bare, or with an interceptor."""
     with _module("benchmarks.service", side, cores=cores) as server:
         yield server
 

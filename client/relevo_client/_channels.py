@@ -74,13 +74,10 @@ class _AioCalls:
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
-        self._added = rules.added
+        self._carrying = rules.carrying
 
     def __call__(self, *request: Any, metadata: Any = None, **options: Any) -> Any:
-        added = self._added(metadata)
-        if added:
-            metadata = (*metadata, *added) if metadata else _Entries(added)
-        return self._inner(*request, metadata=metadata, **options)
+        return self._inner(*request, metadata=self._carrying(metadata, _Entries), **options)
 
 
 class _Entries(aio.Metadata):

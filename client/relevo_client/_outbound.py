@@ -1,6 +1,6 @@
 """What a channel does with its calls, whatever their shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 from relevo_client import _metadata
 from relevo_client._current import current_ref
 from relevo_client.filters import MethodFilter
+
+_Entries = Sequence[tuple[str, str]]
 
 
 def context_headers() -> dict[str, str]:
@@ -40,7 +42,7 @@ class Outbound:
         self.concerns = concerns
         """Whether calls of a method carry anything."""
 
-    def added(self, metadata: _metadata.Pairs | None) -> Sequence[tuple[str, str]]:
+    def added(self, metadata: _metadata.Pairs | None) -> _Entries:
         """What to add to a call's metadata: the current reference, or nothing.
 
         Nothing for a call that names a context already: the explicit one wins.
@@ -50,9 +52,12 @@ class Outbound:
             return ()
         return _metadata.encode(ref)
 
-    def carrying(self, metadata: Any) -> Any:
-        """A call's metadata, with what is added to it. The caller's own is left as it is."""
+    def carrying(self, metadata: Any, alone: Callable[[_Entries], Any] = tuple) -> Any:
+        """A call's metadata, with what is added to it. The caller's own is left as it is.
+
+        `alone` makes the metadata of a call that has no other.
+        """
         added = self.added(metadata)
         if not added:
             return metadata
-        return (*metadata, *added) if metadata else added
+        return (*metadata, *added) if metadata else alone(added)
