@@ -1,6 +1,5 @@
 """A Redis that is full and evicts entries: what is lost is copies' sources, never the order."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -29,13 +28,18 @@ def redis() -> Iterator[RedisProcess]:
 
 
 async def evict(owner: AsyncContextClient, client: RedisClient) -> None:
-    """Fill the store until the entry is gone."""
+    """Fill the store until the entry is gone.
+
+    One Put at a time: Redis counts the requests that it has not handled yet as memory in use,
+    and many at once leave it nothing to evict.
+    """
     used: int = client("INFO", "memory")["used_memory"]
     client("CONFIG", "SET", "maxmemory", used + (2 << 20))
     filler = ExecutionContext(llm_config={"prompt": "x" * 50_000})
 
     async def is_gone() -> bool:
-        await asyncio.gather(*(owner.put(key, filler) for key in OTHERS))
+        for key in OTHERS:
+            await owner.put(key, filler)
         return not client("EXISTS", f"{{relevo:{partition}}}:entry:{KEY}")
 
     partition = (await owner.get(KEY)).partition
