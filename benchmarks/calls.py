@@ -1,7 +1,8 @@
 """Get and Put of `relevo serve` against a grpc.aio server that does nothing.
 
-Get three times: from the embedded backend, from Redis, and CACHED from the memory of the server
-that has its entries in Redis.
+The server that does nothing is there once more on uvloop, which `relevo serve` runs on.
+Get is there three times: from the embedded backend, from Redis, and CACHED from the memory of
+the server that has its entries in Redis.
 
 Same messages, same load, one core each (see cores.py). What Relevo adds to a bare
 call is the difference in CPU; the ratio of throughput is its other face. With one
@@ -44,7 +45,8 @@ async def measure(run: Run) -> list[Figure]:
     async with AsyncExitStack() as stack:
         clients: dict[str, tuple[servers.Server, Http2Client]] = {}
         for name, server in {
-            "echo": servers.echo(run.cores),
+            "echo": servers.echo("asyncio", run.cores),
+            "uvloop": servers.echo("uvloop", run.cores),
             "memory": servers.relevo("memory://", run.prefix, run.cores),
             "redis": servers.relevo(run.redis, run.prefix, run.cores),
         }.items():

@@ -1,15 +1,18 @@
 """The baseline: a grpc.aio server that does nothing but speak gRPC.
 
-`python -m benchmarks.echo` prints its address and serves until it is ended. It
+`python -m benchmarks.echo` prints its address and serves until it is ended, on
+asyncio's own loop or, as `relevo serve` does, on `uvloop`. It
 takes the store's requests, and answers each with the same message, as large as
 the store's would be: parsing and serializing cost what they cost there.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+import uvloop
 from google.protobuf.message import Message
 from grpc import aio
 from relevo.v1 import store_pb2
@@ -47,4 +50,5 @@ def _always(response: Message) -> Callable[[Message, Any], Awaitable[Message]]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    run = {"asyncio": asyncio.run, "uvloop": uvloop.run}[sys.argv[1]]
+    run(serve())

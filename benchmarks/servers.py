@@ -33,9 +33,9 @@ def relevo(store: str, prefix: str, cores: Cores) -> Generator[Server, None, Non
 
 
 @contextmanager
-def echo(cores: Cores) -> Generator[Server, None, None]:
-    """The baseline of the store."""
-    with _module("benchmarks.echo", cores=cores) as server:
+def echo(loop: str, cores: Cores) -> Generator[Server, None, None]:
+    """The baseline of the store, on a loop of `asyncio` or `uvloop`."""
+    with _module("benchmarks.echo", loop, cores=cores) as server:
         yield server
 
 

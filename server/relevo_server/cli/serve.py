@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource
 
@@ -40,7 +41,7 @@ def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
     try:
         loaded = settings.load(options.config, flags(parsed_args=vars(options)))
         logs.configure(loaded.log_level, loaded.log_format)
-        asyncio.run(_serve(loaded))
+        uvloop.run(_serve(loaded))
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             name = ".".join(map(str, problem["loc"])) or "settings"

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context
+from time import monotonic
 
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
@@ -36,11 +37,10 @@ class Follower:
         settings: Settings,
     ) -> None:
         self.needed_until = 0.0
-        """Until when the partition is followed for its copies, by the loop's clock."""
+        """Until when the partition is followed for its copies, by the monotonic clock."""
         self._storage = storage
         self._copies = copies
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
-        self._loop = asyncio.get_running_loop()
         # The streams wait as long again before they pass a sign of life on, and copies are
         # trusted for several times as long.
         self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
@@ -57,7 +57,7 @@ class Follower:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is interested."""
-        is_needed = self._noticing or self._loop.time() < self.needed_until
+        is_needed = self._noticing or monotonic() < self.needed_until
         return self._fanout.is_idle and not is_needed
 
     def subscribe(self, outbox: Outbox, key: Key, asked: Asked) -> None:
@@ -108,7 +108,7 @@ class Follower:
 
     async def _follow(self) -> None:
         fanout = self._fanout
-        begun, look = self._loop.time(), fanout.look()
+        begun, look = monotonic(), fanout.look()
         tail = await self._look(look, _EVENTS)
         if look.position is None:
             fanout.position = tail.revision
