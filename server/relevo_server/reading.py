@@ -41,7 +41,7 @@ class Reader:
         """What a CACHED read is answered from copies, if they have it; as `ask` does."""
         if not self._may_look(request):
             return None
-        now = monotonic()  # uvloop's clock stands still while it runs what is ready
+        now = monotonic()
         key = request.key
         partition = self._storage.partition_of(key.tenant_id)
         self._followers.need(partition, now)
