@@ -1,0 +1,61 @@
+"""Where the code of docs/from-plain-redis.md runs: a Redis, a store and agent management."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from relevo_client import AsyncContextClient
+from relevo_server.server import Server
+from support.moving import CLIENT, IMPORTS, PAGE, PLAIN, Run, config
+from support.pages import Name
+from support.plain_platform import Agents, work_of
+from support.redis_process import RedisProcess
+
+
+@pytest.fixture(scope="module")
+def redis_process() -> Iterator[RedisProcess]:
+    """A Redis of these tests' own: names of keys and queues are the page's."""
+    with RedisProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def store_url(redis_process: RedisProcess) -> str:
+    """The store is beside the old keys."""
+    return redis_process.url
+
+
+@pytest.fixture
+async def redis(redis_process: RedisProcess) -> "AsyncIterator[Redis]":
+    """The platform's Redis, empty."""
+    library: Any = Redis  # whose types are only half known
+    async with library.from_url(redis_process.url, decode_responses=True) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+async def agents() -> Agents:
+    """Agent management, with one agent."""
+    agents = Agents()
+    await agents.save("acme", "support", config("m-1"))
+    return agents
+
+
+@pytest.fixture
+async def run(redis: "Redis", server: Server, agents: Agents) -> AsyncIterator[Run]:
+    """Runs blocks; what they have opened is closed in the end."""
+    names = work_of(agents)
+    names |= {"redis": redis, "STORE": server.address}
+    names["REDIS"] = "redis://{host}:{port}".format(**redis.connection_pool.connection_kwargs)
+    opened: list[AsyncContextClient] = []
+
+    async def run(*blocks: Name, **given: Any) -> Any:
+        ran = PAGE.run(IMPORTS, PLAIN, CLIENT, *blocks, **{**names, **given})
+        opened.append(ran.contexts)
+        return ran
+
+    yield run
+    for contexts in opened:
+        await contexts.close()
