@@ -117,13 +117,22 @@ async def test_a_store_that_is_behind(
 async def test_without_a_copy(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
-    """What was never known is rejected, as without the policy; so is everything without a cache."""
+    """What was never known is rejected, as without the policy."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     path.refuse()
     assert (await call(shape, clients, ref)).refusal == DOWN.refusal
-    async with TOO_OLD.lose(store) as loss:
-        assert loss.ref
-        assert (await call(shape, loss.clients, loss.ref)).refusal == TOO_OLD.refusal
+
+
+@each_shape
+async def test_without_a_cache(store: LocalStore, shape: Shape) -> None:
+    """Clients that keep no copies have none to go on with, though they have asked before."""
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"))
+    ahead = ContextRef(KEY, ref.revision + HOUR)
+    async with AsyncContextClient(store.address, timeout=10, cache=None) as client:
+        with ContextClient(store.address, timeout=10, cache=None) as blocking:
+            clients = StoreClients(blocking, client)
+            assert set((await call(shape, clients, ref)).seen) == {f"u {ref}"}
+            assert (await call(shape, clients, ahead)).refusal == TOO_OLD.refusal
 
 
 @each_shape
