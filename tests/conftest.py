@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.calls import Stub
+from support.ports import ReservedPort
 from support.redis_client import RedisClient
 from support.redis_cluster import RedisCluster
 from support.redis_process import RedisProcess, describe
@@ -28,6 +29,13 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("RELEVO_") and name != _REDIS:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of the test's own, on which servers may come, go and come again."""
+    with ReservedPort() as reserved:
+        yield reserved.number
 
 
 @pytest.fixture(scope="session")

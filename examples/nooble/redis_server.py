@@ -17,8 +17,8 @@ _PAUSE = 0.02
 
 async def main() -> None:
     """Run it until SIGTERM."""
-    port = _free_port()
-    with tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory:
+    with _reserved() as bound, tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory:
+        port = bound.getsockname()[1]
         command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
         process = await asyncio.create_subprocess_exec(
             *command, "--dir", directory, stdout=subprocess.DEVNULL
@@ -46,11 +46,12 @@ async def _until_it_answers(port: int, process: asyncio.subprocess.Process) -> N
                 return
 
 
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+def _reserved() -> socket.socket:
+    """A socket on a free port. It does not listen; Redis can, and the system gives it to nobody."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
 
 
 if __name__ == "__main__":

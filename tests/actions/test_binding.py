@@ -30,8 +30,8 @@ from relevo_client.testing import LocalStore
 from support.actions import action_of, binding, current_key, trace_id, user
 from support.caching import until_known
 from support.hosting import StoreClients
+from support.ports import NOBODY
 from support.shapes import Kind
-from support.waiting import free_port
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 
@@ -47,7 +47,7 @@ def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClien
 @pytest.fixture
 async def without_store() -> AsyncGenerator[StoreClients, None]:
     """Clients of a store that is not there."""
-    target = f"127.0.0.1:{free_port()}"
+    target = f"127.0.0.1:{NOBODY}"
     async with AsyncContextClient(target, timeout=0.2) as client:
         with ContextClient(target, timeout=0.2) as blocking:
             yield StoreClients(blocking, client)

@@ -19,7 +19,6 @@ from relevo_client.actions.faststream import ActionQueues
 from relevo_client.testing import LocalStore
 from support.actions import user
 from support.queueing import SERVICE, SOON, Queueing
-from support.waiting import free_port
 
 SECRET = {"password": "secret"}
 
@@ -141,9 +140,10 @@ async def test_a_context_that_is_gone(
     assert [headers["deliveries"] for _, headers in queueing.entries(queueing.dead)] == ["1", "1"]
 
 
-async def test_the_store_comes_back(queueing: Queueing, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_store_comes_back(
+    queueing: Queueing, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """Without the store the action waits, and is done when the store is there again."""
-    port = free_port()
     async with AsyncContextClient(f"127.0.0.1:{port}", timeout=0.1) as contexts:
         queues = queueing.queues(contexts, max_deliveries=100)
         seen = counting(queues, queueing.work)

@@ -14,7 +14,6 @@ from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
 from support.relevo_process import RelevoProcess, relevo_serve
 from support.serving import stub_of
-from support.waiting import free_port
 
 
 @pytest.fixture
@@ -64,12 +63,6 @@ async def stub(server: Server) -> AsyncIterator[Stub]:
     """Its stub."""
     async with stub_of(server.address) as stub:
         yield stub
-
-
-@pytest.fixture
-def port() -> int:
-    """A port for the server, that it has again after a restart."""
-    return free_port()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from contextlib import suppress
 from itertools import chain, repeat
 
 import pytest
+from support.ports import NOBODY
 from support.proxy import Proxy
-from support.waiting import free_port, until_async
+from support.waiting import until_async
 
 
 class Echo:
@@ -166,7 +167,7 @@ async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
 async def test_a_server_that_is_not_there() -> None:
     """Where nobody listens behind the proxy, a connection through it ends at once."""
     # It may end so soon that it was never there.
-    with Proxy(free_port()) as proxy, suppress(ConnectionResetError):
+    with Proxy(NOBODY) as proxy, suppress(ConnectionResetError):
         line = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
         assert await line.answer() == b""
         line.writer.close()

@@ -18,12 +18,13 @@ from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.calls import Stub, context, get, is_alive, key, masked, put
 from support.failures import Failure, failure_in, failure_of
+from support.ports import NOBODY
 from support.proxy import Proxy
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
 from support.relevo_process import relevo_serve
 from support.serving import health_of, stub_of
-from support.waiting import free_port, until, until_async
+from support.waiting import until, until_async
 
 
 @pytest.fixture
@@ -229,6 +230,6 @@ def test_such_a_server_ends(redis: RedisProcess, client: RedisClient) -> None:
 
 def test_a_port_where_nobody_listens() -> None:
     """A wrong address of the store is no reason not to start, and the log says that it is lost."""
-    with relevo_serve("--store", f"redis://127.0.0.1:{free_port()}") as server:
+    with relevo_serve("--store", f"redis://127.0.0.1:{NOBODY}") as server:
         until(lambda: server.events("store.lost"))
         assert server.events("store.lost")[0]["reason"] == "STORE_UNAVAILABLE"

@@ -27,11 +27,12 @@ from support.calls import (
 from support.contexts import of_size
 from support.failures import Failure, failure_of
 from support.fake_redis import refusing_redis
+from support.ports import NOBODY
 from support.proxy import Proxy
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
 from support.serving import health_of, serving
-from support.waiting import free_port, until, until_async
+from support.waiting import until, until_async
 
 SCRIPT_62 = "ERR Error running script (call to f_0123): @user_script:29: @user_script: 29: -{}"
 SCRIPT_70 = "{} script: 0123abcd, on @user_script:29."
@@ -81,7 +82,7 @@ async def test_a_connection_to_a_replica_is_not_used_again(client: RedisClient, 
     named = Key("conversation", "acme", "c1")
     await storage.write(Write(named, b"", 1000))
     before = way.accepted
-    client("REPLICAOF", "127.0.0.1", free_port())
+    client("REPLICAOF", "127.0.0.1", NOBODY)
     with pytest.raises(StoreError) as caught:
         await storage.read([named])
     assert caught.value.code is StatusCode.UNAVAILABLE
@@ -99,7 +100,7 @@ async def test_who_waits_at_a_server_that_becomes_a_replica(
     await storage.check()
     waiting = asyncio.create_task(storage.wait(0, 1, 5))
     await until_async(lambda: asyncio.sleep(0, client("INFO", "clients")["blocked_clients"]))
-    client("REPLICAOF", "127.0.0.1", free_port())
+    client("REPLICAOF", "127.0.0.1", NOBODY)
     with pytest.raises(StoreError) as caught:
         await waiting
     assert caught.value.code is StatusCode.UNAVAILABLE
@@ -171,7 +172,7 @@ async def recovered(stub: Stub) -> None:
 async def test_a_replica_takes_no_writes(stub: Stub, client: RedisClient, server: Server) -> None:
     """Where the primary became a replica, writes are UNAVAILABLE; so is the server's health."""
     await put(stub, key(), context(user_id="u"))
-    client("REPLICAOF", "127.0.0.1", free_port())
+    client("REPLICAOF", "127.0.0.1", NOBODY)
     for call in (
         put(stub, key()),
         put(stub, key(), update_mask=masked("user_id")),

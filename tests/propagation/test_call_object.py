@@ -11,7 +11,6 @@ from relevo_client import aio_client_interceptors, use_context
 from support.entries import entry_of
 from support.proxy import Proxy
 from support.services import ServicerContext, method_of, see, seen, service
-from support.waiting import free_port
 
 ENTRY = entry_of("u")
 
@@ -131,9 +130,8 @@ async def test_timeout(channel: aio.Channel) -> None:
     assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_wait_for_ready() -> None:
+async def test_wait_for_ready(port: int) -> None:
     """A call that waits for a server to come is sent when it is there, with its reference."""
-    port = free_port()
     async with aio.insecure_channel(
         f"127.0.0.1:{port}",
         options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50)],

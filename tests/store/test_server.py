@@ -40,12 +40,17 @@ async def test_health_can_be_watched(server: Server) -> None:
     assert first.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def reflection_of(channel: aio.Channel) -> Any:
+    """A stub of reflection, which is typed for blocking channels only."""
+    untyped: Any = reflection_pb2_grpc
+    return untyped.ServerReflectionStub(channel)
+
+
 async def reflect(address: str, question: ServerReflectionRequest) -> Any:
     """What reflection answers to one question."""
     async with aio.insecure_channel(address) as channel:
-        reflection: Any = reflection_pb2_grpc  # typed for blocking channels only
-        stub = reflection.ServerReflectionStub(channel)
-        answers = [answer async for answer in stub.ServerReflectionInfo(iter([question]))]
+        call = reflection_of(channel).ServerReflectionInfo(iter([question]))
+        answers = [answer async for answer in call]
     return answers[0]
 
 
@@ -78,10 +83,12 @@ async def test_reflection_describes_the_store(server: Server) -> None:
 
 async def test_reflection_can_be_turned_off(settings: Settings) -> None:
     """Without reflection the port does not tell what it has."""
-    async with Server(settings.model_copy(update={"reflection": False})) as server:
-        with pytest.raises(aio.AioRpcError) as caught:
-            await reflect(server.address, ServerReflectionRequest(list_services=""))
-    assert caught.value.code() is StatusCode.UNIMPLEMENTED
+    silent = settings.model_copy(update={"reflection": False})
+    async with Server(silent) as server, aio.insecure_channel(server.address) as channel:
+        # Nothing is sent: gRPC's asyncio client loses the status of a call that is refused
+        # while it still sends.
+        refused = reflection_of(channel).ServerReflectionInfo()
+        assert await refused.code() is StatusCode.UNIMPLEMENTED
 
 
 async def test_a_server_can_be_started_after_another(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -10,8 +11,8 @@ import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo_server.cli import main
 from support.calls import context, key
+from support.ports import ReservedPort
 from support.relevo_process import relevo_ends, relevo_serve
-from support.waiting import free_port
 
 
 def ttl_of(address: str, scope: str) -> float:
@@ -23,9 +24,17 @@ def ttl_of(address: str, scope: str) -> float:
         return ttl.seconds + ttl.nanos / 1e9
 
 
-def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+@pytest.fixture
+def ports() -> Iterator[list[int]]:
+    """Three ports that can be told apart."""
+    with ReservedPort() as one, ReservedPort() as two, ReservedPort() as three:
+        yield [one.number, two.number, three.number]
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, ports: list[int]
+) -> None:
     """Each setting is taken from the first of flags, environment, file and defaults that has it."""
-    ports = [free_port() for _ in range(3)]
     file = tmp_path / "relevo.toml"
     file.write_text(
         f'listen = "127.0.0.1:{ports[0]}"\n'

@@ -5,7 +5,7 @@ from typing import Self
 
 from support.redis_client import RedisClient
 from support.redis_process import RedisProcess
-from support.waiting import free_port, until
+from support.waiting import until
 
 NODES = 3
 SLOTS = 16_384
@@ -31,7 +31,7 @@ class RedisCluster:
     def __enter__(self) -> Self:
         with self._stack:  # whatever was started ends, should the rest fail
             for _ in range(NODES):
-                node = RedisProcess(*_OPTIONS, port=free_port(below=65_536 - _BUS))
+                node = RedisProcess(*_OPTIONS, bus=_BUS)
                 self.nodes.append(self._stack.enter_context(node))
                 self.clients.append(self._stack.enter_context(node.client()))
             self._join()

@@ -12,8 +12,9 @@ from typing import Self
 import redis
 from nooble.redis_binary import binary
 
+from support.ports import ReservedPort
 from support.redis_client import RedisClient
-from support.waiting import free_port, until
+from support.waiting import until
 
 
 def describe() -> str:
@@ -30,12 +31,14 @@ class RedisProcess:
     """A Redis server that keeps nothing on disk unless told to. Use with `with`.
 
     `options` are further arguments of redis-server; `config` is what is in its
-    configuration file, for those who need one. Ends with a SIGKILL at the latest,
+    configuration file, for those who need one; `bus` is how much above its port it has a
+    second one. Ends with a SIGKILL at the latest,
     whatever state the process is in.
     """
 
-    def __init__(self, *options: str, port: int | None = None, config: str = "") -> None:
-        self.port = port or free_port()
+    def __init__(self, *options: str, bus: int = 0, config: str = "") -> None:
+        self._reserved = ReservedPort(also=bus)
+        self.port = self._reserved.number
         self.url = f"redis://127.0.0.1:{self.port}"
         self._options = options
         self._directory = tempfile.TemporaryDirectory(prefix="relevo-redis-")
@@ -49,6 +52,7 @@ class RedisProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._reserved.close()
         self._directory.cleanup()
 
     def start(self, *, ready: bool = True) -> None:

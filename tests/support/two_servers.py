@@ -4,9 +4,9 @@ import signal
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
+from support.ports import ReservedPort
 from support.redis_process import RedisProcess
 from support.relevo_process import RelevoProcess, relevo_serve
-from support.waiting import free_port
 
 
 class Servers:
@@ -15,7 +15,8 @@ class Servers:
     def __init__(self, redis: RedisProcess) -> None:
         self._redis = redis
         self._running: dict[int, tuple[ExitStack, RelevoProcess]] = {}
-        self.ports = (free_port(), free_port())
+        self._reserved = (ReservedPort(), ReservedPort())
+        self.ports = (self._reserved[0].number, self._reserved[1].number)
 
     def start(self, port: int) -> None:
         """Start one, and wait until it listens."""
@@ -40,6 +41,8 @@ class Servers:
         """Stop those that run."""
         for port in list(self._running):
             self.stop(port)
+        for each in self._reserved:
+            each.close()
 
     def _end(self, port: int, number: signal.Signals) -> int:
         stack, process = self._running.pop(port)

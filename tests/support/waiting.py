@@ -1,7 +1,6 @@
 """Waiting for a condition, with an end."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -24,13 +23,3 @@ async def until_async(
     while not await condition():
         assert time.monotonic() < end, f"not within {within} s: {what or condition}"
         await asyncio.sleep(_PAUSE)
-
-
-def free_port(*, below: int = 65536) -> int:
-    """A TCP port of the loopback address that nobody listens on now."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < below:
-            return port

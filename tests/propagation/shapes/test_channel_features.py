@@ -18,7 +18,6 @@ from support.proxy import Proxy
 from support.relaying import ARITIES
 from support.scenes import Scene
 from support.shapes import SHAPES, Kind, Shape
-from support.waiting import free_port
 
 each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 each_arity = pytest.mark.parametrize("arity", ARITIES)
@@ -107,10 +106,10 @@ async def test_retries(clients: StoreClients, entry: ContextEntry, kind: Kind, a
 @each_arity
 @each_kind
 async def test_wait_for_ready(
-    clients: StoreClients, entry: ContextEntry, kind: Kind, arity: str
+    clients: StoreClients, entry: ContextEntry, port: int, kind: Kind, arity: str
 ) -> None:
     """A call that waits for its server is sent with its reference when that comes."""
-    port, scene, shape = free_port(), Scene(), shape_of(arity)
+    scene, shape = Scene(), shape_of(arity)
     async with calling(kind, f"127.0.0.1:{port}", options=QUICKLY) as caller:
         hasty = await caller.outcome(arity, caller.begin(arity))
         assert hasty.code is StatusCode.UNAVAILABLE
