@@ -1,11 +1,12 @@
 """A Redis that is full and evicts entries: what is lost is copies' sources, never the order."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
 from relevo_client import (
     AsyncContextClient,
+    CacheOptions,
     ContextKey,
     ContextRef,
     ExecutionContext,
@@ -25,6 +26,17 @@ def redis() -> Iterator[RedisProcess]:
     """A Redis that drops entries when it is full, and nothing that has no time to live."""
     with RedisProcess("--maxmemory-policy", "volatile-lru") as process:
         yield process
+
+
+@pytest.fixture
+async def reader(process: RelevoProcess, owner: AsyncContextClient) -> AsyncIterator[Reader]:
+    """A cache that trusts its copies for so long that no busy machine makes it ask again."""
+    del owner  # it has put what is read here
+    options = CacheOptions(max_staleness=20.0)
+    async with AsyncContextClient(process.address, timeout=10, cache=options) as client:
+        reader = Reader(client)
+        await reader.until_it_sees("before")
+        yield reader
 
 
 async def evict(owner: AsyncContextClient, client: RedisClient) -> None:

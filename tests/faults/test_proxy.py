@@ -112,7 +112,7 @@ async def test_what_is_swallowed_never_comes(proxy: Proxy, line: Line, echo: Ech
     """Swallowed bytes are gone; the connection stays, and what follows arrives."""
     proxy.to_client.swallow = True
     line.send(b"lost")
-    await until_async(lambda: asyncio.sleep(0, proxy.to_client.bytes))
+    await until_async(lambda: asyncio.sleep(0, proxy.to_client.swallowed))
     proxy.to_client.swallow = False
     line.send(b"kept")
     assert await line.answer() == b"kept"

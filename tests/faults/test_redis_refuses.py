@@ -301,6 +301,7 @@ async def test_a_redis_that_is_busy(stub: Stub, client: RedisClient, redis: Redi
         for call in (get(stub, key()), put(stub, key())):
             assert unavailable(await failure_of(call))
         client("SCRIPT", "KILL")
+        until(lambda: not is_busy(client))  # it is told to end, which is not to have ended
     assert await is_alive(stub, key())
 
 

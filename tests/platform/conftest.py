@@ -14,7 +14,7 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
     """A platform; a module's `TIMES` are its times."""
     module = cast("Any", request).module
     times: dict[str, float] = getattr(module, "TIMES", {})
-    with RedisProcess("--appendonly", "yes") as redis:
+    with RedisProcess("--appendonly", "yes", "--appendfsync", "no") as redis:
         async with Platform.running(redis, **times) as running:
             yield running
 

@@ -10,11 +10,19 @@ SUPPORT = ContextKey("agent_config", "meridian", "support")
 
 
 async def known_to_all(platform: Platform, conversation: Conversation) -> Answer:
-    """Turns until every process has had what the conversation is; the last one's answer."""
-    missing = {pid for service in WORKERS for pid in platform.named(service)}
-    for _ in range(50):
+    """Turns until every process has a copy of what the conversation is; the last one's answer.
+
+    Its first step asks the store; the copy comes through the stream, when it comes. A step
+    for which a process has not asked again says that it is there.
+    """
+    missing = {pid for service in (*WORKERS, "orchestrator") for pid in platform.named(service)}
+    calls: dict[int, int] = {}
+    for _ in range(200):
         answer = await conversation.ask()
-        missing -= {seen.pid for seen in answer.seen}
+        for seen in answer.seen:
+            if calls.get(seen.pid) == seen.store_calls:
+                missing.discard(seen.pid)
+            calls[seen.pid] = seen.store_calls
         if not missing:
             return answer
     raise AssertionError(missing)

@@ -32,6 +32,8 @@ class Direction:
         """Throw bytes away while the connection stays open."""
         self.bytes = 0
         """How many bytes have come in so far, whatever became of them."""
+        self.swallowed = 0
+        """How many of them were thrown away so far."""
         self._loop = loop
         self._open = asyncio.Event()
         self._open.set()
@@ -76,7 +78,9 @@ class Direction:
                 else:
                     sink.close()
                 return
-            if not self.swallow:
+            if self.swallow:
+                self.swallowed += len(chunk)
+            else:
                 sink.write(chunk)
                 await sink.drain()
 
