@@ -47,7 +47,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
                             "initialBackoff": "0.05s",
                             "maxBackoff": "0.5s",
                             "backoffMultiplier": 3,
-                            "retryableStatusCodes": ["UNAVAILABLE"],
+                            # A server that stops ends as cancelled what comes last.
+                            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                         },
                     }
                 ]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from grpc import StatusCode
 from relevo.v1 import store_pb2
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext, UnavailableError
 from relevo_server.server import Server
@@ -12,10 +13,14 @@ from support.relay import Relay
 from support.waiting import until_async
 
 
-@pytest.fixture
-async def relay(server: Server) -> AsyncIterator[Relay]:
-    """A relay before the server that can lose answers."""
+@pytest.fixture(params=["UNAVAILABLE", "CANCELLED"])
+async def relay(request: pytest.FixtureRequest, server: Server) -> AsyncIterator[Relay]:
+    """A relay before the server that can lose answers.
+
+    With either status that a call may end with at a server that stops.
+    """
     async with Relay(server.address) as relay:
+        relay.lost_with = StatusCode[request.param]
         yield relay
 
 

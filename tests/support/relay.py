@@ -33,7 +33,9 @@ class Relay(grpc.GenericRpcHandler):
         """What arrived so far, repetitions included."""
         self.answers_to_lose = 0
         """How many of the next answers are lost: the store has worked, the caller
-        is told UNAVAILABLE."""
+        is told another status."""
+        self.lost_with = grpc.StatusCode.UNAVAILABLE
+        """That status."""
 
     async def __aenter__(self) -> Self:
         self._channel = aio.insecure_channel(self._target)
@@ -69,7 +71,7 @@ class Relay(grpc.GenericRpcHandler):
                 )
             if self.answers_to_lose:
                 self.answers_to_lose -= 1
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
+                await context.abort(self.lost_with, "the answer is lost")
             return answer
 
         return behaviour
