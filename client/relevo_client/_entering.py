@@ -170,19 +170,20 @@ class Entrance:
 
     def __call__(self, context: Any) -> Current:
         """What is to be current in the call with this servicer context of gRPC's."""
+        metadata = context.invocation_metadata()
         try:
-            ref = self._rules.reference(context)
+            ref = self._rules.reference(context, metadata)
         except RejectedError as rejected:
             context.abort(*rejected.refusal)
             raise
         if ref is None and self._policy.no_reference is Action.PROCEED:
             return None
         if self._policy.lazy:
-            call = Call(self._method, context)
+            call = Call(self._method, context, metadata)
             context.add_callback(call.end)
             return BlockingDeferred(ref, lambda: self._known(ref, call))
         known = self._source.peek(ref) if ref else None
-        return known or self._known(ref, Call(self._method, context))
+        return known or self._known(ref, Call(self._method, context, metadata))
 
     def _known(self, ref: ContextRef | None, call: Call) -> Known:
         try:
@@ -208,18 +209,19 @@ class AsyncEntrance:
 
         A coroutine where that has to be waited for.
         """
+        metadata = context.invocation_metadata()
         try:
-            ref = self._rules.reference(context)
+            ref = self._rules.reference(context, metadata)
         except RejectedError as rejected:
             return _rejected(context, rejected)
         if ref is None and self._policy.no_reference is Action.PROCEED:
             return None
         if self._policy.lazy:
-            call = Call(self._method, context)
+            call = Call(self._method, context, metadata)
             context.add_done_callback(call.end)
             return AsyncDeferred(ref, lambda: self._known(ref, call))
         known = self._source.peek(ref) if ref else None
-        return known or self._known(ref, Call(self._method, context))
+        return known or self._known(ref, Call(self._method, context, metadata))
 
     async def _known(self, ref: ContextRef | None, call: Call) -> Known:
         try:

@@ -61,11 +61,13 @@ class Asking(Protocol):
 
 
 class Call:
-    """A call of a handler. `context` is gRPC's servicer context."""
+    """A call of a handler. `context` is gRPC's servicer context, `metadata` what came with it."""
 
-    def __init__(self, method: str, context: Any) -> None:
+    def __init__(self, method: str, context: Any, metadata: _metadata.Pairs | None) -> None:
         self.method = method
         self.context = context
+        # Read while the call was new: of one that has ended, gRPC reads memory that it freed.
+        self._metadata = metadata
         self.is_over = False
         """Whether it has ended, where `end` is told so: then it has no budget and no status."""
 
@@ -90,7 +92,7 @@ class Call:
 
     def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told where the context cannot be had."""
-        metadata = tuple((name, value) for name, value in self.context.invocation_metadata() or ())
+        metadata = tuple((name, value) for name, value in self._metadata or ())
         return LostContext(self.method, ref, metadata, error)
 
 
@@ -144,12 +146,12 @@ class Inbound:
         """The first policy whose filter applies, else the default."""
         return next((p for applies, p in self._policies if applies(method)), self._policy)
 
-    def reference(self, context: Any) -> ContextRef | None:
+    def reference(self, context: Any, metadata: _metadata.Pairs | None) -> ContextRef | None:
         """What a call refers to; None where it names nothing, or is not trusted to.
 
-        `context` is gRPC's servicer context. Raises RejectedError.
+        `context` is gRPC's servicer context, `metadata` what came with the call. Raises
+        RejectedError.
         """
-        metadata = context.invocation_metadata()
         # A function is asked only about calls that name a context.
         if self._trust is not True and not (
             _metadata.names_a_context(metadata) and ask(self._trust, context)

@@ -111,7 +111,9 @@ class ContextMiddleware:
         asked = self._asked(scope, is_trusted=is_trusted)
         if asked.ref and self._authorize and not ask(self._authorize, asked.ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
-        return await self._finder.find(asked, Call(scope["path"], _Request(scope, self._timeout)))
+        headers = [(n.decode("latin-1"), value.decode("latin-1")) for n, value in scope["headers"]]
+        call = Call(scope["path"], _Request(self._timeout), headers)
+        return await self._finder.find(asked, call)
 
     def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
         headers = scope["headers"]
@@ -130,14 +132,9 @@ class ContextMiddleware:
 class _Request:
     """What `Call` asks of gRPC's servicer context, of an HTTP request."""
 
-    def __init__(self, scope: Scope, timeout: float) -> None:
-        self._headers = scope["headers"]
+    def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + timeout
-
-    def invocation_metadata(self) -> list[tuple[str, str]]:
-        """The headers."""
-        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
 
     def time_remaining(self) -> float:
         """The seconds that are left before the application has its turn."""

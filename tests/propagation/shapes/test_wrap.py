@@ -14,6 +14,7 @@ from relevo_client import (
     ContextEntry,
     ContextRef,
     ExecutionContext,
+    LostContext,
     Policy,
     RelevoError,
     await_context,
@@ -259,7 +260,7 @@ async def left_behind(
         hosted(kind, methods, interceptors=[interceptor]) as host,
         calling("asyncio", host.address, interceptors=()) as caller,
     ):
-        timeout = 0.5
+        timeout = 2.0
         for method in methods:
             call = caller.begin("unary_unary", method, metadata=naming(ref), timeout=timeout)
             assert (await caller.outcome("unary_unary", call)).code is StatusCode.OK
@@ -285,3 +286,25 @@ async def test_work_that_outlives_its_call_and_the_store(store: LocalStore, kind
         assert loss.ref
         found = await left_behind(kind, loss.clients, loss.ref, Policy(lazy=True))
     assert set(found) == {"a RelevoError"}
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_what_a_function_is_told_after_its_call(store: LocalStore, kind: Kind) -> None:
+    """A policy's function that work asks so late is told the call's metadata all the same.
+
+    gRPC itself has let go of it by then.
+    """
+    asked: list[LostContext] = []
+
+    def make(lost: LostContext) -> ExecutionContext:
+        asked.append(lost)
+        return ExecutionContext(user_id="rebuilt")
+
+    async with DOWN.lose(store) as loss:
+        assert loss.ref
+        policy = Policy(unavailable=make, lazy=True)
+        found = await left_behind(kind, loss.clients, loss.ref, policy)
+    assert set(found) == {"rebuilt"}
+    assert asked
+    for each in asked:
+        assert set(naming(loss.ref)) <= set(each.metadata)
