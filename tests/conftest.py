@@ -1,5 +1,6 @@
 """Fixtures that tests of several kinds share."""
 
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,25 @@ _REDIS = "RELEVO_TEST_REDIS"
 def pytest_report_header() -> str:
     """Say which Redis it is."""
     return f"redis: {describe()}"
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """All loops share gRPC's queue: who takes an event of a closed loop logs that."""
+    raised = record.exc_info and record.exc_info[1]
+    return not (
+        record.getMessage().startswith("Exception in callback PollerCompletionQueue._handle_events")
+        and isinstance(raised, RuntimeError)
+        and str(raised) == "Event loop is closed"
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_late_events() -> Iterator[None]:
+    """What an earlier test's loop leaves in gRPC's queue is in no other test's log."""
+    log = logging.getLogger("asyncio")
+    log.addFilter(_is_ours)
+    yield
+    log.removeFilter(_is_ours)
 
 
 @pytest.fixture(autouse=True)

@@ -35,12 +35,12 @@ class _Waiter(NamedTuple):
 class _Line:
     """Those who wait for one lease, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float) -> None:
         self._waiters: deque[_Waiter] = deque()
         self.changed = asyncio.Event()
         """The store is to be asked again, or nobody waits any more."""
-        self.until: float | None = None
-        """When the lease that they wait for ends, by the loop's time; None before that is known."""
+        self.until = until
+        """When the lease that they wait for ends, by the loop's time."""
 
     def join(self, waiter: _Waiter) -> None:
         """Wait behind the others."""
@@ -100,7 +100,8 @@ class Leases:
         at the call's end. What comes when the caller has gone is given back.
         """
         name = _Name(key, renewed)
-        if name not in self._lines or not seconds:
+        line = self._lines.get(name)
+        if line is None or not seconds:
             wanted = self._wanted(name, request_id)
             try:
                 leased = await self._storage.lease(wanted)
@@ -111,16 +112,21 @@ class Leases:
                 return leased
             if not seconds:
                 raise errors.lease_held(key, leased.ttl_ms / 1000)
-        return await self._wait(name, request_id, seconds)
+            line = self._line(name, leased.ttl_ms / 1000)
+        return await self._wait(line, key, request_id, seconds)
 
-    async def _wait(self, name: _Name, request_id: str, seconds: float) -> Leased:
+    def _line(self, name: _Name, seconds: float) -> _Line:
+        """The line for a lease that ends after so many seconds. Others may have begun it."""
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = _Line(asyncio.get_running_loop().time() + seconds)
+            self._start(self._serve(name, line))
+        return line
+
+    async def _wait(self, line: _Line, key: Key, request_id: str, seconds: float) -> Leased:
         if self._is_stopping:
             raise errors.stopping()
         loop = asyncio.get_running_loop()
-        line = self._lines.get(name)
-        if line is None:
-            line = self._lines[name] = _Line()
-            self._start(self._serve(name, line))
         answer: asyncio.Future[Leased] = loop.create_future()
         line.join(_Waiter(request_id, answer))
         try:
@@ -129,14 +135,12 @@ class Leases:
         except asyncio.CancelledError:
             # The answer may have come in the same moment.
             if not answer.cancel() and answer.exception() is None:
-                self._give_back(name.key, answer.result().token)
+                self._give_back(key, answer.result().token)
             line.changed.set()
             raise
         if answer.cancel():
             line.changed.set()
-            if line.until is None:
-                raise errors.unavailable()
-            raise errors.lease_held(name.key, max(0.0, line.until - loop.time()))
+            raise errors.lease_held(key, max(0.0, line.until - loop.time()))
         return answer.result()
 
     async def _serve(self, name: _Name, line: _Line) -> None:

@@ -120,8 +120,8 @@ async def test_what_is_handed_out_is_immutable(client: Either) -> None:
 
 
 async def test_without_a_cache(server: Server, kind: Kind) -> None:
-    """A client that was not asked to keep anything keeps nothing."""
-    async with opened(kind, server.address) as client:
+    """A client that is to keep nothing keeps nothing."""
+    async with opened(kind, server.address, cache=None) as client:
         await client.ask(putting(ExecutionContext()))
         await client.ask(resolving(KEY))
         assert client.peek(KEY) is None

@@ -13,6 +13,7 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     ExecutionContext,
+    NotFoundError,
     aio_client_interceptors,
     aio_server_interceptor,
     current_entry,
@@ -21,6 +22,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from support.services import Method, ServicerContext, method_of, service
+from support.waiting import until_async
 
 SERVICES = "orchestrator", "execution", "query", "embedding"
 AGENT = ContextKey("agent_config", "acme", "support")
@@ -111,6 +113,18 @@ async def conversation(owner: AsyncContextClient, key: ContextKey) -> ContextRef
     return await owner.put(key, ExecutionContext(user_id="u-1", includes=(AGENT,)))
 
 
+async def until_told(client: AsyncContextClient, key: ContextKey, revision: int) -> None:
+    """Wait until the server tells of a write: its memory, which may answer, has it by then."""
+
+    async def is_told() -> bool:
+        try:
+            return client.peek(ContextRef(key, revision)) is not None
+        except NotFoundError:
+            return True
+
+    await until_async(is_told)
+
+
 async def test_every_service_works_with_the_same_context(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
@@ -130,7 +144,8 @@ async def test_a_change_in_the_middle_of_a_turn(
     """A callee works with its caller's context or a newer one: the revision never goes down."""
 
     async def change() -> None:
-        await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
+        ref = await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
+        await until_told(owner, conversation.key, ref.revision)
 
     chain.during[where] = change
     with use_context(await owner.resolve(conversation)):
@@ -173,7 +188,8 @@ async def test_the_end_of_a_context_in_the_middle(
     reached: list[str] = []
 
     async def invalidate() -> None:
-        await owner.invalidate_tenant("acme")
+        ended = await owner.invalidate_tenant("acme")
+        await until_told(owner, conversation.key, ended.revision)
 
     async def reach() -> None:
         reached.append("query")

@@ -250,10 +250,10 @@ async def test_a_node_that_stopped(
     nodes = {node_of(redis_cluster, settings, tenant): key(tenant=tenant) for tenant in TENANTS}
     redis_cluster.nodes[2].signal(signal.SIGSTOP)
     try:
-        failure = await failure_of(stub.Get(GetRequest(key=nodes[2]), timeout=1))
+        failure = await failure_of(stub.Get(GetRequest(key=nodes[2]), timeout=4))
         assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         for node in (0, 1):
-            assert (await stub.Get(GetRequest(key=nodes[node]), timeout=1)).entry.key == nodes[node]
+            assert (await stub.Get(GetRequest(key=nodes[node]), timeout=4)).entry.key == nodes[node]
     finally:
         redis_cluster.nodes[2].signal(signal.SIGCONT)
 

@@ -22,7 +22,7 @@ from relevo_client.testing import LocalStore
 from support.hosting import StoreClients
 from support.proxy import Proxy
 
-SLOW = 2.0
+SLOW = 4.0
 """Seconds that an answer of the slow store takes."""
 
 

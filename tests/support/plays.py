@@ -31,7 +31,7 @@ CODES = {
     Ending.DEADLINE: StatusCode.DEADLINE_EXCEEDED,
     Ending.STOP: StatusCode.UNAVAILABLE,
 }
-DEADLINE = 0.5  # seconds: enough for the handler to do its work before
+DEADLINE = 1.5  # seconds: enough for the handler to do its work before
 
 
 class Play(NamedTuple):

@@ -11,7 +11,7 @@ REPLICAS = 2
 SENTINELS = 3
 _WATCH = """
 sentinel monitor {service} 127.0.0.1 {port} 2
-sentinel down-after-milliseconds {service} 500
+sentinel down-after-milliseconds {service} {silence}
 sentinel failover-timeout {service} 2000
 """
 
@@ -19,10 +19,12 @@ sentinel failover-timeout {service} 2000
 class RedisSentinels:
     """A master, two replicas, and three Sentinels that fail over within seconds. Use with `with`.
 
-    `url` is what the server is told.
+    `url` is what the server is told; `silence` is for how many seconds a server may be
+    silent before it is taken for lost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, silence: float = 0.5) -> None:
+        self._silence = silence
         self._stack = ExitStack()
         self.servers: list[RedisProcess] = []
         """The first was the first master."""
@@ -34,7 +36,8 @@ class RedisSentinels:
             first = self._start(self.servers)
             for _ in range(REPLICAS):
                 self._start(self.servers, "--replicaof", "127.0.0.1", str(first.port))
-            config = _WATCH.format(service=SERVICE, port=first.port)
+            silence = round(self._silence * 1000)
+            config = _WATCH.format(service=SERVICE, port=first.port, silence=silence)
             for _ in range(SENTINELS):
                 self._start(self.sentinels, "--sentinel", config=config)
             until(self.is_whole, within=30, what="Sentinels that know each other")

@@ -1,7 +1,8 @@
 """A backend whose use is counted, and whose answers can be held up."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ class Spy:
         """How often entries were read."""
         self.looks = 0
         """How often a log was looked at."""
-        self.waiting = 0
-        """How many logs are waited for now."""
+        self.ends = 0
+        """How often whoever looked at a log, or waited for it, was made to stop."""
         self.looks_go_on = asyncio.Event()
         """Unset: who looks at a log gets no answer."""
         self.answers_go_on = asyncio.Event()
@@ -43,16 +44,22 @@ class Spy:
     async def tail(self, *args: Any, **options: Any) -> Tail:
         """Look at a log, when that may go on."""
         self.looks += 1
-        await self.looks_go_on.wait()
-        tail = await self._tail(*args, **options)
+        with self._told_of_ends():
+            await self.looks_go_on.wait()
+            tail = await self._tail(*args, **options)
         if self.gap:
             tail, self.gap = Tail(tail.revision, [], self.gap), None
         return tail
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """Wait for a log."""
-        self.waiting += 1
-        try:
+        with self._told_of_ends():
             await self._wait(partition, position, seconds)
-        finally:
-            self.waiting -= 1
+
+    @contextmanager
+    def _told_of_ends(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.ends += 1
+            raise

@@ -21,6 +21,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import LocalStore, RecordedCalls
+from support.caching import counts_of
 from support.callers import BlockingCaller, Caller, calling
 from support.hosting import SERVICE, StoreClients, hosted, recording
 from support.plays import CODES, played
@@ -283,11 +284,14 @@ async def test_instrumentation(
                     call = caller.begin(shape.arity)
                     items, code = await result_of(caller, shape.arity, call)
                 await until_async(instrumented.are_there)
+                counts = counts_of(clients, shape.server)
     assert code is StatusCode.OK
     seen = f"u-1 {entry.ref}"
     assert items == [seen] * (ITEMS if shape.streams else 1)
     assert set(scene.seen) == {seen}
-    assert instrumented.number_of("relevo.v1.ContextStore/Get") == 1
+    # The stream of the cache may have been faster than the second look of a blocking server.
+    assert counts.hits + counts.misses == 1
+    assert instrumented.number_of("relevo.v1.ContextStore/Get") == counts.misses
     (client_span,), (server_span,) = instrumented.of("CLIENT"), instrumented.of("SERVER")
     assert server_span.parent.span_id == client_span.context.span_id
     assert warnings_of(caplog) == []

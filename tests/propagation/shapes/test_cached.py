@@ -5,6 +5,7 @@ from relevo_client import ContextEntry
 from relevo_client.testing import LocalStore
 from support.caching import caching, counts_of, until_known
 from support.plays import UNARY_SHAPES, naming, play
+from support.relay import Relay
 from support.shapes import SHAPES, Shape
 
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -28,7 +29,8 @@ async def test_a_context_that_is_local(
 @pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 async def test_a_context_that_is_not(store: LocalStore, entry: ContextEntry, shape: Shape) -> None:
     """A context that the store is asked for is one miss, and no hit."""
-    async with caching(store.address) as clients:
+    # The relay has no streams: the cache hears of nothing between two looks.
+    async with Relay(store.address) as relay, caching(relay.address) as clients:
         interceptor = clients.interceptor(shape.server, trust_callers=True)
         over = await play(shape, interceptor, naming(entry.ref))
         counts = counts_of(clients, shape.server)

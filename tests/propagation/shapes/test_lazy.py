@@ -31,7 +31,7 @@ from support.relay import Relay
 from support.shapes import Kind
 
 LAZY = Policy(lazy=True)
-BUDGET = 1.5  # seconds that a call may take: less than the slow store does
+BUDGET = 3.0  # seconds that a call may take: less than the slow store does
 
 # Where a handler may simply ask: in threads, of either server.
 each_server = pytest.mark.parametrize("server", ["blocking", "asyncio"])

@@ -204,7 +204,7 @@ async def test_it_outlives_the_deadline(loss: Loss, shape: Shape) -> None:
             _,
             caller,
         ):
-            over = await caller.outcome("unary_unary", begin(caller, loss.ref, timeout=0.5))
+            over = await caller.outcome("unary_unary", begin(caller, loss.ref, timeout=2))
             assert over.code in (StatusCode.DEADLINE_EXCEEDED, NOT_FOUND.refusal[0])
             assert workshop.begun == 1
             assert scene.seen == []
@@ -222,7 +222,7 @@ async def test_it_is_not_bound_to_the_first_call(loss: Loss, shape: Shape) -> No
         _,
         caller,
     ):
-        hasty = begin(caller, loss.ref, timeout=0.5)
+        hasty = begin(caller, loss.ref, timeout=2)
         await until_async(workshop.has_begun)
         patient = begin(caller, loss.ref)
         over = await caller.outcome("unary_unary", hasty)
