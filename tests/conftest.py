@@ -6,6 +6,8 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
@@ -17,6 +19,12 @@ from support.redis_process import RedisProcess, describe
 from support.serving import stub_of
 
 _REDIS = "RELEVO_TEST_REDIS"
+
+# An example takes as long as it takes: a busy machine makes no property false.
+hypothesis_settings.register_profile(
+    "relevo", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("relevo")
 
 
 def pytest_report_header() -> str:

@@ -44,7 +44,7 @@ actions = st.builds(
 )
 """Any action."""
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 
 
 def minimal(**fields: Any) -> DomainAction:

@@ -82,11 +82,11 @@ def test_the_client_pings_no_more_often_than_allowed() -> None:
     assert ALLOWED_INTERVAL * 1000 < options["grpc.keepalive_time_ms"] < 60_000
 
 
-def test_only_unavailable_is_tried_again() -> None:
-    """The channel repeats calls of the store, a few times, where it was UNAVAILABLE."""
+def test_what_is_tried_again() -> None:
+    """The channel repeats calls of the store, a few times, where it was UNAVAILABLE, or stopped."""
     options: dict[str, Any] = dict(CHANNEL_OPTIONS)
     (method,) = json.loads(options["grpc.service_config"])["methodConfig"]
     service = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
     assert method["name"] == [{"service": service.full_name}]
-    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert 1 < method["retryPolicy"]["maxAttempts"] <= 5

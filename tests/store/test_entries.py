@@ -2,7 +2,7 @@
 
 import time
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
@@ -15,7 +15,6 @@ ENTRIES = Entries()
 """One for all examples: none may show in the answer of another."""
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     key=st.builds(Key, *[st.text(min_size=1, max_size=200)] * 3),
     user_id=st.text(max_size=300),

@@ -308,6 +308,4 @@ def test_redis_does_what_memory_does(redis_url: str) -> None:
             def __init__(self) -> None:
                 super().__init__(loop, redis, redis_url)
 
-        run_state_machine_as_test(
-            Here, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
-        )
+        run_state_machine_as_test(Here, settings=settings(max_examples=100, stateful_step_count=30))

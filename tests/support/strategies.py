@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 EXACT = 1 << 53
 
 on_real_servers = settings(
-    # All examples of a test share its server, and a call takes as long as it takes.
-    deadline=None,
     max_examples=50,
+    # All examples of a test share its server.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """For properties whose every example goes over the wire."""

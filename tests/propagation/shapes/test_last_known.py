@@ -153,7 +153,7 @@ async def test_what_has_run_out(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
     """An entry whose time is over is not brought back, though nobody has said so."""
-    ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=1.5)
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=4)
     await until_known(clients, ref)
     await down(path, clients)
     for client in (clients.blocking, clients.asyncio):

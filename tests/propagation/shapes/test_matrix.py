@@ -16,21 +16,9 @@ from relevo_client import ContextEntry, current_ref
 from relevo_client.testing import RecordedCalls
 from support.callers import Outcome, calling
 from support.hosting import SERVICE, StoreClients, hosted, recording
-from support.plays import CODES, played
+from support.plays import CODES, is_grpcs_own, played
 from support.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
 from support.shapes import SHAPES, Kind, Shape
-
-CUT_OFF = (Ending.CANCEL, Ending.CANCEL_AMID_ITEMS, Ending.DEADLINE, Ending.STOP)
-GRPCS_OWN = ("Aborting method ", "ExecuteBatchError raised in core by servicer method ")
-"""What gRPC says of a call that it cuts off, at times, whoever wrote the handler."""
-
-GRPCS_ERRORS = "grpc._cython.cygrpc"
-"""Where the exceptions are from that gRPC raises in the middle of such a call.
-
-A plain generator on an asyncio server reads its requests in a thread, and gRPC drops the
-future of that thread when it ends the call: asyncio then tells of an exception that
-nobody took, `_ServerStoppedError` for one.
-"""
 
 IN_SHORT = (Ending.SUCCESS, Ending.ABORT, Ending.CANCEL)
 """The endings of calls through Relevo's channel, which has no part in how they end."""
@@ -109,14 +97,9 @@ async def test_every_call_has_its_context_and_leaves_nothing(
     told = [
         record.getMessage()
         for record in caplog.records
-        if record.levelno >= logging.WARNING and not (ending in CUT_OFF and _is_grpcs_own(record))
+        if record.levelno >= logging.WARNING and not is_grpcs_own(record, ending)
     ]
     assert len(told) == (ending is Ending.EXCEPTION), told
-
-
-def _is_grpcs_own(record: logging.LogRecord) -> bool:
-    raised = record.exc_info and record.exc_info[1]
-    return record.getMessage().startswith(GRPCS_OWN) or type(raised).__module__ == GRPCS_ERRORS
 
 
 def _check_outcome(outcome: Outcome, shape: Shape, ending: Ending, seen: str) -> None:
