@@ -115,6 +115,7 @@ async def test_failover_under_load(
     await load.settled(writes=20)
     begin = time.monotonic()
     await asyncio.to_thread(fault, sentinels)
+    broken = time.monotonic()
     await asyncio.to_thread(until, lambda: sentinels.agreed() not in (None, old), within=20)
     agreed = time.monotonic()
     if fault is stopped:
@@ -139,7 +140,7 @@ async def test_failover_under_load(
     if lost:
         missing = {each.ref.revision for each in lost}
         assert not [revision for revision in log if min(missing) < revision < max(missing)]
-        in_use = begin if fault is guarded else agreed
+        in_use = broken if fault is guarded else agreed
         assert max(each.began for each in lost) < in_use + SLACK
     await load.check(log, lost)
 

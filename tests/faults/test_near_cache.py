@@ -74,8 +74,8 @@ async def test_a_connection_that_stalls_and_goes_on(
 async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Reader) -> None:
     """However long messages take, no copy is in use for longer than `max_staleness`."""
     path.to_client.delay = 0.7
-    for i in range(3):
-        name, before = str(i), reader.sees()
+    before = "before"
+    for name in ("first", "second", "third"):
         await owner.put(KEY, ExecutionContext(user_id=name))
         begin = time.monotonic()
         while reader.sees() != name:
@@ -84,6 +84,7 @@ async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Re
             if reader.sees() == before:
                 assert late < OPTIONS.max_staleness + SLACK
             await asyncio.sleep(0.01)
+        before = name
 
 
 @pytest.mark.parametrize("seconds", [2.0, LONG])
