@@ -48,7 +48,8 @@ const OPTIONS = {
           initialBackoff: '0.05s',
           maxBackoff: '0.5s',
           backoffMultiplier: 3,
-          retryableStatusCodes: ['UNAVAILABLE'],
+          // A server that stops ends as CANCELLED what comes last.
+          retryableStatusCodes: ['UNAVAILABLE', 'CANCELLED'],
         },
       },
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from e2e.node.running import Functions, Refused
 from e2e.node.values import AGENT, VALUES
+from grpc import StatusCode
 from relevo_client import AsyncContextClient, ExecutionContext
 from relevo_server.server import Server
 from support.exact import as_read, exactly
@@ -55,13 +56,14 @@ async def test_a_write_over_another_version(
     assert (await client.get(AGENT)).version == int(second["revision"])
 
 
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "CANCELLED"])
 async def test_a_write_whose_answer_is_lost(
-    functions: Functions, server: Server, client: AsyncContextClient
+    functions: Functions, server: Server, client: AsyncContextClient, status: str
 ) -> None:
     """A Put that is sent again is the same Put: one write, and the answer of the first."""
     before = await client.put(AGENT, ExecutionContext())
     async with Relay(server.address) as relay:
-        relay.answers_to_lose = 1
+        relay.answers_to_lose, relay.lost_with = 1, StatusCode[status]
         agent = relay.address, asdict(AGENT), {"a": 1}
         written = await ask(functions, "put", *agent, str(before.revision))
         first, second = relay.of("Put")
