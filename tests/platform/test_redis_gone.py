@@ -56,10 +56,10 @@ async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> Non
             await until_async(lambda: asyncio.sleep(0, platform.entries(RUN_AGENT) > count))
             await restart(platform, with_data=with_data)
         under_way = await conversation.answer()
-        if with_data:
-            assert under_way.said.get("text") == before.said["text"], under_way
-        else:
-            assert under_way.error == "TIMEOUT"
+        # Where Redis had no time to say that it has the action, the turn is told so at once.
+        if under_way.error != "NO_QUEUES":
+            outcome = under_way.error or under_way.said["text"]
+            assert outcome == (before.said["text"] if with_data else "TIMEOUT")
         after = await until_answered(conversation)
         assert after.said["text"] == before.said["text"]
         assert after.versions == before.versions
