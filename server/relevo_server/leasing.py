@@ -100,8 +100,8 @@ class Leases:
         at the call's end. What comes when the caller has gone is given back.
         """
         name = _Name(key, renewed)
-        line = self._lines.get(name)
-        if line is None or not seconds:
+        held = 0.0  # for so many seconds another has the lease; a line knows it
+        if name not in self._lines or not seconds:
             wanted = self._wanted(name, request_id)
             try:
                 leased = await self._storage.lease(wanted)
@@ -110,23 +110,19 @@ class Leases:
                 raise
             if leased.entry or leased.token:
                 return leased
+            held = leased.ttl_ms / 1000
             if not seconds:
-                raise errors.lease_held(key, leased.ttl_ms / 1000)
-            line = self._line(name, leased.ttl_ms / 1000)
-        return await self._wait(line, key, request_id, seconds)
+                raise errors.lease_held(key, held)
+        return await self._wait(name, request_id, seconds, held)
 
-    def _line(self, name: _Name, seconds: float) -> _Line:
-        """The line for a lease that ends after so many seconds. Others may have begun it."""
-        line = self._lines.get(name)
-        if line is None:
-            line = self._lines[name] = _Line(asyncio.get_running_loop().time() + seconds)
-            self._start(self._serve(name, line))
-        return line
-
-    async def _wait(self, line: _Line, key: Key, request_id: str, seconds: float) -> Leased:
+    async def _wait(self, name: _Name, request_id: str, seconds: float, held: float) -> Leased:
         if self._is_stopping:
             raise errors.stopping()
         loop = asyncio.get_running_loop()
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = _Line(loop.time() + held)
+            self._start(self._serve(name, line))
         answer: asyncio.Future[Leased] = loop.create_future()
         line.join(_Waiter(request_id, answer))
         try:
@@ -135,12 +131,12 @@ class Leases:
         except asyncio.CancelledError:
             # The answer may have come in the same moment.
             if not answer.cancel() and answer.exception() is None:
-                self._give_back(key, answer.result().token)
+                self._give_back(name.key, answer.result().token)
             line.changed.set()
             raise
         if answer.cancel():
             line.changed.set()
-            raise errors.lease_held(key, max(0.0, line.until - loop.time()))
+            raise errors.lease_held(name.key, max(0.0, line.until - loop.time()))
         return answer.result()
 
     async def _serve(self, name: _Name, line: _Line) -> None:

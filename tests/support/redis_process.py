@@ -32,8 +32,7 @@ class RedisProcess:
 
     `options` are further arguments of redis-server; `config` is what is in its
     configuration file, for those who need one; `bus` is how much above its port it has a
-    second one. Ends with a SIGKILL at the latest,
-    whatever state the process is in.
+    second one. Ends with a SIGKILL at the latest, whatever state the process is in.
     """
 
     def __init__(self, *options: str, bus: int = 0, config: str = "") -> None:

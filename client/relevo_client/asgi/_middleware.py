@@ -1,7 +1,7 @@
 """The middleware: a request's context is current in whatever the application does for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 
 from relevo_client._aio_client import AsyncContextClient
@@ -111,8 +111,7 @@ class ContextMiddleware:
         asked = self._asked(scope, is_trusted=is_trusted)
         if asked.ref and self._authorize and not ask(self._authorize, asked.ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
-        headers = [(n.decode("latin-1"), value.decode("latin-1")) for n, value in scope["headers"]]
-        call = Call(scope["path"], _Request(self._timeout), headers)
+        call = Call(scope["path"], _Request(self._timeout), _Headers(scope["headers"]))
         return await self._finder.find(asked, call)
 
     def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
@@ -127,6 +126,17 @@ class ContextMiddleware:
             return Asked(ref, identity, Wanted(), may_begin=False)
         ref = _headers.conversation_of(self._scope, identity)
         return Asked(ref, identity, self._overrides.wanted(values), may_begin=True)
+
+
+class _Headers:
+    """What `Call` has for gRPC's metadata; decoded only for who asks."""
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._headers = headers
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for name, value in self._headers:
+            yield name.decode("latin-1"), value.decode("latin-1")
 
 
 class _Request:
