@@ -5,6 +5,7 @@ from relevo_client._aio_interceptors import aio_client_interceptors, aio_server_
 from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
 from relevo_client._channels import aio_context_channel, context_channel
 from relevo_client._client import ContextClient
+from relevo_client._context.entry import ContextEntry
 from relevo_client._current import (
     await_context,
     current_context,
@@ -29,7 +30,6 @@ from relevo_client._errors import (
 )
 from relevo_client._interceptors import client_interceptors, server_interceptor
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
 from relevo_client._outbound import context_headers

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
@@ -15,6 +16,7 @@ from relevo_client._aio_creating import AsyncCreating, Factory
 from relevo_client._aio_store import AsyncStore
 from relevo_client._aio_watcher import AsyncWatcher
 from relevo_client._calls import Invalidation
+from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import (
     ConflictError,
     IncompleteContextError,
@@ -22,10 +24,10 @@ from relevo_client._errors import (
     RelevoError,
 )
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._leases import Loaders
-from relevo_client._messages import ContextEntry
+from relevo_client._leases import Lifetime, Loaders
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
+from relevo_client._snapshots import Snapshot
 from relevo_client._watching import CacheOptions
 
 
@@ -218,7 +220,8 @@ class AsyncContextClient:
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = await self._store.get(request, timeout)
-        held = self._watcher.held(ref.key) if self._watcher else None
+        versions = _calls.versions_in(response)
+        held = self._watcher.held(ref.key, versions) if self._watcher else None
         return _calls.resolved(response, ref, held)
 
     async def _made(
@@ -245,16 +248,22 @@ class AsyncContextClient:
         scope `snapshot` where it is left out. Raises IncompleteContextError for an entry with
         includes that `get` has answered: it has no layers.
         """
-        known = self._watcher.entry(_snapshots.key_of(entry)) if self._watcher else None
+        known = self._watcher.entry(entry.snapshot_key) if self._watcher else None
         if known:
             return known
-        snapshot = _snapshots.snapshot_of(entry)
-        try:
-            response = await self._store.put(snapshot.request(ttl))
-        except ConflictError:  # somebody has made it
-            return await self.get(snapshot.key)
-        self._wrote(snapshot.key.tenant_id, response.revision)
-        return snapshot.written(response)
+        made = await self._made_snapshot(_snapshots.snapshot_of(entry), ttl)
+        self._wrote(made.key.tenant_id, made.version)
+        return made
+
+    async def _made_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        """The snapshot as the store has it, whoever has made it."""
+        for _ in range(_leases.ATTEMPTS):
+            try:
+                return snapshot.written(await self._store.put(snapshot.request(ttl)))
+            except ConflictError:  # somebody else has made it
+                with suppress(NotFoundError):  # and it has ended meanwhile
+                    return await self.get(snapshot.key)
+        return await self.get(snapshot.key)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None.

@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from relevo_client import _calls, _leases
 from relevo_client._aio_store import AsyncStore
+from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._leases import Lease, Lifetime
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._single_flight import AsyncFlights
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from relevo_client import _near_contexts
+from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._near_state import CacheCounts
 from relevo_client._watching import SLICE, Backoff, CacheOptions, slice_pause, tell_end
 
@@ -60,9 +60,9 @@ class AsyncWatcher:
         self._wake()
         return found
 
-    def held(self, key: ContextKey) -> ContextEntry | None:
-        """The context as it was heard of last, whether it may be used or not."""
-        return _near_contexts.held(self._cache, key, time.monotonic())
+    def held(self, key: ContextKey, versions: Sequence[int]) -> ContextEntry | None:
+        """The composition of just these versions, of the entry and its layers, if it has it."""
+        return _near_contexts.held(self._cache, key, versions, time.monotonic())
 
     def ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""

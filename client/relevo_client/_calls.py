@@ -15,11 +15,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from pydantic import ValidationError
 from relevo.v1 import context_pb2, store_pb2
 
-from relevo_client._compose import compose
+from relevo_client._context.entry import ContextEntry, composed, no_older
 from relevo_client._errors import InvalidFieldError, RelevoError, from_message
 from relevo_client._keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._messages import (
-    ContextEntry,
     context_to_message,
     entry_from_message,
     fill_context,
@@ -103,29 +102,21 @@ def entry_of(response: store_pb2.GetResponse) -> ContextEntry:
     return entry_from_message(response.entry, revision, layers)
 
 
-def composed(entry: ContextEntry) -> ContextEntry:
-    """The entry with its context composed. Raises IncompleteContextError."""
-    return replace(entry, context=compose(entry))
+def versions_in(response: store_pb2.GetResponse) -> tuple[int, ...]:
+    """The versions of the entry and of the layers that a Get answered, in order."""
+    return response.entry.version, *[layer.version for layer in response.layers]
 
 
 def resolved(
     response: store_pb2.GetResponse, ref: ContextRef, held: ContextEntry | None
 ) -> ContextEntry:
-    """What a Get with layers answered to the resolution of a reference, composed.
+    """The composed entry that a Get with layers answered to the resolution of a reference.
 
     Its revision is the last one that made a difference to it, or the fence. `held` is the
-    entry as the caller had it: what has not changed need not be taken apart again.
+    caller's own composition of just these versions: they need not be taken apart again.
     """
-    versions = [response.entry.version, *(layer.version for layer in response.layers)]
-    if held and versions == [held.version, *(layer.version for layer in held.layers)]:
-        return no_older(held, ref.revision)
-    entry = replace(composed(entry_of(response)), revision=max(versions))
+    entry = held or replace(composed(entry_of(response)), revision=max(versions_in(response)))
     return no_older(entry, ref.revision)
-
-
-def no_older(entry: ContextEntry, fence: int) -> ContextEntry:
-    """The entry with a reference that asks for no less than the fence."""
-    return entry if entry.revision >= fence else replace(entry, revision=fence)
 
 
 class Batch:
@@ -146,14 +137,15 @@ class Batch:
         """Keep what the call answered; what had no room in the answer waits on."""
         asked, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
         for i, result in zip(asked, response.results, strict=True):
-            if not result.HasField("error"):
+            try:
+                if result.HasField("error"):
+                    raise from_message(result.error)
                 self._results[i] = entry_of(result.response)
-                continue
-            error = from_message(result.error)
-            if error.reason == "RESPONSE_TOO_LARGE":
-                self.waiting.append(i)
-            else:
-                self._results[i] = error
+            except RelevoError as error:
+                if error.reason == "RESPONSE_TOO_LARGE":
+                    self.waiting.append(i)
+                else:
+                    self._results[i] = error
 
     def results(self) -> list[ContextEntry | RelevoError]:
         """The results in the order of the keys."""

@@ -13,6 +13,7 @@ from relevo.v1 import store_pb2
 
 from relevo_client import _calls, _forks, _leases, _snapshots
 from relevo_client._calls import Invalidation
+from relevo_client._context.entry import ContextEntry
 from relevo_client._creating import BlockingCreating, BlockingFactory
 from relevo_client._errors import (
     ConflictError,
@@ -21,10 +22,10 @@ from relevo_client._errors import (
     RelevoError,
 )
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._leases import Loaders
-from relevo_client._messages import ContextEntry
+from relevo_client._leases import Lifetime, Loaders
 from relevo_client._model import ExecutionContext
 from relevo_client._near_state import CacheCounts
+from relevo_client._snapshots import Snapshot
 from relevo_client._store import BlockingStore
 from relevo_client._thread_watcher import ThreadWatcher
 from relevo_client._watching import CacheOptions
@@ -174,7 +175,8 @@ class ContextClient:
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
         response = self._store.get(request, timeout)
-        held = self._watcher.held(ref.key) if self._watcher else None
+        versions = _calls.versions_in(response)
+        held = self._watcher.held(ref.key, versions) if self._watcher else None
         return _calls.resolved(response, ref, held)
 
     def _made(self, key: ContextKey, timeout: float | None, missing: RelevoError) -> ContextEntry:
@@ -191,16 +193,22 @@ class ContextClient:
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
     ) -> ContextEntry:
         """What an entry that was resolved is now, as an entry that nobody changes."""
-        known = self._watcher.entry(_snapshots.key_of(entry)) if self._watcher else None
+        known = self._watcher.entry(entry.snapshot_key) if self._watcher else None
         if known:
             return known
-        snapshot = _snapshots.snapshot_of(entry)
-        try:
-            response = self._store.put(snapshot.request(ttl))
-        except ConflictError:  # somebody has made it
-            return self.get(snapshot.key)
-        self._wrote(snapshot.key.tenant_id, response.revision)
-        return snapshot.written(response)
+        made = self._made_snapshot(_snapshots.snapshot_of(entry), ttl)
+        self._wrote(made.key.tenant_id, made.version)
+        return made
+
+    def _made_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        """The snapshot as the store has it, whoever has made it."""
+        for _ in range(_leases.ATTEMPTS):
+            try:
+                return snapshot.written(self._store.put(snapshot.request(ttl)))
+            except ConflictError:  # somebody else has made it
+                with suppress(NotFoundError):  # and it has ended meanwhile
+                    return self.get(snapshot.key)
+        return self.get(snapshot.key)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None."""

@@ -8,10 +8,10 @@ from contextvars import Context
 from typing import TypeAlias
 
 from relevo_client import _calls, _leases
+from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._leases import Lease, Lifetime
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._single_flight import ThreadFlights
 from relevo_client._store import BlockingStore

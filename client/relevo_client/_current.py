@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import NoContextError
 from relevo_client._keys import ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 
 _P = ParamSpec("_P")

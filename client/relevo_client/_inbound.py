@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from relevo_client import _metadata
+from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Rebuilt
 from relevo_client._errors import InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import (
     FAILED,

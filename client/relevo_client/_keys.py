@@ -85,6 +85,23 @@ class ContextRef:
     def __str__(self) -> str:
         return f"{self.key}@{self.revision}"
 
+    @classmethod
+    def parse(cls, text: str) -> "ContextRef":
+        """Read the form that `str` gives. Raises InvalidFieldError if it is not one."""
+        key, at, revision = text.rpartition("@")
+        if not (at and revision.isascii() and revision.isdecimal() and len(revision) <= 19):
+            raise InvalidFieldError([("ref", "must have the form scope:tenant_id:id@revision")])
+        return cls(ContextKey.parse(key), int(revision))
+
+    def to_message(self) -> context_pb2.ContextRef:
+        """The reference as the wire has it."""
+        return context_pb2.ContextRef(key=self.key.to_message(), revision=self.revision)
+
+    @staticmethod
+    def from_message(message: context_pb2.ContextRef) -> "ContextRef":
+        """The reference that the wire has."""
+        return ContextRef(ContextKey.from_message(message.key), message.revision)
+
 
 def problem_of(part: object) -> str | None:
     """What is wrong with a part of a key, None where nothing is."""

@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from relevo.v1 import store_pb2
 
+from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import (
     IncompleteContextError,
     InvalidFieldError,
@@ -20,7 +21,7 @@ from relevo_client._errors import (
     UnavailableError,
 )
 from relevo_client._keys import ContextKey
-from relevo_client._messages import ContextEntry, entry_from_message
+from relevo_client._messages import entry_from_message
 
 log = logging.getLogger("relevo_client")
 

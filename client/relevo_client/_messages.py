@@ -1,9 +1,7 @@
 """Contexts and entries, from messages and into them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
@@ -11,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from relevo.v1 import context_pb2
 
+from relevo_client._context import digest
+from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._model import IDENTITY, SECTIONS, ExecutionContext, construct, unknown_of
 from relevo_client._values import fill_struct, read_struct, shared
@@ -19,43 +19,16 @@ _COMMON = ("tenant_id", "agent_id", "tenant_tier")
 """Identity fields that many contexts have the same."""
 
 
-@dataclass(frozen=True)
-class ContextEntry:
-    """What the store holds under a key, and as of when."""
-
-    key: ContextKey
-    """Its name."""
-    context: ExecutionContext
-    """What was put; from `resolve`, composed with what it includes."""
-    version: int
-    """The revision of the entry's last write."""
-    revision: int
-    """The revision that this answer is as of."""
-    partition: int
-    """The partition that the tenant lives in."""
-    expire_time: datetime
-    """When the entry will expire, by the server's clock."""
-    ttl: timedelta
-    """How long the entry still had to live when it was read."""
-    layers: tuple["ContextEntry", ...] = ()
-    """The included entries, in order, where they were asked for."""
-    is_stale: bool = False
-    """Whether this is the last known copy, for want of the store: it may be older than
-    `revision`, which is then only the least that calls with its reference ask for."""
-
-    @cached_property
-    def ref(self) -> ContextRef:
-        """The reference that makes others work with this, or something newer."""
-        return ContextRef(self.key, self.revision)
-
-
 def entry_from_message(
     message: context_pb2.ContextEntry, revision: int, layers: tuple[ContextEntry, ...] = ()
 ) -> ContextEntry:
-    """The entry that the wire has."""
+    """The entry that the wire has. Raises RelevoError if it is not the snapshot that it names."""
+    key = ContextKey.from_message(message.key)
+    context = context_from_message(message.context)
+    digest.verify(key, context)
     return ContextEntry(
-        key=ContextKey.from_message(message.key),
-        context=context_from_message(message.context),
+        key=key,
+        context=context,
         version=message.version,
         revision=revision,
         partition=message.partition,
@@ -82,6 +55,7 @@ def fill_context(message: context_pb2.ExecutionContext, fields: Mapping[str, Any
         if fields.get(name):
             fill_struct(getattr(message, name), fields[name])
     message.includes.extend(key.to_message() for key in fields.get("includes", ()))
+    message.composed_from.extend(ref.to_message() for ref in fields.get("composed_from", ()))
     if fields.get("created_at"):
         message.create_time.FromDatetime(fields["created_at"])
     if fields.get("updated_at"):
@@ -96,6 +70,7 @@ def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionCont
     for name in _COMMON:
         fields[name] = shared(fields[name])
     fields["includes"] = tuple(ContextKey.from_message(key) for key in message.includes)
+    fields["composed_from"] = tuple(ContextRef.from_message(ref) for ref in message.composed_from)
     fields["created_at"] = time_of(message, "create_time")
     fields["updated_at"] = time_of(message, "update_time")
     return construct(fields, unknown_fields_of(message))

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from relevo_client._frozen import FrozenDict
-from relevo_client._keys import ContextKey
+from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._values import freeze, freeze_section
 
 
@@ -30,6 +30,10 @@ def _section(value: object, info: ValidationInfo) -> FrozenDict:
 
 def _key(value: object) -> object:
     return ContextKey.parse(value) if isinstance(value, str) else value
+
+
+def _ref(value: object) -> object:
+    return ContextRef.parse(value) if isinstance(value, str) else value
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -49,6 +53,7 @@ def _text(value: str) -> str:
 Text = Annotated[str, Strict(), AfterValidator(_text)]
 Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer(deepcopy)]
 Key = Annotated[ContextKey, BeforeValidator(_key), PlainSerializer(str)]
+Ref = Annotated[ContextRef, BeforeValidator(_ref), PlainSerializer(str)]
 Time = Annotated[datetime, AfterValidator(_in_utc)]
 
 
@@ -98,6 +103,9 @@ class ExecutionContext(BaseModel):
     A time without a zone is in UTC."""
     updated_at: Time | None = None
     """When the entry was last written; the store sets it."""
+    composed_from: tuple[Ref, ...] = ()
+    """In a snapshot: the entry that it is a snapshot of, then that entry's layers in the
+    order of its `includes`, each with the version that it had as the revision."""
 
     # Fields of a newer contract, serialized: a service that only passes a
     # context on must not lose them. Not there where there are none.
@@ -115,12 +123,13 @@ class ExecutionContext(BaseModel):
     def to_cache_dict(self) -> dict[str, Any]:
         """The context as JSON-like data that can be changed.
 
-        Times are ISO 8601; `includes`, as text forms, is there only where it is
-        not empty.
+        Times are ISO 8601; `includes` and `composed_from`, as text forms, are there only
+        if they are not empty.
         """
         data = self.model_dump(mode="json")
-        if not self.includes:
-            del data["includes"]
+        for name in ("includes", "composed_from"):
+            if not data[name]:
+                del data[name]
         return data
 
     @classmethod

@@ -14,12 +14,16 @@ by the names that they have in the design:
   it again: with the same version, or with another one in its place.
 - N6. Entries and bytes are bounded; the least recently used go first.
 - N7. That an entry is absent is known by the same rules.
+- N9. Copies may be composed only if there is a revision as of which the store had them all.
+  Each is what the store had from its own version on, up to the position that its stream has
+  told. A value is read after the event that announces it, so a copy can be ahead of the
+  position; then there is no such revision.
 
 Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
@@ -97,6 +101,25 @@ class NearCache:
             fence = max(fence, self._own_writes.fence(key.tenant_id, position, now))
         return copy if self._may_serve(copy, fence, now) else None
 
+    def is_whole(self, copies: Sequence[Copy]) -> bool:
+        """Whether there is a revision as of which the store had all of these copies (N9)."""
+        answered = {copy.is_answered for copy in copies}
+        if len(answered) > 1:  # revisions of two streams may be of two orders
+            return False
+        return max(copy.held for copy in copies) <= min(map(self._confirmed, copies))
+
+    def _confirmed(self, copy: Copy) -> int:
+        """The revision up to which the entry of a copy is known to be what the store had."""
+        if copy.is_answered and copy.version == copy.held:
+            partition = self._partitions.get(copy.partition)
+            return partition.told if partition else 0
+        return copy.confirmed
+
+    def _doubt(self, copy: Copy) -> None:
+        """Use a copy no more before the stream has answered for it again."""
+        copy.confirmed = self._confirmed(copy)
+        copy.is_answered = False
+
     def wrote(self, tenant_id: str, revision: int, now: float) -> None:
         """Use no copy of the tenant's any more that is as of an earlier revision."""
         self._own_writes.add(tenant_id, revision, now)
@@ -148,10 +171,13 @@ class NearCache:
     def lost(self) -> None:
         """The stream has ended. Positions stay: they are what the next one is held to."""
         self._stream = Stream(number=self._stream.number)
+        has_answered = any(copy.is_answered for copy in self._copies.values())
         for copy in self._copies.values():
-            copy.is_answered = False
+            if has_answered and not copy.is_answered:
+                copy.confirmed = 0
+            self._doubt(copy)
         for partition in self._partitions.values():
-            partition.as_of = LONG_AGO
+            partition.told, partition.as_of = 0, LONG_AGO
 
     def received(self, message: WatchResponse) -> None:
         """Apply what the stream says."""
@@ -179,7 +205,7 @@ class NearCache:
             return is_reached
         if copy.version is None or copy.deadline <= now:
             # It is too large for news, or somebody may have kept it alive: the answer says.
-            copy.is_answered = False
+            self._doubt(copy)
             self._ask(copy)
             return False
         self._keep_alive(copy, now)
@@ -243,6 +269,7 @@ class NearCache:
         for position in positions:
             partition = self._partitions.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
+            partition.told = max(partition.told, position.revision)
             sent = self._stream.pings.get(position.ping, LONG_AGO)
             partition.as_of = max(partition.as_of, sent)
 
@@ -257,7 +284,7 @@ class NearCache:
         for copy in self._copies.values():
             # What was not answered yet may be of this partition, and its answer gone too.
             if copy.partition in (reset.partition, UNKNOWN):
-                copy.is_answered = False
+                copy.is_answered, copy.confirmed = False, 0
                 self._ask(copy)
                 # The answer will be as of now; the store may have lost what was written.
                 self._own_writes.discard(copy.key.tenant_id)
@@ -301,9 +328,11 @@ class NearCache:
             return  # the same again: what was made of it stays
         serialized = message.SerializeToString() if message else b""
         self._bytes += len(serialized) - copy.size
-        copy.size, copy.serialized, copy.value = len(serialized), serialized, None
-        copy.held = message.version if message else ABSENT
+        copy.size, copy.serialized, copy.entry = len(serialized), serialized, None
+        copy.held, copy.confirmed = message.version if message else ABSENT, 0
         copy.has_layers = bool(message and message.context.includes)
+        if not copy.has_layers:
+            copy.composed, copy.versions = None, ()
 
     def _evict(self) -> None:
         while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:

@@ -1,33 +1,24 @@
 """Contexts from the near cache: entries made once for each version, composed once for each set."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 
-from relevo_client._calls import composed, no_older
-from relevo_client._errors import IncompleteContextError, NotFoundError
+from relevo_client._context.entry import ContextEntry, composed, no_older
+from relevo_client._errors import NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._messages import ContextEntry, entry_from_message
+from relevo_client._messages import entry_from_message
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import ABSENT, Copy
 
 
-@dataclass(slots=True)
-class _Made:
-    """What was made of a copy's entry."""
-
-    entry: ContextEntry
-    composed: ContextEntry | None = None
-    versions: tuple[int, ...] = ()
-    """Of the layers that it was composed with."""
-
-
 def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """The entry with its context composed, where the cache may say; None where the store must.
+    """The entry with its context composed, or None if the store has to be asked.
 
     Its revision is the last one that made a difference to it, or the fence: who gets
-    its reference waits for no writes that are not about it. Raises NotFoundError and
-    IncompleteContextError, where that is known.
+    its reference waits for no writes that are not about it. Raises NotFoundError if there
+    is known to be no such entry.
     """
     head = cache.lookup(ref.key, ref.revision, now)
     if head is None:
@@ -38,73 +29,87 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
             reason="NO_ENTRY",
             metadata={"key": ref.key.text},
         )
-    made = _made(head)
-    if made is None:
-        return None
-    if made.entry.context.includes:
-        return _with_layers(cache, ref, made, now)
-    return no_older(made.entry, ref.revision)
+    entry = _entry(head)
+    if entry and entry.context.includes:
+        # All of them, so that all are watched from now on.
+        layers = [cache.lookup(key, ref.revision, now) for key in entry.context.includes]
+        known = [layer for layer in layers if layer is not None]
+        # One that is absent may have been there when the head was written: the store says.
+        is_complete = len(known) == len(layers) and all(layer.version for layer in known)
+        entry = _composed(head, known) if is_complete and cache.is_whole([head, *known]) else None
+    return entry and no_older(entry, ref.revision)
 
 
 def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
-    """The live entry under a key, as it was put, where the cache has it."""
+    """The live entry under a key, as it was put, if the cache has it."""
     copy = cache.lookup(key, 0, now)
-    made = _made(copy) if copy and copy.version != ABSENT else None
-    return made.entry if made else None
-
-
-def _with_layers(cache: NearCache, ref: ContextRef, made: _Made, now: float) -> ContextEntry | None:
-    includes = made.entry.context.includes
-    # All of them, so that all are watched from now on.
-    layers = [cache.lookup(key, ref.revision, now) for key in includes]
-    found = [layer for layer in layers if layer is not None]
-    if len(found) < len(includes):
-        return None
-    missing = [layer.key.text for layer in found if layer.version == ABSENT]
-    if missing:
-        raise IncompleteContextError(ref.key.text, missing)
-    composed_ = _composed(made, found)
-    return composed_ and no_older(composed_, ref.revision)
+    return _entry(copy) if copy and copy.version != ABSENT else None
 
 
 def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """The entry as it was known last, composed, and marked as stale; None where a part is not.
+    """The entry as it was last known as a whole, composed, and marked as stale; else None.
 
     It keeps the fence of the reference: what its user has not seen, others still may.
     """
-    entry = held(cache, ref.key, now)
+    head = cache.last_known(ref.key, now)
+    entry = _entry(head) if head else None
+    if head and entry and entry.context.includes:
+        layers = _last_known(cache, entry.context.includes, now)
+        if layers is None:
+            return None
+        if cache.is_whole([head, *layers]):
+            entry = _composed(head, layers)
+        else:
+            # A part is ahead of the others: what was composed before them existed as a whole.
+            entry = head.composed
+            if entry and _last_known(cache, entry.context.includes, now) is None:
+                return None
     return entry and replace(no_older(entry, ref.revision), is_stale=True)
 
 
-def held(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
-    """The entry as the cache has it, composed, whether it may be used or not; None for a part."""
+def held(
+    cache: NearCache, key: ContextKey, versions: Sequence[int], now: float
+) -> ContextEntry | None:
+    """The composition of just these versions, of the entry and its layers, if the cache has it.
+
+    They existed together, as somebody knows: whether the copies may be used does not matter.
+    """
     head = cache.last_known(key, now)
-    made = _made(head) if head else None
-    if made is None:
+    entry = _entry(head) if head and head.held == versions[0] else None
+    if head is None or entry is None or not entry.context.includes:
+        return entry
+    layers = _last_known(cache, entry.context.includes, now)
+    if layers is None or [layer.held for layer in layers] != [*versions[1:]]:
         return None
-    includes = made.entry.context.includes
-    layers = [layer for key in includes if (layer := cache.last_known(key, now))]
-    if len(layers) < len(includes):
-        return None
-    return _composed(made, layers) if includes else made.entry
+    return _composed(head, layers)
 
 
-def _made(copy: Copy) -> _Made | None:
+def _last_known(cache: NearCache, keys: Sequence[ContextKey], now: float) -> Sequence[Copy] | None:
+    """The copies of all keys, trusted or not; None if one is not known, or has ended."""
+    copies = [copy for key in keys if (copy := cache.last_known(key, now))]
+    return copies if len(copies) == len(keys) else None
+
+
+def _entry(copy: Copy) -> ContextEntry | None:
+    """The entry of a copy; None if it has not come yet, or is not the snapshot that it names."""
     if copy.serialized:
-        message = EntryMessage.FromString(copy.serialized)
-        made = entry_from_message(message, copy.held)
-        copy.value, copy.serialized = _Made(replace(made, key=copy.key, version=copy.held)), None
-    return copy.value if isinstance(copy.value, _Made) else None
-
-
-def _composed(head: _Made, layers: list[Copy]) -> ContextEntry | None:
-    """The head with these layers; None where one of them has not come yet."""
-    versions = tuple([layer.held for layer in layers])
-    if head.composed is None or head.versions != versions:
-        entries = tuple(made.entry for layer in layers if (made := _made(layer)))
-        if len(entries) < len(layers):
+        message, copy.serialized = EntryMessage.FromString(copy.serialized), None
+        try:
+            made = entry_from_message(message, copy.held)
+        except RelevoError:  # the store is asked, and its answer is refused as well
             return None
-        revision = max(head.entry.revision, *versions)
-        head.composed = composed(replace(head.entry, layers=entries, revision=revision))
+        copy.entry = replace(made, key=copy.key, version=copy.held)
+    return copy.entry
+
+
+def _composed(head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
+    """The head with these layers; None if one of them has not come yet."""
+    versions = (head.held, *[layer.held for layer in layers])
+    if head.versions != versions:
+        whole = _entry(head)
+        entries = tuple([entry for layer in layers if (entry := _entry(layer))])
+        if whole is None or len(entries) < len(layers):
+            return None
+        head.composed = composed(replace(whole, layers=entries, revision=max(versions)))
         head.versions = versions
     return head.composed

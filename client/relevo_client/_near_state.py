@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import Ping, WatchRequest
 
+from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey
 
 ABSENT = 0
@@ -22,6 +23,9 @@ class Copy:
     """The last Subscribe for it."""
     is_answered: bool = False
     """Whether the stream has answered one since it began, and since the last reset."""
+    confirmed: int = 0
+    """The revision up to which `held` was what the store had, by the last stream that has
+    answered for anything; 0 if that has not answered for this."""
     partition: int = UNKNOWN
     version: int | None = None
     """ABSENT where there is no entry, None where what there is is not known."""
@@ -30,7 +34,7 @@ class Copy:
     size: int = 0
     """Its bytes, serialized."""
     serialized: bytes | None = None
-    """That entry, until `value` is made of it; a parsed message is six times as large."""
+    """That entry, until `entry` is made of it; a parsed message is six times as large."""
     has_layers: bool = False
     """Whether it includes others."""
     deadline: float = LONG_AGO
@@ -42,13 +46,21 @@ class Copy:
     touched: float = LONG_AGO
     renewed: float = LONG_AGO
     """When it was last said to be ageing."""
-    value: object = None
-    """What the cache's owner has made of the entry, in place of `serialized`."""
+    entry: ContextEntry | None = None
+    """That entry, made of `serialized` when it was first needed."""
+    composed: ContextEntry | None = None
+    """The last composition with its layers that existed as a whole; it may be of an earlier
+    version."""
+    versions: tuple[int, ...] = ()
+    """What that was composed from: the versions of the entry and of its layers, in order."""
 
 
 @dataclass(slots=True)
 class Partition:
     position: int = 0
+    """Everything up to this revision is applied, by all streams together."""
+    told: int = 0
+    """The same by the stream that is open, whose server may know another order of events."""
     as_of: float = LONG_AGO
     """All that was told of it is as of this time, or later."""
 

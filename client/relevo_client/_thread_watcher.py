@@ -16,8 +16,8 @@ from typing import Any
 from relevo.v1.store_pb2 import WatchRequest
 
 from relevo_client import _near_contexts
+from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._near_state import CacheCounts
 from relevo_client._watching import SLICE, Backoff, CacheOptions, slice_pause, tell_end
 
@@ -87,10 +87,10 @@ class ThreadWatcher:
             self._wake()
             return found
 
-    def held(self, key: ContextKey) -> ContextEntry | None:
-        """The context as it was heard of last, whether it may be used or not."""
+    def held(self, key: ContextKey, versions: Sequence[int]) -> ContextEntry | None:
+        """The composition of just these versions, of the entry and its layers, if it has it."""
         with self._lock:
-            return _near_contexts.held(self._cache, key, time.monotonic())
+            return _near_contexts.held(self._cache, key, versions, time.monotonic())
 
     def ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""

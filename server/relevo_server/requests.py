@@ -34,6 +34,7 @@ from relevo_server.revisions import MAX_REVISION
 
 MAX_BATCH = 100
 MAX_INCLUDES = 16
+MAX_COMPOSED_FROM = 1 + MAX_INCLUDES
 MAX_REQUEST_ID_BYTES = 128
 MAX_DEPTH = 32
 """Structs and lists within one another, the section among them. protobuf's parsers stop at 100
@@ -175,6 +176,16 @@ def context_problems(context: ExecutionContext, key: Key) -> Violations:
             yield path, "must not be the entry itself"
         if include in includes[:i]:
             yield path, "must not be there twice"
+    if len(context.composed_from) > MAX_COMPOSED_FROM:
+        count = len(context.composed_from)
+        yield "context.composed_from", f"must have at most {MAX_COMPOSED_FROM} entries, has {count}"
+    for i, source in enumerate(context.composed_from):
+        path = f"context.composed_from[{i}]"
+        yield from _key_problems(key_of(source.key), f"{path}.key")
+        if source.key.tenant_id != key.tenant_id:
+            yield f"{path}.key.tenant_id", "must be the same as key.tenant_id"
+        if source.revision <= 0:
+            yield f"{path}.revision", "must be a version, which is more than 0"
     for field, value in context.ListFields():
         if isinstance(value, Struct):
             yield from _struct_problems(value, f"context.{field.name}")

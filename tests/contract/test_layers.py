@@ -14,7 +14,8 @@ PURE = [
     f"relevo_client.{name}"
     for name in (
         "_calls",
-        "_compose",
+        "_context.digest",
+        "_context.entry",
         "_errors",
         "_frozen",
         "_keys",

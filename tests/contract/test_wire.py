@@ -17,7 +17,7 @@ MESSAGES = {
     "ExecutionContext": """
         context_id tenant_id agent_id tenant_tier conversation_id session_id user_id
         llm_config embedding_config rag_config agent_config metadata rate_limits
-        includes create_time update_time""",
+        includes create_time update_time composed_from""",
     "ContextKey": "scope tenant_id id",
     "ContextRef": "key revision",
     "ContextEntry": "key context version partition expire_time ttl",

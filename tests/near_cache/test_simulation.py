@@ -1,26 +1,29 @@
 """The near cache's rules hold in whatever order things happen, and the checker sees where not."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchResponse
-from relevo_client import ContextKey
+from relevo_client import ContextEntry, ContextKey, ContextRef, IncompleteContextError
 from relevo_client._near_cache import NearCache
-from relevo_client._near_state import Copy
+from relevo_client._near_contexts import held, resolve
+from relevo_client._near_state import ABSENT, Copy
 from relevo_server.watching.outbox import Outbox
 from support.seeds import SEEDS, served_in_all
+from support.simulated_store import LAYER, TENANT
 from support.simulation import World
 
 STEPS = 1500
 
 
 def test_any_order() -> None:
-    """In no order of messages and faults does a cache serve what it must not (N1 to N7).
+    """In no order of messages and faults does a cache serve what it must not (N1 to N7, N9).
 
     A copy is never older than its fence or the client's own last write, never in use for
-    longer than `max_staleness` after it has ended, and when faults end, every cache comes to
-    have what the store has.
+    longer than `max_staleness` after it has ended; what is composed existed together, the last
+    known too, and its snapshot has just that; and when faults end, every cache comes to have
+    what the store has.
     """
     assert served_in_all(World, STEPS) > SEEDS * 5, "the caches were hardly ever used"
 
@@ -123,9 +126,18 @@ class _Forgetting(Outbox):
         self._bytes = 0
 
 
+class _Torn(NearCache):
+    """N9 broken: parts that are ahead of the position are composed with those that are not."""
+
+    def is_whole(self, copies: Sequence[Copy]) -> bool:
+        del copies
+        return True
+
+
 @pytest.mark.parametrize(
     "broken",
     [
+        _Torn,
         _WithoutFence,
         _WithoutOwnWrites,
         _WithoutStaleness,
@@ -148,6 +160,39 @@ def test_a_broken_server_is_seen(broken: Callable[[int], Outbox]) -> None:
     """A server that breaks one rule is caught."""
     with pytest.raises(AssertionError):
         _run_seeds(make_outbox=broken)
+
+
+def _incomplete(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
+    """N9 broken: the cache says that a layer is missing, which may be ahead of the head."""
+    layer = cache.lookup(ContextKey(*LAYER), ref.revision, now)
+    head = cache.lookup(ref.key, ref.revision, now)
+    if head and head.version and head.has_layers and layer and layer.version == ABSENT:
+        raise IncompleteContextError(ref.key.text, [layer.key.text])
+    return resolve(cache, ref, now)
+
+
+def _last_copies(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
+    """Promise 6 broken: what is known last is put together of whatever copies there are."""
+    copies = [cache.last_known(key, now) for key in (ref.key, ContextKey(*LAYER))]
+    if not all(copies):
+        return None
+    return held(cache, ref.key, [copy.held for copy in copies if copy], now)
+
+
+def _of_head(entry: ContextEntry) -> ContextKey:
+    """Promise 2 broken: a snapshot's name does not have the versions of the layers."""
+    return ContextKey("snapshot", TENANT, f"{entry.version}")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"resolve": _incomplete}, {"last_known": _last_copies}, {"snapshot_key": _of_head}],
+    ids=["incomplete", "last known", "snapshot"],
+)
+def test_a_broken_composition_is_seen(broken: Mapping[str, Any]) -> None:
+    """A client that composes what was not together, or names it too shortly, is caught."""
+    with pytest.raises(AssertionError):
+        _run_seeds(**broken)
 
 
 def _run_seeds(**parts: Any) -> None:

@@ -13,7 +13,7 @@ from relevo_client import (
     NotFoundError,
 )
 from relevo_server.server import Server
-from support.either import KEY, Either, opened
+from support.either import KEY, Ask, Either, opened
 from support.shapes import Kind
 
 AGENT = ContextKey("agent_config", "acme", "a1")
@@ -141,3 +141,47 @@ async def test_a_reference_asks_for_no_more_than_it_needs(client: Either) -> Non
     await client.ask(lambda c: c.put(replace(KEY, id="another"), ExecutionContext()))
     found = await client.ask(lambda c: c.resolve(KEY, fresh=True))
     assert found.revision == head.revision > agent.revision
+
+
+async def test_what_is_not_the_snapshot_is_refused(client: Either, entry: ContextEntry) -> None:
+    """What the store holds under a snapshot's name is used only if it is that snapshot."""
+    await client.ask(lambda c: c.put(entry.snapshot_key, ExecutionContext(user_id="stranger")))
+    asks: list[Ask] = [
+        lambda c: c.resolve(entry.snapshot_key),
+        lambda c: c.get(entry.snapshot_key),
+        lambda c: c.snapshot(entry),
+    ]
+    for ask in asks:
+        raised = await client.raised(ask)
+        assert (raised.reason, raised.metadata) == (
+            "CORRUPT_ENTRY",
+            {"key": entry.snapshot_key.text},
+        )
+    (result,) = await client.ask(lambda c: c.batch_get([entry.snapshot_key]))
+    assert result.reason == "CORRUPT_ENTRY"
+    assert client.peek(entry.snapshot_key) is None
+
+
+async def test_a_snapshot_says_what_it_was_composed_from(
+    client: Either, entry: ContextEntry
+) -> None:
+    """Whoever has a snapshot can tell of which entry it is, and which versions are in it."""
+    taken = await client.ask(lambda c: c.snapshot(entry))
+    (agent,) = entry.layers
+    assert [str(ref) for ref in taken.context.composed_from] == [
+        f"{KEY}@{entry.version}",
+        f"{AGENT}@{agent.version}",
+    ]
+    assert taken.key == entry.snapshot_key
+
+
+async def test_a_snapshot_that_has_ended_is_made_again(
+    server: Server, kind: Kind, client: Either, entry: ContextEntry
+) -> None:
+    """A snapshot of a state that had one is there again after it was ended."""
+    first = await client.ask(lambda c: c.snapshot(entry))
+    async with opened(kind, server.address, timeout=10, cache=None) as other:
+        await other.ask(lambda c: c.invalidate(first.key))
+        again = await other.ask(lambda c: c.snapshot(entry))
+    assert again.key == first.key
+    assert again.version > first.version

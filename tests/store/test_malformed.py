@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode, aio
-from relevo.v1.context_pb2 import ContextKey, ExecutionContext
+from relevo.v1.context_pb2 import ContextKey, ContextRef, ExecutionContext
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
     ContextKeys,
@@ -181,6 +181,16 @@ DEEP = "context.rag_config.a.b[1]"
             {"context": context(includes=[key("a1"), key()])},
             ["context.includes[1]"],
             id="itself as an include",
+        ),
+        pytest.param(
+            {"context": context(composed_from=[ContextRef(key=key("a1"), revision=1)] * 18)},
+            ["context.composed_from"],
+            id="composed from 18 entries",
+        ),
+        pytest.param(
+            {"context": context(composed_from=[ContextRef(key=key("a1", tenant="globex"))])},
+            ["context.composed_from[0].key.tenant_id", "context.composed_from[0].revision"],
+            id="composed from no version of another tenant's",
         ),
         pytest.param(
             {"context": context(includes=[key("a1"), key("a2"), key("a1")])},

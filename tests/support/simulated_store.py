@@ -1,8 +1,9 @@
 """A model of one partition of the store, which remembers what was ever true."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo_client._near_state import ABSENT
@@ -14,7 +15,8 @@ TENANT = "acme"
 KEYS = [Key("conversation", TENANT, f"c{i}") for i in range(4)] + [
     Key("agent_config", TENANT, f"a{i}") for i in range(2)
 ]
-_LAYER = KEYS[-1]
+HEAD, LAYER = KEYS[0], KEYS[-1]
+"""The one includes the other."""
 
 
 @dataclass
@@ -27,6 +29,10 @@ class Era:
     """When it stopped being so, in seconds."""
     until: int | None = None
     """The revision that ended it; None where the order was lost, or nothing has."""
+    first: int = 0
+    """The number of the change that it began with."""
+    last: int | None = None
+    """The number of the change that ended it; None if nothing has."""
 
 
 @dataclass
@@ -40,9 +46,13 @@ class Store:
     reached: int = 0
     """The last one that the store itself knows of."""
     log: list[Event] = field(default_factory=list[Event])
+    changes: int = 0
+    """How often anything has changed: what is between two changes existed together."""
     is_trimmed: bool = False
     """Whether the log has lost its beginning."""
     contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
+    versions: dict[int, Stored] = field(default_factory=dict[int, Stored])
+    """All that was ever written."""
     eras: dict[Key, list[Era]] = field(
         default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
     )
@@ -51,11 +61,13 @@ class Store:
         """Write an entry. One of them includes another one."""
         revision = self._next()
         context = ExecutionContext(user_id=f"{revision}")
-        if key == KEYS[0]:
+        context.metadata[key.id] = revision
+        if key == HEAD:
             include = context.includes.add()
-            include.scope, include.tenant_id, include.id = _LAYER
+            include.scope, include.tenant_id, include.id = LAYER
         ttl_ms = self.random.choice([300, 3000, 600_000])
-        self.contexts[key] = Stored(revision, revision, ttl_ms, context.SerializeToString())
+        stored = Stored(revision, revision, ttl_ms, context.SerializeToString())
+        self.contexts[key] = self.versions[revision] = stored
         self.log.append(Event(revision, "put", key))
         self._begin(key, revision, revision)
 
@@ -88,15 +100,15 @@ class Store:
             return
         self.log = self.log[: -len(lost)]
         first = lost[0].revision
+        self.changes += 1
         for key in KEYS:
             kept = [era for era in self.eras[key] if era.since < first]
             version = kept[-1].version if kept else ABSENT
             if version != self.eras[key][-1].version:
                 self._begin(key, version, None)
-                stored = Stored(version, version, 600_000, ExecutionContext().SerializeToString())
                 self.contexts.pop(key, None)
                 if version:
-                    self.contexts[key] = stored
+                    self.contexts[key] = self.versions[version]
         # The clock goes on: the next revision is beyond all that was lost.
         self.reached = self.log[-1].revision if self.log else 0
 
@@ -119,6 +131,7 @@ class Store:
 
     def _next(self) -> int:
         self.revision += self.random.randint(1, 3)
+        self.changes += 1
         self.reached = self.revision
         return self.revision
 
@@ -126,5 +139,17 @@ class Store:
         last = self.eras[key][-1]
         if last.version == version:
             return
-        last.ended, last.until = self.time(), revision
-        self.eras[key].append(Era(version, self.revision if revision is None else revision))
+        last.ended, last.until, last.last = self.time(), revision, self.changes
+        since = self.revision if revision is None else revision
+        self.eras[key].append(Era(version, since, first=self.changes))
+
+    def had_together(self, versions: Mapping[Key, int]) -> bool:
+        """Whether there was a moment at which all of these keys had these versions."""
+        found = [
+            [era for era in self.eras[key] if era.version == version]
+            for key, version in versions.items()
+        ]
+        return any(
+            max(era.first for era in eras) < min(era.last or self.changes + 1 for era in eras)
+            for eras in product(*found)
+        )

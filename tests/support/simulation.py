@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relevo.v1.store_pb2 import WatchRequest, WatchResponse
-from relevo_client import ContextKey
+from relevo_client import (
+    ContextEntry,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    IncompleteContextError,
+    NotFoundError,
+)
+from relevo_client import _near_contexts as near_contexts
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import ABSENT, Copy
 from relevo_server.entries import Entries
@@ -21,7 +29,7 @@ from relevo_server.storage.interface import Stored, Tail
 from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
 from relevo_server.watching.outbox import Outbox
 
-from support.simulated_store import KEYS, PARTITION, TENANT, Store
+from support.simulated_store import HEAD, KEYS, LAYER, PARTITION, TENANT, Store
 
 MAX_STALENESS = 2.0
 _RATES = {
@@ -144,19 +152,28 @@ class Client:
         """The last revision that it has written; 0 where the store has lost it."""
 
 
+Compose = Callable[[NearCache, ContextRef, float], ContextEntry | None]
+
+
 class World:
-    """Everything, and the scheduler. `make_cache` makes the caches, and `outbox` a queue."""
+    """Everything, and the scheduler. The other arguments are the parts that it is made of."""
 
     def __init__(
         self,
         seed: int,
         make_cache: Callable[..., NearCache] = NearCache,
         make_outbox: Callable[[int], Outbox] = Outbox,
+        resolve: Compose = near_contexts.resolve,
+        last_known: Compose = near_contexts.last_known,
+        snapshot_key: Callable[[ContextEntry], ContextKey] = lambda entry: entry.snapshot_key,
     ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - to be replayed
         self.now = 1000.0
         self.store = Store(self.random, lambda: self.now)
         self._make_outbox = make_outbox
+        self._resolve_from, self._last_known_from = resolve, last_known
+        self._snapshot_key = snapshot_key
+        self._snapshots: dict[ContextKey, ExecutionContext] = {}
         self.servers = [Server(self.store), Server(self.store)]
         self.clients = [
             Client(make_cache(max_staleness=MAX_STALENESS, max_entries=5, max_bytes=1 << 16))
@@ -164,6 +181,8 @@ class World:
         ]
         self.served = 0
         """How often a cache could serve."""
+        self.composed = 0
+        """How often it could serve an entry with its layer."""
 
     def run(self, steps: int) -> None:
         """Do so many things, then see that all becomes well. Raises AssertionError."""
@@ -180,7 +199,8 @@ class World:
         server = random_.choice(self.servers)
         match random_.choices([*rates], [*rates.values()])[0]:
             case "look":
-                self._look(client, random_.choice(KEYS))
+                look = random_.choice([self._look, self._look, self._resolve, self._last_known])
+                look(client)
             case "time":
                 self.now += random_.choices([0.01, 0.1, 0.5, 2.5], [10, 10, 2, 1])[0]
                 client.cache.ping(self.now)
@@ -198,7 +218,8 @@ class World:
                 self._fault(client)
 
     def _write(self) -> None:
-        key = self.random.choice(KEYS)
+        # Those that are composed change most.
+        key = self.random.choice([*KEYS, HEAD, HEAD, LAYER, LAYER])
         match self.random.choices(["put", "invalidate", "floor"], [8, 2, 1])[0]:
             case "put":
                 self.store.put(key)
@@ -276,25 +297,69 @@ class World:
                     client.cache.received(WatchResponse.FromString(stream.down.popleft()))
         self._check_bounds(client.cache)
 
-    def _look(self, client: Client, key: Key) -> None:
+    def _fence(self) -> int:
         recent = [event.revision for event in self.store.log[-4:]]
-        fence = self.random.choice([0, *recent])
+        return self.random.choice([0, *recent])
+
+    def _look(self, client: Client) -> None:
+        key, fence = self.random.choice(KEYS), self._fence()
         copy = client.cache.lookup(ContextKey(*key), fence, self.now)
         if copy is not None:
             self.served += 1
-            self._check(key, copy, max(fence, client.written))
+            self._check_copy(key, copy, max(fence, client.written))
         self._check_bounds(client.cache)
 
-    def _check(self, key: Key, copy: Copy, fence: int) -> None:
-        eras = [era for era in self.store.eras[key] if era.version == copy.version]
-        assert eras, f"{key} never had the version {copy.version}"
-        reached = [era for era in eras if era.until is None or era.until > fence]
-        assert reached, f"{key}@{copy.version} is older than the fence {fence}"
-        until = max(era.ended or self.now for era in reached)
-        age = self.now - until
-        assert age <= MAX_STALENESS, f"{key}@{copy.version} ended {age:.2f} s ago"
+    def _resolve(self, client: Client) -> None:
+        """Look at the entry that includes another one, and take a snapshot of both."""
+        ref = ContextRef(ContextKey(*HEAD), self._fence())
+        try:
+            found = self._resolve_from(client.cache, ref, self.now)
+        except NotFoundError:
+            return  # `_look` sees whether that is so
+        except IncompleteContextError:
+            assert self._had_head_without_layer(client.cache), "the layer was there"
+            return
+        if found is not None:
+            self._check_whole(found)
+            for key, entry in zip((HEAD, LAYER), (found, *found.layers), strict=False):
+                self._check(key, entry.version, max(ref.revision, client.written))
+            self._check_snapshot(found)
+            self.composed += len(found.layers)
+        self._check_bounds(client.cache)
+
+    def _last_known(self, client: Client) -> None:
+        """Look at what would be used for want of the store."""
+        found = self._last_known_from(client.cache, ContextRef(ContextKey(*HEAD)), self.now)
+        if found is not None:
+            self._check_whole(found)
+
+    def _had_head_without_layer(self, cache: NearCache) -> bool:
+        head = cache.lookup(ContextKey(*HEAD), 0, self.now)
+        return bool(head and self.store.had_together({HEAD: head.held, LAYER: ABSENT}))
+
+    def _check_whole(self, found: ContextEntry) -> None:
+        """All parts were there at the same moment (N9)."""
+        versions = {key_of(each.key.to_message()): each.version for each in (found, *found.layers)}
+        assert self.store.had_together(versions), f"{versions} never existed together"
+
+    def _check_snapshot(self, found: ContextEntry) -> None:
+        """Whoever asks for its snapshot gets what it is (promise 2)."""
+        snapshot = self._snapshots.setdefault(self._snapshot_key(found), found.context)
+        assert snapshot == found.context, "the snapshot differs from what was resolved"
+
+    def _check_copy(self, key: Key, copy: Copy, fence: int) -> None:
+        self._check(key, copy.version, fence)
         if copy.version != ABSENT:
             assert copy.held == copy.version
+
+    def _check(self, key: Key, version: int | None, fence: int) -> None:
+        eras = [era for era in self.store.eras[key] if era.version == version]
+        assert eras, f"{key} never had the version {version}"
+        reached = [era for era in eras if era.until is None or era.until > fence]
+        assert reached, f"{key}@{version} is older than the fence {fence}"
+        until = max(era.ended or self.now for era in reached)
+        age = self.now - until
+        assert age <= MAX_STALENESS, f"{key}@{version} ended {age:.2f} s ago"
 
     @staticmethod
     def _check_bounds(cache: NearCache) -> None:
@@ -317,7 +382,7 @@ class World:
                 for key in keys:
                     copy = client.cache.lookup(ContextKey(*key), 0, self.now)
                     if copy is not None:
-                        self._check(key, copy, 0)
+                        self._check_copy(key, copy, 0)
                     if copy is not None and round_ >= 20:
                         current = self.store.contexts.get(key)
                         assert copy.version == (current.version if current else ABSENT), key

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from relevo_client import ExecutionContext
 
 EXACT = 1 << 53
 
@@ -39,3 +40,13 @@ key_parts = st.text(
 _first, _last = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - hypothesis adds zones
 times = st.datetimes(_first, _last) | st.datetimes(_first, _last, timezones=st.timezones())
 """Times with and without a zone, those that UTC has too."""
+
+contexts = st.builds(
+    ExecutionContext,
+    context_id=texts,
+    user_id=texts,
+    llm_config=sections,
+    metadata=sections,
+    created_at=st.none() | times,
+)
+"""Any context without layers."""

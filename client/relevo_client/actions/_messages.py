@@ -6,7 +6,7 @@ from typing import Any
 from relevo.v1 import action_pb2
 
 from relevo_client._errors import InvalidFieldError
-from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._keys import ContextRef
 from relevo_client._messages import time_of
 from relevo_client._values import fill_struct, read_struct
 
@@ -36,8 +36,7 @@ def message_of(fields: Mapping[str, Any], unknown: bytes) -> action_pb2.DomainAc
             fill_struct(getattr(message, name), fields[name])
     ref: ContextRef | None = fields["context_ref"]
     if ref:
-        message.context_ref.key.CopyFrom(ref.key.to_message())
-        message.context_ref.revision = ref.revision
+        message.context_ref.CopyFrom(ref.to_message())
     message.trace_context.update(fields["trace_context"])
     if fields["created_at"]:
         message.create_time.FromDatetime(fields["created_at"])
@@ -51,8 +50,7 @@ def fields_of(message: action_pb2.DomainAction) -> dict[str, Any]:
     for name in SECTIONS:
         fields[name] = read_struct(getattr(message, name))
     if message.HasField("context_ref"):
-        ref = message.context_ref
-        fields["context_ref"] = ContextRef(ContextKey.from_message(ref.key), ref.revision)
+        fields["context_ref"] = ContextRef.from_message(message.context_ref)
     fields["trace_context"] = dict(message.trace_context)
     try:
         fields["created_at"] = time_of(message, "create_time")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Known
 from relevo_client._entering import AsyncSource, aio_instead
 from relevo_client._errors import (
@@ -16,7 +17,6 @@ from relevo_client._errors import (
 )
 from relevo_client._inbound import Call, RejectedError, failure
 from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._messages import ContextEntry
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import Policy
 from relevo_client.asgi._answers import (

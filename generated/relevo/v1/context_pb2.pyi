@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExecutionContext(_message.Message):
-    __slots__ = ("context_id", "tenant_id", "agent_id", "tenant_tier", "conversation_id", "session_id", "user_id", "llm_config", "embedding_config", "rag_config", "agent_config", "metadata", "rate_limits", "includes", "create_time", "update_time")
+    __slots__ = ("context_id", "tenant_id", "agent_id", "tenant_tier", "conversation_id", "session_id", "user_id", "llm_config", "embedding_config", "rag_config", "agent_config", "metadata", "rate_limits", "includes", "create_time", "update_time", "composed_from")
     CONTEXT_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class ExecutionContext(_message.Message):
     INCLUDES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COMPOSED_FROM_FIELD_NUMBER: _ClassVar[int]
     context_id: str
     tenant_id: str
     agent_id: str
@@ -45,7 +46,8 @@ class ExecutionContext(_message.Message):
     includes: _containers.RepeatedCompositeFieldContainer[ContextKey]
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, context_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., tenant_tier: _Optional[str] = ..., conversation_id: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., llm_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., embedding_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., rag_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., agent_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., rate_limits: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., includes: _Optional[_Iterable[_Union[ContextKey, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    composed_from: _containers.RepeatedCompositeFieldContainer[ContextRef]
+    def __init__(self, context_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., tenant_tier: _Optional[str] = ..., conversation_id: _Optional[str] = ..., session_id: _Optional[str] = ..., user_id: _Optional[str] = ..., llm_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., embedding_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., rag_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., agent_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., rate_limits: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., includes: _Optional[_Iterable[_Union[ContextKey, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., composed_from: _Optional[_Iterable[_Union[ContextRef, _Mapping]]] = ...) -> None: ...
 
 class ContextKey(_message.Message):
     __slots__ = ("scope", "tenant_id", "id")

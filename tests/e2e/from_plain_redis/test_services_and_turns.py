@@ -127,7 +127,7 @@ async def test_a_turn_that_keeps_what_it_began_with(run: Run, redis: "Redis") ->
     workers = [await run(Name(WORKER, AFTER)) for _ in range(2)]
     message = await send_turn(edge, redis)
     name: str = json.loads(message)["context_cache_key"]
-    assert name.startswith("snapshot:acme:conversation.c-1.")
+    assert name.startswith("snapshot:acme:sha256-")
     assert await workers[0].work(message) == "m-1"
     await change(run, "m-2")
     following = await send_turn(edge, redis)

@@ -1,0 +1,1 @@
+"""What a context is: its names, values and digests. No I/O."""

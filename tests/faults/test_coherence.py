@@ -1,0 +1,194 @@
+"""What is composed existed as a whole, while a server stands still and goes on, again and again."""
+
+import asyncio
+import itertools
+import signal
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    ContextKey,
+    ExecutionContext,
+    IncompleteContextError,
+)
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
+
+READS = 100_000
+STOPS = 8
+STOPPED = 0.25
+"""Seconds for which the server stands still; copies are trusted for longer."""
+A, B = (ContextKey("layer", "acme", name) for name in "ab")
+HEAD = ContextKey("conversation", "acme", "head")
+GROWING = ContextKey("conversation", "acme", "growing")
+"""It includes layers that are new each time, and that exist before it includes them."""
+
+
+class Span(NamedTuple):
+    """From when on something was so, until it was not any more: numbers of writes."""
+
+    first: int
+    last: int
+
+
+@dataclass
+class History:
+    """Every acknowledged write of one writer, in order."""
+
+    writes: list[tuple[ContextKey, int]] = field(default_factory=list[tuple[ContextKey, int]])
+
+    def spans(self) -> dict[tuple[ContextKey, int], Span]:
+        """When each key had each of its versions."""
+        spans: dict[tuple[ContextKey, int], Span] = {}
+        current: dict[ContextKey, int] = {}
+        for number, (key, version) in enumerate(self.writes):
+            if key in current:
+                before = key, current[key]
+                spans[before] = Span(spans[before].first, number)
+            current[key] = version
+            spans[key, version] = Span(number, len(self.writes) + 1)
+        return spans
+
+
+State = tuple[tuple[ContextKey, int], ...]
+
+
+@dataclass
+class Seen:
+    """What the readers have seen."""
+
+    reads: int = 0
+    states: set[State] = field(default_factory=set[State])
+    incomplete: list[str] = field(default_factory=list[str])
+    different: list[str] = field(default_factory=list[str])
+
+    def state(self, entry: ContextEntry) -> bool:
+        """Note a read. Whether nobody has seen this state yet."""
+        self.reads += 1
+        state = tuple((each.key, each.version) for each in (entry, *entry.layers))
+        is_new = state not in self.states
+        self.states.add(state)
+        return is_new
+
+    def snapshot(self, entry: ContextEntry, snapshot: ContextEntry) -> None:
+        """Note what a snapshot has."""
+        expected = entry.context.update(includes=(), composed_from=snapshot.context.composed_from)
+        found = snapshot.context.update(created_at=expected.created_at, updated_at=None)
+        if found != expected.update(updated_at=None):
+            self.different.append(f"{snapshot.key} of {entry.key}@{entry.version}")
+
+
+def of(number: int, *includes: ContextKey) -> ExecutionContext:
+    """A context that says which write it is of."""
+    return ExecutionContext(metadata={f"m{number % 3}": number}, includes=includes)
+
+
+async def write(store: AsyncContextClient, history: History, is_over: asyncio.Event) -> None:
+    """Write A, B, A to the layers, and give the growing entry a layer that is new."""
+    for number in itertools.count():
+        new = ContextKey("layer", "acme", f"new-{number}")
+        for key, context in (
+            (A, of(number)),
+            (B, of(number)),
+            (A, of(number + 1)),
+            (GROWING, of(number, A)),
+            (new, of(number)),
+            (GROWING, of(number, new)),
+        ):
+            history.writes.append((key, (await store.put(key, context)).revision))
+        if is_over.is_set():
+            return
+        await asyncio.sleep(0.002)
+
+
+async def read(client: AsyncContextClient, seen: Seen, is_over: asyncio.Event) -> None:
+    """Resolve, without a fence, and take a snapshot of each state that is new."""
+    while not is_over.is_set():
+        for key in (HEAD, GROWING):
+            try:
+                entry = await client.resolve(key)
+                if seen.state(entry):
+                    taken = await client.snapshot(entry)
+                    seen.snapshot(entry, await client.resolve(taken.ref))
+            except IncompleteContextError as error:
+                seen.incomplete.append(str(error))
+        await asyncio.sleep(0)
+
+
+def read_blocking(client: ContextClient, seen: Seen, is_over: threading.Event) -> None:
+    """`read` in a thread."""
+    while not is_over.is_set():
+        for key in (HEAD, GROWING):
+            try:
+                entry = client.resolve(key)
+                if seen.state(entry):
+                    taken = client.snapshot(entry)
+                    seen.snapshot(entry, client.resolve(taken.ref))
+            except IncompleteContextError as error:
+                seen.incomplete.append(str(error))
+
+
+@asynccontextmanager
+async def reading(addresses: Sequence[str], seen: Sequence[Seen]) -> AsyncGenerator[None, None]:
+    """Four asyncio clients and two blocking ones, each on one of the servers."""
+    is_over, is_over_blocking = asyncio.Event(), threading.Event()
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        places = itertools.cycle(addresses)
+        for each in seen[:4]:
+            client = AsyncContextClient(next(places), timeout=10)
+            group.create_task(read(await stack.enter_async_context(client), each, is_over))
+        for each in seen[4:]:
+            blocking = stack.enter_context(ContextClient(next(places), timeout=10))
+            group.create_task(asyncio.to_thread(read_blocking, blocking, each, is_over_blocking))
+        try:
+            yield
+        finally:
+            is_over.set()
+            is_over_blocking.set()
+
+
+async def stop_and_continue(server: RelevoProcess, seen: Sequence[Seen]) -> None:
+    """Until enough was read, and the server stood still often enough."""
+    for number in itertools.count():
+        if number >= STOPS and sum(each.reads for each in seen) >= READS:
+            return
+        server.signal(signal.SIGSTOP)
+        await asyncio.sleep(STOPPED)  # what is written meanwhile is read in one look
+        server.signal(signal.SIGCONT)
+        await asyncio.sleep(STOPPED)
+
+
+async def test_compositions_are_whole(redis: RedisProcess) -> None:
+    """No read is torn or incomplete, and no snapshot differs from what it is of (2, 6, N9)."""
+    history, seen, is_over = History(), [Seen() for _ in range(6)], asyncio.Event()
+    with (
+        relevo_serve("--store", redis.url) as stopped,
+        relevo_serve("--store", redis.url) as other,
+    ):
+        async with AsyncContextClient(other.address, timeout=10, cache=None) as owner:
+            for key, context in ((A, of(0)), (B, of(0)), (HEAD, of(0, A, B)), (GROWING, of(0, A))):
+                history.writes.append((key, (await owner.put(key, context)).revision))
+            writing = asyncio.create_task(write(owner, history, is_over))
+            async with reading([stopped.address, other.address], seen):
+                await stop_and_continue(stopped, seen)
+            is_over.set()
+            await writing
+    spans = history.spans()
+    states = {state for each in seen for state in each.states}
+    torn = [state for state in states if not is_whole([spans[part] for part in state])]
+    reads = sum(each.reads for each in seen)
+    print(f"{reads} reads of {len(states)} states, {len(history.writes)} writes")
+    assert (torn, [e for each in seen for e in each.incomplete]) == ([], [])
+    assert [d for each in seen for d in each.different] == []
+    assert reads >= READS
+
+
+def is_whole(spans: Sequence[Span]) -> bool:
+    """Whether there was a moment at which all were so."""
+    return max(span.first for span in spans) < min(span.last for span in spans)
