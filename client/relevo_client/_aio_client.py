@@ -268,8 +268,8 @@ class AsyncContextClient:
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """What `resolve` would answer, where this client's cache knows it; else None.
 
-        Nothing is sent. Raises NotFoundError and IncompleteContextError, where the
-        cache knows that.
+        Nothing is sent. Raises NotFoundError if the cache knows that; whether a layer is
+        missing, only the store can say.
         """
         if self._watcher is None:
             return None

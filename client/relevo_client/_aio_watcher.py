@@ -42,7 +42,7 @@ class AsyncWatcher:
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
         """The context where it is known here; None where the store has to be asked.
 
-        Raises NotFoundError and IncompleteContextError, where that is known here.
+        Raises NotFoundError if that is known here.
         """
         self._begin()
         try:

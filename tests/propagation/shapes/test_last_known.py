@@ -15,7 +15,6 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     ExecutionContext,
-    IncompleteContextError,
     NotFoundError,
     Policy,
     current_entry,
@@ -80,7 +79,7 @@ async def down(path: Proxy, clients: StoreClients) -> None:
         async def is_distrusted(client: ContextClient | AsyncContextClient = client) -> bool:
             try:
                 return client.peek(KEY) is None
-            except (NotFoundError, IncompleteContextError):
+            except NotFoundError:
                 return False
 
         await until_async(is_distrusted)
@@ -178,7 +177,12 @@ async def test_layers(store: LocalStore, path: Proxy, clients: StoreClients) -> 
         assert found.context.llm_config == {"model": "m1"}
         assert found.revision == ref.revision
     store.client.invalidate(AGENT)
-    await until_known(clients, KEY, IncompleteContextError)
+    for client in (clients.blocking, clients.asyncio):
+
+        async def has_ended(client: ContextClient | AsyncContextClient = client) -> bool:
+            return client.last_known(ref) is None
+
+        await until_async(has_ended)
     await down(path, clients)
     for client in (clients.blocking, clients.asyncio):
         assert client.last_known(ref) is None
