@@ -16,6 +16,7 @@ from relevo_client._aio_creating import AsyncCreating, Factory
 from relevo_client._aio_store import AsyncStore
 from relevo_client._aio_watcher import AsyncWatcher
 from relevo_client._calls import Invalidation
+from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import (
     ConflictError,
@@ -39,7 +40,8 @@ class AsyncContextClient:
         channel: a channel of your own, instead of a target; it is not closed here.
         credentials: for a channel that speaks TLS; without, it is not encrypted.
         token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
-        timeout: seconds that a call may take, repetitions included.
+        timeout: seconds that a call of the store may take, repetitions included. A method that
+            needs several calls, as a large `batch_get` does, has as many for each.
         cache: keeps the contexts that are resolved, and watches them; None for no cache.
         loaders: by scope, what makes its entries: `resolve` asks for those that are
             missing, and before their time is over one process makes them anew.
@@ -173,12 +175,18 @@ class AsyncContextClient:
         and no context is current in it. Its process has the store's `lease_ttl` (10 s
         by default) to create the entry; after that, or where it dies, another one
         does. What the factory raises, every caller in its process gets. `timeout`
-        (seconds) is this caller's own: UnavailableError.
+        (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
+        caller waits for as long as the entry takes.
         """
+        return await self._created(key, factory, ttl, Deadline.after(timeout))
+
+    async def _created(
+        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
+    ) -> ContextEntry:
         known = self._watcher.entry(key) if self._watcher else None
         if known:
             return known
-        created = await self._creating.create(key, factory, ttl, timeout)
+        created = await self._creating.create(key, factory, ttl, deadline)
         self._wrote(key.tenant_id, created.version)
         return created
 
@@ -198,38 +206,34 @@ class AsyncContextClient:
         before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
         call of the client's own.
         """
+        deadline = Deadline.after(timeout)
         ref = _calls.ref_of(target)
-        loop = asyncio.get_running_loop()
-        end = None if timeout is None else loop.time() + timeout
         for _ in range(_leases.ATTEMPTS):
-            left = None if end is None else end - loop.time()
             try:
-                return await self._resolve(ref, left, fresh=fresh)
+                return await self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
                 missing = self._loaders.missing(ref.key, error)
-                made = await asyncio.gather(*(self._made(key, left, error) for key in missing))
+                made = await asyncio.gather(*(self._made(key, deadline, error) for key in missing))
             ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
-        return await self._resolve(ref, None if end is None else end - loop.time(), fresh=fresh)
+        return await self._resolve(ref, deadline, fresh=fresh)
 
-    async def _resolve(
-        self, ref: ContextRef, timeout: float | None, *, fresh: bool
-    ) -> ContextEntry:
+    async def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
         known = None if fresh else self.peek(ref)
         if known:
             return known
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
-        response = await self._store.get(request, timeout)
+        response = await self._store.get(request, deadline)
         versions = _calls.versions_in(response)
         held = self._watcher.held(ref.key, versions) if self._watcher else None
         return _calls.resolved(response, ref, held)
 
     async def _made(
-        self, key: ContextKey, timeout: float | None, missing: RelevoError
+        self, key: ContextKey, deadline: Deadline, missing: RelevoError
     ) -> ContextEntry:
         """What the scope's loader makes. Where it fails, the entry is still missing."""
         try:
-            return await self.get_or_create(key, self._loaders.of(key), timeout=timeout)
+            return await self._created(key, self._loaders.of(key), None, deadline)
         except RelevoError:
             raise
         except Exception as error:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from relevo_client import _calls, _leases
 from relevo_client._aio_store import AsyncStore
+from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
@@ -36,10 +37,13 @@ class AsyncCreating:
         await self._loads.close()
 
     async def create(
-        self, key: ContextKey, factory: Factory, ttl: Lifetime, timeout: float | None
+        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
     ) -> ContextEntry:
-        """The live entry, created where there is none; one load for all callers here."""
-        end = asyncio.timeout(timeout)
+        """The live entry, created where there is none; one load for all callers here.
+
+        The deadline is this caller's: the load goes on without it.
+        """
+        end = asyncio.timeout(deadline.remaining())
         try:
             async with end:
                 return await self._loads.share(key, lambda: self._load(key, factory, ttl))
@@ -94,7 +98,8 @@ class AsyncCreating:
         except BaseException:
             # What cannot be given back ends by itself.
             with suppress(RelevoError):
-                await self._store.release(_leases.release_request(lease), _leases.RELEASE_TIMEOUT)
+                within = Deadline.after(_leases.RELEASE_TIMEOUT)
+                await self._store.release(_leases.release_request(lease), within)
             raise
 
     async def _renew(self, key: ContextKey, version: int, factory: Factory) -> None:

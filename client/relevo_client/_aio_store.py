@@ -9,6 +9,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
+from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._errors import closed, forked, from_call, unreadable
 from relevo_client._single_flight import cancelled_from_outside
 
@@ -18,7 +19,8 @@ _Response = TypeVar("_Response")
 class AsyncStore:
     """A ContextStore, asked by messages. Every method raises RelevoError.
 
-    `timeout` (seconds) is what a call may take, repetitions included.
+    `timeout` (seconds) is what a call may take, repetitions included. A caller's own
+    deadline can only shorten that.
     """
 
     _is_lost = False
@@ -66,11 +68,10 @@ class AsyncStore:
             self._channel = self._stub = None
 
     async def get(
-        self, request: store_pb2.GetRequest, timeout: float | None = None
+        self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
-        """One entry. `timeout` can only shorten the store's own."""
-        timeout = self.timeout if timeout is None else min(timeout, self.timeout)
-        return await self._call(self._open.Get, request, timeout)
+        """One entry."""
+        return await self._call(self._open.Get, request, deadline)
 
     async def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
         """Several entries."""
@@ -90,10 +91,10 @@ class AsyncStore:
         """An entry, or the right to write it."""
         return await self._call(self._open.Lease, request)
 
-    async def release(self, request: store_pb2.ReleaseRequest, timeout: float) -> None:
+    async def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
         """End a lease, amid closing too."""
         if self._stub:
-            await self._call(self._stub.Release, request, timeout)
+            await self._call(self._stub.Release, request, deadline)
 
     def watch(self) -> Any:
         """A stream of watching. It raises gRPC's own errors."""
@@ -121,9 +122,9 @@ class AsyncStore:
         self,
         method: Callable[..., Awaitable[_Response]],
         request: Any,
-        timeout: float | None = None,
+        deadline: Deadline = UNBOUNDED,
     ) -> _Response:
-        timeout = self.timeout if timeout is None else timeout
+        timeout = deadline.within(self.timeout).remaining()
         try:
             response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:

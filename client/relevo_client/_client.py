@@ -1,7 +1,7 @@
 """The blocking client of the store, for any number of threads."""
 
-import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +13,7 @@ from relevo.v1 import store_pb2
 
 from relevo_client import _calls, _forks, _leases, _snapshots
 from relevo_client._calls import Invalidation
+from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._creating import BlockingCreating, BlockingFactory
 from relevo_client._errors import (
@@ -140,12 +141,19 @@ class ContextClient:
 
         The factory runs in a thread of its own, without a current context.
         """
+        deadline = Deadline.after(timeout)
         known = self._watcher.entry(key) if self._watcher else None
         if known:
             return known
         with suppress(NotFoundError):  # an entry that is there costs no thread
-            return self.get(key)
-        created = self._creating.create(key, factory, ttl, timeout)
+            return _calls.entry_of(self._store.get(_calls.get_request(key), deadline))
+        load = self._creating.begin(key, factory, ttl)
+        return self._created(key, load, deadline)
+
+    def _created(
+        self, key: ContextKey, load: Future[ContextEntry], deadline: Deadline
+    ) -> ContextEntry:
+        created = self._creating.wait(key, load, deadline)
         self._wrote(key.tenant_id, created.version)
         return created
 
@@ -157,32 +165,40 @@ class ContextClient:
         timeout: float | None = None,
     ) -> ContextEntry:
         """The entry with its context composed from what it includes."""
+        deadline = Deadline.after(timeout)
         ref = _calls.ref_of(target)
-        end = None if timeout is None else time.monotonic() + timeout
         for _ in range(_leases.ATTEMPTS):
             try:
-                return self._resolve(ref, _left(end), fresh=fresh)
+                return self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
-                for key in self._loaders.missing(ref.key, error):
-                    made = self._made(key, _left(end), error)
-                    ref = replace(ref, revision=max(ref.revision, made.version))
-        return self._resolve(ref, _left(end), fresh=fresh)
+                missing = self._loaders.missing(ref.key, error)
+                # All begin before the first is waited for.
+                loads = [(key, self._creating.begin(key, self._loaders.of(key))) for key in missing]
+                made = [self._made(key, load, deadline, error) for key, load in loads]
+            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
+        return self._resolve(ref, deadline, fresh=fresh)
 
-    def _resolve(self, ref: ContextRef, timeout: float | None, *, fresh: bool) -> ContextEntry:
+    def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
         known = None if fresh else self.peek(ref)
         if known:
             return known
         cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = _calls.get_request(ref.key, min_revision=ref.revision, layers=True, cached=cached)
-        response = self._store.get(request, timeout)
+        response = self._store.get(request, deadline)
         versions = _calls.versions_in(response)
         held = self._watcher.held(ref.key, versions) if self._watcher else None
         return _calls.resolved(response, ref, held)
 
-    def _made(self, key: ContextKey, timeout: float | None, missing: RelevoError) -> ContextEntry:
+    def _made(
+        self,
+        key: ContextKey,
+        load: Future[ContextEntry],
+        deadline: Deadline,
+        missing: RelevoError,
+    ) -> ContextEntry:
         """What the scope's loader makes. Where it fails, the entry is still missing."""
         try:
-            return self.get_or_create(key, self._loaders.of(key), timeout=timeout)
+            return self._created(key, load, deadline)
         except RelevoError:
             raise
         except Exception as error:
@@ -242,7 +258,3 @@ class ContextClient:
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:
             self._watcher.wrote(tenant_id, revision)
-
-
-def _left(end: float | None) -> float | None:
-    return None if end is None else max(0.0, end - time.monotonic())

@@ -1,13 +1,14 @@
 """Entries that are made where they are missing, or nearly over, in threads."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context
 from typing import TypeAlias
 
 from relevo_client import _calls, _leases
+from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
 from relevo_client._keys import ContextKey, ContextRef
@@ -28,17 +29,23 @@ class BlockingCreating:
         self._lock = threading.Lock()
         self._renewals: set[ContextKey] = set()
 
-    def create(
-        self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime, timeout: float | None
-    ) -> ContextEntry:
-        """The live entry, created where there is none; one load for all callers here."""
-        begun = time.monotonic()
+    def begin(
+        self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime = None
+    ) -> Future[ContextEntry]:
+        """The load of a live entry, for `wait`; one for all callers here. Waits for nothing."""
+        return self._loads.begin(key, lambda: self._load(key, factory, ttl))
+
+    def wait(self, key: ContextKey, load: Future[ContextEntry], deadline: Deadline) -> ContextEntry:
+        """The entry that a load has created, or found.
+
+        The deadline is this caller's: the load goes on without it.
+        """
         try:
-            return self._loads.share(key, lambda: self._load(key, factory, ttl), timeout=timeout)
+            return load.result(deadline.remaining())
         except TimeoutError:
-            if timeout is not None and time.monotonic() - begun >= timeout:
-                raise _leases.too_late(key) from None
-            raise  # the factory's
+            if load.done():  # the factory's, or it has come this moment
+                return load.result()
+            raise _leases.too_late(key) from None
 
     def renew(self, ageing: Iterable[tuple[ContextKey, int, BlockingFactory]]) -> None:
         """Begin to make entries anew, by their keys, versions and factories."""
@@ -88,7 +95,8 @@ class BlockingCreating:
         except BaseException:
             # What cannot be given back ends by itself.
             with suppress(RelevoError):
-                self._store.release(_leases.release_request(lease), _leases.RELEASE_TIMEOUT)
+                within = Deadline.after(_leases.RELEASE_TIMEOUT)
+                self._store.release(_leases.release_request(lease), within)
             raise
 
     def _renew(self, key: ContextKey, version: int, factory: BlockingFactory) -> None:

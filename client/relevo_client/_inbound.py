@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from relevo_client import _metadata
+from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Rebuilt
 from relevo_client._errors import InvalidFieldError, RelevoError
@@ -47,12 +48,9 @@ class RejectedError(Exception):
 class Asking(Protocol):
     """What asks for a context: a call, or a message of a queue."""
 
-    def remaining(self) -> float | None:
-        """The seconds that are left for it, None where nothing bounds them."""
-        ...
-
-    def half(self) -> float | None:
-        """The part of it that the store has: what a policy does instead needs some too."""
+    @property
+    def deadline(self) -> Deadline:
+        """Until when it can wait; for the store only half as long: a policy needs some time too."""
         ...
 
     def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
@@ -61,13 +59,16 @@ class Asking(Protocol):
 
 
 class Call:
-    """A call of a handler. `context` is gRPC's servicer context, `metadata` what came with it."""
+    """A call of a handler. `context` is gRPC's servicer context, the rest what came with it."""
 
-    def __init__(self, method: str, context: Any, metadata: _metadata.Pairs | None) -> None:
+    def __init__(
+        self, method: str, context: Any, metadata: _metadata.Pairs | None, deadline: Deadline
+    ) -> None:
         self.method = method
         self.context = context
         # Read while the call was new: of one that has ended, gRPC reads memory that it freed.
         self._metadata = metadata
+        self._deadline = deadline
         self.is_over = False
         """Whether it has ended, where `end` is told so: then it has no budget and no status."""
 
@@ -75,20 +76,10 @@ class Call:
         """Say that it has ended."""
         self.is_over = True
 
-    def remaining(self) -> float | None:
-        """The seconds that are left for it, None where nothing bounds them.
-
-        Without a deadline, blocking servers say about 9.2e18 s, asyncio servers None.
-        """
-        if self.is_over:
-            return None
-        seconds: float | None = self.context.time_remaining()
-        return None if seconds is None or seconds > 1e9 else seconds
-
-    def half(self) -> float | None:
-        """The part of it that the store has: what a policy does instead needs some too."""
-        seconds = self.remaining()
-        return None if seconds is None else seconds / 2
+    @property
+    def deadline(self) -> Deadline:
+        """Until when it can wait. Work that outlives the call is not bound to the call's time."""
+        return UNBOUNDED if self.is_over else self._deadline
 
     def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told where the context cannot be had."""

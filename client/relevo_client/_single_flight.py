@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
+from relevo_client._context.deadline import Deadline
 from relevo_client._current import set_current
 from relevo_client._errors import closed
 
@@ -69,11 +70,15 @@ class ThreadFlights(Generic[Key, Value]):
         self._lock = threading.Lock()
         self._futures: dict[Key, Future[Value]] = {}
 
-    def share(self, key: Key, load: Callable[[], Value], *, timeout: float | None = None) -> Value:
+    def share(self, key: Key, load: Callable[[], Value], deadline: Deadline) -> Value:
         """What `load()` returns or raises; one that is under way already is joined.
 
-        Raises TimeoutError after `timeout` seconds; the load goes on for the others.
+        Raises TimeoutError at the deadline; the load goes on for the others.
         """
+        return self.begin(key, load).result(deadline.remaining())
+
+    def begin(self, key: Key, load: Callable[[], Value]) -> Future[Value]:
+        """Begin `load()`, or join one that is under way already: its result to be."""
         mine = Future[Value]()
         with self._lock:
             future = self._futures.setdefault(key, mine)
@@ -82,7 +87,7 @@ class ThreadFlights(Generic[Key, Value]):
             threading.Thread(
                 target=run, args=(self._fly, key, load, mine), name="relevo-load", daemon=True
             ).start()
-        return future.result(timeout)
+        return future
 
     def _fly(self, key: Key, load: Callable[[], Value], future: Future[Value]) -> None:
         try:

@@ -7,6 +7,7 @@ import grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
+from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._errors import closed, forked, from_call
 
 _Response = TypeVar("_Response")
@@ -52,11 +53,10 @@ class BlockingStore:
             self._channel.close()
 
     def get(
-        self, request: store_pb2.GetRequest, timeout: float | None = None
+        self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
-        """One entry. `timeout` can only shorten the store's own."""
-        timeout = self.timeout if timeout is None else min(timeout, self.timeout)
-        return self._call(self._stub.Get, request, timeout)
+        """One entry."""
+        return self._call(self._stub.Get, request, deadline)
 
     def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
         """Several entries."""
@@ -74,9 +74,9 @@ class BlockingStore:
         """An entry, or the right to write it."""
         return self._call(self._stub.Lease, request)
 
-    def release(self, request: store_pb2.ReleaseRequest, timeout: float) -> None:
+    def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
         """End a lease."""
-        self._call(self._stub.Release, request, timeout)
+        self._call(self._stub.Release, request, deadline)
 
     def watch(self, requests: Iterator[store_pb2.WatchRequest]) -> Any:
         """A stream of watching, with these requests. It raises gRPC's own errors."""
@@ -86,13 +86,13 @@ class BlockingStore:
             raise closed() from None
 
     def _call(
-        self, method: Callable[..., _Response], request: Any, timeout: float | None = None
+        self, method: Callable[..., _Response], request: Any, deadline: Deadline = UNBOUNDED
     ) -> _Response:
         if self._is_forked:
             raise forked("make another one in the child")
         if self._is_closed:
             raise closed()
-        timeout = self.timeout if timeout is None else timeout
+        timeout = deadline.within(self.timeout).remaining()
         try:
             return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:

@@ -1,5 +1,6 @@
-"""A gRPC server that stands before a store and passes its calls on, or fails to."""
+"""A gRPC server that stands before a store and passes its calls on, late, or fails to."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,6 +19,8 @@ class Call:
     method: str
     request: bytes
     metadata: tuple[tuple[str, str | bytes], ...]
+    remaining: float
+    """The seconds that it had when it arrived."""
 
 
 class Relay(grpc.GenericRpcHandler):
@@ -31,6 +34,8 @@ class Relay(grpc.GenericRpcHandler):
         """Where the relay listens."""
         self.calls: list[Call] = []
         """What arrived so far, repetitions included."""
+        self.delays: dict[str, float] = {}
+        """The seconds that calls of a method wait before they are passed on."""
         self.answers_to_lose = 0
         """How many of the next answers are lost: the store has worked, the caller
         is told another status."""
@@ -61,8 +66,10 @@ class Relay(grpc.GenericRpcHandler):
         forward: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(method)
 
         async def behaviour(request: bytes, context: Context) -> bytes:
+            name = method.rpartition("/")[2]
             metadata = tuple((name, value) for name, value in context.invocation_metadata() or ())
-            self.calls.append(Call(method.rpartition("/")[2], request, metadata))
+            self.calls.append(Call(name, request, metadata, context.time_remaining()))
+            await asyncio.sleep(self.delays.get(name, 0.0))
             try:
                 answer = await forward(request, timeout=context.time_remaining())
             except aio.AioRpcError as error:

@@ -1,6 +1,5 @@
 """An action's context, current for as long as the action is worked on."""
 
-import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -8,6 +7,7 @@ from opentelemetry import context as otel
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._client import ContextClient
+from relevo_client._context.deadline import Deadline
 from relevo_client._current import (
     AsyncDeferred,
     BlockingDeferred,
@@ -47,7 +47,8 @@ def bound(
             rejects, the RelevoError that says why is raised: NoContextError for
             `no_reference`.
         timeout: seconds for all of it, of which the store has at most half. Without, the
-            client's own timeout bounds the store's part.
+            client's own timeout bounds each call of the store. With a lazy policy it begins
+            when the context is asked for.
 
     Raises InvalidFieldError where the reference is of another tenant than the action.
 
@@ -104,16 +105,7 @@ class _Asking:
 
     def __init__(self, action: DomainAction, timeout: float | None) -> None:
         self._type = action.action_type
-        self._end = None if timeout is None else time.monotonic() + timeout
-
-    def remaining(self) -> float | None:
-        """The seconds that are left for it, None where nothing bounds them."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
-
-    def half(self) -> float | None:
-        """The part of it that the store has: what a policy does instead needs some too."""
-        seconds = self.remaining()
-        return None if seconds is None else seconds / 2
+        self.deadline = Deadline.after(timeout)
 
     def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told where the context cannot be had."""

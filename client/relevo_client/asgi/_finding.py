@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Known
 from relevo_client._entering import AsyncSource, aio_instead
 from relevo_client._errors import (
+    RETRY_DELAY,
     InvalidFieldError,
     NotFoundError,
     RelevoError,
@@ -77,29 +79,33 @@ class Finder:
     async def _in_time(self, asked: Asked, ref: ContextRef, call: Call) -> ContextEntry:
         # A function that makes a context instead needs time too.
         is_made = callable(self._policy.unavailable)
+        deadline = call.deadline.half() if is_made else call.deadline
         try:
-            async with asyncio.timeout(call.half() if is_made else call.remaining()):
-                return await self._found(asked, ref)
+            async with asyncio.timeout(deadline.remaining()):  # `begin` and `update` have none
+                return await self._found(asked, ref, deadline)
         except TimeoutError:
-            raise UnavailableError("not in time", reason="DEADLINE_EXCEEDED") from None
+            raise UnavailableError(
+                "not in time", reason="DEADLINE_EXCEEDED", retry_after=RETRY_DELAY
+            ) from None
 
-    async def _found(self, asked: Asked, ref: ContextRef) -> ContextEntry:
+    async def _found(self, asked: Asked, ref: ContextRef, deadline: Deadline) -> ContextEntry:
         try:
-            entry = await self._contexts.resolve(ref)
+            entry = await self._contexts.resolve(ref, timeout=deadline.remaining())
         except NotFoundError:
             if self._begin is None or not asked.may_begin:
                 raise
-            begun = await self._begun(self._begin, ref.key, asked.identity)
-            entry = await self._contexts.resolve(begun.ref)
+            begun = await self._begun(self._begin, ref.key, asked.identity, deadline)
+            entry = await self._contexts.resolve(begun.ref, timeout=deadline.remaining())
         # Nothing is changed for who is not of the conversation.
         _must_not_contradict(asked.identity, entry.context)
         changes = asked.wanted.changes(entry.context)
         if not changes:
             return entry
-        return await self._contexts.resolve(await self._contexts.update(ref.key, changes))
+        changed = await self._contexts.update(ref.key, changes)
+        return await self._contexts.resolve(changed, timeout=deadline.remaining())
 
     async def _begun(
-        self, begin: Begin, key: ContextKey, identity: ExecutionContext
+        self, begin: Begin, key: ContextKey, identity: ExecutionContext, deadline: Deadline
     ) -> ContextEntry:
         async def make(_: ContextKey) -> ExecutionContext:
             try:
@@ -110,7 +116,7 @@ class Finder:
                 raise failure(begin, error) from None
 
         try:
-            return await self._contexts.get_or_create(key, make)
+            return await self._contexts.get_or_create(key, make, timeout=deadline.remaining())
         except InvalidFieldError as error:  # what it made is refused
             raise failure(begin, error) from None
 

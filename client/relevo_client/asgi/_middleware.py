@@ -1,10 +1,10 @@
 """The middleware: a request's context is current in whatever the application does for it."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.deadline import Deadline
 from relevo_client._current import Known, only
 from relevo_client._errors import InvalidFieldError
 from relevo_client._inbound import Authorize, Call, RejectedError, Trust, ask, must_be_plain
@@ -111,7 +111,8 @@ class ContextMiddleware:
         asked = self._asked(scope, is_trusted=is_trusted)
         if asked.ref and self._authorize and not ask(self._authorize, asked.ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
-        call = Call(scope["path"], _Request(self._timeout), _Headers(scope["headers"]))
+        deadline = Deadline.after(self._timeout)
+        call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
         return await self._finder.find(asked, call)
 
     def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
@@ -137,15 +138,3 @@ class _Headers:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for name, value in self._headers:
             yield name.decode("latin-1"), value.decode("latin-1")
-
-
-class _Request:
-    """What `Call` asks of gRPC's servicer context, of an HTTP request."""
-
-    def __init__(self, timeout: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = self._loop.time() + timeout
-
-    def time_remaining(self) -> float:
-        """The seconds that are left before the application has its turn."""
-        return max(0.0, self._end - self._loop.time())

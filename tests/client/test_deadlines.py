@@ -1,0 +1,298 @@
+"""A timeout is one budget: each stage has what the stages before it have left of it.
+
+In each test the store's first answer takes three quarters of the time, and a second stage
+never ends. If that one had a budget of its own, all would take one and three quarters.
+"""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from grpc import aio
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    LostContext,
+    Policy,
+    UnavailableError,
+    await_context,
+    current_context,
+)
+from relevo_client._context.deadline import UNBOUNDED, Deadline
+from relevo_client.asgi import ContextMiddleware
+from relevo_client.testing import LocalStore
+from support.actions import action_of, binding, user
+from support.asgi import HEADERS, ask, see
+from support.either import KINDS, Ask, opened
+from support.factories import Factory
+from support.hosting import SERVICE, StoreClients, hosted
+from support.pauses import measured
+from support.plays import naming
+from support.relay import Relay
+from support.services import method_of
+from support.shapes import Kind
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+TIME = 0.8
+"""Seconds that the store has in all."""
+FIRST = 0.75 * TIME
+"""Seconds that its first answer takes."""
+TOO_LATE = TIME + FIRST / 2
+"""Seconds. A second stage that has what is left ends before; one with `TIME` of its own, after."""
+PAUSE = 0.15
+"""Seconds that a measurement may be wrong by."""
+
+AGENT = ContextKey("agent_config", "acme", "a1")
+COLLECTION = ContextKey("collection_config", "acme", "docs")
+CONVERSATION = ContextKey("conversation", "acme", "c-1")
+
+METHODS: dict[str, Callable[[Any], Ask]] = {
+    "resolve": lambda _: lambda client: client.resolve(AGENT, timeout=TIME),
+    "get_or_create": lambda make: (
+        lambda client: client.get_or_create(CONVERSATION, make, timeout=TIME)
+    ),
+}
+"""A call of each method that takes a timeout, for a factory."""
+
+
+@pytest.fixture
+async def relay(store: LocalStore) -> AsyncIterator[Relay]:
+    """A store whose first answers are slow."""
+    async with Relay(store.address) as relay:
+        relay.delays = {"Get": FIRST, "Lease": FIRST}
+        yield relay
+
+
+@pytest.fixture
+def endless() -> Iterator[Factory]:
+    """A factory that does not come to an end before the test does."""
+    factory = Factory(ExecutionContext(), waits=True)
+    yield factory
+    factory.let.set()
+
+
+@pytest.fixture
+async def clients(relay: Relay, endless: Factory) -> AsyncIterator[StoreClients]:
+    """Patient clients of both kinds, whose loader never ends."""
+    options: dict[str, Any] = {"timeout": 60, "cache": None}
+    blocking_loaders = {"agent_config": endless.of("blocking")}
+    loaders = {"agent_config": endless.of("asyncio")}
+    async with AsyncContextClient(relay.address, loaders=loaders, **options) as client:
+        with ContextClient(relay.address, loaders=blocking_loaders, **options) as blocking:
+            yield StoreClients(blocking, client)
+            endless.let.set()
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time in seconds."""
+        return self.now
+
+
+def test_what_is_left_becomes_less() -> None:
+    """A deadline is a point in time: what is left of it is never negative."""
+    clock = Clock()
+    deadline = Deadline.after(10, clock=clock)
+    assert (deadline.remaining(), deadline.is_over) == (10, False)
+    clock.now += 4
+    assert deadline.remaining() == 6
+    clock.now += 7
+    assert (deadline.remaining(), deadline.is_over) == (0, True)
+
+
+def test_no_bound() -> None:
+    """Nothing is left of no bound but no bound; half of it is none either."""
+    for deadline in (UNBOUNDED, UNBOUNDED.half(), Deadline.after(None)):
+        assert (deadline.remaining(), deadline.is_over) == (None, False)
+
+
+def test_a_part_of_a_deadline() -> None:
+    """A part ends by itself, and never after the whole."""
+    clock = Clock()
+    whole = Deadline.after(10, clock=clock)
+    clock.now += 4
+    assert whole.half().remaining() == 3
+    assert whole.within(5).remaining() == 5
+    assert whole.within(60).remaining() == 6
+    assert UNBOUNDED.within(5).remaining() == pytest.approx(5, abs=1)
+    clock.now += 20
+    assert whole.half().remaining() == whole.within(5).remaining() == 0
+
+
+@pytest.mark.parametrize("client", [AsyncContextClient, ContextClient])
+def test_every_method_that_takes_a_timeout_is_here(client: type) -> None:
+    """A method that gets a timeout gets a test of two stages."""
+    takes_one = {
+        name
+        for name, method in inspect.getmembers(client, inspect.isfunction)
+        if "timeout" in inspect.signature(method).parameters
+    }
+    assert takes_one == {*METHODS, "__init__"}
+
+
+@each_kind
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_method_takes_its_timeout_in_all(
+    relay: Relay, endless: Factory, kind: Kind, method: str
+) -> None:
+    """What the store's answer has left is what the factory has."""
+    make = endless.of(kind)
+    async with opened(
+        kind, relay.address, timeout=60, cache=None, loaders={"agent_config": make}
+    ) as client:
+        error, seconds = await measured(lambda: client.raised(METHODS[method](make)), pause=PAUSE)
+        assert TIME * 0.9 < seconds < TOO_LATE
+        assert (type(error), error.reason) == (UnavailableError, "DEADLINE_EXCEEDED")
+        assert error.retry_after
+        endless.let.set()
+
+
+@each_kind
+@pytest.mark.parametrize("method", METHODS)
+async def test_the_first_stage_has_the_timeout_too(relay: Relay, kind: Kind, method: str) -> None:
+    """A store that does not answer is given up after the timeout, however patient the client."""
+    relay.delays = {"Get": 60.0, "Lease": 60.0}
+    make = Factory(ExecutionContext()).of(kind)
+    async with opened(kind, relay.address, timeout=60, cache=None) as client:
+        error, seconds = await measured(lambda: client.raised(METHODS[method](make)), pause=PAUSE)
+    assert (type(error), error.reason) == (UnavailableError, "DEADLINE_EXCEEDED")
+    assert seconds < 2 * TIME
+
+
+@each_kind
+async def test_the_last_stage_has_what_the_loader_left(
+    relay: Relay, store: LocalStore, kind: Kind
+) -> None:
+    """The store is told how much time there is, at each of its calls."""
+    del store
+    relay.delays = {"Get": 0.5}
+    made = Factory(ExecutionContext(user_id="made"))
+    async with opened(
+        kind, relay.address, timeout=60, cache=None, loaders={"agent_config": made.of(kind)}
+    ) as client:
+        await client.ask(lambda client: client.resolve(AGENT, timeout=9))
+    first, *_, last = [call.remaining for call in relay.of("Get")]
+    assert first < 9.2  # gRPC rounds a little, and not down
+    assert last < first - 0.4
+
+
+@each_kind
+async def test_missing_layers_are_loaded_at_the_same_time(store: LocalStore, kind: Kind) -> None:
+    """A context that lacks several layers waits for the slowest loader, not for all in turn."""
+    both = threading.Barrier(2)
+    met: list[bool] = []
+
+    def make() -> ExecutionContext:
+        both.wait(10)
+        met.append(True)
+        return ExecutionContext()
+
+    loader = Factory(make).of(kind)
+    store.client.put(CONVERSATION, ExecutionContext(includes=(AGENT, COLLECTION)))
+    loaders = {"agent_config": loader, "collection_config": loader}
+    async with opened(kind, store.address, timeout=20, cache=None, loaders=loaders) as client:
+        await client.ask(lambda client: client.resolve(CONVERSATION))
+    assert met == [True, True]
+
+
+async def see_user(_: bytes, __: Any) -> bytes:
+    """Answer whose context it is, on an event loop."""
+    context = await await_context()
+    return context.user_id.encode() if context else b""
+
+
+def see_user_in_a_thread(_: bytes, __: Any) -> bytes:
+    """The same in a thread."""
+    context = current_context()
+    return context.user_id.encode() if context else b""
+
+
+def instead(kind: Kind) -> Policy:
+    """Contexts are made where the store does not answer in time."""
+
+    def rebuild(_: LostContext) -> ExecutionContext:
+        return ExecutionContext(user_id="rebuilt")
+
+    async def rebuild_async(lost: LostContext) -> ExecutionContext:
+        return rebuild(lost)
+
+    return Policy(unavailable=rebuild if kind == "blocking" else rebuild_async)
+
+
+@pytest.mark.parametrize(
+    "kind, behaviour",
+    [
+        ("blocking", see_user_in_a_thread),
+        ("asyncio", see_user),
+        ("asyncio", see_user_in_a_thread),
+    ],
+)
+@pytest.mark.parametrize("lazy", [False, True], ids=["at once", "lazily"])
+async def test_a_call_of_a_service(
+    clients: StoreClients, kind: Kind, behaviour: Any, lazy: bool
+) -> None:
+    """The store has half of a call's time, for all of its stages; the policy has the rest."""
+    policy = replace(instead(kind), lazy=lazy)
+    interceptor = clients.interceptor(kind, trust_callers=True, policy=policy)
+    methods = {"Do": ("unary_unary", behaviour)}
+    async with (
+        hosted(kind, methods, interceptors=[interceptor]) as host,
+        aio.insecure_channel(host.address) as channel,
+    ):
+        metadata = naming(ContextRef(AGENT))
+        do = method_of(channel, name=SERVICE)
+
+        async def call() -> bytes:
+            return await do(b"", metadata=metadata, timeout=2 * TIME)
+
+        answer, seconds = await measured(call, pause=PAUSE)
+    assert answer == b"rebuilt"
+    assert TIME * 0.9 < seconds < TOO_LATE
+
+
+@each_kind
+async def test_an_action(clients: StoreClients, kind: Kind) -> None:
+    """The same for an action that a queue delivered, in the time that `bound` was given."""
+    action = action_of(ContextRef(AGENT))
+
+    async def bind() -> str | None:
+        if kind == "blocking":
+            return await asyncio.to_thread(asyncio.run, bound_user())
+        return await bound_user()
+
+    async def bound_user() -> str | None:
+        async with binding(kind, clients, action, policy=instead(kind), timeout=2 * TIME):
+            return user()
+
+    found, seconds = await measured(bind, pause=PAUSE)
+    assert found == "rebuilt"
+    assert TIME * 0.9 < seconds < TOO_LATE
+
+
+async def test_a_request(clients: StoreClients, relay: Relay) -> None:
+    """The same for an HTTP request; and the store is told how much time it has."""
+
+    async def begin(_: ExecutionContext) -> ExecutionContext:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = ContextMiddleware(
+        see, clients.asyncio, begin=begin, policy=instead("asyncio"), timeout=2 * TIME
+    )
+    answer, seconds = await measured(lambda: ask(app, HEADERS.items()), pause=PAUSE)
+    assert answer.body["context"]["user_id"] == "rebuilt"
+    assert TIME * 0.9 < seconds < TOO_LATE
+    assert relay.of("Get")[0].remaining < TIME * 1.1
