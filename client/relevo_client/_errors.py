@@ -10,6 +10,8 @@ from google.rpc import error_details_pb2
 from relevo.v1.store_pb2 import Error
 
 DOMAIN = "relevo"
+RETRY_DELAY = 0.5
+"""Seconds after which a store that said nothing may be asked again: what it says itself."""
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -20,7 +22,8 @@ class RelevoError(Exception):
     gRPC's code where there is no reason, or one that only the client has:
     NO_CONTEXT, INCOMPLETE_CONTEXT, CLIENT_CLOSED, CLIENT_FORKED. `metadata` is what the
     server told beside it. `retry_after` is after how many seconds it may be tried again, None
-    where that is not known to help. None of these holds a context's values.
+    if that is not known to help; every UnavailableError has it but that of a closed client.
+    None of these holds a context's values.
     """
 
     def __init__(
@@ -164,9 +167,13 @@ def from_message(status: Error) -> RelevoError:
             violations or [("request", status.message)], reason=reason, metadata=metadata
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return UnavailableError("the store did not answer in time", reason=reason)
+        return UnavailableError(
+            "the store did not answer in time", reason=reason, retry_after=RETRY_DELAY
+        )
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, RelevoError)
     retry_after = retry_info.retry_delay.ToTimedelta().total_seconds() or None
+    if kind is UnavailableError and retry_after is None:
+        retry_after = RETRY_DELAY
     return kind(status.message, reason=reason, metadata=metadata, retry_after=retry_after)
 
 

@@ -13,6 +13,7 @@ from relevo.v1 import store_pb2
 
 from relevo_client._context.entry import ContextEntry
 from relevo_client._errors import (
+    RETRY_DELAY,
     IncompleteContextError,
     InvalidFieldError,
     LeaseLostError,
@@ -98,6 +99,7 @@ def too_late(key: ContextKey) -> UnavailableError:
         f"{key} was not created in time",
         reason="DEADLINE_EXCEEDED",
         metadata={"key": key.text},
+        retry_after=RETRY_DELAY,
     )
 
 

@@ -3,25 +3,29 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
 from google.protobuf.message import Message
-from grpc import aio
+from grpc import StatusCode, aio
 
 from relevo_server import errors
 from relevo_server.access import Access, Caller
-from relevo_server.deadline import set_until
+from relevo_server.deadline import set_remaining
 from relevo_server.errors import StoreError
 from relevo_server.logs import log, where
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
-_BUDGET = 0.5
-"""The part of a call's time after which it is answered UNAVAILABLE: the answer has to
-arrive in time, however many calls end at once."""
-WAITING_BUDGET = 0.9
-"""The same for calls whose work it is to wait."""
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Where gRPC's clients are told when a call may be repeated:
+https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback"""
+_SOON = 0.1
+"""Seconds, if that is not much of the call's time. A store that fails so soon may have lost a
+connection: the next call opens another."""
+_AMPLE = 1.0
+"""Seconds in which a client can repeat a call twice, after pauses of its own choice."""
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request")
@@ -48,7 +52,7 @@ class Calls:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def answered(self, work: Work[Request], *, budget: float = _BUDGET) -> Method[Request]:
+    def answered(self, work: Work[Request]) -> Method[Request]:
         """Makes what answers a caller's request a method that gRPC can call.
 
         Bytes are an answer that did not have to wait: it neither counts as a call that is being
@@ -58,13 +62,15 @@ class Calls:
         """
 
         async def method(request: Request, context: Context) -> Message | bytes:
+            begun = None
             try:
                 answer = work(request, self.admit(context))
                 if isinstance(answer, bytes):
                     return answer
+                begun = monotonic()
                 remaining = context.time_remaining()
                 if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                    set_until(asyncio.get_running_loop().time() + remaining * budget)
+                    set_remaining(remaining)
                 self._working += 1
                 try:
                     return await answer
@@ -72,7 +78,8 @@ class Calls:
                     self._working -= 1
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
-            return await fail(context, failure, work.__name__)
+            spent = 0.0 if begun is None else monotonic() - begun
+            return await fail(context, failure, work.__name__, spent)
 
         return method
 
@@ -95,10 +102,34 @@ class Calls:
         return False
 
 
-async def fail(context: Context, error: Exception, method: str) -> NoReturn:
-    """End a call with what the caller is told. What nobody foresaw is a defect, and logged."""
+async def fail(context: Context, error: Exception, method: str, spent: float = 0.0) -> NoReturn:
+    """End a call with what the caller is told. What nobody foresaw is a defect, and logged.
+
+    `spent` is how many seconds the store had for it.
+    """
     if not isinstance(error, StoreError):
         log.error("call.failed", method=method, where=where(error))
         error = errors.internal()
-    details = error.to_message().SerializeToString()
-    await context.abort(error.code, error.message, ((STATUS_DETAILS, details),))
+    trailers: list[tuple[str, str | bytes]] = [
+        (STATUS_DETAILS, error.to_message().SerializeToString())
+    ]
+    pushback = pushback_ms(error, spent, context.time_remaining())
+    if pushback is not None:
+        trailers.append((PUSHBACK, str(pushback)))
+    await context.abort(error.code, error.message, tuple(trailers))
+
+
+def pushback_ms(error: StoreError, spent: float, left: float | None) -> int | None:
+    """After how many milliseconds a client may repeat a call; -1 for never, None as it likes.
+
+    All attempts of a call share its time. So one that the store has used up is the last; and
+    if little is left, two more have to begin soon, or the call would end without an answer.
+    """
+    if error.code is not StatusCode.UNAVAILABLE:
+        return None
+    soon = _SOON if left is None else min(_SOON, (spent + left) / 8)
+    if error.reason == "STORE_UNAVAILABLE" and spent > soon:
+        return -1
+    if left is None or left > _AMPLE:
+        return None
+    return max(1, round(left * 1000 / 8))  # grpcio never repeats a call after 0 ms

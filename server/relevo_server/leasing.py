@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any, NamedTuple
 
 from relevo_server import errors
-from relevo_server.deadline import earliest
+from relevo_server.deadline import earliest_wait
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
@@ -126,7 +126,7 @@ class Leases:
         answer: asyncio.Future[Leased] = loop.create_future()
         line.join(_Waiter(request_id, answer))
         try:
-            until = earliest(loop.time() + seconds)
+            until = earliest_wait(loop.time() + seconds)
             await asyncio.wait([answer], timeout=max(0.0, until - loop.time()))
         except asyncio.CancelledError:
             # The answer may have come in the same moment.

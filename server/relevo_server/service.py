@@ -11,7 +11,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_server import errors, requests, wire
 from relevo_server.access import Access, Caller
-from relevo_server.calls import WAITING_BUDGET, Calls, Context, fail
+from relevo_server.calls import Calls, Context, fail
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
@@ -56,7 +56,7 @@ class ContextStore:
             BatchGet=answered(self.BatchGet),
             Put=answered(self.Put),
             Invalidate=answered(self.Invalidate),
-            Lease=answered(self.Lease, budget=WAITING_BUDGET),
+            Lease=answered(self.Lease),
             Release=answered(self.Release),
             Watch=self.Watch,
         )

@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import LeaseRequest, LeaseResponse, ReleaseRequest
-from relevo_server import service
+from relevo_server import deadline
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
@@ -207,7 +207,7 @@ async def test_each_waits_for_as_long_as_it_said(
 ) -> None:
     """The wait, or the call's own end, is each caller's: the others wait on."""
     # An answer that is late by seconds is then still in time.
-    monkeypatch.setattr(service, "WAITING_BUDGET", 0.2)
+    monkeypatch.setattr(deadline, "WAIT_SHARE", 0.2)
     request = LeaseRequest(key=key(), wait=seconds(15))
     async with serving(settings) as stub:
         token = (await lease(stub)).lease.token

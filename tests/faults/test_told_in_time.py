@@ -1,0 +1,214 @@
+"""A store that cannot answer: a client is told so before its time is over, and what to do then."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+import pytest
+from grpc import StatusCode, aio
+from relevo.v1.store_pb2 import GetRequest
+from relevo_client import RelevoError, UnavailableError
+from relevo_server import calls, errors
+from relevo_server.errors import StoreError
+from relevo_server.keys import Key
+from relevo_server.server import Server
+from support.calls import Stub, get, key, put
+from support.either import KEY, KINDS, METHODS, Either, opened
+from support.pauses import measured
+from support.ports import NOBODY
+from support.proxy import Proxy
+from support.redis_process import RedisProcess
+from support.relay import Relay
+from support.shapes import Kind
+from support.waiting import until_async
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+PUSHBACK = "grpc-retry-pushback-ms"
+
+
+@pytest.fixture
+def store_url(way: Proxy) -> str:
+    """The server reaches Redis through the proxy."""
+    return f"redis://127.0.0.1:{way.port}"
+
+
+def check(error: RelevoError) -> None:
+    """The store itself has said that it cannot be reached, and when it may be asked again."""
+    assert (type(error), error.reason) == (UnavailableError, "STORE_UNAVAILABLE")
+    assert error.retry_after == errors.RETRY_DELAY
+
+
+async def pushback_of(stub: Stub, timeout: float | None) -> str | None:
+    """What a failed Get says of its repetition."""
+    with pytest.raises(aio.AioRpcError) as caught:
+        await stub.Get(GetRequest(key=key()), timeout=timeout)
+    assert caught.value.code() is StatusCode.UNAVAILABLE
+    said = [str(value) for name, value in caught.value.trailing_metadata() if name == PUSHBACK]
+    return said[0] if said else None
+
+
+@each_kind
+@pytest.mark.parametrize("method", METHODS)
+async def test_every_method_is_told_before_a_short_time_is_over(
+    server: Server, redis: RedisProcess, kind: Kind, method: str
+) -> None:
+    """Redis is silent: STORE_UNAVAILABLE and when to come back, in a fifth of a second too."""
+    async with opened(kind, server.address, timeout=0.2, cache=None) as client:
+        await until_known(client)
+        redis.signal(signal.SIGSTOP)
+
+        async def error() -> RelevoError:
+            try:
+                found: list[RelevoError] = await client.ask(METHODS[method])
+            except RelevoError as error:
+                return error
+            return found[0]  # a batch has its errors in it
+
+        told, _ = await measured(error)
+        redis.signal(signal.SIGCONT)
+    check(told)  # and not gRPC, at the deadline
+
+
+async def until_known(client: Either) -> None:
+    """Wait until the client has reached the server, and the server its store."""
+
+    async def is_known() -> bool:
+        with suppress(UnavailableError):
+            await client.ask(lambda client: client.batch_get([KEY]))
+            return True
+        return False
+
+    await until_async(is_known)
+
+
+@each_kind
+async def test_silence_is_told_once(server: Server, redis: RedisProcess, kind: Kind) -> None:
+    """The store has used up its second: the call is not repeated, however much time is left."""
+    async with (
+        Relay(server.address) as relay,
+        opened(kind, relay.address, timeout=8, cache=None) as client,
+    ):
+        await until_known(client)
+        redis.signal(signal.SIGSTOP)
+
+        async def error() -> RelevoError:
+            relay.calls.clear()
+            return await client.raised(METHODS["get"])
+
+        told, seconds = await measured(error, pause=0.3)
+        redis.signal(signal.SIGCONT)
+    check(told)
+    assert len(relay.of("Get")) == 1
+    assert seconds < 1.5  # `store_timeout` is 1 s
+
+
+@each_kind
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 2.0])
+async def test_a_refusal_is_repeated_in_time(
+    server: Server, way: Proxy, kind: Kind, seconds: float
+) -> None:
+    """Redis refuses at once: the call is repeated, and told before its time is over."""
+    async with (
+        Relay(server.address) as relay,
+        opened(kind, relay.address, timeout=seconds, cache=None) as client,
+    ):
+        await until_known(client)
+        way.refuse()
+
+        async def error() -> RelevoError:
+            relay.calls.clear()
+            return await client.raised(METHODS["get"])
+
+        told, _ = await measured(error, pause=seconds / 10)
+    check(told)  # and not gRPC, at the deadline
+    assert len(relay.calls) == 3
+
+
+@each_kind
+async def test_a_connection_that_broke_is_nobodys_failure(
+    server: Server, way: Proxy, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server lost its connection to Redis amid a call: the repetition is answered."""
+    monkeypatch.setattr(calls, "_SOON", 10.0)  # on a busy machine too
+    async with opened(kind, server.address, timeout=60, cache=None) as client:
+        await client.ask(METHODS["put"])
+        way.to_client.hold()
+        before = way.to_server.bytes
+        asked = asyncio.create_task(client.ask(METHODS["get"]))
+        await until_async(lambda: asyncio.sleep(0, way.to_server.bytes > before))
+        way.cut()
+        way.to_client.let_go()
+        assert (await asked).key == KEY
+
+
+@pytest.mark.parametrize(
+    "error, spent, left, said",
+    [
+        (errors.unavailable(), 1.0, 1.0, -1),
+        (errors.unavailable(), 1.0, None, -1),
+        (errors.unavailable(), 0.1, 0.1, -1),
+        (errors.unavailable(), 0.001, 0.2, 25),
+        (errors.unavailable(), 0.001, 5.0, None),
+        (errors.unavailable(), 0.001, None, None),
+        (errors.stopping(), 0.0, 0.2, 25),
+        (errors.stopping(), 3.0, 0.8, 100),
+        (errors.stopping(), 3.0, 5.0, None),
+        (errors.stopping(), 3.0, 0.0, 1),
+        (errors.too_many_requests(1), 0.0, 0.2, None),
+        (errors.contention(Key("a", "b", "c")), 1.0, 1.0, None),
+    ],
+)
+def test_when_a_call_may_be_repeated(
+    error: StoreError, spent: float, left: float | None, said: int | None
+) -> None:
+    """Never what has used up the store's time; in little time soon, at another server too."""
+    assert calls.pushback_ms(error, spent, left) == said
+
+
+async def test_what_a_server_says_of_repetition(stub: Stub, way: Proxy) -> None:
+    """-1 if the store has used up its time; soon if little is left; else the client decides."""
+    await put(stub, key())
+    way.refuse()
+    (ample, _) = await measured(lambda: pushback_of(stub, 20.0))
+    (little, _) = await measured(lambda: pushback_of(stub, 0.8))
+    assert ample is None
+    assert little is not None
+    assert 50 <= int(little) <= 100
+    way.accept()
+    await until_async(lambda: answered(stub))
+    way.to_client.swallow = True
+    assert await pushback_of(stub, 0.4) == "-1"
+    way.to_client.swallow = False
+
+
+async def answered(stub: Stub) -> bool:
+    """Whether the store can be asked again."""
+    with suppress(aio.AioRpcError):
+        await get(stub, key())
+        return True
+    return False
+
+
+@each_kind
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+async def test_no_server_at_all(kind: Kind, seconds: float) -> None:
+    """Nobody listens: UnavailableError in time, and when to try again."""
+    async with opened(kind, f"127.0.0.1:{NOBODY}", timeout=seconds, cache=None) as client:
+        error, taken = await measured(lambda: client.raised(METHODS["get"]), pause=0.3)
+    assert type(error) is UnavailableError
+    assert error.reason in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    assert error.retry_after == errors.RETRY_DELAY
+    assert taken < seconds + 0.5
+
+
+@each_kind
+async def test_a_server_that_is_out_of_reach(server: Server, kind: Kind) -> None:
+    """Nothing comes back: UnavailableError when the time is over, and when to try again."""
+    with Proxy(int(server.address.rpartition(":")[2])) as path:
+        path.to_client.swallow = True
+        async with opened(kind, f"127.0.0.1:{path.port}", timeout=0.5, cache=None) as client:
+            error, taken = await measured(lambda: client.raised(METHODS["get"]), pause=0.3)
+    assert (type(error), error.reason) == (UnavailableError, "DEADLINE_EXCEEDED")
+    assert error.retry_after == errors.RETRY_DELAY
+    assert taken < 1.0
