@@ -1,7 +1,7 @@
 """The blocking client of the store, for any number of threads."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -172,9 +172,10 @@ class ContextClient:
                 return self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
                 missing = self._loaders.missing(ref.key, error)
-                # All begin before the first is waited for.
-                loads = [(key, self._creating.begin(key, self._loaders.of(key))) for key in missing]
-                made = [self._made(key, load, deadline, error) for key, load in loads]
+                loads = {self._creating.begin(key, self._loaders.of(key)): key for key in missing}
+                # One that fails decides, whatever the others do.
+                done, others = wait(loads, deadline.remaining(), FIRST_EXCEPTION)
+                made = [self._made(loads[load], load, deadline, error) for load in (*done, *others)]
             ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
         return self._resolve(ref, deadline, fresh=fresh)
 

@@ -19,6 +19,7 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     ExecutionContext,
+    IncompleteContextError,
     LostContext,
     Policy,
     UnavailableError,
@@ -206,6 +207,20 @@ async def test_missing_layers_are_loaded_at_the_same_time(store: LocalStore, kin
     async with opened(kind, store.address, timeout=20, cache=None, loaders=loaders) as client:
         await client.ask(lambda client: client.resolve(CONVERSATION))
     assert met == [True, True]
+
+
+@each_kind
+async def test_a_loader_that_fails_is_not_kept_waiting(
+    store: LocalStore, endless: Factory, kind: Kind
+) -> None:
+    """A context cannot be had as soon as one of its loaders has failed."""
+    fails = Factory(RuntimeError("internals")).of(kind)
+    store.client.put(CONVERSATION, ExecutionContext(includes=(AGENT, COLLECTION)))
+    loaders = {"agent_config": endless.of(kind), "collection_config": fails}
+    async with opened(kind, store.address, timeout=20, cache=None, loaders=loaders) as client:
+        error = await client.raised(lambda client: client.resolve(CONVERSATION, timeout=15))
+        endless.let.set()
+    assert isinstance(error, IncompleteContextError)
 
 
 async def see_user(_: bytes, __: Any) -> bytes:
