@@ -1,11 +1,7 @@
 """Consumers that are killed, and a Redis that loses its connections or its data."""
 
 import asyncio
-import signal
-import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +11,9 @@ from relevo_client import AsyncContextClient, ContextRef, require_context
 from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.testing import LocalStore
-from support.queueing import SERVICE, SOON, Queueing
+from support.clients.worker_process import WorkerProcess
+from support.queueing import SOON, Queueing
 from support.redis_process import RedisProcess
-
-WORKER = Path(__file__).with_name("worker.py")
 
 
 async def test_a_consumer_is_killed_at_work(
@@ -27,16 +22,8 @@ async def test_a_consumer_is_killed_at_work(
     """Another consumer does the action, with the action's context."""
     action = queueing.action(tenant_id="acme", context_ref=ref)
     await queueing.send(action)
-    arguments = [queueing.url, queueing.work, SERVICE, store.address]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(WORKER)), *arguments, stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"u-1\n"
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+    async with WorkerProcess.running(queueing, store.address) as worker:
+        assert await worker.line() == "u-1"
     assert queueing.pending() == 1
 
     queues = queueing.queues(contexts)
