@@ -8,10 +8,12 @@ import pytest
 from faststream.redis.message import RedisStreamMessage
 from redis import RedisError
 from relevo_client import (
+    Action,
     AsyncContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Policy,
     require_context,
 )
 from relevo_client.actions import ActionFailure, DomainAction
@@ -138,6 +140,26 @@ async def test_a_context_that_is_gone(
     assert [each.error and each.error.reason for each in told] == ["NO_ENTRY", "INVALID_FIELD"]
     assert [each.context_ref for each in told] == [None, None]
     assert [headers["deliveries"] for _, headers in queueing.entries(queueing.dead)] == ["1", "1"]
+
+
+async def test_who_needs_a_context_is_told_that_there_is_none(
+    queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
+) -> None:
+    """A failure that names no context is handled without one, also if the policy rejects that."""
+    queues = queueing.queues(contexts, policy=Policy(no_reference=Action.REJECT))
+    counting(queues, queueing.work)
+    told: list[tuple[str, object]] = []
+
+    @queues.handle(queueing.results)
+    async def receive(action: DomainAction) -> None:
+        assert action.error
+        told.append((action.error.reason, user()))
+
+    await contexts.invalidate(ref.key)
+    await queueing.send(queueing.action(tenant_id="acme", context_ref=ref))
+    async with queues:
+        await queueing.until(lambda: told or len(queueing.entries(queueing.dead)) > 1)
+    assert told == [("NO_ENTRY", None)]
 
 
 async def test_the_store_comes_back(

@@ -130,7 +130,12 @@ async def work(
     process has been counted. A store that cannot be asked says nothing about the action,
     and does not count. Any other reason why there is no context does, so that an action
     that is itself the reason comes to an end.
+
+    A failure that names no context is handled without one, whatever the policy: that is
+    how a sender is told that its context cannot be had.
     """
+    if action.error and action.context_ref is None:
+        contexts = None
     async with AsyncExitStack() as stack:
         try:
             binding = aio_bound(action, contexts, policy=policy, timeout=timeout)
