@@ -147,8 +147,17 @@ async def test_who_waits_is_told_of_a_loss(how: str) -> None:
                 await waiting
             assert time.monotonic() - back < 3
             assert lost.value.reason == "QUEUE_LOST"
-            # It is told once: who asks from now on waits for a reply that may come.
-            asked.begun.clear()
+
+
+async def test_a_loss_is_told_once() -> None:
+    """Who asks after a loss waits for a reply that may come."""
+    with RedisProcess() as redis, redis.client() as client:
+        async with asking(redis) as asked:
+            waiting = asyncio.create_task(asked.ask())
+            await asked.begun.wait()
+            client("FLUSHALL")
+            with pytest.raises(QueueLostError):
+                await waiting
             again = asyncio.create_task(asked.ask())
             asked.may_end.set()
             assert (await again).action_type == "test.work.done"

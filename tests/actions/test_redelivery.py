@@ -232,6 +232,24 @@ async def test_an_end_between_reply_and_acknowledgement(
     assert "stays pending: RedisError" in caplog.text
 
 
+async def test_what_was_trimmed_undone(
+    queueing: Queueing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody can do any more is not pending for ever, and holds up nothing."""
+    queues = queueing.queues()
+    seen = counting(queues, queueing.work)
+    await queueing.send(queueing.action())
+    queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0")
+    queueing.redis("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+    queueing.redis("XTRIM", queueing.work, "MAXLEN", 0)
+    await queueing.send(queueing.action())
+    async with queues:
+        await queueing.until_done()
+        await queueing.until(lambda: queueing.sent(queueing.results))
+    assert len(seen) == 1
+    assert "was trimmed undone" in caplog.text
+
+
 async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:
     """A result that is no mapping, or cannot be sent, is the handler's failure."""
     queues = queueing.queues(max_deliveries=1)

@@ -17,6 +17,7 @@ async def stand_still(queueing: Queueing, worker: WorkerProcess) -> None:
     await queueing.until(lambda: queueing.held().idle > 2 * SOON, "the action to be idle")
     worker.go_on()
     await queueing.until(lambda: queueing.held().idle < SOON, "the action to be kept again")
+    assert queueing.held().begun == 1
 
 
 async def give_to_halted(queueing: Queueing, worker: WorkerProcess, action: DomainAction) -> None:

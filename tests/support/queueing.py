@@ -23,8 +23,8 @@ class Held(NamedTuple):
     consumer: str
     idle: float
     """Seconds since it was read, claimed or kept."""
-    count: int
-    """How often it was delivered, as Redis counts."""
+    begun: int
+    """How many handlers have begun with it."""
 
 
 class Queueing:
@@ -86,7 +86,7 @@ class Queueing:
         pending = self.redis("EVAL", script, 1, self.work, SERVICE)
         assert pending, "nothing is pending"
         _, consumer, idle, count = pending[0]
-        return Held(consumer.decode(), idle / 1000, count)
+        return Held(consumer.decode(), idle / 1000, count - 1)
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait for a condition."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
 from relevo_client._current import using
@@ -119,13 +119,13 @@ class Consumer:
         return await self._work(read, begin)
 
 
-def kept_headers(headers: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of a message that its dead letter has, too.
-
-    FastStream's format counts characters as bytes: any but ASCII would break it.
-    """
-    return {
-        ascii_of(name): ascii_of(str(value))
-        for name, value in headers.items()
-        if name != "reply_to"
+def letter_headers(message: Message, delivery: Delivery, why: Failure) -> dict[str, str]:
+    """A dead letter's headers: the message's, and what has become of it."""
+    about = {
+        **{name: value for name, value in message.headers.items() if name != "reply_to"},
+        "queue": delivery.queue,
+        "reason": why.reason,
+        "deliveries": delivery.number,
     }
+    # FastStream's format counts characters as bytes: any but ASCII would break it.
+    return {ascii_of(name): ascii_of(str(value)) for name, value in about.items()}

@@ -107,10 +107,9 @@ class Entries:
         """Raise NotHeldError if the entry is another consumer's."""
         await self._held_or_raise("check", entry)
 
-    async def xack(self, name: str, groupname: str, *ids: bytes) -> None:  # noqa: ARG002
-        """Acknowledge entries, as a message of FastStream's does. Raises NotHeldError."""
-        for entry in ids:
-            await self._held_or_raise("acknowledge", entry)
+    async def acknowledge(self, entry: bytes) -> None:
+        """Acknowledge an entry. Raises NotHeldError."""
+        await self._held_or_raise("acknowledge", entry)
 
     async def take_over(self, idle: float) -> Left | None:
         """Claim the oldest entry that is idle for so many seconds, whoever has it."""

@@ -10,11 +10,11 @@ from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
-from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
+from faststream.redis.message import DefaultStreamMessage, FakeConsumer, RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._policies import DEFAULT_POLICY, Policy
-from relevo_client.actions._consuming import Consumer, Message, kept_headers
+from relevo_client.actions._consuming import Consumer, Message, letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
 from relevo_client.actions._entries import Entries, Left
 from relevo_client.actions._keeping import Keeper
@@ -45,7 +45,7 @@ class _Queue:
         """Work on what FastStream has read, or was given by `take_over`."""
         (entry,) = message.raw_message["message_ids"]
         (begun,) = message.raw_message.get("delivery_counts", (None,))
-        message.consumer = self.entries  # acknowledges what is held, and nothing else
+        message.consumer = _Acknowledging(self.entries)
         await self.consumer.receive(entry, message, begun)
 
     async def take_over(self, left: Left) -> None:
@@ -61,6 +61,18 @@ class _Queue:
             if subscriber.running:
                 await subscriber.consume(message)
                 return
+
+
+class _Acknowledging(FakeConsumer):
+    """Acknowledges for a message what its consumer holds, and nothing else."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+
+    async def xack(self, name: str, groupname: str, *ids: bytes) -> None:  # noqa: ARG002
+        """Acknowledge. Raises NotHeldError."""
+        for entry in ids:
+            await self._entries.acknowledge(entry)
 
 
 class ActionQueues:
@@ -253,13 +265,8 @@ class ActionQueues:
         )
 
     async def _bury(self, message: Message, delivery: Delivery, why: Failure) -> None:
-        about = {
-            "queue": ascii_of(delivery.queue),
-            "reason": why.reason,
-            "deliveries": str(delivery.number),
-            "service": ascii_of(self._service),
-        }
-        headers = {**kept_headers(message.headers), **about}
+        about = letter_headers(message, delivery, why)
+        headers = {**about, "service": ascii_of(self._service)}
         await self._broker.publish(message.body, stream=self._dead_letters, headers=headers)
         action = delivery.action
         if action and action.callback_queue:

@@ -37,16 +37,14 @@ class WorkerProcess:
         """
         arguments = (queueing.url, queueing.work, SERVICE, address)
         given = json.dumps({"redeliver_after": SOON, "dead_letters": queueing.dead, **options})
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, _SCRIPT, *arguments, given), **pipes
+            *(sys.executable, _SCRIPT, *arguments, given),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         worker = cls(process)
         try:
-            before: list[str] = []
-            while (line := await worker._read()) != "ready":
-                before.append(line)
-            worker._said.extend(before)
+            await worker._until_ready()
             yield worker
         finally:
             await worker.kill()
@@ -62,6 +60,12 @@ class WorkerProcess:
         while part not in (line := await self._read()):
             pass
         return line
+
+    async def _until_ready(self) -> None:
+        before: list[str] = []
+        while (line := await self._read()) != "ready":
+            before.append(line)  # a handler may begin while the other queues are started
+        self._said.extend(before)
 
     async def _read(self) -> str:
         if self._said:
