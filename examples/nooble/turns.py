@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 from relevo_client import RelevoError
-from relevo_client.actions import DomainAction
+from relevo_client.actions import DomainAction, QueueLostError
 
 from nooble.management import ManagementError
 from nooble.observing import SEEN, adding
@@ -50,6 +50,8 @@ class Turns:
                 return await self._take(who, text, said)
         except TimeoutError:
             raise TurnError("TIMEOUT", f"no answer within {self._timeout:g} s") from None
+        except QueueLostError as error:
+            raise TurnError("NO_QUEUES", "the queues have lost the turn") from error
         except RelevoError as error:
             raise TurnError(error.reason, "the conversation's context cannot be had") from error
         except ManagementError as error:
@@ -61,7 +63,10 @@ class Turns:
         turn = uuid.uuid4().hex
         answered = self._waiting[turn] = asyncio.get_running_loop().create_future()
         try:
-            async with self._service.source.turn(who) as settings:
+            async with (
+                self._service.source.turn(who) as settings,
+                self._service.queues.unless_lost(),
+            ):
                 recent = settings.agent_config["history_turns"]
                 action = DomainAction(
                     **identity_of(who),
@@ -75,7 +80,7 @@ class Turns:
                     metadata=adding({}, self._service.seen(settings)),
                 )
                 await self._service.queues.send(action, RUN_AGENT)
-            reply = await answered
+                reply = await answered
         finally:
             del self._waiting[turn]
         if reply.error:

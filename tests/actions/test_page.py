@@ -16,7 +16,7 @@ from relevo_client import (
     ExecutionContext,
     require_context,
 )
-from relevo_client.actions import DomainAction
+from relevo_client.actions import DomainAction, QueueLostError
 from relevo_client.testing import LocalStore
 from support.queueing import Queueing
 from support.redis_process import RedisProcess
@@ -95,6 +95,31 @@ async def test_its_queues(
     with process.client() as client:
         (result,) = Queueing(process.url, "test", client).sent("execution.results")
     assert result.payload == {"hits": ["opening hours", {"top_k": 3}]}
+
+
+async def test_its_waiting(process: RedisProcess) -> None:
+    """Who asks as on the page gets the reply, and an error if Redis loses it."""
+    with process.client() as client:
+        queueing = Queueing(process.url, "test", client)
+        queues = queueing.queues()
+        begun = asyncio.Event()
+
+        @queues.handle("query.search")
+        async def search(action: DomainAction) -> dict[str, Any] | None:
+            begun.set()
+            return {"found": 1} if action.task_id == "answered" else None
+
+        given = {"asyncio": asyncio, "DomainAction": DomainAction, "queues": queues}
+        ask = (await ran(shown("Waiting for a reply"), **given))["ask"]
+        action = (await ran(shown("The action")))["action"]
+        async with queues:
+            assert (await ask(action.update(task_id="answered"))).payload == {"found": 1}
+            begun.clear()
+            waiting = asyncio.create_task(ask(action.update(action_id="2")))
+            await begun.wait()
+            client("FLUSHALL")
+            with pytest.raises(QueueLostError):
+                await waiting
 
 
 async def test_its_recipe(

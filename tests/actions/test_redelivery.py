@@ -8,10 +8,12 @@ import pytest
 from faststream.redis.message import RedisStreamMessage
 from redis import RedisError
 from relevo_client import (
+    Action,
     AsyncContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Policy,
     require_context,
 )
 from relevo_client.actions import ActionFailure, DomainAction
@@ -140,17 +142,40 @@ async def test_a_context_that_is_gone(
     assert [headers["deliveries"] for _, headers in queueing.entries(queueing.dead)] == ["1", "1"]
 
 
+async def test_who_needs_a_context_is_told_that_there_is_none(
+    queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
+) -> None:
+    """A failure that names no context is handled without one, also if the policy rejects that."""
+    queues = queueing.queues(contexts, policy=Policy(no_reference=Action.REJECT))
+    counting(queues, queueing.work)
+    told: list[tuple[str, object]] = []
+
+    @queues.handle(queueing.results)
+    async def receive(action: DomainAction) -> None:
+        assert action.error
+        told.append((action.error.reason, user()))
+
+    await contexts.invalidate(ref.key)
+    await queueing.send(queueing.action(tenant_id="acme", context_ref=ref))
+    async with queues:
+        await queueing.until(lambda: told or len(queueing.entries(queueing.dead)) > 1)
+    assert told == [("NO_ENTRY", None)]
+
+
 async def test_the_store_comes_back(
     queueing: Queueing, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without the store the action waits, and is done when the store is there again."""
+    """Without the store the action waits, however long, and is done when the store is there.
+
+    That it cannot be asked is no failure of the action: it does not count.
+    """
     async with AsyncContextClient(f"127.0.0.1:{port}", timeout=0.1) as contexts:
-        queues = queueing.queues(contexts, max_deliveries=100)
+        queues = queueing.queues(contexts, max_deliveries=1)
         seen = counting(queues, queueing.work)
         key = ContextKey("conversation", "acme", "c-1")
         await queueing.send(queueing.action(tenant_id="acme", context_ref=ContextRef(key)))
         async with queues:
-            await queueing.until(lambda: caplog.text.count("of 100: will be") >= 2)
+            await queueing.until(lambda: caplog.text.count("delivery 1 of 1: will be") >= 3)
             assert not seen
             with LocalStore(listen=f"127.0.0.1:{port}") as store:
                 store.client.put(key, ExecutionContext(tenant_id="acme", user_id="u-1"))
@@ -207,22 +232,22 @@ async def test_an_end_between_reply_and_acknowledgement(
     assert "stays pending: RedisError" in caplog.text
 
 
-async def test_an_action_that_kills_its_consumers(queueing: Queueing) -> None:
-    """Who never comes to an end counts too: one delivery too many is not tried again."""
-    queues = queueing.queues(max_deliveries=2)
+async def test_what_was_trimmed_undone(
+    queueing: Queueing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody can do any more is not pending for ever, and holds up nothing."""
+    queues = queueing.queues()
     seen = counting(queues, queueing.work)
     await queueing.send(queueing.action())
     queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0")
-    read = queueing.redis("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
-    ((_, ((entry, _),)),) = read
-    queueing.redis("XCLAIM", queueing.work, SERVICE, "gone too", 0, entry)
+    queueing.redis("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+    queueing.redis("XTRIM", queueing.work, "MAXLEN", 0)
+    await queueing.send(queueing.action())
     async with queues:
-        await queueing.until(lambda: queueing.sent(queueing.results))
         await queueing.until_done()
-    assert not seen
-    (told,) = queueing.sent(queueing.results)
-    assert told.error is not None
-    assert told.error.reason == "TOO_MANY_DELIVERIES"
+        await queueing.until(lambda: queueing.sent(queueing.results))
+    assert len(seen) == 1
+    assert "was trimmed undone" in caplog.text
 
 
 async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:

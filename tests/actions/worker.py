@@ -1,31 +1,51 @@
-"""A consumer in a process of its own, which says when it has begun and never ends its work.
+"""A consumer in a process of its own, which does what its standard input tells it.
 
-Arguments: the URL of Redis, the queue, the service, the address of the store.
+Each handler that begins writes a line: the context's user, or "-" without a context. It
+then reads a line: `return` ends it with a result, `fail` raises. Without a line it waits.
+What Relevo's logger says is a line, too, after "log: ".
+
+Arguments: the URL of Redis, the queue, the service, the address of the store or "", and
+further options of `ActionQueues` as JSON.
 """
 
 import asyncio
+import json
 import logging
+import os
 import sys
+from contextlib import AsyncExitStack
+from typing import Any
 
 from faststream.redis import RedisBroker
-from relevo_client import AsyncContextClient, require_context
+from relevo_client import AsyncContextClient, current_context
 from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
 
 
-async def main(url: str, queue: str, service: str, address: str) -> None:
+async def main(url: str, queue: str, service: str, address: str, options: str) -> None:
     """Consume until killed."""
-    async with AsyncContextClient(address) as contexts:
+    logging.basicConfig(format="log: %(message)s", stream=sys.stdout)
+    logging.getLogger("relevo_client").setLevel(logging.INFO)
+    told = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
+    async with AsyncExitStack() as stack:
+        contexts = None
+        if address:
+            contexts = await stack.enter_async_context(AsyncContextClient(address))
         broker = RedisBroker(url, logger=logging.getLogger("faststream"))
-        queues = ActionQueues(broker, contexts, service=service, redeliver_after=0.2)
+        queues = ActionQueues(broker, contexts, service=service, **json.loads(options))
 
         @queues.handle(queue)
-        async def work(_: DomainAction) -> None:
-            sys.stdout.write(f"{require_context().user_id}\n")
-            sys.stdout.flush()
-            await asyncio.Event().wait()
+        async def work(_: DomainAction) -> dict[str, Any]:
+            context = current_context()
+            print(context.user_id if context else "-", flush=True)
+            if (await told.readline()).strip() == b"fail":
+                raise ValueError
+            return {"pid": os.getpid()}
 
         async with queues:
+            print("ready", flush=True)
             await asyncio.Event().wait()
 
 

@@ -193,6 +193,14 @@ class Platform:
             consumers = client("XPENDING", queue, service)["consumers"]
             return {int(each["name"].rpartition(b"-")[2]): each["pending"] for each in consumers}
 
+    def begun(self, queue: str, service: str) -> list[int]:
+        """How many handlers have begun with each entry that a service has not acknowledged."""
+        # redis-py expects what XPENDING says without a range.
+        script = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 100)"
+        with self.redis.client() as client:
+            pending = client("EVAL", script, 1, queue, service)
+            return [count - 1 for _, _, _, count in pending]
+
     def dead_letters(self) -> list[bytes]:
         """What could not be done, the oldest first, with why."""
         with self.redis.client() as client:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from faststream.redis import BinaryMessageFormatV1, RedisBroker
 from relevo_client import AsyncContextClient
@@ -15,6 +15,16 @@ from support.waiting import until_async
 SERVICE = "execution"
 SOON = 0.2
 """Seconds after which tests have an action delivered again."""
+
+
+class Held(NamedTuple):
+    """A consumer's entry, as Redis has it."""
+
+    consumer: str
+    idle: float
+    """Seconds since it was read, claimed or kept."""
+    begun: int
+    """How many handlers have begun with it."""
 
 
 class Queueing:
@@ -68,6 +78,15 @@ class Queueing:
         """How many actions were delivered and not acknowledged."""
         number: int = self.redis("XPENDING", queue or self.work, SERVICE)["pending"]
         return number
+
+    def held(self) -> Held:
+        """Who has the first action that is pending; AssertionError if none is."""
+        # redis-py expects what XPENDING says without a range.
+        script = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)"
+        pending = self.redis("EVAL", script, 1, self.work, SERVICE)
+        assert pending, "nothing is pending"
+        _, consumer, idle, count = pending[0]
+        return Held(consumer.decode(), idle / 1000, count - 1)
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait for a condition."""

@@ -4,7 +4,8 @@ For FastStream there is `relevo_client.actions.faststream`.
 """
 
 from relevo_client.actions._binding import aio_bound, bound
+from relevo_client.actions._losses import QueueLostError
 from relevo_client.actions._model import ActionFailure, DomainAction
 from relevo_client.actions._stamping import stamp
 
-__all__ = ["ActionFailure", "DomainAction", "aio_bound", "bound", "stamp"]
+__all__ = ["ActionFailure", "DomainAction", "QueueLostError", "aio_bound", "bound", "stamp"]

@@ -15,6 +15,7 @@ from relevo_client._errors import (
     NoContextError,
     NotFoundError,
     RelevoError,
+    UnavailableError,
 )
 from relevo_client._inbound import log, shown
 from relevo_client._policies import Policy
@@ -23,6 +24,7 @@ from relevo_client.actions._model import DomainAction, refusal
 
 Result: TypeAlias = "Mapping[str, object] | DomainAction | None"
 Handler: TypeAlias = Callable[[DomainAction], Awaitable[Result]]
+Begin: TypeAlias = Callable[[], Awaitable[None]]
 
 _NEVER = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
 """What an action's context can fail with that no other delivery will change."""
@@ -52,7 +54,7 @@ class Delivery:
     entry: str
     """The id of the stream's entry."""
     number: int
-    """Of which delivery of the entry this is, from 1."""
+    """Of which delivery of the entry this is, from 1. Those that no handler began count not."""
     most: int
     """How many there may be."""
     action: DomainAction | None = None
@@ -84,6 +86,20 @@ NOT_DONE = Failure(
     is_final=False,
 )
 
+NOT_BEGUN = Failure(
+    "NOT_BEGUN",
+    "the action was not begun at once",
+    "its context could not be had, or whoever had it did not begin",
+    is_final=False,
+)
+
+NOT_HELD = Failure(
+    "NOT_HELD",
+    "the action was not done in time here",
+    "it was taken over, as this process stood still or had no Redis",
+    is_final=False,
+)
+
 
 def read(body: bytes) -> DomainAction | Failure:
     """The action that is a message's JSON."""
@@ -106,14 +122,30 @@ async def work(
     contexts: AsyncContextClient | None,
     policy: Policy,
     timeout: float | None,
+    begin: Begin,
 ) -> Failure | None:
-    """Do an action with its context current, and send its result; None where that worked."""
+    """Do an action with its context current, and send its result; None where that worked.
+
+    `begin` counts the delivery, immediately before the handler runs: one that kills its
+    process has been counted. A store that cannot be asked says nothing about the action,
+    and does not count. Any other reason why there is no context does, so that an action
+    that is itself the reason comes to an end.
+
+    A failure that names no context is handled without one, whatever the policy: that is
+    how a sender is told that its context cannot be had.
+    """
+    if action.error and action.context_ref is None:
+        contexts = None
     async with AsyncExitStack() as stack:
         try:
             binding = aio_bound(action, contexts, policy=policy, timeout=timeout)
             await stack.enter_async_context(binding)
-        except RelevoError as error:
+        except UnavailableError as error:
             return _without_context(error)
+        except RelevoError as error:
+            await begin()
+            return _without_context(error)
+        await begin()
         try:
             result = await handler(action)
             reply = result if isinstance(result, DomainAction) else _reply(action, result)

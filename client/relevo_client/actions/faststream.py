@@ -2,23 +2,23 @@
 
 import asyncio
 import inspect
-import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
-from faststream.redis.message import RedisStreamMessage
+from faststream.redis.message import DefaultStreamMessage, FakeConsumer, RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
-from relevo_client._current import using
-from relevo_client._inbound import log, shown
 from relevo_client._policies import DEFAULT_POLICY, Policy
-from relevo_client.actions import _deliveries
-from relevo_client.actions._deliveries import Delivery, Failure, Handler, ascii_of
-from relevo_client.actions._keeping import Keeper, Subscriber
+from relevo_client.actions._consuming import Consumer, Message, letter_headers
+from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
+from relevo_client.actions._entries import Entries, Left
+from relevo_client.actions._keeping import Keeper
+from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import stamp
 
@@ -30,12 +30,49 @@ _BLOCK_MS = 500  # below redis-py's socket timeouts
 
 
 class _Queue:
-    def __init__(self, name: str, handler: Handler, concurrency: int) -> None:
+    """A queue that has a handler."""
+
+    def __init__(self, name: str, handler: Handler) -> None:
         self.name = name
         self.handler = handler
-        self.room = asyncio.Semaphore(concurrency)
-        self.in_hand: set[bytes] = set()
-        self.subscribers: list[Subscriber] = []
+        self.subscribers: list[Any] = []
+        # From `__aenter__` on.
+        self.entries: Entries
+        self.consumer: Consumer
+        self.keeper: Keeper
+
+    async def receive(self, message: RedisStreamMessage) -> None:
+        """Work on what FastStream has read, or was given by `take_over`."""
+        (entry,) = message.raw_message["message_ids"]
+        (begun,) = message.raw_message.get("delivery_counts", (None,))
+        message.consumer = _Acknowledging(self.entries)
+        await self.consumer.receive(entry, message, begun)
+
+    async def take_over(self, left: Left) -> None:
+        """Work on what was left undone, through the broker's middlewares as on what is new."""
+        message = DefaultStreamMessage(
+            type="stream",
+            channel=self.name,
+            message_ids=[left.entry],
+            data=left.fields,
+            delivery_counts=[left.begun],
+        )
+        for subscriber in self.subscribers:
+            if subscriber.running:
+                await subscriber.consume(message)
+                return
+
+
+class _Acknowledging(FakeConsumer):
+    """Acknowledges for a message what its consumer holds, and nothing else."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+
+    async def xack(self, name: str, groupname: str, *ids: bytes) -> None:  # noqa: ARG002
+        """Acknowledge. Raises NotHeldError."""
+        for entry in ids:
+            await self._entries.acknowledge(entry)
 
 
 class ActionQueues:
@@ -65,7 +102,7 @@ class ActionQueues:
         resolve_timeout: seconds for that; see `bound`.
         redeliver_after: seconds after which an action that failed, or whose consumer is
             gone, is delivered again. A handler may take longer.
-        max_deliveries: how often an action may be delivered in all.
+        max_deliveries: how often an action's handler may begin, in all processes.
         dead_letters: the stream for what cannot be done.
         concurrency: how many actions of a queue are handled at a time, by this process.
         max_length: of each queue that is sent to, about; the oldest entries go, handled or
@@ -102,6 +139,7 @@ class ActionQueues:
         self._concurrency = concurrency
         self._max_length = max_length
         self._queues: dict[str, _Queue] = {}
+        self._losses = Losses()
 
     def handle(self, queue: str) -> Callable[[_H], _H]:
         """Register what does the actions of a queue: a coroutine function.
@@ -116,10 +154,9 @@ class ActionQueues:
             is_coroutine: bool = inspect.iscoroutinefunction(handler)
             if not is_coroutine:
                 raise TypeError("a handler must be a coroutine function")
-            self._queues[queue] = _Queue(queue, handler, self._concurrency)
+            added = self._queues[queue] = _Queue(queue, handler)
             for _ in range(self._concurrency):
-                self._subscribe(queue, claims=False)
-            self._subscribe(queue, claims=True)
+                self._subscribe(added)
             return handler
 
         return register
@@ -133,50 +170,61 @@ class ActionQueues:
             action = action.model_copy(update={"origin_service": self._service})
         await self._publish(stamp(action), queue)
 
+    def unless_lost(self) -> AbstractAsyncContextManager[None]:
+        """A block that waits for replies: it ends if Redis loses what the queues held.
+
+            async with queues.unless_lost():
+                await queues.send(action, "query.search")
+                reply = await answered
+
+        Raises QueueLostError within it, about `min(1, redeliver_after / 10)` seconds after a
+        Redis that was restarted without its data, or emptied, can be asked again. Any
+        queue that has a handler here tells: with Redis Cluster, that of the node that the
+        reply comes through.
+        """
+        return self._losses.ends()
+
     async def __aenter__(self) -> Self:
         """Create what is missing of the queues, and begin to read them."""
         client = await self._broker.connect()
-        every = min(1.0, self._redeliver_after / 4)
-        self._keeper = Keeper(client, self._service, self._consumer, every)
         try:
-            for queue in self._queues:
-                await self._keeper.create_group(queue)
+            for queue in self._queues.values():
+                self._connect(queue, client)
+                await queue.entries.create_group()
             await self._broker.start()
         except BaseException:
             await self._broker.stop()
             raise
-        subscribers = {name: queue.subscribers for name, queue in self._queues.items()}
-        self._keeping = asyncio.create_task(
-            self._keeper.run(lambda name: list(self._queues[name].in_hand), subscribers)
-        )
+        keepers = [queue.keeper for queue in self._queues.values()]
+        self._keeping = [asyncio.create_task(keeper.run()) for keeper in keepers]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Read no more, wait for the handlers as long as the broker does, and disconnect it."""
-        self._keeper.is_ending = True
+        for queue in self._queues.values():
+            queue.keeper.is_ending = True
         # What is in hand is kept until it is done.
         subscribers = [each for queue in self._queues.values() for each in queue.subscribers]
         await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
-        while not self._keeping.done():
-            self._keeping.cancel()
+        while tasks := [task for task in self._keeping if not task.done()]:
+            for task in tasks:
+                task.cancel()
             # Not once: asyncio.wait_for, in which redis-py sends, may lose it on Python 3.11.
-            await asyncio.wait([self._keeping], timeout=0.1)
+            await asyncio.wait(tasks, timeout=0.1)
         await self._broker.stop()
 
-    def _subscribe(self, queue: str, *, claims: bool) -> None:
-        idle = round(self._redeliver_after * 1000)
+    def _subscribe(self, queue: _Queue) -> None:
         stream = StreamSub(
-            queue,
+            queue.name,
             group=self._service,
             consumer=self._consumer,
             # One at a time: what waits here for its turn is idle, as Redis sees it.
             max_records=1,
-            polling_interval=max(10, min(1000, idle // 10)) if claims else _BLOCK_MS,
-            min_idle_time=idle if claims else None,
+            polling_interval=_BLOCK_MS,
         )
 
         async def receive(message: Any) -> None:
-            await self._receive(self._queues[queue], message, claimed=claims)
+            await queue.receive(message)
 
         subscriber = self._broker.subscriber(
             stream=stream,
@@ -187,72 +235,39 @@ class ActionQueues:
             include_in_schema=False,
         )
         subscriber(receive)
-        self._queues[queue].subscribers.append(subscriber)
+        queue.subscribers.append(subscriber)
 
-    async def _receive(self, queue: _Queue, message: RedisStreamMessage, *, claimed: bool) -> None:
-        (entry,) = message.raw_message["message_ids"]
-        if entry in queue.in_hand:  # it was not kept in time, and is still being done here
-            return
-        queue.in_hand.add(entry)
-        try:
-            # Nothing that was current where the broker was started.
-            with using(None):
-                async with queue.room:
-                    await self._deliver(queue, message, entry.decode(), claimed=claimed)
-        except Exception as error:  # noqa: BLE001 - Redis may be away: the action stays pending
-            text = "entry %s of %s stays pending: %s"
-            log.warning(text, entry.decode(), ascii_of(queue.name), shown(error))
-        finally:
-            queue.in_hand.discard(entry)
+    def _connect(self, queue: _Queue, client: Any) -> None:
+        queue.entries = Entries(client, queue.name, self._service, self._consumer)
 
-    async def _deliver(
-        self, queue: _Queue, message: RedisStreamMessage, entry: str, *, claimed: bool
-    ) -> None:
-        number = await message.get_delivery_count() if claimed else 1
-        read = _deliveries.read(message.body)
-        action = None if isinstance(read, Failure) else read
-        delivery = Delivery(queue.name, entry, number, self._max_deliveries, action)
-        failure: Failure | None
-        if isinstance(read, Failure):
-            failure = read
-        elif number > self._max_deliveries:
-            failure = _deliveries.TOO_OFTEN
-        else:
-            if number > 1:
-                delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
-            failure = await _deliveries.work(
-                read,
+        async def do(action: DomainAction, begin: Begin) -> Failure | None:
+            return await work(
+                action,
                 queue.handler,
                 self.send,
                 self._contexts,
                 self._policy,
                 self._resolve_timeout,
+                begin,
             )
-        if failure is None:
-            await message.ack()
-        elif failure.is_final or number >= self._max_deliveries:
-            await self._bury(message, delivery, failure)
-            await message.ack()
-            delivery.tell(logging.ERROR, "is a dead letter", failure)
-        else:
-            delivery.tell(logging.WARNING, "will be delivered again", failure)
 
-    async def _bury(self, message: RedisStreamMessage, delivery: Delivery, why: Failure) -> None:
-        # FastStream's format counts characters as bytes: any but ASCII would break it.
-        kept = {
-            ascii_of(name): ascii_of(str(value))
-            for name, value in message.headers.items()
-            if name != "reply_to"
-        }
-        about = {
-            "queue": ascii_of(delivery.queue),
-            "reason": why.reason,
-            "deliveries": str(delivery.number),
-            "service": ascii_of(self._service),
-        }
-        await self._broker.publish(
-            message.body, stream=self._dead_letters, headers={**kept, **about}
+        queue.consumer = Consumer(
+            queue.name, queue.entries, self._concurrency, self._max_deliveries, do, self._bury
         )
+        queue.keeper = Keeper(
+            queue.name,
+            queue.entries,
+            queue.consumer.in_hand,
+            queue.subscribers,
+            queue.take_over,
+            self._losses.tell,
+            self._redeliver_after,
+        )
+
+    async def _bury(self, message: Message, delivery: Delivery, why: Failure) -> None:
+        about = letter_headers(message, delivery, why)
+        headers = {**about, "service": ascii_of(self._service)}
+        await self._broker.publish(message.body, stream=self._dead_letters, headers=headers)
         action = delivery.action
         if action and action.callback_queue:
             reply = action.failure(why.reason, why.text)

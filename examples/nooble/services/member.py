@@ -75,9 +75,16 @@ class Member:
 
 @asynccontextmanager
 async def member(
-    name: str, wiring: Wiring, cache: CacheOptions = SNAPSHOTS
+    name: str,
+    wiring: Wiring,
+    cache: CacheOptions = SNAPSHOTS,
+    *,
+    resolves_actions: bool = True,
 ) -> AsyncGenerator[Member]:
-    """A service's process with what its mode needs. Its queues are still to be started."""
+    """A service's process with what its mode needs. Its queues are still to be started.
+
+    Without `resolves_actions` its queues' handlers have no context, and need none.
+    """
     async with AsyncExitStack() as stack:
         management = await stack.enter_async_context(Management(wiring.management))
         source: Source = AskedEachTime(management)
@@ -96,7 +103,7 @@ async def member(
             source = RedisJson(management, await stack.enter_async_context(redis))
         queues = ActionQueues(
             RedisBroker(wiring.queues, log_level=logging.DEBUG),
-            contexts,
+            contexts if resolves_actions else None,
             service=name,
             policy=POLICY,
             redeliver_after=wiring.redeliver_after,

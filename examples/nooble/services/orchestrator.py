@@ -63,7 +63,8 @@ class Orchestrator:
 async def main(wiring: Wiring) -> None:
     """Serve until SIGTERM."""
     cache = CacheOptions(max_staleness=STALENESS)
-    async with member("orchestrator", wiring, cache) as service:
+    # An answer is for whoever waits for it, whether or not its context can be had still.
+    async with member("orchestrator", wiring, cache, resolves_actions=False) as service:
         app = Orchestrator(service, wiring.turn_timeout).app()
         async with service.queues:
             await serve_http(app)

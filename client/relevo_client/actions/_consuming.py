@@ -1,0 +1,131 @@
+"""How one queue's entries become work: begun, done, acknowledged, or buried."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
+
+from relevo_client._current import using
+from relevo_client._inbound import log, shown
+from relevo_client.actions import _deliveries
+from relevo_client.actions._deliveries import Begin, Delivery, Failure, ascii_of
+from relevo_client.actions._entries import Entries, NotHeldError
+from relevo_client.actions._model import DomainAction
+
+Work: TypeAlias = Callable[[DomainAction, Begin], Awaitable[Failure | None]]
+
+
+class Message(Protocol):
+    """What is used of a message of FastStream's."""
+
+    body: Any
+    headers: dict[str, Any]
+
+    async def ack(self) -> None:
+        """Acknowledge the entry. Raises NotHeldError if it is another consumer's."""
+        ...
+
+
+class Bury(Protocol):
+    """What makes a dead letter of a message, and tells its sender."""
+
+    def __call__(self, message: Message, delivery: Delivery, why: Failure, /) -> Awaitable[None]:
+        """Do it."""
+        ...
+
+
+class Consumer:
+    """Consumes one queue.
+
+    Args:
+        queue: the queue's name.
+        entries: its entries in Redis.
+        concurrency: how many are worked on at a time.
+        max_deliveries: how many handlers may begin with an entry.
+        work: does an action; see `_deliveries.work`.
+        bury: makes dead letters.
+
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        entries: Entries,
+        concurrency: int,
+        max_deliveries: int,
+        work: Work,
+        bury: Bury,
+    ) -> None:
+        self._queue = queue
+        self._entries = entries
+        self._room = asyncio.Semaphore(concurrency)
+        self._max_deliveries = max_deliveries
+        self._work = work
+        self._bury = bury
+        self.in_hand: set[bytes] = set()
+        """The entries that are worked on, or wait for it."""
+
+    async def receive(self, entry: bytes, message: Message, begun: int | None) -> None:
+        """Work on an entry: one that is new, or one with which so many handlers have begun."""
+        if entry in self.in_hand:
+            return
+        self.in_hand.add(entry)
+        try:
+            # Nothing that was current where the broker was started.
+            with using(None):
+                async with self._room:
+                    await self._deliver(entry, message, begun)
+        except Exception as error:  # noqa: BLE001 - Redis may be away: the action stays pending
+            text = "entry %s of %s stays pending: %s"
+            log.warning(text, entry.decode(), ascii_of(self._queue), shown(error))
+        finally:
+            self.in_hand.discard(entry)
+
+    async def _deliver(self, entry: bytes, message: Message, begun: int | None) -> None:
+        read = _deliveries.read(message.body)
+        action = None if isinstance(read, Failure) else read
+        counted = begun or 0
+
+        async def begin() -> None:
+            nonlocal counted
+            counted = await self._entries.begin(entry)
+
+        delivery = Delivery(self._queue, entry.decode(), counted + 1, self._max_deliveries, action)
+        try:
+            failure = await self._outcome(read, delivery, begin, is_new=begun is None)
+            if failure is None:
+                await message.ack()
+            elif failure.is_final or counted >= self._max_deliveries:
+                await self._entries.check(entry)
+                await self._bury(message, delivery, failure)
+                await message.ack()
+                delivery.tell(logging.ERROR, "is a dead letter", failure)
+            else:
+                delivery.tell(logging.WARNING, "will be delivered again", failure)
+        except NotHeldError:
+            delivery.tell(logging.INFO, "is left to another consumer", _deliveries.NOT_HELD)
+
+    async def _outcome(
+        self, read: DomainAction | Failure, delivery: Delivery, begin: Begin, *, is_new: bool
+    ) -> Failure | None:
+        if isinstance(read, Failure):
+            return read
+        if delivery.number > self._max_deliveries:
+            return _deliveries.TOO_OFTEN
+        if delivery.number > 1:
+            delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
+        elif not is_new:
+            delivery.tell(logging.INFO, "is taken over", _deliveries.NOT_BEGUN)
+        return await self._work(read, begin)
+
+
+def letter_headers(message: Message, delivery: Delivery, why: Failure) -> dict[str, str]:
+    """A dead letter's headers: the message's, and what has become of it."""
+    about = {
+        **{name: value for name, value in message.headers.items() if name != "reply_to"},
+        "queue": delivery.queue,
+        "reason": why.reason,
+        "deliveries": delivery.number,
+    }
+    # FastStream's format counts characters as bytes: any but ASCII would break it.
+    return {ascii_of(name): ascii_of(str(value)) for name, value in about.items()}

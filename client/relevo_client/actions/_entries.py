@@ -1,0 +1,132 @@
+"""The pending entries of one queue, as one consumer of its group has them.
+
+Redis counts an entry's deliveries, but what it counts is not what matters: a consumer may
+die between its read and its handler, and one that stands still may claim what it has in
+hand. So reading is the first delivery that Redis counts (XREADGROUP does so by itself),
+no claim counts (they are made with JUSTID), and each handler adds one as it begins: what
+`XPENDING` shows is 1 + the handlers that have begun.
+
+A consumer that stood still does not know that its entries were claimed by another one.
+Redis does, so whatever is done with an entry is done by a script that first looks whose
+the entry is.
+"""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+# A stream's entry that is neither pending nor there was trimmed while it was in hand: it is
+# nobody else's.
+_HELD = """
+local verb, group, consumer = ARGV[1], ARGV[2], ARGV[3]
+local deliveries = 0
+for i = 4, #ARGV do
+  local id = ARGV[i]
+  local pending = redis.call('XPENDING', KEYS[1], group, id, id, 1)[1]
+  if pending and pending[2] == consumer then
+    deliveries = math.max(pending[4], 1)
+    if verb == 'keep' then
+      redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'JUSTID')
+    elseif verb == 'begin' then
+      redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'RETRYCOUNT', deliveries + 1, 'JUSTID')
+    elseif verb == 'acknowledge' then
+      redis.call('XACK', KEYS[1], group, id)
+    end
+  elseif not pending and #redis.call('XRANGE', KEYS[1], id, id) == 0 then
+    deliveries = 1
+  end
+end
+return deliveries
+"""
+
+# Of an entry that was trimmed Redis 6.2 keeps the claim, and Redis 7 ends it.
+_TAKE_OVER = """
+local group, consumer, idle = ARGV[1], ARGV[2], ARGV[3]
+local left = redis.call('XPENDING', KEYS[1], group, 'IDLE', idle, '-', '+', 1)[1]
+if not left then return nil end
+local id = left[1]
+redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'JUSTID')
+local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
+if entry then return {id, math.max(left[4] - 1, 0), entry[2]} end
+redis.call('XACK', KEYS[1], group, id)
+return {id, 0, {}}
+"""
+
+
+class NotHeldError(Exception):
+    """The entry is another consumer's now, or another one has done it."""
+
+
+class Left(NamedTuple):
+    """An entry that was left undone, and is this consumer's from now on."""
+
+    entry: bytes
+    begun: int
+    """How many handlers have begun with it."""
+    fields: dict[bytes, bytes]
+    """Empty if the entry was trimmed: then it is acknowledged, as nobody can do it."""
+
+
+class Entries:
+    """One queue's entries. All methods raise what redis-py raises.
+
+    Args:
+        client: an asyncio client of redis-py's.
+        queue: the stream.
+        group: the consumer group.
+        consumer: the consumer that has the entries.
+
+    """
+
+    def __init__(self, client: Any, queue: str, group: str, consumer: str) -> None:
+        self._client = client
+        self._queue = queue
+        self._group = group
+        self._consumer = consumer
+        self._held = client.register_script(_HELD)
+        self._take_over = client.register_script(_TAKE_OVER)
+
+    async def create_group(self) -> bool:
+        """Create the consumer group, for all that the queue holds; False if it is there."""
+        try:
+            await self._client.xgroup_create(self._queue, self._group, id="0", mkstream=True)
+        except Exception as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+            return False
+        return True
+
+    async def keep(self, entries: Collection[bytes]) -> None:
+        """Set back the idle time of those entries that are still this consumer's."""
+        await self._do("keep", *entries)
+
+    async def begin(self, entry: bytes) -> int:
+        """Count that a handler begins: of how many that is. Raises NotHeldError."""
+        return await self._held_or_raise("begin", entry)
+
+    async def check(self, entry: bytes) -> None:
+        """Raise NotHeldError if the entry is another consumer's."""
+        await self._held_or_raise("check", entry)
+
+    async def acknowledge(self, entry: bytes) -> None:
+        """Acknowledge an entry. Raises NotHeldError."""
+        await self._held_or_raise("acknowledge", entry)
+
+    async def take_over(self, idle: float) -> Left | None:
+        """Claim the oldest entry that is idle for so many seconds, whoever has it."""
+        arguments = [self._group, self._consumer, round(idle * 1000)]
+        left = await self._take_over(keys=[self._queue], args=arguments)
+        if left is None:
+            return None
+        entry, begun, parts = left
+        return Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
+
+    async def _held_or_raise(self, verb: str, entry: bytes) -> int:
+        deliveries = await self._do(verb, entry)
+        if not deliveries:
+            raise NotHeldError
+        return deliveries
+
+    async def _do(self, verb: str, *entries: bytes) -> int:
+        arguments = [verb, self._group, self._consumer, *entries]
+        deliveries: int = await self._held(keys=[self._queue], args=arguments)
+        return deliveries

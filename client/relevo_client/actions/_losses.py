@@ -1,0 +1,44 @@
+"""Telling who waits for a reply that the queues have lost what they held."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from relevo_client._errors import RelevoError
+
+
+class QueueLostError(RelevoError):
+    """A queue has lost what it held, and with it perhaps what somebody waits for."""
+
+    def __init__(self) -> None:
+        super().__init__("Redis has lost what a queue held", reason="QUEUE_LOST")
+
+
+class Losses:
+    """Blocks of code that a loss ends."""
+
+    def __init__(self) -> None:
+        self._blocks: set[asyncio.Timeout] = set()
+
+    def tell(self) -> None:
+        """End all blocks that have begun."""
+        ended, self._blocks = self._blocks, set()
+        for block in ended:
+            block.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def ends(self) -> AsyncGenerator[None, None]:
+        """A block that ends with QueueLostError when a loss is told."""
+        # A timeout that only a loss brings about: it tells its own cancellation from others'.
+        block = asyncio.timeout(None)
+        try:
+            async with block:
+                self._blocks.add(block)
+                try:
+                    yield
+                finally:
+                    self._blocks.discard(block)
+        except TimeoutError:
+            if block.expired():
+                raise QueueLostError from None
+            raise

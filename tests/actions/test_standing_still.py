@@ -1,0 +1,163 @@
+"""Workers that stand still or die: only deliveries that reached a handler count.
+
+Real worker processes, stopped and continued by signals, on a real Redis.
+"""
+
+import socket
+
+from relevo_client import ContextKey, ContextRef
+from relevo_client.actions import DomainAction
+from support.clients.worker_process import WorkerProcess
+from support.queueing import SERVICE, SOON, Queueing
+
+
+async def stand_still(queueing: Queueing, worker: WorkerProcess) -> None:
+    """Stop a worker for longer than its action may be idle, and continue it."""
+    worker.halt()
+    await queueing.until(lambda: queueing.held().idle > 2 * SOON, "the action to be idle")
+    worker.go_on()
+    await queueing.until(lambda: queueing.held().idle < SOON, "the action to be kept again")
+    assert queueing.held().begun == 1
+
+
+async def give_to_halted(queueing: Queueing, worker: WorkerProcess, action: DomainAction) -> None:
+    """Stop a worker, and send what Redis gives to it at once: it blocks in reading."""
+    while True:
+        worker.halt()
+        await queueing.until(worker.has_halted)
+        entry = queueing.redis("XADD", queueing.work, "*", "data", action.model_dump_json())
+        if queueing.pending():
+            return
+        # It was halted between two reads.
+        queueing.redis("XDEL", queueing.work, entry)
+        worker.go_on()
+
+
+def numbers_of(queueing: Queueing) -> list[tuple[str, str]]:
+    """Each dead letter's reason, and of how many deliveries it tells."""
+    letters = [headers for _, headers in queueing.entries(queueing.dead)]
+    return [(headers["reason"], headers["deliveries"]) for headers in letters]
+
+
+async def test_a_worker_that_stands_still_with_work_in_hand(queueing: Queueing) -> None:
+    """Standing still again and again is no delivery: the action has as many tries as before."""
+    await queueing.send(queueing.action())
+    async with WorkerProcess.running(queueing, consumer="one", max_deliveries=2) as worker:
+        assert await worker.line() == "-"
+        for _ in range(3):
+            await stand_still(queueing, worker)
+        worker.tell("fail")
+        assert await worker.line() == "-"
+        worker.tell("return")
+        await queueing.until_done()
+    assert not queueing.entries(queueing.dead)
+    (result,) = queueing.sent(queueing.results)
+    assert result.payload == {"pid": worker.pid}
+
+
+async def test_a_worker_that_stands_still_and_dies(queueing: Queueing) -> None:
+    """What it had begun counts once, however often it stood still."""
+    await queueing.send(queueing.action())
+    async with WorkerProcess.running(queueing, consumer="one", max_deliveries=2) as worker:
+        assert await worker.line() == "-"
+        for _ in range(3):
+            await stand_still(queueing, worker)
+        await worker.kill()
+    async with WorkerProcess.running(queueing, consumer="two", max_deliveries=2) as another:
+        assert await another.line() == "-"
+        another.tell("fail")
+        await queueing.until_done()
+    assert numbers_of(queueing) == [("HANDLER_FAILED", "2")]
+
+
+async def test_a_worker_that_dies_before_its_handler_begins(queueing: Queueing) -> None:
+    """What was only read, or only claimed, was not tried: one delivery is enough for it."""
+    ref = ContextRef(ContextKey("conversation", "acme", "c-1"))
+    queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
+    async with WorkerProcess.running(queueing, consumer="reader") as worker:
+        action = queueing.action(tenant_id="acme", context_ref=ref)
+        await give_to_halted(queueing, worker, action)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # The context's store says nothing.
+        address = "{}:{}".format(*silent.getsockname())
+        async with WorkerProcess.running(queueing, address, consumer="claimer") as worker:
+            await queueing.until(lambda: queueing.held().consumer == "claimer")
+    async with WorkerProcess.running(queueing, consumer="alive", max_deliveries=1) as worker:
+        assert await worker.line() == "-"
+        worker.tell("return")
+        await queueing.until_done()
+    assert not queueing.entries(queueing.dead)
+    assert [each.error for each in queueing.sent(queueing.results)] == [None]
+
+
+async def test_an_action_that_kills_its_workers(queueing: Queueing) -> None:
+    """A handler counts from its beginning: what kills every worker ends as a dead letter."""
+    await queueing.send(queueing.action())
+    for number in range(2):
+        name = f"poisoned-{number}"
+        async with WorkerProcess.running(queueing, consumer=name, max_deliveries=2) as worker:
+            assert await worker.line() == "-"
+    async with WorkerProcess.running(queueing, consumer="alive", max_deliveries=2):
+        await queueing.until_done()
+    assert numbers_of(queueing) == [("TOO_MANY_DELIVERIES", "3")]
+    (told,) = queueing.sent(queueing.results)
+    assert told.error is not None
+    assert told.error.reason == "TOO_MANY_DELIVERIES"
+
+
+async def test_what_another_has_done_meanwhile_is_not_begun(queueing: Queueing) -> None:
+    """Who was given an action, stood still and wakes up does not do it a second time."""
+    queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
+    async with WorkerProcess.running(queueing, consumer="still") as still:
+        await give_to_halted(queueing, still, queueing.action(payload={"n": 1}))
+        async with WorkerProcess.running(queueing, consumer="other") as other:
+            assert await other.line() == "-"
+            other.tell("return")
+            await queueing.until_done()
+        still.go_on()
+        await queueing.send(queueing.action(payload={"n": 2}))
+        assert await still.line() == "-"
+        still.tell("return")
+        await queueing.until(lambda: len(queueing.sent(queueing.results)) >= 2)
+        await queueing.until_done()
+        assert len(queueing.sent(queueing.results)) == 2
+
+
+async def test_what_another_has_now_is_left_to_it(queueing: Queueing) -> None:
+    """Who wakes up with work in hand that was claimed keeps, acknowledges and buries it not."""
+    await queueing.send(queueing.action())
+    async with WorkerProcess.running(queueing, consumer="still", max_deliveries=1) as still:
+        assert await still.line() == "-"
+        still.halt()
+        async with WorkerProcess.running(queueing, consumer="other", max_deliveries=2) as other:
+            assert await other.line() == "-"
+            still.tell("fail")
+            still.go_on()
+            await still.logged("is left to another consumer")
+            assert queueing.held().consumer == "other"
+            assert not queueing.entries(queueing.dead)
+            other.tell("return")
+            await queueing.until_done()
+            results = queueing.sent(queueing.results)
+    assert [each.error for each in results] == [None]
+    assert not queueing.entries(queueing.dead)
+
+
+async def test_both_have_done_it(queueing: Queueing) -> None:
+    """Work in hand that was claimed meanwhile may be done twice, under one id: at least once."""
+    action = queueing.action()
+    await queueing.send(action)
+    async with WorkerProcess.running(queueing, consumer="still") as still:
+        assert await still.line() == "-"
+        still.halt()
+        async with WorkerProcess.running(queueing, consumer="other") as other:
+            assert await other.line() == "-"
+            still.tell("return")
+            still.go_on()
+            await queueing.until(lambda: queueing.sent(queueing.results), "the first result")
+            assert queueing.held().consumer == "other"
+            other.tell("return")
+            await queueing.until_done()
+    results = queueing.sent(queueing.results)
+    assert [each.action_id for each in results] == [action.reply({}).action_id] * 2
+    assert [each.payload["pid"] for each in results] == [still.pid, other.pid]

@@ -1,0 +1,1 @@
+"""What stands in for services: processes that use Relevo as a service does."""

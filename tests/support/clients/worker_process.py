@@ -1,0 +1,101 @@
+"""Consumers of a queue as processes of their own, which stop, go on and die as told."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from support.queueing import SERVICE, SOON, Queueing
+
+_SCRIPT = Path(__file__).parents[2] / "actions" / "worker.py"
+
+
+class WorkerProcess:
+    """A consumer of a test's work. Use with `running`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+        self._said: deque[str] = deque()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, queueing: Queueing, address: str = "", **options: Any
+    ) -> AsyncGenerator[Self]:
+        """Start one, with options of `ActionQueues`; its end is a SIGKILL.
+
+        `address` is that of a store, empty for a worker that resolves nothing.
+        """
+        arguments = (queueing.url, queueing.work, SERVICE, address)
+        given = json.dumps({"redeliver_after": SOON, "dead_letters": queueing.dead, **options})
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, _SCRIPT, *arguments, given),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        worker = cls(process)
+        try:
+            await worker._until_ready()
+            yield worker
+        finally:
+            await worker.kill()
+
+    async def line(self) -> str:
+        """The next line that is no log's: the user of the context that a handler begins with."""
+        while (line := await self._read()).startswith("log: "):
+            pass
+        return line
+
+    async def logged(self, part: str) -> str:
+        """The next line of its log that has this part."""
+        while part not in (line := await self._read()):
+            pass
+        return line
+
+    async def _until_ready(self) -> None:
+        before: list[str] = []
+        while (line := await self._read()) != "ready":
+            before.append(line)  # a handler may begin while the other queues are started
+        self._said.extend(before)
+
+    async def _read(self) -> str:
+        if self._said:
+            return self._said.popleft()
+        assert self._process.stdout is not None
+        async with asyncio.timeout(15):
+            line = await self._process.stdout.readline()
+        assert line, "the worker has ended"
+        return line.decode().strip()
+
+    def tell(self, what: str) -> None:
+        """Have its handler end: `return` or `fail`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n".encode())
+
+    def halt(self) -> None:
+        """Stop it, as a suspended machine does."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def has_halted(self) -> bool:
+        """Whether it has stopped, all of it."""
+        status: str = psutil.Process(self.pid).status()
+        return status == psutil.STATUS_STOPPED
+
+    def go_on(self) -> None:
+        """Let it continue."""
+        self._process.send_signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        """End it at once, also where it has ended."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+        await self._process.wait()
