@@ -12,9 +12,10 @@ from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known, Rebuilt
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, RejectedError, instead
+from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, instead
 from relevo_client._keys import ContextRef
 from relevo_client._policies import Action, LostContext, Policy
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 

@@ -19,10 +19,10 @@ from relevo_client._current import (
 )
 from relevo_client._entering import AsyncSource, BlockingSource, aio_known, known
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import RejectedError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, LostContext, Policy
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import W3C, check_tenant
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from pydantic import ValidationError
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.raised import shown
 from relevo_client._errors import (
     IncompleteContextError,
     InvalidFieldError,
@@ -16,8 +17,8 @@ from relevo_client._errors import (
     NotFoundError,
     RelevoError,
 )
-from relevo_client._inbound import log, shown
 from relevo_client._policies import Policy
+from relevo_client._propagation.callbacks import log
 from relevo_client.actions._binding import aio_bound
 from relevo_client.actions._model import DomainAction, refusal
 

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from relevo_client._inbound import log, shown
+from relevo_client._context.raised import shown
+from relevo_client._propagation.callbacks import log
 from relevo_client.actions._deliveries import ascii_of
 
 

@@ -13,9 +13,10 @@ from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.raised import shown
 from relevo_client._current import using
-from relevo_client._inbound import log, shown
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.callbacks import log
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Delivery, Failure, Handler, ascii_of
 from relevo_client.actions._keeping import Keeper, Subscriber

@@ -7,10 +7,12 @@ from relevo_client._aio_client import AsyncContextClient
 from relevo_client._context.deadline import Deadline
 from relevo_client._current import Known, only
 from relevo_client._errors import InvalidFieldError
-from relevo_client._inbound import Authorize, Call, RejectedError, Trust, ask, must_be_plain
+from relevo_client._inbound import Authorize, Call, Trust
 from relevo_client._keys import ContextRef, problem_of
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.callbacks import ask, must_be_plain
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
 from relevo_client.asgi._finding import Asked, Begin, Finder
