@@ -114,9 +114,13 @@ class NoContextError(RelevoError, LookupError):
 
 
 class IncompleteContextError(RelevoError):
-    """A context includes entries that do not exist: `missing` has their keys' text forms."""
+    """A context includes entries that do not exist.
+
+    `key` is the context's own key, `missing` has those of the entries, all in their text form.
+    """
 
     def __init__(self, key: str, missing: Sequence[str]) -> None:
+        self.key = key
         self.missing = tuple(missing)
         super().__init__(
             f"{key} includes entries that do not exist: {', '.join(self.missing)}",

@@ -11,7 +11,7 @@ from relevo_client import _metadata
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Rebuilt
-from relevo_client._errors import InvalidFieldError, RelevoError
+from relevo_client._errors import IncompleteContextError, InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import (
@@ -25,6 +25,7 @@ from relevo_client._policies import (
     chosen,
 )
 from relevo_client._propagation.callbacks import ask, failure, must_be_plain
+from relevo_client._propagation.incomplete import tell_incomplete
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import MethodFilter
 
@@ -113,16 +114,22 @@ class Inbound:
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
     ) -> None:
-        must_be_plain(trust_callers=trust_callers, authorize=authorize)
+        must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
+        for applies, _ in policies:
+            must_be_plain(policies=applies)
         self._trust = trust_callers
         self._authorize = authorize
         self._policy = policy
         self._policies = policies
-        self.is_exempt = exempt
+        self._exempt = exempt
+
+    def is_exempt(self, method: str) -> bool:
+        """Whether a method has no part in this. Raises RejectedError."""
+        return ask(self._exempt, method)
 
     def policy_of(self, method: str) -> Policy:
-        """The first policy whose filter applies, else the default."""
-        return next((p for applies, p in self._policies if applies(method)), self._policy)
+        """The first policy whose filter applies, else the default. Raises RejectedError."""
+        return next((p for applies, p in self._policies if ask(applies, method)), self._policy)
 
     def reference(self, context: Any, metadata: _metadata.Pairs | None) -> ContextRef | None:
         """What a call refers to; None where it names nothing, or is not trusted to.
@@ -164,6 +171,8 @@ def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
 
     Raises RejectedError.
     """
+    if isinstance(lost.error, IncompleteContextError):
+        tell_incomplete(lost.error)
     action, refusal = chosen(policy, lost.error)
     if action is Action.PROCEED:
         return None

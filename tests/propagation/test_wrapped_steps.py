@@ -107,6 +107,7 @@ class Items(Steps):
     """An object whose `__call__` is a generator function."""
 
     def __call__(self, times: int = 3) -> Generator[str, str | None, str]:
+        """The same."""
         return (yield from items(times))
 
 
@@ -114,6 +115,7 @@ class AsyncItems(Steps):
     """An object whose `__call__` is an async generator function."""
 
     async def __call__(self, times: int = 3) -> AsyncGenerator[str, str | None]:
+        """The same."""
         async with aclosing(async_items(times)) as inner:
             async for item in inner:
                 yield item
@@ -123,6 +125,7 @@ class Once(Steps):
     """An object whose `__call__` is a coroutine function."""
 
     async def __call__(self) -> str:
+        """The same."""
         return await once()
 
 
@@ -433,7 +436,7 @@ async def test_what_a_function_returns_unstarted() -> None:
         return items(1)
 
     with use_context(ONE):
-        makes = [wrap(lambda: once()), wrap(lambda: awaited()), wrap(awaited)]
+        makes = [wrap(plain(once)), wrap(plain(awaited)), wrap(awaited)]
         lists = wrap(lambda: (user() for _ in range(2)))
         wrapped = wrap(later)
     with use_context(TWO):
@@ -445,8 +448,12 @@ async def test_what_a_function_returns_unstarted() -> None:
 
 def test_other_results_are_what_they_are() -> None:
     """What a function returns that is no coroutine or generator is returned itself."""
+
+    def given(result: object) -> object:
+        return result
+
     for result in ([1], iter([1]), map(str, [1]), object(), threading.Lock()):
-        assert wrap(lambda result=result: result)() is result
+        assert wrap(given)(result) is result
 
 
 def test_kinds_are_kept() -> None:

@@ -31,15 +31,9 @@ def shown(error: BaseException, function: object = None) -> str:
     return f"{type(error).__name__} in {' > '.join(way)}" if way else type(error).__name__
 
 
-def was_raised_by_user(error: BaseException) -> bool:
-    """Whether an exception comes from a user's code, and not from what waited for it."""
-    return not all(_is_machinery(frame) for frame, _ in walk_tb(error.__traceback__))
-
-
-def name_of(function: Any) -> str:
+def name_of(function: object) -> str:
     """What a function is called; an object with a `__call__`, by its class."""
-    while isinstance(function, partial):
-        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    function = _unwrapped(function)
     name: str = getattr(function, "__qualname__", type(function).__name__)
     return name
 
@@ -53,10 +47,15 @@ def _place(frame: FrameType, line: int) -> str:
     return f"{frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
 
 
-def _defined(function: Any) -> str | None:
-    while isinstance(function, partial):
-        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+def _defined(function: object) -> str | None:
+    function = _unwrapped(function)
     if not inspect.isroutine(function):
         function = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself
     code = getattr(function, "__code__", None)
     return f"{code.co_name} ({code.co_filename}:{code.co_firstlineno})" if code else None
+
+
+def _unwrapped(function: Any) -> object:
+    while isinstance(function, partial):
+        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return function

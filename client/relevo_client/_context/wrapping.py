@@ -6,7 +6,7 @@ step finds their own again after it.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import copy_context
 from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -98,7 +98,7 @@ def _generator(function: _Function, current: Current) -> _Function:
 
 
 def _async_generator(function: _Function, current: Current) -> _Function:
-    async def bound(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def bound(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         steps = Steps(current)
         with steps:
             items = function(*args, **kwargs)
@@ -130,12 +130,17 @@ _BY_KIND = (
 )
 
 
-def _bound(result: Any, current: Current) -> Any:
+def _bound(result: object, current: Current) -> Any:
     """What a function returned; if it has yet to run, with the function's context."""
-    if isinstance(result, CoroutineType | GeneratorType) and inspect.isawaitable(result):
-        return _coroutine(lambda: result, current)()
-    if isinstance(result, GeneratorType):
-        return _generator(lambda: result, current)()
-    if isinstance(result, AsyncGeneratorType):
-        return _async_generator(lambda: result, current)()
+
+    def returned() -> Any:
+        return result
+
+    kind = type(result)
+    if kind is CoroutineType or (kind is GeneratorType and inspect.isawaitable(result)):
+        return _coroutine(returned, current)()
+    if kind is GeneratorType:
+        return _generator(returned, current)()
+    if kind is AsyncGeneratorType:
+        return _async_generator(returned, current)()
     return result

@@ -2,6 +2,8 @@
 
 import inspect
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from relevo_client._context.raised import name_of, shown
@@ -49,3 +51,13 @@ def failure(function: object, error: Exception, lost: RelevoError | None = None)
 def tell(function: object, error: Exception) -> None:
     """Log that a user's function failed: with the class and the place, without the text."""
     log.error("%s failed on a call's context: %s", name_of(function), shown(error, function))
+
+
+@contextmanager
+def own_timeouts(function: object) -> Generator[None, None, None]:
+    """Log a TimeoutError of a user's function; who waits for it cannot tell it from their own."""
+    try:
+        yield
+    except TimeoutError as error:
+        tell(function, error)
+        raise

@@ -1,7 +1,7 @@
 """How a call ends that cannot have its context, before its handler begins or amid it."""
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from relevo_client._context.raised import name_of, shown
 from relevo_client._errors import NoContextError, RelevoError
@@ -24,11 +24,19 @@ class RejectedError(Exception):
 
 def needs_context(error: Exception) -> NoContextError | None:
     """The NoContextError that a handler has raised; None if it has raised anything else too."""
-    while isinstance(error, ExceptionGroup):
-        if error.split(NoContextError)[1] is not None:
-            return None
-        error = error.exceptions[0]
-    return error if isinstance(error, NoContextError) else None
+    if isinstance(error, NoContextError):
+        return error
+    parts = _parts(error)
+    needs = [part for part in parts if isinstance(part, NoContextError)]
+    return needs[0] if needs and len(needs) == len(parts) else None
+
+
+def _parts(error: Exception) -> list[Exception]:
+    """The exceptions of a group, and of the groups in it."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    group = cast("ExceptionGroup[Exception]", error)
+    return [part for each in group.exceptions for part in _parts(each)]
 
 
 def refusal_of(error: Exception, handler: object) -> Refusal | None:

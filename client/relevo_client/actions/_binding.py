@@ -22,6 +22,7 @@ from relevo_client._errors import NoContextError, RelevoError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, LostContext, Policy
+from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import W3C, check_tenant
@@ -58,6 +59,7 @@ def bound(
     if contexts is None:
         current = Carried(action.context_ref)
     else:
+        must_be_blocking(contexts, "bound", instead="aio_bound")
         source = BlockingSource(contexts)
 
         def load() -> Known:
@@ -86,6 +88,7 @@ async def aio_bound(
     if contexts is None:
         current = Carried(action.context_ref)
     else:
+        must_be_asyncio(contexts, "aio_bound", instead="bound")
         source = AsyncSource(contexts)
 
         async def load() -> Known:

@@ -17,6 +17,7 @@ from relevo_client._context.raised import shown
 from relevo_client._current import using
 from relevo_client._policies import DEFAULT_POLICY, Policy
 from relevo_client._propagation.callbacks import log
+from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Delivery, Failure, Handler, ascii_of
 from relevo_client.actions._keeping import Keeper, Subscriber
@@ -91,6 +92,8 @@ class ActionQueues:
     ) -> None:
         if redeliver_after < 0.001 or max_deliveries < 1 or concurrency < 1:
             raise ValueError("redeliver_after, max_deliveries and concurrency must be positive")
+        if contexts is not None:
+            must_be_asyncio(contexts, "ActionQueues")
         self._broker = broker
         self._contexts = contexts
         self._service = service

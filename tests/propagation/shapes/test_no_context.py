@@ -114,7 +114,9 @@ async def test_a_handler_that_needs_one(
 
 
 UNARY = [each for each in SHAPES if each.arity == "unary_unary"]
-TASKS = [each for each in SHAPES if each.arity == "unary_unary" and each.make.__name__ == "coroutine"]
+TASKS = [
+    each for each in SHAPES if each.arity == "unary_unary" and each.make.__name__ == "coroutine"
+]
 each_unary = pytest.mark.parametrize("shape", UNARY, ids=str)
 
 
@@ -140,7 +142,7 @@ async def test_an_exempt_method(clients: StoreClients, shape: Shape) -> None:
 
 
 async def test_tasks_of_a_group(clients: StoreClients) -> None:
-    """A TaskGroup whose tasks all need a context counts as one that does; a defect among them not."""
+    """A TaskGroup whose tasks all need a context counts as one that does; with a defect, not."""
     (shape,) = TASKS
 
     async def ask() -> None:
