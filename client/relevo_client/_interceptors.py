@@ -11,6 +11,7 @@ from relevo_client._entering import BlockingSource, Entrance, refusing
 from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_blocking
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
@@ -49,9 +50,10 @@ def server_interceptor(
 
     The arguments are those of `aio_server_interceptor`; functions among them
     are plain ones here. Nothing is resolved on the server's own thread. Raises TypeError
-    for an asyncio client.
+    for an asyncio client, and for coroutine functions.
     """
     must_be_blocking(client, "server_interceptor", instead="aio_server_interceptor")
+    must_await_nothing(policy, *(each for _, each in policies))
     rules = Inbound(
         trust_callers=trust_callers,
         authorize=authorize,

@@ -50,6 +50,10 @@ Rebuild: TypeAlias = Callable[[LostContext], ExecutionContext | Awaitable[Execut
 function on blocking ones."""
 
 
+CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
+"""Those of a policy. The first three are about what is known."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """What to do in each case: an `Action`, or a function that makes a context.
@@ -73,7 +77,7 @@ class Policy:
     """Resolve the context when the handler asks for it, not before it runs."""
 
     def __post_init__(self) -> None:
-        for case in ("no_reference", "not_found", "incomplete"):
+        for case in CASES[:3]:
             if getattr(self, case) is Action.LAST_KNOWN:
                 raise ValueError(f"{case} is what is known: there is no last known copy for it")
 

@@ -53,7 +53,7 @@ def test_a_context_is_current_within_its_block() -> None:
 
 
 def test_a_context_without_a_store() -> None:
-    """A handler's unit test gives an ExecutionContext: it is current, without entry or reference."""
+    """A handler's unit test gives an ExecutionContext: current without entry or reference."""
     given = ExecutionContext(user_id="u")
     with use_context(ONE):
         with use_context(given) as context:

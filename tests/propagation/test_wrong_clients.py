@@ -1,4 +1,4 @@
-"""Clients and channels of the wrong kind are refused where they are given, before any call."""
+"""Clients, channels and functions of the wrong kind are refused when given, before any call."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,9 +11,13 @@ from relevo_client import (
     AsyncContextClient,
     ContextClient,
     ContextEntry,
+    ExecutionContext,
+    LostContext,
+    Policy,
     aio_context_channel,
     aio_server_interceptor,
     context_channel,
+    filters,
     server_interceptor,
 )
 from relevo_client.actions import DomainAction, aio_bound, bound
@@ -102,13 +106,51 @@ def test_a_clients_double() -> None:
     aio_server_interceptor(double)
 
 
+@pytest.mark.parametrize("case", ["no_reference", "not_found", "unavailable"])
+def test_coroutine_functions_in_threads(case: str) -> None:
+    """Nobody awaits what a policy's coroutine function makes there: TypeError, which names it."""
+
+    async def make(_: LostContext) -> ExecutionContext:
+        return ExecutionContext()
+
+    given: dict[str, Any] = {case: make}
+    policy = Policy(**given)
+    with ContextClient(NOWHERE) as client:
+        for rules in ({"policy": policy}, {"policies": [(filters.prefix("/"), policy)]}):
+            with pytest.raises(TypeError, match=f"{case} must be a plain function"):
+                server_interceptor(client, **rules)
+        binding = bound(ACTION, client, policy=policy)
+        with pytest.raises(TypeError, match=case), binding:
+            pass
+
+
+async def test_filters_that_are_coroutine_functions() -> None:
+    """What would always be true is refused, as for the other rules."""
+
+    async def always(_: str) -> bool:
+        return False
+
+    exempt: Any = {"exempt": always}
+    policies: Any = {"policies": [(always, Policy())]}
+    async with AsyncContextClient(NOWHERE) as client:
+        with ContextClient(NOWHERE) as blocking:
+            for rules in (exempt, policies):
+                (name,) = rules
+                with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+                    server_interceptor(blocking, **rules)
+                with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+                    aio_server_interceptor(client, **rules)
+
+
 async def test_channels() -> None:
-    """A channel is wrapped by the function of its own kind."""
+    """A channel is for the client, and wrapped by the function, of its own kind."""
     async with aio.insecure_channel(NOWHERE) as channel:
+        with pytest.raises(TypeError, match=r"needs a grpc.Channel, not a grpc.aio.Channel"):
+            ContextClient(channel=channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         with pytest.raises(TypeError, match="use aio_context_channel"):
             context_channel(channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with (
-        grpc.insecure_channel(NOWHERE) as blocking,
-        pytest.raises(TypeError, match="use context_channel"),
-    ):
-        aio_context_channel(blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with grpc.insecure_channel(NOWHERE) as blocking:
+        with pytest.raises(TypeError, match=r"needs a grpc.aio.Channel, not a grpc.Channel"):
+            AsyncContextClient(channel=blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match="use context_channel"):
+            aio_context_channel(blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -22,6 +22,7 @@ from relevo_client._errors import NoContextError, RelevoError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, LostContext, Policy
+from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._model import DomainAction
@@ -60,6 +61,7 @@ def bound(
         current = Carried(action.context_ref)
     else:
         must_be_blocking(contexts, "bound", instead="aio_bound")
+        must_await_nothing(policy)
         source = BlockingSource(contexts)
 
         def load() -> Known:
