@@ -66,6 +66,18 @@ async def test_within_a_framework(contexts: AsyncContextClient) -> None:
     assert (answer.status, answer.body) == (400, NO_CONVERSATION)
 
 
+async def test_around_a_framework(contexts: AsyncContextClient) -> None:
+    """Around it, the middleware sees the exception after the framework has answered 500."""
+
+    async def endpoint(_: Request) -> Response:
+        return Response(require_context().user_id)
+
+    app = ContextMiddleware(Starlette(routes=[Route("/talk", endpoint)]), contexts)
+    more: dict[str, Any] = {"method": "GET", "query_string": b"", "root_path": ""}
+    with pytest.raises(NoContextError):
+        await ask(app, **more)
+
+
 async def test_tasks_of_a_group(contexts: AsyncContextClient) -> None:
     """What a TaskGroup's tasks need counts as well."""
 

@@ -28,8 +28,8 @@ def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
     A coroutine function, a generator function and an async generator function stay what they
     are, and an object with such a `__call__` becomes one. Their bodies have the context in
     every step, whoever awaits or iterates them. So has a coroutine or generator that a plain
-    function returns. Other lazy results (`map`, an iterator's class) are what they are: they
-    have the context of whoever iterates them.
+    function returns. Other lazy results (`map`, a context manager) are returned as they are:
+    they have the context of whoever iterates or enters them.
 
     Raises TypeError for what cannot be called, such as a coroutine or a generator.
     """
