@@ -115,8 +115,10 @@ def test_coroutine_functions_in_threads(case: str) -> None:
 
     given: dict[str, Any] = {case: make}
     policy = Policy(**given)
+    default: Any = {"policy": policy}
+    of_some: Any = {"policies": [(filters.prefix("/"), policy)]}
     with ContextClient(NOWHERE) as client:
-        for rules in ({"policy": policy}, {"policies": [(filters.prefix("/"), policy)]}):
+        for rules in (default, of_some):
             with pytest.raises(TypeError, match=f"{case} must be a plain function"):
                 server_interceptor(client, **rules)
         binding = bound(ACTION, client, policy=policy)
