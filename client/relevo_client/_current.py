@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeAlias, overload
@@ -209,16 +209,15 @@ class Steps:
         self._block: _Block | None = None
 
     def __enter__(self) -> None:
-        self._swap()
+        self._tokens = _current.set(self._current), _block.set(self._block)
 
     def __exit__(self, *_: object) -> None:
-        self._swap()
-
-    def _swap(self) -> None:
-        current, block = _current.get(), _block.get()
-        _current.set(self._current)
-        _block.set(self._block)
-        self._current, self._block = current, block
+        self._current, self._block = _current.get(), _block.get()
+        current, block = self._tokens
+        # A step that is closed while it waits ends where nothing was made current for it.
+        with suppress(ValueError):
+            _current.reset(current)
+            _block.reset(block)
 
 
 @overload

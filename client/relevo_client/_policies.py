@@ -51,7 +51,7 @@ function on blocking ones."""
 
 
 CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
-"""Those of a policy. The first three are about what is known."""
+"""The fields of a Policy that say what to do."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Policy:
     """Resolve the context when the handler asks for it, not before it runs."""
 
     def __post_init__(self) -> None:
-        for case in CASES[:3]:
+        for case in ("no_reference", "not_found", "incomplete"):
             if getattr(self, case) is Action.LAST_KNOWN:
                 raise ValueError(f"{case} is what is known: there is no last known copy for it")
 

@@ -478,3 +478,29 @@ async def test_what_has_been_called_is_refused() -> None:
         with pytest.raises(TypeError, match="wrap takes a function, and got"):
             wrap(called)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await coroutine
+
+
+@pytest.mark.parametrize("where", ["another context", "another thread"])
+def test_a_coroutine_that_is_closed_elsewhere(where: str) -> None:
+    """One that is dropped amid its work, as at a loop's end, leaves nothing with who closes it."""
+
+    @types.coroutine
+    def pause() -> Generator[None, None, None]:
+        yield
+
+    async def hanging() -> None:
+        await pause()
+
+    with use_context(ONE):
+        begun = wrap(hanging)()
+    with use_context(TWO):
+        if where == "another context":
+            contextvars.copy_context().run(begun.send, None)
+        else:
+            thread = threading.Thread(target=begun.send, args=(None,))
+            thread.start()
+            thread.join()
+    with use_context(THREE):
+        begun.close()
+        assert user() == "three"
+    assert user() == "nobody"
