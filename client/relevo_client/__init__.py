@@ -6,14 +6,16 @@ from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
 from relevo_client._channels import aio_context_channel, context_channel
 from relevo_client._client import ContextClient
 from relevo_client._context.entry import ContextEntry
+from relevo_client._context.wrapping import wrap
 from relevo_client._current import (
     await_context,
     current_context,
     current_entry,
     current_ref,
     require_context,
+    require_entry,
+    require_ref,
     use_context,
-    wrap,
 )
 from relevo_client._errors import (
     AccessDeniedError,
@@ -72,6 +74,8 @@ __all__ = [
     "current_entry",
     "current_ref",
     "require_context",
+    "require_entry",
+    "require_ref",
     "server_interceptor",
     "use_context",
     "wrap",

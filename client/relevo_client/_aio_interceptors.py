@@ -10,10 +10,19 @@ from grpc import aio
 
 from relevo_client import _shapes
 from relevo_client._aio_client import AsyncContextClient
-from relevo_client._entering import AsyncEntrance, AsyncSource, Entrance, ThreadSource
+from relevo_client._entering import (
+    AsyncEntrance,
+    AsyncSource,
+    Entrance,
+    ThreadSource,
+    aio_refusing,
+    refusing,
+)
 from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.clients import must_be_asyncio
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -65,7 +74,10 @@ def aio_server_interceptor(
         policies: other policies for some methods; the first filter that applies counts.
         exempt: methods that have no part in this.
 
+    Raises TypeError for a blocking client.
+
     """
+    must_be_asyncio(client, "aio_server_interceptor", instead="server_interceptor")
     rules = Inbound(
         trust_callers=trust_callers,
         authorize=authorize,
@@ -131,16 +143,29 @@ class _ServerInterceptor(aio.ServerInterceptor):
         return None if handler is None else self._rewrapped(handler_call_details.method, handler)
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
-        is_exempt = self._rules.is_exempt(method)
         on_loop = _on_loop(behaviour)
         if on_loop:
-            entrance = AsyncEntrance(self._rules, method, self._source)
-            return on_loop(_shapes.nothing if is_exempt else entrance, behaviour)
+            return on_loop(self._entrance(method), behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = _shapes.generator if streams else _shapes.function
-        source = ThreadSource(self._source, asyncio.get_running_loop())
-        in_thread = Entrance(self._rules, method, source)
-        return shape(_shapes.nothing if is_exempt else in_thread, behaviour)
+        return shape(self._entrance_in_thread(method), behaviour)
+
+    def _entrance(self, method: str) -> _shapes.AsyncEnter:
+        try:
+            if self._rules.is_exempt(method):
+                return _shapes.nothing
+            return AsyncEntrance(self._rules, method, self._source)
+        except RejectedError as rejected:
+            return aio_refusing(rejected)
+
+    def _entrance_in_thread(self, method: str) -> _shapes.Enter:
+        try:
+            if self._rules.is_exempt(method):
+                return _shapes.nothing
+            source = ThreadSource(self._source, asyncio.get_running_loop())
+            return Entrance(self._rules, method, source)
+        except RejectedError as rejected:
+            return refusing(rejected)
 
 
 def _on_loop(behaviour: _shapes.Behaviour) -> Callable[..., _shapes.Behaviour] | None:

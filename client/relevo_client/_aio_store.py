@@ -37,6 +37,8 @@ class AsyncStore:
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
+        if isinstance(channel, grpc.Channel):
+            raise TypeError("an AsyncContextClient needs a grpc.aio.Channel, not a grpc.Channel")
         self.timeout = timeout
         self._target = target or ""
         self._channel = channel

@@ -27,6 +27,8 @@ def context_channel(
     The arguments are those of `client_interceptors`, and so are the rules. Closing
     it closes `channel`.
     """
+    if isinstance(channel, aio.Channel):
+        raise TypeError("context_channel needs a grpc.Channel: use aio_context_channel")
     return _Channel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 
@@ -42,6 +44,8 @@ def aio_context_channel(
     The arguments are those of `aio_client_interceptors`, and so are the rules. Closing
     it closes `channel`.
     """
+    if isinstance(channel, grpc.Channel):
+        raise TypeError("aio_context_channel needs a grpc.aio.Channel: use context_channel")
     return _AioChannel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 

@@ -1,27 +1,22 @@
 """The context that is current: one value for each call, task or thread."""
 
 import asyncio
-import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import TypeAlias, overload
 
 from relevo_client._context.entry import ContextEntry
-from relevo_client._errors import NoContextError
+from relevo_client._errors import NO_CONTEXT, NoContextError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A context that a policy's function made, because the store's could not be had."""
+    """A context that the store has no entry of: made by a policy's function, or given in a test."""
 
     ref: ContextRef | None
     """What the call referred to, and what its own calls refer to."""
@@ -44,7 +39,8 @@ class Deferred:
         if not self._is_known:
             raise NoContextError(
                 "the context is not resolved yet: the server's policy is lazy; use "
-                "'await await_context()' first"
+                "'await await_context()' first",
+                reason="CONTEXT_NOT_RESOLVED",
             )
         return self._known
 
@@ -96,24 +92,41 @@ def _known() -> Known:
 def current_entry() -> ContextEntry | None:
     """The entry whose context is current, with its key, version and layers.
 
-    None where no context is current, or one that was rebuilt by a policy.
+    None if no context is current, or one without an entry: rebuilt by a policy's function,
+    or given to `use_context` as an ExecutionContext.
     """
     known = _known()
     return known if isinstance(known, ContextEntry) else None
 
 
 def current_context() -> ExecutionContext | None:
-    """The context that is current, None where there is none."""
+    """The context that is current, None if there is none."""
     known = _known()
     return known.context if known else None
 
 
 def require_context() -> ExecutionContext:
-    """The context that is current. Raises NoContextError where there is none."""
+    """The context that is current.
+
+    Raises NoContextError if there is none. A handler that lets it pass ends its call with
+    FAILED_PRECONDITION.
+    """
     known = _known()
     if known is None:
         raise NoContextError
     return known.context
+
+
+def require_entry() -> ContextEntry:
+    """The entry whose context is current, with its key, version and layers.
+
+    Raises NoContextError if no context is current, or one without an entry; see
+    `current_entry`.
+    """
+    known = _known()
+    if isinstance(known, ContextEntry):
+        return known
+    raise NoContextError("the current context has no entry" if known else NO_CONTEXT)
 
 
 async def await_context() -> ExecutionContext | None:
@@ -131,6 +144,17 @@ def current_ref() -> ContextRef | None:
     """
     current = _current.get()
     return current.ref if current else None
+
+
+def require_ref() -> ContextRef:
+    """The reference that calls from here carry. Raises NoContextError if they carry none.
+
+    Known without resolving anything.
+    """
+    ref = current_ref()
+    if ref is None:
+        raise NoContextError("no reference is current in this call")
+    return ref
 
 
 class Carried(Deferred):
@@ -173,14 +197,69 @@ class _Block:
 _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
 
 
+class Steps:
+    """What is current in work that runs step by step amid others' work, as iterators do.
+
+    `with steps:` makes it current for one step, and afterwards what was current before. The
+    next step finds what the last one left, the blocks that it has not ended included.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._block: _Block | None = None
+
+    def __enter__(self) -> None:
+        self._tokens = _current.set(self._current), _block.set(self._block)
+
+    def __exit__(self, *_: object) -> None:
+        self._current, self._block = _current.get(), _block.get()
+        current, block = self._tokens
+        # A step that is closed while it waits ends where nothing was made current for it.
+        with suppress(ValueError):
+            _current.reset(current)
+            _block.reset(block)
+
+
+@overload
 @contextmanager
-def use_context(entry: ContextEntry | None) -> Generator[ExecutionContext | None, None, None]:
-    """Make an entry's context current within a `with` block; None for no context."""
-    block = _Block(entry)
+def use_context(
+    entry: ContextEntry | ExecutionContext,
+) -> Generator[ExecutionContext, None, None]: ...
+
+
+@overload
+@contextmanager
+def use_context(entry: None) -> Generator[None, None, None]: ...
+
+
+@contextmanager
+def use_context(
+    entry: ContextEntry | ExecutionContext | None,
+) -> Generator[ExecutionContext | None, None, None]:
+    """Make a context current within a `with` block; None for no context.
+
+    An entry of the store is current with its reference, which calls from within the block
+    carry. An ExecutionContext is current alone, as a unit test of a handler needs it: then
+    there is no entry and no reference, and calls carry nothing.
+
+    Raises TypeError for anything else.
+    """
+    block = _Block(_as_known(entry))
     try:
-        yield entry.context if entry else None
+        yield entry.context if isinstance(entry, ContextEntry) else entry
     finally:
         block.end()
+
+
+def _as_known(entry: object) -> Known:
+    if entry is None or isinstance(entry, ContextEntry):
+        return entry
+    if isinstance(entry, ExecutionContext):
+        return Rebuilt(None, entry)
+    raise TypeError(
+        "use_context takes a ContextEntry, an ExecutionContext or None, "
+        f"and got {type(entry).__name__}"
+    )
 
 
 @contextmanager
@@ -206,35 +285,9 @@ def only(current: Current) -> Generator[None, None, None]:
         block.undo()
 
 
-def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The same function with the context that is current now.
-
-    For what runs elsewhere or later: threads, executors, callbacks, background
-    tasks that outlive the call. Nothing is left behind in the thread or task that
-    runs it. A coroutine function stays one.
-    """
-    current = _current.get()
-
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def bound_coroutine(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-            before = _current.get()
-            _current.set(current)
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                _current.set(before)
-
-        return bound_coroutine  # type: ignore[return-value]
-
-    @wraps(function)
-    def bound(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        scope = copy_context()
-        scope.run(_current.set, current)
-        return scope.run(function, *args, **kwargs)
-
-    return bound
+def get_current() -> Current:
+    """Whatever is current, resolved or not."""
+    return _current.get()
 
 
 def set_current(current: Current) -> None:

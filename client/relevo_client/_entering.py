@@ -2,8 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Coroutine
-from functools import partial
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from relevo_client._aio_client import AsyncContextClient
@@ -12,9 +11,11 @@ from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import AsyncDeferred, BlockingDeferred, Current, Known, Rebuilt
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, RejectedError, instead
+from relevo_client._inbound import Asking, Call, Inbound, LastKnown, Make, instead
 from relevo_client._keys import ContextRef
 from relevo_client._policies import Action, LostContext, Policy
+from relevo_client._propagation.callbacks import own_timeouts
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 
@@ -39,7 +40,11 @@ class BlockingSource:
 
     def make(self, make: Make, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
-        function = partial(make.function, make.lost)
+
+        def function() -> object:
+            with own_timeouts(make.function):
+                return make.function(make.lost)
+
         return make.made(self._made.share(make.flight, function, deadline))
 
 
@@ -66,8 +71,9 @@ class AsyncSource:
         """What the function makes. Raises what it raises, and TimeoutError."""
 
         async def function() -> object:
-            made = make.function(make.lost)
-            return await made if inspect.isawaitable(made) else made
+            with own_timeouts(make.function):
+                made = make.function(make.lost)
+                return await made if inspect.isawaitable(made) else made
 
         async with asyncio.timeout(deadline.remaining()):
             return make.made(await self._made.share(make.flight, function))
@@ -247,6 +253,21 @@ def _deadline_of(context: Any) -> Deadline:
     """
     seconds: float | None = context.time_remaining()
     return UNBOUNDED if seconds is None or seconds > 1e9 else Deadline.after(seconds)
+
+
+def refusing(rejected: RejectedError) -> Callable[[Any], NoReturn]:
+    """What enters a method whose rules have failed: every call is refused."""
+
+    def refuse(context: Any) -> NoReturn:
+        context.abort(*rejected.refusal)
+        raise rejected
+
+    return refuse
+
+
+def aio_refusing(rejected: RejectedError) -> Callable[[Any], Coroutine[Any, Any, NoReturn]]:
+    """`refusing` on an event loop."""
+    return lambda context: _rejected(context, rejected)
 
 
 async def _rejected(context: Any, rejected: RejectedError) -> NoReturn:

@@ -20,10 +20,10 @@ class RelevoError(Exception):
 
     `reason` is a name of `relevo.v1.ErrorReason` without its prefix, the name of
     gRPC's code where there is no reason, or one that only the client has:
-    NO_CONTEXT, INCOMPLETE_CONTEXT, CLIENT_CLOSED, CLIENT_FORKED. `metadata` is what the
-    server told beside it. `retry_after` is after how many seconds it may be tried again, None
-    if that is not known to help; every UnavailableError has it but that of a closed client.
-    None of these holds a context's values.
+    NO_CONTEXT, CONTEXT_NOT_RESOLVED, INCOMPLETE_CONTEXT, CLIENT_CLOSED, CLIENT_FORKED.
+    `metadata` is what the server told beside it. `retry_after` is after how many seconds it
+    may be tried again, None if that is not known to help; every UnavailableError has it but
+    that of a closed client. None of these holds a context's values.
     """
 
     def __init__(
@@ -99,17 +99,28 @@ class AccessDeniedError(RelevoError):
     """The token is not known, or does not open this tenant."""
 
 
-class NoContextError(RelevoError, LookupError):
-    """`require_context()` where no context is current, or not yet."""
+NO_CONTEXT = "no context is current in this call"
 
-    def __init__(self, message: str = "no context is current in this call") -> None:
-        super().__init__(message, reason="NO_CONTEXT")
+
+class NoContextError(RelevoError, LookupError):
+    """No context is current and the code needs one; or not yet, under a lazy policy.
+
+    `reason` is NO_CONTEXT, or CONTEXT_NOT_RESOLVED for a handler that has not awaited
+    `await_context()` yet. A handler that lets it pass ends its call with a typed status.
+    """
+
+    def __init__(self, message: str = NO_CONTEXT, *, reason: str = "NO_CONTEXT") -> None:
+        super().__init__(message, reason=reason)
 
 
 class IncompleteContextError(RelevoError):
-    """A context includes entries that do not exist: `missing` has their keys' text forms."""
+    """A context includes entries that do not exist.
+
+    `key` is the context's own key, `missing` has those of the entries, all in their text form.
+    """
 
     def __init__(self, key: str, missing: Sequence[str]) -> None:
+        self.key = key
         self.missing = tuple(missing)
         super().__init__(
             f"{key} includes entries that do not exist: {', '.join(self.missing)}",

@@ -4,9 +4,6 @@ The decisions are here, without I/O; `_entering` has what a blocking server's th
 and an asyncio server's task each do by them.
 """
 
-import inspect
-import logging
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -14,11 +11,10 @@ from relevo_client import _metadata
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._current import Rebuilt
-from relevo_client._errors import InvalidFieldError, RelevoError
+from relevo_client._errors import IncompleteContextError, InvalidFieldError, RelevoError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import (
-    FAILED,
     FORBIDDEN,
     MALFORMED,
     Action,
@@ -28,21 +24,13 @@ from relevo_client._policies import (
     Refusal,
     chosen,
 )
+from relevo_client._propagation.callbacks import ask, failure, must_be_plain
+from relevo_client._propagation.incomplete import tell_incomplete
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import MethodFilter
-
-log = logging.getLogger("relevo_client")
 
 Trust: TypeAlias = bool | Callable[[Any], bool]
 Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
-
-
-class RejectedError(Exception):
-    """The call is to end now. `error` is why its context cannot be had, where that is why."""
-
-    def __init__(self, refusal: Refusal, error: RelevoError | None = None) -> None:
-        super().__init__(refusal.text)
-        self.refusal = refusal
-        self.error = error
 
 
 class Asking(Protocol):
@@ -126,16 +114,22 @@ class Inbound:
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
     ) -> None:
-        must_be_plain(trust_callers=trust_callers, authorize=authorize)
+        must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
+        for applies, _ in policies:
+            must_be_plain(policies=applies)
         self._trust = trust_callers
         self._authorize = authorize
         self._policy = policy
         self._policies = policies
-        self.is_exempt = exempt
+        self._exempt = exempt
+
+    def is_exempt(self, method: str) -> bool:
+        """Whether a method has no part in this. Raises RejectedError."""
+        return ask(self._exempt, method)
 
     def policy_of(self, method: str) -> Policy:
-        """The first policy whose filter applies, else the default."""
-        return next((p for applies, p in self._policies if applies(method)), self._policy)
+        """The first policy whose filter applies, else the default. Raises RejectedError."""
+        return next((p for applies, p in self._policies if ask(applies, method)), self._policy)
 
     def reference(self, context: Any, metadata: _metadata.Pairs | None) -> ContextRef | None:
         """What a call refers to; None where it names nothing, or is not trusted to.
@@ -177,6 +171,8 @@ def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
 
     Raises RejectedError.
     """
+    if isinstance(lost.error, IncompleteContextError):
+        tell_incomplete(lost.error)
     action, refusal = chosen(policy, lost.error)
     if action is Action.PROCEED:
         return None
@@ -185,45 +181,3 @@ def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
     if isinstance(action, Action):
         raise RejectedError(refusal, lost.error)
     return Make(action, lost, refusal)
-
-
-def must_be_plain(**rules: Any) -> None:
-    """Raise TypeError for a user's function of this name that is a coroutine function."""
-    for name, rule in rules.items():
-        if inspect.iscoroutinefunction(rule) or inspect.iscoroutinefunction(
-            getattr(rule, "__call__", None)  # noqa: B004 - of an object with a method
-        ):
-            raise TypeError(f"{name} must be a plain function: a coroutine is always true")
-
-
-def ask(answer: Any, *arguments: Any) -> bool:
-    """A user's answer. Raises RejectedError: what it raises must not reach the caller."""
-    if isinstance(answer, bool):
-        return answer
-    try:
-        said = answer(*arguments)
-    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise failure(answer, error) from None
-    if inspect.isawaitable(said):  # and so true, whatever it will say
-        raise failure(answer, TypeError())
-    return bool(said)
-
-
-def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
-    """How a call ends where a user's function raised, which is logged here.
-
-    `lost` is why the function was asked, where a context could not be had.
-    """
-    name = getattr(function, "__qualname__", type(function).__name__)
-    log.error("%s failed on a call's context: %s", name, shown(error))
-    return RejectedError(FAILED, lost)
-
-
-def shown(error: BaseException) -> str:
-    """An exception of a user's function, for the log, as its catcher got it.
-
-    The type and the place, not the text: that may quote what it stumbled over.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    place = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames[1:])
-    return f"{type(error).__name__} in {place}"

@@ -7,10 +7,13 @@ import grpc
 
 from relevo_client import _shapes
 from relevo_client._client import ContextClient
-from relevo_client._entering import BlockingSource, Entrance
+from relevo_client._entering import BlockingSource, Entrance, refusing
 from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.callbacks import must_await_nothing
+from relevo_client._propagation.clients import must_be_blocking
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -46,8 +49,11 @@ def server_interceptor(
     """An interceptor for `grpc.server`: handlers find their call's context.
 
     The arguments are those of `aio_server_interceptor`; functions among them
-    are plain ones here. Nothing is resolved on the server's own thread.
+    are plain ones here. Nothing is resolved on the server's own thread. Raises TypeError
+    for an asyncio client, and for coroutine functions.
     """
+    must_be_blocking(client, "server_interceptor", instead="aio_server_interceptor")
+    must_await_nothing(policy, *(each for _, each in policies))
     rules = Inbound(
         trust_callers=trust_callers,
         authorize=authorize,
@@ -116,6 +122,12 @@ class _ServerInterceptor(grpc.ServerInterceptor):
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         shape = _shapes.generator if streams else _shapes.function
-        if self._rules.is_exempt(method):
-            return shape(_shapes.nothing, behaviour)
-        return shape(Entrance(self._rules, method, self._source), behaviour)
+        return shape(self._entrance(method), behaviour)
+
+    def _entrance(self, method: str) -> _shapes.Enter:
+        try:
+            if self._rules.is_exempt(method):
+                return _shapes.nothing
+            return Entrance(self._rules, method, self._source)
+        except RejectedError as rejected:
+            return refusing(rejected)

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from relevo.v1 import store_pb2
 
 from relevo_client._context.entry import ContextEntry
+from relevo_client._context.raised import shown
 from relevo_client._errors import (
     RETRY_DELAY,
     IncompleteContextError,
@@ -79,7 +80,7 @@ def tell_failure(key: ContextKey, error: Exception) -> None:
     """Log why an entry was not made. That another process does it is no failure."""
     if not isinstance(error, RelevoError):
         # The user's function, whatever it raises: the text may quote values.
-        log.warning("%s was not made: %s", key, type(error).__name__)
+        log.warning("%s was not made: %s", key, shown(error))
     elif not is_held(error):
         log.warning("%s was not made: %s", key, error.reason)
 

@@ -50,6 +50,10 @@ Rebuild: TypeAlias = Callable[[LostContext], ExecutionContext | Awaitable[Execut
 function on blocking ones."""
 
 
+CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
+"""The fields of a Policy that say what to do."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """What to do in each case: an `Action`, or a function that makes a context.
@@ -91,7 +95,7 @@ class Refusal(NamedTuple):
 MALFORMED = Refusal(StatusCode.INVALID_ARGUMENT, "the call's context reference is malformed")
 FORBIDDEN = Refusal(StatusCode.PERMISSION_DENIED, "the caller may not use this context")
 FAILED = Refusal(StatusCode.INTERNAL, "the call's context could not be resolved")
-_NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no context")
+NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no context")
 _UNAVAILABLE = Refusal(StatusCode.UNAVAILABLE, "the call's context cannot be resolved now")
 _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
     (
@@ -118,7 +122,7 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
     The refusal is how the call ends where it says to reject.
     """
     if error is None:
-        return policy.no_reference, _NO_REFERENCE
+        return policy.no_reference, NO_REFERENCE
     if isinstance(error, InvalidFieldError):
         return Action.REJECT, MALFORMED
     for kind, field, refusal in _BY_ERROR:

@@ -3,7 +3,8 @@
 `enter(servicer_context)` says what is to be current in a call, or ends the call.
 The wrapped handler keeps its shape: gRPC, and interceptors outside of this one,
 tell shapes apart by the kind of function. gRPC's servicer context is
-passed on as it is.
+passed on as it is. A handler that needs a context and has none ends its call with a
+typed status, as one that is refused before it begins.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from relevo_client._current import Current, set_current
+from relevo_client._propagation.refusals import NEEDS_CONTEXT, aio_end, end, refusal_of
 
 Behaviour: TypeAlias = Callable[..., Any]
 Enter: TypeAlias = Callable[[Any], Current]
@@ -77,7 +79,11 @@ def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
         if isinstance(current, Coroutine):  # most contexts are at hand
             current = await current
         set_current(current)
-        return await behaviour(request, context)
+        try:
+            return await behaviour(request, context)
+        except NEEDS_CONTEXT as error:
+            await aio_end(context, error, behaviour)
+            raise
 
     return with_context
 
@@ -94,6 +100,9 @@ def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
             try:
                 async for item in items:
                     yield item
+            except NEEDS_CONTEXT as error:
+                await aio_end(context, error, behaviour)
+                raise
             finally:
                 # Closed early, a generator ends in another task than it began in.
                 set_current(current)
@@ -112,7 +121,11 @@ def function(enter: Enter, behaviour: Behaviour) -> Behaviour:
     def with_context(request: Any, context: Any) -> Any:
         scope = copy_context()
         scope.run(set_current, enter(context))
-        return scope.run(behaviour, request, context)
+        try:
+            return scope.run(behaviour, request, context)
+        except NEEDS_CONTEXT as error:
+            end(context, error, behaviour)
+            raise
 
     return with_context
 
@@ -127,16 +140,25 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
     def with_context(request: Any, context: Any) -> Iterator[Any]:
         scope = copy_context()
         scope.run(set_current, enter(context))
-        items = [scope.run(behaviour, request, context)]
+        items: list[Any] = []
         try:
+            items.append(scope.run(behaviour, request, context))
             while True:
                 try:
                     item = scope.run(next, items[0])
                 except StopIteration:
                     return
                 yield item
+        except NEEDS_CONTEXT as error:
+            refusal = refusal_of(error, behaviour)
+            if refusal is None:
+                raise
+            # Not `abort`: from a thread of an asyncio server's, gRPC sends that past the items
+            # that it has not sent yet.
+            context.set_code(refusal.code)
+            context.set_details(refusal.text)
         finally:
-            if hasattr(items[0], "close"):
+            if items and hasattr(items[0], "close"):
                 scope.run(items[0].close)
             # What cannot be closed ends with the last reference to it.
             scope.run(items.clear)

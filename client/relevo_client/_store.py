@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
+from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
@@ -27,6 +28,8 @@ class BlockingStore:
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
+        if isinstance(channel, aio.Channel):
+            raise TypeError("a ContextClient needs a grpc.Channel, not a grpc.aio.Channel")
         self.timeout = timeout
         self._own_channel = channel is None
         given: Any = channel and _Plain(channel)

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from relevo.demo.v1.rag_platform_pb2 import Observation
-from relevo_client import AsyncContextClient, ContextEntry, NoContextError, current_entry
+from relevo_client import AsyncContextClient, ContextEntry, require_entry
 
 
 def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observation:
@@ -13,9 +13,7 @@ def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observat
 
     Also what the cache of its client has done so far.
     """
-    entry = current_entry()
-    if entry is None:
-        raise NoContextError
+    entry = require_entry()
     counts = contexts.cache_counts
     observation = Observation(
         service=service,

@@ -145,7 +145,7 @@ async def test_a_rule_that_fails(
         assert (answer.status, answer.body["error"]["reason"]) == (500, "INTERNAL")
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(errors) == 3
-    assert all("RuntimeError in fail:" in record.getMessage() for record in errors)
+    assert all(f"RuntimeError in fail ({__file__}:" in record.getMessage() for record in errors)
     assert "secret" not in caplog.text
 
 

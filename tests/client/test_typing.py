@@ -1,9 +1,11 @@
 """The types of the public face, as mypy and pyright see them: they read this file too."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, assert_type
 
+import pytest
 from relevo_client import (
     AsyncContextClient,
     ContextEntry,
@@ -16,7 +18,10 @@ from relevo_client import (
     current_entry,
     current_ref,
     require_context,
+    require_entry,
+    require_ref,
     use_context,
+    wrap,
 )
 
 
@@ -56,8 +61,53 @@ async def test_what_is_current(client: AsyncContextClient, key: ContextKey) -> N
     """What is current may be nothing, except where it is required."""
     await client.put(key, ExecutionContext())
     with use_context(await client.get(key)) as context:
-        assert_type(context, ExecutionContext | None)
+        assert_type(context, ExecutionContext)
+    with use_context(ExecutionContext()) as context:
+        assert_type(context, ExecutionContext)
+    with use_context(None) as nothing:
+        assert_type(nothing, None)
+    maybe: ContextEntry | ExecutionContext | None = client.peek(key)
+    with use_context(maybe) as perhaps:
+        assert_type(perhaps, ExecutionContext | None)
+    with use_context(await client.get(key)):
         assert_type(current_context(), ExecutionContext | None)
         assert_type(current_entry(), ContextEntry | None)
         assert_type(current_ref(), ContextRef | None)
         assert_type(require_context(), ExecutionContext)
+        assert_type(require_entry(), ContextEntry)
+        assert_type(require_ref(), ContextRef)
+
+
+class Work:
+    """An object that is called."""
+
+    async def __call__(self, number: int) -> str:
+        """Work."""
+        return str(number)
+
+
+async def test_what_is_wrapped() -> None:
+    """A wrapped function has the types of the function itself, whatever its kind."""
+
+    def plain(number: int, *, name: str = "") -> str:
+        return f"{number}{name}"
+
+    async def coroutine(number: int) -> str:
+        return str(number)
+
+    def generator(number: int) -> Generator[int, str, bool]:
+        yield number
+        return True
+
+    async def async_generator(number: int) -> AsyncGenerator[int, str]:
+        yield number
+
+    assert_type(wrap(plain)(1, name="a"), str)
+    assert_type(wrap(partial(plain, 1))(), str)
+    assert_type(wrap(generator)(number=1), Generator[int, str, bool])
+    assert_type(wrap(async_generator)(number=1), AsyncGenerator[int, str])
+    assert_type(await wrap(coroutine)(1), str)
+    assert_type(await wrap(Work())(number=1), str)
+    # What is called wrongly is seen by the type checkers, as without `wrap`.
+    with pytest.raises(TypeError):
+        wrap(plain)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -4,15 +4,21 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
 
 import pytest
 from relevo_client import (
     ContextEntry,
+    ContextKey,
+    ExecutionContext,
     NoContextError,
+    context_headers,
     current_context,
     current_entry,
     current_ref,
     require_context,
+    require_entry,
+    require_ref,
     use_context,
 )
 from support.entries import entry_of
@@ -44,6 +50,48 @@ def test_a_context_is_current_within_its_block() -> None:
         assert current_entry() is ONE
         assert current_ref() == ONE.ref
     assert current_context() is None
+
+
+def test_a_context_without_a_store() -> None:
+    """A handler's unit test gives an ExecutionContext: current without entry or reference."""
+    given = ExecutionContext(user_id="u")
+    with use_context(ONE):
+        with use_context(given) as context:
+            assert context is given is current_context() is require_context()
+            assert current_entry() is None
+            assert current_ref() is None
+            assert context_headers() == {}
+        assert current_entry() is ONE
+    assert current_context() is None
+
+
+@pytest.mark.parametrize("wrong", ["conversation:acme:c-1", ContextKey("s", "t", "i"), {}, 0])
+def test_what_cannot_be_current(wrong: Any) -> None:
+    """Anything else is a TypeError that says what it got, and changes nothing."""
+    with use_context(ONE):
+        with pytest.raises(TypeError, match=f"and got {type(wrong).__name__}"), use_context(wrong):
+            pass
+        assert current_entry() is ONE
+
+
+def test_what_is_required() -> None:
+    """`require_entry` and `require_ref` have what is current; without, they raise and say what."""
+    with use_context(ONE):
+        assert require_entry() is ONE
+        assert require_ref() == ONE.ref
+    for require, text in (
+        (require_context, "no context is current"),
+        (require_entry, "no context is current"),
+        (require_ref, "no reference is current"),
+    ):
+        with pytest.raises(NoContextError, match=text) as caught:
+            require()
+        assert caught.value.reason == "NO_CONTEXT"
+    with use_context(ExecutionContext()):
+        with pytest.raises(NoContextError, match="has no entry"):
+            require_entry()
+        with pytest.raises(NoContextError, match="no reference"):
+            require_ref()
 
 
 def test_blocks_nest() -> None:

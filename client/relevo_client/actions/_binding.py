@@ -19,10 +19,12 @@ from relevo_client._current import (
 )
 from relevo_client._entering import AsyncSource, BlockingSource, aio_known, known
 from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._inbound import RejectedError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, LostContext, Policy
+from relevo_client._propagation.callbacks import must_await_nothing
+from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import W3C, check_tenant
 
@@ -58,6 +60,8 @@ def bound(
     if contexts is None:
         current = Carried(action.context_ref)
     else:
+        must_be_blocking(contexts, "bound", instead="aio_bound")
+        must_await_nothing(policy)
         source = BlockingSource(contexts)
 
         def load() -> Known:
@@ -86,6 +90,7 @@ async def aio_bound(
     if contexts is None:
         current = Carried(action.context_ref)
     else:
+        must_be_asyncio(contexts, "aio_bound", instead="bound")
         source = AsyncSource(contexts)
 
         async def load() -> Known:

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
+from relevo_client._context.raised import shown
 from relevo_client._current import using
-from relevo_client._inbound import log, shown
+from relevo_client._propagation.callbacks import log
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, ascii_of
 from relevo_client.actions._entries import Entries, NotHeldError

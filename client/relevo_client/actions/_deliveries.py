@@ -9,6 +9,7 @@ from typing import TypeAlias
 from pydantic import ValidationError
 
 from relevo_client._aio_client import AsyncContextClient
+from relevo_client._context.raised import shown
 from relevo_client._errors import (
     IncompleteContextError,
     InvalidFieldError,
@@ -17,8 +18,9 @@ from relevo_client._errors import (
     RelevoError,
     UnavailableError,
 )
-from relevo_client._inbound import log, shown
 from relevo_client._policies import Policy
+from relevo_client._propagation.callbacks import log
+from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._binding import aio_bound
 from relevo_client.actions._model import DomainAction, refusal
 
@@ -158,6 +160,9 @@ async def work(
             # Something that the handler waited for was cancelled, and not its consumer.
             return _failed(error)
         except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            needs = needs_context(error)
+            if needs and needs.reason == "NO_CONTEXT" and action.context_ref is None:
+                return _without_context(needs)
             return _failed(error)
     return None
 
@@ -176,9 +181,11 @@ def _reply(action: DomainAction, result: object) -> DomainAction | None:
 
 
 def _without_context(error: RelevoError) -> Failure:
-    detail = type(error).__name__
     if isinstance(error, InvalidFieldError):
         return _malformed(error)
+    detail = type(error).__name__
+    if isinstance(error, IncompleteContextError):
+        detail = f"{detail}, there is no {', '.join(error.missing)}"
     if isinstance(error, _NEVER):
         text = "the action's context does not exist, or not all of it"
         return Failure(error.reason, text, detail, is_final=True, is_of_context=True)

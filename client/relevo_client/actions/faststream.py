@@ -14,6 +14,7 @@ from faststream.redis.message import DefaultStreamMessage, FakeConsumer, RedisSt
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client.actions._consuming import Consumer, Message, letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
 from relevo_client.actions._entries import Entries, Left
@@ -127,6 +128,8 @@ class ActionQueues:
     ) -> None:
         if redeliver_after < 0.001 or max_deliveries < 1 or concurrency < 1:
             raise ValueError("redeliver_after, max_deliveries and concurrency must be positive")
+        if contexts is not None:
+            must_be_asyncio(contexts, "ActionQueues")
         self._broker = broker
         self._contexts = contexts
         self._service = service

@@ -16,7 +16,7 @@ from relevo_client._errors import (
 from relevo_client._policies import FAILED, FORBIDDEN, MALFORMED, Refusal
 from relevo_client.asgi._types import Headers, Receive, Scope, Send
 
-_POLICY_VIOLATION = 1008
+POLICY_VIOLATION = 1008
 _MAX_CLOSE_REASON = 123
 """Bytes of a text that WebSocket's close frame has room for."""
 
@@ -103,7 +103,7 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
         await receive()  # the wish to connect
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             reason = answer.message[:_MAX_CLOSE_REASON]
-            message = {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason}
+            message = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason}
             return await send(message)
         kind = "websocket.http.response"
     await send({"type": f"{kind}.start", "status": answer.status, "headers": answer.headers})

@@ -17,10 +17,12 @@ from relevo_client._errors import (
     RelevoError,
     UnavailableError,
 )
-from relevo_client._inbound import Call, RejectedError, failure
+from relevo_client._inbound import Call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import Policy
+from relevo_client._propagation.callbacks import failure
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
     OTHER_USER,

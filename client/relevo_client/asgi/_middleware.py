@@ -7,14 +7,18 @@ from relevo_client._aio_client import AsyncContextClient
 from relevo_client._context.deadline import Deadline
 from relevo_client._current import Known, only
 from relevo_client._errors import InvalidFieldError
-from relevo_client._inbound import Authorize, Call, RejectedError, Trust, ask, must_be_plain
+from relevo_client._inbound import Authorize, Call, Trust
 from relevo_client._keys import ContextRef, problem_of
 from relevo_client._model import ExecutionContext
 from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._propagation.callbacks import ask, must_be_plain
+from relevo_client._propagation.clients import must_be_asyncio
+from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
 from relevo_client.asgi._finding import Asked, Begin, Finder
 from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, Values
+from relevo_client.asgi._needing import serve_without
 from relevo_client.asgi._overrides import OverrideHeaders, Overrides, Wanted
 from relevo_client.asgi._types import ASGIApp, Receive, Scope, Send
 
@@ -67,6 +71,7 @@ class ContextMiddleware:
         timeout: float = 5.0,
         exempt: Callable[[Scope], bool] | None = None,
     ) -> None:
+        must_be_asyncio(contexts, "ContextMiddleware")
         must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
         problem = problem_of(scope)
         if problem:
@@ -90,6 +95,7 @@ class ContextMiddleware:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         known: Known = None
+        is_trusted = False
         try:
             has_reference = _headers.names_reference(scope["headers"])
             is_trusted = has_reference and ask(self._trust, scope)
@@ -104,6 +110,8 @@ class ContextMiddleware:
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
         with only(known):
+            if known is None and not self._names_one(scope, is_trusted=is_trusted):
+                return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)
 
     async def _known(self, scope: Scope, *, is_trusted: bool) -> Known:
@@ -114,6 +122,10 @@ class ContextMiddleware:
         deadline = Deadline.after(self._timeout)
         call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
         return await self._finder.find(asked, call)
+
+    def _names_one(self, scope: Scope, *, is_trusted: bool) -> bool:
+        """Whether a request names a conversation, or its trusted caller a context."""
+        return is_trusted or Values(scope["headers"], self._names).has(TENANT, CONVERSATION)
 
     def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
         headers = scope["headers"]

@@ -16,7 +16,7 @@ from relevo_client import (
 from relevo_client.testing import LocalStore
 from support.callers import calling
 from support.hosting import SERVICE, Methods, StoreClients, hosted
-from support.lost_contexts import CAUSES, NO_REFERENCE, NOT_FOUND, SLOW, Cause
+from support.lost_contexts import CAUSES, INCOMPLETE, NO_REFERENCE, NOT_FOUND, SLOW, Cause
 from support.plays import UNARY_SHAPES, Play, naming, play
 from support.scenes import NOBODY, Scene
 from support.shapes import Shape
@@ -43,12 +43,16 @@ async def lost(
 async def test_reject(
     store: LocalStore, shape: Shape, cause: Cause, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call ends with the cause's status and fixed text. That is no crash: nobody logs it."""
+    """The call ends with the cause's status and fixed text. That is no crash: nobody logs it.
+
+    But for a missing layer, which is the owner's to put: one line says which.
+    """
     caplog.set_level(logging.DEBUG)
     over = await lost(store, shape, cause, cause.handled(Action.REJECT))
     assert over.refusal == cause.refusal
     assert over.outcome.trailing == []
-    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+    loud = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert ["is incomplete" in text for text in loud] == ([True] if cause is INCOMPLETE else [])
 
 
 @each_cause

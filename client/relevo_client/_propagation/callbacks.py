@@ -1,0 +1,75 @@
+"""The user's functions, guarded: what they raise reaches the log and never a caller."""
+
+import inspect
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+from relevo_client._context.raised import name_of, shown
+from relevo_client._errors import RelevoError
+from relevo_client._policies import CASES, FAILED, Policy
+from relevo_client._propagation.refusals import RejectedError
+
+log = logging.getLogger("relevo_client")
+
+
+def must_be_plain(**rules: Any) -> None:
+    """Raise TypeError for a user's function of this name that is a coroutine function."""
+    for name, rule in rules.items():
+        if _is_coroutine_function(rule):
+            raise TypeError(f"{name} must be a plain function: a coroutine is always true")
+
+
+def must_await_nothing(*policies: Policy) -> None:
+    """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
+    for policy, case in product(policies, CASES):
+        if _is_coroutine_function(getattr(policy, case)):
+            raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")
+
+
+def _is_coroutine_function(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - of an object with a method
+    )
+
+
+def ask(answer: Any, *arguments: Any) -> bool:
+    """A user's answer: a bool, or a function of the arguments.
+
+    Raises RejectedError if the function raises, or returns what is to be awaited.
+    """
+    if isinstance(answer, bool):
+        return answer
+    try:
+        said = answer(*arguments)
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise failure(answer, error) from None
+    if inspect.isawaitable(said):  # and so true, whatever it will say
+        raise failure(answer, TypeError())
+    return bool(said)
+
+
+def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
+    """How a call ends if a user's function raised, which is logged here.
+
+    `lost` is why the function was asked, if that was because a context could not be had.
+    """
+    tell(function, error)
+    return RejectedError(FAILED, lost)
+
+
+def tell(function: object, error: Exception) -> None:
+    """Log that a user's function failed: with the class and the place, without the text."""
+    log.error("%s failed on a call's context: %s", name_of(function), shown(error, function))
+
+
+@contextmanager
+def own_timeouts(function: object) -> Generator[None, None, None]:
+    """Log a TimeoutError of a user's function; who waits for it cannot tell it from their own."""
+    try:
+        yield
+    except TimeoutError as error:
+        tell(function, error)
+        raise

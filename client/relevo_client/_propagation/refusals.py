@@ -1,0 +1,69 @@
+"""How a call ends that cannot have its context, before its handler begins or amid it."""
+
+import logging
+from typing import Any, cast
+
+from relevo_client._context.raised import name_of, shown
+from relevo_client._errors import NoContextError, RelevoError
+from relevo_client._policies import FAILED, NO_REFERENCE, Refusal
+
+log = logging.getLogger("relevo_client")
+
+NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
+"""What a handler may raise that needs a context: alone, or out of a TaskGroup of its tasks."""
+
+
+class RejectedError(Exception):
+    """The call is to end now. `error` is why its context cannot be had, if that is why."""
+
+    def __init__(self, refusal: Refusal, error: RelevoError | None = None) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
+        self.error = error
+
+
+def needs_context(error: Exception) -> NoContextError | None:
+    """The NoContextError that a handler has raised; None if it has raised anything else too."""
+    if isinstance(error, NoContextError):
+        return error
+    parts = _parts(error)
+    needs = [part for part in parts if isinstance(part, NoContextError)]
+    return needs[0] if needs and len(needs) == len(parts) else None
+
+
+def _parts(error: Exception) -> list[Exception]:
+    """The exceptions of a group, and of the groups in it."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    group = cast("ExceptionGroup[Exception]", error)
+    return [part for each in group.exceptions for part in _parts(each)]
+
+
+def refusal_of(error: Exception, handler: object) -> Refusal | None:
+    """How a call ends whose handler has raised this; None if that is no matter of contexts.
+
+    A handler that needs a context and has none refuses its call. One that asks before a lazy
+    context is resolved has a defect, which is logged.
+    """
+    needs = needs_context(error)
+    if needs is None:
+        return None
+    if needs.reason != "CONTEXT_NOT_RESOLVED":
+        return NO_REFERENCE
+    text = "%s asked for the call's context before it awaited await_context(): %s"
+    log.error(text, name_of(handler), shown(needs, handler))
+    return FAILED
+
+
+def end(context: Any, error: Exception, handler: object) -> None:
+    """End the call whose handler has raised this, if it is for want of a context. In a thread."""
+    refusal = refusal_of(error, handler)
+    if refusal:
+        context.abort(*refusal)
+
+
+async def aio_end(context: Any, error: Exception, handler: object) -> None:
+    """`end` on an event loop."""
+    refusal = refusal_of(error, handler)
+    if refusal:
+        await context.abort(*refusal)

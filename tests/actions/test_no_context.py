@@ -1,0 +1,74 @@
+"""Actions whose handler needs a context that cannot be had: said by whom, and what is missing."""
+
+import logging
+from uuid import uuid4
+
+import pytest
+from relevo_client import (
+    AsyncContextClient,
+    ContextKey,
+    ExecutionContext,
+    Policy,
+    require_context,
+)
+from relevo_client.actions import DomainAction
+from relevo_client.testing import LocalStore
+from support.queueing import Queueing
+
+
+async def need(_: DomainAction) -> None:
+    """A handler that needs a context."""
+    require_context()
+
+
+async def test_an_action_that_names_none(queueing: Queueing, contexts: AsyncContextClient) -> None:
+    """It is a dead letter at once, as no other delivery will have a context; its sender is told."""
+    queues = queueing.queues(contexts)
+    queues.handle(queueing.work)(need)
+    async with queues:
+        await queues.send(queueing.action(), queueing.work)
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    (letter,) = queueing.entries(queueing.dead)
+    assert (letter[1]["reason"], letter[1]["deliveries"]) == ("NO_CONTEXT", "1")
+    (reply,) = queueing.sent(queueing.results)
+    assert reply.error
+    assert reply.error.reason == "NO_CONTEXT"
+
+
+async def test_a_handler_that_does_not_await_a_lazy_context(
+    queueing: Queueing, contexts: AsyncContextClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is the handler's failure: tried again, and told with the file and the line."""
+    queues = queueing.queues(contexts, policy=Policy(lazy=True), max_deliveries=2)
+    queues.handle(queueing.work)(need)
+    async with queues:
+        await queues.send(queueing.action(), queueing.work)
+        await queueing.until(lambda: queueing.sent(queueing.results))
+    (letter,) = queueing.entries(queueing.dead)
+    assert (letter[1]["reason"], letter[1]["deliveries"]) == ("HANDLER_FAILED", "2")
+    assert f"NoContextError in need ({__file__}:" in caplog.text
+
+
+async def test_a_context_that_is_incomplete(
+    queueing: Queueing,
+    contexts: AsyncContextClient,
+    store: LocalStore,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The consumer's log says which layer is missing; the sender is told a fixed text."""
+    key, layer = (
+        ContextKey(scope, "acme", uuid4().hex) for scope in ("conversation", "agent_config")
+    )
+    ref = store.client.put(key, ExecutionContext(tenant_id="acme", includes=(layer,)))
+    queues = queueing.queues(contexts)
+    queues.handle(queueing.work)(need)
+    async with queues:
+        await queues.send(queueing.action(context_ref=ref), queueing.work)
+        await queueing.until(lambda: queueing.sent(queueing.results))
+        await queueing.until_done()
+    texts = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert [text for text in texts if layer.text in text] == texts
+    assert any(text.endswith(f"is incomplete: there is no {layer.text}") for text in texts)
+    (reply,) = queueing.sent(queueing.results)
+    assert layer.text not in reply.model_dump_json()

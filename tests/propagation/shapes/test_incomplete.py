@@ -1,0 +1,111 @@
+"""Contexts that are incomplete: the service's log has the missing layers, the caller does not."""
+
+import logging
+from uuid import uuid4
+
+import pytest
+from grpc import StatusCode
+from relevo_client import (
+    Action,
+    ContextKey,
+    ContextRef,
+    ExecutionContext,
+    IncompleteContextError,
+    LostContext,
+    Policy,
+)
+from relevo_client.asgi import ContextMiddleware
+from relevo_client.testing import LocalStore
+from support.asgi import ask, see
+from support.hosting import StoreClients
+from support.plays import UNARY_SHAPES, naming, play
+from support.shapes import Shape
+
+INCOMPLETE = StatusCode.FAILED_PRECONDITION, "the call's context is incomplete"
+each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
+
+
+def incomplete(store: LocalStore) -> tuple[ContextRef, str]:
+    """A context with a layer that is there and one that is not; and the latter's key."""
+    there, missing = (ContextKey("agent_config", "acme", uuid4().hex) for _ in range(2))
+    key = ContextKey("conversation", "acme", uuid4().hex)
+    store.client.put(there, ExecutionContext(agent_config={"secret": "value"}))
+    ref = store.client.put(key, ExecutionContext(tenant_id="acme", includes=(there, missing)))
+    return ref, missing.text
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the client's logger warned of."""
+    return [
+        each.getMessage()
+        for each in caplog.records
+        if each.name == "relevo_client" and each.levelno >= logging.WARNING
+    ]
+
+
+@each_shape
+async def test_a_call(
+    store: LocalStore,
+    clients: StoreClients,
+    caplog: pytest.LogCaptureFixture,
+    shape: Shape,
+) -> None:
+    """One WARNING has the keys and nothing else; the status is the fixed text, call after call."""
+    caplog.set_level(logging.DEBUG)
+    ref, missing = incomplete(store)
+    interceptor = clients.interceptor(shape.server, trust_callers=True)
+    for _ in range(2):
+        over = await play(shape, interceptor, naming(ref))
+        assert over.refusal == INCOMPLETE
+        assert over.outcome.trailing == []
+    assert warned(caplog) == [f"{ref.key} is incomplete: there is no {missing}"]
+
+
+@each_shape
+async def test_what_a_policy_is_told(
+    store: LocalStore,
+    clients: StoreClients,
+    caplog: pytest.LogCaptureFixture,
+    shape: Shape,
+) -> None:
+    """A policy that goes on all the same does not keep it from the log, nor from its function."""
+    asked: list[LostContext] = []
+
+    def make(lost: LostContext) -> ExecutionContext:
+        asked.append(lost)
+        return ExecutionContext()
+
+    for policy in (Policy(incomplete=make), Policy(incomplete=Action.PROCEED)):
+        ref, missing = incomplete(store)
+        interceptor = clients.interceptor(shape.server, trust_callers=True, policy=policy)
+        over = await play(shape, interceptor, naming(ref))
+        assert over.outcome.code is StatusCode.OK
+        assert warned(caplog)[-1] == f"{ref.key} is incomplete: there is no {missing}"
+        if asked:
+            error = asked.pop().error
+            assert isinstance(error, IncompleteContextError)
+            assert (error.key, error.missing) == (ref.key.text, (missing,))
+
+
+async def test_a_request(
+    store: LocalStore, clients: StoreClients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same holds at the HTTP edge."""
+    ref, missing = incomplete(store)
+    headers = {"X-Tenant-ID": "acme", "X-Conversation-ID": ref.key.id}
+    answer = await ask(ContextMiddleware(see, clients.asyncio), headers.items())
+    assert answer.status == 409
+    assert missing not in str(answer.body)
+    assert warned(caplog) == [f"{ref.key} is incomplete: there is no {missing}"]
+
+
+async def test_the_exception(store: LocalStore, clients: StoreClients) -> None:
+    """Who resolves by hand finds the keys in the exception, from the store and from the cache."""
+    ref, missing = incomplete(store)
+    with pytest.raises(IncompleteContextError) as caught:
+        clients.blocking.resolve(ref)
+    assert (caught.value.key, caught.value.missing) == (ref.key.text, (missing,))
+    for fresh in (True, False):
+        with pytest.raises(IncompleteContextError, match=missing) as caught:
+            await clients.asyncio.resolve(ref, fresh=fresh)
+        assert (caught.value.key, caught.value.missing) == (ref.key.text, (missing,))

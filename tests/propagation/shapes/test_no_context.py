@@ -1,0 +1,282 @@
+"""Handlers that need a context and have none: their calls end with a typed status."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from grpc import StatusCode, aio
+from relevo_client import (
+    NoContextError,
+    Policy,
+    await_context,
+    current_ref,
+    filters,
+    require_context,
+    require_entry,
+    require_ref,
+)
+from support.callers import Outcome, calling
+from support.hosting import SERVICE, StoreClients, hosted
+from support.plays import naming
+from support.shapes import SHAPES, Behaviour, Kind, Shape
+
+NEEDS_ONE = StatusCode.FAILED_PRECONDITION, "the call names no context"
+DEFECT = StatusCode.INTERNAL, "the call's context could not be resolved"
+ITEMS = 3
+SECRET = "what-nobody-is-told"  # noqa: S105 - no password
+
+Ask = Callable[[], object]
+
+
+class Asking:
+    """A handler of each shape that asks for the context: at once, or after some answers."""
+
+    def __init__(self, shape: Shape, ask: Ask, *, after: int) -> None:
+        self._ask = ask
+        self._after = after
+        self.behaviour: Behaviour = getattr(self, f"_{shape.make.__name__}")
+
+    def _function(self, _: Any, __: Any) -> bytes:
+        self._ask()
+        return b""
+
+    def _generator(self, _: Any, __: Any) -> Iterator[bytes]:
+        yield from [b"item"] * self._after
+        self._ask()
+
+    def _iterator(self, request: Any, context: Any) -> Iterator[bytes]:
+        if not self._after:
+            self._ask()
+        return map(bytes, self._generator(request, context))
+
+    async def _coroutine(self, _: Any, __: Any) -> bytes:
+        await asyncio.sleep(0)
+        self._ask()
+        return b""
+
+    async def _reading_coroutine(self, _: Any, context: Any) -> bytes:
+        while await context.read() is not aio.EOF:
+            pass
+        self._ask()
+        return b""
+
+    async def _async_generator(self, _: Any, __: Any) -> AsyncIterator[bytes]:
+        for _ in range(self._after):
+            yield b"item"
+        self._ask()
+
+    async def _writing_coroutine(self, _: Any, context: Any) -> None:
+        for _ in range(self._after):
+            await context.write(b"item")
+        self._ask()
+
+    _reading_and_writing_coroutine = _writing_coroutine
+
+
+async def ended(
+    shape: Shape, behaviour: Behaviour, clients: StoreClients, *metadata: Any, **rules: Any
+) -> Outcome:
+    """How a call of this handler ends."""
+    methods = {"Do": (shape.arity, behaviour)}
+    interceptor = clients.interceptor(shape.server, trust_callers=True, **rules)
+    async with (
+        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        calling("blocking", host.address, interceptors=()) as caller,
+    ):
+        call = caller.begin(shape.arity, metadata=metadata, timeout=20)
+        return await caller.outcome(shape.arity, call)
+
+
+def loud(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged at WARNING and above, by whomever."""
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("after", [0, ITEMS], ids=["at once", "amid its items"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+async def test_a_handler_that_needs_one(
+    clients: StoreClients, caplog: pytest.LogCaptureFixture, shape: Shape, after: int
+) -> None:
+    """FAILED_PRECONDITION with the contract's fixed text, after all that was answered before.
+
+    That is no crash of the service's: nobody logs it.
+    """
+    caplog.set_level(logging.DEBUG)
+    behaviour = Asking(shape, require_context, after=after).behaviour
+    over = await ended(shape, behaviour, clients)
+    assert (over.code, over.details) == NEEDS_ONE
+    assert over.trailing == []
+    assert over.items == (["item"] * after if shape.streams else [])
+    assert loud(caplog) == []
+
+
+UNARY = [each for each in SHAPES if each.arity == "unary_unary"]
+TASKS = [
+    each for each in SHAPES if each.arity == "unary_unary" and each.make.__name__ == "coroutine"
+]
+each_unary = pytest.mark.parametrize("shape", UNARY, ids=str)
+
+
+def raise_with_a_text() -> None:
+    """Raise as a library of the service's may."""
+    raise NoContextError(SECRET)
+
+
+@pytest.mark.parametrize("ask", [require_entry, require_ref, raise_with_a_text])
+@each_unary
+async def test_whatever_it_is_that_is_needed(clients: StoreClients, shape: Shape, ask: Ask) -> None:
+    """An entry or a reference that is needed ends the call in the same way, texts left out."""
+    over = await ended(shape, Asking(shape, ask, after=0).behaviour, clients)
+    assert (over.code, over.details) == NEEDS_ONE
+
+
+@each_unary
+async def test_an_exempt_method(clients: StoreClients, shape: Shape) -> None:
+    """A method that is exempt has no context; one that needs it all the same says so."""
+    behaviour = Asking(shape, require_context, after=0).behaviour
+    over = await ended(shape, behaviour, clients, exempt=filters.service(SERVICE))
+    assert (over.code, over.details) == NEEDS_ONE
+
+
+async def test_tasks_of_a_group(clients: StoreClients) -> None:
+    """A TaskGroup whose tasks all need a context counts as one that does; with a defect, not."""
+    (shape,) = TASKS
+
+    async def ask() -> None:
+        require_context()
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    def grouped(*works: Callable[[], Any]) -> Behaviour:
+        async def handler(_: Any, __: Any) -> bytes:
+            async with asyncio.TaskGroup() as group:
+                for work in works:
+                    group.create_task(work())
+            return b""
+
+        return handler
+
+    over = await ended(shape, grouped(ask, ask), clients)
+    assert (over.code, over.details) == NEEDS_ONE
+    over = await ended(shape, grouped(ask, fail), clients)
+    assert over.code is StatusCode.UNKNOWN
+
+
+@each_unary
+async def test_a_handler_that_helps_itself(clients: StoreClients, shape: Shape) -> None:
+    """Who catches the exception goes on, or ends the call with a status of their own."""
+
+    def go_on() -> bool:
+        try:
+            require_context()
+        except NoContextError:
+            return True
+        return False
+
+    def answer(_: Any, __: Any) -> bytes:
+        return str(go_on()).encode()
+
+    def refuse(_: Any, context: Any) -> bytes:
+        try:
+            require_context()
+        except NoContextError:
+            context.abort(StatusCode.UNAUTHENTICATED, "sign in first")
+        return b""
+
+    async def answer_in_a_task(_: Any, __: Any) -> bytes:
+        return str(go_on()).encode()
+
+    async def refuse_in_a_task(_: Any, context: Any) -> bytes:
+        try:
+            require_context()
+        except NoContextError:
+            await context.abort(StatusCode.UNAUTHENTICATED, "sign in first")
+        return b""
+
+    is_task = shape in TASKS
+    over = await ended(shape, answer_in_a_task if is_task else answer, clients)
+    assert (over.code, over.items) == (StatusCode.OK, ["True"])
+    over = await ended(shape, refuse_in_a_task if is_task else refuse, clients)
+    assert (over.code, over.details) == (StatusCode.UNAUTHENTICATED, "sign in first")
+
+
+@each_unary
+async def test_other_exceptions_are_grpcs_to_tell(clients: StoreClients, shape: Shape) -> None:
+    """What a handler raises beside that ends as it does without Relevo."""
+
+    def fail() -> None:
+        raise LookupError("a defect")
+
+    over = await ended(shape, Asking(shape, fail, after=0).behaviour, clients)
+    assert over.code is StatusCode.UNKNOWN
+    assert "a defect" in over.details
+
+
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+async def test_a_lazy_policy(clients: StoreClients, kind: Kind) -> None:
+    """Under a lazy policy, too, a call without a reference ends so when its handler needs one."""
+    for shape in UNARY:
+        if shape.server != kind:
+            continue
+
+        async def handler(_: Any, __: Any) -> bytes:
+            await await_context()
+            require_context()
+            return b""
+
+        asking = Asking(shape, require_context, after=0).behaviour
+        behaviour = handler if shape in TASKS else asking
+        over = await ended(shape, behaviour, clients, policy=Policy(lazy=True))
+        assert (over.code, over.details) == NEEDS_ONE
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [each for each in SHAPES if each.server == "asyncio" and not each.is_plain_on_asyncio],
+    ids=str,
+)
+async def test_a_handler_that_does_not_await_a_lazy_context(
+    clients: StoreClients, caplog: pytest.LogCaptureFixture, entry: Any, shape: Shape
+) -> None:
+    """Asking before `await_context()` is the service's defect: INTERNAL, and logged with its line.
+
+    The caller did name a context, and is not told that it did not.
+    """
+    behaviour = Asking(shape, require_context, after=0).behaviour
+    over = await ended(shape, behaviour, clients, *naming(entry.ref), policy=Policy(lazy=True))
+    assert (over.code, over.details) == DEFECT
+    (line,) = loud(caplog)
+    assert "await_context()" in line
+    assert f"({__file__}:" in line
+
+
+async def test_a_call_that_is_over(clients: StoreClients) -> None:
+    """A thread that needs a context when its call has ended disturbs nobody and says nothing."""
+    (shape,) = [each for each in UNARY if each.server == "blocking"]
+    entered, is_over = threading.Event(), threading.Event()
+    seen: list[object] = []
+
+    def handler(_: Any, context: Any) -> bytes:
+        context.add_callback(is_over.set)
+        entered.set()
+        is_over.wait(10)
+        seen.append(current_ref())
+        require_context()
+        return b""
+
+    methods = {"Do": (shape.arity, handler)}
+    interceptor = clients.interceptor(shape.server, trust_callers=True)
+    async with (
+        hosted(shape.server, methods, interceptors=[interceptor]) as host,
+        calling("blocking", host.address, interceptors=()) as caller,
+    ):
+        call = caller.begin(shape.arity, timeout=20)
+        await asyncio.to_thread(entered.wait, 10)
+        call.cancel()
+        over = await caller.outcome(shape.arity, call)
+    assert over.code is StatusCode.CANCELLED
+    assert seen == [None]

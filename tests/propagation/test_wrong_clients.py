@@ -1,0 +1,158 @@
+"""Clients, channels and functions of the wrong kind are refused when given, before any call."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import pytest
+from faststream.redis import RedisBroker
+from grpc import aio
+from relevo_client import (
+    AsyncContextClient,
+    ContextClient,
+    ContextEntry,
+    ExecutionContext,
+    LostContext,
+    Policy,
+    aio_context_channel,
+    aio_server_interceptor,
+    context_channel,
+    filters,
+    server_interceptor,
+)
+from relevo_client.actions import DomainAction, aio_bound, bound
+from relevo_client.actions.faststream import ActionQueues
+from relevo_client.asgi import ContextMiddleware
+from support.asgi import see
+from support.entries import entry_of
+
+NOWHERE = "127.0.0.1:1"
+ACTION = DomainAction(action_type="test.work.do")
+
+
+def _bind(client: Any) -> None:
+    with bound(ACTION, client):
+        pass
+
+
+async def _bind_async(client: Any) -> None:
+    async with aio_bound(ACTION, client):
+        pass
+
+
+async def _intercept(client: Any) -> None:
+    aio_server_interceptor(client)
+
+
+async def _serve(client: Any) -> None:
+    ContextMiddleware(see, client)
+
+
+async def _queue(client: Any) -> None:
+    ActionQueues(RedisBroker(), client, service="s")
+
+
+@pytest.mark.parametrize(
+    "use, instead",
+    [(server_interceptor, "aio_server_interceptor"), (_bind, "aio_bound")],
+)
+async def test_an_asyncio_client_for_threads(use: Callable[[Any], object], instead: str) -> None:
+    """TypeError, which says what takes it."""
+    async with AsyncContextClient(NOWHERE) as client:
+        with pytest.raises(TypeError, match="an AsyncContextClient: for that there is") as caught:
+            use(client)
+    assert str(caught.value).endswith(instead)
+
+
+@pytest.mark.parametrize(
+    "use, instead",
+    [
+        (_intercept, "server_interceptor"),
+        (_bind_async, "bound"),
+        (_serve, None),
+        (_queue, None),
+    ],
+)
+async def test_a_blocking_client_for_a_loop(
+    use: Callable[[Any], Awaitable[None]], instead: str | None
+) -> None:
+    """The same the other way round: it would stop the loop at each call, or fail there."""
+    with (
+        ContextClient(NOWHERE) as client,
+        pytest.raises(TypeError, match="needs an AsyncContextClient, and got a ") as caught,
+    ):
+        await use(client)
+    end = f"for that there is {instead}" if instead else "and got a ContextClient"
+    assert str(caught.value).endswith(end)
+
+
+@pytest.mark.parametrize("wrong", [NOWHERE, None])
+def test_no_client_at_all(wrong: Any) -> None:
+    """An address is no client, and neither is nothing."""
+    for use in (server_interceptor, aio_server_interceptor):
+        with pytest.raises(TypeError, match=r"interceptor needs an? \w*Client, and got"):
+            use(wrong)
+
+
+def test_a_clients_double() -> None:
+    """What does as a client does is welcome: a test's own double."""
+
+    class Double:
+        def resolve(self, *_: Any, **__: Any) -> ContextEntry:
+            return entry_of("double")
+
+    double: Any = Double()
+    server_interceptor(double)
+    aio_server_interceptor(double)
+
+
+@pytest.mark.parametrize("case", ["no_reference", "not_found", "unavailable"])
+def test_coroutine_functions_in_threads(case: str) -> None:
+    """Nobody awaits what a policy's coroutine function makes there: TypeError, which names it."""
+
+    async def make(_: LostContext) -> ExecutionContext:
+        return ExecutionContext()
+
+    given: dict[str, Any] = {case: make}
+    policy = Policy(**given)
+    default: Any = {"policy": policy}
+    of_some: Any = {"policies": [(filters.prefix("/"), policy)]}
+    with ContextClient(NOWHERE) as client:
+        for rules in (default, of_some):
+            with pytest.raises(TypeError, match=f"{case} must be a plain function"):
+                server_interceptor(client, **rules)
+        binding = bound(ACTION, client, policy=policy)
+        with pytest.raises(TypeError, match=case), binding:
+            pass
+
+
+async def test_filters_that_are_coroutine_functions() -> None:
+    """What would always be true is refused, as for the other rules."""
+
+    async def always(_: str) -> bool:
+        return False
+
+    exempt: Any = {"exempt": always}
+    policies: Any = {"policies": [(always, Policy())]}
+    async with AsyncContextClient(NOWHERE) as client:
+        with ContextClient(NOWHERE) as blocking:
+            for rules in (exempt, policies):
+                (name,) = rules
+                with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+                    server_interceptor(blocking, **rules)
+                with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+                    aio_server_interceptor(client, **rules)
+
+
+async def test_channels() -> None:
+    """A channel is for the client, and wrapped by the function, of its own kind."""
+    async with aio.insecure_channel(NOWHERE) as channel:
+        with pytest.raises(TypeError, match=r"needs a grpc.Channel, not a grpc.aio.Channel"):
+            ContextClient(channel=channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match="use aio_context_channel"):
+            context_channel(channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with grpc.insecure_channel(NOWHERE) as blocking:
+        with pytest.raises(TypeError, match=r"needs a grpc.aio.Channel, not a grpc.Channel"):
+            AsyncContextClient(channel=blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match="use context_channel"):
+            aio_context_channel(blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
