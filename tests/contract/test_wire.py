@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from google.protobuf.descriptor import Descriptor
@@ -154,6 +155,15 @@ def test_errors_read_as_a_status_say_the_same(error: StoreError) -> None:
     assert (status.code, status.message) == (error.code.value[0], error.message)
     assert list(status.details) == list(error_message.details)
     assert store_pb2.Error.FromString(status.SerializeToString()) == error_message
+
+
+@pytest.mark.parametrize("module", [context_pb2, action_pb2, store_pb2], ids=lambda m: m.__name__)
+def test_packages_of_other_languages(module: ModuleType) -> None:
+    """Go and Java code made from the protos has these packages; Java has a file per message."""
+    options = module.DESCRIPTOR.GetOptions()
+    assert options.go_package == "relevo.io/gen/relevo/v1;relevov1"
+    assert options.java_package == "io.relevo.v1"
+    assert options.java_multiple_files
 
 
 def documented_codes() -> dict[str, str]:
