@@ -1,11 +1,16 @@
 """Entries as the wire has them, made from what a backend holds.
 
 A backend holds contexts serialized by `serialize`, without the times that the
-store knows by itself.
+store knows by itself. Answers are put together from these bytes, and not from
+messages: to take a context apart and put it together again costs more than all
+else that the server does for a Get. Each singular field is written once, at every
+level, and fields stand in order: not every implementation of protobuf merges
+duplicates (protobufjs keeps the last).
 """
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
 
-from relevo_server import errors, revisions, wire
+from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.requests import key_of
 from relevo_server.storage.interface import Stored, Written
@@ -23,40 +28,62 @@ _MAX_KNOWN = 1 << 14
 
 
 def serialize(context: ExecutionContext) -> bytes:
-    """The bytes to store. A create_time comes first, so that it shows without parsing."""
-    context.ClearField("update_time")
-    if not context.HasField("create_time"):
-        return context.SerializeToString()
-    first = ExecutionContext(create_time=context.create_time).SerializeToString()
+    """The bytes to store. A create_time comes first, so that it can be told from the rest."""
+    first = b""
+    if context.HasField("create_time"):
+        first = ExecutionContext(create_time=context.create_time).SerializeToString()
+    return first + _without_times(context)
+
+
+def _without_times(context: ExecutionContext) -> bytes:
     context.ClearField("create_time")
-    return first + context.SerializeToString()
-
-
-_CREATE_TIME = serialize(ExecutionContext(create_time=Timestamp()))[:1]
-"""What bytes with a create_time begin with: the field's tag."""
+    context.ClearField("update_time")
+    return context.SerializeToString()
 
 
 def parse(key: Key, stored: Stored) -> ExecutionContext:
-    """The context as it was put. Raises DATA_LOSS where the bytes are not one."""
+    """The context as it was put. Raises DATA_LOSS if the bytes are not one."""
     try:
         return ExecutionContext.FromString(stored.context or b"")
     except DecodeError:
         raise errors.corrupt_entry(key) from None
 
 
+@lru_cache(4096)
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+def _tag(field: int) -> bytes:
+    """What comes before the length of a message field."""
+    return _varint(field << 3 | 2)
+
+
+_CONTEXT = _tag(ContextEntry.CONTEXT_FIELD_NUMBER)
+_CREATE_TIME = _tag(ExecutionContext.CREATE_TIME_FIELD_NUMBER)
+_ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
+
+
 class _Known(NamedTuple):
     """What a version of an entry tells, which has been found to be sound."""
 
     version: int
-    size: int  # of its context as it is stored: what is serialized here holds for no other
+    stored_size: int  # of its context as it is stored: what is serialized here holds for no other
     includes: Sequence[Key]
+    # Bytes of its context that do not stand in their place, which is a create_time at its
+    # beginning; None if the bytes are not as `serialize` makes them.
+    skipped: int | None
     # Serialized:
-    before: bytes  # what an entry has up to its context as it is stored
-    before_in_get: bytes  # what a GetResponse has up to that
-    times: bytes  # what its context lacks as it is stored
+    before: bytes  # what an entry has up to its context
+    after: bytes  # what it has from there to its version: the times of the context come first
+    size: int  # of the entry up to its version
 
 
-_NOTHING = _Known(0, 0, (), b"", b"", b"")
+_NOTHING = _Known(0, 0, (), None, b"", b"", 0)
 
 
 class Entries:
@@ -71,28 +98,28 @@ class Entries:
         self._ttl = self._changing.ttl
 
     def includes(self, key: Key, stored: Stored | None) -> Sequence[Key]:
-        """What an entry includes, none of it where that is absent.
+        """The keys that an entry includes, none if it is absent.
 
-        Raises DATA_LOSS where what is stored is no context.
+        Raises DATA_LOSS if what is stored is no context.
         """
         return self._of(key, stored).includes if stored else ()
 
     def included_last(self, key: Key) -> Sequence[Key]:
-        """What an entry included when it was read last, as far as that is known."""
+        """The keys that an entry included when it was read last, as far as that is known."""
         return self._known.get(key, _NOTHING).includes
 
     def serialized(self, key: Key, partition: int, stored: Stored, *, body: bool) -> bytes:
-        """An entry, serialized; its context, with both times, where `body`.
+        """An entry, serialized; with `body` and its context, if that was read.
 
-        Raises DATA_LOSS where what is stored is no context.
+        Raises DATA_LOSS if what is stored is no context.
         """
         self._fill(partition, stored.ttl_ms, _now_ms())
         changing = self._changing.SerializeToString()
         if not body or stored.context is None:
             return _named(key, stored.version) + changing
         known = self._of(key, stored)
-        # Serialized messages that follow one another are one merged message.
-        return b"".join((known.before, stored.context, known.times, changing))
+        context = stored.context if known.skipped == 0 else _put(known, key, stored)
+        return b"".join((known.before, context, known.after, changing))
 
     def get_response(self, key: Key, partition: int, stored: Stored, revision: int) -> bytes:
         """A GetResponse of nothing but an entry and its context, serialized.
@@ -100,11 +127,14 @@ class Entries:
         What most Gets are answered: its context is copied once on the way out.
         """
         known = self._of(key, stored)
+        context = stored.context or b"" if known.skipped == 0 else _put(known, key, stored)
         self._fill(partition, stored.ttl_ms, _now_ms())
         self._get.revision = revision
-        # The entry is there twice, and is merged as well.
+        # The tag and the length of what changes in an entry, then this itself, with which the
+        # entry ends, then the revision.
         rest = self._get.SerializeToString()
-        return b"".join((known.before_in_get, stored.context or b"", known.times, rest))
+        size = _varint(known.size + rest[1])
+        return b"".join((_ENTRY, size, known.before, context, known.after, rest[2:]))
 
     def written(self, key: Key, partition: int, written: Written) -> bytes:
         """Everything of an entry that was written, but its context: serialized.
@@ -121,38 +151,61 @@ class Entries:
 
     def _of(self, key: Key, stored: Stored) -> _Known:
         known = self._known.get(key, _NOTHING)
-        size = len(stored.context or b"")
-        if known.version != stored.version or known.size != size:
-            includes = tuple(map(key_of, parse(key, stored).includes))
+        if known.version != stored.version or known.stored_size != len(stored.context or b""):
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
-            known = self._known[key] = _known(key, stored, includes)
+            known = self._known[key] = _known(key, stored)
         return known
 
 
-def _times(stored: Stored) -> bytes:
+def _put(known: _Known, key: Key, stored: Stored) -> bytes | memoryview:
+    """What stands between `before` and `after`: the context, without its times."""
+    if known.skipped is None:
+        return _without_times(parse(key, stored))
+    return memoryview(stored.context or b"")[known.skipped :]
+
+
+def _known(key: Key, stored: Stored) -> _Known:
+    context = stored.context or b""
+    parsed = parse(key, stored)
+    includes = tuple(map(key_of, parsed.includes))
     times = ExecutionContext()
-    if not (stored.context or b"").startswith(_CREATE_TIME):
+    skipped = 0
+    if parsed.HasField("create_time"):
+        times.create_time.CopyFrom(parsed.create_time)
+        skipped = times.ByteSize()
+    else:
         _set_ms(times.create_time, revisions.milliseconds(stored.created))
     _set_ms(times.update_time, revisions.milliseconds(stored.version))
-    return times.SerializeToString()
-
-
-def _known(key: Key, stored: Stored, includes: Sequence[Key]) -> _Known:
-    times = _times(stored)
-    stored_context = stored.context or b""
-    context = stored_context + times
-    # A field's tag and length come before what it holds.
-    end = -len(context)
-    entry = _named(key, stored.version) + wire.ContextEntry(context=context).SerializeToString()
-    answer = wire.GetResponse(entry=entry).SerializeToString()
-    return _Known(stored.version, len(stored_context), includes, entry[:end], answer[:end], times)
+    put = len(_without_times(parsed))
+    # A field that is there twice takes more bytes than once. What a Put stores has none, but
+    # others may have written to the store.
+    is_regular = skipped + put == len(context) and context.startswith(_CREATE_TIME) == bool(skipped)
+    of_context = times.SerializeToString()
+    before = (
+        ContextEntry(key=_message(key)).SerializeToString()
+        + _CONTEXT
+        + _varint(put + len(of_context))
+    )
+    after = of_context + ContextEntry(version=stored.version).SerializeToString()
+    return _Known(
+        version=stored.version,
+        stored_size=len(context),
+        includes=includes,
+        skipped=skipped if is_regular else None,
+        before=before,
+        after=after,
+        size=len(before) + put + len(after),
+    )
 
 
 def _named(key: Key, version: int) -> bytes:
-    scope, tenant_id, id_ = key
-    name = ContextKey(scope=scope, tenant_id=tenant_id, id=id_)
-    return ContextEntry(key=name, version=version).SerializeToString()
+    """An entry without its context, up to its version."""
+    return ContextEntry(key=_message(key), version=version).SerializeToString()
+
+
+def _message(key: Key) -> ContextKey:
+    return ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
 
 
 def _now_ms() -> int:

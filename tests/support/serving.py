@@ -13,15 +13,19 @@ from relevo_server.settings import Settings
 from relevo_server.storage import Storage
 
 from support.calls import Stub
+from support.clients.strict import StrictChannel
 
 
 @asynccontextmanager
 async def stub_of(address: str) -> AsyncGenerator[Stub, None]:
-    """The generated stub, on a channel of its own."""
+    """The generated stub, on a channel of its own. Fails if an answer is not strict."""
     # A channel of its own: gRPC shares connections between channels that look alike.
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with aio.insecure_channel(address, options) as channel:
-        yield store_pb2_grpc.ContextStoreStub(channel)
+        strict: Any = StrictChannel(channel)
+        yield store_pb2_grpc.ContextStoreStub(strict)
+        for problem in strict.problems:
+            raise problem
 
 
 @asynccontextmanager

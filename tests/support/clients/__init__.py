@@ -1,1 +1,1 @@
-"""What stands in for services: processes that use Relevo as a service does."""
+"""What stands in for services that use Relevo, and for clients of other makes."""

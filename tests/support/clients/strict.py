@@ -1,0 +1,135 @@
+"""A client as strict as a protobuf library may be: it merges nothing, and knows all that it reads.
+
+protobuf lets a reader merge fields that are there twice, skip what it does not know, and take
+fields in any order. Not every library does all of that (protobufjs keeps the last of two
+messages), so the server may rely on none of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from grpc import aio
+
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_WIRE_TYPES = {
+    FieldDescriptor.TYPE_DOUBLE: _FIXED64,
+    FieldDescriptor.TYPE_FIXED64: _FIXED64,
+    FieldDescriptor.TYPE_SFIXED64: _FIXED64,
+    FieldDescriptor.TYPE_FLOAT: _FIXED32,
+    FieldDescriptor.TYPE_FIXED32: _FIXED32,
+    FieldDescriptor.TYPE_SFIXED32: _FIXED32,
+    FieldDescriptor.TYPE_STRING: _LENGTH,
+    FieldDescriptor.TYPE_BYTES: _LENGTH,
+    FieldDescriptor.TYPE_MESSAGE: _LENGTH,
+}
+
+_Answer = TypeVar("_Answer", bound=Message)
+
+
+class NotStrictError(AssertionError):
+    """Bytes that a strict reader refuses: the path of the field, and why."""
+
+
+def check(data: bytes, descriptor: Descriptor, path: str = "") -> list[str]:
+    """Walk through a serialized message. Returns the paths of fields that are not known.
+
+    Raises NotStrictError if a singular field is there twice, two fields of one oneof are, fields
+    that are known are not in order, or if anything is not as the descriptor says.
+    """
+    unknown: list[str] = []
+    seen: set[int] = set()
+    oneofs: set[str] = set()
+    last = 0
+    for number, wire_type, value in _fields(data, path or descriptor.name):
+        field = descriptor.fields_by_number.get(number)
+        if field is None:
+            unknown.append(f"{path}#{number}")
+            continue
+        here = f"{path}.{field.name}" if path else field.name
+        if wire_type != _WIRE_TYPES.get(field.type, _VARINT):
+            raise NotStrictError(f"{here}: wire type {wire_type}")
+        if number in seen and not field.is_repeated:
+            raise NotStrictError(f"{here}: is there twice")
+        if number < last:
+            raise NotStrictError(f"{here}: comes after field {last}")
+        oneof = field.containing_oneof
+        if oneof and number not in seen:
+            if oneof.name in oneofs:
+                raise NotStrictError(f"{here}: is not the only one of {oneof.name}")
+            oneofs.add(oneof.name)
+        seen.add(number)
+        last = number
+        if field.message_type:
+            unknown += check(value, field.message_type, here)
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            value.decode()
+    return unknown
+
+
+def _fields(data: bytes, path: str) -> Iterator[tuple[int, int, bytes]]:
+    """Number, wire type and, of those that have a length, the bytes of each field."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at, path)
+        number, wire_type = tag >> 3, tag & 7
+        value = b""
+        match wire_type:
+            case 0:
+                _, at = _varint(data, at, path)
+            case 1 | 5:
+                at += 8 if wire_type == _FIXED64 else 4
+            case 2:
+                size, at = _varint(data, at, path)
+                value = data[at : at + size]
+                at += size
+            case _:
+                raise NotStrictError(f"{path}: a group, or no field at all")
+        if at > len(data):
+            raise NotStrictError(f"{path}: ends within a field")
+        yield number, wire_type, value
+
+
+def _varint(data: bytes, at: int, path: str) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data):
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise NotStrictError(f"{path}: ends within a number")
+
+
+class StrictChannel:
+    """A channel for generated stubs, whose answers are all checked.
+
+    gRPC logs what a deserializer raises, and hands None out. So problems are kept here too.
+    """
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._channel = channel
+        self.problems: list[NotStrictError] = []
+
+    def unary_unary(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
+        """A method that is answered once."""
+        checked = self._checked(response_deserializer)
+        return self._channel.unary_unary(method, response_deserializer=checked, **rest)
+
+    def stream_stream(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
+        """A method of two streams."""
+        checked = self._checked(response_deserializer)
+        return self._channel.stream_stream(method, response_deserializer=checked, **rest)
+
+    def _checked(self, read: Callable[[bytes], _Answer]) -> Callable[[bytes], _Answer]:
+        def checked(data: bytes) -> _Answer:
+            answer = read(data)
+            try:
+                check(data, answer.DESCRIPTOR)  # fields of a newer contract are passed on
+            except NotStrictError as problem:
+                self.problems.append(problem)
+            return answer
+
+        return checked
