@@ -30,7 +30,7 @@ _AMPLE = 1.0
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request")
 Work = Callable[[Request, Caller], Coroutine[Any, Any, Message | bytes] | bytes]
-Method = Callable[[Request, Context], Coroutine[Any, Any, Message | bytes]]
+Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
 class Calls:
@@ -52,8 +52,10 @@ class Calls:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def answered(self, work: Work[Request]) -> Method[Request]:
-        """Makes what answers a caller's request a method that gRPC can call.
+    def answered(self, work: Work[Request], read: Callable[[bytes], Request]) -> Method:
+        """Makes what answers a caller's request a method that gRPC can call, with bytes for bytes.
+
+        `read` makes a request of bytes, once the caller is known, or raises StoreError.
 
         Bytes are an answer that did not have to wait: it neither counts as a call that is being
         answered, nor needs to know until when. A method is one coroutine of a plain function,
@@ -61,10 +63,11 @@ class Calls:
         that gRPC looks at what it calls each time, which takes longer for a bound method.
         """
 
-        async def method(request: Request, context: Context) -> Message | bytes:
+        async def method(serialized: bytes, context: Context) -> bytes:
             begun = None
             try:
-                answer = work(request, self.admit(context))
+                caller = self.admit(context)
+                answer = work(read(serialized), caller)
                 if isinstance(answer, bytes):
                     return answer
                 begun = monotonic()
@@ -73,7 +76,8 @@ class Calls:
                     set_remaining(remaining)
                 self._working += 1
                 try:
-                    return await answer
+                    answer = await answer
+                    return answer if isinstance(answer, bytes) else answer.SerializeToString()
                 finally:
                     self._working -= 1
             except Exception as error:  # noqa: BLE001 - typed for the caller

@@ -8,10 +8,11 @@ they break is kept with what they say.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct
 from relevo.v1.context_pb2 import ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
@@ -28,7 +29,8 @@ from relevo.v1.store_pb2 import (
     WatchRequest,
 )
 
-from relevo_server import errors, masks
+from relevo_server import errors, masks, sections
+from relevo_server.decoding import decoder
 from relevo_server.keys import Key, part_problem
 from relevo_server.revisions import MAX_REVISION
 
@@ -36,21 +38,21 @@ MAX_BATCH = 100
 MAX_INCLUDES = 16
 MAX_COMPOSED_FROM = 1 + MAX_INCLUDES
 MAX_REQUEST_ID_BYTES = 128
-MAX_DEPTH = 32
-"""Structs and lists within one another, the section among them. protobuf's parsers stop at 100
-levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
 _CONSISTENCIES = frozenset(Consistency.values())
 _MAX_REMEMBERED = 1024  # bytes; no Get that keeps the rules is longer
 _MICROSECOND = 1000  # nanoseconds
+_decode_get = decoder(GetRequest)
 
-Violations = Iterator[tuple[str, str]]
+Violations = Iterator[tuple[object, str]]
+"""Each field, which is its path once it is text, and what is wrong with it."""
 
 
-def refuse(violations: Iterable[tuple[str, str]]) -> None:
-    """Raise INVALID_ARGUMENT where there is a violation."""
-    found = list(violations)
-    if found:
-        raise errors.invalid(found)
+def refuse(violations: Iterable[tuple[object, str]]) -> None:
+    """Raise INVALID_ARGUMENT if there is a violation."""
+    found = iter(violations)
+    first = next(found, None)
+    if first:
+        raise errors.invalid(chain([first], found))
 
 
 def key_of(message: ContextKey) -> Key:
@@ -66,23 +68,23 @@ class Get(NamedTuple):
     known_version: int
     is_cached: bool
     include_layers: bool
-    violations: Sequence[tuple[str, str]]
+    violations: Sequence[tuple[object, str]]
 
 
 def read_get(serialized: bytes) -> Get:
-    """A Get, not refused yet. Raises DecodeError where the bytes are no GetRequest.
+    """A Get, not refused yet. Raises INVALID_ARGUMENT if the bytes are no GetRequest.
 
     A service asks for the contexts that it works with in the same words again and again: they
     are read once, and looked up from then on.
     """
     if len(serialized) > _MAX_REMEMBERED:
-        return get_of(GetRequest.FromString(serialized))
+        return get_of(_decode_get(serialized))
     return _remembered(serialized)
 
 
 @lru_cache(4096)
 def _remembered(serialized: bytes) -> Get:
-    return get_of(GetRequest.FromString(serialized))
+    return get_of(_decode_get(serialized))
 
 
 def get_of(request: GetRequest) -> Get:
@@ -164,9 +166,11 @@ def context_problems(context: ExecutionContext, key: Key) -> Violations:
     """What is wrong with a context that is to be put under `key`."""
     if context.tenant_id not in ("", key.tenant_id):
         yield "context.tenant_id", "must be empty or the same as key.tenant_id"
-    includes = [key_of(include) for include in context.includes]
-    if len(includes) > MAX_INCLUDES:
-        yield "context.includes", f"must have at most {MAX_INCLUDES} entries, has {len(includes)}"
+    if len(context.includes) > MAX_INCLUDES:
+        count = len(context.includes)
+        yield "context.includes", f"must have at most {MAX_INCLUDES} entries, has {count}"
+    # No more are looked at than may be there: that each is there once takes the square of it.
+    includes = [key_of(include) for include in context.includes[:MAX_INCLUDES]]
     for i, include in enumerate(includes):
         path = f"context.includes[{i}]"
         yield from _key_problems(include, path)
@@ -188,7 +192,7 @@ def context_problems(context: ExecutionContext, key: Key) -> Violations:
             yield f"{path}.revision", "must be a version, which is more than 0"
     for field, value in context.ListFields():
         if isinstance(value, Struct):
-            yield from _struct_problems(value, f"context.{field.name}")
+            yield from sections.problems(value, f"context.{field.name}")
     time = context.create_time
     if time.nanos % _MICROSECOND or not 0 <= time.nanos < 1_000_000_000:
         yield "context.create_time.nanos", "must be whole microseconds within a second"
@@ -226,9 +230,8 @@ def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelect
     """The keys of one tenant, or a tenant."""
     match request.WhichOneof("target"):
         case "keys":
-            keys = [key_of(key) for key in request.keys.keys]
-            refuse(_keys_problems(keys))
-            return keys
+            refuse(_keys_problems(request.keys.keys))
+            return [key_of(key) for key in request.keys.keys]
         case "tenant":
             refuse(_selector_problems(request.tenant))
             return request.tenant
@@ -236,9 +239,10 @@ def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelect
             raise errors.invalid([("target", "must be given: keys or tenant")])
 
 
-def _keys_problems(keys: Sequence[Key]) -> Violations:
-    if not 1 <= len(keys) <= MAX_BATCH:
-        yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(keys)}"
+def _keys_problems(messages: Sequence[ContextKey]) -> Violations:
+    if not 1 <= len(messages) <= MAX_BATCH:
+        yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(messages)}"
+    keys = [key_of(message) for message in messages[:MAX_BATCH]]
     for i, key in enumerate(keys):
         yield from _key_problems(key, f"keys.keys[{i}]")
         if key.tenant_id != keys[0].tenant_id:
@@ -257,29 +261,6 @@ def _selector_problems(tenant: TenantSelector) -> Violations:
 def _key_problems(key: Key, path: str) -> Violations:
     for field, problem in key.problems():
         yield f"{path}.{field}", problem
-
-
-def _struct_problems(struct: Struct, path: str, depth: int = 0) -> Violations:
-    for name, value in struct.fields.items():
-        yield from _value_problems(value, f"{path}.{name}", depth + 1)
-
-
-def _value_problems(value: Value, path: str, depth: int) -> Violations:
-    match value.WhichOneof("kind"):
-        case "struct_value" | "list_value" if depth >= MAX_DEPTH:
-            yield path, f"must not be nested deeper than {MAX_DEPTH} levels"
-        case "number_value" if not math.isfinite(value.number_value):
-            yield path, "must be a finite number"
-        case "struct_value":
-            yield from _struct_problems(value.struct_value, path, depth)
-        case "list_value":
-            items: ListValue = value.list_value
-            for i, item in enumerate(items.values):
-                yield from _value_problems(item, f"{path}[{i}]", depth + 1)
-        case None:
-            yield path, "must have a value; null is one"
-        case _:
-            pass
 
 
 def check_watch(request: WatchRequest) -> Key:

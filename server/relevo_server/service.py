@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
-from types import SimpleNamespace
 from typing import Any
 
-from grpc import RpcMethodHandler, aio, unary_unary_rpc_method_handler
-from relevo.v1 import store_pb2, store_pb2_grpc
+from grpc import (
+    RpcMethodHandler,
+    aio,
+    stream_stream_rpc_method_handler,
+    unary_unary_rpc_method_handler,
+)
+from relevo.v1 import store_pb2
 
 from relevo_server import errors, requests, wire
 from relevo_server.access import Access, Caller
 from relevo_server.calls import Calls, Context, fail
+from relevo_server.decoding import decoder
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
@@ -51,21 +56,22 @@ class ContextStore:
     def add_to(self, server: aio.Server) -> None:
         """Serve on a server that has not been started."""
         answered = self._calls.answered
-        methods: Any = SimpleNamespace(
-            Get=answered(self.Get),
-            BatchGet=answered(self.BatchGet),
-            Put=answered(self.Put),
-            Invalidate=answered(self.Invalidate),
-            Lease=answered(self.Lease),
-            Release=answered(self.Release),
-            Watch=self.Watch,
+        methods = {
+            "Get": answered(self.Get, requests.read_get),
+            "BatchGet": answered(self.BatchGet, decoder(store_pb2.BatchGetRequest)),
+            "Put": answered(self.Put, decoder(store_pb2.PutRequest)),
+            "Invalidate": answered(self.Invalidate, decoder(store_pb2.InvalidateRequest)),
+            "Lease": answered(self.Lease, decoder(store_pb2.LeaseRequest)),
+            "Release": answered(self.Release, decoder(store_pb2.ReleaseRequest)),
+        }
+        # Without deserializers: gRPC would answer what these raise, and before it asks who calls.
+        handlers: dict[str, RpcMethodHandler[Any, Any]] = {
+            name: unary_unary_rpc_method_handler(method) for name, method in methods.items()
+        }
+        handlers["Watch"] = stream_stream_rpc_method_handler(
+            self.Watch, None, store_pb2.WatchResponse.SerializeToString
         )
-        store_pb2_grpc.add_ContextStoreServicer_to_server(methods, server)
-        # It is read and answered without messages. What is registered last is what counts.
-        get: RpcMethodHandler[Any, Any] = unary_unary_rpc_method_handler(
-            methods.Get, requests.read_get, None
-        )
-        server.add_registered_method_handlers(SERVICE, {"Get": get})
+        server.add_registered_method_handlers(SERVICE, handlers)
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
@@ -167,7 +173,7 @@ class ContextStore:
         return store_pb2.ReleaseResponse()
 
     async def Watch(
-        self, request_iterator: AsyncIterator[store_pb2.WatchRequest], context: Context
+        self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[store_pb2.WatchResponse]:
         """Tell a client of changes, until it ends the stream or the server stops."""
         try:

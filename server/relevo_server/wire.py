@@ -7,12 +7,13 @@ see no difference, and a server that passes contexts on need not take them apart
 and put them together again, which costs more than all else that it does for a Get.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from relevo.v1 import context_pb2, store_pb2
 
@@ -20,27 +21,45 @@ _OPAQUE = frozenset(
     f".relevo.v1.{name}" for name in ("ContextEntry", "ExecutionContext", "GetResponse")
 )
 
+_IsOpaque = Callable[[FieldDescriptorProto], bool]
 
-def _pool() -> DescriptorPool:
+
+def _pool(is_opaque: _IsOpaque) -> DescriptorPool:
+    """The messages of the contract, with bytes for the fields that are opaque."""
     pool = DescriptorPool()
-    _add(pool, store_pb2.DESCRIPTOR, set())
+    _add(pool, store_pb2.DESCRIPTOR, set(), is_opaque)
     return pool
 
 
-def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str]) -> None:
+def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str], is_opaque: _IsOpaque) -> None:
     if file.name in added:
         return
     added.add(file.name)
     for dependency in file.dependencies:
-        _add(pool, dependency, added)
+        _add(pool, dependency, added, is_opaque)
     proto = FileDescriptorProto()
     file.CopyToProto(proto)
-    for message in proto.message_type:
+    for message in proto.message_type if file.package == store_pb2.DESCRIPTOR.package else ():
         for field in message.field:
-            if field.type_name in _OPAQUE:
+            if is_opaque(field):
                 field.type = FieldDescriptorProto.TYPE_BYTES
                 field.ClearField("type_name")
     pool.Add(proto)
+
+
+def _is_message_or_text(field: FieldDescriptorProto) -> bool:
+    return field.type in (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_STRING)
+
+
+_SHALLOW = _pool(_is_message_or_text)
+
+
+def shallow(kind: Descriptor) -> type[Message]:
+    """A message of the contract with bytes for all that may be wrong within it.
+
+    What it holds can be looked at although it cannot be decoded.
+    """
+    return GetMessageClass(_SHALLOW.FindMessageTypeByName(kind.full_name))
 
 
 if TYPE_CHECKING:
@@ -80,7 +99,7 @@ if TYPE_CHECKING:
 
     from relevo.v1.store_pb2 import BatchGetResponse
 else:
-    _POOL = _pool()
+    _POOL = _pool(lambda field: field.type_name in _OPAQUE)
 
     def _class(name: str) -> type:
         return GetMessageClass(_POOL.FindMessageTypeByName(f"relevo.v1.{name}"))
@@ -99,4 +118,5 @@ __all__ = [
     "LeaseResponse",
     "PutResponse",
     "WatchResponse",
+    "shallow",
 ]

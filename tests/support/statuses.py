@@ -8,16 +8,25 @@ from relevo_server.keys import Key
 
 KEY = Key("conversation", "acme", "c 1")
 
+
+def of_key(key: Key) -> tuple[StoreError, ...]:
+    """Every error that names a key."""
+    return (
+        errors.request_id_reused(key),
+        errors.no_entry(key),
+        errors.conflict(key, expected=4, current=7),
+        errors.conflict(key, expected=0, current=7),
+        errors.contention(key),
+        errors.lease_lost(key),
+        errors.lease_held(key, 2.5),
+        errors.store_behind(key, revision=3),
+        errors.corrupt_entry(key),
+    )
+
+
 EVERY_ERROR: tuple[StoreError, ...] = (
+    *of_key(KEY),
     errors.invalid([("key.scope", "must not be empty"), ("ttl", "must be more than 0 s")]),
-    errors.request_id_reused(KEY),
-    errors.no_entry(KEY),
-    errors.conflict(KEY, expected=4, current=7),
-    errors.conflict(KEY, expected=0, current=7),
-    errors.contention(KEY),
-    errors.lease_lost(KEY),
-    errors.lease_held(KEY, 2.5),
-    errors.store_behind(KEY, revision=3),
     errors.context_too_large(262_145, 262_144),
     errors.response_too_large(3_145_728),
     errors.too_many_requests(4096),
@@ -25,7 +34,6 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.unavailable(),
     errors.unauthenticated(),
     errors.tenant_denied("acme"),
-    errors.corrupt_entry(KEY),
     StoreError(StatusCode.UNIMPLEMENTED, ErrorReason.ERROR_REASON_NOT_IMPLEMENTED, "not yet"),
     StoreError(
         StatusCode.UNAVAILABLE,

@@ -7,12 +7,15 @@ from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
 
 from relevo_server import errors, requests
 from relevo_server.access import Caller
+from relevo_server.decoding import decoder
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
 from relevo_server.watching.fanout import Asked
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.outbox import Outbox
+
+_decode = decoder(WatchRequest)
 
 
 def _asked(subscribe: Subscribe) -> Asked:
@@ -36,7 +39,7 @@ class Watching:
             outbox.wake()
 
     async def stream(
-        self, asked: AsyncIterator[WatchRequest], caller: Caller
+        self, asked: AsyncIterator[bytes], caller: Caller
     ) -> AsyncGenerator[WatchResponse, None]:
         """What one client is told, without end. Raises StoreError."""
         outbox = Outbox(self._settings.watch_buffer_bytes)
@@ -60,9 +63,10 @@ class Watching:
             await self._drop(outbox, keys)
 
     async def _listen(
-        self, asked: AsyncIterator[WatchRequest], outbox: Outbox, keys: set[Key], caller: Caller
+        self, asked: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
     ) -> None:
-        async for request in asked:
+        async for serialized in asked:
+            request = _decode(serialized)
             if request.WhichOneof("request") == "ping":
                 outbox.ping = max(outbox.ping, request.ping.number)
                 continue

@@ -1,0 +1,53 @@
+"""What a section of a context may hold: JSON, nested so far that every parser can read it."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+
+MAX_DEPTH = 32
+"""Structs and lists within one another, the section among them. protobuf's parsers stop at 100
+levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
+
+
+class _Within(NamedTuple):
+    """The path of a value. It becomes text only if it is told: a stranger chooses its length."""
+
+    outer: "_Within | str"
+    name: str | int
+
+    def __str__(self) -> str:
+        last = f"[{self.name}]" if isinstance(self.name, int) else f".{self.name}"
+        return f"{self.outer}{last}"
+
+
+Problems = Iterator[tuple[_Within, str]]
+
+
+def problems(section: Struct, path: str) -> Problems:
+    """The values that a section must not hold, by their paths, and what is wrong with each."""
+    return _of_struct(section, path, 0)
+
+
+def _of_struct(struct: Struct, path: _Within | str, depth: int) -> Problems:
+    for name, value in struct.fields.items():
+        yield from _of_value(value, _Within(path, name), depth + 1)
+
+
+def _of_value(value: Value, path: _Within, depth: int) -> Problems:
+    match value.WhichOneof("kind"):
+        case "struct_value" | "list_value" if depth >= MAX_DEPTH:
+            yield path, f"must not be nested deeper than {MAX_DEPTH} levels"
+        case "number_value" if not math.isfinite(value.number_value):
+            yield path, "must be a finite number"
+        case "struct_value":
+            yield from _of_struct(value.struct_value, path, depth)
+        case "list_value":
+            items: ListValue = value.list_value
+            for i, item in enumerate(items.values):
+                yield from _of_value(item, _Within(path, i), depth + 1)
+        case None:
+            yield path, "must have a value; null is one"
+        case _:
+            pass

@@ -1,0 +1,400 @@
+"""Bytes of any kind: each call ends with a status of the contract, and a small one."""
+
+import logging
+import math
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct, Value
+from grpc import StatusCode
+from hypothesis import example, given
+from hypothesis import strategies as st
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import (
+    BatchGetRequest,
+    ContextKeys,
+    GetRequest,
+    InvalidateRequest,
+    LeaseRequest,
+    Ping,
+    PutRequest,
+    ReleaseRequest,
+    Subscribe,
+    TenantSelector,
+    Touch,
+    Unsubscribe,
+    WatchRequest,
+)
+from relevo_server.keys import Key
+from relevo_server.server import Server
+from relevo_server.settings import Principal, Settings
+from support.calls import context, key
+from support.clients.raw import METHODS, RawClient, raw_client, trailer_size
+from support.failures import Failure
+from support.statuses import EVERY_ERROR, of_key
+from support.strategies import on_real_servers
+
+CODES = {each.code for each in EVERY_ERROR}
+
+
+@pytest.fixture
+def store_url() -> str:
+    """What is read of requests is the same for every backend."""
+    return "memory://"
+
+
+@pytest.fixture
+async def client(server: Server, caplog: pytest.LogCaptureFixture) -> AsyncIterator[RawClient]:
+    """A client that sends any bytes. What it sends is no reason to log anything."""
+    async with raw_client(server.address) as client:
+        yield client
+    for when in ("setup", "call"):
+        logged = [r for r in caplog.get_records(when) if r.levelno >= logging.WARNING]
+        assert not logged
+
+
+async def refusal(client: RawClient, method: str, data: bytes) -> Failure:
+    """How bytes are refused that are no request."""
+    failure = await client.send(method, data)
+    assert failure
+    assert (failure.code, failure.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert failure.violations
+    assert all(field and description for field, description in failure.violations)
+    # Nothing of how the server is made.
+    for word in ("Error", "pb2", "protobuf", "Request", "class", "Unexpected"):
+        assert word not in failure.message
+    return failure
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff", b"\x00", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05ab", b"\x0b", b"\xff" * 1000],
+    ids=["no tag", "field 0", "a length of 4 GiB", "truncated", "a group", "much"],
+)
+async def test_bytes_that_are_no_message(client: RawClient, method: str, data: bytes) -> None:
+    """Bytes that do not decode end a call with INVALID_ARGUMENT, and its ErrorInfo and field."""
+    assert (await refusal(client, method, data)).fields == ["request"]
+
+
+async def test_a_stream_ends_at_bytes_that_are_no_message(client: RawClient) -> None:
+    """On a Watch it does not matter how much was understood before."""
+    subscribe = WatchRequest(subscribe=Subscribe(key=key(), number=1)).SerializeToString()
+    failure = await client.send("Watch", subscribe, b"\xff")
+    assert failure
+    assert failure.violations == (("request", "cannot be read as what the method takes"),)
+
+
+def broken(message: Message, text: str) -> bytes:
+    """A message with a text in it that is not UTF-8, in the place of this one."""
+    data = message.SerializeToString()
+    assert data.count(text.encode()) == 1
+    return data.replace(text.encode(), b"\xff" * len(text))
+
+
+BROKEN = key("#")
+
+
+@pytest.mark.parametrize(
+    "method, message, path",
+    [
+        ("Get", GetRequest(key=key("#")), "key.id"),
+        ("Get", GetRequest(key=key(scope="#")), "key.scope"),
+        ("BatchGet", BatchGetRequest(requests=[GetRequest(), GetRequest(key=BROKEN)]),
+         "requests[1].key.id"),
+        ("Put", PutRequest(request_id="#"), "request_id"),
+        ("Put", PutRequest(context=context(user_id="#")), "context.user_id"),
+        ("Put", PutRequest(context=context(includes=[key(), BROKEN])), "context.includes[1].id"),
+        ("Put", PutRequest(context=context(llm_config={"#": 1})), "context.llm_config"),
+        ("Put", PutRequest(update_mask={"paths": ["#"]}), "update_mask"),
+        ("Invalidate", InvalidateRequest(keys=ContextKeys(keys=[BROKEN])), "keys.keys[0].id"),
+        ("Invalidate", InvalidateRequest(tenant=TenantSelector(scope="#")), "tenant.scope"),
+        ("Lease", LeaseRequest(request_id="#"), "request_id"),
+        ("Release", ReleaseRequest(lease_token="#"), "lease_token"),  # noqa: S106
+        ("Watch", WatchRequest(subscribe=Subscribe(key=BROKEN)), "subscribe.key.id"),
+        ("Watch", WatchRequest(unsubscribe=Unsubscribe(key=BROKEN)), "unsubscribe.key.id"),
+        ("Watch", WatchRequest(touch=Touch(key=BROKEN)), "touch.key.id"),
+    ],
+)  # fmt: skip
+async def test_texts_that_are_none(
+    client: RawClient, method: str, message: Message, path: str
+) -> None:
+    """A text that is not UTF-8 is refused by its path, or by that of the section it is in."""
+    assert (await refusal(client, method, broken(message, "#"))).fields == [path]
+
+
+def nested(kind: str, depth: int) -> Value:
+    """A value of so many levels."""
+    value = Value(bool_value=True)
+    for _ in range(depth):
+        inner, value = value, Value()
+        if kind == "list":
+            value.list_value.values.add().CopyFrom(inner)
+        else:
+            value.struct_value.fields["a"].CopyFrom(inner)
+    return value
+
+
+def put_of(kind: str, depth: int) -> bytes:
+    """A Put whose section has so many levels, itself among them. Made inside out, of bytes."""
+
+    def field(number: int, data: bytes) -> bytes:
+        size, length = len(data), b""
+        while size > 0x7F:
+            length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+        return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+    value = Value(bool_value=True).SerializeToString()
+    for _ in range(depth - 1):
+        if kind == "list":
+            value = field(6, field(1, value))  # Value.list_value, ListValue.values
+        else:
+            value = field(5, field(1, field(1, b"a") + field(2, value)))  # a Struct's entry
+    section = field(1, field(1, b"a") + field(2, value))
+    whole = PutRequest(key=key()).SerializeToString() + field(2, field(8, section))
+    if depth < 20:  # where protobuf itself can, it makes the same
+        inner = Struct(fields={"a": nested(kind, depth - 1)})
+        assert PutRequest.FromString(whole).context.llm_config == inner
+    return whole
+
+
+@pytest.mark.parametrize("kind", ["object", "list"])
+@pytest.mark.parametrize("depth", [1, 5, 32, 33, 34, 48, 49, 50, 51, 100, 5000])
+async def test_nesting(client: RawClient, kind: str, depth: int) -> None:
+    """Nesting beyond 32 levels is refused by its path, or by its section's."""
+    data = put_of(kind, depth)
+    if depth <= 32:
+        assert await client.send("Put", data) is None
+    else:
+        (path,) = (await refusal(client, "Put", data)).fields
+        step = ".a" if kind == "object" else "[0]"
+        exact = "context.llm_config.a" + step * 31
+        assert path == (exact if depth < 34 else path)
+        assert path in (exact, "context.llm_config")
+
+
+async def test_all_that_is_wrong_is_told(client: RawClient) -> None:
+    """Also of a request that does not decode, as far as what is wrong can be told apart."""
+    request = PutRequest(
+        key=key("#"),
+        context=context(user_id="#", llm_config={"a": math.nan}, rag_config={"#": 1}),
+    )
+    data = request.SerializeToString().replace(b"#", b"\xff")
+    fields = (await refusal(client, "Put", data)).fields
+    assert fields == ["key.id", "context.user_id", "context.llm_config.a", "context.rag_config"]
+
+
+async def test_the_caller_comes_first(settings: Settings) -> None:
+    """Nothing is read of what a stranger sends."""
+    principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
+    known = settings.model_copy(update={"principals": (principal,)})
+    async with Server(known) as server, raw_client(server.address) as client:
+        for method in METHODS:
+            failure = await client.send(method, b"\xff")
+            assert failure
+            assert failure.code is StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("count", [19, 20, 21, 500, 50_000])
+async def test_many_violations(client: RawClient, count: int) -> None:
+    """As many broken rules as a status has room for are named, up to 20; the rest is counted."""
+    section = Struct(fields={"a": {"list_value": {"values": [Value()] * count}}})
+    request = PutRequest(key=key(), context=context(llm_config=section))
+    failure = await refusal(client, "Put", request.SerializeToString())
+    told = len(failure.violations)
+    assert 10 <= told <= 20
+    assert failure.fields == [f"context.llm_config.a[{i}]" for i in range(told)]
+    left_out = count - told
+    assert failure.metadata == ({"violations_left_out": str(left_out)} if left_out else {})
+    assert failure.message.endswith(f"; and {left_out} more") == bool(left_out)
+    assert failure.message.count(": must have a value") == told
+
+
+LONG: dict[str, tuple[str, Message, list[str]]] = {
+    "a key of a section": (
+        "Put",
+        PutRequest(key=key(), context=context(llm_config={"n" * 200_000: {"é%": math.nan}})),
+        ["context.llm_config." + "n" * (512 - 19 - 3) + "..."],
+    ),
+    "keys of a section, percent-encoded": (
+        "Put",
+        PutRequest(key=key(), context=context(llm_config={"😀%" * 1000: math.nan, "a": math.inf})),
+        ["context.llm_config." + "😀%" * 32 + "..."],
+    ),
+    "a path of a mask": (
+        "Put",
+        PutRequest(key=key(), context=context(), update_mask={"paths": ["x" * 200_000]}),
+        ["update_mask"],
+    ),
+    "includes": (
+        "Put",
+        PutRequest(key=key(), context=context(includes=[ContextKey()] * 100_000)),
+        ["context.includes"],
+    ),
+    "keys": (
+        "Invalidate",
+        InvalidateRequest(keys=ContextKeys(keys=[ContextKey()] * 100_000)),
+        ["keys.keys"],
+    ),
+    "parts of a key": ("Get", GetRequest(key=key("x" * 500_000, scope="\0" * 99)), ["key.scope"]),
+}
+
+
+@pytest.mark.parametrize("method, message, fields", LONG.values(), ids=LONG.keys())
+async def test_long_requests_have_short_refusals(
+    client: RawClient, method: str, message: Message, fields: list[str]
+) -> None:
+    """A refusal quotes only the beginning of what a client has sent."""
+    failure = await refusal(client, method, message.SerializeToString())
+    assert failure.fields[: len(fields)] == fields
+
+
+@pytest.mark.parametrize("part", ["x", "é", "😀", "%", ":"])
+async def test_the_longest_key(client: RawClient, part: str) -> None:
+    """The metadata of an error has the longest key there is, whole."""
+    longest = part * (256 // len(part.encode()))
+    message = GetRequest(key=ContextKey(scope=longest, tenant_id=longest, id=longest))
+    failure = await client.send("Get", message.SerializeToString())
+    assert failure
+    assert failure.reason == "NO_ENTRY"
+    assert failure.metadata == {"key": str(Key(longest, longest, longest))}
+
+
+async def test_a_tenant_of_any_length(settings: Settings) -> None:
+    """PERMISSION_DENIED is told before the tenant's name was looked at, however long it is."""
+    principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
+    known = settings.model_copy(update={"principals": (principal,)})
+    async with Server(known) as server, raw_client(server.address) as client:
+        message = GetRequest(key=key(tenant="😀" * 100_000))
+        failure = await client.send(
+            "Get", message.SerializeToString(), metadata=(("authorization", "Bearer t"),)
+        )
+        assert failure
+        assert failure.code is StatusCode.PERMISSION_DENIED
+        assert failure.metadata["tenant_id"].endswith("😀...")
+
+
+@pytest.mark.parametrize("part", ["x", "😀", "%"])
+def test_every_error_fits_into_a_header(part: str) -> None:
+    """Whatever its key is, no error has more than 6 of the 8 KiB that all libraries take."""
+    longest = part * (256 // len(part.encode()))
+    for error in of_key(Key(longest, longest, longest)):
+        size = trailer_size(error.message, error.to_message().SerializeToString())
+        assert size < 6144, error.reason
+
+
+numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)])
+small = st.integers(-(2**31), 2**31 - 1)
+names = st.sampled_from(["acme", "c1", "", "\0", "é" * 128, "x" * 257, "%:"])
+keys = st.builds(ContextKey, scope=names, tenant_id=names, id=names) | st.just(key())
+times = st.fixed_dictionaries({"seconds": numbers, "nanos": small})
+values = st.recursive(
+    st.builds(Value, number_value=st.floats())
+    | st.builds(Value)
+    | st.builds(Value, null_value=st.integers(0, 3))
+    | st.builds(Value, string_value=names),
+    lambda inner: (
+        st.builds(
+            lambda fields: Value(struct_value=Struct(fields=fields)),
+            st.dictionaries(names, inner, max_size=3),
+        )
+        | st.builds(lambda items: Value(list_value={"values": items}), st.lists(inner, max_size=3))
+    ),
+    max_leaves=8,
+)
+contexts = st.builds(
+    context,
+    tenant_id=names,
+    user_id=names,
+    llm_config=st.builds(Struct, fields=st.dictionaries(names, values, max_size=3)),
+    includes=st.lists(keys, max_size=3),
+    create_time=st.none() | times,
+    update_time=st.none() | times,
+)
+gets = st.builds(
+    GetRequest,
+    key=keys,
+    min_revision=numbers,
+    consistency=st.integers(0, 3),
+    include_layers=st.booleans(),
+    known_version=numbers,
+)
+masks = st.builds(
+    lambda paths: {"paths": paths},
+    st.lists(names | st.sampled_from(["user_id", "llm_config.a", "*"]), max_size=2),
+)
+puts = st.builds(
+    lambda precondition, **fields: PutRequest(**fields, **precondition),
+    st.sampled_from([{}, {"if_version": -1}, {"if_absent": True}, {"lease_token": "t"}]),
+    key=keys,
+    context=st.none() | contexts,
+    ttl=st.none() | times,
+    update_mask=masks,
+    request_id=names,
+)
+invalidates = st.builds(
+    InvalidateRequest, keys=st.builds(ContextKeys, keys=st.lists(keys, max_size=3))
+) | st.builds(InvalidateRequest, tenant=st.builds(TenantSelector, tenant_id=names, scope=names))
+leases = st.builds(
+    LeaseRequest,
+    key=keys,
+    # Not long: it may be waited for.
+    wait=st.none() | times.filter(lambda time: time["seconds"] <= 0 or time["nanos"] < 0),
+    renew_version=numbers,
+    request_id=names,
+)
+releases = st.builds(ReleaseRequest, key=keys, lease_token=names)
+watches = (
+    st.builds(
+        lambda **fields: WatchRequest(subscribe=Subscribe(**fields)),
+        key=keys,
+        known_version=numbers,
+        position=numbers,
+        number=numbers,
+    )
+    | st.builds(lambda key: WatchRequest(unsubscribe=Unsubscribe(key=key)), keys)
+    | st.builds(lambda key: WatchRequest(touch=Touch(key=key)), keys)
+    | st.builds(lambda number: WatchRequest(ping=Ping(number=number)), numbers)
+)
+STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
+    "Get": gets,
+    "BatchGet": st.builds(BatchGetRequest, requests=st.lists(gets, max_size=3)),
+    "Put": puts,
+    "Invalidate": invalidates,
+    "Lease": leases,
+    "Release": releases,
+    "Watch": watches,
+}
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A request to a method: of another one's, cut, spoilt, or nothing but chance."""
+    method = draw(st.sampled_from(METHODS))
+    message = draw(STRATEGIES[method] | STRATEGIES[draw(st.sampled_from(METHODS))])
+    data = message.SerializeToString()
+    match draw(st.sampled_from(["whole", "cut", "spoilt", "chance"])):
+        case "cut":
+            data = data[: draw(st.integers(0, len(data)))]
+        case "spoilt" if data:
+            at = draw(st.integers(0, len(data) - 1))
+            data = data[:at] + draw(st.binary(min_size=1, max_size=3)) + data[at + 1 :]
+        case "chance":
+            data = draw(st.binary(max_size=40))
+        case _:
+            pass
+    return method, data
+
+
+@on_real_servers
+@given(requests=st.lists(spoilt(), min_size=10, max_size=10))
+@example(requests=[(method, b"") for method in METHODS])
+async def test_any_bytes(client: RawClient, requests: list[tuple[str, bytes]]) -> None:
+    """Whatever is sent to whatever method: it is answered, or ends as the contract says."""
+    for method, data in requests:
+        failure = await client.send(method, data)
+        assert failure is None or failure.code in CODES
+        assert failure is None or failure.reason != "INTERNAL"

@@ -1,0 +1,80 @@
+"""A client that sends any bytes, as anybody on the network may."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+from grpc import StatusCode, aio
+from relevo.v1 import store_pb2
+from relevo.v1.store_pb2 import Error
+
+from support.calls import TIMEOUT
+from support.failures import Failure, failure_in
+
+SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
+UNARY = tuple(method.name for method in SERVICE.methods if not method.client_streaming)
+Metadata = tuple[tuple[str, str], ...]
+METHODS = tuple(method.name for method in SERVICE.methods)
+
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+class RawClient:
+    """Sends bytes to methods, and takes the answers apart."""
+
+    def __init__(self, channel: aio.Channel, blocking: grpc.Channel) -> None:
+        self._channel = channel
+        # An asyncio stream whose server has ended it fails by itself when it is written to.
+        self._blocking = blocking
+
+    async def send(self, method: str, *messages: bytes, metadata: Metadata = ()) -> Failure | None:
+        """How a call fails, None if it is answered. Fails the test if its status has no details.
+
+        A Watch is sent an empty message in the end, which it refuses: so it always fails.
+        """
+        path = f"/{SERVICE.full_name}/{method}"
+        try:
+            if method in UNARY:
+                call = self._channel.unary_unary(path)
+                await call(messages[0], timeout=TIMEOUT, metadata=metadata)
+            else:
+                await asyncio.to_thread(self._watch, path, messages)
+        except grpc.RpcError as error:
+            return failure_from(error)
+        return None
+
+    def _watch(self, path: str, messages: tuple[bytes, ...]) -> None:
+        for _ in self._blocking.stream_stream(path)(iter((*messages, b"")), timeout=TIMEOUT):
+            pass
+
+
+def failure_from(error: Any) -> Failure:
+    """How a call failed, which is told within what every library reads of a header."""
+    details = [v for name, v in error.trailing_metadata() if name == "grpc-status-details-bin"]
+    assert len(details) == 1, f"no details in {error.code()}: {error.details()}"
+    assert isinstance(details[0], bytes)
+    assert trailer_size(error.details() or "", details[0]) < 6144
+    failure = failure_in(Error.FromString(details[0]))
+    assert (failure.code, failure.message) == (error.code(), error.details())
+    assert failure.domain == "relevo"
+    assert failure.code is not StatusCode.UNKNOWN
+    return failure
+
+
+def trailer_size(message: str, details: bytes) -> int:
+    """How many bytes a status takes in the last header block of its call."""
+    encoded = len(quote(message, safe=_PRINTABLE)) + len(b64encode(details))
+    return encoded + len("grpc-status" + "16" + "grpc-message" + "grpc-status-details-bin")
+
+
+@asynccontextmanager
+async def raw_client(address: str) -> AsyncGenerator[RawClient, None]:
+    """A client of a server, on a channel of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options) as blocking:
+        async with aio.insecure_channel(address, options) as channel:
+            yield RawClient(channel, blocking)
