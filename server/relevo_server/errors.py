@@ -139,14 +139,18 @@ def _size(text: str) -> int:
     return len(quote(text, safe=_SAFE))
 
 
-def request_id_reused(key: Key) -> StoreError:
-    """INVALID_ARGUMENT: another Put had this request_id."""
+def request_id_reused(owner: Key | str) -> StoreError:
+    """INVALID_ARGUMENT: another Put of the key, or another Invalidate of the tenant, had it."""
+    if isinstance(owner, Key):
+        text, metadata = "was already used for a different Put", {"key": str(owner)}
+    else:
+        text, metadata = "was already used for a different Invalidate", {"tenant_id": owner}
     return StoreError(
         StatusCode.INVALID_ARGUMENT,
         Reason.ERROR_REASON_REQUEST_ID_REUSED,
-        "request_id: was already used for a different Put",
-        metadata={"key": str(key)},
-        violations=[("request_id", "was already used for a different Put")],
+        f"request_id: {text}",
+        metadata=metadata,
+        violations=[("request_id", text)],
     )
 
 

@@ -228,15 +228,21 @@ def check_release(request: ReleaseRequest) -> Key:
 
 def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelector:
     """The keys of one tenant, or a tenant."""
+    refuse(_invalidate_problems(request))
+    if request.HasField("tenant"):
+        return request.tenant
+    return [key_of(key) for key in request.keys.keys]
+
+
+def _invalidate_problems(request: InvalidateRequest) -> Violations:
     match request.WhichOneof("target"):
         case "keys":
-            refuse(_keys_problems(request.keys.keys))
-            return [key_of(key) for key in request.keys.keys]
+            yield from _keys_problems(request.keys.keys)
         case "tenant":
-            refuse(_selector_problems(request.tenant))
-            return request.tenant
+            yield from _selector_problems(request.tenant)
         case _:
-            raise errors.invalid([("target", "must be given: keys or tenant")])
+            yield "target", "must be given: keys or tenant"
+    yield from _request_id_problems(request.request_id)
 
 
 def _keys_problems(messages: Sequence[ContextKey]) -> Violations:

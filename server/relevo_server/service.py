@@ -27,7 +27,7 @@ from relevo_server.storage.interface import Read, Storage
 from relevo_server.watching.copies import Copies
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
-from relevo_server.writing import Writer
+from relevo_server.writing import Writer, once
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -140,10 +140,12 @@ class ContextStore:
         target = requests.check_invalidate(request)
         if isinstance(target, store_pb2.TenantSelector):
             caller.require(target.tenant_id)
-            revision = await self._storage.invalidate_tenant(target.tenant_id, target.scope)
+            revision = await self._storage.invalidate_tenant(
+                target.tenant_id, target.scope, once(request)
+            )
             return store_pb2.InvalidateResponse(revision=revision)
         caller.require(target[0].tenant_id)
-        revision, count = await self._storage.invalidate(target)
+        revision, count = await self._storage.invalidate(target, once(request))
         return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
 
     async def Lease(

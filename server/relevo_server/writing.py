@@ -6,16 +6,24 @@ from hashlib import sha256
 
 from grpc import StatusCode
 from relevo.v1.context_pb2 import ExecutionContext
-from relevo.v1.store_pb2 import PutRequest
+from relevo.v1.store_pb2 import InvalidateRequest, PutRequest
 
 from relevo_server import entries, errors, masks, requests
 from relevo_server.deadline import is_over
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import ABSENT, Storage, Write, Written
+from relevo_server.storage.interface import ABSENT, Once, Storage, Write, Written
 
 _ATTEMPTS = 64
+
+
+def once(request: PutRequest | InvalidateRequest) -> Once | None:
+    """What makes a repeated request the same request, None if it has no request_id."""
+    if not request.request_id:
+        return None
+    serialized = request.SerializeToString(deterministic=True)
+    return Once(request.request_id, sha256(serialized).digest())
 
 
 class Writer:
@@ -28,9 +36,8 @@ class Writer:
 
     async def put(self, request: PutRequest, key: Key, paths: list[masks.Path] | None) -> Written:
         """Write the context whole, where `paths` is None. Raises what `Storage.write` does."""
-        fingerprint = b""
-        if request.request_id:
-            fingerprint = sha256(request.SerializeToString(deterministic=True)).digest()
+        named = once(request)
+        fingerprint = named.fingerprint if named else b""
         if paths is None:
             expected = None
             if request.HasField("if_version"):

@@ -31,7 +31,7 @@ MESSAGES = {
     "PutRequest": """
         key context ttl update_mask if_version if_absent lease_token request_id""",
     "PutResponse": "entry revision",
-    "InvalidateRequest": "keys tenant",
+    "InvalidateRequest": "keys tenant request_id",
     "TenantSelector": "tenant_id scope",
     "InvalidateResponse": "revision invalidated_count",
     "LeaseRequest": "key wait renew_version request_id",

@@ -323,6 +323,16 @@ async def test_masks(storage_stub: Stub, storage: Storage, paths: list[str]) -> 
         pytest.param(InvalidateRequest(), ["target"], id="nothing"),
         pytest.param(InvalidateRequest(keys=ContextKeys()), ["keys.keys"], id="no keys"),
         pytest.param(
+            InvalidateRequest(keys=ContextKeys(keys=[key()]), request_id="é" * 65),
+            ["request_id"],
+            id="keys with a request_id of 130 bytes",
+        ),
+        pytest.param(
+            InvalidateRequest(tenant=TenantSelector(tenant_id="acme"), request_id="x" * 129),
+            ["request_id"],
+            id="a tenant with a request_id of 129 bytes",
+        ),
+        pytest.param(
             InvalidateRequest(keys=ContextKeys(keys=[key(f"c{i}") for i in range(101)])),
             ["keys.keys"],
             id="101 keys",

@@ -26,6 +26,7 @@ from relevo_server.storage.interface import (
     ABSENT,
     Event,
     Leased,
+    Once,
     Read,
     Stored,
     Wanted,
@@ -49,6 +50,7 @@ tenants = st.sampled_from(TENANTS)
 steps = st.sampled_from([100.0, 200.0, 300.0])
 request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
+onces = st.none() | st.builds(Once, request_ids, fingerprints)
 tokens = st.sampled_from(["t1", "t2"])
 
 
@@ -253,16 +255,18 @@ class Backends(RuleBasedStateMachine):
         """Ask what a request came to."""
         self.same(key.tenant_id, lambda storage: storage.recall(key, request_id, fingerprint))
 
-    @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5))
-    def invalidate(self, tenant: str, names: list[int]) -> None:
+    @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5), once=onces)
+    def invalidate(self, tenant: str, names: list[int], once: Once | None) -> None:
         """End some entries of a tenant, some of them perhaps named twice."""
         own = [key for key in KEYS if key.tenant_id == tenant]
-        self.same(tenant, lambda storage: storage.invalidate([own[i] for i in names]))
+        named = once and once._replace(fingerprint=f"{names} {once.fingerprint!r}".encode())
+        self.same(tenant, lambda storage: storage.invalidate([own[i] for i in names], named))
 
-    @rule(tenant=tenants, scope=st.sampled_from(["", *SCOPES]))
-    def invalidate_tenant(self, tenant: str, scope: str) -> None:
+    @rule(tenant=tenants, scope=st.sampled_from(["", *SCOPES]), once=onces)
+    def invalidate_tenant(self, tenant: str, scope: str, once: Once | None) -> None:
         """Raise a floor."""
-        self.same(tenant, lambda storage: storage.invalidate_tenant(tenant, scope))
+        named = once and once._replace(fingerprint=f"{scope} {once.fingerprint!r}".encode())
+        self.same(tenant, lambda storage: storage.invalidate_tenant(tenant, scope, named))
 
     @rule(seconds=steps)
     def time_passes(self, seconds: float) -> None:

@@ -56,18 +56,22 @@ async def batch_get(stub: Stub, *keys: ContextKey) -> list[store_pb2.BatchGetRes
     return list(response.results)
 
 
-async def invalidate(stub: Stub, *keys: ContextKey) -> store_pb2.InvalidateResponse:
+async def invalidate(
+    stub: Stub, *keys: ContextKey, request_id: str = ""
+) -> store_pb2.InvalidateResponse:
     """End entries."""
-    request = store_pb2.InvalidateRequest(keys=store_pb2.ContextKeys(keys=keys))
+    named = store_pb2.ContextKeys(keys=keys)
+    request = store_pb2.InvalidateRequest(keys=named, request_id=request_id)
     return await stub.Invalidate(request, timeout=TIMEOUT)
 
 
 async def invalidate_tenant(
-    stub: Stub, tenant: str, scope: str = ""
+    stub: Stub, tenant: str, scope: str = "", *, request_id: str = ""
 ) -> store_pb2.InvalidateResponse:
     """End all entries of a tenant, or of one scope of it."""
     selector = store_pb2.TenantSelector(tenant_id=tenant, scope=scope)
-    return await stub.Invalidate(store_pb2.InvalidateRequest(tenant=selector), timeout=TIMEOUT)
+    request = store_pb2.InvalidateRequest(tenant=selector, request_id=request_id)
+    return await stub.Invalidate(request, timeout=TIMEOUT)
 
 
 async def is_alive(stub: Stub, key: ContextKey) -> bool:

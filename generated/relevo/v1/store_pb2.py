@@ -28,7 +28,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from relevo.v1 import context_pb2 as relevo_dot_v1_dot_context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15relevo/v1/store.proto\x12\trelevo.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x17relevo/v1/context.proto\"\xde\x01\n\nGetRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12!\n\x0cmin_revision\x18\x02 \x01(\x03R\x0bminRevision\x12\x38\n\x0b\x63onsistency\x18\x03 \x01(\x0e\x32\x16.relevo.v1.ConsistencyR\x0b\x63onsistency\x12%\n\x0einclude_layers\x18\x04 \x01(\x08R\rincludeLayers\x12#\n\rknown_version\x18\x05 \x01(\x03R\x0cknownVersion\"\xac\x01\n\x0bGetResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryR\x05\x65ntry\x12/\n\x06layers\x18\x02 \x03(\x0b\x32\x17.relevo.v1.ContextEntryR\x06layers\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12!\n\x0cnot_modified\x18\x04 \x01(\x08R\x0bnotModified\"D\n\x0f\x42\x61tchGetRequest\x12\x31\n\x08requests\x18\x01 \x03(\x0b\x32\x15.relevo.v1.GetRequestR\x08requests\"G\n\x10\x42\x61tchGetResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x19.relevo.v1.BatchGetResultR\x07results\"z\n\x0e\x42\x61tchGetResult\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\x16.relevo.v1.GetResponseH\x00R\x08response\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.relevo.v1.ErrorH\x00R\x05\x65rrorB\x08\n\x06result\"e\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12.\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\xe8\x02\n\nPutRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12\x35\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1b.relevo.v1.ExecutionContextR\x07\x63ontext\x12+\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12;\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1f\n\nif_version\x18\x05 \x01(\x03H\x00R\tifVersion\x12\x1d\n\tif_absent\x18\x06 \x01(\x08H\x00R\x08ifAbsent\x12!\n\x0blease_token\x18\x07 \x01(\tH\x00R\nleaseToken\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestIdB\x0e\n\x0cprecondition\"X\n\x0bPutResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryR\x05\x65ntry\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\"\x80\x01\n\x11InvalidateRequest\x12,\n\x04keys\x18\x01 \x01(\x0b\x32\x16.relevo.v1.ContextKeysH\x00R\x04keys\x12\x33\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.relevo.v1.TenantSelectorH\x00R\x06tenantB\x08\n\x06target\"8\n\x0b\x43ontextKeys\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x15.relevo.v1.ContextKeyR\x04keys\"C\n\x0eTenantSelector\x12\x1b\n\ttenant_id\x18\x01 \x01(\tR\x08tenantId\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\"]\n\x12InvalidateResponse\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12+\n\x11invalidated_count\x18\x02 \x01(\x05R\x10invalidatedCount\"\xaa\x01\n\x0cLeaseRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12-\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\x12#\n\rrenew_version\x18\x03 \x01(\x03R\x0crenewVersion\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x90\x01\n\rLeaseResponse\x12/\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryH\x00R\x05\x65ntry\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x10.relevo.v1.LeaseH\x00R\x05lease\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revisionB\x08\n\x06result\"J\n\x05Lease\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"Z\n\x0eReleaseRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12\x1f\n\x0blease_token\x18\x02 \x01(\tR\nleaseToken\"\x11\n\x0fReleaseResponse\"\xdc\x01\n\x0cWatchRequest\x12\x34\n\tsubscribe\x18\x01 \x01(\x0b\x32\x14.relevo.v1.SubscribeH\x00R\tsubscribe\x12:\n\x0bunsubscribe\x18\x02 \x01(\x0b\x32\x16.relevo.v1.UnsubscribeH\x00R\x0bunsubscribe\x12(\n\x05touch\x18\x03 \x01(\x0b\x32\x10.relevo.v1.TouchH\x00R\x05touch\x12%\n\x04ping\x18\x04 \x01(\x0b\x32\x0f.relevo.v1.PingH\x00R\x04pingB\t\n\x07request\"\x1e\n\x04Ping\x12\x16\n\x06number\x18\x01 \x01(\x03R\x06number\"\x8d\x01\n\tSubscribe\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12#\n\rknown_version\x18\x02 \x01(\x03R\x0cknownVersion\x12\x1a\n\x08position\x18\x03 \x01(\x03R\x08position\x12\x16\n\x06number\x18\x04 \x01(\x03R\x06number\"6\n\x0bUnsubscribe\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\"0\n\x05Touch\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\"\xaf\x02\n\rWatchResponse\x12/\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryH\x00R\x05\x65ntry\x12:\n\x0binvalidated\x18\x02 \x01(\x0b\x32\x16.relevo.v1.InvalidatedH\x00R\x0binvalidated\x12\x31\n\x08progress\x18\x03 \x01(\x0b\x32\x13.relevo.v1.ProgressH\x00R\x08progress\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x10.relevo.v1.ResetH\x00R\x05reset\x12\x18\n\x07\x61nswers\x18\x05 \x01(\x03R\x07\x61nswers\x12\x31\n\tpositions\x18\x06 \x03(\x0b\x32\x13.relevo.v1.PositionR\tpositionsB\x07\n\x05\x65vent\"\xd0\x01\n\x0bInvalidated\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyH\x00R\x03key\x12\x33\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.relevo.v1.TenantSelectorH\x00R\x06tenant\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x1c\n\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x1d\n\nis_changed\x18\x05 \x01(\x08R\tisChangedB\x08\n\x06target\"=\n\x08Progress\x12\x31\n\tpositions\x18\x01 \x03(\x0b\x32\x13.relevo.v1.PositionR\tpositions\"X\n\x08Position\x12\x1c\n\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12\x12\n\x04ping\x18\x03 \x01(\x03R\x04ping\"U\n\x05Reset\x12\x1c\n\tpartition\x18\x01 \x01(\x05R\tpartition\x12.\n\x06reason\x18\x02 \x01(\x0e\x32\x16.relevo.v1.ResetReasonR\x06reason*\xb1\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x02\x12\x19\n\x15\x45RROR_REASON_NO_ENTRY\x10\x03\x12!\n\x1d\x45RROR_REASON_VERSION_MISMATCH\x10\x04\x12\x1d\n\x19\x45RROR_REASON_ENTRY_EXISTS\x10\x05\x12\x1b\n\x17\x45RROR_REASON_CONTENTION\x10\x06\x12\x1b\n\x17\x45RROR_REASON_LEASE_LOST\x10\x07\x12\x1d\n\x19\x45RROR_REASON_STORE_BEHIND\x10\x08\x12\"\n\x1e\x45RROR_REASON_CONTEXT_TOO_LARGE\x10\t\x12#\n\x1f\x45RROR_REASON_RESPONSE_TOO_LARGE\x10\n\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_REQUESTS\x10\x0b\x12\x1b\n\x17\x45RROR_REASON_STORE_FULL\x10\x0c\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\r\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\x0e\x12\x1e\n\x1a\x45RROR_REASON_TENANT_DENIED\x10\x0f\x12\x1e\n\x1a\x45RROR_REASON_CORRUPT_ENTRY\x10\x10\x12 \n\x1c\x45RROR_REASON_NOT_IMPLEMENTED\x10\x11\x12 \n\x1c\x45RROR_REASON_SERVER_STOPPING\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12\x1b\n\x17\x45RROR_REASON_LEASE_HELD\x10\x14*Z\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONSISTENCY_STRONG\x10\x01\x12\x16\n\x12\x43ONSISTENCY_CACHED\x10\x02*\x88\x01\n\x0bResetReason\x12\x1c\n\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESET_REASON_LOG_TRIMMED\x10\x01\x12\x1e\n\x1aRESET_REASON_ORDER_CHANGED\x10\x02\x12\x1d\n\x19RESET_REASON_SLOW_WATCHER\x10\x03\x32\xc8\x03\n\x0c\x43ontextStore\x12\x34\n\x03Get\x12\x15.relevo.v1.GetRequest\x1a\x16.relevo.v1.GetResponse\x12\x43\n\x08\x42\x61tchGet\x12\x1a.relevo.v1.BatchGetRequest\x1a\x1b.relevo.v1.BatchGetResponse\x12\x34\n\x03Put\x12\x15.relevo.v1.PutRequest\x1a\x16.relevo.v1.PutResponse\x12I\n\nInvalidate\x12\x1c.relevo.v1.InvalidateRequest\x1a\x1d.relevo.v1.InvalidateResponse\x12:\n\x05Lease\x12\x17.relevo.v1.LeaseRequest\x1a\x18.relevo.v1.LeaseResponse\x12@\n\x07Release\x12\x19.relevo.v1.ReleaseRequest\x1a\x1a.relevo.v1.ReleaseResponse\x12>\n\x05Watch\x12\x17.relevo.v1.WatchRequest\x1a\x18.relevo.v1.WatchResponse(\x01\x30\x01\x42\x32\n\x0cio.relevo.v1P\x01Z relevo.io/gen/relevo/v1;relevov1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15relevo/v1/store.proto\x12\trelevo.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x17relevo/v1/context.proto\"\xde\x01\n\nGetRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12!\n\x0cmin_revision\x18\x02 \x01(\x03R\x0bminRevision\x12\x38\n\x0b\x63onsistency\x18\x03 \x01(\x0e\x32\x16.relevo.v1.ConsistencyR\x0b\x63onsistency\x12%\n\x0einclude_layers\x18\x04 \x01(\x08R\rincludeLayers\x12#\n\rknown_version\x18\x05 \x01(\x03R\x0cknownVersion\"\xac\x01\n\x0bGetResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryR\x05\x65ntry\x12/\n\x06layers\x18\x02 \x03(\x0b\x32\x17.relevo.v1.ContextEntryR\x06layers\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12!\n\x0cnot_modified\x18\x04 \x01(\x08R\x0bnotModified\"D\n\x0f\x42\x61tchGetRequest\x12\x31\n\x08requests\x18\x01 \x03(\x0b\x32\x15.relevo.v1.GetRequestR\x08requests\"G\n\x10\x42\x61tchGetResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x19.relevo.v1.BatchGetResultR\x07results\"z\n\x0e\x42\x61tchGetResult\x12\x34\n\x08response\x18\x01 \x01(\x0b\x32\x16.relevo.v1.GetResponseH\x00R\x08response\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.relevo.v1.ErrorH\x00R\x05\x65rrorB\x08\n\x06result\"e\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12.\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07\x64\x65tails\"\xe8\x02\n\nPutRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12\x35\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1b.relevo.v1.ExecutionContextR\x07\x63ontext\x12+\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12;\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1f\n\nif_version\x18\x05 \x01(\x03H\x00R\tifVersion\x12\x1d\n\tif_absent\x18\x06 \x01(\x08H\x00R\x08ifAbsent\x12!\n\x0blease_token\x18\x07 \x01(\tH\x00R\nleaseToken\x12\x1d\n\nrequest_id\x18\x08 \x01(\tR\trequestIdB\x0e\n\x0cprecondition\"X\n\x0bPutResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryR\x05\x65ntry\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\"\x9f\x01\n\x11InvalidateRequest\x12,\n\x04keys\x18\x01 \x01(\x0b\x32\x16.relevo.v1.ContextKeysH\x00R\x04keys\x12\x33\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.relevo.v1.TenantSelectorH\x00R\x06tenant\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestIdB\x08\n\x06target\"8\n\x0b\x43ontextKeys\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x15.relevo.v1.ContextKeyR\x04keys\"C\n\x0eTenantSelector\x12\x1b\n\ttenant_id\x18\x01 \x01(\tR\x08tenantId\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\"]\n\x12InvalidateResponse\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12+\n\x11invalidated_count\x18\x02 \x01(\x05R\x10invalidatedCount\"\xaa\x01\n\x0cLeaseRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12-\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\x12#\n\rrenew_version\x18\x03 \x01(\x03R\x0crenewVersion\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x90\x01\n\rLeaseResponse\x12/\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryH\x00R\x05\x65ntry\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x10.relevo.v1.LeaseH\x00R\x05lease\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revisionB\x08\n\x06result\"J\n\x05Lease\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"Z\n\x0eReleaseRequest\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12\x1f\n\x0blease_token\x18\x02 \x01(\tR\nleaseToken\"\x11\n\x0fReleaseResponse\"\xdc\x01\n\x0cWatchRequest\x12\x34\n\tsubscribe\x18\x01 \x01(\x0b\x32\x14.relevo.v1.SubscribeH\x00R\tsubscribe\x12:\n\x0bunsubscribe\x18\x02 \x01(\x0b\x32\x16.relevo.v1.UnsubscribeH\x00R\x0bunsubscribe\x12(\n\x05touch\x18\x03 \x01(\x0b\x32\x10.relevo.v1.TouchH\x00R\x05touch\x12%\n\x04ping\x18\x04 \x01(\x0b\x32\x0f.relevo.v1.PingH\x00R\x04pingB\t\n\x07request\"\x1e\n\x04Ping\x12\x16\n\x06number\x18\x01 \x01(\x03R\x06number\"\x8d\x01\n\tSubscribe\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\x12#\n\rknown_version\x18\x02 \x01(\x03R\x0cknownVersion\x12\x1a\n\x08position\x18\x03 \x01(\x03R\x08position\x12\x16\n\x06number\x18\x04 \x01(\x03R\x06number\"6\n\x0bUnsubscribe\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\"0\n\x05Touch\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyR\x03key\"\xaf\x02\n\rWatchResponse\x12/\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.relevo.v1.ContextEntryH\x00R\x05\x65ntry\x12:\n\x0binvalidated\x18\x02 \x01(\x0b\x32\x16.relevo.v1.InvalidatedH\x00R\x0binvalidated\x12\x31\n\x08progress\x18\x03 \x01(\x0b\x32\x13.relevo.v1.ProgressH\x00R\x08progress\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x10.relevo.v1.ResetH\x00R\x05reset\x12\x18\n\x07\x61nswers\x18\x05 \x01(\x03R\x07\x61nswers\x12\x31\n\tpositions\x18\x06 \x03(\x0b\x32\x13.relevo.v1.PositionR\tpositionsB\x07\n\x05\x65vent\"\xd0\x01\n\x0bInvalidated\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x15.relevo.v1.ContextKeyH\x00R\x03key\x12\x33\n\x06tenant\x18\x02 \x01(\x0b\x32\x19.relevo.v1.TenantSelectorH\x00R\x06tenant\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x1c\n\tpartition\x18\x04 \x01(\x05R\tpartition\x12\x1d\n\nis_changed\x18\x05 \x01(\x08R\tisChangedB\x08\n\x06target\"=\n\x08Progress\x12\x31\n\tpositions\x18\x01 \x03(\x0b\x32\x13.relevo.v1.PositionR\tpositions\"X\n\x08Position\x12\x1c\n\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12\x12\n\x04ping\x18\x03 \x01(\x03R\x04ping\"U\n\x05Reset\x12\x1c\n\tpartition\x18\x01 \x01(\x05R\tpartition\x12.\n\x06reason\x18\x02 \x01(\x0e\x32\x16.relevo.v1.ResetReasonR\x06reason*\xb1\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x02\x12\x19\n\x15\x45RROR_REASON_NO_ENTRY\x10\x03\x12!\n\x1d\x45RROR_REASON_VERSION_MISMATCH\x10\x04\x12\x1d\n\x19\x45RROR_REASON_ENTRY_EXISTS\x10\x05\x12\x1b\n\x17\x45RROR_REASON_CONTENTION\x10\x06\x12\x1b\n\x17\x45RROR_REASON_LEASE_LOST\x10\x07\x12\x1d\n\x19\x45RROR_REASON_STORE_BEHIND\x10\x08\x12\"\n\x1e\x45RROR_REASON_CONTEXT_TOO_LARGE\x10\t\x12#\n\x1f\x45RROR_REASON_RESPONSE_TOO_LARGE\x10\n\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_REQUESTS\x10\x0b\x12\x1b\n\x17\x45RROR_REASON_STORE_FULL\x10\x0c\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\r\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\x0e\x12\x1e\n\x1a\x45RROR_REASON_TENANT_DENIED\x10\x0f\x12\x1e\n\x1a\x45RROR_REASON_CORRUPT_ENTRY\x10\x10\x12 \n\x1c\x45RROR_REASON_NOT_IMPLEMENTED\x10\x11\x12 \n\x1c\x45RROR_REASON_SERVER_STOPPING\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12\x1b\n\x17\x45RROR_REASON_LEASE_HELD\x10\x14*Z\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONSISTENCY_STRONG\x10\x01\x12\x16\n\x12\x43ONSISTENCY_CACHED\x10\x02*\x88\x01\n\x0bResetReason\x12\x1c\n\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESET_REASON_LOG_TRIMMED\x10\x01\x12\x1e\n\x1aRESET_REASON_ORDER_CHANGED\x10\x02\x12\x1d\n\x19RESET_REASON_SLOW_WATCHER\x10\x03\x32\xc8\x03\n\x0c\x43ontextStore\x12\x34\n\x03Get\x12\x15.relevo.v1.GetRequest\x1a\x16.relevo.v1.GetResponse\x12\x43\n\x08\x42\x61tchGet\x12\x1a.relevo.v1.BatchGetRequest\x1a\x1b.relevo.v1.BatchGetResponse\x12\x34\n\x03Put\x12\x15.relevo.v1.PutRequest\x1a\x16.relevo.v1.PutResponse\x12I\n\nInvalidate\x12\x1c.relevo.v1.InvalidateRequest\x1a\x1d.relevo.v1.InvalidateResponse\x12:\n\x05Lease\x12\x17.relevo.v1.LeaseRequest\x1a\x18.relevo.v1.LeaseResponse\x12@\n\x07Release\x12\x19.relevo.v1.ReleaseRequest\x1a\x1a.relevo.v1.ReleaseResponse\x12>\n\x05Watch\x12\x17.relevo.v1.WatchRequest\x1a\x18.relevo.v1.WatchResponse(\x01\x30\x01\x42\x32\n\x0cio.relevo.v1P\x01Z relevo.io/gen/relevo/v1;relevov1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'relevo.v1.store_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014io.relevo.v1P\001Z relevo.io/gen/relevo/v1;relevov1'
-  _globals['_ERRORREASON']._serialized_start=3500
-  _globals['_ERRORREASON']._serialized_end=4189
-  _globals['_CONSISTENCY']._serialized_start=4191
-  _globals['_CONSISTENCY']._serialized_end=4281
-  _globals['_RESETREASON']._serialized_start=4284
-  _globals['_RESETREASON']._serialized_end=4420
+  _globals['_ERRORREASON']._serialized_start=3531
+  _globals['_ERRORREASON']._serialized_end=4220
+  _globals['_CONSISTENCY']._serialized_start=4222
+  _globals['_CONSISTENCY']._serialized_end=4312
+  _globals['_RESETREASON']._serialized_start=4315
+  _globals['_RESETREASON']._serialized_end=4451
   _globals['_GETREQUEST']._serialized_start=155
   _globals['_GETREQUEST']._serialized_end=377
   _globals['_GETRESPONSE']._serialized_start=380
@@ -59,43 +59,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUTRESPONSE']._serialized_start=1287
   _globals['_PUTRESPONSE']._serialized_end=1375
   _globals['_INVALIDATEREQUEST']._serialized_start=1378
-  _globals['_INVALIDATEREQUEST']._serialized_end=1506
-  _globals['_CONTEXTKEYS']._serialized_start=1508
-  _globals['_CONTEXTKEYS']._serialized_end=1564
-  _globals['_TENANTSELECTOR']._serialized_start=1566
-  _globals['_TENANTSELECTOR']._serialized_end=1633
-  _globals['_INVALIDATERESPONSE']._serialized_start=1635
-  _globals['_INVALIDATERESPONSE']._serialized_end=1728
-  _globals['_LEASEREQUEST']._serialized_start=1731
-  _globals['_LEASEREQUEST']._serialized_end=1901
-  _globals['_LEASERESPONSE']._serialized_start=1904
-  _globals['_LEASERESPONSE']._serialized_end=2048
-  _globals['_LEASE']._serialized_start=2050
-  _globals['_LEASE']._serialized_end=2124
-  _globals['_RELEASEREQUEST']._serialized_start=2126
-  _globals['_RELEASEREQUEST']._serialized_end=2216
-  _globals['_RELEASERESPONSE']._serialized_start=2218
-  _globals['_RELEASERESPONSE']._serialized_end=2235
-  _globals['_WATCHREQUEST']._serialized_start=2238
-  _globals['_WATCHREQUEST']._serialized_end=2458
-  _globals['_PING']._serialized_start=2460
-  _globals['_PING']._serialized_end=2490
-  _globals['_SUBSCRIBE']._serialized_start=2493
-  _globals['_SUBSCRIBE']._serialized_end=2634
-  _globals['_UNSUBSCRIBE']._serialized_start=2636
-  _globals['_UNSUBSCRIBE']._serialized_end=2690
-  _globals['_TOUCH']._serialized_start=2692
-  _globals['_TOUCH']._serialized_end=2740
-  _globals['_WATCHRESPONSE']._serialized_start=2743
-  _globals['_WATCHRESPONSE']._serialized_end=3046
-  _globals['_INVALIDATED']._serialized_start=3049
-  _globals['_INVALIDATED']._serialized_end=3257
-  _globals['_PROGRESS']._serialized_start=3259
-  _globals['_PROGRESS']._serialized_end=3320
-  _globals['_POSITION']._serialized_start=3322
-  _globals['_POSITION']._serialized_end=3410
-  _globals['_RESET']._serialized_start=3412
-  _globals['_RESET']._serialized_end=3497
-  _globals['_CONTEXTSTORE']._serialized_start=4423
-  _globals['_CONTEXTSTORE']._serialized_end=4879
+  _globals['_INVALIDATEREQUEST']._serialized_end=1537
+  _globals['_CONTEXTKEYS']._serialized_start=1539
+  _globals['_CONTEXTKEYS']._serialized_end=1595
+  _globals['_TENANTSELECTOR']._serialized_start=1597
+  _globals['_TENANTSELECTOR']._serialized_end=1664
+  _globals['_INVALIDATERESPONSE']._serialized_start=1666
+  _globals['_INVALIDATERESPONSE']._serialized_end=1759
+  _globals['_LEASEREQUEST']._serialized_start=1762
+  _globals['_LEASEREQUEST']._serialized_end=1932
+  _globals['_LEASERESPONSE']._serialized_start=1935
+  _globals['_LEASERESPONSE']._serialized_end=2079
+  _globals['_LEASE']._serialized_start=2081
+  _globals['_LEASE']._serialized_end=2155
+  _globals['_RELEASEREQUEST']._serialized_start=2157
+  _globals['_RELEASEREQUEST']._serialized_end=2247
+  _globals['_RELEASERESPONSE']._serialized_start=2249
+  _globals['_RELEASERESPONSE']._serialized_end=2266
+  _globals['_WATCHREQUEST']._serialized_start=2269
+  _globals['_WATCHREQUEST']._serialized_end=2489
+  _globals['_PING']._serialized_start=2491
+  _globals['_PING']._serialized_end=2521
+  _globals['_SUBSCRIBE']._serialized_start=2524
+  _globals['_SUBSCRIBE']._serialized_end=2665
+  _globals['_UNSUBSCRIBE']._serialized_start=2667
+  _globals['_UNSUBSCRIBE']._serialized_end=2721
+  _globals['_TOUCH']._serialized_start=2723
+  _globals['_TOUCH']._serialized_end=2771
+  _globals['_WATCHRESPONSE']._serialized_start=2774
+  _globals['_WATCHRESPONSE']._serialized_end=3077
+  _globals['_INVALIDATED']._serialized_start=3080
+  _globals['_INVALIDATED']._serialized_end=3288
+  _globals['_PROGRESS']._serialized_start=3290
+  _globals['_PROGRESS']._serialized_end=3351
+  _globals['_POSITION']._serialized_start=3353
+  _globals['_POSITION']._serialized_end=3441
+  _globals['_RESET']._serialized_start=3443
+  _globals['_RESET']._serialized_end=3528
+  _globals['_CONTEXTSTORE']._serialized_start=4454
+  _globals['_CONTEXTSTORE']._serialized_end=4910
 # @@protoc_insertion_point(module_scope)

@@ -163,12 +163,14 @@ class PutResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class InvalidateRequest(_message.Message):
-    __slots__ = ("keys", "tenant")
+    __slots__ = ("keys", "tenant", "request_id")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     keys: ContextKeys
     tenant: TenantSelector
-    def __init__(self, keys: _Optional[_Union[ContextKeys, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ...) -> None: ...
+    request_id: str
+    def __init__(self, keys: _Optional[_Union[ContextKeys, _Mapping]] = ..., tenant: _Optional[_Union[TenantSelector, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ContextKeys(_message.Message):
     __slots__ = ("keys",)

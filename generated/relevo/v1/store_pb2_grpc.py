@@ -31,8 +31,9 @@ class ContextStoreStub(object):
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.
@@ -87,8 +88,9 @@ class ContextStoreServicer(object):
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.
@@ -212,8 +214,9 @@ class ContextStore(object):
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.

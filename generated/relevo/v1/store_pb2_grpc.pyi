@@ -32,8 +32,9 @@ class ContextStoreStub:
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.
@@ -89,8 +90,9 @@ class ContextStoreAsyncStub(ContextStoreStub):
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.
@@ -142,8 +144,9 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path.
-    UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
+    them, and ErrorInfo's metadata `violations_left_out` says how many more there
+    are. UNAVAILABLE also carries google.rpc.RetryInfo.
 
     Revisions: every write takes the next revision of the tenant's partition. An
     answer "as of" a revision shows every write up to it.

@@ -36,6 +36,13 @@ class Read(NamedTuple):
     entries: Sequence[Stored | None]
 
 
+class Once(NamedTuple):
+    """Names a request: repeated, it is answered as it was answered first, and does nothing."""
+
+    request_id: str
+    fingerprint: bytes  # tells different requests with one request_id apart
+
+
 class Write(NamedTuple):
     """An entry to write. `expected` is the version that must be live, None for any.
 
@@ -155,16 +162,20 @@ class Storage(ABC):
         """What an earlier write with this request_id came to. Raises like `write`."""
 
     @abstractmethod
-    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
         """End entries of one tenant, and leases on them: the revision, and how many were alive.
 
         Takes a revision for each key, alive or not: an invalidation also ends
-        what is about to be created.
+        what is about to be created. Raises INVALID_ARGUMENT if another Invalidate of the
+        tenant had the request_id.
         """
 
     @abstractmethod
-    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
-        """End all entries of a tenant, or of one scope of it, and leases: the revision."""
+    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
+        """End all entries of a tenant, or of one scope of it, and leases: the revision.
+
+        Raises like `invalidate`.
+        """
 
     @abstractmethod
     async def lease(self, wanted: Wanted) -> Leased:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile, zip_longest
+from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
@@ -15,6 +16,7 @@ from relevo_server.storage.interface import (
     Event,
     Gap,
     Leased,
+    Once,
     Read,
     Storage,
     Stored,
@@ -42,7 +44,8 @@ class _Lease:
     request_id: str
 
 
-_Request = tuple[float, bytes, Written]  # until when it is kept, fingerprint, answer
+_Name = tuple[Key | str, str]  # an entry or, for an Invalidate, a tenant; the request_id
+_Request = tuple[float, bytes, Any]  # until when it is kept, fingerprint, answer
 
 
 @dataclass(slots=True)
@@ -52,9 +55,7 @@ class _Partition:
     entries: dict[Key, _Entry] = field(default_factory=dict[Key, _Entry])
     floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     leases: dict[Key, _Lease] = field(default_factory=dict[Key, _Lease])
-    requests: dict[tuple[Key, str], _Request] = field(
-        default_factory=dict[tuple[Key, str], _Request]
-    )
+    requests: dict[_Name, _Request] = field(default_factory=dict[_Name, _Request])
     written: asyncio.Event = field(default_factory=asyncio.Event)
     sweep_at: int = 64  # the number of all these at which to look for dead ones
 
@@ -119,23 +120,21 @@ class MemoryStorage(Storage):
         part.leases.pop(write.key, None)
         part.log.append(Event(version, "put", write.key))
         if write.request_id:
-            until = now + self._request_ttl
-            part.requests[write.key, write.request_id] = until, write.fingerprint, written
+            self._remember(part, write.key, Once(write.request_id, write.fingerprint), written)
         self._sweep(part, now)
         return written
 
     async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
         """Look the request up."""
-        found = self._part(key.tenant_id).requests.get((key, request_id))
-        if found is None or found[0] <= self._monotonic():
-            return None
-        if found[1] != fingerprint:
-            raise errors.request_id_reused(key)
-        return found[2]
+        return self._recalled(self._part(key.tenant_id), key, Once(request_id, fingerprint))
 
-    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
         """Drop the entries."""
-        part = self._part(keys[0].tenant_id)
+        tenant_id = keys[0].tenant_id
+        part = self._part(tenant_id)
+        earlier = self._recalled(part, tenant_id, once)
+        if earlier:
+            return earlier
         now = self._monotonic()
         count = 0
         for key in keys:
@@ -143,14 +142,22 @@ class MemoryStorage(Storage):
             part.entries.pop(key, None)
             part.leases.pop(key, None)
             part.log.append(Event(self._next(part), "invalidate", key))
-        return part.revision, count
+        answer = part.revision, count
+        self._remember(part, tenant_id, once, answer)
+        self._sweep(part, now)
+        return answer
 
-    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
         """Raise a floor."""
         part = self._part(tenant_id)
+        earlier = self._recalled(part, tenant_id, once)
+        if earlier:
+            return earlier
         revision = self._next(part)
         part.floors[tenant_id, scope] = revision
         part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
+        self._remember(part, tenant_id, once, revision)
+        self._sweep(part, self._monotonic())
         return revision
 
     async def lease(self, wanted: Wanted) -> Leased:
@@ -218,6 +225,22 @@ class MemoryStorage(Storage):
         part.written.set()
         part.written.clear()
         return part.revision
+
+    def _recalled(self, part: _Partition, owner: Key | str, once: Once | None) -> Any:
+        """The answer of the request's first copy, None if this is the first."""
+        found = once and part.requests.get((owner, once.request_id))
+        if not (once and found) or found[0] <= self._monotonic():
+            return None
+        if found[1] != once.fingerprint:
+            raise errors.request_id_reused(owner)
+        return found[2]
+
+    def _remember(
+        self, part: _Partition, owner: Key | str, once: Once | None, answer: object
+    ) -> None:
+        if once:
+            until = self._monotonic() + self._request_ttl
+            part.requests[owner, once.request_id] = until, once.fingerprint, answer
 
     def _live(self, part: _Partition, key: Key, now: float) -> _Entry | None:
         entry = part.entries.get(key)

@@ -8,6 +8,7 @@ Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context; with a TTL
     {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: what a Put came to; with a TTL
+    {relevo:17}:request:TENANT:REQUEST_ID  hash: what an Invalidate came to; with a TTL
 
 Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy can
 never take a log or a floor away, and with them the order of revisions.
@@ -27,6 +28,7 @@ from relevo_server.storage.interface import (
     Gap,
     LayoutError,
     Leased,
+    Once,
     Read,
     Storage,
     Stored,
@@ -127,18 +129,19 @@ class RedisStorage(Storage):
         answer = await self._run(_RECALL, [record], [fingerprint])
         return None if answer[0] == b"unknown" else _written(key, answer)
 
-    async def invalidate(self, keys: Sequence[Key]) -> tuple[int, int]:
+    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
         """One script; one event for each key."""
-        tag = self._tag(keys[0].tenant_id)
+        tenant_id = keys[0].tenant_id
+        tag = self._tag(tenant_id)
         tenant_floor, _ = _floors(keys[0])
         args: list[Argument] = [self._log_length, tenant_floor]
         for key in keys:
             args += [_floors(key)[1], _text(key)]
         names = [f"{tag}:{kind}:{_text(key)}" for kind in ("entry", "lease") for key in keys]
-        revision, count = await self._run(_INVALIDATE, [f"{tag}:state", f"{tag}:log", *names], args)
-        return revisions.from_log_id(revision), count
+        names = [f"{tag}:state", f"{tag}:log", *names]
+        return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
-    async def invalidate_tenant(self, tenant_id: str, scope: str) -> int:
+    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
         """One script; the entries stay where they are, below the new floor."""
         tag = self._tag(tenant_id)
         args: list[Argument] = [
@@ -147,8 +150,9 @@ class RedisStorage(Storage):
             tenant_id,
             scope,
         ]
-        revision = await self._run(_INVALIDATE_TENANT, [f"{tag}:state", f"{tag}:log"], args)
-        return revisions.from_log_id(revision)
+        names = [f"{tag}:state", f"{tag}:log"]
+        revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)
+        return revision
 
     async def lease(self, wanted: Wanted) -> Leased:
         """One script."""
@@ -193,6 +197,24 @@ class RedisStorage(Storage):
         """One XREAD, on a connection that others do not wait for."""
         log = f"{{{self._prefix}:{partition}}}:log"
         await self._connection.wait(log, revisions.to_log_id(position), seconds)
+
+    async def _end(
+        self,
+        script: Script,
+        tenant_id: str,
+        names: list[str],
+        args: list[Argument],
+        once: Once | None,
+    ) -> tuple[int, int]:
+        """End what a script ends: the revision, and how many entries were alive."""
+        if once:
+            record = f"{quote(tenant_id, safe='')}:{quote(once.request_id, safe='')}"
+            names.append(f"{self._tag(tenant_id)}:request:{record}")
+            args += [once.fingerprint, self._request_ttl_ms]
+        revision, *count = await self._run(script, names, args)
+        if revision == b"reused":
+            raise errors.request_id_reused(tenant_id)
+        return revisions.from_log_id(revision), int(count[0])
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started

@@ -1,14 +1,22 @@
 -- End entries of one tenant, each with an event of its own, and leases on them.
--- KEYS: state, log, entry..., the lease of each entry...
+-- KEYS: state, log, entry..., the lease of each entry..., and the request's record if there
+--       is a request_id
 -- ARGV: log length, the field of the tenant's floor, then for each entry the
---       field of its scope's floor and its name
--- Answer: {the last revision, how many entries were alive}
+--       field of its scope's floor and its name, then for a request: its fingerprint,
+--       its ttl in ms
+-- Answer: {the last revision, how many entries were alive}, the same for a request that
+--         was answered before; {'reused'}
 
 local state_key, log = KEYS[1], KEYS[2]
 local length = ARGV[1]
 local revision = redis.call('HGET', state_key, 'revision')
 local tenant_floor = redis.call('HGET', state_key, ARGV[2])
-local count, entries = 0, (#KEYS - 2) / 2
+local count, entries = 0, math.floor((#KEYS - 2) / 2)
+local record = KEYS[2 * entries + 3]
+local fingerprint, request_ttl = ARGV[2 * entries + 3], ARGV[2 * entries + 4]
+local earlier = recall(record, fingerprint)
+if earlier then return earlier end
+
 for i = 3, entries + 2 do
   local scope_floor, name = ARGV[2 * i - 3], ARGV[2 * i - 2]
   local version = redis.call('HGET', KEYS[i], 'version')
@@ -20,4 +28,5 @@ for i = 3, entries + 2 do
   redis.call('HSET', state_key, 'revision', revision)
   redis.call('DEL', KEYS[i], KEYS[entries + i])
 end
+remember(record, fingerprint, request_ttl, revision, count)
 return {revision, count}

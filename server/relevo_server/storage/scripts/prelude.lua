@@ -24,6 +24,23 @@ local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
+-- What the first copy of an Invalidate came to, in the form of its answer; nil if this is the
+-- first one, or the request has no record.
+local function recall(record, fingerprint)
+  if not record then return nil end
+  local earlier = redis.call('HMGET', record, 'fingerprint', 'revision', 'count')
+  if not earlier[1] then return nil end
+  if earlier[1] ~= fingerprint then return {'reused'} end
+  return {earlier[2], earlier[3]}
+end
+
+-- Keep what an Invalidate came to for its copies, for so many milliseconds.
+local function remember(record, fingerprint, ttl, revision, count)
+  if not record then return end
+  redis.call('HSET', record, 'fingerprint', fingerprint, 'revision', revision, 'count', count)
+  redis.call('PEXPIRE', record, ttl)
+end
+
 -- Append an event to the log. Its id is the new revision.
 --
 -- '*' never gives an id below the last, whatever the clock does; where a clock
