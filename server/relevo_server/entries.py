@@ -64,7 +64,6 @@ def _tag(field: int) -> bytes:
 
 
 _CONTEXT = _tag(ContextEntry.CONTEXT_FIELD_NUMBER)
-_CREATE_TIME = _tag(ExecutionContext.CREATE_TIME_FIELD_NUMBER)
 _ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
 
 
@@ -74,13 +73,20 @@ class _Known(NamedTuple):
     version: int
     stored_size: int  # of its context as it is stored: what is serialized here holds for no other
     includes: Sequence[Key]
-    # Bytes of its context that do not stand in their place, which is a create_time at its
-    # beginning; None if the bytes are not as `serialize` makes them.
-    skipped: int | None
+    order: "_Order | None"  # how its context's bytes are put in order; None if they are
     # Serialized:
     before: bytes  # what an entry has up to its context
-    after: bytes  # what it has from there to its version: the times of the context come first
+    after: bytes  # what it has from there to its version; the times, if these end the context
     size: int  # of the entry up to its version
+
+
+class _Order(NamedTuple):
+    """Where the times belong in the bytes of a context."""
+
+    is_stored: bool  # else these are not as `serialize` makes them, and are made anew
+    begin: int  # in front of this is a create_time, which does not stand in its place
+    end: int  # after this are the fields that come after the times
+    times: bytes
 
 
 _NOTHING = _Known(0, 0, (), None, b"", b"", 0)
@@ -118,7 +124,7 @@ class Entries:
         if not body or stored.context is None:
             return _named(key, stored.version) + changing
         known = self._of(key, stored)
-        context = stored.context if known.skipped == 0 else _put(known, key, stored)
+        context = _in_order(known.order, key, stored) if known.order else stored.context
         return b"".join((known.before, context, known.after, changing))
 
     def get_response(self, key: Key, partition: int, stored: Stored, revision: int) -> bytes:
@@ -127,7 +133,7 @@ class Entries:
         What most Gets are answered: its context is copied once on the way out.
         """
         known = self._of(key, stored)
-        context = stored.context or b"" if known.skipped == 0 else _put(known, key, stored)
+        context = _in_order(known.order, key, stored) if known.order else stored.context or b""
         self._fill(partition, stored.ttl_ms, _now_ms())
         self._get.revision = revision
         # The tag and the length of what changes in an entry, then this itself, with which the
@@ -158,11 +164,13 @@ class Entries:
         return known
 
 
-def _put(known: _Known, key: Key, stored: Stored) -> bytes | memoryview:
-    """What stands between `before` and `after`: the context, without its times."""
-    if known.skipped is None:
-        return _without_times(parse(key, stored))
-    return memoryview(stored.context or b"")[known.skipped :]
+def _in_order(order: _Order, key: Key, stored: Stored) -> bytes:
+    """A context with its times, whose bytes are not answered as they are stored."""
+    context = stored.context or b""
+    if not order.is_stored:
+        context = _without_times(parse(key, stored))
+    view = memoryview(context)
+    return b"".join((view[order.begin : order.end], order.times, view[order.end :]))
 
 
 def _known(key: Key, stored: Stored) -> _Known:
@@ -170,33 +178,48 @@ def _known(key: Key, stored: Stored) -> _Known:
     parsed = parse(key, stored)
     includes = tuple(map(key_of, parsed.includes))
     times = ExecutionContext()
-    skipped = 0
+    create_time = b""
     if parsed.HasField("create_time"):
         times.create_time.CopyFrom(parsed.create_time)
-        skipped = times.ByteSize()
+        create_time = times.SerializeToString()
     else:
         _set_ms(times.create_time, revisions.milliseconds(stored.created))
     _set_ms(times.update_time, revisions.milliseconds(stored.version))
     put = len(_without_times(parsed))
+    later = _later(parsed)
     # A field that is there twice takes more bytes than once. What a Put stores has none, but
     # others may have written to the store.
-    is_regular = skipped + put == len(context) and context.startswith(_CREATE_TIME) == bool(skipped)
+    is_stored = (
+        len(create_time) + put == len(context)
+        and context.startswith(create_time)
+        and context.endswith(later)
+    )
+    begin = len(create_time) if is_stored else 0
     of_context = times.SerializeToString()
-    before = (
-        ContextEntry(key=_message(key)).SerializeToString()
-        + _CONTEXT
-        + _varint(put + len(of_context))
-    )
-    after = of_context + ContextEntry(version=stored.version).SerializeToString()
-    return _Known(
-        version=stored.version,
-        stored_size=len(context),
-        includes=includes,
-        skipped=skipped if is_regular else None,
-        before=before,
-        after=after,
-        size=len(before) + put + len(after),
-    )
+    whole = put + len(of_context)
+    before = ContextEntry(key=_message(key)).SerializeToString() + _CONTEXT + _varint(whole)
+    after = ContextEntry(version=stored.version).SerializeToString()
+    size = len(before) + whole + len(after)
+    order = None
+    if begin or later or not is_stored:
+        order = _Order(is_stored, begin, begin + put - len(later), of_context)
+    else:
+        after = of_context + after
+    return _Known(stored.version, len(context), includes, order, before, after, size)
+
+
+def _later(context: ExecutionContext) -> bytes:
+    """What comes after the times, of a context without them; nothing if no field has to.
+
+    Fields that are not known are a part of it: protobuf writes these last.
+    """
+    fields = [field for field, _ in context.ListFields()]
+    if not fields or fields[-1].number < ExecutionContext.UPDATE_TIME_FIELD_NUMBER:
+        return b""
+    for field in fields:
+        if field.number < ExecutionContext.CREATE_TIME_FIELD_NUMBER:
+            context.ClearField(field.name)
+    return context.SerializeToString()
 
 
 def _named(key: Key, version: int) -> bytes:

@@ -32,11 +32,13 @@ class NotStrictError(AssertionError):
     """Bytes that a strict reader refuses: the path of the field, and why."""
 
 
-def check(data: bytes, descriptor: Descriptor, path: str = "") -> list[str]:
+def check(
+    data: bytes, descriptor: Descriptor, path: str = "", *, in_order: bool = True
+) -> list[str]:
     """Walk through a serialized message. Returns the paths of fields that are not known.
 
     Raises NotStrictError if a singular field is there twice, two fields of one oneof are, fields
-    that are known are not in order, or if anything is not as the descriptor says.
+    that are known are not `in_order`, or if anything is not as the descriptor says.
     """
     unknown: list[str] = []
     seen: set[int] = set()
@@ -52,7 +54,7 @@ def check(data: bytes, descriptor: Descriptor, path: str = "") -> list[str]:
             raise NotStrictError(f"{here}: wire type {wire_type}")
         if number in seen and not field.is_repeated:
             raise NotStrictError(f"{here}: is there twice")
-        if number < last:
+        if in_order and number < last:
             raise NotStrictError(f"{here}: comes after field {last}")
         oneof = field.containing_oneof
         if oneof and number not in seen:
@@ -62,7 +64,7 @@ def check(data: bytes, descriptor: Descriptor, path: str = "") -> list[str]:
         seen.add(number)
         last = number
         if field.message_type:
-            unknown += check(value, field.message_type, here)
+            unknown += check(value, field.message_type, here, in_order=in_order)
         elif field.type == FieldDescriptor.TYPE_STRING:
             value.decode()
     return unknown
