@@ -33,7 +33,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    # Every call here may be repeated: Put carries a request_id.
+    # Every call here may be repeated: what writes, ends or leases has a request_id.
     (
         "grpc.service_config",
         json.dumps(
@@ -222,10 +222,7 @@ def _put_request(
     *,
     if_absent: bool = False,
 ) -> store_pb2.PutRequest:
-    # The request_id makes it safe to send the request again when its answer is lost.
-    request = store_pb2.PutRequest(
-        key=key.to_message(), context=message, request_id=uuid.uuid4().hex
-    )
+    request = store_pb2.PutRequest(key=key.to_message(), context=message, request_id=_request_id())
     if ttl is not None:
         try:
             lifetime = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
@@ -241,6 +238,11 @@ def _put_request(
     return request
 
 
+def _request_id() -> str:
+    """Makes it safe to send the request again when its answer is lost."""
+    return uuid.uuid4().hex
+
+
 def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
     """The reference of what a Put wrote; its revision is the entry's version."""
     return ContextRef(key, response.revision)
@@ -248,7 +250,7 @@ def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
 
 def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateRequest:
     """An Invalidate of single entries of one tenant."""
-    request = store_pb2.InvalidateRequest()
+    request = store_pb2.InvalidateRequest(request_id=_request_id())
     request.keys.keys.extend(key.to_message() for key in keys)
     request.keys.SetInParent()
     return request
@@ -257,7 +259,8 @@ def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateReques
 def invalidate_tenant_request(tenant_id: str, scope: str) -> store_pb2.InvalidateRequest:
     """An Invalidate of a tenant, or of one scope of it."""
     return store_pb2.InvalidateRequest(
-        tenant=store_pb2.TenantSelector(tenant_id=tenant_id, scope=scope)
+        tenant=store_pb2.TenantSelector(tenant_id=tenant_id, scope=scope),
+        request_id=_request_id(),
     )
 
 

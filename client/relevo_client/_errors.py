@@ -52,7 +52,10 @@ def _restored(kind: type[RelevoError], args: tuple[Any, ...], state: dict[str, A
 
 
 class InvalidFieldError(RelevoError, ValueError):
-    """Something is malformed: `violations` has each field's path, and what is wrong with it."""
+    """Something is malformed: `violations` has each field's path, and what is wrong with it.
+
+    The store names some of them only; `metadata["violations_left_out"]` is how many more it found.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,10 @@ class InvalidFieldError(RelevoError, ValueError):
         metadata: dict[str, str] | None = None,
     ) -> None:
         self.violations = tuple(violations)
-        text = "; ".join(f"{field}: {description}" for field, description in self.violations)
+        texts = [f"{field}: {description}" for field, description in self.violations]
+        if metadata and "violations_left_out" in metadata:
+            texts.append(f"and {metadata['violations_left_out']} more")
+        text = "; ".join(texts)
         super().__init__(text, reason=reason, metadata=metadata)
 
 

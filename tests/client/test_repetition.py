@@ -6,10 +6,18 @@ from collections.abc import AsyncIterator
 import pytest
 from grpc import StatusCode
 from relevo.v1 import store_pb2
-from relevo_client import AsyncContextClient, ContextKey, ExecutionContext, UnavailableError
+from relevo_client import (
+    AsyncContextClient,
+    ContextKey,
+    ExecutionContext,
+    NotFoundError,
+    UnavailableError,
+)
 from relevo_server.server import Server
+from support.either import KINDS, Ask, opened
 from support.proxy import Proxy
 from support.relay import Relay
+from support.shapes import Kind
 from support.waiting import until_async
 
 
@@ -79,6 +87,31 @@ async def test_every_put_has_a_request_id_of_its_own(
     refs = [await relayed.put(key, ExecutionContext()) for _ in range(3)]
     assert len(set(request_ids(relay))) == 3
     assert len({ref.revision for ref in refs}) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("whole", [False, True], ids=["keys", "a tenant"])
+async def test_what_was_put_in_between_lives_on(
+    client: AsyncContextClient, relay: Relay, key: ContextKey, kind: Kind, whole: bool
+) -> None:
+    """An Invalidate that is sent again, as its answer was lost, ends no more than the first did."""
+    end: Ask = lambda c: c.invalidate_tenant(key.tenant_id) if whole else c.invalidate(key)  # noqa: E731
+    await client.put(key, ExecutionContext(user_id="before"))
+    relay.answers_to_lose = 2
+    relay.while_losing = lambda: client.put(key, ExecutionContext(user_id="in between"))
+    async with opened(kind, relay.address, timeout=10) as relayed:
+        ended = await relayed.ask(end)
+        repeats = relay.of("Invalidate")
+        assert len({call.request for call in repeats}) == 1
+        assert len(repeats) == 3
+        found = await client.get(key)
+        assert found.context.user_id == "in between"
+        assert ended.revision < found.version
+        assert ended.count == (None if whole else 1)
+        relay.while_losing = None
+        assert (await relayed.ask(end)).revision > found.version
+    with pytest.raises(NotFoundError):
+        await client.get(key)
 
 
 async def test_reads_are_sent_again(

@@ -1,5 +1,6 @@
 """`relevo get`, `put` and `invalidate` as real processes: JSON in, JSON out, exit codes."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from relevo.v1.store_pb2 import InvalidateRequest
 from support.command import Outcome, broken_pipe, interrupted, relevo
+from support.relay import Relay
 from support.relevo_process import relevo_serve
 
 KEY = "agent_config:acme:support"
@@ -31,6 +34,19 @@ def address() -> Iterator[str]:
 def to_server(address: str) -> dict[str, str]:
     """The environment that points the command at the server."""
     return {"RELEVO_SERVER": address}
+
+
+async def test_each_invalidate_has_a_request_id(address: str) -> None:
+    """`invalidate` names its request, so that nothing on the way makes two of it."""
+    ends = [("invalidate", KEY), ("invalidate", "--tenant", "acme")]
+    async with Relay(address) as relay:
+        for arguments in ends * 2:
+            environment = {"RELEVO_SERVER": relay.address}
+            outcome = await asyncio.to_thread(relevo, *arguments, environment=environment)
+            assert outcome.code == 0
+    ids = {InvalidateRequest.FromString(call.request).request_id for call in relay.calls}
+    assert "" not in ids
+    assert len(ids) == 4
 
 
 def put(to_server: Mapping[str, str], *options: str, key: str = KEY, **context: Any) -> Any:

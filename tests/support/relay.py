@@ -39,6 +39,8 @@ class Relay(grpc.GenericRpcHandler):
         self.answers_to_lose = 0
         """How many of the next answers are lost: the store has worked, the caller
         is told another status."""
+        self.while_losing: Callable[[], Awaitable[object]] | None = None
+        """What happens between the store's work and the loss of its answer."""
         self.lost_with = grpc.StatusCode.UNAVAILABLE
         """That status."""
 
@@ -78,6 +80,8 @@ class Relay(grpc.GenericRpcHandler):
                 )
             if self.answers_to_lose:
                 self.answers_to_lose -= 1
+                if self.while_losing:
+                    await self.while_losing()
                 await context.abort(self.lost_with, "the answer is lost")
             return answer
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -148,7 +149,7 @@ def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespa
         raise ValueError("give either keys or --tenant")
     if options.scope and not options.tenant:
         raise ValueError("--scope goes with --tenant")
-    request = store_pb2.InvalidateRequest()
+    request = store_pb2.InvalidateRequest(request_id=uuid.uuid4().hex)
     if options.tenant:
         request.tenant.tenant_id = options.tenant
         request.tenant.scope = options.scope
