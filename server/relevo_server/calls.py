@@ -76,8 +76,8 @@ class Calls:
                     set_remaining(remaining)
                 self._working += 1
                 try:
-                    answer = await answer
-                    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+                    made = await answer
+                    return made if isinstance(made, bytes) else made.SerializeToString()
                 finally:
                     self._working -= 1
             except Exception as error:  # noqa: BLE001 - typed for the caller

@@ -5,7 +5,7 @@ the path of what is wrong as far as it can be found. They are read here and not 
 would read them before the caller is known, and end the call as UNKNOWN with an exception's text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,12 +25,13 @@ _Problems = Iterator[tuple[object, str]]
 
 def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
     """A function that reads a request. It raises INVALID_ARGUMENT for what is none."""
+    descriptor: Any = kind.DESCRIPTOR
 
     def decode(serialized: bytes) -> _Request:
         try:
             return kind.FromString(serialized)
         except DecodeError:
-            problems = list(islice(_problems(kind.DESCRIPTOR, serialized, ""), _MAX_LOOKED_AT))
+            problems = list(islice(_problems(descriptor, serialized, ""), _MAX_LOOKED_AT))
         raise errors.invalid(problems or [("request", "cannot be read as what the method takes")])
 
     return decode
@@ -79,9 +80,10 @@ def _parts(
         if field.message_type is None and field.type != FieldDescriptor.TYPE_STRING:
             continue
         here = f"{path}.{field.name}" if path else field.name
-        value = getattr(shallow, field.name)
+        value: Any = getattr(shallow, field.name)
         if field.is_repeated:
-            for i, item in enumerate(islice(value, _MAX_LOOKED_AT)):
+            items: Iterable[bytes] = value[:_MAX_LOOKED_AT]
+            for i, item in enumerate(items):
                 yield field, f"{here}[{i}]", item
         else:
             yield field, here, value

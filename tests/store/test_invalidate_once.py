@@ -1,6 +1,7 @@
 """An Invalidate repeated with its `request_id` is the same Invalidate."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 import pytest
 from grpc import StatusCode, aio
@@ -32,7 +33,7 @@ from support.redis_cluster import RedisCluster
 from support.serving import serving, stub_of
 from support.waiting import until_async
 
-End = Callable[[Stub], Awaitable[InvalidateResponse]]
+End: TypeAlias = "Callable[[Stub], Awaitable[InvalidateResponse]]"
 
 ENDS: dict[str, End] = {
     "keys": lambda stub: invalidate(stub, key("c1"), key("c2"), request_id="r"),
@@ -41,10 +42,10 @@ ENDS: dict[str, End] = {
 }
 
 
-@pytest.fixture(params=ENDS.values(), ids=ENDS.keys())
+@pytest.fixture(params=list(ENDS))
 def end(request: pytest.FixtureRequest) -> End:
     """Each way to end the entries of these tests, with a request_id."""
-    return request.param
+    return ENDS[request.param]
 
 
 async def test_a_repeat_is_answered_as_the_first(stub: Stub, end: End) -> None:

@@ -21,7 +21,7 @@ from relevo_server.entries import Entries, serialize
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Stored, Write
-from support.calls import TIMEOUT, Stub, context, get, invalidate, key, put, seconds
+from support.calls import TIMEOUT, Stub, context, get, invalidate, key, masked, put, seconds
 from support.clients.strict import NotStrictError, check
 from support.strategies import sections, texts
 from support.watching import Watch
@@ -80,9 +80,7 @@ async def test_every_call(stub: Stub, put_: ExecutionContext) -> None:
         for known in (0, version):
             answered = await watch.answer(watch.subscribe(key(), known_version=known))
             assert answered.entry.HasField("context") == (not known)
-        mask = {"update_mask": {"paths": ["user_id"]}}
-        request = PutRequest(key=key(), context=context(user_id="v"), **mask)
-        changed = await stub.Put(request, timeout=TIMEOUT)
+        changed = await put(stub, key(), context(user_id="v"), update_mask=masked("user_id"))
         assert (await watch.news()).entry.version == changed.revision
         await watch.pong(watch.ping())
         await invalidate(stub, key())
@@ -185,9 +183,9 @@ def test_entries_of_any_content(
         got = entries.get_response(name, 3, entry, 9 << 20)
         alone = entries.serialized(name, 3, entry, body=True)
         # Only what others wrote into the store may be in disorder.
-        unknown = check(got, GetResponse.DESCRIPTOR, in_order=not hand_made)
-        assert all(path.startswith("entry.context#") for path in unknown)
-        check(alone, ContextEntry.DESCRIPTOR, in_order=not hand_made)
+        others = check(got, GetResponse, in_order=not hand_made)
+        assert all(path.startswith("entry.context#") for path in others)
+        check(alone, ContextEntry, in_order=not hand_made)
         assert GetResponse.FromString(got).entry.context == wanted
         assert ContextEntry.FromString(alone).context == wanted
 
@@ -211,7 +209,7 @@ def test_entries_of_any_content(
 def test_the_reader_is_strict(data: bytes, problem: str) -> None:
     """The reader of these tests refuses what it is there to refuse."""
     with pytest.raises(NotStrictError, match=problem):
-        check(data, GetResponse.DESCRIPTOR)
+        check(data, GetResponse)
 
 
 def test_the_reader_knows_oneofs() -> None:
@@ -219,4 +217,4 @@ def test_the_reader_knows_oneofs() -> None:
     requests = [WatchRequest(ping={"number": 1}), WatchRequest(touch={"key": key()})]
     data = b"".join(each.SerializeToString() for each in reversed(requests))
     with pytest.raises(NotStrictError, match="is not the only one of request"):
-        check(data, WatchRequest.DESCRIPTOR)
+        check(data, WatchRequest)

@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from grpc import StatusCode
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -201,7 +202,8 @@ async def test_the_caller_comes_first(settings: Settings) -> None:
 @pytest.mark.parametrize("count", [19, 20, 21, 500, 50_000])
 async def test_many_violations(client: RawClient, count: int) -> None:
     """As many broken rules as a status has room for are named, up to 20; the rest is counted."""
-    section = Struct(fields={"a": {"list_value": {"values": [Value()] * count}}})
+    nothings = ListValue(values=[Value()] * count)
+    section = Struct(fields={"a": Value(list_value=nothings)})
     request = PutRequest(key=key(), context=context(llm_config=section))
     failure = await refusal(client, "Put", request.SerializeToString())
     told = len(failure.violations)
@@ -291,17 +293,16 @@ small = st.integers(-(2**31), 2**31 - 1)
 names = st.sampled_from(["acme", "c1", "", "\0", "é" * 128, "x" * 257, "%:"])
 keys = st.builds(ContextKey, scope=names, tenant_id=names, id=names) | st.just(key())
 times = st.fixed_dictionaries({"seconds": numbers, "nanos": small})
-values = st.recursive(
+values: st.SearchStrategy[Value] = st.recursive(
     st.builds(Value, number_value=st.floats())
     | st.builds(Value)
     | st.builds(Value, null_value=st.integers(0, 3))
     | st.builds(Value, string_value=names),
     lambda inner: (
         st.builds(
-            lambda fields: Value(struct_value=Struct(fields=fields)),
-            st.dictionaries(names, inner, max_size=3),
+            Value, struct_value=st.builds(Struct, fields=st.dictionaries(names, inner, max_size=3))
         )
-        | st.builds(lambda items: Value(list_value={"values": items}), st.lists(inner, max_size=3))
+        | st.builds(Value, list_value=st.builds(ListValue, values=st.lists(inner, max_size=3)))
     ),
     max_leaves=8,
 )
@@ -322,18 +323,19 @@ gets = st.builds(
     include_layers=st.booleans(),
     known_version=numbers,
 )
-masks = st.builds(
-    lambda paths: {"paths": paths},
-    st.lists(names | st.sampled_from(["user_id", "llm_config.a", "*"]), max_size=2),
-)
-puts = st.builds(
-    lambda precondition, **fields: PutRequest(**fields, **precondition),
-    st.sampled_from([{}, {"if_version": -1}, {"if_absent": True}, {"lease_token": "t"}]),
-    key=keys,
-    context=st.none() | contexts,
-    ttl=st.none() | times,
-    update_mask=masks,
-    request_id=names,
+paths = st.lists(names | st.sampled_from(["user_id", "llm_config.a", "*"]), max_size=2)
+put_fields: dict[str, st.SearchStrategy[Any]] = {
+    "key": keys,
+    "context": st.none() | contexts,
+    "ttl": st.none() | times,
+    "update_mask": st.builds(FieldMask, paths=paths),
+    "request_id": names,
+}
+puts = (
+    st.builds(PutRequest, **put_fields)
+    | st.builds(PutRequest, if_version=numbers, **put_fields)
+    | st.builds(PutRequest, if_absent=st.booleans(), **put_fields)
+    | st.builds(PutRequest, lease_token=names, **put_fields)
 )
 invalidates = st.builds(
     InvalidateRequest, keys=st.builds(ContextKeys, keys=st.lists(keys, max_size=3))
@@ -342,22 +344,21 @@ leases = st.builds(
     LeaseRequest,
     key=keys,
     # Not long: it may be waited for.
-    wait=st.none() | times.filter(lambda time: time["seconds"] <= 0 or time["nanos"] < 0),
+    wait=st.none() | st.fixed_dictionaries({"seconds": st.integers(-(2**63), 0), "nanos": small}),
     renew_version=numbers,
     request_id=names,
 )
 releases = st.builds(ReleaseRequest, key=keys, lease_token=names)
 watches = (
     st.builds(
-        lambda **fields: WatchRequest(subscribe=Subscribe(**fields)),
-        key=keys,
-        known_version=numbers,
-        position=numbers,
-        number=numbers,
+        WatchRequest,
+        subscribe=st.builds(
+            Subscribe, key=keys, known_version=numbers, position=numbers, number=numbers
+        ),
     )
-    | st.builds(lambda key: WatchRequest(unsubscribe=Unsubscribe(key=key)), keys)
-    | st.builds(lambda key: WatchRequest(touch=Touch(key=key)), keys)
-    | st.builds(lambda number: WatchRequest(ping=Ping(number=number)), numbers)
+    | st.builds(WatchRequest, unsubscribe=st.builds(Unsubscribe, key=keys))
+    | st.builds(WatchRequest, touch=st.builds(Touch, key=keys))
+    | st.builds(WatchRequest, ping=st.builds(Ping, number=numbers))
 )
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Get": gets,

@@ -23,7 +23,8 @@ async def stub_of(address: str) -> AsyncGenerator[Stub, None]:
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with aio.insecure_channel(address, options) as channel:
         strict: Any = StrictChannel(channel)
-        yield store_pb2_grpc.ContextStoreStub(strict)
+        stub: Any = store_pb2_grpc.ContextStoreStub(strict)
+        yield stub
         for problem in strict.problems:
             raise problem
 

@@ -126,13 +126,15 @@ class MemoryStorage(Storage):
 
     async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
         """Look the request up."""
-        return self._recalled(self._part(key.tenant_id), key, Once(request_id, fingerprint))
+        once = Once(request_id, fingerprint)
+        earlier: Written | None = self._recalled(self._part(key.tenant_id), key, once)
+        return earlier
 
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
         """Drop the entries."""
         tenant_id = keys[0].tenant_id
         part = self._part(tenant_id)
-        earlier = self._recalled(part, tenant_id, once)
+        earlier: tuple[int, int] | None = self._recalled(part, tenant_id, once)
         if earlier:
             return earlier
         now = self._monotonic()
@@ -150,7 +152,7 @@ class MemoryStorage(Storage):
     async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
         """Raise a floor."""
         part = self._part(tenant_id)
-        earlier = self._recalled(part, tenant_id, once)
+        earlier: int | None = self._recalled(part, tenant_id, once)
         if earlier:
             return earlier
         revision = self._next(part)

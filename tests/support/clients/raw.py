@@ -2,9 +2,10 @@
 
 import asyncio
 from base64 import b64encode
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import grpc
@@ -18,6 +19,8 @@ from support.failures import Failure, failure_in
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
 UNARY = tuple(method.name for method in SERVICE.methods if not method.client_streaming)
 Metadata = tuple[tuple[str, str], ...]
+_Unary: TypeAlias = "aio.UnaryUnaryMultiCallable[bytes, bytes]"
+_Stream: TypeAlias = "grpc.StreamStreamMultiCallable[bytes, bytes]"
 METHODS = tuple(method.name for method in SERVICE.methods)
 
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
@@ -39,8 +42,8 @@ class RawClient:
         path = f"/{SERVICE.full_name}/{method}"
         try:
             if method in UNARY:
-                call = self._channel.unary_unary(path)
-                await call(messages[0], timeout=TIMEOUT, metadata=metadata)
+                unary: _Unary = self._channel.unary_unary(path)
+                await unary(messages[0], timeout=TIMEOUT, metadata=metadata)
             else:
                 await asyncio.to_thread(self._watch, path, messages)
         except grpc.RpcError as error:
@@ -48,8 +51,8 @@ class RawClient:
         return None
 
     def _watch(self, path: str, messages: tuple[bytes, ...]) -> None:
-        for _ in self._blocking.stream_stream(path)(iter((*messages, b"")), timeout=TIMEOUT):
-            pass
+        watch: _Stream = self._blocking.stream_stream(path)
+        deque(watch(iter((*messages, b"")), timeout=TIMEOUT), maxlen=0)
 
 
 def failure_from(error: Any) -> Failure:

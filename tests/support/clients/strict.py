@@ -32,14 +32,17 @@ class NotStrictError(AssertionError):
     """Bytes that a strict reader refuses: the path of the field, and why."""
 
 
-def check(
-    data: bytes, descriptor: Descriptor, path: str = "", *, in_order: bool = True
-) -> list[str]:
+def check(data: bytes, kind: type[Message], *, in_order: bool = True) -> list[str]:
     """Walk through a serialized message. Returns the paths of fields that are not known.
 
     Raises NotStrictError if a singular field is there twice, two fields of one oneof are, fields
     that are known are not `in_order`, or if anything is not as the descriptor says.
     """
+    descriptor: Any = kind.DESCRIPTOR
+    return _check(data, descriptor, "", in_order)
+
+
+def _check(data: bytes, descriptor: Descriptor, path: str, in_order: bool) -> list[str]:
     unknown: list[str] = []
     seen: set[int] = set()
     oneofs: set[str] = set()
@@ -64,7 +67,7 @@ def check(
         seen.add(number)
         last = number
         if field.message_type:
-            unknown += check(value, field.message_type, here, in_order=in_order)
+            unknown += _check(value, field.message_type, here, in_order)
         elif field.type == FieldDescriptor.TYPE_STRING:
             value.decode()
     return unknown
@@ -129,7 +132,7 @@ class StrictChannel:
         def checked(data: bytes) -> _Answer:
             answer = read(data)
             try:
-                check(data, answer.DESCRIPTOR)  # fields of a newer contract are passed on
+                check(data, type(answer))  # fields of a newer contract are passed on
             except NotStrictError as problem:
                 self.problems.append(problem)
             return answer
