@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
 
@@ -152,8 +150,11 @@ class Entries:
 
     def _fill(self, partition: int, ttl_ms: int, now_ms: int) -> None:
         self._changing.partition = partition
-        _set_ms(self._expire_time, now_ms + ttl_ms)
-        _set_ms(self._ttl, ttl_ms)
+        expire_ms = now_ms + ttl_ms
+        self._expire_time.seconds = expire_ms // 1000
+        self._expire_time.nanos = expire_ms % 1000 * 1_000_000
+        self._ttl.seconds = ttl_ms // 1000
+        self._ttl.nanos = ttl_ms % 1000 * 1_000_000
 
     def _of(self, key: Key, stored: Stored) -> _Known:
         known = self._known.get(key, _NOTHING)
@@ -183,8 +184,8 @@ def _known(key: Key, stored: Stored) -> _Known:
         times.create_time.CopyFrom(parsed.create_time)
         create_time = times.SerializeToString()
     else:
-        _set_ms(times.create_time, revisions.milliseconds(stored.created))
-    _set_ms(times.update_time, revisions.milliseconds(stored.version))
+        times.create_time.FromMilliseconds(revisions.milliseconds(stored.created))
+    times.update_time.FromMilliseconds(revisions.milliseconds(stored.version))
     put = len(_without_times(parsed))
     later = _later(parsed)
     # A field that is there twice takes more bytes than once. What a Put stores has none, but
@@ -233,8 +234,3 @@ def _message(key: Key) -> ContextKey:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _set_ms(message: Timestamp | Duration, milliseconds: int) -> None:
-    message.seconds = milliseconds // 1000
-    message.nanos = milliseconds % 1000 * 1_000_000
