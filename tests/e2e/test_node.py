@@ -21,7 +21,7 @@ from e2e.node.chain import (
     run_agent,
     search,
 )
-from e2e.node.running import MISSING, node_service
+from e2e.node.running import node_service
 from e2e.node.values import AGENT, COLLECTION, CONVERSATION, TENANT, VALUES
 from grpc import StatusCode, aio
 from hypothesis import given
@@ -36,6 +36,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from support.exact import exactly
+from support.languages.node import MISSING
 from support.strategies import on_real_servers, sections
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"{MISSING}")

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from e2e.node.running import MISSING, Functions
+from e2e.node.running import Functions
 from relevo_client import AsyncContextClient
 from relevo_server.server import Server
+from support.languages.node import MISSING
 
 
 @pytest.fixture(scope="session")

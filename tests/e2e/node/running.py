@@ -1,44 +1,21 @@
-"""The services in Node.js as real processes, with packages that npm installs elsewhere."""
+"""The services in Node.js as real processes."""
 
 import asyncio
-import atexit
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from support.languages.node import NODE, packages
+
 SOURCES = Path(__file__).parent
-LOCK = SOURCES / "package-lock.json"
-
-_NODE, _NPM = (shutil.which(tool) or "" for tool in ("node", "npm"))
-_INSTALL = (_NPM, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
-
-MISSING = None if _NODE and _NPM else "there is no node or npm on the PATH: no tests of Node.js"
-"""Why nothing in Node.js can run here."""
-
-
-@cache
-def _packages() -> Path:
-    """Exactly the packages of the lock, in a directory of their own until this process ends."""
-    directory = TemporaryDirectory(prefix="relevo-node-")
-    atexit.register(directory.cleanup)
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(SOURCES / name, directory.name)
-    done = subprocess.run(
-        _INSTALL, cwd=directory.name, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return Path(directory.name, "node_modules")
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "NODE_PATH": str(_packages())}
+    return {**os.environ, "NODE_PATH": str(packages())}
 
 
 @asynccontextmanager
@@ -48,7 +25,7 @@ async def node_service(program: str, **addresses: str) -> AsyncGenerator[str, No
     It has to end well, and to have nothing to complain about.
     """
     process = await asyncio.create_subprocess_exec(
-        _NODE,
+        NODE,
         SOURCES / program,
         *(f"--{name}={address}" for name, address in addresses.items()),
         stdout=subprocess.PIPE,
@@ -85,7 +62,7 @@ class Functions:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [_NODE, SOURCES / "functions.js"],
+            [NODE, SOURCES / "functions.js"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

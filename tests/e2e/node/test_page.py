@@ -3,8 +3,9 @@
 import json
 import re
 
-from e2e.node.running import LOCK, SOURCES
+from e2e.node.running import SOURCES
 from relevo.v1.store_pb2 import ErrorReason
+from support.languages.node import LOCK
 
 DOCS = SOURCES.parents[2] / "docs"
 PAGE = (DOCS / "contract.md").read_text("utf-8")

@@ -1,0 +1,42 @@
+"""Relevo's store and services, as other languages' gRPC and protobuf libraries find them."""
+
+import asyncio
+import os
+
+import pytest
+from interop.building import DRIVERS
+from interop.checks import CHECKS, REASONS
+from interop.driving import problems
+from relevo.v1.store_pb2 import ErrorReason
+
+
+@pytest.fixture(scope="module", params=["memory", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of each backend in turn."""
+    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
+
+
+@pytest.fixture(scope="module", params=list(DRIVERS))
+def found(request: pytest.FixtureRequest, store_url: str) -> dict[str, str | None]:
+    """What a language's driver found out on one backend; made and run once for all checks."""
+    driver = DRIVERS[request.param]
+    if driver.missing and not os.environ.get("CI"):
+        pytest.skip(driver.missing)
+    assert not driver.missing, driver.missing
+    return asyncio.run(problems(driver, store_url))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("check", CHECKS)
+def test_rule(found: dict[str, str | None], check: str) -> None:
+    """The rule of each check in `checks.json` and `errors.json` holds in each language."""
+    problem = found.get(check, "the driver did not come to it")
+    if problem:
+        pytest.fail(f"{CHECKS[check]}\n{problem}", pytrace=False)
+
+
+def test_every_reason_has_a_check() -> None:
+    """No reason of the contract is left out."""
+    prefix = "ERROR_REASON_"
+    reasons = {name.removeprefix(prefix) for name in ErrorReason.DESCRIPTOR.values_by_name}
+    assert reasons - {"UNSPECIFIED"} == REASONS

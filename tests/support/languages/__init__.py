@@ -1,0 +1,1 @@
+"""Other languages' tool chains, and what the tests make with them."""
