@@ -49,7 +49,7 @@ def _make_go(folder: Path) -> None:
     run("go", "build", "-o", "plugins", "tool", folder=folder)
     buf = Path(sys.executable).with_name("buf")
     run(buf, "generate", PROTOS, "--template", "buf.gen.yaml", folder=folder)
-    run("go", "build", "-o", "driver", ".", folder=folder)
+    run("go", "build", "-trimpath", "-o", "driver", ".", folder=folder)
 
 
 def _java() -> list[str]:
@@ -60,7 +60,7 @@ def _java() -> list[str]:
 
 def _make_java(folder: Path) -> None:
     shutil.copytree(HERE / "java", folder, dirs_exist_ok=True)
-    run("mvn", "--batch-mode", "--quiet", f"-Dprotos={PROTOS}", "package", folder=folder)
+    run("mvn", "--batch-mode", "--quiet", f"-Dprotos={PROTOS}", "process-classes", folder=folder)
 
 
 DRIVERS = {

@@ -1,0 +1,6 @@
+package io.relevo.interop;
+
+/** A rule that is looked after in a scene. */
+interface Check {
+  void run(Scene scene) throws Exception;
+}
