@@ -49,7 +49,7 @@ def _make_go(folder: Path) -> None:
     run("go", "build", "-o", "plugins", "tool", folder=folder)
     buf = Path(sys.executable).with_name("buf")
     run(buf, "generate", PROTOS, "--template", "buf.gen.yaml", folder=folder)
-    run("go", "build", "-trimpath", "-o", "driver", ".", folder=folder)
+    run("go", "build", "-o", "driver", ".", folder=folder)
 
 
 def _java() -> list[str]:

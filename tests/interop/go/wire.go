@@ -1,12 +1,15 @@
 package main
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 	pb "relevo.io/gen/relevo/v1"
 )
 
@@ -143,7 +146,8 @@ var wireChecks = checks{
 		methods := []string{"Get", "BatchGet", "Put", "Invalidate", "Lease", "Release"}
 		for _, method := range methods {
 			_, err := s.rawCall(method, undecodable)
-			fails(err, codes.InvalidArgument, "INVALID_FIELD")
+			failure := fails(err, codes.InvalidArgument, "INVALID_FIELD")
+			equal(failure.fields(), []string{"request"})
 		}
 	},
 
@@ -154,7 +158,8 @@ var wireChecks = checks{
 		for err == nil {
 			err = stream.RecvMsg(new([]byte))
 		}
-		fails(err, codes.InvalidArgument, "INVALID_FIELD")
+		failure := fails(err, codes.InvalidArgument, "INVALID_FIELD")
+		equal(failure.fields(), []string{"request"})
 	},
 
 	"wire.too_deep": func(s *scene) {
@@ -162,22 +167,24 @@ var wireChecks = checks{
 		for _, isList := range []bool{false, true} {
 			for _, levels := range []int{33, 50, 200} {
 				_, err := s.rawCall("Put", append(key, nested(levels, isList)...))
-				fails(err, codes.InvalidArgument, "INVALID_FIELD")
+				path := fails(err, codes.InvalidArgument, "INVALID_FIELD").fields()[0]
+				holds(strings.HasPrefix(path, "context.llm_config"), "%s", path)
 			}
 		}
 	},
 
 	"wire.many_violations": func(s *scene) {
-		context := &pb.ExecutionContext{}
+		values := &structpb.ListValue{}
 		for range 500 {
-			include := &pb.ContextKey{Scope: "a", TenantId: "b"}
-			context.Includes = append(context.Includes, include)
+			values.Values = append(values.Values, structpb.NewNumberValue(math.NaN()))
 		}
+		fields := map[string]*structpb.Value{"a": structpb.NewListValue(values)}
+		context := &pb.ExecutionContext{LlmConfig: &structpb.Struct{Fields: fields}}
 		_, err := s.putAs(&pb.PutRequest{Key: s.key("many"), Context: context})
 		failure := fails(err, codes.InvalidArgument, "INVALID_FIELD")
-		count := len(failure.violations)
-		holds(count > 0 && count < 500, "%d told", count)
-		holds(strings.HasPrefix(failure.violations[0][0], "context.includes"), "%v", failure)
+		equal(failure.fields()[0], "context.llm_config.a[0]")
+		leftOut := got(strconv.Atoi(failure.metadata["violations_left_out"]))
+		equal(len(failure.fields())+leftOut, 500)
 	},
 }
 

@@ -130,4 +130,15 @@ var writeChecks = checks{
 		s.invalidateTenant("")
 		s.missing(conversation)
 	},
+
+	"invalidate.request_id": func(s *scene) {
+		key := s.key("once")
+		s.put(key, &pb.ExecutionContext{})
+		target := &pb.InvalidateRequest_Keys{Keys: &pb.ContextKeys{Keys: []*pb.ContextKey{key}}}
+		request := &pb.InvalidateRequest{Target: target, RequestId: "größe"}
+		first := got(s.store().Invalidate(s.ctx, request))
+		revision := s.put(key, &pb.ExecutionContext{}).GetRevision()
+		equal(got(s.store().Invalidate(s.ctx, request)), first)
+		equal(s.get(&pb.GetRequest{Key: key}).GetEntry().GetVersion(), revision)
+	},
 }

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { call } = require('../../e2e/node/store');
 const { toStruct } = require('../../e2e/node/values');
-const { fails } = require('./failures');
+const { fails, fieldsOf } = require('./failures');
 const { lookup } = require('./messages');
 
 const UNDECODABLE = Buffer.from([0xff, 0xff, 0xff]);
@@ -133,7 +133,8 @@ module.exports = {
   'wire.undecodable': async (scene) => {
     for (const name of UNARY) {
       const asked = scene.rawCall('store', METHOD + name, UNDECODABLE);
-      await fails(asked, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+      const failure = await fails(asked, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+      assert.deepEqual(fieldsOf(failure), ['request']);
     }
   },
 
@@ -142,7 +143,8 @@ module.exports = {
     stream.write(UNDECODABLE);
     const ended = once(stream, 'never'); // rejects with the stream's error
     stream.resume();
-    await fails(ended, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+    const failure = await fails(ended, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+    assert.deepEqual(fieldsOf(failure), ['request']);
   },
 
   'wire.too_deep': async (scene) => {
@@ -151,17 +153,20 @@ module.exports = {
       for (const levels of [33, 50, 200]) {
         const request = Buffer.concat([key, field(2, field(8, nested(levels, level)))]);
         const put = scene.rawCall('store', `${METHOD}Put`, request);
-        await fails(put, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+        const failure = await fails(put, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+        assert.match(fieldsOf(failure)[0], /^context\.llm_config/);
       }
     }
   },
 
   'wire.many_violations': async (scene) => {
-    const includes = Array.from({ length: 500 }, () => ({ scope: 'a', tenant_id: 'b', id: '' }));
-    const put = scene.put(scene.key('many'), { includes });
-    const { violations } = await fails(put, 'INVALID_ARGUMENT', 'INVALID_FIELD');
-    assert.ok(violations.length > 0 && violations.length < 500, `${violations.length} told`);
-    assert.match(violations[0][0], /^context\.includes/);
+    const values = Array.from({ length: 500 }, () => ({ numberValue: NaN }));
+    const llm_config = { fields: { a: { listValue: { values } } } };
+    const put = scene.put(scene.key('many'), { llm_config });
+    const failure = await fails(put, 'INVALID_ARGUMENT', 'INVALID_FIELD');
+    const fields = fieldsOf(failure);
+    assert.equal(fields[0], 'context.llm_config.a[0]');
+    assert.equal(fields.length + Number(failure.metadata.violations_left_out), 500);
   },
 
   'newer.fields': async (scene) => {

@@ -100,4 +100,14 @@ module.exports = {
     await scene.call('Invalidate', { tenant });
     await fails(scene.get(conversation), 'NOT_FOUND', 'NO_ENTRY');
   },
+
+  'invalidate.request_id': async (scene) => {
+    const key = scene.key('once');
+    await scene.put(key, {});
+    const request = { keys: { keys: [key] }, request_id: 'größe' };
+    const first = await scene.call('Invalidate', request);
+    const { revision } = await scene.put(key, {});
+    assert.deepEqual(await scene.call('Invalidate', request), first);
+    assert.equal((await scene.get(key)).entry.version, revision);
+  },
 };

@@ -5,9 +5,12 @@ import static io.relevo.interop.Expect.fails;
 import static io.relevo.interop.Expect.holds;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.ListValue;
 import com.google.protobuf.Message;
 import com.google.protobuf.Parser;
+import com.google.protobuf.Struct;
 import com.google.protobuf.UnknownFieldSet;
+import com.google.protobuf.Value;
 import io.grpc.MethodDescriptor.MethodType;
 import io.grpc.Status.Code;
 import io.grpc.stub.ClientCalls;
@@ -125,8 +128,10 @@ final class WireChecks {
 
   private static void undecodable(Scene scene) throws Exception {
     for (String method : List.of("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release")) {
-      fails(
-          () -> rawCall(scene, method, UNDECODABLE), Code.INVALID_ARGUMENT, "INVALID_FIELD");
+      Failure failure =
+          fails(
+              () -> rawCall(scene, method, UNDECODABLE), Code.INVALID_ARGUMENT, "INVALID_FIELD");
+      equal(failure.fields(), List.of("request"));
     }
   }
 
@@ -139,7 +144,8 @@ final class WireChecks {
             messages.take();
           }
         };
-    fails(ends, Code.INVALID_ARGUMENT, "INVALID_FIELD");
+    Failure failure = fails(ends, Code.INVALID_ARGUMENT, "INVALID_FIELD");
+    equal(failure.fields(), List.of("request"));
   }
 
   private static void tooDeep(Scene scene) throws Exception {
@@ -148,24 +154,29 @@ final class WireChecks {
       for (int levels : new int[] {33, 50, 200}) {
         ByteString context = field(2, field(8, nested(levels, isList)));
         byte[] request = key.build().toByteString().concat(context).toByteArray();
-        fails(() -> rawCall(scene, "Put", request), Code.INVALID_ARGUMENT, "INVALID_FIELD");
+        Failure failure =
+            fails(() -> rawCall(scene, "Put", request), Code.INVALID_ARGUMENT, "INVALID_FIELD");
+        holds(failure.fields().get(0).startsWith("context.llm_config"), failure);
       }
     }
   }
 
   private static void manyViolations(Scene scene) throws Exception {
-    ExecutionContext.Builder context = ExecutionContext.newBuilder();
+    ListValue.Builder values = ListValue.newBuilder();
     for (int i = 0; i < 500; i++) {
-      context.addIncludesBuilder().setScope("a").setTenantId("b");
+      values.addValuesBuilder().setNumberValue(Double.NaN);
     }
+    Struct.Builder config =
+        Struct.newBuilder().putFields("a", Value.newBuilder().setListValue(values).build());
+    ExecutionContext context = ExecutionContext.newBuilder().setLlmConfig(config).build();
     Failure failure =
         fails(
-            () -> scene.put(scene.key("many"), context.build()),
+            () -> scene.put(scene.key("many"), context),
             Code.INVALID_ARGUMENT,
             "INVALID_FIELD");
-    int count = failure.violations().size();
-    holds(count > 0 && count < 500, count);
-    holds(failure.violations().get(0).get(0).startsWith("context.includes"), failure);
+    equal(failure.fields().get(0), "context.llm_config.a[0]");
+    int leftOut = Integer.parseInt(failure.metadata().get("violations_left_out"));
+    equal(failure.fields().size() + leftOut, 500);
   }
 
   private static byte[] rawCall(Scene scene, String method, byte[] request) {

@@ -24,17 +24,18 @@ final class WriteChecks {
   private WriteChecks() {}
 
   static Map<String, Check> all() {
-    return Map.of(
-        "put.values", WriteChecks::values,
-        "put.mask", WriteChecks::mask,
-        "put.if_version", WriteChecks::ifVersion,
-        "put.if_absent", WriteChecks::ifAbsent,
-        "put.request_id", WriteChecks::requestId,
-        "put.ttl", WriteChecks::ttl,
-        "put.create_time", WriteChecks::createTime,
-        "put.too_large", WriteChecks::tooLarge,
-        "invalidate.keys", WriteChecks::invalidateKeys,
-        "invalidate.tenant", WriteChecks::invalidateTenant);
+    return Map.ofEntries(
+        Map.entry("put.values", WriteChecks::values),
+        Map.entry("put.mask", WriteChecks::mask),
+        Map.entry("put.if_version", WriteChecks::ifVersion),
+        Map.entry("put.if_absent", WriteChecks::ifAbsent),
+        Map.entry("put.request_id", WriteChecks::requestId),
+        Map.entry("put.ttl", WriteChecks::ttl),
+        Map.entry("put.create_time", WriteChecks::createTime),
+        Map.entry("put.too_large", WriteChecks::tooLarge),
+        Map.entry("invalidate.keys", WriteChecks::invalidateKeys),
+        Map.entry("invalidate.tenant", WriteChecks::invalidateTenant),
+        Map.entry("invalidate.request_id", WriteChecks::invalidateOnce));
   }
 
   /** End entries by their keys. */
@@ -148,6 +149,20 @@ final class WriteChecks {
     scene.get(conversation);
     invalidateTenant(scene, "");
     fails(() -> scene.get(conversation), Code.NOT_FOUND, "NO_ENTRY");
+  }
+
+  private static void invalidateOnce(Scene scene) {
+    ContextKey key = scene.key("once");
+    scene.put(key, Scene.user("u"));
+    InvalidateRequest request =
+        InvalidateRequest.newBuilder()
+            .setKeys(ContextKeys.newBuilder().addKeys(key))
+            .setRequestId("größe")
+            .build();
+    InvalidateResponse first = scene.store().invalidate(request);
+    long revision = scene.put(key, Scene.user("u")).getRevision();
+    equal(scene.store().invalidate(request), first);
+    equal(scene.get(key).getEntry().getVersion(), revision);
   }
 
   private static PutRequest.Builder put(ContextKey key) {
