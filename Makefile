@@ -53,7 +53,7 @@ format: $(VENV)/ready ## Format Python and proto files
 	$(BIN)/buf format -w
 
 clean: ## Remove everything that was made
-	rm -rf $(VENV) $(GENERATE) .mypy_cache .pytest_cache .ruff_cache .hypothesis bench.json
+	rm -rf $(VENV) $(GENERATE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache bench.json
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Relevo needs Python 3.11 or newer; set PYTHON to one")'

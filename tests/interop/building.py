@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from interop.checks import HERE
 from support.languages import node
 from support.languages.making import ROOT, made, missing, run
 
-HERE = Path(__file__).parent
 PROTOS = ROOT / "protos"
 
 

@@ -9,6 +9,9 @@ from interop.building import Driver
 from interop.checks import CHECKS, HERE
 from interop.scene import scene
 
+NOBODYS = "nobody.has_this"
+"""A check that no driver has."""
+
 _SECONDS = 100
 
 
@@ -18,7 +21,11 @@ async def problems(driver: Driver, store_url: str) -> dict[str, str | None]:
     async with scene(store_url) as addresses:
         environment = {**addresses, "data": str(HERE), "tenant": uuid.uuid4().hex[:8]}
         process = await asyncio.create_subprocess_exec(
-            *command, json.dumps(environment), json.dumps(list(CHECKS)), stdout=PIPE, stderr=PIPE
+            *command,
+            json.dumps(environment),
+            json.dumps([*CHECKS, NOBODYS]),
+            stdout=PIPE,
+            stderr=PIPE,
         )
         try:
             out, err = await asyncio.wait_for(process.communicate(), _SECONDS)

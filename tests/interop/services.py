@@ -67,7 +67,9 @@ def blocking_service(store: str) -> Generator[str, None, None]:
     def see(_: bytes, __: Any) -> bytes:
         return _seen()
 
-    handlers = {"See": grpc.unary_unary_rpc_method_handler(see)}
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "See": grpc.unary_unary_rpc_method_handler(see)
+    }
     with ContextClient(store, timeout=10) as client, ThreadPoolExecutor(4) as pool:
         interceptor = server_interceptor(client, trust_callers=True)
         server = grpc.server(pool, interceptors=[interceptor])

@@ -6,8 +6,11 @@ import os
 import pytest
 from interop.building import DRIVERS
 from interop.checks import CHECKS, REASONS
-from interop.driving import problems
+from interop.driving import NOBODYS, problems
 from relevo.v1.store_pb2 import ErrorReason
+
+# Who comes first makes the drivers.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module", params=["memory", "redis"])
@@ -26,13 +29,17 @@ def found(request: pytest.FixtureRequest, store_url: str) -> dict[str, str | Non
     return asyncio.run(problems(driver, store_url))
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("check", CHECKS)
 def test_rule(found: dict[str, str | None], check: str) -> None:
     """The rule of each check in `checks.json` and `errors.json` holds in each language."""
     problem = found.get(check, "the driver did not come to it")
     if problem:
         pytest.fail(f"{CHECKS[check]}\n{problem}", pytrace=False)
+
+
+def test_a_check_that_a_driver_has_not_is_a_problem(found: dict[str, str | None]) -> None:
+    """No language falls behind the list without a test that fails."""
+    assert found[NOBODYS] == "not implemented"
 
 
 def test_every_reason_has_a_check() -> None:

@@ -13,6 +13,14 @@ async function subscribed(scene, key, more = {}) {
   return { watching, answer };
 }
 
+/** Ask again and again until a condition holds. */
+async function eventually(condition) {
+  const end = Date.now() + 10_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, 'not within 10 s');
+  }
+}
+
 module.exports = {
   'watch.answers': async (scene) => {
     const [here, none] = [scene.key('here'), scene.key('none')];
@@ -121,11 +129,11 @@ module.exports = {
       return Number(ttl.seconds) * 1000 + ttl.nanos / 1e6;
     };
     const before = await left();
-    while ((await left()) > before - 20);
+    await eventually(async () => (await left()) <= before - 20);
     const later = await left();
     const { watching } = await subscribed(scene, key);
     watching.ask({ touch: { key } });
-    while ((await left()) <= later);
+    await eventually(async () => (await left()) > later);
     watching.close();
   },
 

@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -39,12 +39,11 @@ def made(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Pat
     return folder
 
 
-def run(*command: str | Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+def run(*command: str | Path, folder: Path) -> None:
     """Run a tool to its end; what it says is told if it fails."""
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment,
         capture_output=True,
         text=True,
         timeout=_BUILD_SECONDS,

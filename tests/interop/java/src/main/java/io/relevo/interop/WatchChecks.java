@@ -25,6 +25,7 @@ import io.relevo.v1.WatchResponse.EventCase;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 
 final class WatchChecks {
   private WatchChecks() {}
@@ -166,14 +167,18 @@ final class WatchChecks {
             .setContext(Scene.user("u"))
             .setTtl(Durations.fromSeconds(100)));
     long before = left(scene, key);
-    long later = before;
-    while (later > before - 20) {
-      later = left(scene, key);
-    }
+    eventually(() -> left(scene, key) <= before - 20);
+    long later = left(scene, key);
     Watching watching = subscribed(scene, key);
     watching.ask(WatchRequest.newBuilder().setTouch(Touch.newBuilder().setKey(key)));
-    while (left(scene, key) <= later) {
-      Thread.onSpinWait();
+    eventually(() -> left(scene, key) > later);
+  }
+
+  /** Ask again and again until a condition holds. */
+  private static void eventually(BooleanSupplier condition) {
+    long end = System.nanoTime() + 10_000_000_000L;
+    while (!condition.getAsBoolean()) {
+      holds(System.nanoTime() < end, "not within 10 s");
     }
   }
 
