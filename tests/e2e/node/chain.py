@@ -105,7 +105,9 @@ def as_in_node(context: ExecutionContext) -> dict[str, Any]:
     fields["create_time"] = _timestamp(context.created_at)
     fields["update_time"] = _timestamp(context.updated_at)
     fields["includes"] = [asdict(key) for key in context.includes]
-    fields["composed_from"] = [asdict(ref) for ref in context.composed_from]
+    fields["composed_from"] = [
+        {"key": asdict(ref.key), "revision": str(ref.revision)} for ref in context.composed_from
+    ]
     del fields["created_at"], fields["updated_at"]
     return dict(_with_doubles(json.dumps(fields)))
 
