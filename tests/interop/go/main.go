@@ -25,7 +25,7 @@ func main() {
 	values := read[map[string]any](addresses, "values.json")
 	all := checks{}
 	for _, each := range []checks{
-		keyChecks, readChecks, writeChecks, leaseChecks, accessChecks,
+		keyChecks, snapshotChecks, readChecks, writeChecks, leaseChecks, accessChecks,
 		wireChecks, newerChecks, watchChecks, referenceChecks, errorChecks(addresses),
 	} {
 		maps.Copy(all, each)

@@ -14,6 +14,7 @@ const read = (name) => JSON.parse(fs.readFileSync(path.join(DATA, name), 'utf8')
 const { errorChecks } = require('./checks_errors');
 const checks = {
   ...require('./checks_keys'),
+  ...require('./checks_snapshots'),
   ...require('./checks_reads'),
   ...require('./checks_writes'),
   ...require('./checks_leases'),

@@ -39,6 +39,7 @@ public final class Driver {
   private static Map<String, Check> checks(Files files) throws IOException {
     Map<String, Check> checks = new HashMap<>();
     checks.putAll(KeyChecks.all());
+    checks.putAll(SnapshotChecks.all());
     checks.putAll(ReadChecks.all());
     checks.putAll(WriteChecks.all());
     checks.putAll(LeaseChecks.all());

@@ -8,7 +8,11 @@ import java.nio.file.Path;
 /** The files that all drivers have, in a folder. */
 record Files(String folder) {
   JsonObject read(String name) throws IOException {
+    return read(name, JsonObject.class);
+  }
+
+  <T> T read(String name, Class<T> type) throws IOException {
     String text = java.nio.file.Files.readString(Path.of(folder, name));
-    return new Gson().fromJson(text, JsonObject.class);
+    return new Gson().fromJson(text, type);
   }
 }
