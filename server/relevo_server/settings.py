@@ -16,7 +16,7 @@ from relevo_server.keys import part_problem
 
 STORE_SCHEMES = (
     *("memory", "redis", "rediss", "unix"),
-    *("redis+sentinel", "rediss+sentinel", "redis+cluster"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
 )
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -124,8 +124,8 @@ class Settings(BaseSettings):
     """Who may call; nobody named: everyone may do everything."""
 
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
-    """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel:// or
-    redis+cluster://."""
+    """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://,
+    redis+cluster:// or rediss+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """What the names of all keys in Redis begin with."""
     store_timeout: Seconds = 1.0
