@@ -17,6 +17,7 @@ _redis: Any = connection
 _INCOMPLETE = object()
 _TLS_ALERT = b"\x15\x03"
 _SPEAKS_TLS = "this Redis speaks TLS: the store's URL must begin with rediss"
+_REFUSED = "Redis closed the connection before it answered, as one does that speaks TLS (rediss://)"
 _SPEAKS_NO_TLS = "this Redis does not speak TLS: the store's URL must begin with redis"
 _HANDSHAKE = 0.9
 """The part of the time for a connection that TLS may take, so that it can be named as the cause."""
@@ -40,6 +41,7 @@ class Line(asyncio.Protocol):
         )
         self._answer: asyncio.Future[Any] | None = None
         self._ended = asyncio.Event()
+        self._has_heard = False
 
     @property
     def is_closed(self) -> bool:
@@ -76,6 +78,7 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer, when the answer is complete."""
+        self._has_heard = True
         self._reader.feed(data)
         try:
             content = self._reader.gets()
@@ -97,7 +100,9 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Tell who waits."""
-        self.drop("the connection to Redis was lost")
+        is_tls = self._transport.get_extra_info("sslcontext") is not None
+        is_refused = not (self._has_heard or is_tls)
+        self.drop(_REFUSED if is_refused else "the connection to Redis was lost")
         self._ended.set()
 
 
