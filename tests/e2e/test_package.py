@@ -65,7 +65,8 @@ def test_the_source_distribution_makes_the_same_wheel(
     subprocess.run(
         [*hatch, "-t", "wheel", "-d", str(tmp_path)], cwd=unpacked, check=True, timeout=60
     )
-    with zipfile.ZipFile(*tmp_path.glob("*.whl")) as other:
+    (rebuilt,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(rebuilt) as other:
         contents = [
             {each.filename: each.CRC for each in built.infolist()} for built in (wheel, other)
         ]
