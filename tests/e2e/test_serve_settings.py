@@ -55,7 +55,7 @@ def test_defaults_in_the_help() -> None:
     assert "*" not in text
 
 
-WRONG = {
+WRONG: dict[str, tuple[str, dict[str, str], tuple[str, ...], str, str, str]] = {
     "a name in the file": ("store_timeot = 1", {}, (), "store_timeot", "store_timeout", "FILE"),
     "a name in a table": ("[ttl]\ndefualt = 1", {}, (), "ttl.defualt", "ttl.default", "FILE"),
     "a name of another table": ("maximum = 1", {}, (), "maximum", "ttl.maximum", "FILE"),

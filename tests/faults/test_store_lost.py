@@ -139,9 +139,15 @@ def servers(redis: RedisProcess) -> Iterator[Servers]:
         yield servers
 
 
-@each_kind
-@with_and_without_cache
-@pytest.mark.parametrize("end", [Servers.kill, Servers.stop], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "kind, cache, end",
+    [
+        ("blocking", CACHE, Servers.kill),
+        ("blocking", None, Servers.stop),
+        ("asyncio", CACHE, Servers.stop),
+        ("asyncio", None, Servers.kill),
+    ],
+)
 async def test_another_server_answers(
     servers: Servers,
     kind: Kind,
@@ -167,8 +173,7 @@ async def test_another_server_answers(
     assert told(caplog) == []
 
 
-@each_kind
-@with_and_without_cache
+@pytest.mark.parametrize("kind, cache", [("blocking", None), ("asyncio", CACHE)])
 async def test_redis_that_is_gone(
     redis: RedisProcess,
     process: RelevoProcess,
