@@ -136,7 +136,9 @@ class AsyncStore:
             response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
             failure = from_call(error)
-            self.contact.ended(attempt, failure, is_patient=timeout >= self.timeout / 2)
+            self.contact.ended(
+                attempt, failure, is_patient=timeout is None or timeout >= self.timeout / 2
+            )
             raise failure from None
         except aio.UsageError:
             raise closed() from None

@@ -107,7 +107,9 @@ class BlockingStore:
             failure = from_call(error)
             if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
                 failure = closed()  # the channel ended the call
-            self.contact.ended(attempt, failure, is_patient=timeout >= self.timeout / 2)
+            self.contact.ended(
+                attempt, failure, is_patient=timeout is None or timeout >= self.timeout / 2
+            )
             raise failure from None
         except ValueError:  # what gRPC raises for a call on a closed channel
             raise closed() from None

@@ -30,7 +30,7 @@ SERVER_ONLY = (
 """What only the extra `server` brings."""
 # What the dependencies of a plain `pip install relevo` bring along.
 CLIENT_MAY_IMPORT = {
-    *("relevo", "relevo_client", "google", "grpc", "opentelemetry"),
+    *("relevo", "relevo_client", "rfc8785", "google", "grpc", "opentelemetry"),
     *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
     # grpc itself imports these where they are.
     *("grpc_health", "grpc_reflection", "grpc_tools", "cython_runtime"),
@@ -160,6 +160,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
         "opentelemetry-api",
         "protobuf",
         "pydantic",
+        "rfc8785",
     }
     (scripts,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
     entry_points = wheel.read(scripts).decode()
