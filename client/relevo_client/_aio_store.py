@@ -41,7 +41,7 @@ class AsyncStore:
         if isinstance(channel, grpc.Channel):
             raise TypeError("an AsyncContextClient needs a grpc.aio.Channel, not a grpc.Channel")
         self.timeout = timeout
-        self.contact = Contact(target)
+        self.contact = Contact(target, timeout)
         """Whether the store answers, as this client knows it."""
         self._target = target or ""
         self._channel = channel
@@ -136,9 +136,7 @@ class AsyncStore:
             response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
             failure = from_call(error)
-            self.contact.ended(
-                attempt, failure, is_patient=timeout is None or timeout >= self.timeout / 2
-            )
+            self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except aio.UsageError:
             raise closed() from None

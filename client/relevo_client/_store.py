@@ -32,7 +32,7 @@ class BlockingStore:
         if isinstance(channel, aio.Channel):
             raise TypeError("a ContextClient needs a grpc.Channel, not a grpc.aio.Channel")
         self.timeout = timeout
-        self.contact = Contact(target)
+        self.contact = Contact(target, timeout)
         """Whether the store answers, as this client knows it."""
         self._own_channel = channel is None
         given: Any = channel and _Plain(channel)
@@ -107,9 +107,7 @@ class BlockingStore:
             failure = from_call(error)
             if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
                 failure = closed()  # the channel ended the call
-            self.contact.ended(
-                attempt, failure, is_patient=timeout is None or timeout >= self.timeout / 2
-            )
+            self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except ValueError:  # what gRPC raises for a call on a closed channel
             raise closed() from None

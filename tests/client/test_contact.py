@@ -8,6 +8,7 @@ from relevo_client._errors import NotFoundError, UnavailableError
 
 BAD = UnavailableError("Socket closed", reason="UNAVAILABLE")
 LATE = UnavailableError("the store did not answer in time", reason="DEADLINE_EXCEEDED")
+AWAY = UnavailableError("the store cannot be reached", reason="STORE_UNAVAILABLE")
 MISSING = NotFoundError("there is no live entry", reason="NO_ENTRY")
 
 
@@ -62,15 +63,23 @@ def test_half_a_store_is_lost_once() -> None:
 
 
 def test_what_is_an_answer() -> None:
-    """A refusal is an answer; a timeout that a caller made short says nothing of the store."""
-    contact = Contact("127.0.0.1:1")
-    contact.ended(contact.begin(), BAD)
-    contact.ended(contact.begin(), MISSING)
-    contact.ended(contact.begin(), BAD)
+    """A refusal is an answer; what failed within a time that a caller made short says nothing."""
+    contact = Contact("127.0.0.1:1", 2.0)
+    contact.ended(contact.begin(), BAD, 2.0)
+    contact.ended(contact.begin(), MISSING, 2.0)
+    contact.ended(contact.begin(), BAD, 2.0)
+    for failure in (LATE, AWAY):
+        contact.ended(contact.begin(), failure, 0.001)
     assert not contact.is_lost
-    contact.ended(contact.begin(), LATE, is_patient=False)
-    assert not contact.is_lost
-    contact.ended(contact.begin(), LATE)
+    contact.ended(contact.begin(), LATE, 0.5)
+    assert contact.is_lost
+
+
+def test_a_client_with_a_short_timeout() -> None:
+    """The time in which an answer is expected is half of the client's own, if that is shorter."""
+    contact = Contact("127.0.0.1:1", 0.1)
+    for _ in range(2):
+        contact.ended(contact.begin(), AWAY, 0.09)
     assert contact.is_lost
 
 
@@ -88,9 +97,9 @@ def test_the_target_is_named_without_secrets(
     caplog: pytest.LogCaptureFixture, target: str | None, name: str
 ) -> None:
     """The line names the client's target; users, passwords and options are left out."""
-    contact = Contact(target)
+    contact = Contact(target, 2.0)
     for _ in range(2):
-        contact.ended(contact.begin(), BAD)
+        contact.ended(contact.begin(), BAD, 2.0)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("relevo_client", logging.WARNING)
     assert record.getMessage() == f"{name}: UNAVAILABLE, Socket closed"
@@ -99,9 +108,9 @@ def test_the_target_is_named_without_secrets(
 def test_a_closed_client_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """What ends once the client is closed is no news."""
     caplog.set_level(logging.DEBUG)
-    contact = Contact("127.0.0.1:1")
+    contact = Contact("127.0.0.1:1", 2.0)
     contact.close()
     for _ in range(2):
-        contact.ended(contact.begin(), BAD)
+        contact.ended(contact.begin(), BAD, 2.0)
     contact.answered()
     assert caplog.records == []

@@ -18,6 +18,9 @@ log = logging.getLogger("relevo_client")
 
 BROKEN = ("INTERNAL", "UNKNOWN")
 """What gRPC calls some connections that break; it may be the store's own answer too."""
+_LATE = ("DEADLINE_EXCEEDED", "STORE_UNAVAILABLE")  # a server waits for half of a call's time
+PATIENCE = 0.2
+"""Seconds in which a store that is there should answer."""
 QUIET = 1.0
 """Seconds without a failure after which an answer means that a lost store is found."""
 
@@ -56,10 +59,12 @@ class Contact:
     """One client's contact with its store, for any number of threads.
 
     Logs a WARNING when the store is lost and an INFO when it is found; nothing once
-    the client is closed. `target` is the client's, None if it was given a channel.
+    the client is closed. `target` is the client's, None if it was given a channel;
+    `timeout` (seconds) is what its calls have if nobody makes them shorter.
     """
 
-    def __init__(self, target: str | None) -> None:
+    def __init__(self, target: str | None, timeout: float) -> None:
+        self._patience = min(PATIENCE, timeout / 2)
         self._store = f"the store at {_without_secrets(target)}" if target else "the store"
         self._evidence = Evidence()
         self._lock = threading.Lock()
@@ -74,14 +79,14 @@ class Contact:
         """A call or a stream begins: its number, to be given to `failed`."""
         return self._evidence.begin()
 
-    def ended(self, attempt: int, failure: RelevoError, *, is_patient: bool = True) -> None:
-        """A call has failed. Most failures are answers of the store.
+    def ended(self, attempt: int, failure: RelevoError, timeout: float | None) -> None:
+        """A call with this timeout (seconds) has failed. Most failures are answers of the store.
 
-        `is_patient` is False for a call with a much shorter timeout than the client's: that
-        this was exceeded tells nothing of the store.
+        That the store could not answer within less than `PATIENCE` tells nothing of it.
         """
         if isinstance(failure, UnavailableError):
-            if is_patient or failure.reason != "DEADLINE_EXCEEDED":
+            is_patient = timeout is None or timeout >= self._patience
+            if is_patient or failure.reason not in _LATE:
                 self.failed(attempt, f"{failure.reason}, {failure}")
         elif failure.reason not in BROKEN:
             self.answered()
