@@ -66,7 +66,9 @@ class AsyncContextClient:
         self._creating = AsyncCreating(self._store)
         self._loaders = Loaders(loaders)
         self._watcher = (
-            AsyncWatcher(cache, self._store.watch, self._loaders.scopes) if cache else None
+            AsyncWatcher(cache, self._store.watch, self._store.contact, self._loaders.scopes)
+            if cache
+            else None
         )
         _forks.call_in_child(AsyncContextClient._become_inherited, self)
 

@@ -9,6 +9,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
+from relevo_client._context.contact import Contact
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._errors import closed, forked, from_call, unreadable
 from relevo_client._single_flight import cancelled_from_outside
@@ -40,6 +41,8 @@ class AsyncStore:
         if isinstance(channel, grpc.Channel):
             raise TypeError("an AsyncContextClient needs a grpc.aio.Channel, not a grpc.Channel")
         self.timeout = timeout
+        self.contact = Contact(target, timeout)
+        """Whether the store answers, as this client knows it."""
         self._target = target or ""
         self._channel = channel
         self._credentials = credentials
@@ -61,10 +64,11 @@ class AsyncStore:
     def refuse(self) -> None:
         """Take no calls any more, but `release`."""
         self._is_closed = True
+        self.contact.close()
 
     async def close(self) -> None:
         """Close the channel, where it is the store's own."""
-        self._is_closed = True
+        self.refuse()
         if self._target and self._channel is not None and not self._is_lost:
             await self._channel.close()
             self._channel = self._stub = None
@@ -127,10 +131,13 @@ class AsyncStore:
         deadline: Deadline = UNBOUNDED,
     ) -> _Response:
         timeout = deadline.within(self.timeout).remaining()
+        attempt = self.contact.begin()
         try:
             response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
-            raise from_call(error) from None
+            failure = from_call(error)
+            self.contact.ended(attempt, failure, timeout)
+            raise failure from None
         except aio.UsageError:
             raise closed() from None
         except asyncio.CancelledError:
@@ -139,4 +146,5 @@ class AsyncStore:
             raise closed() from None  # the channel ended the call
         if response is None:  # what gRPC returns for an answer that it cannot parse
             raise unreadable()
+        self.contact.answered()
         return response

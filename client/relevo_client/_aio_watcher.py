@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from relevo_client import _near_contexts
+from relevo_client._context.contact import Contact
 from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._near_state import CacheCounts
@@ -19,8 +20,13 @@ class AsyncWatcher:
     """Keeps a near cache current. Begins with the first lookup, in that task's loop."""
 
     def __init__(
-        self, options: CacheOptions, watch: Callable[[], Any], renewed_scopes: AbstractSet[str]
+        self,
+        options: CacheOptions,
+        watch: Callable[[], Any],
+        contact: Contact,
+        renewed_scopes: AbstractSet[str],
     ) -> None:
+        self._contact = contact
         self._options = options
         self._watch = watch
         self._renewed_scopes = renewed_scopes
@@ -102,11 +108,11 @@ class AsyncWatcher:
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
-            begun = time.monotonic()
+            begun, attempt = time.monotonic(), self._contact.begin()
             try:
                 await self._stream()
             except Exception as error:  # noqa: BLE001 - told by its kind
-                tell_end(error)
+                tell_end(error, self._contact, attempt)
             finally:
                 self._cache.lost()
             await asyncio.sleep(backoff.after(time.monotonic() - begun))
@@ -128,7 +134,8 @@ class AsyncWatcher:
 
     async def _read(self, call: Any) -> None:
         async for message in call:
-            self._cache.received(message)
+            if self._cache.received(message):
+                self._contact.answered()
             self._wake()
 
     async def _write(self, call: Any) -> None:
@@ -136,6 +143,9 @@ class AsyncWatcher:
             await self._wanted.wait()
             self._wanted.clear()
             for i, request in enumerate(self._cache.requests(), start=1):
+                if call.done():  # gRPC would raise InvalidStateError, and not why it has ended
+                    await call.wait_for_connection()
+                    return
                 await call.write(request)
                 if i % SLICE == 0:
                     await asyncio.sleep(slice_pause())

@@ -53,7 +53,9 @@ class ContextClient:
         self._creating = BlockingCreating(self._store)
         self._loaders = Loaders(loaders)
         self._watcher = (
-            ThreadWatcher(cache, self._store.watch, self._loaders.scopes) if cache else None
+            ThreadWatcher(cache, self._store.watch, self._store.contact, self._loaders.scopes)
+            if cache
+            else None
         )
         if self._watcher:  # whose threads know nothing of the client: it may be forgotten
             finalize(self, self._watcher.end)
@@ -69,6 +71,7 @@ class ContextClient:
 
     def close(self) -> None:
         """End what is under way where the channel is the client's own, and close that."""
+        self._store.contact.close()
         if self._watcher:
             self._watcher.close()
         self._store.close()

@@ -9,6 +9,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from relevo.v1.store_pb2 import Error
 
+from relevo_client._context.connection_errors import explained
+
 DOMAIN = "relevo"
 RETRY_DELAY = 0.5
 """Seconds after which a store that said nothing may be asked again: what it says itself."""
@@ -162,7 +164,7 @@ def from_call(error: grpc.RpcError) -> RelevoError:
                 status = Error.FromString(value)
                 if status.code == code.value[0]:
                     return from_message(status)
-    return from_message(Error(code=code.value[0], message=call.details() or ""))
+    return from_message(Error(code=code.value[0], message=explained(call.details() or "")))
 
 
 def from_message(status: Error) -> RelevoError:

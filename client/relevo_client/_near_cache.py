@@ -179,10 +179,11 @@ class NearCache:
         for partition in self._partitions.values():
             partition.told, partition.as_of = 0, LONG_AGO
 
-    def received(self, message: WatchResponse) -> None:
-        """Apply what the stream says."""
+    def received(self, message: WatchResponse) -> bool:
+        """Apply what the stream says. Whether this answers something that it was asked."""
         positions = [*message.progress.positions, *message.positions]
-        self._stream.answers(max(message.answers, *(each.ping for each in positions), 0))
+        newest = max(message.answers, *(each.ping for each in positions), 0)
+        is_answer = self._stream.answers(newest)
         match message.WhichOneof("event"):
             case "entry":
                 self._take(message.entry, message.answers)
@@ -193,6 +194,7 @@ class NearCache:
             case _:
                 pass  # progress alone, or news of a later contract
         self._advance(positions)
+        return is_answer
 
     def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
         partition = self._partitions.get(copy.partition)

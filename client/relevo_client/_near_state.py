@@ -104,10 +104,12 @@ class Stream:
             self.pings = {**recent, self.number: now}
             self.requests.append(WatchRequest(ping=Ping(number=self.number)))
 
-    def answers(self, number: int) -> None:
-        """It has answered a Subscribe or Ping, 0 for none."""
-        if number > self.answered:
+    def answers(self, number: int) -> bool:
+        """It has answered a Subscribe or Ping, 0 for none. Whether that is a newer one."""
+        is_newer = number > self.answered
+        if is_newer:
             self.answered, self.has_answered = number, True
+        return is_newer
 
     def silence(self, now: float, *, is_asked: bool) -> float:
         """The seconds for which it has answered nothing new, though it is asked."""

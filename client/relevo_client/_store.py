@@ -8,6 +8,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client import _calls
+from relevo_client._context.contact import Contact
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._errors import closed, forked, from_call
 
@@ -31,6 +32,8 @@ class BlockingStore:
         if isinstance(channel, aio.Channel):
             raise TypeError("a ContextClient needs a grpc.Channel, not a grpc.aio.Channel")
         self.timeout = timeout
+        self.contact = Contact(target, timeout)
+        """Whether the store answers, as this client knows it."""
         self._own_channel = channel is None
         given: Any = channel and _Plain(channel)
         if channel is None:
@@ -52,6 +55,7 @@ class BlockingStore:
     def close(self) -> None:
         """Take no calls any more. End them, and the channel, where that is the store's own."""
         self._is_closed = True
+        self.contact.close()
         if self._own_channel and not self._is_forked:
             self._channel.close()
 
@@ -96,15 +100,19 @@ class BlockingStore:
         if self._is_closed:
             raise closed()
         timeout = deadline.within(self.timeout).remaining()
+        attempt = self.contact.begin()
         try:
-            return method(request, timeout=timeout, metadata=self._metadata)
+            response = method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             failure = from_call(error)
             if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
                 failure = closed()  # the channel ended the call
+            self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except ValueError:  # what gRPC raises for a call on a closed channel
             raise closed() from None
+        self.contact.answered()
+        return response
 
 
 class _Plain:

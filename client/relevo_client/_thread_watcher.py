@@ -16,6 +16,7 @@ from typing import Any
 from relevo.v1.store_pb2 import WatchRequest
 
 from relevo_client import _near_contexts
+from relevo_client._context.contact import Contact
 from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._near_state import CacheCounts
@@ -37,8 +38,13 @@ class ThreadWatcher:
     """Keeps a near cache current, for any number of threads. Begins with the first lookup."""
 
     def __init__(
-        self, options: CacheOptions, watch: Watch, renewed_scopes: AbstractSet[str]
+        self,
+        options: CacheOptions,
+        watch: Watch,
+        contact: Contact,
+        renewed_scopes: AbstractSet[str],
     ) -> None:
+        self._contact = contact
         self._options = options
         self._watch = watch
         self._renewed_scopes = renewed_scopes
@@ -137,12 +143,12 @@ class ThreadWatcher:
     def _run(self) -> None:
         backoff = Backoff()
         while not self._is_closed:
-            begun = time.monotonic()
+            begun, attempt = time.monotonic(), self._contact.begin()
             try:
                 self._read()
             except Exception as error:  # noqa: BLE001 - told by its kind
                 if not self._is_closed:
-                    tell_end(error)
+                    tell_end(error, self._contact, attempt)
             pause = backoff.after(time.monotonic() - begun)
             with self._lock:
                 self._cache.lost()
@@ -157,8 +163,10 @@ class ThreadWatcher:
         try:
             for message in call:
                 with self._lock:
-                    self._cache.received(message)
+                    is_answer = self._cache.received(message)
                     self._wake()
+                if is_answer:
+                    self._contact.answered()
         except Exception:
             if stream.is_silent:
                 raise TimeoutError from None  # another peer may be better

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
-from relevo_client._errors import RelevoError, from_call
+from relevo_client._context.contact import BROKEN, Contact
+from relevo_client._errors import RelevoError, UnavailableError, from_call
 from relevo_client._near_cache import NearCache
 
 log = logging.getLogger("relevo_client")
@@ -69,16 +70,22 @@ def _jittered(pause: float) -> float:
     return pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
 
 
-def tell_end(error: Exception) -> None:
-    """Log why a stream has ended. What no network does is a defect, and told as one."""
+def tell_end(error: Exception, contact: Contact, attempt: int) -> None:
+    """Note why a stream has ended. What no network does is a defect, and logged as one."""
     match error:
         case grpc.RpcError():
-            reason = from_call(error).reason
+            failure = from_call(error)
+            reason = failure.reason
+            if isinstance(failure, UnavailableError) or reason in BROKEN:
+                contact.failed(attempt, f"{reason}, {failure}")
         case RelevoError():
             reason = error.reason
-        case TimeoutError() | aio.UsageError():
+        case TimeoutError():
+            reason = type(error).__name__
+            contact.failed(attempt, "it gives no sign of life")
+        case aio.UsageError():
             reason = type(error).__name__
         case _:
             log.error("the watch of the store failed", exc_info=error)
             return
-    log.info("the watch of the store has ended: %s", reason)
+    log.debug("the watch of the store has ended: %s", reason)

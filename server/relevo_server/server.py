@@ -17,6 +17,10 @@ from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_EVICTION = (
+    "Redis may evict the logs and the order of revisions; set maxmemory-policy to noeviction "
+    "or to a volatile-* policy"
+)
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -102,10 +106,17 @@ class Server:
             healthy = True
             if self._healthy is False:
                 log.info("store.found")
+            if not self._healthy:
+                await self._warn_of_eviction()
         if healthy is not self._healthy:
             self._healthy = healthy
             for name in ("", SERVICE):
                 await self._health.set(name, _SERVING if healthy else _NOT_SERVING)
+
+    async def _warn_of_eviction(self) -> None:
+        for policy in sorted(await self._storage.eviction_policies()):
+            if policy.startswith("allkeys-"):
+                log.warning("store.eviction", policy=policy, advice=_EVICTION)
 
     async def _keep_looking(self) -> None:
         while True:

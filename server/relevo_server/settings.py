@@ -1,5 +1,6 @@
 """The server's settings: flags, then environment, then a file, then defaults."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,8 +17,9 @@ from relevo_server.keys import part_problem
 
 STORE_SCHEMES = (
     *("memory", "redis", "rediss", "unix"),
-    *("redis+sentinel", "rediss+sentinel", "redis+cluster"),
+    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
 )
+ENV_PREFIX, NESTING = "RELEVO_", "__"
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -100,8 +102,8 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RELEVO_",
-        env_nested_delimiter="__",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=NESTING,
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
@@ -124,8 +126,8 @@ class Settings(BaseSettings):
     """Who may call; nobody named: everyone may do everything."""
 
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
-    """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel:// or
-    redis+cluster://."""
+    """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://,
+    redis+cluster:// or rediss+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """What the names of all keys in Redis begin with."""
     store_timeout: Seconds = 1.0
@@ -195,9 +197,18 @@ def _read(settings: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
     try:
         file.open().close()  # the source takes a file that is not there for an empty one
         return TomlConfigSettingsSource(settings, file)
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not TOML"
-        raise ValueError(f"{file}: {reason}") from None
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except UnicodeError:
+        raise ValueError(f"{file}: is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: is not TOML{_position(error)}") from None
+
+
+def _position(error: tomllib.TOMLDecodeError) -> str:
+    """Where TOML ends to be TOML. Not why: that may quote what is there."""
+    found = re.search(r"\(at ([^()]+)\)$", str(error))
+    return f" at {found[1]}" if found else ""
 
 
 def load(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -190,6 +191,11 @@ WRONG: dict[str, Wrong] = {
     "2^53 + 1": Wrong(PUT, 2, "context.llm_config.a", '{"llm_config": {"a": 9007199254740993}}'),
     "lone surrogate": Wrong(PUT, 2, "llm_config", '{"llm_config": {"a": "\\ud800"}}'),
     "another tenant": Wrong(PUT, 2, "context.tenant_id", '{"tenant_id": "globex"}'),
+    "every tenant": Wrong(("invalidate", "--tenant", "*"), 2, "--tenant: * does not mean all"),
+    "every scope": Wrong(("invalidate", "--tenant", "a", "--scope", "*"), 2, "leave --scope out"),
+    "every id": Wrong(("invalidate", "agent_config:acme:*"), 2, "KEY: * does not mean all"),
+    "mistyped option": Wrong(("get", KEY, "--tiemout", "1"), 2, "did you mean --timeout?"),
+    "mistyped option of serve": Wrong(("serve", "--sotre=s3cret"), 2, "--sotre; did you mean --st"),
     "nothing to invalidate": Wrong(("invalidate",), 2, "--tenant"),
     "keys and a tenant": Wrong(("invalidate", KEY, "--tenant", "acme"), 2, "--tenant"),
     "keys of two tenants": Wrong(("invalidate", KEY, "a:globex:b"), 2, "tenant_id"),
@@ -248,6 +254,21 @@ def test_a_reader_that_goes_away(to_server: dict[str, str]) -> None:
     put(to_server)
     outcome = broken_pipe("get", KEY, "--server", to_server["RELEVO_SERVER"])
     assert "Error" not in outcome.err
+
+
+def test_version() -> None:
+    """`--version` prints the distribution's version, and exits with 0."""
+    outcome = relevo("--version")
+    assert (outcome.code, outcome.out) == (0, f"relevo {version('relevo')}\n")
+
+
+def test_a_star_may_be_a_name(to_server: dict[str, str]) -> None:
+    """Whoever writes %2A means the character: such an entry can be ended, and only that."""
+    for key in ("agent_config:acme:%2A", KEY):
+        put(to_server, key=key)
+    assert relevo("invalidate", "agent_config:acme:%2A", environment=to_server).code == 0
+    assert relevo("get", "agent_config:acme:%2A", environment=to_server).code == 3
+    assert relevo("get", KEY, environment=to_server).code == 0
 
 
 @pytest.mark.parametrize("command", ["", "serve", "get", "put", "invalidate", "demo"])

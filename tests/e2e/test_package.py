@@ -1,6 +1,9 @@
 """The wheel: that it builds, what is in it, and that it works where nothing else is."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,15 +16,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
+    "client/relevo": "relevo",
     "client/relevo_client": "relevo_client",
     "server/relevo_server": "relevo_server",
     "generated/relevo": "relevo",
-    "examples/nooble": "nooble",
-    "examples/relevo_demo": "relevo_demo",
+    "examples/nooble": "relevo_server/_examples/nooble",
+    "examples/relevo_demo": "relevo_server/_examples/relevo_demo",
 }
+SERVER_ONLY = (
+    *("redis", "hiredis", "structlog", "pydantic_settings", "uvloop"),
+    *("grpc_health", "grpc_reflection"),
+)
+"""What only the extra `server` brings."""
 # What the dependencies of a plain `pip install relevo` bring along.
 CLIENT_MAY_IMPORT = {
-    *("relevo", "relevo_client", "google", "grpc", "opentelemetry"),
+    *("relevo", "relevo_client", "rfc8785", "google", "grpc", "opentelemetry"),
     *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
     # grpc itself imports these where they are.
     *("grpc_health", "grpc_reflection", "grpc_tools", "cython_runtime"),
@@ -44,6 +53,26 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
         yield wheel
 
 
+def test_the_source_distribution_makes_the_same_wheel(
+    wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
+    """What is built from the source distribution is what is built from the checkout."""
+    hatch = [sys.executable, "-m", "hatchling", "build"]
+    subprocess.run([*hatch, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, timeout=60)
+    (archive,) = tmp_path.iterdir()
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    subprocess.run(
+        [*hatch, "-t", "wheel", "-d", str(tmp_path)], cwd=unpacked, check=True, timeout=60
+    )
+    (rebuilt,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(rebuilt) as other:
+        contents = [
+            {each.filename: each.CRC for each in built.infolist()} for built in (wheel, other)
+        ]
+    assert contents[0] == contents[1]
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what is in the wheel."""
@@ -54,6 +83,13 @@ def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) 
 
 def run(installed: Path, program: str) -> list[str]:
     """What a program prints, a line each, that finds Relevo in the wheel and nowhere else."""
+    done = ended(installed, program)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def ended(installed: Path, program: str) -> "subprocess.CompletedProcess[str]":
+    """How a program ends that finds Relevo in the wheel and nowhere else."""
     # Its folder comes first on the path; the checkout, installed as editable, is taken off.
     setting = (
         "import sys\n"
@@ -61,16 +97,15 @@ def run(installed: Path, program: str) -> list[str]:
         "packages = (p for p in sys.path if not p.startswith(root) or 'site-packages' in p)\n"
         "sys.path[:] = [here, *packages]\n"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", setting + program],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed)},  # for the processes that it starts
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def metadata(wheel: zipfile.ZipFile) -> "Message[str, str]":
@@ -100,13 +135,23 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
     ):
         assert name in found
     assert "relevo/__init__.py" not in found  # a namespace: others may have a part in it
+    assert {name.partition("/")[0] for name in found} == {
+        "relevo",
+        "relevo_client",
+        "relevo_server",
+    }
 
 
 def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     """The plain client needs little; servers and the demo are extras; `relevo` is a command."""
     described = metadata(wheel)
     assert described["Name"] == "relevo"
-    assert set(described.get_all("Provides-Extra", [])) >= {"server", "demo"}
+    assert described["License-Expression"] == "Apache-2.0"
+    assert {name.partition(",")[0] for name in described.get_all("Project-URL", [])} >= {"Homepage"}
+    (licence,) = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
+    assert "Apache License" in wheel.read(licence).decode()
+    extras = set(described.get_all("Provides-Extra", []))
+    assert extras == {"server", "faststream", "testing", "demo", "platform"}
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
     assert {name[0] for name in plain if name} == {
@@ -115,9 +160,12 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
         "opentelemetry-api",
         "protobuf",
         "pydantic",
+        "rfc8785",
     }
     (scripts,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
-    assert "relevo = relevo_server.cli:main" in wheel.read(scripts).decode()
+    entry_points = wheel.read(scripts).decode()
+    assert "relevo = relevo_server.cli:main" in entry_points
+    assert "[pytest11]\nrelevo = relevo.pytest_plugin" in entry_points
 
 
 def test_the_plain_client_imports_little(installed: Path) -> None:
@@ -164,3 +212,67 @@ def test_the_server_knows_no_client(installed: Path) -> None:
     )
     assert Path(where).is_relative_to(installed)
     assert int(size) > 1000
+
+
+def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tuple[int, str]:
+    """The exit code of `relevo` where packages are missing, and what it says."""
+    done = ended(
+        installed,
+        f"for name in {missing!r}:\n    sys.modules[name] = None\n"
+        f"from relevo_server.cli import main\nsys.exit(main({words!r}))\n",
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, missing, extra",
+    [
+        (("serve",), SERVER_ONLY, "server"),
+        (("serve", "--listen", "127.0.0.1:0"), SERVER_ONLY, "server"),
+        (("demo",), ("rich",), "demo"),
+        (("demo", "--platform"), ("faststream", "matplotlib", "httpx", "starlette"), "platform"),
+    ],
+)
+def test_what_is_missing_is_said(
+    installed: Path, words: tuple[str, ...], missing: tuple[str, ...], extra: str
+) -> None:
+    """A command that needs an extra says how to install it, and ends with 2."""
+    code, said = relevo_without(installed, missing, *words)
+    assert code == 2
+    (line,) = said.splitlines()
+    assert line.startswith(f"relevo {words[0]}: needs ")
+    assert line.endswith(f"pip install 'relevo[{extra}]'")
+
+
+def test_commands_that_need_no_extra(installed: Path) -> None:
+    """The base wheel's command has a version, help, and what a client needs."""
+    assert relevo_without(installed, SERVER_ONLY, "--version")[0] == 0
+    code, said = relevo_without(installed, SERVER_ONLY, "--help")
+    assert (code, "serve" in said) == (0, True)
+    code, said = relevo_without(
+        installed, SERVER_ONLY, "get", "a:b:c", "--server", "127.0.0.1:1", "--timeout", "1"
+    )
+    assert (code, "UNAVAILABLE" in said) == (1, True)
+
+
+def test_testing_without_its_extra(installed: Path) -> None:
+    """`relevo_client.testing` names the extra that brings what it needs."""
+    done = ended(installed, "sys.modules['structlog'] = None\nimport relevo_client.testing\n")
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith("needs structlog; install it with: pip install 'relevo[testing]'")
+
+
+def test_the_demo_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """`relevo demo` runs what the wheel has, in processes of its own."""
+    record = tmp_path / "seen.json"
+    *_, where = run(
+        installed,
+        "from relevo_server.cli import main\n"
+        f"code = main(['demo', '--json', {str(record)!r}])\n"
+        "import relevo_demo\n"
+        "print(relevo_demo.__file__)\n"
+        "sys.exit(code)\n",
+    )
+    assert Path(where).is_relative_to(installed / "relevo_server/_examples")
+    assert json.loads(record.read_text("utf-8"))["problems"] == []

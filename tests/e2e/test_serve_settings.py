@@ -48,6 +48,111 @@ def test_every_setting_is_in_the_help() -> None:
         assert re.sub(r"\s+", " ", field.description or "?").strip() in text
 
 
+def test_defaults_in_the_help() -> None:
+    """`serve --help` shows what holds without a setting; a default is no secret."""
+    text = re.sub(r"\s+", " ", relevo("serve", "--help", environment={"COLUMNS": "200"}).out)
+    assert "(default: memory://)" in text
+    assert "*" not in text
+
+
+WRONG: dict[str, tuple[str, dict[str, str], tuple[str, ...], str, str, str]] = {
+    "a name in the file": ("store_timeot = 1", {}, (), "store_timeot", "store_timeout", "FILE"),
+    "a name in a table": ("[ttl]\ndefualt = 1", {}, (), "ttl.defualt", "ttl.default", "FILE"),
+    "a name of another table": ("maximum = 1", {}, (), "maximum", "ttl.maximum", "FILE"),
+    "a name in a list": (
+        '[[principals]]\nname = "a"\ntokensha256 = "b"\ntenants = []',
+        {},
+        (),
+        "principals.0.tokensha256",
+        "principals.0.token_sha256",
+        "FILE",
+    ),
+    "a name in the environment": (
+        "grace = 1",
+        {"RELEVO_TTL__DEFUALT": "1"},
+        (),
+        "ttl.defualt",
+        "ttl.default",
+        "RELEVO_TTL__DEFUALT",
+    ),
+    "a name in a flag": (
+        "",
+        {},
+        ("--ttl", '{"defualt": 1}'),
+        "ttl.defualt",
+        "ttl.default",
+        "--ttl",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "file, environment, flags, wrong, meant, source", WRONG.values(), ids=WRONG.keys()
+)
+def test_an_unknown_setting(
+    tmp_path: Path,
+    file: str,
+    environment: dict[str, str],
+    flags: tuple[str, ...],
+    wrong: str,
+    meant: str,
+    source: str,
+) -> None:
+    """An unknown setting is named with the nearest real one, and with where it was given."""
+    path = tmp_path / "relevo.toml"
+    path.write_text(file)
+    ended = relevo_ends("--config", str(path), *flags, environment=environment)
+    assert ended.returncode == 2
+    where = source.replace("FILE", str(path))
+    text = f"relevo serve: {wrong}: is not a setting; did you mean {meant}? ({where})"
+    assert text in ended.stderr.splitlines()
+
+
+def test_a_wrong_value_has_a_source(tmp_path: Path) -> None:
+    """The line for a wrong value says whether it is the file's, a variable's or a flag's."""
+    path = tmp_path / "relevo.toml"
+    path.write_text("grace = -1")
+    cases: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
+        ((), {}, f"({path})"),
+        ((), {"RELEVO_GRACE": "-1"}, "(RELEVO_GRACE)"),
+        (("--grace=-1",), {"RELEVO_GRACE": "-1"}, "(--grace)"),
+        ((), {"RELEVO_PRINCIPALS": "[{"}, "principals: is not JSON (RELEVO_PRINCIPALS)"),
+    )
+    for flags, environment, source in cases:
+        ended = relevo_ends("--config", str(path), *flags, environment=environment)
+        assert ended.returncode == 2
+        assert ended.stderr.splitlines()[-1].endswith(source)
+
+
+def test_broken_toml_has_a_place(tmp_path: Path) -> None:
+    """A file that is not TOML is named with the line and the column, and is not quoted."""
+    path = tmp_path / "relevo.toml"
+    path.write_text(f'listen = "127.0.0.1:0"\nstore = "redis://:{SECRET}@host\n')
+    ended = relevo_ends("--config", str(path))
+    column = len(f'store = "redis://:{SECRET}@host') + 1
+    expected = f"relevo serve: {path}: is not TOML at line 2, column {column}"
+    assert ended.stderr.splitlines() == [expected]
+    path.write_bytes(b'store = "\xff"')
+    assert relevo_ends("--config", str(path)).stderr.splitlines() == [
+        f"relevo serve: {path}: is not UTF-8"
+    ]
+
+
+def test_a_variable_that_is_no_setting() -> None:
+    """One that looks like a setting is warned of; what Kubernetes sets for a Service is not."""
+    environment = {
+        "RELEVO_STORE_TIMEOT": SECRET,
+        "RELEVO_PORT": "tcp://10.0.0.1:7390",
+        "RELEVO_SERVICE_HOST": "10.0.0.1",
+        "RELEVO_PORT_7390_TCP_PROTO": "tcp",
+    }
+    with relevo_serve(environment=environment) as server:
+        (event,) = server.events("settings.unknown")
+    assert event["variable"] == "RELEVO_STORE_TIMEOT"
+    assert event["nearest"] == "RELEVO_STORE_TIMEOUT"
+    assert SECRET not in "".join(server.lines)
+
+
 def test_the_commands_variables_are_no_settings() -> None:
     """RELEVO_SERVER and RELEVO_TOKEN are for the other commands; a server does not mind them."""
     with relevo_serve(environment={"RELEVO_SERVER": "x:1", "RELEVO_TOKEN": "t"}) as server:

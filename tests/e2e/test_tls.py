@@ -117,7 +117,7 @@ async def test_a_name_that_the_certificate_has_not(folder: Path, kind: Kind) -> 
     elsewhere = self_signed(folder, "elsewhere", is_here=False)
     with relevo_serve(*tls(elsewhere)) as server:
         async with opened(kind, server.address, **trusting(elsewhere)) as client:
-            await refused(client)
+            assert "does not name this host" in str(await refused(client))
 
 
 @each_kind
@@ -126,14 +126,14 @@ async def test_a_client_that_does_not_trust_the_certificate(
 ) -> None:
     """Who trusts other certificates only gets UnavailableError, within the client's timeout."""
     async with opened(kind, secure.address, **trusting(stranger)) as client:
-        await refused(client)
+        assert "do not trust" in str(await refused(client))
 
 
 @each_kind
 async def test_a_client_without_tls(secure: RelevoProcess, kind: Kind) -> None:
     """A port that speaks TLS answers nobody who does not: UnavailableError, in time."""
     async with opened(kind, secure.address, timeout=TIMEOUT) as client:
-        await refused(client)
+        assert "speaks TLS" in str(await refused(client))
 
 
 @each_kind
@@ -141,7 +141,7 @@ async def test_a_server_without_tls(pair: Pair, kind: Kind) -> None:
     """A client that speaks TLS does not fall back to a server that does not: UnavailableError."""
     with relevo_serve() as server:
         async with opened(kind, server.address, token=TOKEN, **trusting(pair)) as client:
-            await refused(client)
+            assert "does not speak TLS" in str(await refused(client))
 
 
 @each_kind
@@ -225,6 +225,15 @@ def test_a_command_that_is_not_trusting(
     ended = relevo("get", KEY.text, "--server", secure.address, "--timeout", "5", *flags, *ca)
     assert ended.code == 1
     assert "UNAVAILABLE" in ended.message
+    assert ("not trusted" if flags else "may speak TLS") in ended.message
+
+
+def test_a_command_that_speaks_tls_to_a_server_without() -> None:
+    """With `--tls` towards a port that does not speak it, the line says so."""
+    with relevo_serve() as server:
+        ended = relevo("get", KEY.text, "--server", server.address, "--tls", "--timeout", "5")
+    assert ended.code == 1
+    assert "does not speak TLS" in ended.message
 
 
 def test_a_ca_that_is_not_there(secure: RelevoProcess, folder: Path) -> None:

@@ -42,7 +42,7 @@ async def test_a_silent_connection(
     server: Server, path: Proxy, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     """Trust ends within `max_staleness`; once the way is mended, what changed is seen."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     direction = getattr(path, way)
 
     def read() -> None:
@@ -70,7 +70,7 @@ async def test_a_silent_connection_that_is_full(
     path: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A stream that takes no more requests is given up too, and the client can be closed."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
 
     def read() -> None:
         with ContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client:

@@ -29,7 +29,7 @@ async def test_a_silent_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Trust ends within `max_staleness`, though the connection stays open; then another is made."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     directions = [path.to_client, path.to_server] if way == "both" else [getattr(path, way)]
     for direction in directions:
         direction.swallow = True

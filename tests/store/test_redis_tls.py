@@ -4,6 +4,7 @@ The Redis of the tests may be built without TLS: a proxy of the tests' own speak
 it, in front of a real Redis.
 """
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 from pydantic import SecretStr
+from relevo_server.errors import StoreError
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
 from support.calls import context, get, invalidate, is_alive, key, put
@@ -178,3 +180,39 @@ def test_files_that_cannot_be_used(tmp_path: Path, option: str) -> None:
         with pytest.raises(ValueError, match="TLS files") as caught:
             open_storage(f"rediss://:s3cret@127.0.0.1?{option}={file}", partitions=1)
         assert "s3cret" not in str(caught.value)
+
+
+def test_tls_towards_a_redis_without_it(redis: RedisProcess) -> None:
+    """`rediss://` towards a Redis that does not speak TLS: the log says that it does not."""
+    flags = ("--store", f"rediss://127.0.0.1:{redis.port}", "--store-timeout", "0.5")
+    with relevo_serve(*flags) as server:
+        assert "does not speak TLS" in server.events("store.lost")[0]["cause"]
+
+
+def test_a_redis_with_tls_spoken_to_without(secure: Proxy) -> None:
+    """`redis://` towards a port that speaks TLS: the log says that it does."""
+    with relevo_serve("--store", f"redis://127.0.0.1:{secure.port}") as server:
+        (lost,) = server.events("store.lost")
+        assert "speaks TLS" in lost["cause"]
+        assert "Traceback" not in "".join(server.lines)
+
+
+async def test_a_port_that_answers_with_an_alert() -> None:
+    """What answers with TLS's own alert, or with anything that is not Redis's, is named as such."""
+    for answer, cause in ((b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS"), (b"HTTP", "no Redis")):
+
+        async def serve(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes = answer
+        ) -> None:
+            await reader.read(1)
+            writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as other:
+            storage = open_storage(
+                f"redis://127.0.0.1:{other.sockets[0].getsockname()[1]}", partitions=1
+            )
+            with pytest.raises(StoreError) as caught:
+                await storage.check()
+            await storage.close()
+        assert cause in str(caught.value.__cause__)

@@ -1,5 +1,6 @@
 """A real Redis Cluster of three masters, started and ended by the tests."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
@@ -19,10 +20,13 @@ _OPTIONS = (
 class RedisCluster:
     """Three masters that share the slots evenly. Use with `with`.
 
-    `clients` has a client for each node, `url` is what the server is told.
+    `clients` has a client for each node, `url` is what the server is told. `start` makes
+    a node of the options of redis-server and of `bus`; `options` are further ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[..., RedisProcess] = RedisProcess, *options: str) -> None:
+        self._start = start
+        self._options = (*_OPTIONS, *options)
         self._stack = ExitStack()
         self.nodes: list[RedisProcess] = []
         self.clients: list[RedisClient] = []
@@ -31,12 +35,12 @@ class RedisCluster:
     def __enter__(self) -> Self:
         with self._stack:  # whatever was started ends, should the rest fail
             for _ in range(NODES):
-                node = RedisProcess(*_OPTIONS, bus=_BUS)
+                node = self._start(*self._options, bus=_BUS)
                 self.nodes.append(self._stack.enter_context(node))
                 self.clients.append(self._stack.enter_context(node.client()))
             self._join()
             self._stack = self._stack.pop_all()
-        self.url = f"redis+cluster://127.0.0.1:{self.nodes[0].port}"
+        self.url = self.nodes[0].url.replace("://", "+cluster://", 1)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,20 +1,8 @@
-"""Fixtures for pytest."""
+"""The fixtures of `relevo.pytest_plugin`, by the name under which a conftest.py may ask for them.
 
-from collections.abc import Iterator
+pytest has them by itself; this is for where entry points are switched off.
+"""
 
-import pytest
+from relevo.pytest_plugin import relevo_calls, relevo_store
 
-from relevo_client.testing import LocalStore, RecordedCalls
-
-
-@pytest.fixture
-def relevo_store() -> Iterator[LocalStore]:
-    """An empty store of the test's own."""
-    with LocalStore() as store:
-        yield store
-
-
-@pytest.fixture
-def relevo_calls() -> RecordedCalls:
-    """A record of calls; its interceptors are for the test's servers."""
-    return RecordedCalls()
+__all__ = ["relevo_calls", "relevo_store"]

@@ -1,9 +1,12 @@
 """`relevo demo`: the main job, to be watched."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
+
+from relevo_server.cli.extras import needing
 
 
 def add(commands: Any) -> None:
@@ -42,7 +45,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="with --platform: turns of each long conversation, each time (default: 10)",
     )
-    parser.set_defaults(run=_run, usage_error=parser.error)
+    parser.set_defaults(run=_run, parser=parser)
 
 
 def _positive(text: str) -> int:
@@ -57,19 +60,28 @@ def _positive(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     _check(options)
-    extra = "platform" if options.platform else "demo"
-    # These need what [server] alone has not.
-    try:
-        if options.platform:
+    _find_examples()
+    if options.platform:
+        with needing("platform"):
             from nooble.measuring import run as measure  # noqa: PLC0415
-
-            length = {name: value for name in ("laps", "turns") if (value := vars(options)[name])}
-            return measure(**length, record=options.json, chart=options.chart)
+        length = {name: value for name in ("laps", "turns") if (value := vars(options)[name])}
+        return measure(**length, record=options.json, chart=options.chart)
+    with needing("demo"):
         from relevo_demo.main import run  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        print(f"relevo demo: {error}; install 'relevo[{extra}]'", file=sys.stderr)
-        return 1
     return run(store=options.store or "memory://", record=options.json)
+
+
+def _find_examples() -> None:
+    """Let this process, and those that it starts, import the examples.
+
+    A wheel has them in a folder of the server, so that they take nobody's names; a
+    checkout has them on the path already.
+    """
+    folder = str(Path(__file__).parents[1] / "_examples")
+    if Path(folder).is_dir():
+        sys.path.append(folder)
+        path = filter(None, [os.environ.get("PYTHONPATH"), folder])
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -77,4 +89,4 @@ def _check(options: argparse.Namespace) -> None:
     for name in others:
         if vars(options)[name] is not None:
             relation = "not with" if options.platform else "only with"
-            options.usage_error(f"argument --{name}: {relation} --platform")
+            options.parser.error(f"argument --{name}: {relation} --platform")

@@ -2,32 +2,66 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
 
-from relevo_server.cli import demo, operate, serve
+from relevo_server.cli import demo, operate
+from relevo_server.cli.extras import MissingExtraError, add_placeholder, needing
+from relevo_server.cli.near import hint
+
+_SERVE = "run a ContextStore server"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    Returns its exit code: 0; 1 where something failed; 2 where the command line
-    or the settings are wrong; 3 where there is no such entry; 130 where it was
-    interrupted.
+    Returns its exit code: 0; 1 if something failed; 2 if the command line or the
+    settings are wrong, or an extra is not installed; 3 if there is no such entry; 130 if
+    it was interrupted.
     """
     parser = argparse.ArgumentParser(
         prog="relevo", description="A store of execution contexts, and its tools."
     )
+    parser.add_argument("--version", action="version", version=f"relevo {version('relevo')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (serve.add, operate.add_get, operate.add_put, operate.add_invalidate, demo.add):
+    _add_serve(commands)
+    for add in (operate.add_get, operate.add_put, operate.add_invalidate, demo.add):
         add(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.error(_unrecognized(unknown, options.parser))
     try:
         code: int = options.run(options)
         sys.stdout.flush()
+    except MissingExtraError as error:
+        print(f"{options.parser.prog}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _add_serve(commands: Any) -> None:
+    """Add `relevo serve`, whose flags are known only where its packages are installed."""
+    try:
+        with needing("server"):
+            from relevo_server.cli import serve  # noqa: PLC0415
+    except MissingExtraError as error:
+        add_placeholder(commands, "serve", _SERVE, error)
+    else:
+        serve.add(commands, _SERVE)
+
+
+def _unrecognized(arguments: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """What is wrong, without values: they may be secrets."""
+    names = [each.partition("=")[0] for each in arguments if each.startswith("-")]
+    if not names:
+        return f"unrecognized arguments: {' '.join(arguments)}"
+    known = re.findall(r"--[\w.-]+", parser.format_usage())
+    return f"unrecognized arguments: {' '.join(names)}{hint(names[0], known)}"

@@ -22,6 +22,14 @@ from relevo.v1.context_pb2 import ContextKey
 from relevo_server.keys import Key
 from relevo_server.revisions import MAX_REVISION
 
+_MEANINGS = {
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS: leave --tls out",
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA with --ca",
+    "Hostname Verification Check failed": "the server's certificate does not name this host",
+    "Failed parsing HTTP/2": "what listens there does not speak gRPC",
+    "Socket closed": "the server closed the connection at once: it may speak TLS (--tls)",
+}
+
 OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
 _EXACT = 1 << 53
 _MAX_SECONDS = 10**9
@@ -64,7 +72,9 @@ def add_put(commands: Any) -> None:
 def add_invalidate(commands: Any) -> None:
     """Add `relevo invalidate KEY...` and `relevo invalidate --tenant TENANT`."""
     parser = _add(commands, "invalidate", "end entries", _invalidate)
-    parser.add_argument("keys", nargs="*", type=_key, metavar="KEY", help="scope:tenant_id:id")
+    parser.add_argument(
+        "keys", nargs="*", type=_plain_key, metavar="KEY", help="scope:tenant_id:id"
+    )
     parser.add_argument("--tenant", help="end all entries of this tenant")
     parser.add_argument("--scope", default="", help="with --tenant: only those of this scope")
 
@@ -87,7 +97,7 @@ def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentPa
     parser.add_argument(
         "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
     )
-    parser.set_defaults(run=partial(_run, call))
+    parser.set_defaults(run=partial(_run, call), parser=parser)
     return parser
 
 
@@ -149,6 +159,7 @@ def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespa
         raise ValueError("give either keys or --tenant")
     if options.scope and not options.tenant:
         raise ValueError("--scope goes with --tenant")
+    _refuse_stars(options)
     request = store_pb2.InvalidateRequest(request_id=uuid.uuid4().hex)
     if options.tenant:
         request.tenant.tenant_id = options.tenant
@@ -156,6 +167,23 @@ def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespa
     else:
         request.keys.keys.extend(map(_message, options.keys))
     return _json(stub.Invalidate(request, **_with(options)))
+
+
+def _refuse_stars(options: argparse.Namespace) -> None:
+    """Raise ValueError for a `*`: in a principal it means all, here a tenant of that name."""
+    if options.tenant == "*":
+        raise ValueError("--tenant: * does not mean all tenants; name each of them")
+    if options.scope == "*":
+        raise ValueError("--scope: * does not mean all scopes; leave --scope out for that")
+
+
+def _plain_key(text: str) -> Key:
+    """A key to end. The text form has %2A for a `*`: who writes one means something else."""
+    if "*" in text:
+        raise argparse.ArgumentTypeError(
+            "* does not mean all; --tenant ends all of a tenant's, and %2A is the character"
+        )
+    return _key(text)
 
 
 def _key(text: str) -> Key:
@@ -233,7 +261,17 @@ def _explain(error: grpc.RpcError) -> int:
                 detail.Unpack(info)
     reason = f" ({info.reason})" if info.reason else ""
     exit_code = {grpc.StatusCode.INVALID_ARGUMENT: USAGE, grpc.StatusCode.NOT_FOUND: NO_ENTRY}
-    return _fail(exit_code.get(code, FAILED), f"{code.name}{reason}: {call.details()}")
+    text = _explained(call.details() or "")
+    return _fail(exit_code.get(code, FAILED), f"{code.name}{reason}: {text}")
+
+
+def _explained(details: str) -> str:
+    """What gRPC's words for a connection that failed mean to whoever wrote the command."""
+    if details.startswith("failed to connect"):
+        for words, meaning in _MEANINGS.items():
+            if words in details:
+                return f"{meaning} ({details})"
+    return details
 
 
 def _fail(code: int, text: str) -> int:

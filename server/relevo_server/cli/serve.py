@@ -11,18 +11,19 @@ from typing import Any
 
 import uvloop
 from pydantic import ValidationError
-from pydantic_settings import CliSettingsSource
+from pydantic_settings import CliSettingsSource, SettingsError
 
 from relevo_server import logs, settings
+from relevo_server.cli import problems
 from relevo_server.server import Server
 from relevo_server.storage import LayoutError
 
 
-def add(commands: Any) -> None:
+def add(commands: Any, text: str) -> None:
     """Add the subcommand, with a flag for every setting."""
     parser = commands.add_parser(
         "serve",
-        help="run a ContextStore server",
+        help=text,
         description="Run a ContextStore server until SIGTERM or SIGINT.",
         epilog="Every flag can also be an environment variable (RELEVO_STORE for --store) or a "
         "key of the TOML file. Flags win over the environment, the environment over the file.",
@@ -33,20 +34,35 @@ def add(commands: Any) -> None:
         default=os.environ.get("RELEVO_CONFIG"),
         help="TOML file with settings (default: RELEVO_CONFIG, else none)",
     )
-    flags: CliSettingsSource[Any] = CliSettingsSource(settings.Settings, root_parser=parser)
-    parser.set_defaults(run=partial(_run, flags))
+    flags: CliSettingsSource[Any] = CliSettingsSource(
+        settings.Settings, root_parser=parser, add_argument_method=_add_argument
+    )
+    parser.set_defaults(run=partial(_run, flags), parser=parser)
 
 
-def _run(flags: CliSettingsSource[Any], options: argparse.Namespace) -> int:
+def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
+    """Add a flag; the default of a secret is none, and is shown."""
+    secret = settings.Settings.model_fields["store"].default
+    options["help"] = options["help"].replace(str(secret), secret.get_secret_value())
+    if options.get("metavar") == type(secret).__name__:
+        options["metavar"] = "URL"
+    return parser.add_argument(*names, **options)
+
+
+def _run(source: CliSettingsSource[Any], options: argparse.Namespace) -> int:
+    file = Path(options.config) if options.config else None
     try:
-        loaded = settings.load(options.config, flags(parsed_args=vars(options)))
+        loaded = settings.load(file, source(parsed_args=vars(options)))
         logs.configure(loaded.log_level, loaded.log_format)
+        for variable, nearest in problems.unknown_variables(os.environ):
+            logs.log.warning("settings.unknown", variable=variable, nearest=nearest)
         uvloop.run(_serve(loaded))
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = ".".join(map(str, problem["loc"])) or "settings"
-            text = problem["msg"].removeprefix("Value error, ")
-            print(f"relevo serve: {name}: {text}", file=sys.stderr)
+        for line in problems.explain(error, file, vars(options)):
+            print(f"relevo serve: {line}", file=sys.stderr)
+        return 2
+    except SettingsError as error:
+        print(f"relevo serve: {problems.explain_unreadable(error, vars(options))}", file=sys.stderr)
         return 2
     except ValueError as error:
         print(f"relevo serve: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from relevo_server.deadline import earliest
 from relevo_server.storage.line import Address, Argument, Server
 from relevo_server.storage.pool import Pool
 
-SCHEME = "redis+cluster"
+SCHEMES = ("redis+cluster", "rediss+cluster")
 _HOPS = 5
 """Nodes that a command is sent to, at most: they may differ for a moment."""
 _GONE = (OSError, redis_errors.ConnectionError, redis_errors.ClusterDownError)
@@ -27,7 +27,7 @@ class Cluster:
     """Pools of connections, one for each node. The URL names any node."""
 
     def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
-        self._server = Server(url.replace(SCHEME, "redis", 1))
+        self._server = Server(url.replace("+cluster", "", 1))
         self._timeout = timeout
         self._max_connections = max_connections
         self._owners: dict[int, Address] = {}
@@ -52,6 +52,19 @@ class Cluster:
                 self._forget(address)
                 raise
         raise ConnectionError("the nodes of the Cluster do not agree")
+
+    async def execute_everywhere(self, *words: Argument) -> list[Any]:
+        """Send one command to every master: the answers of those that answer."""
+        try:
+            slots = await self._pool_of(self._nodes[0]).execute_command("CLUSTER", "SLOTS")
+        except (OSError, redis_errors.RedisError):
+            return []
+        here = self._nodes[0]
+        masters = {_master_of(each, here) for each in slots}
+        answers = await asyncio.gather(
+            *(self._pool_of(master).execute_everywhere(*words) for master in masters)
+        )
+        return [answer for each in answers for answer in each]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -80,6 +93,12 @@ class Cluster:
 def _named_by(error: Any, here: Address) -> Address:
     """The node that MOVED or ASK names; one that does not know its own host leaves it out."""
     return Address(error.host or here.host, error.port)
+
+
+def _master_of(slots: Any, here: Address) -> Address:
+    """The master of a range of slots, as CLUSTER SLOTS names it; without a host, it is here."""
+    _, _, (host, port, *_), *_ = slots
+    return Address(host.decode() if host else here.host, port)
 
 
 def _key_of(words: tuple[Argument, ...]) -> bytes:

@@ -11,11 +11,9 @@ from redis import exceptions as redis_errors
 
 from relevo_server import errors
 from relevo_server.logs import log
-from relevo_server.storage.cluster import SCHEME as CLUSTER
-from relevo_server.storage.cluster import Cluster
+from relevo_server.storage import cluster, eviction, sentinel
 from relevo_server.storage.line import Argument, Server
 from relevo_server.storage.pool import Pool
-from relevo_server.storage.sentinel import SCHEMES, MalformedUrlError, Sentinels
 
 MAX_WAIT = 5.0
 """Seconds that `Connection.wait` may take."""
@@ -45,6 +43,7 @@ class _Client(Protocol):
     """What clients of one server and of a Cluster have in common."""
 
     async def execute_command(self, *args: Argument) -> Any: ...
+    async def execute_everywhere(self, *args: Argument) -> list[Any]: ...
     async def aclose(self) -> None: ...
 
 
@@ -60,10 +59,12 @@ class Connection:
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
         with _quoting_nothing():
             scheme = url.partition("://")[0]
-            self._sentinels = Sentinels(url, timeout=timeout) if scheme in SCHEMES else None
+            self._sentinels = (
+                sentinel.Sentinels(url, timeout=timeout) if scheme in sentinel.SCHEMES else None
+            )
             client: Callable[..., _Client]
-            if scheme == CLUSTER:
-                client = partial(Cluster, url)
+            if scheme in cluster.SCHEMES:
+                client = partial(cluster.Cluster, url)
             else:
                 client = partial(Pool, (self._sentinels or Server(url)).open)
             self._client = client(timeout=timeout, max_connections=max_connections)
@@ -94,6 +95,10 @@ class Connection:
         except _FAILURES as error:
             raise meaning(error) from error
 
+    async def eviction_policies(self) -> frozenset[str]:
+        """What the servers do when their memory is full; empty if they do not say."""
+        return await eviction.policies(self._client.execute_everywhere)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()
@@ -107,7 +112,7 @@ def _quoting_nothing() -> Generator[None, None, None]:
     """Say what is wrong with a URL, and not what it is: it may have a password."""
     try:
         yield
-    except MalformedUrlError:
+    except sentinel.MalformedUrlError:
         raise
     except OSError as error:  # those of ssl are OSErrors too
         raise ValueError(f"store: its TLS files cannot be used: {error.strerror}") from None

@@ -140,6 +140,13 @@ class Storage(ABC):
         Raises `LayoutError` where it is not.
         """
 
+    async def eviction_policies(self) -> frozenset[str]:
+        """What the backend does when its memory is full, by the names that Redis has.
+
+        Empty if it evicts nothing, or does not say.
+        """
+        return frozenset()
+
     @abstractmethod
     async def close(self) -> None:
         """Let go of connections. Nothing may be asked afterwards."""

@@ -1,6 +1,7 @@
 """One connection to a Redis server, and how a URL says that it is opened."""
 
 import asyncio
+import ssl
 from typing import Any, NamedTuple
 
 import hiredis
@@ -14,6 +15,12 @@ _hiredis: Any = hiredis
 _redis: Any = connection
 
 _INCOMPLETE = object()
+_TLS_ALERT = b"\x15\x03"
+_SPEAKS_TLS = "this Redis speaks TLS: the store's URL must begin with rediss"
+_REFUSED = "Redis closed the connection before it answered, as one does that speaks TLS (rediss://)"
+_SPEAKS_NO_TLS = "this Redis does not speak TLS: the store's URL must begin with redis"
+_HANDSHAKE = 0.9
+"""The part of the time for a connection that TLS may take, so that it can be named as the cause."""
 
 
 class Address(NamedTuple):
@@ -34,6 +41,7 @@ class Line(asyncio.Protocol):
         )
         self._answer: asyncio.Future[Any] | None = None
         self._ended = asyncio.Event()
+        self._has_heard = False
 
     @property
     def is_closed(self) -> bool:
@@ -70,8 +78,14 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer, when the answer is complete."""
+        self._has_heard = True
         self._reader.feed(data)
-        content = self._reader.gets()
+        try:
+            content = self._reader.gets()
+        except _hiredis.ProtocolError:
+            is_tls = data.startswith(_TLS_ALERT)
+            self.drop(_SPEAKS_TLS if is_tls else "this is no Redis: it does not answer as one")
+            return
         if content is _INCOMPLETE:
             return
         if self._answer is None or self._answer.done():
@@ -86,7 +100,9 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Tell who waits."""
-        self.drop("the connection to Redis was lost")
+        is_tls = self._transport.get_extra_info("sslcontext") is not None
+        is_refused = not (self._has_heard or is_tls)
+        self.drop(_REFUSED if is_refused else "the connection to Redis was lost")
         self._ended.set()
 
 
@@ -115,8 +131,7 @@ class Server:
         if isinstance(target, _redis.UnixDomainSocketConnection):
             _, line = await loop.create_unix_connection(Line, target.path)
         else:
-            host, port = address or self.address
-            _, line = await loop.create_connection(Line, host, port, ssl=self._tls)
+            line = await self._connect(*(address or self.address), end - loop.time())
         try:
             if target.password:
                 await line.ask(("AUTH", target.username or "default", target.password), end)
@@ -125,6 +140,27 @@ class Server:
         except BaseException:
             await line.close()
             raise
+        return line
+
+    async def _connect(self, host: str, port: int, seconds: float) -> Line:
+        loop = asyncio.get_running_loop()
+        if self._tls is None:
+            _, line = await loop.create_connection(Line, host, port)
+            return line
+        longest = max(_HANDSHAKE * seconds, 0.001)
+        try:
+            _, line = await loop.create_connection(
+                Line, host, port, ssl=self._tls, ssl_handshake_timeout=longest
+            )
+        except ssl.SSLError as error:
+            if error.reason == "WRONG_VERSION_NUMBER":
+                raise ConnectionError(_SPEAKS_NO_TLS) from error
+            raise
+        except ConnectionAbortedError as error:
+            # A Redis without TLS waits for the end of a line.
+            raise ConnectionError(
+                "the TLS handshake did not end in time, as with a Redis that does not speak TLS"
+            ) from error
         return line
 
 

@@ -20,7 +20,7 @@ def open_storage(
 
     That is `memory://`; one Redis (`redis://`, `rediss://`, `unix://`); the master that
     Sentinels know (`redis+sentinel://host1:26379,host2:26379/service/0`, or
-    `rediss+sentinel://`); or a Redis Cluster (`redis+cluster://`).
+    `rediss+sentinel://`); or a Redis Cluster (`redis+cluster://` or `rediss+cluster://`).
 
     Nothing is sent yet. Times in seconds: `timeout` bounds one step, `request_ttl`
     is how long a request_id is remembered. `log_length` is how many events a

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from redis import exceptions as redis_errors
+
 from relevo_server.deadline import earliest
 from relevo_server.storage.line import Argument, Line
 
@@ -56,6 +58,13 @@ class Pool:
             return await line.ask(words, end)
         finally:
             self._free.put_nowait(line)
+
+    async def execute_everywhere(self, *words: Argument) -> list[Any]:
+        """Send one command: its answer, or nothing if it is refused or the server is away."""
+        try:
+            return [await self.execute_command(*words)]
+        except (OSError, redis_errors.RedisError):
+            return []
 
     async def aclose(self) -> None:
         """Close the connections."""

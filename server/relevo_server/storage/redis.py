@@ -85,6 +85,10 @@ class RedisStorage(Storage):
             )
         self._checked = True
 
+    async def eviction_policies(self) -> frozenset[str]:
+        """Of one Redis, of the master that Sentinels know, or of every master of a Cluster."""
+        return await self._connection.eviction_policies()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connection.close()

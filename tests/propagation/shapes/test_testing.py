@@ -222,18 +222,40 @@ def test_each_test_has_its_own(relevo_store, relevo_calls):
 """
 
 
-def test_the_plugin(pytester: pytest.Pytester) -> None:
-    """A test of a service's, as the documentation has it, passes with the plugin and no warning."""
-    pytester.makeconftest('pytest_plugins = ["relevo_client.testing.plugin"]')
+BY_NAME = 'pytest_plugins = ["relevo_client.testing.plugin"]'
+
+
+@pytest.mark.parametrize(
+    "conftest, options",
+    [("", ()), (BY_NAME, ()), (BY_NAME, ("-p", "no:relevo"))],
+    ids=["entry point", "both", "by name only"],
+)
+def test_the_plugin(pytester: pytest.Pytester, conftest: str, options: tuple[str, ...]) -> None:
+    """A service's test passes without a warning, however often and by which name pytest is told."""
+    pytester.makeconftest(conftest)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.makepyfile(TEST_OF_A_SERVICE)
-    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider", *options)
     result.assert_outcomes(passed=2)
 
 
-def test_the_plugin_is_not_loaded_unasked(pytester: pytest.Pytester) -> None:
-    """Who only installs Relevo has no fixtures of it."""
-    pytester.makepyfile("def test_it(relevo_store): ...")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*fixture 'relevo_store' not found*"])
+def test_the_plugin_is_light(pytester: pytest.Pytester) -> None:
+    """Tests that ask for none of its fixtures import nothing of Relevo's, nor what that needs."""
+    pytester.makepyfile(
+        "import sys\n"
+        "def test_it(pytestconfig):\n"
+        "    assert pytestconfig.pluginmanager.has_plugin('relevo')\n"
+        "    heavy = {'relevo_client', 'relevo_server', 'grpc', 'google', 'pydantic'}\n"
+        "    assert not heavy & sys.modules.keys()\n"
+    )
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+
+
+def test_without_the_extra(pytester: pytest.Pytester) -> None:
+    """Where what the extra brings is not installed, only a test that asks fails, and says so."""
+    pytester.makeconftest("import sys; sys.modules['pydantic_settings'] = None")
+    pytester.makepyfile("def test_one(relevo_store): ...\ndef test_other(): ...")
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*needs pydantic_settings; *pip install 'relevo?testing?'*"])

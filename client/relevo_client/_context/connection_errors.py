@@ -1,0 +1,20 @@
+"""What gRPC's words for a connection that failed mean to whoever set the client up."""
+
+_MEANINGS = {
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS, and `credentials` do",
+    "CERTIFICATE_VERIFY_FAILED": "`credentials` do not trust the server's certificate",
+    "Hostname Verification Check failed": "the server's certificate does not name this host",
+    "Failed parsing HTTP/2": "what listens there does not speak gRPC",
+    "Socket closed": "the server closed the connection at once, as one does that speaks TLS "
+    "(`credentials`) or wants a client's certificate",
+}
+_NEVER_CONNECTED = "failed to connect"
+
+
+def explained(details: str) -> str:
+    """A failed call's details, after what they mean if no connection could be made."""
+    if details.startswith(_NEVER_CONNECTED):
+        for words, meaning in _MEANINGS.items():
+            if words in details:
+                return f"{meaning}: {details}"
+    return details

@@ -1,0 +1,116 @@
+"""When a client says that the store is lost or found: the rules, without a network."""
+
+import logging
+
+import pytest
+from relevo_client._context.contact import QUIET, Contact, Evidence
+from relevo_client._errors import NotFoundError, UnavailableError
+
+BAD = UnavailableError("Socket closed", reason="UNAVAILABLE")
+LATE = UnavailableError("the store did not answer in time", reason="DEADLINE_EXCEEDED")
+AWAY = UnavailableError("the store cannot be reached", reason="STORE_UNAVAILABLE")
+MISSING = NotFoundError("there is no live entry", reason="NO_ENTRY")
+
+
+def test_a_failure_alone_is_no_loss() -> None:
+    """However many attempts one failure ends at once, the store is not lost by it."""
+    evidence = Evidence()
+    attempts = [evidence.begin() for _ in range(100)]
+    assert not any(evidence.failed(attempt, 1.0) for attempt in attempts)
+    assert not evidence.is_lost
+
+
+def test_a_second_failure_is_a_loss() -> None:
+    """The store is lost when an attempt fails that began after a failure, and that is news once."""
+    evidence = Evidence()
+    evidence.failed(evidence.begin(), 1.0)
+    assert evidence.failed(evidence.begin(), 1.1)
+    assert not evidence.failed(evidence.begin(), 1.2)
+    assert evidence.is_lost
+
+
+def test_an_answer_in_between_is_an_excuse() -> None:
+    """A failure that an answer follows counts no more: another server has answered."""
+    evidence = Evidence()
+    for now in range(10):
+        evidence.failed(evidence.begin(), now)
+        evidence.answered(now)
+    assert not evidence.is_lost
+
+
+def test_found_when_it_is_quiet() -> None:
+    """A lost store is found by an answer, once nothing has failed for `QUIET` seconds."""
+    evidence = Evidence()
+    for now in (1.0, 1.1):
+        evidence.failed(evidence.begin(), now)
+    assert not evidence.answered(1.2)
+    assert evidence.is_lost
+    assert evidence.answered(1.1 + QUIET)
+    assert not evidence.answered(5.0)
+    assert not evidence.is_lost
+
+
+def test_half_a_store_is_lost_once() -> None:
+    """While some attempts fail and others are answered, there is one piece of news, not many."""
+    evidence = Evidence()
+    news = 0
+    for i in range(100):
+        now = i / 50
+        news += evidence.failed(evidence.begin(), now)
+        news += evidence.failed(evidence.begin(), now)
+        news += evidence.answered(now)
+    assert news == 1
+
+
+def test_what_is_an_answer() -> None:
+    """A refusal is an answer; what failed within a time that a caller made short says nothing."""
+    contact = Contact("127.0.0.1:1", 2.0)
+    contact.ended(contact.begin(), BAD, 2.0)
+    contact.ended(contact.begin(), MISSING, 2.0)
+    contact.ended(contact.begin(), BAD, 2.0)
+    for failure in (LATE, AWAY):
+        contact.ended(contact.begin(), failure, 0.001)
+    assert not contact.is_lost
+    contact.ended(contact.begin(), LATE, 0.5)
+    assert contact.is_lost
+
+
+def test_a_client_with_a_short_timeout() -> None:
+    """The time in which an answer is expected is half of the client's own, if that is shorter."""
+    contact = Contact("127.0.0.1:1", 0.1)
+    for _ in range(2):
+        contact.ended(contact.begin(), AWAY, 0.09)
+    assert contact.is_lost
+
+
+@pytest.mark.parametrize(
+    "target, name",
+    [
+        ("127.0.0.1:7390", "the store at 127.0.0.1:7390 is lost"),
+        ("dns:///store.internal:443", "the store at dns:///store.internal:443 is lost"),
+        ("dns://u:s3cret@10.0.0.1/store?t=s3cret", "the store at dns://10.0.0.1/store is lost"),
+        ("ipv4:///u:s3cret@a:1,u:s3cret@b:2", "the store at ipv4:///a:1,b:2 is lost"),
+        (None, "the store is lost"),
+    ],
+)
+def test_the_target_is_named_without_secrets(
+    caplog: pytest.LogCaptureFixture, target: str | None, name: str
+) -> None:
+    """The line names the client's target; users, passwords and options are left out."""
+    contact = Contact(target, 2.0)
+    for _ in range(2):
+        contact.ended(contact.begin(), BAD, 2.0)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("relevo_client", logging.WARNING)
+    assert record.getMessage() == f"{name}: UNAVAILABLE, Socket closed"
+
+
+def test_a_closed_client_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What ends once the client is closed is no news."""
+    caplog.set_level(logging.DEBUG)
+    contact = Contact("127.0.0.1:1", 2.0)
+    contact.close()
+    for _ in range(2):
+        contact.ended(contact.begin(), BAD, 2.0)
+    contact.answered()
+    assert caplog.records == []

@@ -1,0 +1,207 @@
+"""What a client logs when its store goes and comes: one line each, whatever it does meanwhile."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+from relevo_client import CacheOptions, ContextKey, ExecutionContext, RelevoError
+from support.either import KINDS, Either, opened
+from support.redis_process import RedisProcess
+from support.relevo_process import RelevoProcess, relevo_serve
+from support.shapes import Kind
+from support.two_servers import Servers, two_servers
+from support.waiting import until_async
+
+KEY = ContextKey("agent_config", "acme", "support")
+CACHE = CacheOptions(max_staleness=0.8)
+TOKEN = "s3cret-token"  # noqa: S105 - a test's own
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+with_and_without_cache = pytest.mark.parametrize("cache", [CACHE, None], ids=["cache", "no cache"])
+
+
+@pytest.fixture(autouse=True)
+def everything(caplog: pytest.LogCaptureFixture) -> None:
+    """The log at its most talkative."""
+    caplog.set_level(logging.DEBUG, "relevo_client")
+
+
+def told(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+    """The level and the text of each line of the clients' that is not for debugging."""
+    records = [r for r in caplog.records if r.name == "relevo_client" and r.levelno >= level]
+    return [f"{r.levelname} {r.getMessage()}" for r in records]
+
+
+async def use(client: Either, key: ContextKey = KEY) -> bool:
+    """Whether the store answers. It asks, whatever the cache has."""
+    try:
+        await client.ask(lambda c: c.get(key))
+    except RelevoError as error:
+        return error.reason == "NO_ENTRY"
+    return True
+
+
+async def until_told(caplog: pytest.LogCaptureFixture, client: Either, count: int) -> list[str]:
+    """Use the client until it has said so many lines; they."""
+
+    async def is_told() -> bool:
+        await use(client)
+        return len(told(caplog)) >= count
+
+    await until_async(is_told, within=20, what=f"{count} lines, not {told(caplog)}")
+    return told(caplog)
+
+
+@each_kind
+@with_and_without_cache
+async def test_a_server_that_is_killed_and_comes_back(
+    port: int, kind: Kind, cache: CacheOptions | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One WARNING when the store is lost, one INFO when it is found, however many calls fail."""
+    listen = ("--listen", f"127.0.0.1:{port}")
+    async with opened(kind, f"127.0.0.1:{port}", token=TOKEN, timeout=0.6, cache=cache) as client:
+        with relevo_serve(*listen) as server:
+            await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
+            if cache:
+                await client.local(KEY)
+            assert told(caplog) == []
+            server.signal(signal.SIGKILL)
+            server.wait()
+        (lost,) = await until_told(caplog, client, 1)
+        assert lost.startswith(f"WARNING the store at 127.0.0.1:{port} is lost: UNAVAILABLE")
+        for _ in range(5):
+            assert not await use(client)
+        assert told(caplog) == [lost]
+        with relevo_serve(*listen):
+            lines = await until_told(caplog, client, 2)
+            assert lines == [lost, f"INFO the store at 127.0.0.1:{port} is found again"]
+            assert await use(client)
+            await client.close()
+        assert told(caplog) == lines
+    assert TOKEN not in caplog.text
+
+
+@each_kind
+async def test_a_store_that_is_away_from_the_beginning(
+    port: int, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that has never had an answer says so too, by the attempts of its cache alone."""
+    async with opened(kind, f"127.0.0.1:{port}", timeout=0.5, cache=CACHE) as client:
+        client.peek(KEY)
+
+        async def is_told() -> bool:
+            return bool(told(caplog))
+
+        await until_async(is_told, what="a warning")
+    (line,) = told(caplog)
+    assert line.startswith("WARNING the store at")
+
+
+@each_kind
+async def test_a_server_that_is_killed_amid_subscriptions(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that ends before a request is written to it has ended: that is no defect."""
+    moments = 12  # turns of the loop in which gRPC may learn of the end
+    async with AsyncExitStack() as stack:
+        with relevo_serve() as server:
+            clients = [
+                await stack.enter_async_context(opened(kind, server.address, timeout=10))
+                for _ in range(2 * moments)
+            ]
+            await clients[0].ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
+            await asyncio.gather(*(client.local(KEY) for client in clients))
+            server.signal(signal.SIGKILL)
+            server.wait()
+            time.sleep(0.2)  # noqa: ASYNC251 - gRPC's threads hear of it, this loop has not yet
+            for moment in range(moments):
+                for client in clients[moment::moments]:
+                    client.peek(ContextKey("agent_config", "acme", "another"))
+                await asyncio.sleep(0)
+
+            async def have_ended() -> bool:
+                ends = [r for r in caplog.records if "the watch of the store" in r.getMessage()]
+                return len(ends) >= len(clients)
+
+            await until_async(have_ended)
+    assert told(caplog, logging.ERROR) == []
+    assert "InvalidStateError" not in caplog.text
+
+
+@pytest.fixture
+def servers(redis: RedisProcess) -> Iterator[Servers]:
+    """Two servers over one Redis."""
+    with two_servers(redis) as servers:
+        yield servers
+
+
+@pytest.mark.parametrize(
+    "kind, cache, end",
+    [
+        ("blocking", CACHE, Servers.kill),
+        ("blocking", None, Servers.stop),
+        ("asyncio", CACHE, Servers.stop),
+        ("asyncio", None, Servers.kill),
+    ],
+)
+async def test_another_server_answers(
+    servers: Servers,
+    kind: Kind,
+    cache: CacheOptions | None,
+    end: Callable[[Servers, int], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that ends while another one answers is not the store: nothing is said."""
+    async with opened(kind, servers.target(), timeout=2, cache=cache) as client:
+        await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
+        if cache:
+            await client.local(KEY)
+        calls = [asyncio.create_task(use(client)) for _ in range(50)]
+        await asyncio.to_thread(end, servers, servers.ports[0])
+        await asyncio.gather(*calls)
+
+        async def is_used() -> bool:
+            return await use(client)
+
+        await until_async(is_used, within=20)
+        if cache:
+            await client.local(KEY)
+    assert told(caplog) == []
+
+
+@pytest.mark.parametrize("kind, cache", [("blocking", None), ("asyncio", CACHE)])
+async def test_redis_that_is_gone(
+    redis: RedisProcess,
+    process: RelevoProcess,
+    kind: Kind,
+    cache: CacheOptions | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The store is lost when its Redis is, though a server is there to say so."""
+    async with opened(kind, process.address, cache=cache) as client:
+        await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
+        if cache:
+            await client.local(KEY)
+        redis.stop()
+        (lost,) = await until_told(caplog, client, 1)
+        assert lost.startswith("WARNING")
+        redis.start()
+        assert len(await until_told(caplog, client, 2)) == 2
+
+
+@each_kind
+async def test_a_timeout_of_the_callers_own(
+    process: RelevoProcess, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller that does not wait long enough has not lost the store."""
+    async with opened(kind, process.address, timeout=10, cache=None) as client:
+        await use(client)
+        for _ in range(5):
+            with suppress(RelevoError):
+                await client.ask(lambda c: c.resolve(KEY, timeout=1e-6))
+        await use(client)
+    assert told(caplog) == []

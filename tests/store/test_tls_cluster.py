@@ -1,0 +1,141 @@
+"""`rediss+cluster://` and `rediss+sentinel://`: every node is spoken to over TLS.
+
+With a Redis that is built with TLS, it is that which speaks it, among its nodes too; with
+one that is not, a proxy in front of each node does.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from relevo_server.keys import partition_of
+from relevo_server.settings import Settings
+from relevo_server.storage import open_storage
+from support.calls import context, get, invalidate, is_alive, key, put
+from support.certificates import Pair, authority, signed_by
+from support.failures import failure_of
+from support.redis_cluster import NODES, RedisCluster
+from support.redis_tls import ProxiedRedisProcess, TlsRedisProcess, is_built_with_tls
+from support.relevo_process import relevo_serve
+from support.serving import serving, stub_of
+from support.waiting import until
+from support.watching import Watch
+
+TENANTS = [f"tenant-{i}" for i in range(30)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificates are."""
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def signer(folder: Path) -> Pair:
+    """The authority of all certificates."""
+    return authority(folder, "authority")
+
+
+@pytest.fixture(scope="module")
+def own(folder: Path, signer: Pair) -> Pair:
+    """The certificate of every Redis."""
+    return signed_by(signer, folder, "redis")
+
+
+@pytest.fixture(scope="module")
+def cluster(own: Pair, signer: Pair) -> Iterator[RedisCluster]:
+    """Three nodes, which tell clients the ports that speak TLS."""
+    if is_built_with_tls():
+        started = RedisCluster(partial(TlsRedisProcess, own, signer), "--tls-cluster", "yes")
+    else:
+        started = RedisCluster(partial(ProxiedRedisProcess, own, signer))
+    with started as cluster:
+        yield cluster
+
+
+def settings_for(url: str) -> Settings:
+    """Settings of a server on this store, whose keys are the test's own."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    return Settings(listen="127.0.0.1:0", store=SecretStr(url), store_prefix=prefix, grace=0.5)
+
+
+async def test_every_node(cluster: RedisCluster) -> None:
+    """Put, Get, Invalidate and Watch work for tenants of all nodes, wherever MOVED leads."""
+    settings = settings_for(cluster.url)
+    assert settings.store.get_secret_value().startswith("rediss+cluster://")
+
+    async with serving(settings) as stub:
+
+        async def use(tenant: str) -> int:
+            named = key(tenant=tenant)
+            first = await put(stub, named, context(user_id=tenant))
+            async with Watch(stub) as watch:
+                answer = await watch.answer(watch.subscribe(named))
+                assert answer.entry.version == first.revision
+                second = await put(stub, named, context(user_id="u"))
+                assert (await watch.news()).entry.version == second.revision
+                assert (await get(stub, named)).entry.version == second.revision
+                await invalidate(stub, named)
+            assert not await is_alive(stub, named)
+            tag = f"{{{settings.store_prefix}:{partition_of(tenant, settings.partitions)}}}"
+            return cluster.node_of(tag)
+
+        nodes = await asyncio.gather(*map(use, TENANTS))
+    assert set(nodes) == set(range(NODES))
+
+
+async def test_a_slot_that_moves(cluster: RedisCluster) -> None:
+    """A node that ASK or MOVED names later is spoken to over TLS as well."""
+    settings = settings_for(cluster.url)
+    async with serving(settings) as stub:
+        named = key(tenant="moving")
+        first = await put(stub, named)
+        tag = f"{{{settings.store_prefix}:{partition_of('moving', settings.partitions)}}}"
+        slot, home = cluster.slot_of(tag), cluster.node_of(tag)
+        away = (home + 1) % NODES
+        here, there = cluster.clients[home], cluster.clients[away]
+        there("CLUSTER", "SETSLOT", slot, "IMPORTING", here("CLUSTER", "MYID"))
+        here("CLUSTER", "SETSLOT", slot, "MIGRATING", there("CLUSTER", "MYID"))
+        names = here("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+        here("MIGRATE", "127.0.0.1", cluster.nodes[away].port, "", 0, 5000, "KEYS", *names)
+        assert (await get(stub, named)).entry.version == first.revision  # by ASK
+        cluster.give(slot, away)
+        assert (await put(stub, named)).revision > first.revision  # by MOVED
+        there("DEL", *there("CLUSTER", "GETKEYSINSLOT", slot, 1000))
+    cluster.give(slot, home)
+
+
+async def test_nodes_that_are_not_trusted(cluster: RedisCluster) -> None:
+    """Without the authority in `ssl_ca_certs` no node is spoken to, and the log says why."""
+    with relevo_serve("--store", cluster.url.partition("?")[0]) as server:
+        async with stub_of(server.address) as stub:
+            assert (await failure_of(put(stub, key()))).reason == "STORE_UNAVAILABLE"
+        assert "CERTIFICATE_VERIFY_FAILED" in server.events("store.lost")[0]["cause"]
+
+
+@pytest.mark.skipif(not is_built_with_tls(), reason="this Redis is built without TLS")
+async def test_sentinels_over_tls(own: Pair, signer: Pair) -> None:
+    """Sentinels, and the master that they name, are spoken to over TLS."""
+    redis = partial(TlsRedisProcess, own, signer)
+    with redis() as master:
+        config = f"sentinel monitor mymaster 127.0.0.1 {master.port} 1\n"
+        with redis("--sentinel", config=config) as sentinel:
+            address, _, options = sentinel.url.removeprefix("rediss://").partition("?")
+            settings = settings_for(f"rediss+sentinel://{address}/mymaster?{options}")
+            async with serving(settings) as stub:
+                first = await put(stub, key())
+                assert (await get(stub, key())).entry.version == first.revision
+            with master.client() as client:
+                until(lambda: client.names(settings.store_prefix))
+
+
+def test_options_of_the_url(tmp_path: Path) -> None:
+    """The URL's TLS options are those of `rediss://`, and a file that is not there is named."""
+    url = f"rediss+cluster://:s3cret@127.0.0.1?ssl_ca_certs={tmp_path}/none.pem"
+    with pytest.raises(ValueError, match="TLS files") as caught:
+        open_storage(url, partitions=1)
+    assert "s3cret" not in str(caught.value)
