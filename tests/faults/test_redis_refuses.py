@@ -324,8 +324,9 @@ async def test_a_redis_that_takes_no_writes_now(
     if cause == "NOREPLICAS":
         client("CONFIG", "SET", "min-replicas-to-write", 1)
     else:
-        (Path(client("CONFIG", "GET", "dir")[b"dir"].decode()) / "in-the-way").mkdir()
-        client("CONFIG", "SET", "dbfilename", "in-the-way")
+        # A folder where the file should be: from Redis 7.0 on, no client may name another file.
+        folder, file = (client("CONFIG", "GET", of)[of.encode()] for of in ("dir", "dbfilename"))
+        Path(folder.decode(), file.decode()).mkdir()
         client("CONFIG", "SET", "save", "3600 1000000")
         client("BGSAVE")
         until(lambda: client("INFO", "persistence")["rdb_last_bgsave_status"] == "err")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import redis
-from nooble.redis_binary import binary
+from nooble.redis_binary import NoRedisError, binary
 
 from support.ports import ReservedPort
 from support.redis_client import RedisClient
@@ -22,7 +22,10 @@ def describe() -> str:
     given = os.environ.get("RELEVO_TEST_REDIS")
     if given:
         return f"{given} (RELEVO_TEST_REDIS)"
-    path = binary()
+    try:
+        path = binary()
+    except NoRedisError as error:
+        return str(error)
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     return f"{version.stdout.strip()} ({path})"
 
