@@ -49,7 +49,8 @@ class Run:
         command: list[str | Path] = [
             *(python, "-m", "pytest", "-m", self.leg.marks),
             *("-p", "no:cacheprovider", "--color=no", f"--junitxml={self._report}"),
-            *(f"tests/{each}" for each in self.leg.tests),
+            *(f"--ignore=tests/{each}" for each in self.leg.without),
+            *(f"tests/{each}" for each in self.leg.rings),
         ]
         with self.log.open("w") as log:
             self.is_under_way = True
