@@ -72,7 +72,7 @@ class RedisProcess:
             stderr=sys.stderr,
         )
         if ready:
-            until(self.answers, what=f"redis-server on port {self.port}")
+            until(self.answers, within=60, what=f"redis-server on port {self.port}")
 
     def stop(self) -> None:
         """End the server at once."""
