@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 
 from matrix import plan, pythons, servers
 from matrix.absent import AbsentError
@@ -29,7 +28,12 @@ def main() -> int:
     arguments = _arguments()
     own = pythons.own()
     legs = plan.sample(own, servers.name_of(binary())) if arguments.sample else plan.legs(own)
-    named = [each for each in legs if not arguments.legs or each.name in arguments.legs]
+    named = [
+        leg
+        for leg in legs
+        if (not arguments.of or leg.of in arguments.of)
+        and (not arguments.ring or leg.ring in arguments.ring)
+    ]
     outcomes = _run(named, arguments.side_by_side)
     print(f"\n{table(outcomes)}")
     return int(failed(outcomes.values(), is_ci=os.environ.get("CI") == "true"))
@@ -42,40 +46,45 @@ def failed(outcomes: Collection[Outcome], *, is_ci: bool) -> bool:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m matrix", description=__doc__)
-    names = [each.name for each in plan.legs(pythons.own())]
+    legs = list(plan.legs(pythons.own()))
+    of, rings = dict.fromkeys(leg.of for leg in legs), dict.fromkeys(leg.ring for leg in legs)
     parser.add_argument("--sample", action="store_true", help="run only what can differ")
     parser.add_argument("--side-by-side", type=int, default=2, metavar="N", help="legs at a time")
-    parser.add_argument("legs", nargs="*", metavar="LEG", help=f"which of {', '.join(names)}")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.legs) - set(names):
-        parser.error(f"there is no leg {', '.join(sorted(unknown))}")
-    return arguments
+    parser.add_argument("--of", nargs="+", choices=of, help="only these servers and Pythons")
+    parser.add_argument("--ring", nargs="+", choices=rings, help="only these folders of tests")
+    return parser.parse_args()
 
 
 def _run(legs: list[Leg], at_a_time: int) -> dict[Leg, Outcome]:
     _LOGS.mkdir(parents=True, exist_ok=True)
     runs = [Run(leg, _LOGS) for leg in legs]
-    found = {name: _server(name) for name in sorted({leg.server for leg in legs})}
     with ThreadPoolExecutor(at_a_time) as pool:
-        futures = [pool.submit(_outcome, run, found[run.leg.server]) for run in runs]
+        here = _Here(pool, legs)
+        futures = [pool.submit(_outcome, run, here) for run in runs]
         while wait(futures, timeout=_SECONDS_BETWEEN_PROGRESS).not_done:
-            _say(", ".join(run.progress for run in runs if run.is_under_way))
+            under_way = [run.progress for run in runs if run.is_under_way]
+            _say(", ".join(under_way) or "servers and Pythons are brought here")
     return {run.leg: future.result() for run, future in zip(runs, futures, strict=True)}
 
 
-def _server(name: str) -> Path | AbsentError:
-    try:
-        return servers.fetched(name, _CACHE)
-    except AbsentError as error:
-        return error
+class _Here:
+    """What the legs need, each brought here once: servers and Pythons, as futures."""
+
+    def __init__(self, pool: ThreadPoolExecutor, legs: list[Leg]) -> None:
+        self.servers = {
+            name: pool.submit(servers.fetched, name, _CACHE)
+            for name in {leg.server for leg in legs}
+        }
+        self.pythons = {
+            version: pool.submit(pythons.environment, version, _CACHE)
+            for version in {leg.python for leg in legs}
+        }
 
 
-def _outcome(run: Run, server: Path | AbsentError) -> Outcome:
-    began = time.monotonic()
+def _outcome(run: Run, here: _Here) -> Outcome:
     try:
-        if isinstance(server, AbsentError):
-            raise server
-        python = pythons.environment(run.leg.python, _CACHE)
+        server = here.servers[run.leg.server].result()
+        python = here.pythons[run.leg.python].result()
     except AbsentError as error:
         _say(f"{run.leg.name} is left out: {error}")
         return Outcome(absent=f"left out: {error}")
@@ -84,7 +93,7 @@ def _outcome(run: Run, server: Path | AbsentError) -> Outcome:
     if not outcome.is_good:
         print(run.failures)
     how = "is good" if outcome.is_good else "FAILED"
-    _say(f"{run.leg.name} {how}, after {time.monotonic() - began:.0f} s; see {run.log}")
+    _say(f"{run.leg.name} {how}, after {outcome.seconds:.0f} s; all of it in {run.log}")
     return outcome
 
 

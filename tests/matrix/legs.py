@@ -3,8 +3,9 @@
 import os
 import re
 import subprocess
+import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,14 +14,15 @@ from matrix.plan import Leg
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What a leg showed."""
 
-    counts: dict[str, Counter[str]] = field(default_factory=dict[str, "Counter[str]"])
-    """By ring: how many tests passed, failed and were skipped."""
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-    """By ring: how long its tests took, with their fixtures."""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    """How long it took."""
     ended: str = ""
     """How pytest ended, if it did not say what its tests did."""
     absent: str = ""
@@ -29,8 +31,7 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Whether tests were run, and none failed."""
-        failed = sum(each["failed"] for each in self.counts.values())
-        return bool(self.counts) and not failed and not self.ended
+        return self.passed > 0 and not self.failed and not self.ended
 
 
 class Run:
@@ -38,8 +39,8 @@ class Run:
 
     def __init__(self, leg: Leg, folder: Path) -> None:
         self.leg = leg
-        self.log = folder / f"{leg.name}.log"
-        self._report = folder / f"{leg.name}.xml"
+        self.log = folder / f"{leg.of}-{leg.ring.replace('/', '-')}.log"
+        self._report = self.log.with_suffix(".xml")
         self.is_under_way = False
 
     def __call__(self, python: Path, servers: Path) -> Outcome:
@@ -50,8 +51,9 @@ class Run:
             *(python, "-m", "pytest", "-m", self.leg.marks),
             *("-p", "no:cacheprovider", "--color=no", f"--junitxml={self._report}"),
             *(f"--ignore=tests/{each}" for each in self.leg.without),
-            *(f"tests/{each}" for each in self.leg.rings),
+            f"tests/{self.leg.ring}",
         ]
+        began = time.monotonic()
         with self.log.open("w") as log:
             self.is_under_way = True
             done = subprocess.run(
@@ -64,9 +66,11 @@ class Run:
                 check=False,
             )
         self.is_under_way = False
+        seconds = time.monotonic() - began
         if done.returncode not in (0, 1):
-            return Outcome(ended=f"pytest ended with {done.returncode}")
-        return _read(self._report)
+            return Outcome(seconds=seconds, ended=f"pytest ended with {done.returncode}")
+        counts = _counts(self._report)
+        return Outcome(counts["passed"], counts["failed"], counts["skipped"], seconds)
 
     @property
     def progress(self) -> str:
@@ -81,13 +85,10 @@ class Run:
         return re.split(r"^=+ (?:FAILURES|ERRORS) =+$", said, maxsplit=1, flags=re.MULTILINE)[-1]
 
 
-def _read(report: Path) -> Outcome:
-    outcome = Outcome()
+def _counts(report: Path) -> Counter[str]:
+    counts = Counter[str]()
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it
-        ring = case.get("classname", "").split(".")[1]
         found = {each.tag for each in case}
         how = "failed" if found & {"failure", "error"} else "passed"
-        how = "skipped" if "skipped" in found else how
-        outcome.counts.setdefault(ring, Counter())[how] += 1
-        outcome.seconds[ring] = outcome.seconds.get(ring, 0.0) + float(case.get("time", 0))
-    return outcome
+        counts["skipped" if "skipped" in found else how] += 1
+    return counts

@@ -33,31 +33,39 @@ NO_PYTHON_IN_IT = ("near_cache/test_simulation.py",)
 
 @dataclass(frozen=True)
 class Leg:
-    """The tests of some rings, on one server, with one Python."""
+    """The tests of a ring, on one server, with one Python: what one pytest runs."""
 
-    name: str
+    of: str
+    """The server or the Python that it is about: "redis-7.0", "python-3.12"."""
+    ring: str
+    """A folder below tests/."""
     server: str
     python: str
-    rings: tuple[str, ...]
-    """Folders below tests/, in the order in which `make test` has them."""
     without: tuple[str, ...] = ()
     """Files that are left out."""
     marks: str = "not long"
     """Which tests, as pytest's -m says it."""
 
+    @property
+    def name(self) -> str:
+        """The name of the leg."""
+        return f"{self.of} {self.ring}"
+
 
 def legs(own_python: str) -> Iterator[Leg]:
     """All legs of the whole matrix."""
-    for server in SERVERS:
-        yield Leg(server, server, own_python, OF_SERVERS)
     for version in supported():
-        yield Leg(f"python-{version}", SERVER_OF_PYTHONS, version, OF_PYTHONS)
+        for ring in OF_PYTHONS:
+            yield Leg(f"python-{version}", ring, SERVER_OF_PYTHONS, version)
+    for server in SERVERS:
+        for ring in OF_SERVERS:
+            yield Leg(server, ring, server, own_python)
 
 
 def sample(own_python: str, own_server: str) -> Iterator[Leg]:
     """All legs of a sample."""
     for leg in legs(own_python):
-        if leg.server == leg.name != own_server:
+        if leg.of == leg.server != own_server:
             yield replace(leg, without=NO_SERVER_IN_IT, marks="not long and not memory")
-        if leg.python != own_python:
+        if leg.of != leg.server and leg.python != own_python:
             yield replace(leg, without=NO_PYTHON_IN_IT, marks="not long and not redis")

@@ -1,23 +1,23 @@
 """What the matrix says at its end."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from matrix.legs import Outcome
 from matrix.plan import Leg
 
-_COLUMNS = "{:<13} {:<12} {:>7} {:>7} {:>8} {:>8}"
-_KINDS = ("passed", "failed", "skipped")
+_LINE = "{:<13} {:<12} {:>7} {:>7} {:>8} {:>8}"
 
 
 def table(outcomes: Mapping[Leg, Outcome]) -> str:
-    """A line for each ring of each leg, and one with the sums."""
-    lines = [_COLUMNS.format("leg", "ring", *_KINDS, "seconds")]
-    sums = Counter[str]()
-    for leg, outcome in outcomes.items():
-        for ring, counts in outcome.counts.items():
-            numbers = (counts[kind] for kind in _KINDS)
-            lines.append(_COLUMNS.format(leg.name, ring, *numbers, round(outcome.seconds[ring])))
-            sums += counts
-        lines += [f"{leg.name:<13} {why}" for why in (outcome.ended, outcome.absent) if why]
-    return "\n".join([*lines, ", ".join(f"{sums[kind]} {kind}" for kind in _KINDS)])
+    """A line for each leg, and one with the sums."""
+    lines = [_LINE.format("of", "ring", "passed", "failed", "skipped", "seconds")]
+    for leg, of in outcomes.items():
+        why = of.ended or of.absent
+        numbers = (of.passed, of.failed, of.skipped, round(of.seconds))
+        line = f"{leg.of:<13} {leg.ring:<12} {why}" if why else ""
+        lines.append(line or _LINE.format(leg.of, leg.ring, *numbers))
+    passed, failed, skipped = (
+        sum(getattr(each, kind) for each in outcomes.values())
+        for kind in ("passed", "failed", "skipped")
+    )
+    return "\n".join([*lines, f"{passed} passed, {failed} failed, {skipped} skipped"])
