@@ -13,8 +13,8 @@ from matrix.servers import SERVERS
 
 OF_SERVERS = ("actions", "faults", "near_cache", "platform", "store")
 """The rings that have a server in them."""
-OF_PYTHONS = ("actions", "asgi", "client", "contract", "near_cache", "propagation")
-"""The rings of the client."""
+OF_PYTHONS = ("actions", "asgi", "client", "contract", "near_cache", "propagation", "store")
+"""The rings of the client, and the server's: Python's own TLS is in it."""
 SERVER_OF_PYTHONS = "redis-8.2"
 """What the tests of a Python use."""
 
