@@ -23,7 +23,9 @@ NO_SERVER_IN_IT = (
     "near_cache/test_threads.py",  # on stores in memory
     *("faults/test_ports.py", "faults/test_proxy.py"),  # what the tests themselves stand on
     *("faults/test_near_cache.py", "faults/test_near_cache_away.py"),  # between clients and
-    *("faults/test_blocking_near_cache.py", "faults/test_deaf_watcher.py"),  # Relevo's servers
+    *("faults/test_blocking_near_cache.py", "faults/test_near_cache_load.py"),  # Relevo's servers
+    *("faults/test_deaf_watcher.py", "faults/test_stopping.py", "faults/test_coherence.py"),
+    *("store/test_redis_tls.py", "store/test_settings.py"),  # before Redis hears of anything
     "platform/test_measured.py",  # figures; the other files have the platform's work
 )
 """Files whose tests no server can change. A sample leaves them out."""
