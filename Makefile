@@ -8,8 +8,10 @@ GENERATE := .venv-generate
 BREAKING_AGAINST ?= .git\#branch=main
 # Seconds that `make soak` takes.
 SOAK ?= 3600
+# Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
+MATRIX ?=
 
-.PHONY: help demo platform test test-long check bench soak generate format clean
+.PHONY: help demo platform test test-long test-matrix check bench soak generate format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +29,9 @@ test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longe
 	$(BIN)/pytest -m long
 	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py \
 		tests/store/test_server_cache_simulation.py --timeout 7200
+
+test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with every Python, that are proven
+	PYTHONPATH=tests $(BIN)/python -m matrix $(MATRIX)
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of generated/
 	$(BIN)/ruff check .

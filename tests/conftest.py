@@ -28,8 +28,13 @@ hypothesis_settings.load_profile("relevo")
 
 
 def pytest_report_header() -> str:
-    """Say which Redis it is."""
+    """Say which Redis it is, and again at the end: a long run's beginning is far away."""
     return f"redis: {describe()}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which Redis it was."""
+    terminalreporter.write_line(pytest_report_header())
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -84,7 +89,9 @@ def redis_cluster() -> Iterator[RedisCluster]:
         yield cluster
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(
+    params=[pytest.param(each, marks=getattr(pytest.mark, each)) for each in ("memory", "redis")]
+)
 def store_url(request: pytest.FixtureRequest) -> str:
     """The URL of each backend in turn."""
     return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")

@@ -42,7 +42,7 @@ class Factories:
         """A process that wants the entry."""
         arguments = (target, name, str(callers), str(self._calls), str(self._gate))
         with python_process("support.creator", *arguments) as process:
-            until(lambda: process.lines, what=f"{name} begins")
+            until(lambda: process.lines, within=60, what=f"{name} begins")
             yield process
 
 

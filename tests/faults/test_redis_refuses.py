@@ -314,6 +314,12 @@ def is_busy(client: RedisClient) -> bool:
     return False
 
 
+def obstruct_saving(client: RedisClient) -> None:
+    """Put a folder where Redis writes its file. From 7.0 on, no client may name another file."""
+    folder, file = (client("CONFIG", "GET", of)[of.encode()] for of in ("dir", "dbfilename"))
+    Path(folder.decode(), file.decode()).mkdir()
+
+
 @pytest.mark.parametrize("cause", ["MISCONF", "NOREPLICAS"])
 async def test_a_redis_that_takes_no_writes_now(
     stub: Stub, client: RedisClient, cause: str
@@ -324,8 +330,7 @@ async def test_a_redis_that_takes_no_writes_now(
     if cause == "NOREPLICAS":
         client("CONFIG", "SET", "min-replicas-to-write", 1)
     else:
-        (Path(client("CONFIG", "GET", "dir")[b"dir"].decode()) / "in-the-way").mkdir()
-        client("CONFIG", "SET", "dbfilename", "in-the-way")
+        obstruct_saving(client)
         client("CONFIG", "SET", "save", "3600 1000000")
         client("BGSAVE")
         until(lambda: client("INFO", "persistence")["rdb_last_bgsave_status"] == "err")

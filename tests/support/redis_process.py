@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import redis
-from nooble.redis_binary import binary
+from nooble.redis_binary import NoRedisError, binary
 
 from support.ports import ReservedPort
 from support.redis_client import RedisClient
@@ -22,7 +22,10 @@ def describe() -> str:
     given = os.environ.get("RELEVO_TEST_REDIS")
     if given:
         return f"{given} (RELEVO_TEST_REDIS)"
-    path = binary()
+    try:
+        path = binary()
+    except NoRedisError as error:
+        return str(error)
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     return f"{version.stdout.strip()} ({path})"
 
@@ -69,7 +72,7 @@ class RedisProcess:
             stderr=sys.stderr,
         )
         if ready:
-            until(self.answers, what=f"redis-server on port {self.port}")
+            until(self.answers, within=60, what=f"redis-server on port {self.port}")
 
     def stop(self) -> None:
         """End the server at once."""

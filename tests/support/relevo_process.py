@@ -83,6 +83,7 @@ def relevo_serve(
     try:
         until(
             lambda: server.events("server.started") or server.process.poll() is not None,
+            within=60,  # a busy machine's
             what="relevo serve",
         )
         assert server.process.poll() is None, "".join(server.lines)

@@ -54,7 +54,13 @@ def _strings(value: object) -> FrozenDict:
     return FrozenDict({freeze(name, "name"): freeze(text, "value") for name, text in items})
 
 
-Trace = Annotated[Mapping[str, str], PlainValidator(_strings), PlainSerializer(dict[str, str])]
+def _plain(value: Mapping[str, str]) -> dict[str, str]:
+    return dict(value)
+
+
+# A function, not `dict[str, str]` itself: Python 3.13 gives that a signature, (*args,
+# **kwargs), which pydantic refuses.
+Trace = Annotated[Mapping[str, str], PlainValidator(_strings), PlainSerializer(_plain)]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""Programs that bring something to this machine."""
+
+import os
+import shlex
+import subprocess
+
+from matrix.absent import AbsentError
+
+
+def run(*command: str, **environment: str) -> str:
+    """Run a program; its output. Raises AbsentError if it fails, or is not there."""
+    try:
+        done = subprocess.run(
+            command, env=os.environ | environment, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise AbsentError(f"{command[0]} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        raise AbsentError(f"{shlex.join(command)} failed: {done.stderr.strip()}")
+    return done.stdout

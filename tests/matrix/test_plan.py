@@ -1,0 +1,42 @@
+"""The matrix proves what is said to be proven, and names what is there."""
+
+from pathlib import Path
+
+from matrix import plan, pythons
+from matrix.servers import SERVERS
+
+TESTS = Path(__file__).parents[1]
+OPERATIONS = TESTS.parent / "docs" / "operations.md"
+
+
+def test_the_servers_that_operators_are_promised() -> None:
+    """The servers that docs/operations.md says are proven are those that have legs."""
+    redis, valkey = (
+        ", ".join(name.removeprefix(kind) for name in SERVERS if name.startswith(kind))
+        for kind in ("redis-", "valkey-")
+    )
+    assert f"proven on Redis {redis} and Valkey {valkey}." in OPERATIONS.read_text()
+    assert {each.of for each in plan.legs("3.11")} >= SERVERS.keys()
+
+
+def test_the_pythons_that_the_package_promises() -> None:
+    """Each Python that pyproject.toml names has a leg, and the oldest is the one it requires."""
+    assert pythons.supported() == ["3.11", "3.12", "3.13"]
+    legs = {each.of for each in plan.legs("3.11")}
+    assert legs == {*SERVERS, *(f"python-{each}" for each in pythons.supported())}
+
+
+def test_a_sample_is_what_make_test_leaves() -> None:
+    """A sample has no leg of the server and the Python that `make test` has run on."""
+    of = {each.of for each in plan.sample("3.12", "redis-7.0")}
+    assert of == {"redis-6.2", "redis-8.2", "valkey-8.1", "python-3.11", "python-3.13"}
+    assert {each.of for each in plan.sample("3.14", "redis-7.2")} == {
+        each.of for each in plan.legs("3.14")
+    }
+
+
+def test_all_that_is_named_is_there() -> None:
+    """Rings are folders of tests, and what is left out of a sample are files in them."""
+    for leg in (*plan.legs("3.11"), *plan.sample("3.12", "")):
+        assert (TESTS / leg.ring).is_dir()
+        assert all((TESTS / each).is_file() for each in leg.without)
