@@ -134,5 +134,7 @@ def paired(
 
 def spread(values: Sequence[float]) -> float:
     """How far the middle half of the values reaches, as a part of their median."""
+    if len(values) < 2:
+        return 0.0
     low, middle, high = quantiles(values, n=4)
     return (high - low) / 2 / middle if middle else 0.0

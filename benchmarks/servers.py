@@ -23,11 +23,14 @@ class Server:
 
 
 @contextmanager
-def relevo(store: str, prefix: str, cores: Cores) -> Generator[Server, None, None]:
+def relevo(
+    store: str, prefix: str, cores: Cores, *, listen: str = "127.0.0.1:0"
+) -> Generator[Server, None, None]:
     """`relevo serve`."""
+    flags = ("--store", store, "--store-prefix", prefix, "--listen", listen)
     with ExitStack() as stack:
         with cores.of_server():
-            serving = relevo_serve("--store", store, "--store-prefix", prefix)
+            serving = relevo_serve(*flags)
             process = stack.enter_context(serving)
         yield Server(process.address, _cpu_of(process.process.pid))
 

@@ -55,6 +55,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
         ),
     ),
     ("grpc.max_receive_message_length", -1),
+    # A server that comes back is found at once, however long it was away.
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     # Notice a silent peer. The server allows pings that are as frequent as 5 s.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),

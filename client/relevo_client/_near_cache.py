@@ -247,7 +247,8 @@ class NearCache:
             is_named = copy.key.tenant_id == tenant.tenant_id
             if is_named and copy.is_answered and tenant.scope in ("", copy.key.scope):
                 self.counts.pushes += 1
-                if (copy.version or ABSENT) <= invalidated.revision:
+                # What is not known may be later than the end of the tenant: the store says.
+                if copy.version is not None and copy.version <= invalidated.revision:
                     copy.version = ABSENT
 
     def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:

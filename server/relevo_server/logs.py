@@ -5,6 +5,7 @@ somebody else's process logs as that process wants.
 """
 
 import logging
+import math
 import sys
 import traceback
 from typing import Literal
@@ -56,3 +57,24 @@ def where(error: BaseException) -> str:
 def cause_of(error: BaseException | None) -> str:
     """The type and the text of an error, for those of connections, which quote no values."""
     return f"{type(error).__name__}: {error}"
+
+
+class Sparing:
+    """Counts what may happen again and again, and says when that is worth a line in the log.
+
+    `seconds` is how long after a line the next one is due.
+    """
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self.count = 0
+        """How often it has happened."""
+        self._seconds = seconds
+        self._due = -math.inf
+
+    def is_due(self, now: float, times: int = 1) -> bool:
+        """Count; whether to log it now."""
+        self.count += times
+        if now < self._due:
+            return False
+        self._due = now + self._seconds
+        return True

@@ -155,6 +155,7 @@ def _storage_of(settings: Settings) -> Storage:
         max_connections=settings.store_connections,
         log_length=settings.log_length,
         request_ttl=settings.request_id_ttl,
+        recent_bytes=settings.recent_max_bytes,
     )
 
 

@@ -21,6 +21,7 @@ from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.leasing import Leases
+from relevo_server.logs import log, where
 from relevo_server.reading import Reader
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
@@ -112,6 +113,10 @@ class ContextStore:
             error = None
             if isinstance(answer, StoreError):
                 error = answer
+            elif isinstance(answer, Exception):
+                # One that nobody foresaw costs its own result.
+                log.error("call.failed", method="BatchGet", where=where(answer))
+                error = errors.internal()
             elif isinstance(answer, BaseException):
                 raise answer
             # The first answer is always given, so a caller that asks again comes on.

@@ -166,6 +166,10 @@ class Settings(BaseSettings):
     reads ask the store as all others do."""
     cache_max_bytes: Annotated[int, Field(ge=0)] = 64 << 20
     """What they may take together, about."""
+    recent_max_bytes: Annotated[int, Field(ge=0)] = 32 << 20
+    """What contexts may take together that are kept after a read, whatever its consistency:
+    the next one asks Redis for the version, and for the context only if that is another one.
+    0: none."""
     cache_max_staleness: Seconds = 1.0
     """Seconds after which an acknowledged write shows in every such read."""
     cache_idle: Seconds = 60.0

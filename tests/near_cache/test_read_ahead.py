@@ -46,16 +46,17 @@ class Stage:
         return copy.version if copy else None
 
     def begin_to_read(self) -> None:
-        """The client subscribes to what is lost, and the server reads it."""
+        """The client subscribes to what is lost; the server looks at it, and reads it."""
         self.serves()
-        self.server.answer()
+        for _ in range(3):
+            self.server.answer()
 
     def read_the_next(self) -> None:
         """The client subscribes to what is written after the failover, and is answered."""
         self._cache.lookup(ContextKey(*NEXT), 0, NOW)
         self._deliver()
-        self.server.answer()
-        self.server.answer()
+        for _ in range(4):
+            self.server.answer()
 
     def _deliver(self) -> None:
         for request in self._cache.requests():

@@ -123,7 +123,7 @@ class _Forgetting(Outbox):
 
     def _overflow(self) -> None:
         self._items.clear()
-        self._bytes = 0
+        self._news = self._values = self._superseded = 0
 
 
 class _Torn(NearCache):

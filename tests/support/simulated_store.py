@@ -8,7 +8,7 @@ from itertools import product
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo_client._near_state import ABSENT
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Event, Gap, Stored, Tail
+from relevo_server.storage.interface import Event, Gap, Limits, Read, Stored, Tail, within
 
 PARTITION = 7
 TENANT = "acme"
@@ -128,6 +128,11 @@ class Store:
         """What a server reads of an entry."""
         stored = self.contexts.get(key)
         return stored._replace(context=None) if stored and stored.version == known else stored
+
+    def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """What a server reads of entries within limits."""
+        stored = [self.contexts.get(key) for key in keys]
+        return Read(self.reached, within(stored, limits))
 
     def _next(self) -> int:
         self.revision += self.random.randint(1, 3)

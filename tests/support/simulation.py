@@ -5,6 +5,7 @@ of it, the network and time are models, and whatever takes time (a read of the l
 message) ends when the scheduler says: in any order that a real network could have.
 """
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,15 +24,18 @@ from relevo_client import _near_contexts as near_contexts
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import ABSENT, Copy
 from relevo_server.entries import Entries
+from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.requests import key_of
-from relevo_server.storage.interface import Stored, Tail
-from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
+from relevo_server.storage.interface import Limits, Tail
+from relevo_server.watching.fanout import Fanout, Look
 from relevo_server.watching.outbox import Outbox
 
 from support.simulated_store import HEAD, KEYS, LAYER, PARTITION, TENANT, Store
 
 MAX_STALENESS = 2.0
+_PUSHED = Limits(1 << 20, 1 << 20)
 _RATES = {
     "look": 60,
     "time": 10,
@@ -68,7 +72,7 @@ class Server:
     def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
         self._store = store
         self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
-        self._unanswered: list[tuple[Subscription, Asked]] = []
+        self._answers = Answers(self.fanout, asyncio.Event())
         self._follow: Callable[[], None] | None = None
         self._answer: Callable[[], None] | None = None
         self._confirm: Callable[[], None] | None = None
@@ -80,7 +84,7 @@ class Server:
                 asked = request.subscribe
                 subscription = self.fanout.subscribe(outbox, key_of(asked.key))
                 given = Asked(asked.number, asked.known_version, asked.position)
-                self._unanswered.append((subscription, given))
+                self.fanout.requests.add(subscription, given)
             case "unsubscribe":
                 self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
             case "ping":
@@ -103,12 +107,11 @@ class Server:
         step, self._answer = self._answer, None
         if step:
             step()
-        elif self._unanswered and self.fanout.position is not None:
-            subscription, asked = self._unanswered[0]
-            resets = self.fanout.resets
-            stored = self._store.read(subscription.key, asked.known)
-            revision = self._store.reached
-            self._answer = lambda: self._answered(stored, revision, resets)
+            return
+        batch = self._answers.next() if self.fanout.position is not None else None
+        if batch:
+            read = self._store.read_within(batch.keys, batch.limits)
+            self._answer = lambda: self._answers.apply(batch, read)
 
     def confirm(self) -> None:
         """One step of looking at the log beside `follow`, as for streams that are new."""
@@ -128,18 +131,11 @@ class Server:
             self.fanout.reset(tail.revision, tail.gap)
         elif tail.events:
             keys = self.fanout.wanted(tail.events)
-            values = {key: self._store.read(key) for key in keys}
-            revision = self._store.reached
-            self._follow = lambda: self.fanout.tell(tail.events, values, [revision], look)
+            read = self._store.read_within(keys, _PUSHED)
+            values = dict(zip(keys, read.entries, strict=True))
+            self._follow = lambda: self.fanout.tell(tail.events, values, [read.revision], look)
         else:
             self.fanout.confirm(look)
-
-    def _answered(self, stored: Stored | None, revision: int, resets: int) -> None:
-        if resets != self.fanout.resets:
-            return
-        subscription, asked = self._unanswered.pop(0)
-        if not self.fanout.answer(subscription, asked, stored, revision):
-            self._unanswered.append((subscription, asked))
 
 
 class Client:
@@ -278,7 +274,7 @@ class World:
         stream = client.stream
         if stream is None:
             # A small buffer, so that slow watchers are reset now and then.
-            outbox = self._make_outbox(self.random.choice([400, 100_000]))
+            outbox = self._make_outbox(self.random.choice([120, 100_000]))
             client.stream = Stream(self.random.choice(self.servers), outbox)
             client.cache.opened(self.now)
             return

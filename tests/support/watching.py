@@ -62,6 +62,11 @@ class Watch:
         self._asked.put_nowait(WatchRequest(ping=Ping(number=number)))
         return number
 
+    @property
+    def reached(self) -> int:
+        """How far the stream has come, in the partition that has come furthest."""
+        return self._reached
+
     async def next(self) -> WatchResponse:
         """The next message, whatever it is."""
         message: WatchResponse = await asyncio.wait_for(self.call.read(), 10)

@@ -6,7 +6,7 @@ call's end (see `deadline`), and what its docstring names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Literal, NamedTuple
 
@@ -19,14 +19,25 @@ ABSENT = 0
 class Stored(NamedTuple):
     """A live entry.
 
-    `context` is a serialized `relevo.v1.ExecutionContext`; None where the entry has
-    the version that the reader knows.
+    `context` is a serialized `relevo.v1.ExecutionContext`; None if the entry has the
+    version that the reader knows, or if the reader's limits leave the context out.
     """
 
     version: int
     created: int  # the revision of the first write since the entry was absent
     ttl_ms: int  # milliseconds left to live, at least 0
     context: bytes | None
+    left_out: int = 0  # bytes of a context that the reader's limits leave out
+
+    @property
+    def size(self) -> int:
+        """The context's bytes, whether they are here or left out."""
+        return len(self.context or b"") or self.left_out
+
+
+CORRUPT = Stored(version=-1, created=-1, ttl_ms=0, context=b"\xff")
+"""Stands for a record that is no entry (S8). No reader can parse its context: whoever needs
+that ends with DATA_LOSS, and so does nobody else. Its time is over, so it is never kept."""
 
 
 class Read(NamedTuple):
@@ -41,6 +52,26 @@ class Once(NamedTuple):
 
     request_id: str
     fingerprint: bytes  # tells different requests with one request_id apart
+
+
+class Limits(NamedTuple):
+    """How much of contexts a reader takes, in bytes."""
+
+    each: int
+    """Larger contexts are left out."""
+    total: int
+    """A context is left out that would make the answer larger than this, unless it is the first."""
+
+
+def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | None]:
+    """Entries without the contexts that are over the limits."""
+    total, found = 0, list[Stored | None]()
+    for stored in entries:
+        size = stored.size if stored else 0
+        is_over = size > limits.each or (total and total + size > limits.total)
+        total += 0 if is_over else size
+        found.append(stored._replace(context=None, left_out=size) if stored and is_over else stored)
+    return found
 
 
 class Write(NamedTuple):
@@ -97,10 +128,11 @@ class Event(NamedTuple):
 
     `put`, `invalidate` and `release` (of a lease) name a key. `floor` names a tenant,
     and a scope of it or '' for all: every entry at or below the event's revision is dead.
+    `foreign` is an entry that no server of Relevo has written: it means nothing.
     """
 
     revision: int
-    kind: Literal["put", "invalidate", "release", "floor"]
+    kind: Literal["put", "invalidate", "release", "floor", "foreign"]
     key: Key | None = None
     tenant_id: str = ""
     scope: str = ""
@@ -154,6 +186,11 @@ class Storage(ABC):
     @abstractmethod
     async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
         """Entries of one partition. `known` has the versions that the reader has of them."""
+
+    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """Entries of one partition, without the contexts that are over the limits."""
+        read = await self.read(keys)
+        return Read(read.revision, within(read.entries, limits))
 
     @abstractmethod
     async def write(self, write: Write) -> Written:

@@ -15,6 +15,7 @@ def open_storage(
     max_connections: int = 64,
     log_length: int = 100_000,
     request_ttl: float = 600.0,
+    recent_bytes: int = 32 << 20,
 ) -> Storage:
     """The backend for a URL.
 
@@ -24,7 +25,8 @@ def open_storage(
 
     Nothing is sent yet. Times in seconds: `timeout` bounds one step, `request_ttl`
     is how long a request_id is remembered. `log_length` is how many events a
-    partition keeps, about. Raises ValueError for a URL that is malformed.
+    partition keeps, about; `recent_bytes` is what contexts may take that are kept so that Redis
+    need not send them again. Raises ValueError for a URL that is malformed.
     """
     if url.startswith("memory:"):
         return MemoryStorage(
@@ -36,4 +38,5 @@ def open_storage(
         prefix=prefix,
         log_length=log_length,
         request_ttl_ms=round(request_ttl * 1000),
+        recent_bytes=recent_bytes,
     )

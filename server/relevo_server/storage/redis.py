@@ -14,7 +14,9 @@ Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy
 never take a log or a floor away, and with them the order of revisions.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -24,10 +26,12 @@ from relevo_server.keys import Key
 from relevo_server.storage.connection import Connection, Script
 from relevo_server.storage.interface import (
     ABSENT,
+    CORRUPT,
     Event,
     Gap,
     LayoutError,
     Leased,
+    Limits,
     Once,
     Read,
     Storage,
@@ -36,8 +40,10 @@ from relevo_server.storage.interface import (
     Wanted,
     Write,
     Written,
+    within,
 )
 from relevo_server.storage.line import Argument
+from relevo_server.storage.recent import Recent
 
 LAYOUT = 1
 
@@ -64,12 +70,15 @@ class RedisStorage(Storage):
         prefix: str,
         log_length: int,
         request_ttl_ms: int,
+        recent_bytes: int = 0,
     ) -> None:
         super().__init__(partitions)
         self._connection = connection
         self._prefix = prefix
         self._log_length = log_length
         self._request_ttl_ms = request_ttl_ms
+        self._recent = Recent(recent_bytes)
+        self._under_way: dict[Key, asyncio.Future[None]] = {}
         self._checked = False
 
     async def check(self) -> None:
@@ -95,13 +104,17 @@ class RedisStorage(Storage):
 
     async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
         """One script, whatever the number of keys."""
-        tag = self._tag(keys[0].tenant_id)
-        names = [f"{tag}:entry:{_text(key)}" for key in keys]
-        args = [field for key in keys for field in _floors(key)]
-        args += map(revisions.to_log_id, known)
-        revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
-        entries = [_stored(name, *values) for name, values in zip(names, found, strict=True)]
-        return Read(revisions.from_log_id(revision), entries)
+        return await self._read(keys, known)
+
+    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """One script; what is left out does not leave Redis.
+
+        What others are reading now is waited for: then it is at hand, and is not sent twice.
+        """
+        others = {self._under_way[key] for key in keys if key in self._under_way}
+        if others and limits.each:
+            await asyncio.wait(others)
+        return await self._read(keys, (), limits)
 
     async def write(self, write: Write) -> Written:
         """One script: the comparison, the value, its event and the request's record."""
@@ -220,6 +233,41 @@ class RedisStorage(Storage):
             raise errors.request_id_reused(tenant_id)
         return revisions.from_log_id(revision), int(count[0])
 
+    async def _read(
+        self, keys: Sequence[Key], known: Sequence[int], limits: Limits | None = None
+    ) -> Read:
+        tag = self._tag(keys[0].tenant_id)
+        names = [f"{tag}:entry:{_text(key)}" for key in keys]
+        known = known or [ABSENT] * len(keys)
+        held = self._recent.of(keys)
+        args: list[Argument] = list(limits or ("", ""))
+        args += [field for key in keys for field in _floors(key)]
+        for version, at_hand in zip(known, held, strict=True):
+            newest = max(version, at_hand.version)
+            args.append(revisions.to_log_id(newest) if newest else "")
+        with self._telling_others(keys):
+            revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
+        entries = [
+            self._recent.complete(key, at_hand, version, _stored(name, *values))
+            for key, at_hand, version, name, values in zip(
+                keys, held, known, names, found, strict=True
+            )
+        ]
+        return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
+
+    @contextmanager
+    def _telling_others(self, keys: Sequence[Key]) -> Generator[None, None, None]:
+        """Let others know that these entries are being read."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.update(dict.fromkeys(keys, done))
+        try:
+            yield
+        finally:
+            for key in keys:
+                if self._under_way.get(key) is done:
+                    del self._under_way[key]
+            done.set_result(None)
+
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started
             await self.check()
@@ -254,10 +302,16 @@ def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         raise errors.unavailable("the store answered out of order")
     if not values:
         return None
-    version, created, ttl_ms, *rest = values
+    if values[0] == b"corrupt":
+        return CORRUPT
+    version, created, ttl_ms, size, *rest = values
     context = rest[0] if rest else None
     return Stored(
-        revisions.from_log_id(version), revisions.from_log_id(created), max(0, ttl_ms), context
+        revisions.from_log_id(version),
+        revisions.from_log_id(created),
+        max(0, ttl_ms),
+        context,
+        size if context is None else 0,
     )
 
 
@@ -269,15 +323,18 @@ def _written(key: Key, answer: Sequence[bytes]) -> Written:
 
 
 def _event(log_id: bytes, fields: Sequence[bytes]) -> Event:
+    """What a log entry says; `foreign` if no server of Relevo can have written it."""
     revision = revisions.from_log_id(log_id)
-    words = [field.decode() for field in fields]
-    text = dict(zip(words[::2], words[1::2], strict=True))
-    match text["op"]:
-        case "put":
-            return Event(revision, "put", Key.parse(text["key"]))
-        case "invalidate":
-            return Event(revision, "invalidate", Key.parse(text["key"]))
-        case "release":
-            return Event(revision, "release", Key.parse(text["key"]))
-        case _:
-            return Event(revision, "floor", tenant_id=text["tenant"], scope=text["scope"])
+    try:
+        words = [field.decode() for field in fields]
+        text = dict(zip(words[::2], words[1::2], strict=True))
+        match text["op"]:
+            case "put" | "invalidate" | "release" as kind:
+                return Event(revision, kind, Key.parse(text["key"]))
+            case "floor":
+                return Event(revision, "floor", tenant_id=text["tenant"], scope=text["scope"])
+            case _:
+                pass
+    except (KeyError, ValueError):  # of which UnicodeDecodeError is one
+        pass
+    return Event(revision, "foreign")

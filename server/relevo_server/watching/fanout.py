@@ -4,11 +4,13 @@ No I/O and no clock. The invariants that it keeps, for each stream and each key:
 
 - Every event after the revision that an answer was as of is told after the answer.
 - An answer that an event has overtaken is never told: it is asked for again.
+- A change is told at once. If there is no room for its value, that follows when there is, as
+  an answer does; of what changes meanwhile only the newest is told.
 - Progress is told after everything up to it, and only when the log was looked at.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchR
 
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
+from relevo_server.event_log.subscriptions import FOLLOW_UP, Asked, Requests, Subscription
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Event, Gap, Stored
 from relevo_server.watching.outbox import Outbox
@@ -26,14 +29,6 @@ _REASONS = {
     Gap.TRIMMED: ResetReason.RESET_REASON_LOG_TRIMMED,
     Gap.CHANGED: ResetReason.RESET_REASON_ORDER_CHANGED,
 }
-
-
-class Asked(NamedTuple):
-    """A Subscribe: its number, the version that the client has, and its position."""
-
-    number: int
-    known: int
-    position: int
 
 
 class Look(NamedTuple):
@@ -46,18 +41,6 @@ class Look(NamedTuple):
     """The pings that had arrived."""
 
 
-class Subscription:
-    """A stream's interest in a key."""
-
-    def __init__(self, outbox: Outbox, key: Key) -> None:
-        self.outbox = outbox
-        self.key = key
-        self.latest = 0
-        """The last event about the key."""
-        self.told: int | None = None
-        """The version that was told last, 0 for none; None before the answer."""
-
-
 class Fanout:
     """The subscriptions of one partition."""
 
@@ -67,6 +50,8 @@ class Fanout:
         """Everything up to this revision is told; None before the log was looked at."""
         self.resets = 0
         """How often the order was lost: what was read before is of another one."""
+        self.requests = Requests()
+        """What has been asked for: the answers are still to come."""
         self._entries = entries
         self._max_push_bytes = max_push_bytes
         self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
@@ -102,6 +87,7 @@ class Fanout:
         """End a subscription, if there is one."""
         if key not in self._by_outbox.get(outbox, ()):
             return
+        self.requests.remove(self._by_key[key][outbox])
         _remove(self._by_outbox, outbox, key)
         if outbox not in self._by_outbox:
             self._unconfirmed.discard(outbox)
@@ -112,26 +98,29 @@ class Fanout:
             _remove(self._by_tenant, key.tenant_id, key)
 
     def drop(self, outbox: Outbox) -> None:
-        """End all subscriptions of a stream."""
+        """End all subscriptions of a stream, and what it has asked for."""
+        self.requests.drop(outbox)
         for key in list(self._by_outbox.get(outbox, ())):
             self.unsubscribe(outbox, key)
 
     def answer(
         self, subscription: Subscription, asked: Asked, stored: Stored | None, revision: int
     ) -> bool:
-        """Tell the value as of a revision. False where it was overtaken: read it again."""
+        """Tell the value as of a revision. False if it was overtaken: read it again."""
         key, outbox = subscription.key, subscription.outbox
         if self._by_key.get(key, {}).get(outbox) is not subscription:
             return True  # ended, and perhaps begun anew
+        if not asked.number and not (subscription.is_owed and subscription.is_told):
+            return True  # it has ended since, or the stream was reset: nothing follows
         if revision < subscription.latest:
             return False
         if revision < asked.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
         self._seen.add(revision)
-        message = self._value(key, stored, revision, limit=None)
+        message = self._value(key, stored, revision)
         message.answers = asked.number
-        outbox.put(message)
-        subscription.told = stored.version if stored else 0
+        outbox.put(message, is_value=True)
+        subscription.tell(stored.version if stored else 0)
         if self.position is not None:
             outbox.progress(self.partition, self.position, 0, soon=True)
         return True
@@ -139,7 +128,7 @@ class Fanout:
     def wanted(self, events: Iterable[Event]) -> list[Key]:
         """The keys whose values are to be read before these events are told."""
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
-        return [key for key in put if key in self._by_key]
+        return [key for key in put if any(each.is_told for each in self._of(key))]
 
     def look(self) -> Look:
         """Begin to look at the log."""
@@ -152,10 +141,14 @@ class Fanout:
         values: Mapping[Key, Stored | None],
         revisions: Iterable[int],
         look: Look,
+        *,
+        is_all: bool = True,
     ) -> None:
-        """Tell the events that a look has found, in order.
+        """Tell events that a look has found, in order.
 
-        `values` has what `wanted` asked for, as it was at `revisions`, after the events.
+        `values` has what `wanted` asked for, as it was at `revisions`, after the events; a value
+        that is larger than what is pushed, or was too much to be read, has no context. `is_all`:
+        there was nothing in the log after them, so that the streams' pings are answered.
         """
         self._prove(look)
         self._seen.update(revisions)
@@ -165,7 +158,8 @@ class Fanout:
         self.position = events[-1].revision
         for outbox in self._by_outbox:
             soon = outbox in outboxes
-            outbox.progress(self.partition, self.position, look.pings.get(outbox, 0), soon=soon)
+            ping = look.pings.get(outbox, 0) if is_all else 0
+            outbox.progress(self.partition, self.position, ping, soon=soon)
 
     def confirm(self, look: Look) -> None:
         """Tell that a look has found nothing new."""
@@ -206,21 +200,40 @@ class Fanout:
             yield from self._tell_floor(event)
             return
         key = event.key
-        if key is None or event.kind == "release":
+        subscriptions = self._of(key) if key and event.kind != "release" else ()
+        if not key or not subscriptions:
             return
-        message: WatchResponse | None = None
-        stored = values.get(key) if event.kind == "put" else None
-        for subscription in self._by_key.get(key, {}).values():
+        # Whoever had no answer yet when `wanted` was asked may have one by now.
+        unread = Stored(event.revision, event.revision, ttl_ms=0, context=None, left_out=1)
+        stored = values.get(key, unread) if event.kind == "put" else None
+        version = stored.version if stored else 0
+        size = stored.size if stored else 0
+        # What is too large is not sent to everyone: who needs it asks.
+        value = self._value(key, stored, event.revision)
+        is_whole = value.WhichOneof("event") == "entry"
+        has_value = is_whole and size <= self._max_push_bytes
+        notice = self._invalidated(key, stored, event.revision) if is_whole else value
+        # What is broken does not become whole by being read again.
+        is_unread = stored is not None and stored.left_out > 0
+        is_owed = (has_value or is_unread) and size <= self._max_push_bytes
+        for subscription in subscriptions:
             subscription.latest = max(subscription.latest, event.revision)
-            told = subscription.told
-            # None: the answer is still to come. A later version was told: no news.
-            if told is None or told >= event.revision:
+            # The answer is still to come; or a later version was told: no news.
+            if not subscription.is_told or (subscription.told or 0) >= event.revision:
                 continue
-            limit = self._max_push_bytes
-            message = message or self._value(key, stored, event.revision, limit=limit)
-            subscription.told = stored.version if stored else 0
-            subscription.outbox.put(message)
-            yield subscription.outbox
+            outbox = subscription.outbox
+            if subscription.is_owed and event.kind == "put":
+                outbox.supersede(size)
+                continue
+            if has_value and outbox.has_room(size):
+                subscription.tell(version)
+                outbox.put(value, is_value=True)
+            else:
+                subscription.tell(version, is_owed=is_owed)
+                if is_owed and not self.requests.of(subscription):
+                    self.requests.add(subscription, FOLLOW_UP)
+                outbox.put(notice)
+            yield outbox
 
     def _tell_floor(self, event: Event) -> Iterator[Outbox]:
         tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
@@ -230,27 +243,30 @@ class Fanout:
         for key in self._by_tenant.get(event.tenant_id, ()):
             if event.scope not in ("", key.scope):
                 continue
-            for subscription in self._by_key[key].values():
+            for subscription in self._of(key):
                 subscription.latest = max(subscription.latest, event.revision)
-                if subscription.told is None:
+                if not subscription.is_told:
                     continue
-                if subscription.told <= event.revision:
-                    subscription.told = 0
+                if (subscription.told or 0) <= event.revision:
+                    subscription.tell(0)
                 if subscription.outbox not in told:
                     told.add(subscription.outbox)
                     subscription.outbox.put(message)
                     yield subscription.outbox
 
-    def _value(
-        self, key: Key, stored: Stored | None, revision: int, *, limit: int | None
-    ) -> WatchResponse:
-        if stored is not None:
-            # What is too large, or broken, is not sent to everyone: who needs it asks.
+    def _of(self, key: Key) -> Collection[Subscription]:
+        return self._by_key[key].values() if key in self._by_key else ()
+
+    def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
+        if stored is not None and not stored.left_out:
+            with suppress(StoreError):  # what is broken is asked for, and that ends with an error
+                entry = self._entries.serialized(key, self.partition, stored, body=True)
+                return OpaqueResponse(entry=entry)
+        return self._invalidated(key, stored, revision)
+
+    def _invalidated(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
+        if stored and stored.version > 0:
             revision = stored.version - 1
-            with suppress(StoreError):
-                if limit is None or len(stored.context or b"") <= limit:
-                    entry = self._entries.serialized(key, self.partition, stored, body=True)
-                    return OpaqueResponse(entry=entry)
         invalidated = Invalidated(
             key=ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id),
             revision=revision,

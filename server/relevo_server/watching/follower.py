@@ -3,24 +3,28 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
+from relevo_server.event_log.answers import READ_BYTES, Answers
+from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
-from relevo_server.logs import log, where
+from relevo_server.logs import Sparing, log, where
+from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Storage, Stored, Tail
+from relevo_server.storage.interface import Event, Limits, Storage, Stored, Tail
 from relevo_server.watching.copies import Copies
-from relevo_server.watching.fanout import Asked, Fanout, Look, Subscription
+from relevo_server.watching.fanout import Fanout, Look
 from relevo_server.watching.outbox import Outbox
 
 _EVENTS = 500
-"""Events that are read at once."""
-_READS = 16
-"""Entries that are read at once."""
+"""Events that are looked at together."""
+_TOLD = 16
+"""Events that are told together: calls that are answered meanwhile do not wait for more."""
+_MOMENT = 0.003
+"""Seconds between a look at entries and a read of them, if few are asked for."""
 _RETRY = 0.1
 """Seconds after which a store that could not be reached is asked again."""
 
@@ -44,9 +48,11 @@ class Follower:
         # The streams wait as long again before they pass a sign of life on, and copies are
         # trusted for several times as long.
         self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
-        self._unanswered: list[tuple[Subscription, Asked]] = []
+        self._push_limits = Limits(settings.watch_push_bytes, READ_BYTES)
+        self._foreign = Sparing()
         self._noticing: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
-        self._asked = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._answers = Answers(self._fanout, self._wanted)
         self._located = asyncio.Event()
         # In contexts of their own: no call's deadline is theirs.
         self._tasks = [
@@ -62,15 +68,15 @@ class Follower:
 
     def subscribe(self, outbox: Outbox, key: Key, asked: Asked) -> None:
         """Tell a stream the value of a key, and then every change."""
-        self._unanswered.append((self._fanout.subscribe(outbox, key), asked))
-        self._asked.set()
+        self._fanout.requests.add(self._fanout.subscribe(outbox, key), asked)
+        self._wanted.set()
 
     def unsubscribe(self, outbox: Outbox, key: Key) -> None:
-        """Tell a stream no more of a key."""
+        """Tell a stream no more of a key, nor answer what it has asked for it."""
         self._fanout.unsubscribe(outbox, key)
 
     def drop(self, outbox: Outbox) -> None:
-        """Forget a stream."""
+        """Forget a stream, and what it has asked for."""
         self._fanout.drop(outbox)
 
     async def notice(self, key: Key, changed: asyncio.Event) -> None:
@@ -87,15 +93,19 @@ class Follower:
         if not self._noticing[key]:
             del self._noticing[key]
 
-    async def close(self) -> None:
-        """Stop following."""
+    def stop(self) -> None:
+        """Follow no more. `close` has to follow."""
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+
+    async def close(self) -> None:
+        """Wait for its end."""
+        self.stop()
+        # Not by awaiting them: their end by cancellation is not to be taken for the caller's own.
+        await asyncio.wait(self._tasks)
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        failures = Sparing()
         while True:
             try:
                 await step()
@@ -103,7 +113,11 @@ class Follower:
                 # Nothing is told meanwhile, so the streams' clients stop trusting their copies.
                 await asyncio.sleep(_RETRY)
             except Exception as error:  # noqa: BLE001 - a defect: logged, and tried again
-                log.error("watch.failed", step=step.__name__, where=where(error))
+                if failures.is_due(monotonic()):
+                    log.error(
+                        "watch.failed",
+                        step=step.__name__, where=where(error), count=failures.count,
+                    )  # fmt: skip
                 await asyncio.sleep(_RETRY)
 
     async def _follow(self) -> None:
@@ -118,22 +132,45 @@ class Follower:
             self._wake(list(self._noticing))
             fanout.reset(tail.revision, tail.gap)
         elif tail.events:
-            for event in tail.events:
-                self._wake([event.key] if event.key else list(self._noticing))
-            keys = fanout.wanted(tail.events)
-            values: dict[Key, Stored | None] = {}
-            revisions: list[int] = []
-            for some in _some(keys, _READS):
-                read = await self._storage.read(some)
-                values.update(zip(some, read.entries, strict=True))
-                revisions.append(read.revision)
-            fanout.tell(tail.events, values, revisions, look)
+            for some in _some(tail.events, _TOLD):
+                await self._tell(some, tail, look)
+                # With the same position as the streams': the next look begins there for both.
+                self._copies.apply(fanout.partition, tail._replace(events=some), begun)
+            return
         else:
             fanout.confirm(look)
-        # With the same position as the streams': the next look begins there for both.
         self._copies.apply(fanout.partition, tail, begun)
-        if look.position is not None and not tail.events:
+        if look.position is not None:
             await self._storage.wait(fanout.partition, tail.revision, self._heartbeat)
+
+    async def _tell(self, events: Sequence[Event], tail: Tail, look: Look) -> None:
+        """Tell events of the log's, in order, with the values that there are now."""
+        for event in events:
+            if event.kind != "foreign":
+                self._wake([event.key] if event.key else list(self._noticing))
+        values: dict[Key, Stored | None] = {}
+        revisions: list[int] = []
+        keys = self._fanout.wanted(events)
+        if keys:
+            read = await self._storage.read_within(keys, self._push_limits)
+            values.update(zip(keys, read.entries, strict=True))
+            revisions.append(read.revision)
+        is_all = events[-1].revision >= tail.revision
+        self._fanout.tell(events, values, revisions, look, is_all=is_all)
+        if self._fanout.requests:
+            self._wanted.set()  # some values are to follow, perhaps
+        self._skip(events)
+
+    def _skip(self, events: Sequence[Event]) -> None:
+        """Say that there is what no server of Relevo has written."""
+        foreign = [event.revision for event in events if event.kind == "foreign"]
+        if foreign and self._foreign.is_due(monotonic(), len(foreign)):
+            log.warning(
+                "watch.foreign_entry",
+                partition=self._fanout.partition,
+                entry=to_log_id(foreign[-1]),
+                count=self._foreign.count,
+            )
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -143,18 +180,20 @@ class Follower:
     async def _answer(self) -> None:
         # The log's position comes first: what is written after it is told after the answer.
         await self._located.wait()
-        await self._asked.wait()
-        some, resets = self._unanswered[:_READS], self._fanout.resets
-        keys, known = [each.key for each, _ in some], [asked.known for _, asked in some]
-        read = await self._storage.read(keys, known)
-        if self._fanout.resets != resets:
+        batch = self._answers.next()
+        if batch is None:
+            self._wanted.clear()
+            await self._wanted.wait()
             return
-        del self._unanswered[: len(some)]
-        for (subscription, asked), stored in zip(some, read.entries, strict=True):
-            if not self._fanout.answer(subscription, asked, stored, read.revision):
-                self._unanswered.append((subscription, asked))
-        if not self._unanswered:
-            self._asked.clear()
+        try:
+            read = await self._storage.read_within(batch.keys, batch.limits)
+        except BaseException:
+            self._answers.give_up(batch)
+            raise
+        self._answers.apply(batch, read)
+        if batch.is_last_look and self._fanout.requests:
+            # Who subscribes mostly reads the entry too, which is then at hand in a moment.
+            await asyncio.sleep(_MOMENT)
         if self._fanout.has_unconfirmed:
             await self._confirm()
 
@@ -171,6 +210,6 @@ class Follower:
         return await self._storage.tail(partition, look.position, limit, seen=look.seen)
 
 
-def _some(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
-    """The keys, some at a time."""
-    return (keys[i : i + size] for i in range(0, len(keys), size))
+def _some(events: Sequence[Event], size: int) -> Iterator[Sequence[Event]]:
+    """The events, some at a time."""
+    return (events[i : i + size] for i in range(0, len(events), size))

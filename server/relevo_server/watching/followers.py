@@ -1,6 +1,7 @@
 """The logs that a server follows: each once, while anyone has use for it."""
 
 import asyncio
+from collections.abc import Sequence
 from contextvars import Context
 
 from relevo_server.entries import Entries
@@ -59,11 +60,10 @@ class Followers:
             follower.ignore(key, changed)
             await self.rest(partition)
 
-    async def rest(self, partition: int) -> None:
-        """Follow a partition no more where nobody has use for it."""
-        follower = self._followers.get(partition)
-        if follower and follower.is_idle:
-            await self._end(partition)
+    async def rest(self, *partitions: int) -> None:
+        """Follow partitions no more if nobody has use for them."""
+        followers = ((each, self._followers.get(each)) for each in partitions)
+        await self._end([each for each, follower in followers if follower and follower.is_idle])
 
     async def close(self) -> None:
         """Follow no more."""
@@ -71,16 +71,19 @@ class Followers:
             self._tidying.cancel()
             await asyncio.wait([self._tidying])
         while self._followers:
-            await self._end(next(iter(self._followers)))
+            await self._end(list(self._followers))
 
-    async def _end(self, partition: int) -> None:
-        follower = self._followers.pop(partition)
-        # At once: another follower may begin before this one has ended.
-        self._copies.forget(partition)
-        await follower.close()
+    async def _end(self, partitions: Sequence[int]) -> None:
+        ended = [self._followers.pop(partition) for partition in partitions]
+        # All at once: other followers may begin before these have ended, and whoever waits for
+        # that may be cancelled.
+        for partition, follower in zip(partitions, ended, strict=True):
+            self._copies.forget(partition)
+            follower.stop()
+        for follower in ended:
+            await follower.close()
 
     async def _keep_tidy(self) -> None:
         while True:
             await asyncio.sleep(self._settings.cache_idle / 2)
-            for partition in list(self._followers):
-                await self.rest(partition)
+            await self.rest(*self._followers)

@@ -11,20 +11,30 @@ from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchRes
 class _Item(NamedTuple):
     message: WatchResponse
     size: int
+    is_value: bool
 
 
 class Outbox:
     """A queue of messages for one watcher.
 
-    Progress has its place in it, so it never overtakes an event. Where nobody takes the
-    messages, none is left out silently: when they have more than `max_bytes`, all are
-    dropped, and each partition that the stream has to do with is reset.
+    Progress has its place in it, so it never overtakes an event. Nothing is left out silently,
+    and what waits is bounded if nobody takes it. Half of `max_bytes` is for values, the other
+    half for all other news:
+
+    - A value is put only if there is room for it. One is always taken, whatever its size.
+    - News that has no room ends all that waits: it is dropped, and each partition that the
+      stream has to do with is reset. So it is as soon as more than `max_bytes` were superseded
+      before the watcher has taken anything.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._items: deque[_Item] = deque()
-        self._bytes = 0
+        self._values = 0  # bytes of values that wait
+        self._reserved = 0  # bytes of values that are being read
+        self._news = 0  # bytes of all else
+        self._superseded = 0
+        self._roomless: dict[asyncio.Event, None] = {}
         self._progress: dict[int, Position] = {}  # after all of the items
         self._told: dict[int, Position] = {}  # the last progress of each partition
         self._filled = asyncio.Event()
@@ -32,16 +42,41 @@ class Outbox:
         """The last ping that has arrived."""
         self.partitions: set[int] = set()
         """Where the stream has subscriptions."""
+        self.resets = 0
+        """How often all that waited was dropped: the watcher then asks for everything again."""
 
-    def put(self, message: WatchResponse) -> None:
+    def has_room(self, size: int) -> bool:
+        """Whether a value of so many bytes may be put, or reserved room for."""
+        taken = self._values + self._reserved
+        return not taken or taken + size <= self._max_bytes // 2
+
+    def reserve(self, size: int) -> None:
+        """Keep room for a value that is being read. `release` has to follow."""
+        self._reserved += size
+
+    def release(self, size: int) -> None:
+        """Keep it no longer."""
+        self._reserved -= size
+        self._tell_room()
+
+    def tell_room(self, room: asyncio.Event) -> None:
+        """Set an event once, when there is room again."""
+        self._roomless[room] = None
+
+    def put(self, message: WatchResponse, *, is_value: bool = False) -> None:
         """Add a message, after the progress that was made before."""
         self._seal()
-        size = message.ByteSize()
-        self._items.append(_Item(message, size))
-        self._bytes += size
-        if self._bytes > self._max_bytes:
+        self._add(message, is_value=is_value)
+        if self._news > self._max_bytes - self._max_bytes // 2:
             self._overflow()
         self._filled.set()
+
+    def supersede(self, size: int) -> None:
+        """Note that a value of so many bytes took the place of one that had no room either."""
+        self._superseded += size
+        if self._superseded > self._max_bytes:
+            self._overflow()
+            self._filled.set()
 
     def progress(self, partition: int, revision: int, ping: int, *, soon: bool) -> None:
         """Say how far a partition has come: at once, or with what follows.
@@ -85,8 +120,13 @@ class Outbox:
             self._seal()
         if not self._items:
             return None
-        message, size = self._items.popleft()
-        self._bytes -= size
+        message, size, is_value = self._items.popleft()
+        self._superseded = 0
+        if is_value:
+            self._values -= size
+        else:
+            self._news -= size
+        self._tell_room()
         if self._progress and not self._items:
             # A message of its own would cost the stream as much again.
             message = self._with_progress(message)
@@ -110,16 +150,32 @@ class Outbox:
         if self._progress:
             message = WatchResponse(progress=Progress(positions=self._progress.values()))
             self._tell()
-            self._items.append(_Item(message, message.ByteSize()))
-            self._bytes += self._items[-1].size
+            self._add(message)
+
+    def _add(self, message: WatchResponse, *, is_value: bool = False) -> None:
+        size = message.ByteSize()
+        self._items.append(_Item(message, size, is_value))
+        if is_value:
+            self._values += size
+        else:
+            self._news += size
+
+    def _tell_room(self) -> None:
+        # Some room, so that not every message that is taken has a read of its own.
+        if self._roomless and self._values + self._reserved <= self._max_bytes // 4:
+            events, self._roomless = self._roomless, {}
+            for event in events:
+                event.set()
 
     def _overflow(self) -> None:
         self._items.clear()
         self._told.clear()
-        self._bytes = 0
+        self._values = self._news = self._superseded = 0
+        self.resets += 1
         for partition in self.partitions:
             message = _reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
-            self._items.append(_Item(message, 0))
+            self._items.append(_Item(message, 0, is_value=False))
+        self._tell_room()
 
 
 def _reset(partition: int, reason: ResetReason) -> WatchResponse:

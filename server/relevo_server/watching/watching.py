@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
 
 from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
 
 from relevo_server import errors, requests
 from relevo_server.access import Caller
 from relevo_server.decoding import decoder
+from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
-from relevo_server.watching.fanout import Asked
 from relevo_server.watching.followers import Followers
 from relevo_server.watching.outbox import Outbox
 
@@ -58,9 +59,10 @@ class Watching:
             raise errors.stopping()
         finally:
             self._outboxes.discard(outbox)
-            listening.cancel()
+            listening.cancel()  # it asks for nothing more
+            # At once: who waits here may be cancelled.
+            await self._followers.rest(*self._drop(outbox, keys))
             await asyncio.gather(listening, return_exceptions=True)
-            await self._drop(outbox, keys)
 
     async def _listen(
         self, asked: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
@@ -89,9 +91,11 @@ class Watching:
                     if key.scope in self._settings.ttl.sliding:
                         await self._storage.touch(key)
 
-    async def _drop(self, outbox: Outbox, keys: set[Key]) -> None:
-        for partition in {self._storage.partition_of(key.tenant_id) for key in keys}:
+    def _drop(self, outbox: Outbox, keys: AbstractSet[Key]) -> AbstractSet[int]:
+        """Forget a stream and what it has asked for, at once; in which partitions that was."""
+        partitions = {self._storage.partition_of(key.tenant_id) for key in keys}
+        for partition in partitions:
             follower = self._followers.get(partition)
             if follower:
                 follower.drop(outbox)
-                await self._followers.rest(partition)
+        return partitions

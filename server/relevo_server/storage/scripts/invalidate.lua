@@ -19,8 +19,8 @@ if earlier then return earlier end
 
 for i = 3, entries + 2 do
   local scope_floor, name = ARGV[2 * i - 3], ARGV[2 * i - 2]
-  local version = redis.call('HGET', KEYS[i], 'version')
-  if version and above(version, tenant_floor)
+  local version = redis.pcall('HGET', KEYS[i], 'version') -- of a record that is no entry too
+  if is_revision(version) and above(version, tenant_floor)
       and above(version, redis.call('HGET', state_key, scope_floor)) then
     count = count + 1
   end

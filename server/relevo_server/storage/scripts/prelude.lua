@@ -5,10 +5,28 @@
 -- as strings: a Lua number holds 53 bits, a packed revision has 61.
 
 local MAX_SEQUENCE = 1048575 -- 20 bits, as in revisions.py
+local MAX_MS = 8796093022207 -- 43 bits: a revision has 63
 
 local function parse(id)
   local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(sequence)
+end
+
+-- Is this the id of a log entry that a revision can hold? A foreign entry's may not be one.
+local function is_revision(id)
+  if type(id) ~= 'string' then return false end
+  local ms, sequence = parse(id)
+  return ms and ms <= MAX_MS and sequence <= MAX_SEQUENCE
+end
+
+-- Can an entry {version, created} be compared with its floors? A floor may be false: none.
+local function is_entry(entry, ...)
+  if not is_revision(entry[1]) or not is_revision(entry[2]) then return false end
+  for i = 1, select('#', ...) do
+    local floor = select(i, ...)
+    if floor and not is_revision(floor) then return false end
+  end
+  return true
 end
 
 -- Is the entry with this version above a floor? A floor may be false: none.
@@ -41,6 +59,18 @@ local function remember(record, fingerprint, ttl, revision, count)
   redis.call('PEXPIRE', record, ttl)
 end
 
+-- Remove foreign entries from the end of the log whose ids no revision can hold, and what such
+-- an id has done to those that follow.
+local function mend(log, last)
+  local top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  while top and not is_revision(top[1]) do
+    redis.call('XDEL', log, top[1])
+    top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  end
+  if top and (not last or above(top[1], last)) then last = top[1] end
+  redis.call('XSETID', log, last or '0-0')
+end
+
 -- Append an event to the log. Its id is the new revision.
 --
 -- '*' never gives an id below the last, whatever the clock does; where a clock
@@ -51,5 +81,10 @@ local function append(log, length, last, ...)
     local ms, sequence = parse(last)
     if sequence >= MAX_SEQUENCE then id = string.format('%.0f-0', ms + 1) end
   end
-  return redis.call('XADD', log, 'MAXLEN', '~', length, id, ...)
+  local added = redis.pcall('XADD', log, 'MAXLEN', '~', length, id, ...)
+  if is_revision(added) then return added end
+  -- It failed, as it does behind the greatest id that there is, or follows an id that no revision
+  -- can hold. What else is wrong (no memory, say), is wrong again.
+  mend(log, last)
+  return redis.call('XADD', log, 'MAXLEN', '~', length, '*', ...)
 end

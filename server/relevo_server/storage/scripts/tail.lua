@@ -27,4 +27,24 @@ for _, id in ipairs({position, unpack(ARGV, 4)}) do
     return {'changed', revision}
   end
 end
-return {'ok', revision, redis.call('XRANGE', KEYS[2], '(' .. position, '+', 'COUNT', ARGV[2])}
+
+-- Entries that Relevo has not written are answered too: whoever reads them skips them. But an id
+-- that no revision can hold is nowhere to go on from, so what has one is removed.
+local events, is_whole
+repeat
+  events, is_whole = redis.call('XRANGE', KEYS[2], '(' .. position, '+', 'COUNT', ARGV[2]), true
+  for _, event in ipairs(events) do
+    if not is_revision(event[1]) then
+      redis.call('XDEL', KEYS[2], event[1])
+      is_whole = false
+    end
+  end
+until is_whole
+local last = events[#events]
+if last and above(last[1], revision) then
+  -- The log ends with a foreign entry. It takes a revision as an event does, so that what is
+  -- read from now on is as of no earlier one. Not if there is no memory for that: then later.
+  revision = last[1]
+  redis.pcall('HSET', KEYS[1], 'revision', revision)
+end
+return {'ok', revision, events}

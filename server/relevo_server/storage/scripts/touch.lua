@@ -2,8 +2,8 @@
 -- KEYS: state, entry
 -- ARGV: the fields of the tenant's floor and the scope's floor
 
-local entry = redis.call('HMGET', KEYS[2], 'version', 'ttl')
-if entry[1] then
+local entry = redis.pcall('HMGET', KEYS[2], 'version', 'ttl')
+if not entry.err and is_revision(entry[1]) and tonumber(entry[2] or '') then
   local floors = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
   if above(entry[1], floors[1]) and above(entry[1], floors[2]) then
     redis.call('PEXPIRE', KEYS[2], entry[2])

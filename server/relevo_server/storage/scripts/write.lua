@@ -27,8 +27,9 @@ if token ~= '' then
     return {'lost'}
   end
 end
-local entry = redis.call('HMGET', entry_key, 'version', 'created')
-local live = entry[1] and above(entry[1], state[2]) and above(entry[1], state[3])
+local entry = redis.pcall('HMGET', entry_key, 'version', 'created')
+local sound = not entry.err and is_entry(entry, state[2], state[3])
+local live = sound and above(entry[1], state[2]) and above(entry[1], state[3])
 local current = live and entry[1] or '0-0'
 if expected ~= '' and expected ~= current then return {'conflict', current} end
 
@@ -37,6 +38,7 @@ if expected ~= '' and expected ~= current then return {'conflict', current} end
 local version = append(log, length, state[1], 'op', 'put', 'key', name)
 local created = live and entry[2] or version
 redis.call('HSET', state_key, 'revision', version)
+if not sound then redis.call('DEL', entry_key) end -- whatever it was, now it is an entry
 redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context)
 redis.call('PEXPIRE', entry_key, ttl)

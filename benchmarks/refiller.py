@@ -1,0 +1,98 @@
+"""A worker with a near cache that is filled, and filled again.
+
+It counts the resets that its stream is told of: a refill needs none.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from relevo.v1.store_pb2 import WatchResponse
+from relevo_client import AsyncContextClient, CacheOptions, ContextKey
+from support.waiting import until_async
+
+from benchmarks.workers import answer
+
+_AT_A_TIME = 4
+_LONGEST = 60.0
+
+
+class Refiller:
+    """What the worker can do."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._keys: Sequence[ContextKey] = ()
+        self._resets = 0
+        self._client: AsyncContextClient
+
+    async def open(self, address: str, names: Sequence[str]) -> None:
+        """Open a client that will use these entries."""
+        self._keys = [ContextKey.parse(name) for name in names]
+        client = AsyncContextClient(address, timeout=30, cache=CacheOptions())
+        self._client = await self._stack.enter_async_context(client)
+        cache = client._watcher._cache  # type: ignore[union-attr] # it has one
+        received = cache.received
+
+        def receive(message: WatchResponse) -> None:
+            self._resets += message.HasField("reset")
+            received(message)
+
+        cache.received = receive  # type: ignore[method-assign] # to count
+
+    async def use(self) -> None:
+        """Resolve all entries, a few at a time."""
+        keys = iter(self._keys)
+
+        async def one_after_another() -> None:
+            for key in keys:
+                await self._client.resolve(key)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_A_TIME):
+                group.create_task(one_after_another())
+
+    async def lose(self) -> None:
+        """Wait until nothing is known any more: the server has gone."""
+
+        async def has_none() -> bool:
+            return not any(self._client.peek(key) for key in self._keys[:10])
+
+        await until_async(has_none)
+
+    async def learn(self, mark: str) -> tuple[float, int]:
+        """Wait until the cache has this value of each entry: seconds, and resets.
+
+        The store is asked nothing: looking for an entry subscribes to it, and that is all.
+        """
+        begun, self._resets = time.monotonic(), 0
+        missing = [key for key in self._keys if not self._has(key, mark)]
+
+        async def has_all() -> bool:
+            # One after the other: to look for all of them each time would take all of its time.
+            while missing and self._has(missing[-1], mark):
+                missing.pop()
+            return not missing
+
+        await until_async(has_all, within=_LONGEST)
+        return time.monotonic() - begun, self._resets
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._stack.aclose()
+
+    def _has(self, key: ContextKey, mark: str) -> bool:
+        entry = self._client.peek(key)
+        return entry is not None and entry.context.user_id == mark
+
+
+async def main() -> None:
+    """Be a worker."""
+    able = Refiller()
+    each = able.open, able.use, able.learn, able.lose, able.close
+    await answer({method.__name__: method for method in each})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

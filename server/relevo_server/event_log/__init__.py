@@ -1,0 +1,1 @@
+"""The log of each partition: followed once, and told to every stream that subscribed."""

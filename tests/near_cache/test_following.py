@@ -1,0 +1,237 @@
+"""How a log is followed: in parts, with pings that are answered in time; and how that ends."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from relevo.v1.context_pb2 import ContextKey as KeyMessage
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo.v1.store_pb2 import (
+    Invalidated,
+    Position,
+    Progress,
+    ResetReason,
+    TenantSelector,
+    WatchResponse,
+)
+from relevo_client import ContextKey
+from relevo_client._near_cache import NearCache
+from relevo_server.entries import Entries
+from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.subscriptions import Asked
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Event, Read, Stored, Tail
+from relevo_server.watching.copies import Copies
+from relevo_server.watching.fanout import Fanout
+from relevo_server.watching.follower import Follower
+from relevo_server.watching.outbox import Outbox
+from support.storages import GatedStorage
+
+KEY = Key("conversation", "acme", "c1")
+OTHER = Key("conversation", "acme", "c2")
+SIZE = 1000
+
+
+def stored(version: int, size: int = SIZE) -> Stored:
+    """An entry."""
+    return Stored(
+        version, version, 60_000, ExecutionContext(user_id="x" * size).SerializeToString()
+    )
+
+
+class Stage:
+    """A fan-out with one stream that has subscribed to two keys, and was answered."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.fanout = Fanout(7, Entries(), max_push_bytes=1 << 20)
+        self.fanout.position = 1
+        self.outbox = Outbox(max_bytes)
+        self.answers = Answers(self.fanout, asyncio.Event())
+        for number, each in enumerate((KEY, OTHER), start=1):
+            subscription = self.fanout.subscribe(self.outbox, each)
+            self.fanout.requests.add(subscription, Asked(number, 0, 0))
+        self.answer({})
+        assert [message.answers for message in self.read()] == [1, 2]
+
+    def answer(self, entries: dict[Key, Stored], revision: int = 1) -> None:
+        """Answer all that has room."""
+        while batch := self.answers.next():
+            found = [entries.get(each) for each in batch.keys]
+            self.answers.apply(batch, Read(revision, found))
+
+    def put(self, key: Key, version: int, size: int = SIZE, **options: Any) -> None:
+        """A value is put, and told."""
+        event, value = Event(version, "put", key), {key: stored(version, size)}
+        self.fanout.tell([event], value, [version], self.fanout.look(), **options)
+
+    def read(self) -> list[WatchResponse]:
+        """All that is to be sent now and is more than progress, as the client hears it."""
+        sent = iter(self.outbox.next, None)
+        messages = [WatchResponse.FromString(each.SerializeToString()) for each in sent]
+        return [message for message in messages if not message.HasField("progress")]
+
+
+def test_pings_are_answered_when_all_is_told() -> None:
+    """While the log has more than was told, no ping is answered: a copy may be older (N2)."""
+    stage = Stage(1 << 20)
+    stage.outbox.ping = 5
+    stage.put(KEY, 10, is_all=False)
+    (position,) = stage.read()[-1].positions
+    assert (position.revision, position.ping) == (10, 0)
+    stage.put(OTHER, 11)
+    (position,) = stage.read()[-1].positions
+    assert (position.revision, position.ping) == (11, 5)
+
+
+def test_a_value_follows_when_there_is_room() -> None:
+    """A change without room is told at once, its value later; of later ones only the newest."""
+    stage = Stage(3 * SIZE)
+    for version in (10, 11, 12):
+        stage.put(KEY, version)
+    first, changed = stage.read()
+    assert first.entry.version == 10
+    assert changed.invalidated.is_changed
+    assert changed.invalidated.revision == 10
+    stage.answer({KEY: stored(12)}, revision=12)
+    (value,) = stage.read()
+    assert (value.entry.version, value.answers) == (12, 0)
+    stage.put(KEY, 13)
+    (value,) = stage.read()
+    assert value.entry.version == 13
+
+
+def test_what_ends_before_its_value_follows() -> None:
+    """Its end is told, and nothing follows."""
+    stage = Stage(3 * SIZE)
+    for version in (10, 11):
+        stage.put(KEY, version)
+    stage.fanout.tell([Event(12, "invalidate", KEY)], {}, [], stage.fanout.look())
+    _, changed, ended = stage.read()
+    assert changed.invalidated.is_changed
+    assert (ended.invalidated.revision, ended.invalidated.is_changed) == (12, False)
+    stage.answer({}, revision=12)
+    assert not stage.read()
+
+
+def test_who_subscribes_while_values_are_read() -> None:
+    """What was not read is told as a change whose value follows, not as an end."""
+    stage = Stage(1 << 20)
+    stage.fanout.tell([Event(10, "put", KEY)], {}, [], stage.fanout.look())
+    (changed,) = stage.read()
+    assert changed.invalidated.is_changed
+    stage.answer({KEY: stored(10)}, revision=10)
+    (value,) = stage.read()
+    assert value.entry.version == 10
+
+
+def test_a_slow_watcher_is_reset_and_left_alone() -> None:
+    """Who takes nothing while much is superseded is reset, once, until it asks again (N5)."""
+    stage = Stage(3 * SIZE)
+    for version in range(10, 100):
+        stage.put(KEY, version)
+    resets = [message.reset.reason for message in stage.read() if message.HasField("reset")]
+    assert resets == [ResetReason.RESET_REASON_SLOW_WATCHER]
+    stage.answer({KEY: stored(99)}, revision=99)
+    assert not stage.read()
+    subscription = stage.fanout.subscribe(stage.outbox, KEY)
+    stage.fanout.requests.add(subscription, Asked(3, 0, 0))
+    stage.answer({KEY: stored(99)}, revision=99)
+    (answer,) = stage.read()
+    stage.put(KEY, 100)
+    (value,) = stage.read()
+    assert (answer.entry.version, answer.answers, value.entry.version) == (99, 3, 100)
+
+
+def test_a_watcher_that_takes_something_is_not_reset() -> None:
+    """However much is superseded."""
+    stage = Stage(3 * SIZE)
+    for version in range(10, 200):
+        stage.put(KEY, version)
+        if version % 2:
+            taken = stage.outbox.next()
+            assert not (taken and taken.HasField("reset"))
+
+
+def test_room_is_given_back() -> None:
+    """Of a read that failed, or whose stream is gone; then there is room for the next one."""
+    stage = Stage(2 * SIZE)
+    subscription = stage.fanout.subscribe(stage.outbox, KEY)
+    for number in range(3, 30):
+        stage.fanout.requests.add(subscription, Asked(number, 0, 0))
+        look = stage.answers.next()
+        assert look
+        left_out = stored(10)._replace(context=None, left_out=SIZE)
+        stage.answers.apply(look, Read(10, [left_out]))
+        batch = stage.answers.next()
+        assert batch
+        stage.answers.give_up(batch)
+    stage.answer({KEY: stored(10)}, revision=10)
+    assert [message.answers for message in stage.read()] == [29]
+
+
+class Stubborn(GatedStorage):
+    """A backend whose looks at the log end late when they are cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_looking = asyncio.Event()
+        self.ends = asyncio.Event()
+
+    async def tail(
+        self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
+    ) -> Tail:
+        """Never answer."""
+        del partition, position, limit, seen
+        self.is_looking.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await self.ends.wait()
+        raise asyncio.CancelledError
+
+
+@pytest.fixture
+def follow() -> Callable[[GatedStorage], Follower]:
+    """Makes a follower of a backend's partition."""
+    copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
+    return lambda storage: Follower(storage, 0, Entries(), copies, Settings())
+
+
+async def test_who_waits_for_the_end_can_be_cancelled(
+    follow: Callable[[GatedStorage], Follower],
+) -> None:
+    """`close` does not take its caller's cancellation for that of what it has cancelled."""
+    storage = Stubborn()
+    follower = follow(storage)
+    await storage.is_looking.wait()
+    closing = asyncio.create_task(follower.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    storage.ends.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await follower.close()
+
+
+def test_a_tenant_ends_before_a_change_whose_value_follows() -> None:
+    """What has changed is not taken for absent because its tenant ended before that (N7)."""
+    cache = NearCache(max_staleness=2.0)
+    cache.opened(0.0)
+    cache.lookup(ContextKey(*KEY), 0, 0.0)
+    key = KeyMessage(scope=KEY.scope, tenant_id=KEY.tenant_id, id=KEY.id)
+    tenant = TenantSelector(tenant_id=KEY.tenant_id)
+    requests = cache.requests()
+    number = max(each.subscribe.number for each in requests)
+    ping = max(each.ping.number for each in requests)
+    position = Position(partition=7, revision=12, ping=ping)
+    for message in (
+        WatchResponse(invalidated=Invalidated(key=key, revision=5, partition=7), answers=number),
+        # The value that was read for an event was later than the events that follow.
+        WatchResponse(invalidated=Invalidated(key=key, revision=11, partition=7, is_changed=True)),
+        WatchResponse(invalidated=Invalidated(tenant=tenant, revision=10, partition=7)),
+        WatchResponse(progress=Progress(positions=[position])),
+    ):
+        cache.received(message)
+    assert cache.lookup(ContextKey(*KEY), 0, 0.1) is None
