@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,14 +16,13 @@ from relevo_client._entering import (
     AsyncSource,
     Entrance,
     ThreadSource,
-    aio_refusing,
-    refusing,
+    aio_entering,
+    entering,
 )
 from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
 from relevo_client._propagation.clients import must_be_asyncio
-from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -145,27 +145,21 @@ class _ServerInterceptor(aio.ServerInterceptor):
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         on_loop = _on_loop(behaviour)
         if on_loop:
-            return on_loop(self._entrance(method), behaviour)
+            return on_loop(aio_entering(partial(self._entrance, method)), behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = _shapes.generator if streams else _shapes.function
-        return shape(self._entrance_in_thread(method), behaviour)
+        source = ThreadSource(self._source, asyncio.get_running_loop())
+        return shape(entering(partial(self._entrance_in_thread, method, source)), behaviour)
 
     def _entrance(self, method: str) -> _shapes.AsyncEnter:
-        try:
-            if self._rules.is_exempt(method):
-                return _shapes.nothing
-            return AsyncEntrance(self._rules, method, self._source)
-        except RejectedError as rejected:
-            return aio_refusing(rejected)
+        if self._rules.is_exempt(method):
+            return _shapes.nothing
+        return AsyncEntrance(self._rules, method, self._source)
 
-    def _entrance_in_thread(self, method: str) -> _shapes.Enter:
-        try:
-            if self._rules.is_exempt(method):
-                return _shapes.nothing
-            source = ThreadSource(self._source, asyncio.get_running_loop())
-            return Entrance(self._rules, method, source)
-        except RejectedError as rejected:
-            return refusing(rejected)
+    def _entrance_in_thread(self, method: str, source: ThreadSource) -> _shapes.Enter:
+        if self._rules.is_exempt(method):
+            return _shapes.nothing
+        return Entrance(self._rules, method, source)
 
 
 def _on_loop(behaviour: _shapes.Behaviour) -> Callable[..., _shapes.Behaviour] | None:

@@ -66,7 +66,7 @@ class AsyncWatcher:
         self._wake()
         return found
 
-    def held(self, key: ContextKey, versions: Sequence[int]) -> ContextEntry | None:
+    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
         """The composition of just these versions, of the entry and its layers, if it has it."""
         return _near_contexts.held(self._cache, key, versions, time.monotonic())
 

@@ -66,7 +66,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 @dataclass(frozen=True)
 class Invalidation:
-    """What an invalidation came to."""
+    """The result of an invalidation."""
 
     revision: int
     """Everything it named with a version at or below this is dead."""

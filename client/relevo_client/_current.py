@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, overload
 
 from relevo_client._context.entry import ContextEntry
-from relevo_client._errors import NO_CONTEXT, NoContextError
+from relevo_client._errors import NoContextError
 from relevo_client._keys import ContextRef
 from relevo_client._model import ExecutionContext
 
@@ -120,13 +120,15 @@ def require_context() -> ExecutionContext:
 def require_entry() -> ContextEntry:
     """The entry whose context is current, with its key, version and layers.
 
-    Raises NoContextError if no context is current, or one without an entry; see
-    `current_entry`.
+    Raises NoContextError if no context is current, or (CONTEXT_WITHOUT_ENTRY) one that a
+    policy's function or a test has made.
     """
     known = _known()
     if isinstance(known, ContextEntry):
         return known
-    raise NoContextError("the current context has no entry" if known else NO_CONTEXT)
+    if known:
+        raise NoContextError("the current context has no entry", reason="CONTEXT_WITHOUT_ENTRY")
+    raise NoContextError
 
 
 async def await_context() -> ExecutionContext | None:

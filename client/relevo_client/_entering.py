@@ -16,6 +16,7 @@ from relevo_client._keys import ContextRef
 from relevo_client._policies import Action, LostContext, Policy
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._shapes import AsyncEnter, Enter
 from relevo_client._single_flight import AsyncFlights, ThreadFlights
 
 
@@ -255,19 +256,40 @@ def _deadline_of(context: Any) -> Deadline:
     return UNBOUNDED if seconds is None or seconds > 1e9 else Deadline.after(seconds)
 
 
-def refusing(rejected: RejectedError) -> Callable[[Any], NoReturn]:
-    """What enters a method whose rules have failed: every call is refused."""
+def entering(make: Callable[[], Enter]) -> Enter:
+    """Enters a method by its rules, which are asked until they have answered once.
 
-    def refuse(context: Any) -> NoReturn:
-        context.abort(*rejected.refusal)
-        raise rejected
+    The rules have functions of the user's: a call for which one fails is refused.
+    """
+    made: Enter | None = None
 
-    return refuse
+    def enter(context: Any) -> Current:
+        nonlocal made
+        if made is None:
+            try:
+                made = make()
+            except RejectedError as rejected:
+                context.abort(*rejected.refusal)
+                raise
+        return made(context)
+
+    return enter
 
 
-def aio_refusing(rejected: RejectedError) -> Callable[[Any], Coroutine[Any, Any, NoReturn]]:
-    """`refusing` on an event loop."""
-    return lambda context: _rejected(context, rejected)
+def aio_entering(make: Callable[[], AsyncEnter]) -> AsyncEnter:
+    """`entering` on an event loop."""
+    made: AsyncEnter | None = None
+
+    def enter(context: Any) -> Current | Coroutine[Any, Any, Current]:
+        nonlocal made
+        if made is None:
+            try:
+                made = make()
+            except RejectedError as rejected:
+                return _rejected(context, rejected)
+        return made(context)
+
+    return enter
 
 
 async def _rejected(context: Any, rejected: RejectedError) -> NoReturn:

@@ -22,7 +22,9 @@ class RelevoError(Exception):
 
     `reason` is a name of `relevo.v1.ErrorReason` without its prefix, the name of
     gRPC's code where there is no reason, or one that only the client has:
-    NO_CONTEXT, CONTEXT_NOT_RESOLVED, INCOMPLETE_CONTEXT, CLIENT_CLOSED, CLIENT_FORKED.
+    NO_CONTEXT, CONTEXT_NOT_RESOLVED, CONTEXT_WITHOUT_ENTRY, INCOMPLETE_CONTEXT, QUEUE_LOST,
+    CLIENT_CLOSED, CLIENT_FORKED. CORRUPT_ENTRY comes from the client too, for a snapshot that
+    is not what its name says.
     `metadata` is what the server told beside it. `retry_after` is after how many seconds it
     may be tried again, None if that is not known to help; every UnavailableError has it but
     that of a closed client. None of these holds a context's values.
@@ -113,8 +115,10 @@ NO_CONTEXT = "no context is current in this call"
 class NoContextError(RelevoError, LookupError):
     """No context is current and the code needs one; or not yet, under a lazy policy.
 
-    `reason` is NO_CONTEXT, or CONTEXT_NOT_RESOLVED for a handler that has not awaited
-    `await_context()` yet. A handler that lets it pass ends its call with a typed status.
+    `reason` is NO_CONTEXT; CONTEXT_NOT_RESOLVED for a handler that has not awaited
+    `await_context()` yet; CONTEXT_WITHOUT_ENTRY for `require_entry()` if the context was made
+    by a policy's function or a test. A handler that lets it pass ends its call with a typed
+    status.
     """
 
     def __init__(self, message: str = NO_CONTEXT, *, reason: str = "NO_CONTEXT") -> None:

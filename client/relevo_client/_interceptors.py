@@ -1,19 +1,19 @@
 """The interceptors for blocking channels and servers."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
 
 from relevo_client import _shapes
 from relevo_client._client import ContextClient
-from relevo_client._entering import BlockingSource, Entrance, refusing
+from relevo_client._entering import BlockingSource, Entrance, entering
 from relevo_client._inbound import Authorize, Inbound, Trust
 from relevo_client._outbound import Outbound
 from relevo_client._policies import DEFAULT_POLICY, Policy
 from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_blocking
-from relevo_client._propagation.refusals import RejectedError
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -122,12 +122,9 @@ class _ServerInterceptor(grpc.ServerInterceptor):
 
     def _wrap(self, method: str, streams: bool, behaviour: _shapes.Behaviour) -> _shapes.Behaviour:
         shape = _shapes.generator if streams else _shapes.function
-        return shape(self._entrance(method), behaviour)
+        return shape(entering(partial(self._entrance, method)), behaviour)
 
     def _entrance(self, method: str) -> _shapes.Enter:
-        try:
-            if self._rules.is_exempt(method):
-                return _shapes.nothing
-            return Entrance(self._rules, method, self._source)
-        except RejectedError as rejected:
-            return refusing(rejected)
+        if self._rules.is_exempt(method):
+            return _shapes.nothing
+        return Entrance(self._rules, method, self._source)

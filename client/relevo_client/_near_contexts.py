@@ -36,7 +36,7 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
         known = [layer for layer in layers if layer is not None]
         # One that is absent may have been there when the head was written: the store says.
         is_complete = len(known) == len(layers) and all(layer.version for layer in known)
-        entry = _composed(head, known) if is_complete and cache.is_whole([head, *known]) else None
+        entry = _whole(cache, head, known) if is_complete else None
     return entry and no_older(entry, ref.revision)
 
 
@@ -57,9 +57,8 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
         layers = _last_known(cache, entry.context.includes, now)
         if layers is None:
             return None
-        if cache.is_whole([head, *layers]):
-            entry = _composed(head, layers)
-        else:
+        entry = _whole(cache, head, layers)
+        if entry is None:
             # A part is ahead of the others: what was composed before them existed as a whole.
             entry = head.composed
             if entry and _last_known(cache, entry.context.includes, now) is None:
@@ -68,20 +67,20 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
 
 
 def held(
-    cache: NearCache, key: ContextKey, versions: Sequence[int], now: float
+    cache: NearCache, key: ContextKey, versions: tuple[int, ...], now: float
 ) -> ContextEntry | None:
     """The composition of just these versions, of the entry and its layers, if the cache has it.
 
-    They existed together, as somebody knows: whether the copies may be used does not matter.
+    The caller knows that they existed together, so untrusted copies will do.
     """
     head = cache.last_known(key, now)
     entry = _entry(head) if head and head.held == versions[0] else None
     if head is None or entry is None or not entry.context.includes:
         return entry
     layers = _last_known(cache, entry.context.includes, now)
-    if layers is None or [layer.held for layer in layers] != [*versions[1:]]:
+    if layers is None or _versions(head, layers) != versions:
         return None
-    return _composed(head, layers)
+    return _composed(head, layers, versions)
 
 
 def _last_known(cache: NearCache, keys: Sequence[ContextKey], now: float) -> Sequence[Copy] | None:
@@ -102,9 +101,21 @@ def _entry(copy: Copy) -> ContextEntry | None:
     return copy.entry
 
 
-def _composed(head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
+def _whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
+    """The head with these layers; None if they are not the store's as of one revision."""
+    versions = _versions(head, layers)
+    # What was composed before existed as a whole: no need to look again.
+    if head.versions == versions or cache.is_whole([head, *layers]):
+        return _composed(head, layers, versions)
+    return None
+
+
+def _versions(head: Copy, layers: Sequence[Copy]) -> tuple[int, ...]:
+    return head.held, *[layer.held for layer in layers]
+
+
+def _composed(head: Copy, layers: Sequence[Copy], versions: tuple[int, ...]) -> ContextEntry | None:
     """The head with these layers; None if one of them has not come yet."""
-    versions = (head.held, *[layer.held for layer in layers])
     if head.versions != versions:
         whole = _entry(head)
         entries = tuple([entry for layer in layers if (entry := _entry(layer))])

@@ -28,7 +28,7 @@ class Copy:
     answered for anything; 0 if that has not answered for this."""
     partition: int = UNKNOWN
     version: int | None = None
-    """ABSENT where there is no entry, None where what there is is not known."""
+    """The cached entry's version, ABSENT if there is none, None if unknown."""
     held: int = ABSENT
     """The version of the last entry that came; it is `version`, unless that is None or ABSENT."""
     size: int = 0

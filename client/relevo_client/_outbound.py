@@ -7,6 +7,7 @@ from typing import Any
 
 from relevo_client import _metadata
 from relevo_client._current import current_ref
+from relevo_client._propagation.callbacks import must_be_plain
 from relevo_client.filters import MethodFilter
 
 _Entries = Sequence[tuple[str, str]]
@@ -29,8 +30,9 @@ class Outbound:
     def __init__(
         self, *, exempt: MethodFilter, target: str | None, allow: Sequence[str] | None
     ) -> None:
+        must_be_plain(exempt=exempt)
         if allow is not None and target is None:
-            raise ValueError("where 'allow' is given, 'target' must say what the channel calls")
+            raise ValueError("if 'allow' is given, 'target' must say what the channel calls")
         is_allowed = allow is None or any(fnmatchcase(str(target), each) for each in allow)
 
         @lru_cache(1024)

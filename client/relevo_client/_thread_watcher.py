@@ -93,7 +93,7 @@ class ThreadWatcher:
             self._wake()
             return found
 
-    def held(self, key: ContextKey, versions: Sequence[int]) -> ContextEntry | None:
+    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
         """The composition of just these versions, of the entry and its layers, if it has it."""
         with self._lock:
             return _near_contexts.held(self._cache, key, versions, time.monotonic())

@@ -4,6 +4,7 @@ The vectors are for implementations in other languages too.
 """
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,16 @@ def test_what_was_changed_is_refused(context: ExecutionContext, data: st.DataObj
         entry_from_message(message, 1)
     assert caught.value.reason == "CORRUPT_ENTRY"
     assert caught.value.metadata == {"key": entry.snapshot_key.text}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_json_does_not_have(number: float) -> None:
+    """A snapshot with a number that no store should hold is refused like any that is corrupt."""
+    message = context_pb2.ContextEntry(key=head_over().snapshot_key.to_message(), version=1)
+    message.context.metadata["number"] = number
+    with pytest.raises(RelevoError) as caught:
+        entry_from_message(message, 1)
+    assert caught.value.reason == "CORRUPT_ENTRY"
 
 
 def test_other_names_are_nobodys_digest() -> None:

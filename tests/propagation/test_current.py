@@ -88,8 +88,9 @@ def test_what_is_required() -> None:
             require()
         assert caught.value.reason == "NO_CONTEXT"
     with use_context(ExecutionContext()):
-        with pytest.raises(NoContextError, match="has no entry"):
+        with pytest.raises(NoContextError, match="has no entry") as caught:
             require_entry()
+        assert caught.value.reason == "CONTEXT_WITHOUT_ENTRY"
         with pytest.raises(NoContextError, match="no reference"):
             require_ref()
 

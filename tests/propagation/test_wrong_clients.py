@@ -14,8 +14,10 @@ from relevo_client import (
     ExecutionContext,
     LostContext,
     Policy,
+    aio_client_interceptors,
     aio_context_channel,
     aio_server_interceptor,
+    client_interceptors,
     context_channel,
     filters,
     server_interceptor,
@@ -50,6 +52,25 @@ async def _serve(client: Any) -> None:
 
 async def _queue(client: Any) -> None:
     ActionQueues(RedisBroker(), client, service="s")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda exempt: client_interceptors(exempt=exempt),
+        lambda exempt: aio_client_interceptors(exempt=exempt),
+        lambda exempt: aio_context_channel(aio.insecure_channel(NOWHERE), exempt=exempt),
+    ],
+    ids=["blocking", "asyncio", "channel"],
+)
+async def test_a_coroutine_function_that_exempts_calls(make: Callable[[Any], object]) -> None:
+    """TypeError: its coroutine is always true, and no call would carry anything."""
+
+    async def exempt(_: str) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match="exempt must be a plain function"):
+        make(exempt)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,10 @@ QUIET = 1.0
 
 
 class Evidence:
-    """What the attempts to reach a store came to. Reads no clock and logs nothing."""
+    """Decides whether a store is lost, from the results of attempts to reach it.
+
+    Reads no clock and logs nothing.
+    """
 
     def __init__(self) -> None:
         self.is_lost = False

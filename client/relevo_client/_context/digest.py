@@ -28,7 +28,11 @@ _DIGEST = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 def key_of(tenant_id: str, context: ExecutionContext) -> ContextKey:
-    """The key of a snapshot with this context, whose `composed_from` is set."""
+    """The key of a snapshot with this context, whose `composed_from` is set.
+
+    Raises RelevoError with the reason CORRUPT_ENTRY for NaN and infinities, which only a
+    store that is out of order hands out.
+    """
     content: dict[str, Any] = {
         "composed_from": [[ref.key.text, str(ref.revision)] for ref in context.composed_from],
         "context": {
@@ -37,7 +41,12 @@ def key_of(tenant_id: str, context: ExecutionContext) -> ContextKey:
             if (value := getattr(context, name))
         },
     }
-    return ContextKey(SCOPE, tenant_id, f"sha256-{sha256(rfc8785.dumps(content)).hexdigest()}")
+    try:
+        canonical = rfc8785.dumps(content)
+    except rfc8785.CanonicalizationError:
+        text = "a context holds a number that JSON does not have"
+        raise RelevoError(text, reason="CORRUPT_ENTRY") from None
+    return ContextKey(SCOPE, tenant_id, f"sha256-{sha256(canonical).hexdigest()}")
 
 
 def is_digest(key: ContextKey) -> bool:

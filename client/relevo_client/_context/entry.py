@@ -62,11 +62,6 @@ def no_older(entry: ContextEntry, fence: int) -> ContextEntry:
     return entry if entry.revision >= fence else replace(entry, revision=fence)
 
 
-def versions_of(entry: ContextEntry) -> tuple[int, ...]:
-    """What decides a composition: the versions of the entry and of its layers, in order."""
-    return entry.version, *[layer.version for layer in entry.layers]
-
-
 def snapshot_context(entry: ContextEntry) -> ExecutionContext:
     """The composed context as a snapshot holds it: it includes nothing, and says what it is of.
 

@@ -12,7 +12,7 @@ from typing import Any
 _MACHINERY = frozenset({"relevo_client", "asyncio", "concurrent", "contextlib", "threading"})
 """The packages between a user's function and whoever catches what it raised."""
 _FIRST, _LAST = 2, 3
-"""How many places of a longer way are told: where it began, and where it was raised."""
+"""How many frames of a long traceback are shown: from its beginning, and from its end."""
 
 
 def shown(error: BaseException, function: object = None) -> str:

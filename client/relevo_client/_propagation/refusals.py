@@ -14,7 +14,7 @@ NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
 
 
 class RejectedError(Exception):
-    """The call is to end now. `error` is why its context cannot be had, if that is why."""
+    """Ends the call. `error` is the failure to get its context, None if something else failed."""
 
     def __init__(self, refusal: Refusal, error: RelevoError | None = None) -> None:
         super().__init__(refusal.text)
@@ -43,15 +43,15 @@ def refusal_of(error: Exception, handler: object) -> Refusal | None:
     """How a call ends whose handler has raised this; None if that is no matter of contexts.
 
     A handler that needs a context and has none refuses its call. One that asks before a lazy
-    context is resolved has a defect, which is logged.
+    context is resolved, or for the entry of a context that has none, has a defect, which is
+    logged.
     """
     needs = needs_context(error)
     if needs is None:
         return None
-    if needs.reason != "CONTEXT_NOT_RESOLVED":
+    if needs.reason == "NO_CONTEXT":
         return NO_REFERENCE
-    text = "%s asked for the call's context before it awaited await_context(): %s"
-    log.error(text, name_of(handler), shown(needs, handler))
+    log.error("%s: %s: %s", name_of(handler), needs, shown(needs, handler))
     return FAILED
 
 

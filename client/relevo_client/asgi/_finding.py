@@ -20,7 +20,7 @@ from relevo_client._errors import (
 from relevo_client._inbound import Call
 from relevo_client._keys import ContextKey, ContextRef
 from relevo_client._model import ExecutionContext
-from relevo_client._policies import Policy
+from relevo_client._policies import CASES, Policy
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi._answers import (
@@ -60,6 +60,7 @@ class Finder:
         self._source = AsyncSource(contexts)
         self._begin = begin
         self._policy = policy
+        self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
 
     async def find(self, asked: Asked, call: Call) -> Known:
         """What is to be current in a request. Raises AnsweredError."""
@@ -80,8 +81,7 @@ class Finder:
 
     async def _in_time(self, asked: Asked, ref: ContextRef, call: Call) -> ContextEntry:
         # A function that makes a context instead needs time too.
-        is_made = callable(self._policy.unavailable)
-        deadline = call.deadline.half() if is_made else call.deadline
+        deadline = call.deadline.half() if self._makes_contexts else call.deadline
         try:
             async with asyncio.timeout(deadline.remaining()):  # `begin` and `update` have none
                 return await self._found(asked, ref, deadline)

@@ -32,7 +32,8 @@ class _Exchange:
     async def receive(self) -> Message:
         """What the application receives next."""
         message = await self._receive()
-        self._first = self._first or message
+        # For a WebSocket's answer; a request's body may be large, and is not kept.
+        self._first = self._first or {"type": message["type"]}
         return message
 
     async def send(self, message: Message) -> None:

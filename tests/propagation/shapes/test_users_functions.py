@@ -166,6 +166,23 @@ async def test_a_rule_that_fails_concerns_its_methods(
     assert log() == []
 
 
+@each_shape
+async def test_a_filter_that_has_failed_is_asked_again(clients: StoreClients, shape: Shape) -> None:
+    """A filter that fails once refuses that call, and not its method for ever."""
+    answers = iter([fail])
+
+    def exempt(method: str) -> bool:
+        for answer in answers:
+            answer(method)
+        return True
+
+    interceptor = clients.interceptor(shape.server, exempt=exempt)
+    first = await play(shape, interceptor)
+    assert first.outcome.code is StatusCode.INTERNAL
+    again = await play(shape, interceptor)
+    assert again.outcome.code is StatusCode.OK
+
+
 async def test_loaders(store: LocalStore, log: Callable[[], list[str]]) -> None:
     """A loader that raises is told with the key that it was to make, in clients of both kinds."""
     key = ContextKey("no_such_scope", "acme", "a-1")
