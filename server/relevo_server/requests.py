@@ -183,7 +183,7 @@ def context_problems(context: ExecutionContext, key: Key) -> Violations:
     if len(context.composed_from) > MAX_COMPOSED_FROM:
         count = len(context.composed_from)
         yield "context.composed_from", f"must have at most {MAX_COMPOSED_FROM} entries, has {count}"
-    for i, source in enumerate(context.composed_from):
+    for i, source in enumerate(context.composed_from[:MAX_COMPOSED_FROM]):
         path = f"context.composed_from[{i}]"
         yield from _key_problems(key_of(source.key), f"{path}.key")
         if source.key.tenant_id != key.tenant_id:

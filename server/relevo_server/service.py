@@ -132,6 +132,8 @@ class ContextStore:
     async def Put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
         caller.require(request.key.tenant_id)
+        # First: to look for broken rules takes time in proportion to the context.
+        self._writer.check_size(request.context)
         key, paths = requests.check_put(request, max_ttl_ms=self._max_ttl_ms)
         written = await self._writer.put(request, key, paths)
         partition = self._storage.partition_of(key.tenant_id)

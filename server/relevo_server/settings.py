@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     ttl: Ttl = Ttl()
     """How long entries live."""
     request_id_ttl: Seconds = 600.0
-    """Seconds for which a Put with the same request_id is the same Put."""
+    """Seconds for which a Put or an Invalidate with the same request_id is the same one."""
     lease_ttl: Annotated[Seconds, Field(le=3600)] = 10.0
     """Seconds that the holder of a lease has to write the entry; where it dies, others wait
     for as long."""

@@ -16,6 +16,7 @@ from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Once, Storage, Write, Written
 
 _ATTEMPTS = 64
+_TAG_AND_LENGTH = 3  # of update_time, which is not stored
 
 
 def once(request: PutRequest | InvalidateRequest) -> Once | None:
@@ -33,6 +34,12 @@ class Writer:
         self._storage = storage
         self._ttl = settings.ttl
         self._max_bytes = settings.max_context_bytes
+
+    def check_size(self, context: ExecutionContext) -> None:
+        """Raise RESOURCE_EXHAUSTED for a context that is too large, whatever its mask or times."""
+        size = context.ByteSize() - context.update_time.ByteSize() - _TAG_AND_LENGTH
+        if size > self._max_bytes:
+            raise errors.context_too_large(size, self._max_bytes)
 
     async def put(self, request: PutRequest, key: Key, paths: list[masks.Path] | None) -> Written:
         """Write the context whole, where `paths` is None. Raises what `Storage.write` does."""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="relevo", description="A store of execution contexts, and its tools."
     )
-    parser.add_argument("--version", action="version", version=f"relevo {version('relevo')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     for add in (operate.add_get, operate.add_put, operate.add_invalidate, demo.add):
@@ -47,8 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """Prints the version. It is looked up only then: a plain checkout has none."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"relevo {version('relevo')}")
+        parser.exit()
+
+
 def _add_serve(commands: Any) -> None:
-    """Add `relevo serve`, whose flags are known only where its packages are installed."""
+    """Add `relevo serve`, whose flags are known only if its packages are installed."""
     try:
         with needing("server"):
             from relevo_server.cli import serve  # noqa: PLC0415
@@ -62,6 +70,6 @@ def _unrecognized(arguments: Sequence[str], parser: argparse.ArgumentParser) -> 
     """What is wrong, without values: they may be secrets."""
     names = [each.partition("=")[0] for each in arguments if each.startswith("-")]
     if not names:
-        return f"unrecognized arguments: {' '.join(arguments)}"
+        return f"unrecognized arguments: {len(arguments)} more than expected"
     known = re.findall(r"--[\w.-]+", parser.format_usage())
     return f"unrecognized arguments: {' '.join(names)}{hint(names[0], known)}"

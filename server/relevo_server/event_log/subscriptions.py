@@ -4,7 +4,7 @@ No I/O and no clock. A request lives with the subscription that it is of: a newe
 it, and it ends with the subscription and with the stream, whoever is about to answer it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -146,17 +146,26 @@ def _in_turn(
 ) -> list[Request]:
     """One request of each stream after the other, until one of its requests is not taken."""
     taken: list[Request] = []
-    turns = {outbox: iter(line.values()) for outbox, line in lines.items()}
-    while turns:
-        for outbox, line in list(turns.items()):
-            request = next(line, None)
+    turns: dict[Outbox, Iterator[Request]] = {}
+    offered: list[Outbox] = []
+    for outbox, line in lines.items():  # the first round ends as soon as there are enough
+        turn = iter(line.values())
+        first = next(turn)
+        offered.append(outbox)
+        if is_taken(first):
+            turns[outbox] = turn
+            taken.append(first)
+            if len(taken) == limit:
+                break
+    while turns and len(taken) < limit:
+        for outbox, turn in list(turns.items()):
+            request = next(turn, None)
             if request is None or not is_taken(request):
                 del turns[outbox]
                 continue
             taken.append(request)
             if len(taken) == limit:
-                turns.clear()
                 break
-    for outbox in dict.fromkeys(request.subscription.outbox for request in taken):
+    for outbox in offered:
         lines[outbox] = lines.pop(outbox)  # it is the last to have the next turn
     return taken

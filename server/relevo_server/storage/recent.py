@@ -1,7 +1,9 @@
 """Contexts that were read last, so that a version is fetched once and not once per reader.
 
-Every read asks the store which version an entry has. A version never comes back with another
-context, so a context that is at hand need not be sent again. No I/O and no clock.
+Every read asks the store which write an entry is of, by its version and its mark; the context of
+that write need not be sent again if it is at hand. The version alone would not do: if a failover
+loses a write and the new clock is behind the log, the next write gets the same version (S3's
+limit). No I/O and no clock.
 """
 
 from collections import OrderedDict
@@ -20,6 +22,8 @@ class Held(NamedTuple):
 
     version: int
     context: bytes
+    mark: bytes = b""
+    """Of the write: versions repeat after a failover, if the clock is behind the log."""
 
 
 NOTHING = Held(ABSENT, b"")
@@ -37,7 +41,9 @@ class Recent:
         """What is at hand of each key, `NOTHING` for none."""
         return [self._held.get(key, NOTHING) for key in keys]
 
-    def complete(self, key: Key, held: Held, known: int, stored: Stored | None) -> Stored | None:
+    def complete(
+        self, key: Key, held: Held, known: int, stored: Stored | None, mark: bytes
+    ) -> Stored | None:
         """An answer with its context, unless the reader knows the version; and keep that.
 
         `held` is what was at hand when the store was asked, which did not send that version.
@@ -45,16 +51,16 @@ class Recent:
         if stored is None or stored is CORRUPT:
             self._drop(key)
             return stored
-        if stored.version == held.version and stored.context is None:
+        if (stored.version, mark) == (held.version, held.mark) and stored.context is None:
             stored = stored._replace(context=held.context, left_out=0)
         if stored.context is not None:
-            self._keep(key, Held(stored.version, stored.context))
+            self._keep(key, Held(stored.version, stored.context, mark))
         if stored.version == known:
             return stored._replace(context=None, left_out=0)
         return stored
 
     def _keep(self, key: Key, held: Held) -> None:
-        if self._held.get(key, NOTHING).version == held.version:
+        if self._held.get(key, NOTHING) == held:
             self._held.move_to_end(key)
             return
         self._drop(key)

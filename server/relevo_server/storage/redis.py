@@ -5,16 +5,17 @@ Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
     relevo:layout                        hash: partitions, version of this layout
     {relevo:17}:log                      stream: the partition's events
     {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
-    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context; with a TTL
+    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
     {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
-    {relevo:17}:request:KEY:REQUEST_ID   hash: what a Put came to; with a TTL
-    {relevo:17}:request:TENANT:REQUEST_ID  hash: what an Invalidate came to; with a TTL
+    {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
+    {relevo:17}:request:TENANT:REQUEST_ID  hash: the answer of an Invalidate; with a TTL
 
 Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy can
 never take a log or a floor away, and with them the order of revisions.
 """
 
 import asyncio
+import secrets
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -43,7 +44,7 @@ from relevo_server.storage.interface import (
     within,
 )
 from relevo_server.storage.line import Argument
-from relevo_server.storage.recent import Recent
+from relevo_server.storage.recent import Held, Recent
 
 LAYOUT = 1
 
@@ -128,6 +129,7 @@ class RedisStorage(Storage):
             write.lease,
             write.ttl_ms,
             write.context,
+            secrets.token_bytes(8),
         ]
         if write.request_id:
             keys.append(_request(tag, write.key, write.request_id))
@@ -243,12 +245,11 @@ class RedisStorage(Storage):
         args: list[Argument] = list(limits or ("", ""))
         args += [field for key in keys for field in _floors(key)]
         for version, at_hand in zip(known, held, strict=True):
-            newest = max(version, at_hand.version)
-            args.append(revisions.to_log_id(newest) if newest else "")
+            args.append(_known(version, at_hand))
         with self._telling_others(keys):
             revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
         entries = [
-            self._recent.complete(key, at_hand, version, _stored(name, *values))
+            self._recent.complete(key, at_hand, version, _stored(name, *values), _mark(values))
             for key, at_hand, version, name, values in zip(
                 keys, held, known, names, found, strict=True
             )
@@ -304,7 +305,7 @@ def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         return None
     if values[0] == b"corrupt":
         return CORRUPT
-    version, created, ttl_ms, size, *rest = values
+    version, created, ttl_ms, size, _, *rest = values
     context = rest[0] if rest else None
     return Stored(
         revisions.from_log_id(version),
@@ -313,6 +314,18 @@ def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         context,
         size if context is None else 0,
     )
+
+
+def _known(version: int, at_hand: Held) -> Argument:
+    """What Redis need not send: a version that the caller has, else the write that is at hand."""
+    if version >= at_hand.version:
+        return revisions.to_log_id(version) if version else ""
+    return revisions.to_log_id(at_hand.version).encode() + b"/" + at_hand.mark
+
+
+def _mark(answered: Sequence[Any]) -> bytes:
+    """What tells the write of an entry from every other; b"" if a server of 0.x wrote it."""
+    return answered[5] if len(answered) > 5 else b""
 
 
 def _written(key: Key, answer: Sequence[bytes]) -> Written:

@@ -222,7 +222,7 @@ class Fanout:
             if not subscription.is_told or (subscription.told or 0) >= event.revision:
                 continue
             outbox = subscription.outbox
-            if subscription.is_owed and event.kind == "put":
+            if subscription.is_owed and is_owed:
                 outbox.supersede(size)
                 continue
             if has_value and outbox.has_room(size):
@@ -230,8 +230,11 @@ class Fanout:
                 outbox.put(value, is_value=True)
             else:
                 subscription.tell(version, is_owed=is_owed)
-                if is_owed and not self.requests.of(subscription):
+                waiting = self.requests.of(subscription)
+                if is_owed and not waiting:
                     self.requests.add(subscription, FOLLOW_UP)
+                elif not is_owed and waiting and waiting.asked is FOLLOW_UP:
+                    self.requests.remove(subscription)
                 outbox.put(notice)
             yield outbox
 

@@ -11,14 +11,14 @@ redis.call('HDEL', KEYS[1], 'none')
 local renewed, token, ttl, request = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state = redis.call('HMGET', KEYS[1], 'revision', ARGV[1], ARGV[2])
 local revision = state[1] or '0-0'
-local entry = redis.pcall('HMGET', KEYS[2], 'version', 'created', 'context')
+local entry = redis.pcall('HMGET', KEYS[2], 'version', 'created', 'context', 'mark')
 if entry.err or (entry[1] and not is_entry(entry, state[2], state[3])) then
   return {revision, 'entry', {KEYS[2], 'corrupt'}}
 end
 local live = entry[1] and above(entry[1], state[2]) and above(entry[1], state[3])
 if live and entry[1] ~= renewed then
   return {revision, 'entry',
-    {KEYS[2], entry[1], entry[2], redis.call('PTTL', KEYS[2]), #(entry[3] or ''), entry[3]}}
+    {KEYS[2], entry[1], entry[2], redis.call('PTTL', KEYS[2]), #(entry[3] or ''), entry[4] or '', entry[3]}}
 end
 local lease = redis.call('HMGET', KEYS[3], 'token', 'revision', 'request')
 if lease[1] and not ended(lease[2], state[2]) and not ended(lease[2], state[3]) then

@@ -62,6 +62,7 @@ end
 -- Remove foreign entries from the end of the log whose ids no revision can hold, and what such
 -- an id has done to those that follow.
 local function mend(log, last)
+  if not is_revision(last) then last = nil end -- servers of 0.x wrote such a one
   local top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
   while top and not is_revision(top[1]) do
     redis.call('XDEL', log, top[1])
@@ -69,6 +70,14 @@ local function mend(log, last)
   end
   if top and (not last or above(top[1], last)) then last = top[1] end
   redis.call('XSETID', log, last or '0-0')
+  return last
+end
+
+-- The id to append an event with, behind the last one.
+local function following(last)
+  local ms, sequence = parse(last or '')
+  if sequence and sequence >= MAX_SEQUENCE then return string.format('%.0f-0', ms + 1) end
+  return '*'
 end
 
 -- Append an event to the log. Its id is the new revision.
@@ -76,15 +85,10 @@ end
 -- '*' never gives an id below the last, whatever the clock does; where a clock
 -- that stepped back has used up the sequence, the next millisecond begins early.
 local function append(log, length, last, ...)
-  local id = '*'
-  if last then
-    local ms, sequence = parse(last)
-    if sequence >= MAX_SEQUENCE then id = string.format('%.0f-0', ms + 1) end
-  end
-  local added = redis.pcall('XADD', log, 'MAXLEN', '~', length, id, ...)
+  local added = redis.pcall('XADD', log, 'MAXLEN', '~', length, following(last), ...)
   if is_revision(added) then return added end
   -- It failed, as it does behind the greatest id that there is, or follows an id that no revision
   -- can hold. What else is wrong (no memory, say), is wrong again.
-  mend(log, last)
-  return redis.call('XADD', log, 'MAXLEN', '~', length, '*', ...)
+  last = mend(log, last)
+  return redis.call('XADD', log, 'MAXLEN', '~', length, following(last), ...)
 end

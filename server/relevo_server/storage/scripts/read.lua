@@ -2,10 +2,10 @@
 -- KEYS: state, entry...
 -- ARGV: the most bytes of one context, and of all together ('' for no limits); for each entry,
 --       the fields of its tenant's floor and its scope's floor; then for each the version
---       that the reader has, or ''
+--       that the reader has, or '', or VERSION/MARK if that is at hand
 -- Answer: revision, then for each entry {its key} if it is absent; {its key, 'corrupt'} if what
 --         is there is no entry; else {its key, version, created, milliseconds left, size of its
---         context, context}. The context is left out if the reader has this version, or if it
+--         context, its mark, context}. The context is left out if the reader has this version, or if it
 --         is over the limits. The first one is within the limit of all, whatever its size.
 
 -- A write that changes nothing: a replica, which may be behind, refuses it, and so
@@ -20,24 +20,24 @@ for i = 1, count do
   local key, known = KEYS[i + 1], ARGV[2 * count + 2 + i]
   local whole = known == '' and not most
   -- A record of another type costs that record, and not all that are read with it.
-  local entry = whole and redis.pcall('HMGET', key, 'version', 'created', 'context')
-    or redis.pcall('HMGET', key, 'version', 'created')
+  local entry = whole and redis.pcall('HMGET', key, 'version', 'created', 'mark', 'context')
+    or redis.pcall('HMGET', key, 'version', 'created', 'mark')
   local version = entry[1]
   if entry.err or (version and not is_entry(entry, state[2 * i], state[2 * i + 1])) then
     answer[i + 1] = {key, 'corrupt'}
   elseif version and above(version, state[2 * i]) and above(version, state[2 * i + 1]) then
-    local context, size = entry[3], 0
+    local context, mark, size = entry[4], entry[3] or '', 0
     if whole then
       size = context and #context or 0
     else
       size = redis.call('HSTRLEN', key, 'context')
       local fits = not most or (size <= most and (total == 0 or total + size <= limit))
-      if version ~= known and fits then
+      if version ~= known and version .. '/' .. mark ~= known and fits then
         context = redis.call('HGET', key, 'context')
         total = total + size
       end
     end
-    answer[i + 1] = {key, version, entry[2], redis.call('PTTL', key), size, context}
+    answer[i + 1] = {key, version, entry[2], redis.call('PTTL', key), size, mark, context}
   else
     answer[i + 1] = {key}
   end

@@ -11,6 +11,10 @@ redis.call('HDEL', KEYS[1], 'none')
 
 local position = ARGV[1]
 local revision = redis.call('HGET', KEYS[1], 'revision') or '0-0'
+if not is_revision(revision) then
+  revision = mend(KEYS[2]) or '0-0'
+  redis.pcall('HSET', KEYS[1], 'revision', revision)
+end
 if position == '' then return {'ok', revision, {}} end
 
 -- A log that was never trimmed has fewer events than it keeps.

@@ -2,15 +2,16 @@
 -- KEYS: state, log, entry, lease, and the request's record where there is a request_id
 -- ARGV: the fields of the tenant's floor and the scope's floor, the name of the
 --       entry, log length, expected version ('' for any, '0-0' for absent),
---       the lease's token ('' for none), ttl in ms, context, and for a request:
+--       the lease's token ('' for none), ttl in ms, context, a mark that no other write has,
+--       and for a request:
 --       its fingerprint, its ttl in ms
 -- Answer: {'written', version, created, ttl in ms}, the same for a request that
 --         was answered before; {'conflict', version or '0-0'}; {'reused'};
 --         {'lost'} where the lease is not held
 
 local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
-local name, length, expected, token, ttl, context = unpack(ARGV, 3, 8)
-local fingerprint, request_ttl = ARGV[9], ARGV[10]
+local name, length, expected, token, ttl, context, mark = unpack(ARGV, 3, 9)
+local fingerprint, request_ttl = ARGV[10], ARGV[11]
 
 if request_key then
   local earlier = redis.call('HMGET', request_key, 'fingerprint', 'version', 'created', 'ttl')
@@ -40,7 +41,7 @@ local created = live and entry[2] or version
 redis.call('HSET', state_key, 'revision', version)
 if not sound then redis.call('DEL', entry_key) end -- whatever it was, now it is an entry
 redis.call('HSET', entry_key,
-  'version', version, 'created', created, 'ttl', ttl, 'context', context)
+  'version', version, 'created', created, 'ttl', ttl, 'context', context, 'mark', mark)
 redis.call('PEXPIRE', entry_key, ttl)
 redis.call('DEL', lease_key)
 if request_key then
