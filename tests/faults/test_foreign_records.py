@@ -25,6 +25,7 @@ FOREIGN = {
     "a key that is no text": ("*", "op", "put", "key", b"conversation:acme:%ff"),
     "many fields": ("*", *(f"f{i}" for i in range(2000))),
     "an id with a long sequence": ("8000000000000-18446744073709551615", "a", "b"),
+    "the last sequence of a revision": ("8000000000000-1048575", "a", "b"),
     "an id beyond all revisions": ("9999999999999-1", "a", "b"),
     "the last id that there is": ("18446744073709551615-18446744073709551615", "a", "b"),
 }
@@ -143,3 +144,29 @@ async def test_a_layer_that_is_no_entry(stub: Stub, client: RedisClient) -> None
     assert failure.code is StatusCode.DATA_LOSS
     assert failure.metadata["key"] == "conversation:acme:c1"
     assert (await get(stub, key("head"))).entry.version
+
+
+async def test_what_an_earlier_release_made_of_a_foreign_id(
+    stub: Stub, client: RedisClient, watch: Watch
+) -> None:
+    """A partition whose revision followed an id that none can hold goes on with one that can."""
+    client("XADD", LOG, "1764363222000000-0", "a", "b")  # microseconds
+    client("HSET", f"{TAG}:state", "revision", "1764363222000000-1")
+    written = await put(stub, key(), context(user_id="after"))
+    answer = await get(stub, key(), min_revision=written.revision)
+    assert answer.entry.context.user_id == "after"
+    assert answer.entry.version == written.revision == answer.revision
+    later = await put(stub, key(), context(user_id="later"))
+    assert later.revision > written.revision
+    while (await watch.news()).entry.version != later.revision:
+        pass
+
+
+async def test_the_last_revision_that_there_is(stub: Stub, client: RedisClient) -> None:
+    """Nothing can follow it: writes fail, and none repeats a version."""
+    await put(stub, key(), context(user_id="before"))
+    client("XADD", LOG, "8796093022207-1048575", "a", "b")
+    for _ in range(2):
+        failure = await failure_of(put(stub, key(), context(user_id="after")))
+        assert failure.code is StatusCode.INTERNAL
+    assert (await get(stub, key())).entry.context.user_id == "before"

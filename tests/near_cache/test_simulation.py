@@ -176,7 +176,7 @@ def _last_copies(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry 
     copies = [cache.last_known(key, now) for key in (ref.key, ContextKey(*LAYER))]
     if not all(copies):
         return None
-    return held(cache, ref.key, [copy.held for copy in copies if copy], now)
+    return held(cache, ref.key, tuple([copy.held for copy in copies if copy]), now)
 
 
 def _of_head(entry: ContextEntry) -> ContextKey:

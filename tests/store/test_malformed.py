@@ -418,3 +418,18 @@ async def test_what_is_accepted_can_be_answered(stub: Stub, kind: str, depth: in
         batch = BatchGetRequest(requests=[GetRequest(key=key())])
         results = (await stub.BatchGet(batch, timeout=TIMEOUT)).results
         assert results[0].response.entry.context.llm_config == request.context.llm_config
+
+
+async def test_lists_are_looked_at_as_far_as_they_may_go(stub: Stub) -> None:
+    """What is wrong with the thousands behind the last that is allowed is not looked for."""
+    many = context(composed_from=[ContextRef()] * 20_000, includes=[ContextKey()] * 20_000)
+    failure = await failure_of(put(stub, key(), many))
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert int(failure.metadata["violations_left_out"]) < 200
+
+
+async def test_a_context_that_is_too_large_is_looked_at_no_further(stub: Stub) -> None:
+    """Its size comes first: looking for broken rules takes time in proportion to it."""
+    large = context(composed_from=[ContextRef()] * 200_000)
+    failure = await failure_of(put(stub, key(), large))
+    assert failure.reason == "CONTEXT_TOO_LARGE"

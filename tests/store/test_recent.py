@@ -1,7 +1,10 @@
 """What was read last is at hand: Redis sends a version's context once, and is asked every time."""
 
+import time
+
 import pytest
 from relevo.v1.store_pb2 import Consistency
+from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.calls import Stub, context, get, invalidate, is_alive, key, masked, put
@@ -65,3 +68,26 @@ async def test_what_another_server_writes(settings: Settings, stub: Stub) -> Non
         assert not await is_alive(stub, key())
         await put(to_other, key(), context(user_id="again"))
         assert (await get(stub, key())).entry.context.user_id == "again"
+
+
+async def test_a_version_that_comes_again(settings: Settings, stub: Stub) -> None:
+    """A write that a failover lost is not served as the next one, though that has its version.
+
+    That happens if the new master's clock is behind the log.
+    """
+    tag = f"{{{settings.store_prefix}:{partition_of('acme', settings.partitions)}}}"
+    log, state = f"{tag}:log", f"{tag}:state"
+    with RedisClient(settings.store.get_secret_value()) as redis:
+        ahead = f"{int(time.time() * 1000) + 3_600_000}-0"
+        redis("XADD", log, ahead, "op", "release", "key", "conversation:acme:another")
+        redis("HSET", state, "revision", ahead)
+        replicated = [(name, redis("DUMP", name)) for name in (log, state)]
+        lost = await put(stub, key(), context(user_id="lost"))
+        assert (await get(stub, key())).entry.context.user_id == "lost"
+        redis("DEL", f"{tag}:entry:conversation:acme:{key().id}")
+        for name, dumped in replicated:
+            redis("RESTORE", name, 0, dumped, "REPLACE")
+        async with Server(settings) as other, stub_of(other.address) as to_other:
+            written = await put(to_other, key(), context(user_id="written"))
+        assert written.revision == lost.revision
+        assert (await get(stub, key())).entry.context.user_id == "written"

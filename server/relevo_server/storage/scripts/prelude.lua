@@ -90,5 +90,9 @@ local function append(log, length, last, ...)
   -- It failed, as it does behind the greatest id that there is, or follows an id that no revision
   -- can hold. What else is wrong (no memory, say), is wrong again.
   last = mend(log, last)
-  return redis.call('XADD', log, 'MAXLEN', '~', length, following(last), ...)
+  added = redis.call('XADD', log, 'MAXLEN', '~', length, following(last), ...)
+  if is_revision(added) then return added end
+  -- A foreign entry has the last id that a revision can have: nothing comes after it.
+  redis.call('XDEL', log, added)
+  error('no revision is left after ' .. last)
 end
