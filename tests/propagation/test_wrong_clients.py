@@ -54,15 +54,19 @@ async def _queue(client: Any) -> None:
     ActionQueues(RedisBroker(), client, service="s")
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda exempt: client_interceptors(exempt=exempt),
-        lambda exempt: aio_client_interceptors(exempt=exempt),
-        lambda exempt: aio_context_channel(aio.insecure_channel(NOWHERE), exempt=exempt),
-    ],
-    ids=["blocking", "asyncio", "channel"],
-)
+def _blocking(exempt: Any) -> object:
+    return client_interceptors(exempt=exempt)
+
+
+def _asyncio(exempt: Any) -> object:
+    return aio_client_interceptors(exempt=exempt)
+
+
+def _channel(exempt: Any) -> object:
+    return aio_context_channel(aio.insecure_channel(NOWHERE), exempt=exempt)
+
+
+@pytest.mark.parametrize("make", [_blocking, _asyncio, _channel])
 async def test_a_coroutine_function_that_exempts_calls(make: Callable[[Any], object]) -> None:
     """TypeError: its coroutine is always true, and no call would carry anything."""
 
