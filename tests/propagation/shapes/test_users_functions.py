@@ -84,7 +84,7 @@ async def lost(store: LocalStore, shape: Shape, cause: Cause, **rules: Any) -> P
         {"exempt": fail},
         {"policies": [(fail, Policy())]},
     ],
-    ids=str,
+    ids=lambda rules: next(iter(rules)),
 )
 @each_shape
 async def test_every_rule(
