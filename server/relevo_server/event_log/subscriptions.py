@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.keys import Key
-from relevo_server.watching.outbox import Outbox
 
 _OVERHEAD = 160
 """Bytes of an answer beside its context and its key, at most."""
