@@ -18,8 +18,8 @@ from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
 
 from relevo_server import errors, revisions
+from relevo_server.contexts import key_of
 from relevo_server.keys import Key
-from relevo_server.requests import key_of
 from relevo_server.storage.interface import Stored, Written
 
 _MAX_KNOWN = 1 << 14

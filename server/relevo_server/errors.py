@@ -23,6 +23,8 @@ RETRY_DELAY = 0.5
 """Seconds after which a caller may try again where the store cannot be reached."""
 MAX_VIOLATIONS = 20
 """Broken rules that one error names; of the others it says how many they are."""
+Violation = tuple[object, str]
+"""Each violation is (field, description); `str(field)` is the field's path."""
 
 
 class StoreError(Exception):
@@ -70,10 +72,10 @@ class StoreError(Exception):
         return status
 
 
-def invalid(violations: Iterable[tuple[object, str]]) -> StoreError:
-    """INVALID_ARGUMENT: the fields, which are their paths once they are text, and what is wrong.
+def invalid(violations: Iterable[Violation]) -> StoreError:
+    """INVALID_ARGUMENT: what is wrong with each field.
 
-    The first ones are told, as many as a status has room for; the others are counted.
+    The first violations are told, as many as a status has room for; the others are counted.
     """
     told: list[tuple[str, str]] = []
     texts: list[str] = []
