@@ -77,10 +77,6 @@ class Requests:
         self._new: dict[Outbox, dict[Key, Request]] = {}
         self._sized: dict[Outbox, dict[Key, Request]] = {}
 
-    def __len__(self) -> int:
-        lines = (*self._new.values(), *self._sized.values())
-        return sum(map(len, lines))
-
     def __bool__(self) -> bool:
         """Whether there is one."""
         return bool(self._new or self._sized)
