@@ -66,7 +66,7 @@ _ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
 
 
 class _Known(NamedTuple):
-    """What a version of an entry tells, which has been found to be sound."""
+    """Cached parts of the answer for one version of an entry."""
 
     version: int
     stored_size: int  # of its context as it is stored: what is serialized here holds for no other

@@ -1,4 +1,4 @@
-"""What is read next to answer Subscribes, and what follows from what was read.
+"""Schedules the reads that answer Subscribes.
 
 No I/O and no clock. An answer waits until its stream has room for it, and only then is it read:
 so neither a read nor a stream's outbox is ever larger than its bound, whatever was asked for.

@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 FOLLOW_UP = Asked(0, 0, 0)
-"""What nobody has asked for: the value of a change that a stream was told without it."""
+"""The request for a value that the stream was only told has changed."""
 
 
 class Subscription:
