@@ -15,12 +15,12 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 
 from relevo_server import errors, sections, wire
+from relevo_server.errors import Violation
 
 _MAX_LOOKED_AT = 100
 """Of the values of a repeated field. A request that keeps the rules has no more."""
 
 _Request = TypeVar("_Request", bound=Message)
-_Problems = Iterator[tuple[object, str]]
 
 
 def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
@@ -37,7 +37,7 @@ def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
     return decode
 
 
-def _problems(kind: Descriptor, serialized: bytes, path: str) -> _Problems:
+def _problems(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
     """What is wrong with bytes that do not decode: level by level, from outside to inside.
 
     At each level, messages within the message and texts are bytes to begin with.
@@ -58,7 +58,7 @@ def _problems(kind: Descriptor, serialized: bytes, path: str) -> _Problems:
             yield from _problems_of_other(field.message_type, value, here)
 
 
-def _problems_of_other(kind: Descriptor, serialized: bytes, path: str) -> _Problems:
+def _problems_of_other(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
     """The same for a message that is protobuf's own."""
     try:
         message = GetMessageClass(kind).FromString(serialized)

@@ -18,8 +18,8 @@ from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
 
 from relevo_server import errors, revisions
+from relevo_server.contexts import key_of
 from relevo_server.keys import Key
-from relevo_server.requests import key_of
 from relevo_server.storage.interface import Stored, Written
 
 _MAX_KNOWN = 1 << 14
@@ -66,7 +66,7 @@ _ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
 
 
 class _Known(NamedTuple):
-    """What a version of an entry tells, which has been found to be sound."""
+    """Cached parts of the answer for one version of an entry."""
 
     version: int
     stored_size: int  # of its context as it is stored: what is serialized here holds for no other

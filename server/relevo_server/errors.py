@@ -1,7 +1,6 @@
 """What can go wrong, as the statuses that the wire contract names."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
@@ -10,20 +9,22 @@ from relevo.v1.store_pb2 import Error
 from relevo.v1.store_pb2 import ErrorReason as Reason
 
 from relevo_server.keys import Key
+from relevo_server.status_text import (
+    MAX_DESCRIPTION,
+    MAX_FIELD,
+    MAX_MESSAGE,
+    cut,
+    encoded_size,
+    shortened,
+)
 
 DOMAIN = "relevo"
 RETRY_DELAY = 0.5
 """Seconds after which a caller may try again where the store cannot be reached."""
 MAX_VIOLATIONS = 20
 """Broken rules that one error names; of the others it says how many they are."""
-
-# A status is a part of the last header block of a call, of which gRPC's libraries take no more
-# than 8 KiB. The message is in it twice, as text and within the details, which are in base64.
-_MAX_MESSAGE = 1024
-_MAX_VALUE = 2306  # as a key's text form may have
-_MAX_FIELD = 512
-_MAX_DESCRIPTION = 384
-_SAFE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+Violation = tuple[object, str]
+"""Each violation is (field, description); `str(field)` is the field's path."""
 
 
 class StoreError(Exception):
@@ -42,11 +43,11 @@ class StoreError(Exception):
         violations: Sequence[tuple[str, str]] = (),
         retry_after: float | None = None,
     ) -> None:
-        self.message = shortened(message, _MAX_MESSAGE)
+        self.message = shortened(message, MAX_MESSAGE)
         super().__init__(self.message)
         self.code = code
         self.reason = Reason.Name(reason).removeprefix("ERROR_REASON_")
-        self.metadata = {name: _cut(value) for name, value in (metadata or {}).items()}
+        self.metadata = {name: cut(value) for name, value in (metadata or {}).items()}
         self.violations = tuple(violations)
         self.retry_after = retry_after
 
@@ -71,25 +72,25 @@ class StoreError(Exception):
         return status
 
 
-def invalid(violations: Iterable[tuple[object, str]]) -> StoreError:
-    """INVALID_ARGUMENT: the fields, which are their paths once they are text, and what is wrong.
+def invalid(violations: Iterable[Violation]) -> StoreError:
+    """INVALID_ARGUMENT: what is wrong with each field.
 
-    The first ones are told, as many as a status has room for; the others are counted.
+    The first violations are told, as many as a status has room for; the others are counted.
     """
     told: list[tuple[str, str]] = []
     texts: list[str] = []
-    room = _MAX_MESSAGE - len("; and 1000000 more")
+    room = MAX_MESSAGE - len("; and 1000000 more")
     others = 0
     for field, description in violations:
         if others or len(told) == MAX_VIOLATIONS:
             others += 1
             continue
         violation = (
-            shortened(str(field), _MAX_FIELD),
-            shortened(description, _MAX_DESCRIPTION),
+            shortened(str(field), MAX_FIELD),
+            shortened(description, MAX_DESCRIPTION),
         )
         text = ": ".join(violation)
-        room -= _size(text) + len("; ")
+        room -= encoded_size(text) + len("; ")
         if room < 0:
             others = 1
             continue
@@ -106,37 +107,6 @@ def invalid(violations: Iterable[tuple[object, str]]) -> StoreError:
         metadata=metadata,
         violations=told,
     )
-
-
-def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning and "..." if it takes more bytes than that in a header."""
-    beginning = text[: limit + 1]  # each character takes a byte at least
-    if _size(beginning) <= limit:
-        return beginning
-    size = len("...")
-    for i, character in enumerate(beginning):
-        size += _size(character)
-        if size > limit:
-            return f"{beginning[:i]}..."
-    return beginning
-
-
-def _cut(value: str) -> str:
-    """A value of the metadata, which is no part of the message: its bytes are counted as they are.
-
-    It may be a field that was not looked at yet.
-    """
-    serialized = value[: _MAX_VALUE + 1].encode()
-    if len(serialized) <= _MAX_VALUE:
-        return value
-    return serialized[:_MAX_VALUE].decode(errors="ignore") + "..."
-
-
-def _size(text: str) -> int:
-    """How many bytes a text takes as gRPC's status message, which is percent-encoded."""
-    if text.isascii() and text.isprintable():
-        return len(text) + 2 * text.count("%")
-    return len(quote(text, safe=_SAFE))
 
 
 def request_id_reused(owner: Key | str) -> StoreError:

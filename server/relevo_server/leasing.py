@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from relevo_server import errors
 from relevo_server.deadline import earliest_wait
 from relevo_server.errors import StoreError
+from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.storage.interface import Leased, Storage, Wanted
-from relevo_server.watching.followers import Followers
 
 _SHORTEST_WAIT = 0.01
 """Seconds after which a lease that should have ended is asked for again."""

@@ -5,12 +5,12 @@ from time import monotonic
 
 from relevo_server import errors
 from relevo_server.entries import Entries
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.requests import Get
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
-from relevo_server.watching.copies import Copies
-from relevo_server.watching.followers import Followers
 
 _ATTEMPTS = 8
 

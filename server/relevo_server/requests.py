@@ -12,8 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.struct_pb2 import Struct
-from relevo.v1.context_pb2 import ContextKey, ExecutionContext
+from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
     Consistency,
@@ -29,35 +28,26 @@ from relevo.v1.store_pb2 import (
     WatchRequest,
 )
 
-from relevo_server import errors, masks, sections
+from relevo_server import errors, masks
+from relevo_server.contexts import context_problems, key_of, key_problems
 from relevo_server.decoding import decoder
+from relevo_server.errors import Violation
 from relevo_server.keys import Key, part_problem
 from relevo_server.revisions import MAX_REVISION
 
 MAX_BATCH = 100
-MAX_INCLUDES = 16
-MAX_COMPOSED_FROM = 1 + MAX_INCLUDES
 MAX_REQUEST_ID_BYTES = 128
 _CONSISTENCIES = frozenset(Consistency.values())
 _MAX_REMEMBERED = 1024  # bytes; no Get that keeps the rules is longer
-_MICROSECOND = 1000  # nanoseconds
 _decode_get = decoder(GetRequest)
 
-Violations = Iterator[tuple[object, str]]
-"""Each field, which is its path once it is text, and what is wrong with it."""
 
-
-def refuse(violations: Iterable[tuple[object, str]]) -> None:
+def refuse(violations: Iterable[Violation]) -> None:
     """Raise INVALID_ARGUMENT if there is a violation."""
     found = iter(violations)
     first = next(found, None)
     if first:
         raise errors.invalid(chain([first], found))
-
-
-def key_of(message: ContextKey) -> Key:
-    """The key as a value. Not checked."""
-    return Key(message.scope, message.tenant_id, message.id)
 
 
 class Get(NamedTuple):
@@ -68,7 +58,7 @@ class Get(NamedTuple):
     known_version: int
     is_cached: bool
     include_layers: bool
-    violations: Sequence[tuple[object, str]]
+    violations: Sequence[Violation]
 
 
 def read_get(serialized: bytes) -> Get:
@@ -100,8 +90,8 @@ def get_of(request: GetRequest) -> Get:
     )
 
 
-def _get_problems(request: GetRequest, key: Key) -> Violations:
-    yield from _key_problems(key, "key")
+def _get_problems(request: GetRequest, key: Key) -> Iterator[Violation]:
+    yield from key_problems(key, "key")
     for field, value in (
         ("min_revision", request.min_revision),
         ("known_version", request.known_version),
@@ -132,8 +122,8 @@ def check_put(request: PutRequest, *, max_ttl_ms: int) -> tuple[Key, list[masks.
     return key, paths
 
 
-def _put_problems(request: PutRequest, key: Key, max_ttl_ms: int) -> Violations:
-    yield from _key_problems(key, "key")
+def _put_problems(request: PutRequest, key: Key, max_ttl_ms: int) -> Iterator[Violation]:
+    yield from key_problems(key, "key")
     if not request.HasField("context"):
         yield "context", "must be given"
     yield from context_problems(request.context, key)
@@ -157,47 +147,9 @@ def _put_problems(request: PutRequest, key: Key, max_ttl_ms: int) -> Violations:
     yield from _request_id_problems(request.request_id)
 
 
-def _request_id_problems(request_id: str) -> Violations:
+def _request_id_problems(request_id: str) -> Iterator[Violation]:
     if len(request_id.encode()) > MAX_REQUEST_ID_BYTES:
         yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
-
-
-def context_problems(context: ExecutionContext, key: Key) -> Violations:
-    """What is wrong with a context that is to be put under `key`."""
-    if context.tenant_id not in ("", key.tenant_id):
-        yield "context.tenant_id", "must be empty or the same as key.tenant_id"
-    if len(context.includes) > MAX_INCLUDES:
-        count = len(context.includes)
-        yield "context.includes", f"must have at most {MAX_INCLUDES} entries, has {count}"
-    # No more are looked at than may be there: that each is there once takes the square of it.
-    includes = [key_of(include) for include in context.includes[:MAX_INCLUDES]]
-    for i, include in enumerate(includes):
-        path = f"context.includes[{i}]"
-        yield from _key_problems(include, path)
-        if include.tenant_id != key.tenant_id:
-            yield f"{path}.tenant_id", "must be the same as key.tenant_id"
-        if include == key:
-            yield path, "must not be the entry itself"
-        if include in includes[:i]:
-            yield path, "must not be there twice"
-    if len(context.composed_from) > MAX_COMPOSED_FROM:
-        count = len(context.composed_from)
-        yield "context.composed_from", f"must have at most {MAX_COMPOSED_FROM} entries, has {count}"
-    for i, source in enumerate(context.composed_from[:MAX_COMPOSED_FROM]):
-        path = f"context.composed_from[{i}]"
-        yield from _key_problems(key_of(source.key), f"{path}.key")
-        if source.key.tenant_id != key.tenant_id:
-            yield f"{path}.key.tenant_id", "must be the same as key.tenant_id"
-        if source.revision <= 0:
-            yield f"{path}.revision", "must be a version, which is more than 0"
-    for field, value in context.ListFields():
-        if isinstance(value, Struct):
-            yield from sections.problems(value, f"context.{field.name}")
-    time = context.create_time
-    if time.nanos % _MICROSECOND or not 0 <= time.nanos < 1_000_000_000:
-        yield "context.create_time.nanos", "must be whole microseconds within a second"
-    if not -62_135_596_800 <= time.seconds <= 253_402_300_799:
-        yield "context.create_time.seconds", "must be from year 1 to year 9999"
 
 
 def check_lease(request: LeaseRequest) -> Key:
@@ -207,8 +159,8 @@ def check_lease(request: LeaseRequest) -> Key:
     return key
 
 
-def _lease_problems(request: LeaseRequest, key: Key) -> Violations:
-    yield from _key_problems(key, "key")
+def _lease_problems(request: LeaseRequest, key: Key) -> Iterator[Violation]:
+    yield from key_problems(key, "key")
     if duration_ms(request.wait) is None:
         yield "wait", "must be a duration that is not negative"
     if request.renew_version < 0:
@@ -219,7 +171,7 @@ def _lease_problems(request: LeaseRequest, key: Key) -> Violations:
 def check_release(request: ReleaseRequest) -> Key:
     """The key of a Release."""
     key = key_of(request.key)
-    problems = [*_key_problems(key, "key")]
+    problems = [*key_problems(key, "key")]
     if not request.lease_token:
         problems.append(("lease_token", "must not be empty"))
     refuse(problems)
@@ -234,7 +186,7 @@ def check_invalidate(request: InvalidateRequest) -> Sequence[Key] | TenantSelect
     return [key_of(key) for key in request.keys.keys]
 
 
-def _invalidate_problems(request: InvalidateRequest) -> Violations:
+def _invalidate_problems(request: InvalidateRequest) -> Iterator[Violation]:
     match request.WhichOneof("target"):
         case "keys":
             yield from _keys_problems(request.keys.keys)
@@ -245,28 +197,23 @@ def _invalidate_problems(request: InvalidateRequest) -> Violations:
     yield from _request_id_problems(request.request_id)
 
 
-def _keys_problems(messages: Sequence[ContextKey]) -> Violations:
+def _keys_problems(messages: Sequence[ContextKey]) -> Iterator[Violation]:
     if not 1 <= len(messages) <= MAX_BATCH:
         yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(messages)}"
     keys = [key_of(message) for message in messages[:MAX_BATCH]]
     for i, key in enumerate(keys):
-        yield from _key_problems(key, f"keys.keys[{i}]")
+        yield from key_problems(key, f"keys.keys[{i}]")
         if key.tenant_id != keys[0].tenant_id:
             yield f"keys.keys[{i}].tenant_id", "must be the same for all keys"
 
 
-def _selector_problems(tenant: TenantSelector) -> Violations:
+def _selector_problems(tenant: TenantSelector) -> Iterator[Violation]:
     problem = part_problem(tenant.tenant_id)
     if problem:
         yield "tenant.tenant_id", problem
     problem = tenant.scope and part_problem(tenant.scope)
     if problem:
         yield "tenant.scope", problem
-
-
-def _key_problems(key: Key, path: str) -> Violations:
-    for field, problem in key.problems():
-        yield f"{path}.{field}", problem
 
 
 def check_watch(request: WatchRequest) -> Key:
@@ -280,8 +227,10 @@ def check_watch(request: WatchRequest) -> Key:
     return key
 
 
-def _watch_problems(message: Subscribe | Unsubscribe | Touch, key: Key, kind: str) -> Violations:
-    yield from _key_problems(key, f"{kind}.key")
+def _watch_problems(
+    message: Subscribe | Unsubscribe | Touch, key: Key, kind: str
+) -> Iterator[Violation]:
+    yield from key_problems(key, f"{kind}.key")
     if isinstance(message, Subscribe):
         for field, value in (
             ("known_version", message.known_version),

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
+from relevo_server.errors import Violation
+
 MAX_DEPTH = 32
 """Structs and lists within one another, the section among them. protobuf's parsers stop at 100
 levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
@@ -22,20 +24,17 @@ class _Within(NamedTuple):
         return f"{self.outer}{last}"
 
 
-Problems = Iterator[tuple[_Within, str]]
-
-
-def problems(section: Struct, path: str) -> Problems:
+def problems(section: Struct, path: str) -> Iterator[Violation]:
     """The values that a section must not hold, by their paths, and what is wrong with each."""
     return _of_struct(section, path, 0)
 
 
-def _of_struct(struct: Struct, path: _Within | str, depth: int) -> Problems:
+def _of_struct(struct: Struct, path: _Within | str, depth: int) -> Iterator[Violation]:
     for name, value in struct.fields.items():
         yield from _of_value(value, _Within(path, name), depth + 1)
 
 
-def _of_value(value: Value, path: _Within, depth: int) -> Problems:
+def _of_value(value: Value, path: _Within, depth: int) -> Iterator[Violation]:
     match value.WhichOneof("kind"):
         case "struct_value" | "list_value" if depth >= MAX_DEPTH:
             yield path, f"must not be nested deeper than {MAX_DEPTH} levels"

@@ -17,11 +17,11 @@ from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _EVICTION = (
     "Redis may evict the logs and the order of revisions; set maxmemory-policy to noeviction "
     "or to a volatile-* policy"
 )
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Server:

@@ -19,14 +19,14 @@ from relevo_server.calls import Calls, Context, fail
 from relevo_server.decoding import decoder
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.leasing import Leases
 from relevo_server.logs import log, where
 from relevo_server.reading import Reader
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
-from relevo_server.watching.copies import Copies
-from relevo_server.watching.followers import Followers
 from relevo_server.watching.watching import Watching
 from relevo_server.writing import Writer, once
 

@@ -101,3 +101,10 @@ def test_the_service_knows_no_backend() -> None:
     knowing = {module for module, found in graph.items() if found & backends}
     assert knowing == {"relevo_server.storage.opening"}
     assert "relevo_server.storage.interface" in graph["relevo_server.service"]
+
+
+@pytest.mark.parametrize("module", [m for m in SERVER if ".event_log." in m])
+def test_the_logs_know_no_watch(module: str) -> None:
+    """Who follows the logs knows nothing of the streams of the service that are told."""
+    below = reachable(within(SERVER), module)
+    assert not [name for name in below if ".watching." in name]

@@ -1,7 +1,8 @@
 """Runs the tests on every server and with every Python that Relevo is proven on.
 
 Servers are fetched into .cache/, and an environment is made there for each Python; both
-are kept. What this machine cannot have is named and left out; with CI=true it is a failure.
+are kept. Servers and Pythons that are not available are reported and skipped; with CI=true
+that is a failure.
 """
 
 import argparse

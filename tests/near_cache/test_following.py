@@ -20,14 +20,14 @@ from relevo_client import ContextKey
 from relevo_client._near_cache import NearCache
 from relevo_server.entries import Entries
 from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.fanout import Fanout
+from relevo_server.event_log.follower import Follower
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Read, Stored, Tail
-from relevo_server.watching.copies import Copies
-from relevo_server.watching.fanout import Fanout
-from relevo_server.watching.follower import Follower
-from relevo_server.watching.outbox import Outbox
 from support.storages import GatedStorage
 
 KEY = Key("conversation", "acme", "c1")

@@ -11,8 +11,8 @@ import pytest
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import ContextKey
 from relevo_client._near_cache import NearCache
-from relevo_server.watching.fanout import Fanout, Look
-from relevo_server.watching.outbox import Outbox
+from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.outbox import Outbox
 from support.simulated_store import KEYS, Store
 from support.simulation import MAX_STALENESS, Server
 

@@ -9,7 +9,7 @@ from relevo_client import ContextEntry, ContextKey, ContextRef, IncompleteContex
 from relevo_client._near_cache import NearCache
 from relevo_client._near_contexts import held, resolve
 from relevo_client._near_state import ABSENT, Copy
-from relevo_server.watching.outbox import Outbox
+from relevo_server.event_log.outbox import Outbox
 from support.seeds import SEEDS, served_in_all
 from support.simulated_store import LAYER, TENANT
 from support.simulation import World

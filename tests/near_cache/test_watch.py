@@ -7,9 +7,9 @@ from grpc import StatusCode, aio
 from relevo.v1.context_pb2 import ContextEntry, ContextKey
 from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest, WatchResponse
 from relevo.v1.store_pb2_grpc import ContextStoreStub
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from relevo_server.watching.outbox import Outbox
 from support.calls import (
     Stub,
     context,

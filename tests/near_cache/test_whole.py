@@ -11,7 +11,7 @@ from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import ContextEntry, ContextKey, ContextRef
 from relevo_client._near_cache import NearCache
 from relevo_client._near_contexts import last_known, resolve
-from relevo_server.watching.outbox import Outbox
+from relevo_server.event_log.outbox import Outbox
 from support.simulated_store import HEAD, LAYER, Store
 from support.simulation import MAX_STALENESS, Server
 

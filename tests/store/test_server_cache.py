@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest, GetResponse, PutRequest
-from relevo_server.requests import key_of
+from relevo_server.contexts import key_of
 from relevo_server.settings import Principal, Settings
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Gap

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from relevo_server.event_log.copies import Copies
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Read, Tail
-from relevo_server.watching.copies import Copies
 from support.seeds import SEEDS, served_in_all
 from support.simulated_cache import CacheWorld
 

@@ -1,15 +1,17 @@
-"""A Redis that answers every script with the same error, for errors that are hard to come by."""
+"""A Redis that answers as a test says, for answers that are hard to come by."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 _HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
 
 
 @asynccontextmanager
-async def refusing_redis(error: str) -> AsyncGenerator[str, None]:
-    """The URL of a server that agrees to everything but scripts, which end with this error."""
+async def answering_redis(
+    answer: Callable[[list[bytes]], Awaitable[bytes]],
+) -> AsyncGenerator[int, None]:
+    """The port of a server that answers each command so; it hangs up if that is empty."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while header := await reader.readline():
@@ -17,17 +19,31 @@ async def refusing_redis(error: str) -> AsyncGenerator[str, None]:
             for _ in range(int(header[1:])):
                 size = int((await reader.readline())[1:])
                 words.append((await reader.readexactly(size + 2))[:-2])
-            match words[0].upper():
-                case b"EVALSHA" | b"EVAL":
-                    writer.write(f"-{error}\r\n".encode())
-                case b"HELLO":
-                    writer.write(_HELLO)
-                case _:
-                    writer.write(b"+OK\r\n")
+            answered = await answer(words)
+            if not answered:
+                break
+            writer.write(answered)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def refusing_redis(error: str) -> AsyncGenerator[str, None]:
+    """The URL of a server that agrees to everything but scripts, which end with this error."""
+
+    async def answer(words: list[bytes]) -> bytes:
+        match words[0].upper():
+            case b"EVALSHA" | b"EVAL":
+                return f"-{error}\r\n".encode()
+            case b"HELLO":
+                return _HELLO
+            case _:
+                return b"+OK\r\n"
+
+    async with answering_redis(answer) as port:
+        yield f"redis://127.0.0.1:{port}"

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relevo_server.event_log.copies import OVERHEAD, Copies
 from relevo_server.keys import Key
 from relevo_server.storage.interface import ABSENT, Read, Stored, Tail
-from relevo_server.watching.copies import OVERHEAD, Copies
 
 from support.simulated_store import KEYS, PARTITION, Era, Store
 

@@ -23,14 +23,14 @@ from relevo_client import (
 from relevo_client import _near_contexts as near_contexts
 from relevo_client._near_cache import NearCache
 from relevo_client._near_state import ABSENT, Copy
+from relevo_server.contexts import key_of
 from relevo_server.entries import Entries
 from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
-from relevo_server.requests import key_of
 from relevo_server.storage.interface import Limits, Tail
-from relevo_server.watching.fanout import Fanout, Look
-from relevo_server.watching.outbox import Outbox
 
 from support.simulated_store import HEAD, KEYS, LAYER, PARTITION, TENANT, Store
 

@@ -1,4 +1,4 @@
-"""What is read next to answer Subscribes, and what follows from what was read.
+"""Schedules the reads that answer Subscribes.
 
 No I/O and no clock. An answer waits until its stream has room for it, and only then is it read:
 so neither a read nor a stream's outbox is ever larger than its bound, whatever was asked for.
@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.subscriptions import Request
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Limits, Read, Stored
-from relevo_server.watching.fanout import Fanout
 
 _LOOKS = 32
 """Entries that are looked at together."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.keys import Key
-from relevo_server.watching.outbox import Outbox
 
 _OVERHEAD = 160
 """Bytes of an answer beside its context and its key, at most."""
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 FOLLOW_UP = Asked(0, 0, 0)
-"""What nobody has asked for: the value of a change that a stream was told without it."""
+"""The request for a value that the stream was only told has changed."""
 
 
 class Subscription:
@@ -76,10 +76,6 @@ class Requests:
     def __init__(self) -> None:
         self._new: dict[Outbox, dict[Key, Request]] = {}
         self._sized: dict[Outbox, dict[Key, Request]] = {}
-
-    def __len__(self) -> int:
-        lines = (*self._new.values(), *self._sized.values())
-        return sum(map(len, lines))
 
     def __bool__(self) -> bool:
         """Whether there is one."""

@@ -55,11 +55,11 @@ class Cluster:
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
         """Send one command to every master: the answers of those that answer."""
+        here = self._nodes[0]
         try:
-            slots = await self._pool_of(self._nodes[0]).execute_command("CLUSTER", "SLOTS")
+            slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
         except (OSError, redis_errors.RedisError):
             return []
-        here = self._nodes[0]
         masters = {_master_of(each, here) for each in slots}
         answers = await asyncio.gather(
             *(self._pool_of(master).execute_everywhere(*words) for master in masters)

@@ -18,17 +18,15 @@ import asyncio
 import secrets
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.storage import records
 from relevo_server.storage.connection import Connection, Script
 from relevo_server.storage.interface import (
     ABSENT,
-    CORRUPT,
-    Event,
     Gap,
     LayoutError,
     Leased,
@@ -36,7 +34,6 @@ from relevo_server.storage.interface import (
     Once,
     Read,
     Storage,
-    Stored,
     Tail,
     Wanted,
     Write,
@@ -44,7 +41,7 @@ from relevo_server.storage.interface import (
     within,
 )
 from relevo_server.storage.line import Argument
-from relevo_server.storage.recent import Held, Recent
+from relevo_server.storage.recent import Recent
 
 LAYOUT = 1
 
@@ -119,10 +116,10 @@ class RedisStorage(Storage):
 
     async def write(self, write: Write) -> Written:
         """One script: the comparison, the value, its event and the request's record."""
-        tag, name = self._tag(write.key.tenant_id), _text(write.key)
+        tag, name = self._tag(write.key.tenant_id), records.text(write.key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         args: list[Argument] = [
-            *_floors(write.key),
+            *records.floors(write.key),
             name,
             self._log_length,
             "" if write.expected is None else revisions.to_log_id(write.expected),
@@ -132,7 +129,7 @@ class RedisStorage(Storage):
             secrets.token_bytes(8),
         ]
         if write.request_id:
-            keys.append(_request(tag, write.key, write.request_id))
+            keys.append(records.request(tag, write.key, write.request_id))
             args += [write.fingerprint, self._request_ttl_ms]
         answer = await self._run(_WRITE, keys, args)
         if answer[0] == b"conflict":
@@ -140,23 +137,23 @@ class RedisStorage(Storage):
             raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
         if answer[0] == b"lost":
             raise errors.lease_lost(write.key)
-        return _written(write.key, answer)
+        return records.written(write.key, answer)
 
     async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
         """Read the request's record."""
-        record = _request(self._tag(key.tenant_id), key, request_id)
+        record = records.request(self._tag(key.tenant_id), key, request_id)
         answer = await self._run(_RECALL, [record], [fingerprint])
-        return None if answer[0] == b"unknown" else _written(key, answer)
+        return None if answer[0] == b"unknown" else records.written(key, answer)
 
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
         """One script; one event for each key."""
         tenant_id = keys[0].tenant_id
         tag = self._tag(tenant_id)
-        tenant_floor, _ = _floors(keys[0])
+        tenant_floor, _ = records.floors(keys[0])
         args: list[Argument] = [self._log_length, tenant_floor]
         for key in keys:
-            args += [_floors(key)[1], _text(key)]
-        names = [f"{tag}:{kind}:{_text(key)}" for kind in ("entry", "lease") for key in keys]
+            args += [records.floors(key)[1], records.text(key)]
+        names = [f"{tag}:{kind}:{records.text(key)}" for kind in ("entry", "lease") for key in keys]
         names = [f"{tag}:state", f"{tag}:log", *names]
         return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
@@ -165,7 +162,7 @@ class RedisStorage(Storage):
         tag = self._tag(tenant_id)
         args: list[Argument] = [
             self._log_length,
-            _floor(tenant_id, scope),
+            records.floor(tenant_id, scope),
             tenant_id,
             scope,
         ]
@@ -175,28 +172,30 @@ class RedisStorage(Storage):
 
     async def lease(self, wanted: Wanted) -> Leased:
         """One script."""
-        tag, name = self._tag(wanted.key.tenant_id), _text(wanted.key)
+        tag, name = self._tag(wanted.key.tenant_id), records.text(wanted.key)
         keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         renewed = revisions.to_log_id(wanted.renewed)
-        args: list[Argument] = [*_floors(wanted.key), renewed]
+        args: list[Argument] = [*records.floors(wanted.key), renewed]
         args += [wanted.token, wanted.ttl_ms, wanted.request_id]
         log_id, kind, *rest = await self._run(_LEASE, keys, args)
         revision = revisions.from_log_id(log_id)
         if kind == b"entry":
-            return Leased(revision, _stored(keys[1], *rest[0]))
+            return Leased(revision, records.stored(keys[1], *rest[0]))
         token, left = rest if kind == b"lease" else (b"", *rest)
         return Leased(revision, None, token.decode(), max(0, int(left)))
 
     async def release(self, key: Key, token: str) -> None:
         """One script."""
-        tag, name = self._tag(key.tenant_id), _text(key)
+        tag, name = self._tag(key.tenant_id), records.text(key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
         await self._run(_RELEASE, keys, [self._log_length, name, token])
 
     async def touch(self, key: Key) -> None:
         """One script."""
         tag = self._tag(key.tenant_id)
-        await self._run(_TOUCH, [f"{tag}:state", f"{tag}:entry:{_text(key)}"], _floors(key))
+        await self._run(
+            _TOUCH, [f"{tag}:state", f"{tag}:entry:{records.text(key)}"], records.floors(key)
+        )
 
     async def tail(
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
@@ -210,7 +209,7 @@ class RedisStorage(Storage):
         if kind != b"ok":
             return Tail(reached, [], Gap(kind.decode()))
         (events,) = rest
-        return Tail(reached, [_event(log_id, fields) for log_id, fields in events])
+        return Tail(reached, [records.event(log_id, fields) for log_id, fields in events])
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """One XREAD, on a connection that others do not wait for."""
@@ -239,17 +238,19 @@ class RedisStorage(Storage):
         self, keys: Sequence[Key], known: Sequence[int], limits: Limits | None = None
     ) -> Read:
         tag = self._tag(keys[0].tenant_id)
-        names = [f"{tag}:entry:{_text(key)}" for key in keys]
+        names = [f"{tag}:entry:{records.text(key)}" for key in keys]
         known = known or [ABSENT] * len(keys)
         held = self._recent.of(keys)
         args: list[Argument] = list(limits or ("", ""))
-        args += [field for key in keys for field in _floors(key)]
+        args += [field for key in keys for field in records.floors(key)]
         for version, at_hand in zip(known, held, strict=True):
-            args.append(_known(version, at_hand))
+            args.append(records.known(version, at_hand))
         with self._telling_others(keys):
             revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
         entries = [
-            self._recent.complete(key, at_hand, version, _stored(name, *values), _mark(values))
+            self._recent.complete(
+                key, at_hand, version, records.stored(name, *values), records.mark(values)
+            )
             for key, at_hand, version, name, values in zip(
                 keys, held, known, names, found, strict=True
             )
@@ -276,78 +277,3 @@ class RedisStorage(Storage):
 
     def _tag(self, tenant_id: str) -> str:
         return f"{{{self._prefix}:{self.partition_of(tenant_id)}}}"
-
-
-def _request(tag: str, key: Key, request_id: str) -> str:
-    return f"{tag}:request:{key}:{quote(request_id, safe='')}"
-
-
-def _floor(tenant_id: str, scope: str) -> str:
-    name = f"floor:{quote(tenant_id, safe='')}"
-    return f"{name}:{quote(scope, safe='')}" if scope else name
-
-
-@lru_cache(4096)
-def _text(key: Key) -> str:
-    return str(key)
-
-
-@lru_cache(4096)
-def _floors(key: Key) -> tuple[str, str]:
-    return _floor(key.tenant_id, ""), _floor(key.tenant_id, key.scope)
-
-
-def _stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
-    if asked.encode() != answered:
-        # A reply that belongs to another command: never hand it out.
-        raise errors.unavailable("the store answered out of order")
-    if not values:
-        return None
-    if values[0] == b"corrupt":
-        return CORRUPT
-    version, created, ttl_ms, size, _, *rest = values
-    context = rest[0] if rest else None
-    return Stored(
-        revisions.from_log_id(version),
-        revisions.from_log_id(created),
-        max(0, ttl_ms),
-        context,
-        size if context is None else 0,
-    )
-
-
-def _known(version: int, at_hand: Held) -> Argument:
-    """What Redis need not send: a version that the caller has, else the write that is at hand."""
-    if version >= at_hand.version:
-        return revisions.to_log_id(version) if version else ""
-    return revisions.to_log_id(at_hand.version).encode() + b"/" + at_hand.mark
-
-
-def _mark(answered: Sequence[Any]) -> bytes:
-    """What tells the write of an entry from every other; b"" if a server of 0.x wrote it."""
-    return answered[5] if len(answered) > 5 else b""
-
-
-def _written(key: Key, answer: Sequence[bytes]) -> Written:
-    if answer[0] == b"reused":
-        raise errors.request_id_reused(key)
-    _, version, created, ttl_ms = answer
-    return Written(revisions.from_log_id(version), revisions.from_log_id(created), int(ttl_ms))
-
-
-def _event(log_id: bytes, fields: Sequence[bytes]) -> Event:
-    """What a log entry says; `foreign` if no server of Relevo can have written it."""
-    revision = revisions.from_log_id(log_id)
-    try:
-        words = [field.decode() for field in fields]
-        text = dict(zip(words[::2], words[1::2], strict=True))
-        match text["op"]:
-            case "put" | "invalidate" | "release" as kind:
-                return Event(revision, kind, Key.parse(text["key"]))
-            case "floor":
-                return Event(revision, "floor", tenant_id=text["tenant"], scope=text["scope"])
-            case _:
-                pass
-    except (KeyError, ValueError):  # of which UnicodeDecodeError is one
-        pass
-    return Event(revision, "foreign")

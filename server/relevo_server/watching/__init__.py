@@ -1,1 +1,1 @@
-"""Watch: the log of each partition, read once, and told to every stream that subscribed."""
+"""The Watch of the service: what its streams ask of the logs, and are told."""

@@ -9,12 +9,12 @@ from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
 from relevo_server import errors, requests
 from relevo_server.access import Caller
 from relevo_server.decoding import decoder
+from relevo_server.event_log.followers import Followers
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
-from relevo_server.watching.followers import Followers
-from relevo_server.watching.outbox import Outbox
 
 _decode = decoder(WatchRequest)
 

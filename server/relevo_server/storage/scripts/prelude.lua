@@ -42,8 +42,7 @@ local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
--- What the first copy of an Invalidate came to, in the form of its answer; nil if this is the
--- first one, or the request has no record.
+-- The recorded answer of an earlier Invalidate, or nil.
 local function recall(record, fingerprint)
   if not record then return nil end
   local earlier = redis.call('HMGET', record, 'fingerprint', 'revision', 'count')

@@ -9,15 +9,15 @@ from time import monotonic
 from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.event_log.answers import READ_BYTES, Answers
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.logs import Sparing, log, where
 from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Limits, Storage, Stored, Tail
-from relevo_server.watching.copies import Copies
-from relevo_server.watching.fanout import Fanout, Look
-from relevo_server.watching.outbox import Outbox
 
 _EVENTS = 500
 """Events that are looked at together."""

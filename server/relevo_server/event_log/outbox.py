@@ -22,9 +22,8 @@ class Outbox:
     half for all other news:
 
     - A value is put only if there is room for it. One is always taken, whatever its size.
-    - News that has no room ends all that waits: it is dropped, and each partition that the
-      stream has to do with is reset. So it is as soon as more than `max_bytes` were superseded
-      before the watcher has taken anything.
+    - If news has no room, the queue is dropped and every partition of the stream is reset. The
+      same happens once more than `max_bytes` of values were superseded without a read.
     """
 
     def __init__(self, max_bytes: int) -> None:
