@@ -8,6 +8,8 @@ GENERATE := .venv-generate
 BREAKING_AGAINST ?= .git\#branch=main
 # Seconds that `make soak` takes.
 SOAK ?= 3600
+# How many tests `make test` runs side by side, and how they are shared out.
+PARALLEL ?= -n auto --dist loadfile
 # Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
 MATRIX ?=
 
@@ -23,7 +25,7 @@ platform: $(VENV)/ready ## Six services with queues and a WebSocket, measured wi
 	$(BIN)/relevo demo --platform --chart nooble.png $(PLATFORM)
 
 test: $(VENV)/ready ## All tests, on a real Redis
-	$(BIN)/pytest $(TEST)
+	$(BIN)/pytest $(PARALLEL) $(TEST)
 
 test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longer faults; some minutes
 	$(BIN)/pytest -m long
