@@ -15,9 +15,6 @@ by the names that they have in the design:
 - N6. Entries and bytes are bounded; the least recently used go first.
 - N7. That an entry is absent is known by the same rules.
 - N9. Copies may be composed only if there is a revision as of which the store had them all.
-  Each is what the store had from its own version on, up to the position that its stream has
-  told. A value is read after the event that announces it, so a copy can be ahead of the
-  position; then there is no such revision.
 
 Times are seconds of any clock that never goes back.
 """
@@ -27,16 +24,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import (
-    Invalidated,
-    Position,
-    Reset,
-    Subscribe,
-    Touch,
-    Unsubscribe,
-    WatchRequest,
-    WatchResponse,
-)
+from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchRequest, WatchResponse
 
 from relevo_client._keys import ContextKey
 from relevo_client._near_state import (
@@ -47,6 +35,7 @@ from relevo_client._near_state import (
     Copy,
     OwnWrites,
     Partition,
+    Partitions,
     Stream,
     seconds_from_write_to_end,
 )
@@ -68,7 +57,7 @@ class NearCache:
         self._max_bytes = max_bytes
         self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
         self._bytes = 0
-        self._partitions: dict[int, Partition] = {}
+        self._partitions = Partitions()
         self._stream = Stream()
         self._renewed_scopes = renewed_scopes
         self._own_writes = OwnWrites(max_staleness)
@@ -96,29 +85,13 @@ class NearCache:
         else:
             self._copies.move_to_end(key)
         if self._own_writes:
-            partition = self._partitions.get(copy.partition)
-            position = partition.position if partition else 0
+            position = self._partitions.position(copy)
             fence = max(fence, self._own_writes.fence(key.tenant_id, position, now))
         return copy if self._may_serve(copy, fence, now) else None
 
     def is_whole(self, copies: Sequence[Copy]) -> bool:
         """Whether there is a revision as of which the store had all of these copies (N9)."""
-        answered = {copy.is_answered for copy in copies}
-        if len(answered) > 1:  # revisions of two streams may be of two orders
-            return False
-        return max(copy.held for copy in copies) <= min(map(self._confirmed, copies))
-
-    def _confirmed(self, copy: Copy) -> int:
-        """The revision up to which the entry of a copy is known to be what the store had."""
-        if copy.is_answered and copy.version == copy.held:
-            partition = self._partitions.get(copy.partition)
-            return partition.told if partition else 0
-        return copy.confirmed
-
-    def _doubt(self, copy: Copy) -> None:
-        """Use a copy no more before the stream has answered for it again."""
-        copy.confirmed = self._confirmed(copy)
-        copy.is_answered = False
+        return self._partitions.is_whole(copies)
 
     def wrote(self, tenant_id: str, revision: int, now: float) -> None:
         """Use no copy of the tenant's any more that is as of an earlier revision."""
@@ -146,8 +119,7 @@ class NearCache:
 
     def requests(self) -> list[WatchRequest]:
         """What the open stream is to be asked now."""
-        taken, self._stream.requests = self._stream.requests, []
-        return taken
+        return self._stream.take()
 
     def ping(self, now: float) -> None:
         """Ask the stream for a sign of life."""
@@ -169,15 +141,14 @@ class NearCache:
             self._ask(copy)
 
     def lost(self) -> None:
-        """The stream has ended. Positions stay: they are what the next one is held to."""
+        """The stream has ended."""
         self._stream = Stream(number=self._stream.number)
         has_answered = any(copy.is_answered for copy in self._copies.values())
         for copy in self._copies.values():
             if has_answered and not copy.is_answered:
                 copy.confirmed = 0
             self._doubt(copy)
-        for partition in self._partitions.values():
-            partition.told, partition.as_of = 0, LONG_AGO
+        self._partitions.lost()
 
     def received(self, message: WatchResponse) -> bool:
         """Apply what the stream says. Whether this answers something that it was asked."""
@@ -196,8 +167,11 @@ class NearCache:
         self._advance(positions)
         return is_answer
 
+    def _advance(self, positions: Iterable[Position]) -> None:
+        self._partitions.advance(positions, self._stream.pings)
+
     def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
-        partition = self._partitions.get(copy.partition)
+        partition = self._partitions.of(copy)
         if not copy.is_answered or partition is None:
             return False
         if now - partition.as_of >= self._max_staleness:
@@ -221,7 +195,10 @@ class NearCache:
             return
         if entry.HasField("ttl"):
             copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
-            copy.deadline = self._no_later(copy.partition) + copy.lifetime
+            # It cannot have been said before the stream was opened, nor before what is confirmed.
+            opened = LONG_AGO if self._stream.opened is None else self._stream.opened
+            said = max(opened, self._partitions.as_of(copy))
+            copy.deadline = said + copy.lifetime
             copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
         if entry.HasField("context"):
             self._replace(copy, entry)
@@ -268,20 +245,6 @@ class NearCache:
             self.counts.pushes += 1
         return copy
 
-    def _advance(self, positions: Iterable[Position]) -> None:
-        for position in positions:
-            partition = self._partitions.setdefault(position.partition, Partition())
-            partition.position = max(partition.position, position.revision)
-            partition.told = max(partition.told, position.revision)
-            sent = self._stream.pings.get(position.ping, LONG_AGO)
-            partition.as_of = max(partition.as_of, sent)
-
-    def _no_later(self, partition: int) -> float:
-        """A time before which the stream cannot have said what it says of a partition now."""
-        known, opened = self._partitions.get(partition), self._stream.opened
-        times = (LONG_AGO if opened is None else opened, known.as_of if known else LONG_AGO)
-        return max(times)
-
     def _reset(self, reset: Reset) -> None:
         self._partitions[reset.partition] = Partition()
         for copy in self._copies.values():
@@ -297,8 +260,7 @@ class NearCache:
         half = copy.lifetime / 2
         if copy.deadline - now < half and now - copy.touched >= half:
             copy.touched = now
-            touch = Touch(key=copy.key.to_message())
-            self._stream.requests.append(WatchRequest(touch=touch))
+            self._stream.touch(copy.key)
             self._ask(copy)  # the answer says how long it lives now
 
     def _age(self, copy: Copy, version: int, now: float) -> None:
@@ -315,33 +277,22 @@ class NearCache:
     def _ask(self, copy: Copy) -> None:
         if self._stream.opened is None:
             return  # it will be asked for when one is opened
-        self._stream.number += 1
-        copy.number = self._stream.number
-        partition = self._partitions.get(copy.partition)
-        subscribe = Subscribe(
-            key=copy.key.to_message(),
-            known_version=copy.held,
-            position=partition.position if partition else 0,
-            number=copy.number,
-        )
-        self._stream.requests.append(WatchRequest(subscribe=subscribe))
+        position = self._partitions.position(copy)
+        copy.number = self._stream.subscribe(copy.key, copy.held, position)
+
+    def _doubt(self, copy: Copy) -> None:
+        """Use a copy no more before the stream has answered for it again."""
+        copy.confirmed = self._partitions.confirmed(copy)
+        copy.is_answered = False
 
     def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
         if message and message.version == copy.held:
             return  # the same again: what was made of it stays
-        serialized = message.SerializeToString() if message else b""
-        self._bytes += len(serialized) - copy.size
-        copy.size, copy.serialized, copy.entry = len(serialized), serialized, None
-        copy.held, copy.confirmed = message.version if message else ABSENT, 0
-        copy.has_layers = bool(message and message.context.includes)
-        if not copy.has_layers:
-            copy.composed, copy.versions = None, ()
+        self._bytes += copy.hold(message)
 
     def _evict(self) -> None:
         while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:
             key, copy = self._copies.popitem(last=False)
             self._replace(copy, None)
             self.counts.evictions += 1
-            if self._stream.opened is not None:
-                unsubscribe = Unsubscribe(key=key.to_message())
-                self._stream.requests.append(WatchRequest(unsubscribe=unsubscribe))
+            self._stream.unsubscribe(key)

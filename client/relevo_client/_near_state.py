@@ -1,9 +1,10 @@
 """What a near cache knows: copies, partitions, the stream that is open, and counts."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import Ping, WatchRequest
+from relevo.v1.store_pb2 import Ping, Position, Subscribe, Touch, Unsubscribe, WatchRequest
 
 from relevo_client._context.entry import ContextEntry
 from relevo_client._keys import ContextKey
@@ -54,6 +55,17 @@ class Copy:
     versions: tuple[int, ...] = ()
     """What that was composed from: the versions of the entry and of its layers, in order."""
 
+    def hold(self, message: EntryMessage | None) -> int:
+        """Hold another entry, None for none. By how many bytes that is larger."""
+        serialized = message.SerializeToString() if message else b""
+        more = len(serialized) - self.size
+        self.size, self.serialized, self.entry = len(serialized), serialized, None
+        self.held, self.confirmed = message.version if message else ABSENT, 0
+        self.has_layers = bool(message and message.context.includes)
+        if not self.has_layers:
+            self.composed, self.versions = None, ()
+        return more
+
 
 @dataclass(slots=True)
 class Partition:
@@ -63,6 +75,56 @@ class Partition:
     """The same by the stream that is open, whose server may know another order of events."""
     as_of: float = LONG_AGO
     """All that was told of it is as of this time, or later."""
+
+
+class Partitions(dict[int, Partition]):
+    """How far each partition has come, by its number, and what that says of copies."""
+
+    def of(self, copy: Copy) -> Partition | None:
+        """The partition of a copy; None if nothing was told of it yet."""
+        return self.get(copy.partition)
+
+    def position(self, copy: Copy) -> int:
+        """The revision up to which everything is applied in the partition of a copy."""
+        partition = self.of(copy)
+        return partition.position if partition else 0
+
+    def as_of(self, copy: Copy) -> float:
+        """A time as of which all that was told of the partition of a copy is true, or later."""
+        partition = self.of(copy)
+        return partition.as_of if partition else LONG_AGO
+
+    def advance(self, positions: Iterable[Position], pings: Mapping[int, float]) -> None:
+        """Take in how far a stream has come; `pings` is when its pings were sent."""
+        for position in positions:
+            partition = self.setdefault(position.partition, Partition())
+            partition.position = max(partition.position, position.revision)
+            partition.told = max(partition.told, position.revision)
+            partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
+
+    def lost(self) -> None:
+        """The stream has ended. Positions stay: they are what the next one is held to."""
+        for partition in self.values():
+            partition.told, partition.as_of = 0, LONG_AGO
+
+    def is_whole(self, copies: Sequence[Copy]) -> bool:
+        """Whether there is a revision as of which the store had all of these copies (N9).
+
+        Each is what the store had from its own version on, up to the position that its stream
+        has told. A value is read after the event that announces it, so a copy can be ahead of
+        the position; then there is no such revision.
+        """
+        answered = {copy.is_answered for copy in copies}
+        if len(answered) > 1:  # revisions of two streams may be of two orders
+            return False
+        return max(copy.held for copy in copies) <= min(map(self.confirmed, copies))
+
+    def confirmed(self, copy: Copy) -> int:
+        """The revision up to which the entry of a copy is known to be what the store had."""
+        if copy.is_answered and copy.version == copy.held:
+            partition = self.of(copy)
+            return partition.told if partition else 0
+        return copy.confirmed
 
 
 @dataclass
@@ -95,6 +157,32 @@ class Stream:
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """When they were sent."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
+
+    def take(self) -> list[WatchRequest]:
+        """What it is to be asked now."""
+        taken, self.requests = self.requests, []
+        return taken
+
+    def subscribe(self, key: ContextKey, known_version: int, position: int) -> int:
+        """Ask for a key: the number of the Subscribe."""
+        self.number += 1
+        subscribe = Subscribe(
+            key=key.to_message(),
+            known_version=known_version,
+            position=position,
+            number=self.number,
+        )
+        self.requests.append(WatchRequest(subscribe=subscribe))
+        return self.number
+
+    def unsubscribe(self, key: ContextKey) -> None:
+        """Ask for a key no more."""
+        if self.opened is not None:
+            self.requests.append(WatchRequest(unsubscribe=Unsubscribe(key=key.to_message())))
+
+    def touch(self, key: ContextKey) -> None:
+        """Keep an entry alive."""
+        self.requests.append(WatchRequest(touch=Touch(key=key.to_message())))
 
     def ping(self, now: float, *, keep: float) -> None:
         """Ask for a sign of life. Pings that are older than `keep` seconds prove nothing more."""
