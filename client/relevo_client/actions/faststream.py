@@ -193,7 +193,7 @@ class ActionQueues:
         try:
             for queue in self._queues.values():
                 self._connect(queue, client)
-                await queue.entries.create_group()
+                await queue.keeper.begin()
             await self._broker.start()
         except BaseException:
             await self._broker.stop()
