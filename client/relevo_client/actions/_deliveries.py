@@ -188,6 +188,8 @@ def _without_context(error: RelevoError) -> Failure:
         detail = f"{detail}, there is no {', '.join(error.missing)}"
     if isinstance(error, _NEVER):
         text = "the action's context does not exist, or not all of it"
+        if isinstance(error, NoContextError):
+            text = "the action names no context"
         return Failure(error.reason, text, detail, is_final=True, is_of_context=True)
     text = "the action's context cannot be resolved now"
     return Failure(error.reason, text, detail, is_final=False, is_of_context=True)
