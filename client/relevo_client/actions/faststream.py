@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
-from faststream.redis.message import DefaultStreamMessage, FakeConsumer, RedisStreamMessage
+from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._policies import DEFAULT_POLICY, Policy
@@ -21,12 +21,12 @@ from relevo_client.actions._entries import Entries, Left
 from relevo_client.actions._keeping import Keeper
 from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
+from relevo_client.actions._reading import Acknowledging, as_it_is, parse
 from relevo_client.actions._stamping import stamp
 
 __all__ = ["ActionQueues"]
 
 _H = TypeVar("_H", bound=Handler)
-_DATA = b"__data__"  # where FastStream keeps a message in a stream's entry
 _BLOCK_MS = 500  # below redis-py's socket timeouts
 
 
@@ -46,7 +46,7 @@ class _Queue:
         """Work on what FastStream has read, or was given by `take_over`."""
         (entry,) = message.raw_message["message_ids"]
         (begun,) = message.raw_message.get("delivery_counts", (None,))
-        message.consumer = _Acknowledging(self.entries)
+        message.consumer = Acknowledging(self.entries)
         await self.consumer.receive(entry, message, begun)
 
     async def take_over(self, left: Left) -> None:
@@ -62,18 +62,6 @@ class _Queue:
             if subscriber.running:
                 await subscriber.consume(message)
                 return
-
-
-class _Acknowledging(FakeConsumer):
-    """Acknowledges for a message what its consumer holds, and nothing else."""
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-
-    async def xack(self, name: str, groupname: str, *ids: bytes) -> None:  # noqa: ARG002
-        """Acknowledge. Raises NotHeldError."""
-        for entry in ids:
-            await self._entries.acknowledge(entry)
 
 
 class ActionQueues:
@@ -231,8 +219,8 @@ class ActionQueues:
 
         subscriber = self._broker.subscriber(
             stream=stream,
-            parser=_parse,
-            decoder=_as_it_is,
+            parser=parse,
+            decoder=as_it_is,
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             include_in_schema=False,
@@ -286,17 +274,3 @@ class ActionQueues:
             correlation_id=ascii_of(action.correlation_id or action.action_id),
             maxlen=self._max_length,
         )
-
-
-async def _parse(message: Any, original: Callable[[Any], Any]) -> Any:
-    try:
-        return await original(message)
-    except Exception:  # noqa: BLE001 - an entry that nobody can read is still to be buried
-        fields: dict[bytes, bytes] = message["data"]
-        lines = b"\n".join(part for field in fields.items() for part in field)
-        return await original({**message, "data": {_DATA: lines}})
-
-
-async def _as_it_is(message: Any) -> Any:
-    """The message itself: what is in it is read where a failure can be handled."""
-    return message
