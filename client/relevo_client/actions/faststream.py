@@ -84,16 +84,17 @@ class ActionQueues:
 
     Args:
         broker: FastStream's, which nobody else starts.
-        contexts: resolves the actions' references; None where they are only passed on.
+        contexts: resolves the actions' references; None if they are only passed on.
         service: this service, and its consumer group.
-        consumer: this process in the group; host and process id where it is left out.
-        policy: what to do where a context cannot be had.
+        consumer: this process in the group; host and process id if it is left out.
+        policy: what to do if a context cannot be had.
         resolve_timeout: seconds for that; see `bound`.
         redeliver_after: seconds after which an action that failed, or whose consumer is
             gone, is delivered again. A handler may take longer.
         max_deliveries: how often an action's handler may begin, in all processes.
         dead_letters: the stream for what cannot be done.
-        concurrency: how many actions of a queue are handled at a time, by this process.
+        concurrency: how many actions of a queue are handled at a time, by this process. Those
+            that are delivered again are one at a time among them.
         max_length: of each queue that is sent to, about; the oldest entries go, handled or
             not. None for no limit.
 
@@ -135,7 +136,7 @@ class ActionQueues:
     def handle(self, queue: str) -> Callable[[_H], _H]:
         """Register what does the actions of a queue: a coroutine function.
 
-        What it returns is sent to the action's `callback_queue`, where there is one: a
+        What it returns is sent to the action's `callback_queue`, if there is one: a
         mapping as `action.reply(mapping)`, an action as it is. None sends nothing.
         """
         if queue in self._queues:
@@ -155,7 +156,7 @@ class ActionQueues:
     async def send(self, action: DomainAction, queue: str) -> None:
         """Send an action to a queue, with what `stamp` gives it and this service's name.
 
-        Raises what redis-py raises where Redis does not take it.
+        Raises what redis-py raises if Redis does not take it.
         """
         if not action.origin_service:
             action = action.model_copy(update={"origin_service": self._service})
@@ -251,7 +252,7 @@ class ActionQueues:
             queue.consumer.in_hand,
             queue.subscribers,
             queue.take_over,
-            self._losses.tell,
+            self._losses.end_blocks,
             self._redeliver_after,
         )
 
