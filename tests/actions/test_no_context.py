@@ -5,13 +5,14 @@ from uuid import uuid4
 
 import pytest
 from relevo_client import (
+    Action,
     AsyncContextClient,
     ContextKey,
     ExecutionContext,
     Policy,
     require_context,
 )
-from relevo_client.actions import DomainAction
+from relevo_client.actions import ActionFailure, DomainAction
 from relevo_client.testing import LocalStore
 from support.queueing import Queueing
 
@@ -21,9 +22,15 @@ async def need(_: DomainAction) -> None:
     require_context()
 
 
-async def test_an_action_that_names_none(queueing: Queueing, contexts: AsyncContextClient) -> None:
-    """It is a dead letter at once, as no other delivery will have a context; its sender is told."""
-    queues = queueing.queues(contexts)
+@pytest.mark.parametrize("policy", [Policy(), Policy(no_reference=Action.REJECT)])
+async def test_an_action_that_names_none(
+    queueing: Queueing, contexts: AsyncContextClient, policy: Policy
+) -> None:
+    """It is a dead letter at once, as no other delivery will have a context; its sender is told.
+
+    Whether it is the policy that needs one or the handler.
+    """
+    queues = queueing.queues(contexts, policy=policy)
     queues.handle(queueing.work)(need)
     async with queues:
         await queues.send(queueing.action(), queueing.work)
@@ -32,8 +39,7 @@ async def test_an_action_that_names_none(queueing: Queueing, contexts: AsyncCont
     (letter,) = queueing.entries(queueing.dead)
     assert (letter[1]["reason"], letter[1]["deliveries"]) == ("NO_CONTEXT", "1")
     (reply,) = queueing.sent(queueing.results)
-    assert reply.error
-    assert reply.error.reason == "NO_CONTEXT"
+    assert reply.error == ActionFailure("NO_CONTEXT", "the action names no context")
 
 
 async def test_a_handler_that_does_not_await_a_lazy_context(

@@ -14,7 +14,7 @@ from relevo_client.actions import DomainAction, QueueLostError
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.testing import LocalStore
 from support.clients.worker_process import WorkerProcess
-from support.queueing import SOON, Queueing
+from support.queueing import SERVICE, SOON, Queueing
 from support.redis_process import RedisProcess
 
 
@@ -147,6 +147,91 @@ async def test_who_waits_is_told_of_a_loss(how: str) -> None:
                 await waiting
             assert time.monotonic() - back < 3
             assert lost.value.reason == "QUEUE_LOST"
+
+
+async def wait_in_vain(queues: ActionQueues) -> None:
+    """Wait for a reply that does not come."""
+    async with asyncio.timeout(10), queues.unless_lost():
+        await asyncio.Event().wait()
+
+
+async def test_each_replica_is_told_of_a_loss(caplog: pytest.LogCaptureFixture) -> None:
+    """All replicas of a service that wait at one queue know it, not only who sees it first.
+
+    Each tells its log once; who comes later has lost nothing.
+    """
+    with RedisProcess() as redis, redis.client() as client:
+        queueing = Queueing(redis.url, "test", client)
+        replicas = [queueing.queues(service="asker", consumer=name) for name in "abc"]
+
+        async def receive(_: DomainAction) -> None: ...
+
+        for queues in replicas:
+            queues.handle(queueing.results)(receive)
+        first, second, late = replicas
+        async with first, second:
+            waiting = [asyncio.create_task(wait_in_vain(each)) for each in (first, second)]
+            await asyncio.sleep(0)
+            client("FLUSHALL")
+            for each in waiting:
+                with pytest.raises(QueueLostError):
+                    await each
+            async with late:
+                waiting = [asyncio.create_task(wait_in_vain(each)) for each in replicas]
+                done, _ = await asyncio.wait(waiting, timeout=SOON)  # ten looks of each
+                assert not done
+                for each in waiting:
+                    each.cancel()
+    assert caplog.text.count("was gone: its consumers have begun anew") == 2
+
+
+async def test_a_replica_at_work_is_told_of_a_loss() -> None:
+    """Also if it handles what it took over, and never sees the group missing."""
+    with RedisProcess() as redis, redis.client() as client:
+        queueing = Queueing(redis.url, "test", client)
+        queues = queueing.queues()
+        begun, may_end = asyncio.Event(), asyncio.Event()
+
+        @queues.handle(queueing.work)
+        async def work(_: DomainAction) -> None:
+            begun.set()
+            await may_end.wait()
+
+        client("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
+        await queueing.send(queueing.action())
+        client("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+        lost = """
+        redis.call('FLUSHALL')
+        redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+        """
+        async with queues:
+            await begun.wait()
+            waiting = asyncio.create_task(wait_in_vain(queues))
+            await asyncio.sleep(0)
+            client("EVAL", lost, 1, queueing.work, SERVICE)
+            with pytest.raises(QueueLostError):
+                await waiting
+            may_end.set()
+
+
+async def test_redis_is_full() -> None:
+    """What needs no more memory goes on: actions are taken over and done, and nothing is lost."""
+    with RedisProcess() as redis, redis.client() as client:
+        queueing = Queueing(redis.url, "test", client)
+        queues = queueing.queues()
+        done: list[DomainAction] = []
+
+        @queues.handle(queueing.work)
+        async def work(action: DomainAction) -> None:
+            done.append(action)
+
+        client("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
+        await queueing.send(queueing.action())
+        client("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+        async with queues, queues.unless_lost():
+            client("CONFIG", "SET", "maxmemory", 1)
+            await queueing.until_done()
+        assert len(done) == 1
 
 
 async def test_a_loss_is_told_once() -> None:

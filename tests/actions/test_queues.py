@@ -191,6 +191,34 @@ async def test_parallel_work(
     assert current_ref() is None
 
 
+async def test_what_is_delivered_again_is_handled_one_at_a_time(queueing: Queueing) -> None:
+    """Whatever `concurrency` is; what is new is handled beside it."""
+    queues = queueing.queues(concurrency=3)
+    again: list[str] = []
+    before_new: list[int] = []
+    may_end = asyncio.Event()
+
+    @queues.handle(queueing.work)
+    async def work(action: DomainAction) -> None:
+        if action.payload:
+            before_new.append(len(again))
+            may_end.set()
+        else:
+            again.append(action.action_id)
+            await may_end.wait()
+
+    left = [queueing.action() for _ in range(2)]
+    await queueing.send(*left)
+    queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0")
+    queueing.redis("XREADGROUP", "GROUP", SERVICE, "gone", "STREAMS", queueing.work, ">")
+    async with queues:
+        await queueing.until(lambda: again)
+        await queueing.send(queueing.action(payload={"n": 1}))
+        await queueing.until_done()
+    assert before_new == [1]
+    assert again == [each.action_id for each in left]
+
+
 async def test_nothing_ambient_in_a_consumer(
     queueing: Queueing, store: LocalStore, ref: ContextRef
 ) -> None:

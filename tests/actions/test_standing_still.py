@@ -91,15 +91,19 @@ async def test_a_worker_that_dies_before_its_handler_begins(queueing: Queueing) 
 
 
 async def test_an_action_that_kills_its_workers(queueing: Queueing) -> None:
-    """A handler counts from its beginning: what kills every worker ends as a dead letter."""
+    """A handler counts from its beginning: what kills every worker ends as a dead letter.
+
+    Log and letter tell of the handlers that began.
+    """
     await queueing.send(queueing.action())
     for number in range(2):
         name = f"poisoned-{number}"
         async with WorkerProcess.running(queueing, consumer=name, max_deliveries=2) as worker:
             assert await worker.line() == "-"
-    async with WorkerProcess.running(queueing, consumer="alive", max_deliveries=2):
+    async with WorkerProcess.running(queueing, consumer="alive", max_deliveries=2) as alive:
+        await alive.logged("delivery 2 of 2: is a dead letter, TOO_MANY_DELIVERIES")
         await queueing.until_done()
-    assert numbers_of(queueing) == [("TOO_MANY_DELIVERIES", "3")]
+    assert numbers_of(queueing) == [("TOO_MANY_DELIVERIES", "2")]
     (told,) = queueing.sent(queueing.results)
     assert told.error is not None
     assert told.error.reason == "TOO_MANY_DELIVERIES"

@@ -44,15 +44,15 @@ def bound(
 
     Args:
         action: what is worked on.
-        contexts: asks the store; None where the reference is only passed on.
-        policy: what to do where the context cannot be had, as for gRPC calls. Where it
+        contexts: asks the store; None if the reference is only passed on.
+        policy: what to do if the context cannot be had, as for gRPC calls. If it
             rejects, the RelevoError that says why is raised: NoContextError for
             `no_reference`.
         timeout: seconds for all of it, of which the store has at most half. Without, the
             client's own timeout bounds each call of the store. With a lazy policy it begins
             when the context is asked for.
 
-    Raises InvalidFieldError where the reference is of another tenant than the action.
+    Raises InvalidFieldError if the reference is of another tenant than the action.
 
     """
     check_tenant(action)
@@ -113,7 +113,7 @@ class _Asking:
         self.deadline = Deadline.after(timeout)
 
     def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told where the context cannot be had."""
+        """What a policy's function is told if the context cannot be had."""
         return LostContext(self._type, ref, (), error)
 
 

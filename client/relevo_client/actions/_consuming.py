@@ -91,9 +91,11 @@ class Consumer:
             nonlocal counted
             counted = await self._entries.begin(entry)
 
-        delivery = Delivery(self._queue, entry.decode(), counted + 1, self._max_deliveries, action)
+        most = self._max_deliveries
+        # If the last handler has begun, no other will: this tells what became of that one.
+        delivery = Delivery(self._queue, entry.decode(), min(counted + 1, most), most, action)
         try:
-            failure = await self._outcome(read, delivery, begin, is_new=begun is None)
+            failure = await self._outcome(read, delivery, begin, begun)
             if failure is None:
                 await message.ack()
             elif failure.is_final or counted >= self._max_deliveries:
@@ -107,16 +109,17 @@ class Consumer:
             delivery.tell(logging.INFO, "is left to another consumer", _deliveries.NOT_HELD)
 
     async def _outcome(
-        self, read: DomainAction | Failure, delivery: Delivery, begin: Begin, *, is_new: bool
+        self, read: DomainAction | Failure, delivery: Delivery, begin: Begin, begun: int | None
     ) -> Failure | None:
         if isinstance(read, Failure):
             return read
-        if delivery.number > self._max_deliveries:
-            return _deliveries.TOO_OFTEN
-        if delivery.number > 1:
-            delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
-        elif not is_new:
-            delivery.tell(logging.INFO, "is taken over", _deliveries.NOT_BEGUN)
+        if begun is not None:
+            if begun >= self._max_deliveries:
+                return _deliveries.TOO_OFTEN
+            if begun:
+                delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
+            else:
+                delivery.tell(logging.INFO, "is taken over", _deliveries.NOT_BEGUN)
         return await self._work(read, begin)
 
 

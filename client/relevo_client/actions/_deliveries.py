@@ -60,7 +60,7 @@ class Delivery:
     most: int
     """How many there may be."""
     action: DomainAction | None = None
-    """What was delivered, None where it cannot be read."""
+    """What was delivered, None if it cannot be read."""
 
     def tell(self, level: int, outcome: str, failure: Failure) -> None:
         """Write a line to the log."""
@@ -126,7 +126,7 @@ async def work(
     timeout: float | None,
     begin: Begin,
 ) -> Failure | None:
-    """Do an action with its context current, and send its result; None where that worked.
+    """Do an action with its context current, and send its result; None if that worked.
 
     `begin` counts the delivery, immediately before the handler runs: one that kills its
     process has been counted. A store that cannot be asked says nothing about the action,
@@ -188,6 +188,8 @@ def _without_context(error: RelevoError) -> Failure:
         detail = f"{detail}, there is no {', '.join(error.missing)}"
     if isinstance(error, _NEVER):
         text = "the action's context does not exist, or not all of it"
+        if isinstance(error, NoContextError):
+            text = "the action names no context"
         return Failure(error.reason, text, detail, is_final=True, is_of_context=True)
     text = "the action's context cannot be resolved now"
     return Failure(error.reason, text, detail, is_final=False, is_of_context=True)

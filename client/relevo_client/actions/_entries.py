@@ -9,8 +9,13 @@ no claim counts (they are made with JUSTID), and each handler adds one as it beg
 A consumer that stood still does not know that its entries were claimed by another one.
 Redis does, so whatever is done with an entry is done by a script that first looks whose
 the entry is.
+
+A consumer group has an identity, so that a group that was created anew after a loss is
+told from the one before: the name of one more consumer, which never reads. Whoever looks
+first gives it.
 """
 
+import uuid
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -38,17 +43,38 @@ end
 return deliveries
 """
 
-# Of an entry that was trimmed Redis 6.2 keeps the claim, and Redis 7 ends it.
-_TAKE_OVER = """
-local group, consumer, idle = ARGV[1], ARGV[2], ARGV[3]
+_LOOK = """
+local group, consumer, idle, known, new = unpack(ARGV)
+local prefix = 'relevo-group-'
+
+local function identity()
+  if known ~= '' then
+    -- Not XINFO at each look: it takes the longer the more consumers there have been. A
+    -- Redis that is full refuses to create, and is asked by XINFO.
+    local created = redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], group, known)
+    if created == 0 then return known end
+    if created == 1 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, known) end
+  end
+  for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    if string.sub(each[2], 1, #prefix) == prefix then return each[2] end
+  end
+  redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], group, prefix .. new)
+  return prefix .. new
+end
+
+-- Raises NOGROUP, which XINFO and XGROUP do not if the stream is gone, too.
+redis.call('XPENDING', KEYS[1], group, '-', '+', 1)
+local found = {identity()}
+if idle == '' then return found end
 local left = redis.call('XPENDING', KEYS[1], group, 'IDLE', idle, '-', '+', 1)[1]
-if not left then return nil end
+if not left then return found end
 local id = left[1]
 redis.call('XCLAIM', KEYS[1], group, consumer, 0, id, 'JUSTID')
 local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
-if entry then return {id, math.max(left[4] - 1, 0), entry[2]} end
+if entry then return {found[1], id, math.max(left[4] - 1, 0), entry[2]} end
+-- It was trimmed: Redis 6.2 keeps the claim, and Redis 7 ends it.
 redis.call('XACK', KEYS[1], group, id)
-return {id, 0, {}}
+return {found[1], id, 0, {}}
 """
 
 
@@ -64,6 +90,15 @@ class Left(NamedTuple):
     """How many handlers have begun with it."""
     fields: dict[bytes, bytes]
     """Empty if the entry was trimmed: then it is acknowledged, as nobody can do it."""
+
+
+class Look(NamedTuple):
+    """What a look at the queue has found."""
+
+    group: bytes
+    """Which group it is; another one if the queue was lost meanwhile."""
+    left: Left | None
+    """An entry that was taken over, or None."""
 
 
 class Entries:
@@ -83,17 +118,15 @@ class Entries:
         self._group = group
         self._consumer = consumer
         self._held = client.register_script(_HELD)
-        self._take_over = client.register_script(_TAKE_OVER)
+        self._look = client.register_script(_LOOK)
 
-    async def create_group(self) -> bool:
-        """Create the consumer group, for all that the queue holds; False if it is there."""
+    async def create_group(self) -> None:
+        """Create the consumer group, for all that the queue holds, unless it is there."""
         try:
             await self._client.xgroup_create(self._queue, self._group, id="0", mkstream=True)
         except Exception as error:
             if "BUSYGROUP" not in str(error):
                 raise
-            return False
-        return True
 
     async def keep(self, entries: Collection[bytes]) -> None:
         """Set back the idle time of those entries that are still this consumer's."""
@@ -111,14 +144,22 @@ class Entries:
         """Acknowledge an entry. Raises NotHeldError."""
         await self._held_or_raise("acknowledge", entry)
 
-    async def take_over(self, idle: float) -> Left | None:
-        """Claim the oldest entry that is idle for so many seconds, whoever has it."""
-        arguments = [self._group, self._consumer, round(idle * 1000)]
-        left = await self._take_over(keys=[self._queue], args=arguments)
-        if left is None:
-            return None
+    async def look(self, idle: float | None = None, known: bytes = b"") -> Look:
+        """Look which group it is, and take over what was left undone.
+
+        Args:
+            idle: claim the oldest entry that is idle for so many seconds, whoever has it.
+                None claims nothing.
+            known: which group it was before, if there was a look before.
+
+        """
+        milliseconds = "" if idle is None else round(idle * 1000)
+        arguments = [self._group, self._consumer, milliseconds, known, uuid.uuid4().hex]
+        group, *left = await self._look(keys=[self._queue], args=arguments)
+        if not left:
+            return Look(group, None)
         entry, begun, parts = left
-        return Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
+        return Look(group, Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True))))
 
     async def _held_or_raise(self, verb: str, entry: bytes) -> int:
         deliveries = await self._do(verb, entry)

@@ -13,9 +13,9 @@ REVISION = "context_revision"
 
 
 def ref_of(key: object, revision: object) -> ContextRef | None:
-    """The reference of the two values, None where there is no key.
+    """The reference of the two values, None if there is no key.
 
-    Raises InvalidFieldError where one is malformed.
+    Raises InvalidFieldError if one is malformed.
     """
     if not key:
         return None

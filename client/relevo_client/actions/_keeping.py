@@ -2,10 +2,11 @@
 
 Redis counts an entry as idle from its last delivery, however busy its consumer is with
 it. So that long work is not delivered again, its idle time is set back in time. What
-others left undone is taken over; the same question tells whether the queue's consumer
-group is there still. If it is not, as after a Redis without persistence was restarted,
-what the queue held is lost: who waits for a reply is told, the group is created anew, and
-so are the subscribers, which FastStream stops for good then.
+others left undone is taken over; the same look tells whether the queue's consumer group
+is still the same. If it is not, as after a Redis without persistence was restarted, what
+the queue held is lost, and who waits for a reply is told. That holds for each replica of
+a service, though only one of them creates the group anew. The subscribers, which
+FastStream stops for good if there is no group, are started again.
 """
 
 import asyncio
@@ -66,8 +67,14 @@ class Keeper:
         self._every = max(0.01, min(1.0, redeliver_after / 10))
         self._handling: asyncio.Task[None] | None = None
         self._is_away = False
+        self._group = b""
         self.is_ending = False
         """Whether subscribers that do not run are meant not to, and nothing is taken over."""
+
+    async def begin(self) -> None:
+        """Create the group if it is missing. What is lost from now on is told."""
+        await self._entries.create_group()
+        self._group, _ = await self._entries.look()
 
     async def run(self) -> None:
         """Do it until cancelled. What was taken over is cancelled then, too."""
@@ -89,16 +96,12 @@ class Keeper:
     async def _look_after(self) -> None:
         try:
             try:
-                if self._in_hand:
-                    await self._entries.keep(tuple(self._in_hand))
-                if not self.is_ending:
-                    await self._start_stopped()
-                    await self._take_over()
+                await self._look()
             except Exception as error:
                 if "NOGROUP" not in str(error):
                     raise
-                self._lost()
-                await self._begin_anew()
+                await self._entries.create_group()
+                await self._look()
         except Exception as error:  # noqa: BLE001 - Redis may be away: it is tried again
             if not self._is_away:
                 log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
@@ -106,27 +109,35 @@ class Keeper:
         else:
             self._is_away = False
 
-    async def _take_over(self) -> None:
-        while self._handling is None or self._handling.done():
-            left = await self._entries.take_over(self._redeliver_after)
+    async def _look(self) -> None:
+        if self._in_hand:
+            await self._entries.keep(tuple(self._in_hand))
+        while True:
+            is_free = self._handling is None or self._handling.done()
+            takes_over = is_free and not self.is_ending
+            idle = self._redeliver_after if takes_over else None
+            group, left = await self._entries.look(idle, self._group)
+            self._compare(group)
+            await self._start_stopped()
             if left is None:
                 return
-            if not left.fields:
-                log.warning("entry %s of %s was trimmed undone", left.entry.decode(), self._queue)
-            elif left.entry not in self._in_hand:  # else it was not kept in time, and is now
-                self._handling = asyncio.create_task(self._handle(left))
-                await asyncio.sleep(0)
+            await self._take_over(left)
+
+    def _compare(self, group: bytes) -> None:
+        if group != self._group:
+            self._group = group
+            self._lost()
+            log.warning("queue %s was gone: its consumers have begun anew", self._queue)
 
     async def _start_stopped(self) -> None:
-        if any(not each.running for each in self._subscribers):
-            # They stop where they see that the group is gone.
-            if await self._entries.create_group():
-                self._lost()
-            await self._begin_anew()
-
-    async def _begin_anew(self) -> None:
-        await self._entries.create_group()
+        # They stop when they see that the group is gone.
         for subscriber in self._subscribers:
             if not subscriber.running and not self.is_ending:
                 await subscriber.start()
-        log.warning("queue %s was gone: its consumers have begun anew", self._queue)
+
+    async def _take_over(self, left: Left) -> None:
+        if not left.fields:
+            log.warning("entry %s of %s was trimmed undone", left.entry.decode(), self._queue)
+        elif left.entry not in self._in_hand:  # else it was not kept in time, and is now
+            self._handling = asyncio.create_task(self._handle(left))
+            await asyncio.sleep(0)

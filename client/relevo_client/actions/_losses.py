@@ -20,15 +20,15 @@ class Losses:
     def __init__(self) -> None:
         self._blocks: set[asyncio.Timeout] = set()
 
-    def tell(self) -> None:
-        """End all blocks that have begun."""
+    def end_blocks(self) -> None:
+        """End all blocks that have begun: something was lost."""
         ended, self._blocks = self._blocks, set()
         for block in ended:
             block.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def ends(self) -> AsyncGenerator[None, None]:
-        """A block that ends with QueueLostError when a loss is told."""
+        """A block that ends with QueueLostError if a loss ends it."""
         # A timeout that only a loss brings about: it tells its own cancellation from others'.
         block = asyncio.timeout(None)
         try:

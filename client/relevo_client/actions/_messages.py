@@ -45,7 +45,7 @@ def message_of(fields: Mapping[str, Any], unknown: bytes) -> action_pb2.DomainAc
 
 
 def fields_of(message: action_pb2.DomainAction) -> dict[str, Any]:
-    """The fields of a message, not validated. Raises InvalidFieldError where one has no form."""
+    """The fields of a message, not validated. Raises InvalidFieldError if one has no form."""
     fields: dict[str, Any] = {name: getattr(message, name) for name in TEXTS}
     for name in SECTIONS:
         fields[name] = read_struct(getattr(message, name))

@@ -113,7 +113,7 @@ class DomainAction(BaseModel):
     correlation_id: Text = ""
     """Ties an action to its callbacks."""
     callback_queue: Text = ""
-    """The queue that waits for the result. Empty where nobody waits."""
+    """The queue that waits for the result. Empty if nobody waits."""
     callback_action_type: Annotated[Text, AfterValidator(_type_or_nothing)] = ""
     """The action_type of the result."""
     context_ref: InstanceOf[ContextRef] | None = None
@@ -125,10 +125,10 @@ class DomainAction(BaseModel):
     trace_context: Trace = FrozenDict()
     """W3C trace context: "traceparent" and "tracestate"."""
     created_at: Time | None = None
-    """When the action was made; `stamp` sets it where it is left out. A time without a zone
+    """When the action was made; `stamp` sets it if it is left out. A time without a zone
     is in UTC."""
 
-    # Fields of a newer contract, serialized. Not there where there are none.
+    # Fields of a newer contract, serialized. Not there if there are none.
     _unknown: bytes = PrivateAttr()
 
     @model_validator(mode="before")
@@ -154,7 +154,7 @@ class DomainAction(BaseModel):
 
     @property
     def error(self) -> ActionFailure | None:
-        """What the action says of a failure, None where it is the result of no failure."""
+        """What the action says of a failure, None if it is the result of no failure."""
         error: object = self.payload.get("error")
         if not isinstance(error, dict):
             return None
@@ -175,12 +175,12 @@ class DomainAction(BaseModel):
 
         Its `action_id` depends on this action's alone: who gets a result twice can tell.
         It carries this action's reference, or the newer one of the same key that is
-        current. Raises InvalidFieldError where the action does not name its
+        current. Raises InvalidFieldError if the action does not name its
         `callback_action_type`.
         """
         if not self.callback_action_type:
             raise InvalidFieldError(
-                [("callback_action_type", "must be there where a result is to be sent")]
+                [("callback_action_type", "must be there if a result is to be sent")]
             )
         fields = {
             "action_id": uuid5(_REPLIES, self.action_id).hex,
@@ -199,7 +199,7 @@ class DomainAction(BaseModel):
     def to_message(self) -> action_pb2.DomainAction:
         """The action as the wire has it.
 
-        Raises InvalidFieldError where it has names from JSON that the message has no
+        Raises InvalidFieldError if it has names from JSON that the message has no
         place for.
         """
         if self.model_extra:
@@ -210,7 +210,7 @@ class DomainAction(BaseModel):
 
     @classmethod
     def from_message(cls, message: action_pb2.DomainAction) -> Self:
-        """The action that the wire has. Raises InvalidFieldError where it is malformed."""
+        """The action that the wire has. Raises InvalidFieldError if it is malformed."""
         try:
             action = cls.model_validate(fields_of(message))
         except ValidationError as error:
@@ -227,7 +227,7 @@ _KEPT = (
 
 
 def newest(ref: ContextRef | None) -> ContextRef | None:
-    """A reference, or the current one where that is a newer one of the same key."""
+    """A reference, or the current one if that is a newer one of the same key."""
     current = current_ref()
     if ref and current and current.key == ref.key and current.revision > ref.revision:
         return current

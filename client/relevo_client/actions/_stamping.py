@@ -18,8 +18,8 @@ def stamp(action: DomainAction) -> DomainAction:
 
     A reference that the action names stays, except that a newer one of the same key that
     is current takes its place: who does the work gets nothing older than its sender had.
-    The trace context stays where no span is current, and so does a time. Raises
-    InvalidFieldError where the reference is of another tenant than the action.
+    The trace context stays if no span is current, and so does a time. Raises
+    InvalidFieldError if the reference is of another tenant than the action.
     """
     changes: dict[str, Any] = {}
     ref = newest(action.context_ref) or current_ref()
@@ -38,7 +38,7 @@ def stamp(action: DomainAction) -> DomainAction:
 
 
 def check_tenant(action: DomainAction) -> None:
-    """Raise InvalidFieldError where the reference is of another tenant than the action."""
+    """Raise InvalidFieldError if the reference is of another tenant than the action."""
     ref = action.context_ref
     if ref and action.tenant_id and ref.key.tenant_id != action.tenant_id:
         raise InvalidFieldError([("context_ref", "is of another tenant than the action")])

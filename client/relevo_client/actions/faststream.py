@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
-from faststream.redis.message import DefaultStreamMessage, FakeConsumer, RedisStreamMessage
+from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
 
 from relevo_client._aio_client import AsyncContextClient
 from relevo_client._policies import DEFAULT_POLICY, Policy
@@ -21,12 +21,12 @@ from relevo_client.actions._entries import Entries, Left
 from relevo_client.actions._keeping import Keeper
 from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
+from relevo_client.actions._reading import Acknowledging, as_it_is, parse
 from relevo_client.actions._stamping import stamp
 
 __all__ = ["ActionQueues"]
 
 _H = TypeVar("_H", bound=Handler)
-_DATA = b"__data__"  # where FastStream keeps a message in a stream's entry
 _BLOCK_MS = 500  # below redis-py's socket timeouts
 
 
@@ -46,7 +46,7 @@ class _Queue:
         """Work on what FastStream has read, or was given by `take_over`."""
         (entry,) = message.raw_message["message_ids"]
         (begun,) = message.raw_message.get("delivery_counts", (None,))
-        message.consumer = _Acknowledging(self.entries)
+        message.consumer = Acknowledging(self.entries)
         await self.consumer.receive(entry, message, begun)
 
     async def take_over(self, left: Left) -> None:
@@ -62,18 +62,6 @@ class _Queue:
             if subscriber.running:
                 await subscriber.consume(message)
                 return
-
-
-class _Acknowledging(FakeConsumer):
-    """Acknowledges for a message what its consumer holds, and nothing else."""
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-
-    async def xack(self, name: str, groupname: str, *ids: bytes) -> None:  # noqa: ARG002
-        """Acknowledge. Raises NotHeldError."""
-        for entry in ids:
-            await self._entries.acknowledge(entry)
 
 
 class ActionQueues:
@@ -96,16 +84,17 @@ class ActionQueues:
 
     Args:
         broker: FastStream's, which nobody else starts.
-        contexts: resolves the actions' references; None where they are only passed on.
+        contexts: resolves the actions' references; None if they are only passed on.
         service: this service, and its consumer group.
-        consumer: this process in the group; host and process id where it is left out.
-        policy: what to do where a context cannot be had.
+        consumer: this process in the group; host and process id if it is left out.
+        policy: what to do if a context cannot be had.
         resolve_timeout: seconds for that; see `bound`.
         redeliver_after: seconds after which an action that failed, or whose consumer is
             gone, is delivered again. A handler may take longer.
         max_deliveries: how often an action's handler may begin, in all processes.
         dead_letters: the stream for what cannot be done.
-        concurrency: how many actions of a queue are handled at a time, by this process.
+        concurrency: how many actions of a queue are handled at a time, by this process. Those
+            that are delivered again are one at a time among them.
         max_length: of each queue that is sent to, about; the oldest entries go, handled or
             not. None for no limit.
 
@@ -147,7 +136,7 @@ class ActionQueues:
     def handle(self, queue: str) -> Callable[[_H], _H]:
         """Register what does the actions of a queue: a coroutine function.
 
-        What it returns is sent to the action's `callback_queue`, where there is one: a
+        What it returns is sent to the action's `callback_queue`, if there is one: a
         mapping as `action.reply(mapping)`, an action as it is. None sends nothing.
         """
         if queue in self._queues:
@@ -167,7 +156,7 @@ class ActionQueues:
     async def send(self, action: DomainAction, queue: str) -> None:
         """Send an action to a queue, with what `stamp` gives it and this service's name.
 
-        Raises what redis-py raises where Redis does not take it.
+        Raises what redis-py raises if Redis does not take it.
         """
         if not action.origin_service:
             action = action.model_copy(update={"origin_service": self._service})
@@ -193,7 +182,7 @@ class ActionQueues:
         try:
             for queue in self._queues.values():
                 self._connect(queue, client)
-                await queue.entries.create_group()
+                await queue.keeper.begin()
             await self._broker.start()
         except BaseException:
             await self._broker.stop()
@@ -231,8 +220,8 @@ class ActionQueues:
 
         subscriber = self._broker.subscriber(
             stream=stream,
-            parser=_parse,
-            decoder=_as_it_is,
+            parser=parse,
+            decoder=as_it_is,
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
             include_in_schema=False,
@@ -263,7 +252,7 @@ class ActionQueues:
             queue.consumer.in_hand,
             queue.subscribers,
             queue.take_over,
-            self._losses.tell,
+            self._losses.end_blocks,
             self._redeliver_after,
         )
 
@@ -286,17 +275,3 @@ class ActionQueues:
             correlation_id=ascii_of(action.correlation_id or action.action_id),
             maxlen=self._max_length,
         )
-
-
-async def _parse(message: Any, original: Callable[[Any], Any]) -> Any:
-    try:
-        return await original(message)
-    except Exception:  # noqa: BLE001 - an entry that nobody can read is still to be buried
-        fields: dict[bytes, bytes] = message["data"]
-        lines = b"\n".join(part for field in fields.items() for part in field)
-        return await original({**message, "data": {_DATA: lines}})
-
-
-async def _as_it_is(message: Any) -> Any:
-    """The message itself: what is in it is read where a failure can be handled."""
-    return message
