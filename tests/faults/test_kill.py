@@ -87,7 +87,7 @@ async def test_whole_with_its_event_or_absent_without(
         name = f"{{relevo:{storage.partition_of(named.tenant_id)}}}:entry:{named}"
         entry = client("HGETALL", name)
         if entry:
-            assert entry.keys() == {b"version", b"created", b"ttl", b"context"}
+            assert entry.keys() == {b"version", b"created", b"ttl", b"context", b"mark"}
             assert entry[b"ttl"] == b"1800000"
             assert entry[b"created"] == entry[b"version"]
             assert ExecutionContext.FromString(entry[b"context"]) == context_of(named.id)

@@ -84,13 +84,22 @@ def watching(client: ContextClient, target: ContextKey | ContextRef = KEY) -> Co
     return client
 
 
-def of_clients() -> list[str]:
-    """The threads that watch for a client, Relevo's and gRPC's own beneath."""
-    return [
-        thread.name
-        for thread in threading.enumerate()
-        if thread.name.startswith("relevo-watch") or "(_run)" in thread.name
-    ]
+OfClients = Callable[[], list[str]]
+
+
+@pytest.fixture
+def of_clients() -> OfClients:
+    """The threads that watch for this test's clients, Relevo's and gRPC's own beneath."""
+    before = set(threading.enumerate())  # a client of other tests may live as long as the session
+
+    def names() -> list[str]:
+        return [
+            thread.name
+            for thread in set(threading.enumerate()) - before
+            if thread.name.startswith("relevo-watch") or "(_run)" in thread.name
+        ]
+
+    return names
 
 
 def test_threads_amid_changes(store: LocalStore, pool: ThreadPoolExecutor) -> None:
@@ -147,9 +156,8 @@ def test_one_thread_at_a_time(
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
-def test_nothing_before_the_first_lookup(store: LocalStore) -> None:
+def test_nothing_before_the_first_lookup(store: LocalStore, of_clients: OfClients) -> None:
     """A cache that nobody uses has no threads, and the first lookup waits for none."""
-    until(lambda: not of_clients(), what="other tests' threads to end")
     with ContextClient(store.address, cache=CacheOptions()) as client:
         assert of_clients() == []
         assert client.peek(KEY) is None
@@ -158,7 +166,11 @@ def test_nothing_before_the_first_lookup(store: LocalStore) -> None:
 
 @pytest.mark.parametrize("is_own", [True, False], ids=["own channel", "given channel"])
 def test_closing_amid_lookups(
-    store: LocalStore, pool: ThreadPoolExecutor, is_own: bool, caplog: pytest.LogCaptureFixture
+    store: LocalStore,
+    pool: ThreadPoolExecutor,
+    of_clients: OfClients,
+    is_own: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """`close` ends the stream and its threads at once; lookups are told, and nothing is logged."""
     caplog.set_level(logging.INFO)
@@ -187,7 +199,7 @@ def test_closing_amid_lookups(
     assert told == []
 
 
-def test_a_client_that_is_forgotten(store: LocalStore) -> None:
+def test_a_client_that_is_forgotten(store: LocalStore, of_clients: OfClients) -> None:
     """A client that nobody has any more ends its stream and threads, closed or not."""
     store.client.put(KEY, ExecutionContext())
     client = watching(ContextClient(store.address, cache=CacheOptions()))
@@ -198,7 +210,7 @@ def test_a_client_that_is_forgotten(store: LocalStore) -> None:
 
 
 def test_a_channel_that_is_closed_under_it(
-    store: LocalStore, caplog: pytest.LogCaptureFixture
+    store: LocalStore, of_clients: OfClients, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where its user closes the channel first, the cache knows nothing, and nothing crashes."""
     store.client.put(KEY, ExecutionContext())
