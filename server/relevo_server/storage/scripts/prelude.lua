@@ -58,6 +58,27 @@ local function remember(record, fingerprint, ttl, revision, count)
   redis.call('PEXPIRE', record, ttl)
 end
 
+-- Write the log anew, with the same entries: Redis 8 and Valkey 8 set the last id of a stream never
+-- below one that was removed. What has more fields than an event is foreign, and its id is kept.
+local function rewrite(log, last)
+  local entries, from = {}, '-'
+  repeat
+    local some = redis.call('XRANGE', log, from, '+', 'COUNT', 1000)
+    for _, entry in ipairs(some) do entries[#entries + 1] = entry end
+    from = #some > 0 and '(' .. some[#some][1]
+  until #some < 1000
+  redis.call('DEL', log)
+  for _, entry in ipairs(entries) do
+    local fields = #entry[2] <= 64 and entry[2] or {'foreign', ''}
+    redis.call('XADD', log, entry[1], unpack(fields))
+  end
+  if #entries == 0 then
+    redis.call('XADD', log, last, 'foreign', '')
+  else
+    redis.call('XSETID', log, last)
+  end
+end
+
 -- Remove foreign entries from the end of the log whose ids no revision can hold, and what such
 -- an id has done to those that follow.
 local function mend(log, last)
@@ -68,7 +89,11 @@ local function mend(log, last)
     top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
   end
   if top and (not last or above(top[1], last)) then last = top[1] end
-  redis.call('XSETID', log, last or '0-0')
+  if not last then
+    redis.call('DEL', log)
+  elseif redis.pcall('XSETID', log, last).err then
+    rewrite(log, last)
+  end
   return last
 end
 
