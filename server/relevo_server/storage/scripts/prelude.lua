@@ -72,10 +72,10 @@ local function rewrite(log, last)
     local fields = #entry[2] <= 64 and entry[2] or {'foreign', ''}
     redis.call('XADD', log, entry[1], unpack(fields))
   end
-  if #entries == 0 then
-    redis.call('XADD', log, last, 'foreign', '')
-  else
+  if #entries > 0 then
     redis.call('XSETID', log, last)
+  elseif last then
+    redis.call('XADD', log, last, 'foreign', '')
   end
 end
 
@@ -89,10 +89,13 @@ local function mend(log, last)
     top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
   end
   if top and (not last or above(top[1], last)) then last = top[1] end
-  if not last then
-    redis.call('DEL', log)
-  elseif redis.pcall('XSETID', log, last).err then
+  local set = redis.pcall('XSETID', log, last or '0-0')
+  if set.err and string.find(set.err, 'smaller', 1, true) then
     rewrite(log, last)
+  elseif set.err then
+    -- Whatever else is wrong (no memory, say) is told. Nothing may be written before: Redis lets a
+    -- script that has begun to write go on without memory.
+    redis.call('XSETID', log, last or '0-0')
   end
   return last
 end
