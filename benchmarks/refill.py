@@ -1,4 +1,4 @@
-"""How soon a near cache has all that it is to have, and what that costs Redis and others.
+"""Refills of a near cache: how long they take, and what they cost Redis and other clients.
 
 Four times: after it has subscribed to all; after a first use of all; after every entry was put
 anew; and after a restart of the server. Of each: the seconds until the cache has all, the
@@ -37,7 +37,7 @@ _OTHER = ContextKey(scope="conversation", tenant_id="globex", id="other")
 
 
 class Taken(NamedTuple):
-    """What one refill took."""
+    """The measurements of one refill."""
 
     seconds: float
     resets: float

@@ -1,1 +1,1 @@
-"""What a context is: its names, values and digests. No I/O."""
+"""Contexts and what all of the client stands on: entries, digests, deadlines. No calls."""

@@ -1,4 +1,4 @@
-"""What gRPC's words for a connection that failed mean to whoever set the client up."""
+"""Hints for failed connections: gRPC's words, as whoever set the client up needs them."""
 
 _MEANINGS = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS, and `credentials` do",
