@@ -1,11 +1,13 @@
 """Fixtures of the store's tests."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from support.calls import Stub
+from support.certificates import Pair, authority
 from support.serving import serving_from
 
 
@@ -26,3 +28,15 @@ async def storage_stub(storage: Storage, settings: Settings) -> AsyncIterator[St
     """The stub of a server that answers from `storage`."""
     async with serving_from(storage, settings) as stub:
         yield stub
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificates are."""
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def signer(folder: Path) -> Pair:
+    """The authority of all certificates that are any good."""
+    return authority(folder, "authority")

@@ -26,18 +26,6 @@ from support.watching import Watch
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the certificates are."""
-    return tmp_path_factory.mktemp("certificates")
-
-
-@pytest.fixture(scope="module")
-def signer(folder: Path) -> Pair:
-    """The authority of all certificates that are any good."""
-    return authority(folder, "authority")
-
-
-@pytest.fixture(scope="module")
 def stranger(folder: Path) -> Pair:
     """An authority that nobody trusts."""
     return authority(folder, "stranger")

@@ -16,7 +16,7 @@ from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
 from support.calls import context, get, invalidate, is_alive, key, put
-from support.certificates import Pair, authority, signed_by
+from support.certificates import Pair, signed_by
 from support.failures import failure_of
 from support.redis_cluster import NODES, RedisCluster
 from support.redis_tls import ProxiedRedisProcess, TlsRedisProcess, is_built_with_tls
@@ -26,18 +26,6 @@ from support.waiting import until
 from support.watching import Watch
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the certificates are."""
-    return tmp_path_factory.mktemp("certificates")
-
-
-@pytest.fixture(scope="module")
-def signer(folder: Path) -> Pair:
-    """The authority of all certificates."""
-    return authority(folder, "authority")
 
 
 @pytest.fixture(scope="module")
