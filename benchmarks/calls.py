@@ -16,7 +16,7 @@ from functools import partial
 from itertools import islice
 
 from relevo.v1.store_pb2 import Consistency, PutRequest
-from support.serving import stub_of
+from support.servers.serving import stub_of
 
 from benchmarks import samples, servers
 from benchmarks.figures import Figure, Goal, compare

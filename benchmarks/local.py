@@ -25,7 +25,7 @@ from redis import connection
 from redis.cache import CacheConfig
 from relevo.v1.store_pb2 import PutRequest
 from relevo_client import AsyncContextClient, CacheOptions, ContextKey
-from support.serving import stub_of
+from support.servers.serving import stub_of
 from support.waiting import until_async
 
 from benchmarks import samples, servers

@@ -12,8 +12,8 @@ from statistics import mean
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo.v1.store_pb2 import PutRequest
 from relevo_client import ContextKey
-from support.calls import Stub
-from support.serving import stub_of
+from support.clients.calls import Stub
+from support.servers.serving import stub_of
 
 from benchmarks import samples, servers
 from benchmarks.figures import Figure, Goal

@@ -23,8 +23,8 @@ from grpc import aio
 from redis import asyncio as redis
 from relevo.v1.store_pb2 import PutRequest
 from relevo_client import ContextKey
-from support.calls import Stub
-from support.serving import stub_of
+from support.clients.calls import Stub
+from support.servers.serving import stub_of
 
 from benchmarks import samples, servers
 from benchmarks.broadcast import SERVICE

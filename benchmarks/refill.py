@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from relevo.v1.context_pb2 import ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetRequest, PutRequest
 from relevo_client import ContextKey as Name
-from support.calls import Stub
+from support.clients.calls import Stub
 from support.contexts import of_size
-from support.ports import ReservedPort
-from support.serving import stub_of
+from support.network.ports import ReservedPort
+from support.servers.serving import stub_of
 
 from benchmarks import servers
 from benchmarks.figures import Figure, Goal, paired

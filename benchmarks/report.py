@@ -10,7 +10,7 @@ import psutil
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from support.redis_process import describe
+from support.redis.process import describe
 
 from benchmarks.cores import Cores
 from benchmarks.figures import Figure

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
 
 from benchmarks.cores import Cores
 from benchmarks.rounds import Schedule

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import psutil
-from support.redis_client import RedisClient
-from support.relevo_process import relevo_serve
+from support.redis.client import RedisClient
+from support.servers.process import relevo_serve
 
 from benchmarks.cores import Cores
 

@@ -18,8 +18,8 @@ from redis import asyncio as redis
 from relevo_server.keys import Key
 from relevo_server.storage import open_storage
 from relevo_server.storage.interface import Write
-from relevo_server.storage.line import Server
-from relevo_server.storage.pool import Pool
+from relevo_server.storage.redis.connection import Server
+from relevo_server.storage.redis.pool import Pool
 
 from benchmarks import samples, servers
 from benchmarks.calls import path

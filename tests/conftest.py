@@ -11,12 +11,12 @@ from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import Stub
-from support.ports import ReservedPort
-from support.redis_client import RedisClient
-from support.redis_cluster import RedisCluster
-from support.redis_process import RedisProcess, describe
-from support.serving import stub_of
+from support.clients.calls import Stub
+from support.network.ports import ReservedPort
+from support.redis.client import RedisClient
+from support.redis.cluster import RedisCluster
+from support.redis.process import RedisProcess, describe
+from support.servers.serving import stub_of
 
 _REDIS = "RELEVO_TEST_REDIS"
 

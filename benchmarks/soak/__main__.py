@@ -15,8 +15,8 @@ from contextlib import ExitStack
 import psutil
 from support.flat import Gauge, Memory
 from support.python_process import PythonProcess, python_process
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
 from benchmarks.soak.churn import TTL

@@ -1,13 +1,8 @@
 """Relevo for services: contexts that are simply there, in every service of a chain."""
 
-from relevo_client._aio_client import AsyncContextClient
-from relevo_client._aio_interceptors import aio_client_interceptors, aio_server_interceptor
-from relevo_client._calls import CHANNEL_OPTIONS, Invalidation
-from relevo_client._channels import aio_context_channel, context_channel
-from relevo_client._client import ContextClient
-from relevo_client._context.entry import ContextEntry
-from relevo_client._context.wrapping import wrap
-from relevo_client._current import (
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._client.blocking import ContextClient
+from relevo_client._context.current import (
     await_context,
     current_context,
     current_entry,
@@ -17,7 +12,8 @@ from relevo_client._current import (
     require_ref,
     use_context,
 )
-from relevo_client._errors import (
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import (
     AccessDeniedError,
     ConflictError,
     IncompleteContextError,
@@ -30,13 +26,17 @@ from relevo_client._errors import (
     TooLargeError,
     UnavailableError,
 )
-from relevo_client._interceptors import client_interceptors, server_interceptor
-from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._model import ExecutionContext
-from relevo_client._near_state import CacheCounts
-from relevo_client._outbound import context_headers
-from relevo_client._policies import Action, LostContext, Policy
-from relevo_client._watching import CacheOptions
+from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.model import ExecutionContext
+from relevo_client._context.wrapping import wrap
+from relevo_client._near_cache.state import CacheCounts
+from relevo_client._near_cache.stream_rules import CacheOptions
+from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
+from relevo_client._propagation.blocking import client_interceptors, server_interceptor
+from relevo_client._propagation.channels import aio_context_channel, context_channel
+from relevo_client._propagation.fallbacks import Action, LostContext, Policy
+from relevo_client._propagation.outgoing import context_headers
+from relevo_client._store.requests import CHANNEL_OPTIONS, Invalidation
 
 __all__ = [
     "CHANNEL_OPTIONS",

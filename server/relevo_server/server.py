@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from relevo_server import tls
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
-from relevo_server.service import SERVICE, ContextStore
+from relevo_server.service.store import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 

@@ -14,8 +14,8 @@ from relevo_client import (
     ExecutionContext,
 )
 from relevo_client.testing import LocalStore
-from support.queueing import Queueing
-from support.redis_client import RedisClient
+from support.clients.queueing import Queueing
+from support.redis.client import RedisClient
 
 KEY = ContextKey("conversation", "acme", "c-1")
 

@@ -27,11 +27,11 @@ from relevo_client import (
 )
 from relevo_client.actions import aio_bound, bound
 from relevo_client.testing import LocalStore
-from support.actions import action_of, binding, current_key, trace_id, user
-from support.caching import until_known
-from support.hosting import StoreClients
-from support.ports import NOBODY
-from support.shapes import Kind
+from support.clients.actions import action_of, binding, current_key, trace_id, user
+from support.clients.caching import until_known
+from support.network.ports import NOBODY
+from support.servers.hosting import StoreClients
+from support.servers.shapes import Kind
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 

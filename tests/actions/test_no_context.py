@@ -14,7 +14,7 @@ from relevo_client import (
 )
 from relevo_client.actions import ActionFailure, DomainAction
 from relevo_client.testing import LocalStore
-from support.queueing import Queueing
+from support.clients.queueing import Queueing
 
 
 async def need(_: DomainAction) -> None:

@@ -18,8 +18,8 @@ from relevo_client import (
 )
 from relevo_client.actions import DomainAction, QueueLostError
 from relevo_client.testing import LocalStore
-from support.queueing import Queueing
-from support.redis_process import RedisProcess
+from support.clients.queueing import Queueing
+from support.redis.process import RedisProcess
 
 PAGE = (Path(__file__).parents[2] / "docs" / "actions.md").read_text("utf-8")
 EXAMPLE = {"rag_config": {"top_k": 3}}

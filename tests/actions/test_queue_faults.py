@@ -13,9 +13,9 @@ from relevo_client import AsyncContextClient, ContextRef, require_context
 from relevo_client.actions import DomainAction, QueueLostError
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.testing import LocalStore
+from support.clients.queueing import SERVICE, SOON, Queueing
 from support.clients.worker_process import WorkerProcess
-from support.queueing import SERVICE, SOON, Queueing
-from support.redis_process import RedisProcess
+from support.redis.process import RedisProcess
 
 
 class Asking:

@@ -16,8 +16,8 @@ from relevo_client import (
 )
 from relevo_client.actions import DomainAction
 from relevo_client.testing import LocalStore
-from support.actions import trace_id, user
-from support.queueing import SERVICE, SOON, Queueing
+from support.clients.actions import trace_id, user
+from support.clients.queueing import SERVICE, SOON, Queueing
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 

@@ -19,8 +19,8 @@ from relevo_client import (
 from relevo_client.actions import ActionFailure, DomainAction
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.testing import LocalStore
-from support.actions import user
-from support.queueing import SERVICE, Queueing
+from support.clients.actions import user
+from support.clients.queueing import SERVICE, Queueing
 
 SECRET = {"password": "secret"}
 

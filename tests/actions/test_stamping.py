@@ -6,7 +6,7 @@ import pytest
 from relevo_client import ContextKey, ContextRef, InvalidFieldError, use_context
 from relevo_client.actions import DomainAction, stamp
 from relevo_client.testing import LocalStore
-from support.actions import action_of
+from support.clients.actions import action_of
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 

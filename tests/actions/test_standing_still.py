@@ -7,8 +7,8 @@ import socket
 
 from relevo_client import ContextKey, ContextRef
 from relevo_client.actions import DomainAction
+from support.clients.queueing import SERVICE, SOON, Queueing
 from support.clients.worker_process import WorkerProcess
-from support.queueing import SERVICE, SOON, Queueing
 
 
 async def stand_still(queueing: Queueing, worker: WorkerProcess) -> None:

@@ -7,7 +7,7 @@ import pytest
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
-from support.asgi import Edge, see
+from support.servers.asgi import Edge, see
 
 
 @pytest.fixture(scope="module")

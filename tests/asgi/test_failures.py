@@ -20,8 +20,8 @@ from relevo_client import (
 )
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Answer, Edge, ask, handshake, respond, see
-from support.services import service, silence
+from support.servers.asgi import HEADERS, Answer, Edge, ask, handshake, respond, see
+from support.servers.services import service, silence
 from support.waiting import until_async
 
 KEY = ContextKey("conversation", "acme", "c-1")

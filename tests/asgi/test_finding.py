@@ -7,8 +7,8 @@ import pytest
 from relevo_client import ConflictError, ContextKey, ExecutionContext, use_context
 from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Edge, ask, handshake, respond, scope_of, seen
 from support.entries import entry_of
+from support.servers.asgi import HEADERS, Edge, ask, handshake, respond, scope_of, seen
 
 KEY = ContextKey("conversation", "acme", "c-1")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.asgi import HEADERS, Answer, Edge, ask
+from support.servers.asgi import HEADERS, Answer, Edge, ask
 from support.strategies import key_parts, on_real_servers
 
 TENANT, CONVERSATION = HEADERS.items()

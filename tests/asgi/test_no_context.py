@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from support.asgi import HEADERS, ask, handshake, respond
+from support.servers.asgi import HEADERS, ask, handshake, respond
 
 NO_CONVERSATION = {
     "error": {

@@ -6,7 +6,7 @@ import pytest
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client.asgi import Override
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Edge, ask
+from support.servers.asgi import HEADERS, Edge, ask
 
 KEY = ContextKey("conversation", "acme", "c-1")
 RULES = {

@@ -7,7 +7,7 @@ import pytest
 from relevo_client import ContextKey, ContextRef, ExecutionContext
 from relevo_client.asgi import Scope
 from relevo_client.testing import LocalStore
-from support.asgi import HEADERS, Edge, ask
+from support.servers.asgi import HEADERS, Edge, ask
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-from support.asgi import HEADERS, Edge, seen, serving
+from support.servers.asgi import HEADERS, Edge, seen, serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 

@@ -8,7 +8,7 @@ import pytest
 from relevo_client import AsyncContextClient, ContextKey
 from relevo_client.testing import LocalStore
 from relevo_server.server import Server
-from support.services import service
+from support.servers.services import service
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from relevo_client import (
     UnavailableError,
 )
 from relevo_client.testing import LocalStore
-from support.either import KEY, KINDS, METHODS, Ask, opened
-from support.services import Method, service
-from support.shapes import Kind
+from support.clients.either import KEY, KINDS, METHODS, Ask, opened
+from support.servers.services import Method, service
+from support.servers.shapes import Kind
 
 STORE = "relevo.v1.ContextStore"
 AGENT = ContextKey("agent_config", "acme", "support")

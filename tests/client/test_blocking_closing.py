@@ -20,8 +20,8 @@ from relevo_client import (
     UnavailableError,
 )
 from relevo_client.testing import LocalStore
-from support.either import KEY, KINDS, METHODS, opened, opened_on_a_channel
-from support.shapes import Kind
+from support.clients.either import KEY, KINDS, METHODS, opened, opened_on_a_channel
+from support.servers.shapes import Kind
 from support.snippets import with_unclean_memory
 from support.waiting import until
 

@@ -18,7 +18,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import LocalStore
-from support.either import KEY
+from support.clients.either import KEY
 from support.waiting import until
 
 MADE = ExecutionContext(user_id="made")

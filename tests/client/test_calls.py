@@ -17,7 +17,7 @@ from relevo_client import (
     TooLargeError,
 )
 from relevo_server.server import Server
-from support.relay import Relay
+from support.servers.relay import Relay
 
 
 def keys(count: int, *, tenant: str = "acme") -> list[ContextKey]:

@@ -19,7 +19,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.relay import Relay
+from support.servers.relay import Relay
 from support.waiting import until_async
 
 STORE = "relevo.v1.ContextStore"

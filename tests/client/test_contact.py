@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from relevo_client._context.contact import QUIET, Contact, Evidence
-from relevo_client._errors import NotFoundError, UnavailableError
+from relevo_client._context.errors import NotFoundError, UnavailableError
+from relevo_client._store.contact import QUIET, Contact, Evidence
 
 BAD = UnavailableError("Socket closed", reason="UNAVAILABLE")
 LATE = UnavailableError("the store did not answer in time", reason="DEADLINE_EXCEEDED")

@@ -29,16 +29,16 @@ from relevo_client import (
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
-from support.actions import action_of, binding, user
-from support.asgi import HEADERS, ask, see
-from support.either import KINDS, Ask, opened
-from support.factories import Factory
-from support.hosting import SERVICE, StoreClients, hosted
+from support.clients.actions import action_of, binding, user
+from support.clients.either import KINDS, Ask, opened
+from support.clients.factories import Factory
+from support.clients.plays import naming
 from support.pauses import measured
-from support.plays import naming
-from support.relay import Relay
-from support.services import method_of
-from support.shapes import Kind
+from support.servers.asgi import HEADERS, ask, see
+from support.servers.hosting import SERVICE, StoreClients, hosted
+from support.servers.relay import Relay
+from support.servers.services import method_of
+from support.servers.shapes import Kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -28,8 +28,8 @@ from relevo_client import (
     require_context,
 )
 from relevo_server.errors import StoreError
-from support.services import service
-from support.statuses import EVERY_ERROR
+from support.servers.services import service
+from support.servers.statuses import EVERY_ERROR
 
 KEY = ContextKey("conversation", "acme", "c 1")
 STORE = "relevo.v1.ContextStore"

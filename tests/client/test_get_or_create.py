@@ -20,7 +20,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_server.server import Server
-from support.relay import Relay
+from support.servers.relay import Relay
 
 
 class Factory:

@@ -23,9 +23,9 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings, Ttl
-from support.either import KEY, KINDS, Ask, Either, opened
-from support.factories import Factory
-from support.shapes import Kind
+from support.clients.either import KEY, KINDS, Ask, Either, opened
+from support.clients.factories import Factory
+from support.servers.shapes import Kind
 from support.waiting import until_async
 
 each_kind = pytest.mark.parametrize("kind", KINDS)

@@ -16,10 +16,10 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.either import KEY, KINDS, Either, opened
-from support.factories import Factory
-from support.relay import Relay
-from support.shapes import Kind
+from support.clients.either import KEY, KINDS, Either, opened
+from support.clients.factories import Factory
+from support.servers.relay import Relay
+from support.servers.shapes import Kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 

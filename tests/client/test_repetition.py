@@ -14,10 +14,10 @@ from relevo_client import (
     UnavailableError,
 )
 from relevo_server.server import Server
-from support.either import KINDS, Ask, opened
-from support.proxy import Proxy
-from support.relay import Relay
-from support.shapes import Kind
+from support.clients.either import KINDS, Ask, opened
+from support.network.proxy import Proxy
+from support.servers.relay import Relay
+from support.servers.shapes import Kind
 from support.waiting import until_async
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relevo.v1 import context_pb2, store_pb2
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
-from support.calls import Stub
+from support.clients.calls import Stub
 from support.exact import as_read, exactly
 from support.strategies import key_parts, on_real_servers, sections, texts
 

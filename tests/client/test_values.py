@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from relevo.v1 import store_pb2
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext, InvalidFieldError
-from support.calls import Stub
+from support.clients.calls import Stub
 from support.exact import EXACT, as_read, exactly
 from support.failures import failure_of
 from support.strategies import on_real_servers, sections

@@ -13,17 +13,17 @@ GENERATED = imports_of("generated/relevo/v1")
 PURE = [
     f"relevo_client.{name}"
     for name in (
-        "_calls",
+        "_store.requests",
         "_context.digest",
         "_context.entry",
-        "_errors",
-        "_frozen",
-        "_keys",
-        "_messages",
-        "_metadata",
-        "_model",
-        "_policies",
-        "_values",
+        "_context.errors",
+        "_context.frozen",
+        "_context.keys",
+        "_context.codec",
+        "_propagation.metadata",
+        "_context.model",
+        "_propagation.fallbacks",
+        "_context.values",
         "actions._json",
         "actions._messages",
         "asgi._answers",
@@ -89,23 +89,23 @@ def test_the_edge_knows_no_framework(module: str) -> None:
 
 def test_drivers_know_no_interceptors() -> None:
     """Interceptors stand on the clients, not the other way round."""
-    clients = [module for module in CLIENT if module.endswith("_client")]
+    clients = [module for module in CLIENT if "._client." in module]
     assert clients
     below = reachable(within(CLIENT), *clients)
-    assert not [module for module in below if "interceptors" in module]
+    assert not [module for module in below if "._propagation." in module]
 
 
 def test_the_service_knows_no_backend() -> None:
     """The service asks the storage interface; only what opens a URL knows the backends."""
     graph = within(SERVER)
-    backends = {"relevo_server.storage.memory", "relevo_server.storage.redis"}
+    backends = {"relevo_server.storage.memory", "relevo_server.storage.redis.storage"}
     knowing = {module for module, found in graph.items() if found & backends}
     assert knowing == {"relevo_server.storage.opening"}
-    assert "relevo_server.storage.interface" in graph["relevo_server.service"]
+    assert "relevo_server.storage.interface" in graph["relevo_server.service.store"]
 
 
 @pytest.mark.parametrize("module", [m for m in SERVER if ".event_log." in m])
 def test_the_logs_know_no_watch(module: str) -> None:
     """Who follows the logs knows nothing of the streams of the service that are told."""
     below = reachable(within(SERVER), module)
-    assert not [name for name in below if ".watching." in name]
+    assert not [name for name in below if ".service." in name]

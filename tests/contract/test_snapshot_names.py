@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from relevo.v1 import context_pb2
 from relevo_client import ContextEntry, ContextKey, ContextRef, ExecutionContext, RelevoError
 from relevo_client._context import digest
+from relevo_client._context.codec import (
+    context_from_message,
+    context_to_message,
+    entry_from_message,
+)
 from relevo_client._context.entry import composed, snapshot_context
-from relevo_client._messages import context_from_message, context_to_message, entry_from_message
-from support.either import ENTRY
+from support.clients.either import ENTRY
 from support.strategies import contexts
 
 VECTORS = json.loads((Path(__file__).parent / "snapshot_vectors.json").read_text("utf-8"))

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 from grpc import StatusCode
 from relevo.v1 import action_pb2, context_pb2, store_pb2
 from relevo_server.errors import StoreError
-from support.statuses import EVERY_ERROR
+from support.servers.statuses import EVERY_ERROR
 
 PROTO = Path(__file__).parents[2] / "protos" / "relevo" / "v1"
 

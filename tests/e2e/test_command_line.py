@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from relevo.v1.store_pb2 import InvalidateRequest
-from support.command import Outcome, broken_pipe, interrupted, relevo
-from support.relay import Relay
-from support.relevo_process import relevo_serve
+from support.servers.command import Outcome, broken_pipe, interrupted, relevo
+from support.servers.process import relevo_serve
+from support.servers.relay import Relay
 
 KEY = "agent_config:acme:support"
 CONTEXT: dict[str, Any] = {

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from relevo_client import ContextKey
 from relevo_demo import files
-from support.command import COMMAND, relevo
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.command import COMMAND, relevo
 from support.waiting import until
 
 CHAIN = ["orchestrator", "execution", "query", "embedding"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.relevo_process import relevo_serve
+from support.servers.process import relevo_serve
 
 
 def find_grpcurl() -> str | None:

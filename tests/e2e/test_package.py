@@ -125,7 +125,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert found == expected
     for name in (
-        "relevo_server/storage/scripts/write.lua",
+        "relevo_server/storage/redis/scripts/write.lua",
         "relevo_client/py.typed",
         "relevo_server/py.typed",
         "relevo/py.typed",
@@ -206,7 +206,7 @@ def test_the_server_knows_no_client(installed: Path) -> None:
         "for module in pkgutil.walk_packages(relevo_server.__path__, 'relevo_server.'):\n"
         "    if not module.name.endswith('__main__'):\n"
         "        importlib.import_module(module.name)\n"
-        "from relevo_server.storage.connection import Script\n"
+        "from relevo_server.storage.redis.client import Script\n"
         "print(relevo_server.__file__)\n"
         "print(len(Script('write').source))\n",
     )

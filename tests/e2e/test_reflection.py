@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
-from support.relevo_process import relevo_serve
+from support.servers.process import relevo_serve
 
 STORE = "relevo.v1.ContextStore"
 HEALTH = "grpc.health.v1.Health"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from relevo_server.settings import Settings
-from support.command import relevo
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_ends, relevo_serve
+from support.redis.process import RedisProcess
+from support.servers.command import relevo
+from support.servers.process import RelevoProcess, relevo_ends, relevo_serve
 from support.waiting import until
 
 KEY = "agent_config:acme:support"

@@ -14,11 +14,11 @@ from relevo_client import (
     ExecutionContext,
     UnavailableError,
 )
-from support.certificates import Pair, authority, self_signed, signed_by
-from support.command import relevo
-from support.either import KINDS, Either, opened
-from support.relevo_process import RelevoProcess, relevo_ends, relevo_serve
-from support.shapes import Kind
+from support.clients.either import KINDS, Either, opened
+from support.network.certificates import Pair, authority, self_signed, signed_by
+from support.servers.command import relevo
+from support.servers.process import RelevoProcess, relevo_ends, relevo_serve
+from support.servers.shapes import Kind
 
 KEY = ContextKey("agent_config", "acme", "support")
 TOKEN = "token-of-acme"  # noqa: S105 - a test's own

@@ -7,13 +7,13 @@ from pydantic import SecretStr
 from relevo_client import AsyncContextClient, ExecutionContext
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import Stub
-from support.proxy import Proxy
-from support.readers import KEY, OPTIONS, Reader
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
-from support.serving import stub_of
+from support.clients.calls import Stub
+from support.clients.readers import KEY, OPTIONS, Reader
+from support.network.proxy import Proxy
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
+from support.servers.serving import stub_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from relevo_client import CacheOptions, ContextClient, ContextKey, ExecutionContext
 from relevo_server.server import Server
-from support.proxy import Proxy
+from support.network.proxy import Proxy
 from support.waiting import until
 
 KEY = ContextKey("conversation", "acme", "c1")

@@ -7,9 +7,9 @@ import pytest
 from grpc import aio
 from relevo.v1.store_pb2 import BatchGetRequest, GetRequest
 from relevo_server.settings import Settings
-from support.calls import TIMEOUT, Stub, context, get, key, put
-from support.proxy import Proxy
-from support.redis_process import RedisProcess
+from support.clients.calls import TIMEOUT, Stub, context, get, key, put
+from support.network.proxy import Proxy
+from support.redis.process import RedisProcess
 from support.waiting import until_async
 
 KEYS = 40

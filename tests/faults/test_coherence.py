@@ -17,8 +17,8 @@ from relevo_client import (
     ExecutionContext,
     IncompleteContextError,
 )
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
 
 READS = 100_000
 STOPS = 8

@@ -4,11 +4,11 @@ import asyncio
 import signal
 import time
 
-from support.calls import Stub, context, key, put
+from support.clients.calls import Stub, context, key, put
+from support.clients.watching import Watch
 from support.contexts import of_size
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.watching import Watch
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
 
 STREAMS = 30
 KEYS = 50

@@ -6,11 +6,11 @@ import psutil
 import pytest
 from relevo.v1.store_pb2 import ResetReason
 from relevo_client import AsyncContextClient, ExecutionContext
-from support.calls import Stub
-from support.readers import KEY, Reader
-from support.relevo_process import RelevoProcess
-from support.serving import stub_of
-from support.watching import Watch
+from support.clients.calls import Stub
+from support.clients.readers import KEY, Reader
+from support.clients.watching import Watch
+from support.servers.process import RelevoProcess
+from support.servers.serving import stub_of
 
 BUFFER = 1 << 20
 SIZE = 200_000

@@ -12,10 +12,10 @@ from relevo_client import (
     ExecutionContext,
     NotFoundError,
 )
-from support.readers import KEY, Reader
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess
+from support.clients.readers import KEY, Reader
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess
 from support.waiting import until_async
 
 OTHERS = [ContextKey("conversation", "acme", f"other-{i}") for i in range(100)]

@@ -17,14 +17,14 @@ import pytest
 from relevo.v1.store_pb2 import ResetReason
 from relevo_server import revisions
 from relevo_server.keys import partition_of
-from support.calls import Stub, context, get, key, put
-from support.load import KEYS, Load
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.redis_sentinel import SERVICE, RedisSentinels
-from support.relevo_process import relevo_serve
+from support.clients.calls import Stub, context, get, key, put
+from support.clients.load import KEYS, Load
+from support.clients.watching import Watch
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.redis.sentinel import SERVICE, RedisSentinels
+from support.servers.process import relevo_serve
 from support.waiting import until, until_async
-from support.watching import Watch
 
 USER = ("ACL", "SETUSER", "relevo", "on", ">secret", "~*", "+@all")
 SLACK = 1.0

@@ -6,10 +6,20 @@ import pytest
 from grpc import StatusCode
 from relevo.v1.store_pb2 import LeaseRequest
 from relevo_server.keys import partition_of
-from support.calls import TIMEOUT, Stub, batch_get, context, get, invalidate, is_alive, key, put
+from support.clients.calls import (
+    TIMEOUT,
+    Stub,
+    batch_get,
+    context,
+    get,
+    invalidate,
+    is_alive,
+    key,
+    put,
+)
+from support.clients.watching import Watch
 from support.failures import failure_of
-from support.redis_client import RedisClient
-from support.watching import Watch
+from support.redis.client import RedisClient
 
 TAG = f"{{relevo:{partition_of('acme', 64)}}}"
 LOG = f"{TAG}:log"

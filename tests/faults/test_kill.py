@@ -12,11 +12,11 @@ from relevo_server import revisions
 from relevo_server.keys import Key
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.interface import Event
-from support.calls import TIMEOUT, Stub, context, key
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
-from support.serving import stub_of
+from support.clients.calls import TIMEOUT, Stub, context, key
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
+from support.servers.serving import stub_of
 
 WRITERS = 200
 PARTITIONS = 4

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.python_process import PythonProcess, python_process
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess
-from support.two_servers import two_servers
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess
+from support.servers.two_servers import two_servers
 from support.waiting import until
 
 LEASE_TTL = 2.0
@@ -41,7 +41,7 @@ class Factories:
     ) -> Generator[PythonProcess, None, None]:
         """A process that wants the entry."""
         arguments = (target, name, str(callers), str(self._calls), str(self._gate))
-        with python_process("support.creator", *arguments) as process:
+        with python_process("support.clients.creator", *arguments) as process:
             until(lambda: process.lines, within=60, what=f"{name} begins")
             yield process
 

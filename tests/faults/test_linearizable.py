@@ -5,12 +5,12 @@ import signal
 from collections import Counter
 from contextlib import ExitStack
 
+from support.clients.recording import KEYS
 from support.history import behind_fence, by_key, from_json
 from support.linearizable import is_linearizable
 from support.python_process import python_process
-from support.recording import KEYS
-from support.redis_process import RedisProcess
-from support.two_servers import Servers, two_servers
+from support.redis.process import RedisProcess
+from support.servers.two_servers import Servers, two_servers
 
 PROCESSES = 3
 SECONDS = 8.0
@@ -40,7 +40,9 @@ async def test_several_processes_amid_faults(redis: RedisProcess) -> None:
         servers = stack.enter_context(two_servers(redis))
         processes = [
             stack.enter_context(
-                python_process("support.recording", servers.target(i % 2), f"p{i}", str(SECONDS))
+                python_process(
+                    "support.clients.recording", servers.target(i % 2), f"p{i}", str(SECONDS)
+                )
             )
             for i in range(PROCESSES)
         ]

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from relevo_server import revisions
-from support.calls import Stub, context, get, is_alive, key, put
+from support.clients.calls import Stub, context, get, is_alive, key, put
 from support.contexts import of_size
 from support.failures import failure_of
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
 from support.waiting import until_async
 
 

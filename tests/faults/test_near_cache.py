@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import pytest
 from relevo_client import AsyncContextClient, ExecutionContext, UnavailableError
-from support.proxy import Proxy
-from support.readers import KEY, OPTIONS, SLACK, Reader
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.clients.readers import KEY, OPTIONS, SLACK, Reader
+from support.network.proxy import Proxy
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
 RECOVERY = 5.0

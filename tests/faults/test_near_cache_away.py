@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
-from support.proxy import Proxy
+from support.clients.readers import KEY, OPTIONS, SLACK, Reader
+from support.network.proxy import Proxy
 from support.python_process import PythonProcess, python_process
-from support.readers import KEY, OPTIONS, SLACK, Reader
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
 SAME = ContextKey("conversation", "acme", "same")
@@ -86,7 +86,7 @@ def looking(owner: AsyncContextClient, process: RelevoProcess) -> Iterator[Pytho
     """A process that looks at its cache all the time; it has the entry."""
     del owner
     arguments = (process.address, KEY.text, str(OPTIONS.max_staleness))
-    with python_process("support.looking", *arguments) as looking:
+    with python_process("support.clients.looking", *arguments) as looking:
         until(lambda: looking.lines and looking.lines[-1][1] == "before", what="it has the entry")
         yield looking
 

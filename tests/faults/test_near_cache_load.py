@@ -1,6 +1,6 @@
 """The near cache under load when its servers restart and its connections break.
 
-While it happens, each read is checked (support/traffic.py): none is older than its
+While it happens, each read is checked (support/clients/traffic.py): none is older than its
 fence, no copy is in use for longer than `max_staleness` after its end. And in the end
 no acknowledged write is lost.
 """
@@ -13,12 +13,18 @@ from typing import Any
 
 from grpc import aio
 from relevo_client import CHANNEL_OPTIONS, AsyncContextClient
-from support.proxy import Proxy
-from support.readers import KEY, OPTIONS
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess
-from support.traffic import CheckingReader, Writer, assert_nothing_is_lost, converge, traffic
-from support.two_servers import two_servers
+from support.clients.readers import KEY, OPTIONS
+from support.clients.traffic import (
+    CheckingReader,
+    Writer,
+    assert_nothing_is_lost,
+    converge,
+    traffic,
+)
+from support.network.proxy import Proxy
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess
+from support.servers.two_servers import two_servers
 
 CUTS = 5
 """Each doubles the time after which a client opens its stream again."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
-from support.calls import context, key
-from support.relevo_process import RelevoProcess, relevo_ends, relevo_serve
+from support.clients.calls import context, key
+from support.servers.process import RelevoProcess, relevo_ends, relevo_serve
 
 
 @pytest.fixture

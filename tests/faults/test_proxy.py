@@ -7,8 +7,8 @@ from contextlib import suppress
 from itertools import chain, repeat
 
 import pytest
-from support.ports import NOBODY
-from support.proxy import Proxy
+from support.network.ports import NOBODY
+from support.network.proxy import Proxy
 from support.waiting import until_async
 
 

@@ -16,14 +16,14 @@ from relevo.v1.store_pb2 import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import Stub, context, get, is_alive, key, masked, put
+from support.clients.calls import Stub, context, get, is_alive, key, masked, put
 from support.failures import Failure, failure_in, failure_of
-from support.ports import NOBODY
-from support.proxy import Proxy
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.relevo_process import relevo_serve
-from support.serving import health_of, stub_of
+from support.network.ports import NOBODY
+from support.network.proxy import Proxy
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
+from support.servers.process import relevo_serve
+from support.servers.serving import health_of, stub_of
 from support.waiting import until, until_async
 
 

@@ -13,7 +13,7 @@ from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
 from relevo_server.storage.interface import Stored, Write
-from support.calls import (
+from support.clients.calls import (
     Stub,
     context,
     get,
@@ -26,12 +26,12 @@ from support.calls import (
 )
 from support.contexts import of_size
 from support.failures import Failure, failure_of
-from support.fake_redis import refusing_redis
-from support.ports import NOBODY
-from support.proxy import Proxy
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
-from support.serving import health_of, serving
+from support.network.ports import NOBODY
+from support.network.proxy import Proxy
+from support.redis.client import RedisClient
+from support.redis.fake import refusing_redis
+from support.redis.process import RedisProcess
+from support.servers.serving import health_of, serving
 from support.waiting import until, until_async
 
 SCRIPT_62 = "ERR Error running script (call to f_0123): @user_script:29: @user_script: 29: -{}"

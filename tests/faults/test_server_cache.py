@@ -9,10 +9,10 @@ import pytest
 from grpc import StatusCode, aio
 from relevo.v1.store_pb2 import Consistency
 from relevo_server.settings import Settings
-from support.calls import Stub, get, key, put
+from support.clients.calls import Stub, get, key, put
 from support.failures import failure_of
-from support.redis_client import RedisClient
-from support.redis_process import RedisProcess
+from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
 from support.waiting import until_async
 
 CACHED = Consistency.CONSISTENCY_CACHED

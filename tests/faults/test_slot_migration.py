@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 from relevo_server import revisions
 from relevo_server.keys import partition_of
-from support.load import KEYS, Load
-from support.redis_cluster import NODES, RedisCluster
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.clients.load import KEYS, Load
+from support.redis.cluster import NODES, RedisCluster
+from support.servers.process import RelevoProcess, relevo_serve
 
 STAGE = 0.3
 """Seconds that each stage of the move lasts: the load meets all of them."""

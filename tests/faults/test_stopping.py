@@ -11,12 +11,12 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from relevo.v1.store_pb2 import PutRequest, PutResponse
 from relevo_server.storage import open_storage
-from support.calls import TIMEOUT, Stub, context, key, put
+from support.clients.calls import TIMEOUT, Stub, context, key, put
 from support.failures import failure_of
-from support.proxy import Proxy
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
-from support.serving import stub_of
+from support.network.proxy import Proxy
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
+from support.servers.serving import stub_of
 from support.waiting import until, until_async
 
 PutTask: TypeAlias = "asyncio.Task[PutResponse]"

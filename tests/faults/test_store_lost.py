@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 from relevo_client import CacheOptions, ContextKey, ExecutionContext, RelevoError
-from support.either import KINDS, Either, opened
-from support.redis_process import RedisProcess
-from support.relevo_process import RelevoProcess, relevo_serve
-from support.shapes import Kind
-from support.two_servers import Servers, two_servers
+from support.clients.either import KINDS, Either, opened
+from support.redis.process import RedisProcess
+from support.servers.process import RelevoProcess, relevo_serve
+from support.servers.shapes import Kind
+from support.servers.two_servers import Servers, two_servers
 from support.waiting import until_async
 
 KEY = ContextKey("agent_config", "acme", "support")

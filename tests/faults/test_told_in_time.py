@@ -8,18 +8,19 @@ import pytest
 from grpc import StatusCode, aio
 from relevo.v1.store_pb2 import GetRequest
 from relevo_client import RelevoError, UnavailableError
-from relevo_server import calls, errors
+from relevo_server import errors
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key
 from relevo_server.server import Server
-from support.calls import Stub, get, key, put
-from support.either import KEY, KINDS, METHODS, Either, opened
+from relevo_server.service import admission
+from support.clients.calls import Stub, get, key, put
+from support.clients.either import KEY, KINDS, METHODS, Either, opened
+from support.network.ports import NOBODY
+from support.network.proxy import Proxy
 from support.pauses import measured
-from support.ports import NOBODY
-from support.proxy import Proxy
-from support.redis_process import RedisProcess
-from support.relay import Relay
-from support.shapes import Kind
+from support.redis.process import RedisProcess
+from support.servers.relay import Relay
+from support.servers.shapes import Kind
 from support.waiting import until_async
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +131,7 @@ async def test_a_connection_that_broke_is_nobodys_failure(
     server: Server, way: Proxy, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server lost its connection to Redis amid a call: the repetition is answered."""
-    monkeypatch.setattr(calls, "_SOON", 10.0)  # on a busy machine too
+    monkeypatch.setattr(admission, "_SOON", 10.0)  # on a busy machine too
     async with opened(kind, server.address, timeout=60, cache=None) as client:
         await client.ask(METHODS["put"])
         way.to_client.hold()
@@ -163,7 +164,7 @@ def test_when_a_call_may_be_repeated(
     error: StoreError, spent: float, left: float | None, said: int | None
 ) -> None:
     """Never what has used up the store's time; in little time soon, at another server too."""
-    assert calls.pushback_ms(error, spent, left) == said
+    assert admission.pushback_ms(error, spent, left) == said
 
 
 async def test_what_a_server_says_of_repetition(stub: Stub, way: Proxy) -> None:

@@ -12,7 +12,7 @@ from interop.services import asyncio_service, blocking_service
 from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.redis_client import RedisClient
+from support.redis.client import RedisClient
 
 TOKEN = "a token of the tests"  # noqa: S105 - opens nothing but this server
 BATCH_BYTES = 100_000

@@ -17,7 +17,7 @@ from relevo_client import (
     current_ref,
     server_interceptor,
 )
-from support.services import SERVICE, service
+from support.servers.services import SERVICE, service
 
 Stop = Callable[[], Awaitable[None]]
 

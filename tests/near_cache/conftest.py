@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from relevo_client import CacheOptions
 from relevo_server.server import Server
-from support.calls import Stub
-from support.either import KINDS, Either, opened
-from support.shapes import Kind
-from support.watching import Watch
+from support.clients.calls import Stub
+from support.clients.either import KINDS, Either, opened
+from support.clients.watching import Watch
+from support.servers.shapes import Kind
 
 
 @pytest.fixture(params=KINDS)

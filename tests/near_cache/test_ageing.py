@@ -5,7 +5,7 @@ from hypothesis import given
 from relevo.v1.context_pb2 import ContextEntry
 from relevo.v1.store_pb2 import Position, Progress, WatchResponse
 from relevo_client import ContextKey
-from relevo_client._near_cache import NearCache
+from relevo_client._near_cache.machine import NearCache
 
 LOADED = ContextKey("agent_config", "acme", "a1")
 PLAIN = ContextKey("conversation", "acme", "c1")

@@ -17,8 +17,7 @@ from relevo.v1.store_pb2 import (
     WatchResponse,
 )
 from relevo_client import ContextKey
-from relevo_client._near_cache import NearCache
-from relevo_server.entries import Entries
+from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.answers import Answers
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.fanout import Fanout
@@ -28,7 +27,8 @@ from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Read, Stored, Tail
-from support.storages import GatedStorage
+from relevo_server.wire.entries import Entries
+from support.servers.storages import GatedStorage
 
 KEY = Key("conversation", "acme", "c1")
 OTHER = Key("conversation", "acme", "c2")

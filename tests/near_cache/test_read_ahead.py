@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import ContextKey
-from relevo_client._near_cache import NearCache
+from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
-from support.simulated_store import KEYS, Store
-from support.simulation import MAX_STALENESS, Server
+from support.simulation.store import KEYS, Store
+from support.simulation.world import MAX_STALENESS, Server
 
 LOST, NEXT = KEYS[1:3]
 NOW = 1000.0

@@ -12,12 +12,12 @@ from relevo.v1.store_pb2_grpc import ContextStoreStub
 from relevo_client import ContextKey
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import Stub, key, put
+from support.clients.calls import Stub, key, put
+from support.clients.either import Either
+from support.clients.watching import Watch
 from support.contexts import of_size
-from support.either import Either
-from support.redis_client import RedisClient
-from support.serving import stub_of
-from support.watching import Watch
+from support.redis.client import RedisClient
+from support.servers.serving import stub_of
 
 BUFFER = 128 << 10
 _PROBES = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]

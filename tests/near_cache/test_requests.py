@@ -7,11 +7,11 @@ import pytest
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read
-from support.calls import Stub, key, put
-from support.serving import serving_from
-from support.storages import GatedStorage
+from support.clients.calls import Stub, key, put
+from support.clients.watching import Watch
+from support.servers.serving import serving_from
+from support.servers.storages import GatedStorage
 from support.waiting import until_async
-from support.watching import Watch
 
 
 class Recording(GatedStorage):

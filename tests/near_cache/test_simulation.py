@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchResponse
 from relevo_client import ContextEntry, ContextKey, ContextRef, IncompleteContextError
-from relevo_client._near_cache import NearCache
-from relevo_client._near_contexts import held, resolve
-from relevo_client._near_state import ABSENT, Copy
+from relevo_client._near_cache.contexts import held, resolve
+from relevo_client._near_cache.machine import NearCache
+from relevo_client._near_cache.state import ABSENT, Copy
 from relevo_server.event_log.outbox import Outbox
-from support.seeds import SEEDS, served_in_all
-from support.simulated_store import LAYER, TENANT
-from support.simulation import World
+from support.simulation.seeds import SEEDS, served_in_all
+from support.simulation.store import LAYER, TENANT
+from support.simulation.world import World
 
 STEPS = 1500
 

@@ -13,8 +13,8 @@ from relevo_client import (
     NotFoundError,
 )
 from relevo_server.server import Server
-from support.either import KEY, Ask, Either, opened
-from support.shapes import Kind
+from support.clients.either import KEY, Ask, Either, opened
+from support.servers.shapes import Kind
 
 AGENT = ContextKey("agent_config", "acme", "a1")
 

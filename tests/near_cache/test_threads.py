@@ -24,9 +24,9 @@ from relevo_client import (
     current_ref,
     use_context,
 )
-from relevo_client._near_cache import NearCache
+from relevo_client._near_cache.machine import NearCache
 from relevo_client.testing import LocalStore
-from support.either import KEY
+from support.clients.either import KEY
 from support.snippets import with_unclean_memory
 from support.waiting import until
 

@@ -10,7 +10,7 @@ from relevo.v1.store_pb2_grpc import ContextStoreStub
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.calls import (
+from support.clients.calls import (
     Stub,
     context,
     get,
@@ -20,12 +20,12 @@ from support.calls import (
     put,
     seconds,
 )
+from support.clients.watching import Watch
 from support.contexts import of_size
 from support.failures import failure_of
-from support.redis_client import RedisClient
-from support.serving import serving, stub_of
+from support.redis.client import RedisClient
+from support.servers.serving import serving, stub_of
 from support.waiting import until_async
-from support.watching import Watch
 
 
 async def test_the_current_value_comes_first(stub: Stub, watch: Watch) -> None:

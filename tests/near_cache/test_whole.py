@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import ContextEntry, ContextKey, ContextRef
-from relevo_client._near_cache import NearCache
-from relevo_client._near_contexts import last_known, resolve
+from relevo_client._near_cache.contexts import last_known, resolve
+from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.outbox import Outbox
-from support.simulated_store import HEAD, LAYER, Store
-from support.simulation import MAX_STALENESS, Server
+from support.simulation.store import HEAD, LAYER, Store
+from support.simulation.world import MAX_STALENESS, Server
 
 NOW = 1000.0
 REF = ContextRef(ContextKey(*HEAD))

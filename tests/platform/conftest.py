@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 import pytest_asyncio
-from support.nooble import Platform
-from support.redis_process import RedisProcess
+from support.platform.nooble import Platform
+from support.redis.process import RedisProcess
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

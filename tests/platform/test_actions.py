@@ -9,7 +9,7 @@ from nooble.wiring import EXECUTION_CALLBACK, GENERATE_EMBEDDING, RUN_AGENT, SEA
 from relevo_client import ContextKey
 from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
-from support.nooble import LONG, STEPS, Platform, go_on, kill
+from support.platform.nooble import LONG, STEPS, Platform, go_on, kill
 from support.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from relevo_client import ContextKey
-from support.nooble import STEPS, WORKERS, Platform
+from support.platform.nooble import STEPS, WORKERS, Platform
 from support.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

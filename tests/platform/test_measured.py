@@ -13,8 +13,8 @@ import pytest
 from nooble.measuring import broken_promises
 from nooble.records import Result
 from nooble.wiring import MODES
-from support.command import COMMAND, relevo
-from support.nooble import has_ended
+from support.platform.nooble import has_ended
+from support.servers.command import COMMAND, relevo
 from support.waiting import until
 
 SHORT = ("demo", "--platform", "--laps", "1", "--turns", "2")

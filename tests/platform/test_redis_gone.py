@@ -6,7 +6,7 @@ import time
 import pytest
 from nooble.wiring import RUN_AGENT
 from relevo_client import ContextKey
-from support.nooble import LONG, Answer, Conversation, Platform
+from support.platform.nooble import LONG, Answer, Conversation, Platform
 from support.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

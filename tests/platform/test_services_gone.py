@@ -2,7 +2,7 @@
 
 import pytest
 from relevo_client import ContextKey
-from support.nooble import WORKERS, Answer, Conversation, Platform
+from support.platform.nooble import WORKERS, Answer, Conversation, Platform
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 

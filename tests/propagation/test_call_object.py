@@ -9,8 +9,8 @@ import pytest
 from grpc import StatusCode, aio
 from relevo_client import aio_client_interceptors, use_context
 from support.entries import entry_of
-from support.proxy import Proxy
-from support.services import ServicerContext, method_of, see, seen, service
+from support.network.proxy import Proxy
+from support.servers.services import ServicerContext, method_of, see, seen, service
 
 ENTRY = entry_of("u")
 

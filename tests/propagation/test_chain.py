@@ -21,7 +21,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_server.server import Server
-from support.services import Method, ServicerContext, method_of, service
+from support.servers.services import Method, ServicerContext, method_of, service
 from support.waiting import until_async
 
 SERVICES = "orchestrator", "execution", "query", "embedding"

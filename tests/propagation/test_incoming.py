@@ -20,8 +20,8 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from support.entries import entry_of
-from support.relay import Relay
-from support.services import Seen, ServicerContext, method_of, see, seen, service
+from support.servers.relay import Relay
+from support.servers.services import Seen, ServicerContext, method_of, see, seen, service
 from support.strategies import on_real_servers
 
 KEY = "context-key"

@@ -19,7 +19,7 @@ from relevo_client import (
     require_context,
     use_context,
 )
-from support.services import ServicerContext, method_of, service
+from support.servers.services import ServicerContext, method_of, service
 
 TENANTS = [f"tenant-{i}" for i in range(10)]
 

@@ -15,7 +15,7 @@ from relevo_client import (
     use_context,
 )
 from support.entries import entry_of
-from support.services import Seen, method_of, see, seen, service
+from support.servers.services import Seen, method_of, see, seen, service
 
 ENTRY = entry_of("one", key=ContextKey("a:b", "größe", "c d"), revision=(1 << 63) - 1)
 ATTACHED = [

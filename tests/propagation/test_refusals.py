@@ -20,8 +20,8 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.services import ServicerContext, method_of, service, silence
-from support.statuses import EVERY_ERROR
+from support.servers.services import ServicerContext, method_of, service, silence
+from support.servers.statuses import EVERY_ERROR
 
 STORE = "relevo.v1.ContextStore"
 DETAILS = "grpc-status-details-bin"

@@ -25,8 +25,8 @@ from relevo_client import (
 from relevo_client.actions import DomainAction, aio_bound, bound
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.asgi import ContextMiddleware
-from support.asgi import see
 from support.entries import entry_of
+from support.servers.asgi import see
 
 NOWHERE = "127.0.0.1:1"
 ACTION = DomainAction(action_type="test.work.do")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
-from support.calls import Stub
-from support.certificates import Pair, authority
-from support.serving import serving_from
+from support.clients.calls import Stub
+from support.network.certificates import Pair, authority
+from support.servers.serving import serving_from
 
 
 @pytest.fixture

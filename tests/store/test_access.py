@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from relevo.v1 import store_pb2
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.calls import TIMEOUT, Stub, context, key
+from support.clients.calls import TIMEOUT, Stub, context, key
 from support.failures import failure_in, failure_of
 
 TOKENS = {"acme-token": ("acme",), "both-token": ("acme", "globex"), "all-token": ("*",)}

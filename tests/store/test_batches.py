@@ -5,10 +5,10 @@ import asyncio
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import BatchGetRequest, BatchGetResult, GetRequest
 from relevo_server.settings import Settings
-from support.calls import TIMEOUT, Stub, batch_get, context, get, key, put
+from support.clients.calls import TIMEOUT, Stub, batch_get, context, get, key, put
 from support.contexts import of_size
 from support.failures import failure_in
-from support.serving import serving
+from support.servers.serving import serving
 
 
 async def fill(stub: Stub, *keys: ContextKey, size: int = 100) -> None:

@@ -14,7 +14,7 @@ from relevo.v1.store_pb2 import GetRequest
 from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import (
+from support.clients.calls import (
     Stub,
     batch_get,
     context,
@@ -27,11 +27,11 @@ from support.calls import (
     put,
     seconds,
 )
+from support.clients.watching import Watch
 from support.failures import failure_of
-from support.redis_cluster import NODES, RedisCluster
-from support.serving import health_of, serving
+from support.redis.cluster import NODES, RedisCluster
+from support.servers.serving import health_of, serving
 from support.waiting import until, until_async
-from support.watching import Watch
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
 

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from relevo_server.storage.cluster import Cluster
-from support.fake_redis import answering_redis
+from relevo_server.storage.redis.cluster import Cluster
+from support.redis.fake import answering_redis
 
 
 async def test_a_master_without_a_host_is_who_was_asked() -> None:

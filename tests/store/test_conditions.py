@@ -2,7 +2,7 @@
 
 import pytest
 from grpc import StatusCode
-from support.calls import (
+from support.clients.calls import (
     Stub,
     context,
     get,

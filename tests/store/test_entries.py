@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
-from relevo_server.entries import Entries, serialize
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored
+from relevo_server.wire.entries import Entries, serialize
 
 MAX = (1 << 63) - 1
 ENTRIES = Entries()

@@ -9,7 +9,7 @@ from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.interface import Event, Gap, Tail
-from support.calls import (
+from support.clients.calls import (
     Stub,
     context,
     get,
@@ -22,7 +22,7 @@ from support.calls import (
     seconds,
 )
 from support.contexts import of_size
-from support.serving import serving_from
+from support.servers.serving import serving_from
 from support.waiting import until_async
 
 C1 = Key("conversation", "acme", "c1")

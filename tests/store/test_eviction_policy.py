@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.redis_cluster import RedisCluster
-from support.redis_process import RedisProcess
-from support.redis_sentinel import RedisSentinels
-from support.relevo_process import RelevoProcess, relevo_serve
+from support.redis.cluster import RedisCluster
+from support.redis.process import RedisProcess
+from support.redis.sentinel import RedisSentinels
+from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
 EVICTING = ("--maxmemory-policy", "allkeys-lru")

@@ -8,7 +8,7 @@ from relevo.v1.context_pb2 import ContextKey
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
-from support.calls import (
+from support.clients.calls import (
     Stub,
     batch_get,
     context,
@@ -21,7 +21,7 @@ from support.calls import (
     put,
 )
 from support.failures import failure_of
-from support.serving import serving
+from support.servers.serving import serving
 
 
 def neighbour(tenant: str, partitions: int) -> str:

@@ -16,7 +16,7 @@ from relevo.v1.store_pb2 import (
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
-from support.calls import (
+from support.clients.calls import (
     TIMEOUT,
     Stub,
     context,
@@ -27,10 +27,10 @@ from support.calls import (
     put,
 )
 from support.failures import failure_of
-from support.proxy import Proxy
-from support.redis_client import RedisClient
-from support.redis_cluster import RedisCluster
-from support.serving import serving, stub_of
+from support.network.proxy import Proxy
+from support.redis.client import RedisClient
+from support.redis.cluster import RedisCluster
+from support.servers.serving import serving, stub_of
 from support.waiting import until_async
 
 End: TypeAlias = "Callable[[Stub], Awaitable[InvalidateResponse]]"

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 from relevo.v1.context_pb2 import ContextKey
 from relevo_server.settings import Settings
-from support.calls import (
+from support.clients.calls import (
     Stub,
     batch_get,
     context,
@@ -16,7 +16,7 @@ from support.calls import (
     key,
     put,
 )
-from support.serving import serving
+from support.servers.serving import serving
 
 TEXTS = (
     "a:b",

@@ -10,9 +10,9 @@ from relevo.v1.store_pb2 import Consistency, GetResponse
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Write
-from support.calls import Stub, context, get, invalidate, key, put
+from support.clients.calls import Stub, context, get, invalidate, key, put
 from support.failures import failure_of
-from support.spied_storage import Spy
+from support.servers.spied_storage import Spy
 
 AGENT = key("a1", scope="agent_config")
 DOCS = key("docs", scope="collection_config")

@@ -12,7 +12,7 @@ from relevo_server import deadline
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
-from support.calls import (
+from support.clients.calls import (
     TIMEOUT,
     Stub,
     context,
@@ -25,7 +25,7 @@ from support.calls import (
     seconds,
 )
 from support.failures import failure_of
-from support.serving import serving, serving_from, stub_of
+from support.servers.serving import serving, serving_from, stub_of
 from support.waiting import until_async
 
 

@@ -8,9 +8,9 @@ import grpc
 import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo_server.settings import Settings
-from support.calls import context, key, masked
-from support.redis_client import RedisClient
-from support.relevo_process import relevo_serve
+from support.clients.calls import context, key, masked
+from support.redis.client import RedisClient
+from support.servers.process import relevo_serve
 
 
 @pytest.fixture

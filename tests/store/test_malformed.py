@@ -19,7 +19,7 @@ from relevo.v1.store_pb2 import (
     TenantSelector,
 )
 from relevo_server.storage import Storage
-from support.calls import TIMEOUT, Stub, context, get, key, masked, put, seconds
+from support.clients.calls import TIMEOUT, Stub, context, get, key, masked, put, seconds
 from support.failures import Failure, failure_of
 
 Request = GetRequest | BatchGetRequest | PutRequest | InvalidateRequest

@@ -7,9 +7,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo_server.settings import Settings
-from support.calls import Stub, context, get, invalidate, is_alive, key, masked, put, seconds
+from support.clients.calls import (
+    Stub,
+    context,
+    get,
+    invalidate,
+    is_alive,
+    key,
+    masked,
+    put,
+    seconds,
+)
 from support.failures import failure_of
-from support.serving import serving
+from support.servers.serving import serving
 
 BEFORE = context(
     user_id="u1",

@@ -12,10 +12,10 @@ import pytest
 from grpc import StatusCode, aio
 from pydantic import SecretStr
 from relevo_server.settings import Settings
-from support.calls import Stub, context, get, is_alive, key, masked, put
+from support.clients.calls import Stub, context, get, is_alive, key, masked, put
 from support.failures import failure_of
-from support.proxy import Proxy
-from support.serving import serving
+from support.network.proxy import Proxy
+from support.servers.serving import serving
 
 WRITERS = 50
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from relevo.v1.store_pb2 import Consistency
-from support.calls import (
+from support.clients.calls import (
     Stub,
     context,
     get,

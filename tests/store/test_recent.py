@@ -7,10 +7,10 @@ from relevo.v1.store_pb2 import Consistency
 from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import Stub, context, get, invalidate, is_alive, key, masked, put
+from support.clients.calls import Stub, context, get, invalidate, is_alive, key, masked, put
 from support.contexts import of_size
-from support.redis_client import RedisClient
-from support.serving import stub_of
+from support.redis.client import RedisClient
+from support.servers.serving import stub_of
 
 SIZE = 100_000
 GETS = 20

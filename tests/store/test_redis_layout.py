@@ -8,10 +8,19 @@ from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import LayoutError
-from support.calls import Stub, context, invalidate, invalidate_tenant, is_alive, key, masked, put
-from support.redis_client import RedisClient
-from support.relevo_process import relevo_ends, relevo_serve
-from support.serving import serving
+from support.clients.calls import (
+    Stub,
+    context,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    masked,
+    put,
+)
+from support.redis.client import RedisClient
+from support.servers.process import relevo_ends, relevo_serve
+from support.servers.serving import serving
 
 
 @pytest.fixture

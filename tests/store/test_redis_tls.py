@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from relevo_server.errors import StoreError
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from support.calls import context, get, invalidate, is_alive, key, put
-from support.certificates import Pair, authority, self_signed, signed_by
+from support.clients.calls import context, get, invalidate, is_alive, key, put
+from support.clients.watching import Watch
 from support.failures import failure_of
-from support.proxy import Proxy
-from support.redis_process import RedisProcess
-from support.relevo_process import relevo_serve
-from support.serving import serving, stub_of
-from support.watching import Watch
+from support.network.certificates import Pair, authority, self_signed, signed_by
+from support.network.proxy import Proxy
+from support.redis.process import RedisProcess
+from support.servers.process import relevo_serve
+from support.servers.serving import serving, stub_of
 
 
 @pytest.fixture(scope="module")

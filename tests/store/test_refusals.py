@@ -12,10 +12,10 @@ from relevo_server.settings import Settings
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Read, Write, Written
 from relevo_server.storage.memory import MemoryStorage
-from support.calls import Stub, context, get, key, masked, put
+from support.clients.calls import Stub, context, get, key, masked, put
 from support.failures import failure_of
-from support.serving import serving_from
-from support.storages import GatedStorage
+from support.servers.serving import serving_from
+from support.servers.storages import GatedStorage
 from support.waiting import until_async
 
 

@@ -7,10 +7,20 @@ import pytest
 from grpc import StatusCode
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
-from support.calls import Stub, context, get, invalidate, is_alive, key, masked, put, seconds
+from support.clients.calls import (
+    Stub,
+    context,
+    get,
+    invalidate,
+    is_alive,
+    key,
+    masked,
+    put,
+    seconds,
+)
 from support.failures import failure_of
-from support.serving import serving, serving_from
-from support.storages import GatedStorage
+from support.servers.serving import serving, serving_from
+from support.servers.storages import GatedStorage
 from support.waiting import until_async
 
 

@@ -7,9 +7,9 @@ from relevo_server import revisions
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
 from relevo_server.storage.memory import MemoryStorage
-from support.calls import Stub, get, invalidate, invalidate_tenant, is_alive, key, put
-from support.redis_client import RedisClient
-from support.serving import serving_from
+from support.clients.calls import Stub, get, invalidate, invalidate_tenant, is_alive, key, put
+from support.redis.client import RedisClient
+from support.servers.serving import serving_from
 
 LAST_SEQUENCE = (1 << 20) - 1
 FUTURE = 4_000_000_000_001  # milliseconds: the year 2096; odd, as half of all times are

@@ -4,7 +4,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from relevo.v1.context_pb2 import ContextKey, ExecutionContext
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
-from support.calls import Stub, context, get, key, masked, put
+from support.clients.calls import Stub, context, get, key, masked, put
 
 WHOLE = context(
     context_id="ctx-1",

@@ -10,15 +10,24 @@ from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from relevo_server.storage.sentinel import Service
-from support.calls import Stub, context, get, invalidate, invalidate_tenant, is_alive, key, put
+from relevo_server.storage.redis.sentinel import Service
+from support.clients.calls import (
+    Stub,
+    context,
+    get,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    put,
+)
+from support.clients.watching import Watch
 from support.failures import failure_of
-from support.redis_process import RedisProcess
-from support.redis_sentinel import SERVICE, RedisSentinels
-from support.relevo_process import relevo_serve
-from support.serving import health_of, serving
+from support.redis.process import RedisProcess
+from support.redis.sentinel import SERVICE, RedisSentinels
+from support.servers.process import relevo_serve
+from support.servers.serving import health_of, serving
 from support.waiting import until, until_async
-from support.watching import Watch
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.calls import TIMEOUT
-from support.serving import health_of, serving
+from support.clients.calls import TIMEOUT
+from support.servers.serving import health_of, serving
 
 SERVICES = ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
 STORE = "relevo.v1.ContextStore"

@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest, GetResponse, PutRequest
-from relevo_server.contexts import key_of
 from relevo_server.settings import Principal, Settings
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Gap
-from support.calls import (
+from relevo_server.wire.contexts import key_of
+from support.clients.calls import (
     TIMEOUT,
     Stub,
     context,
@@ -30,8 +30,8 @@ from support.calls import (
 )
 from support.contexts import of_size
 from support.failures import failure_in, failure_of
-from support.serving import serving_from
-from support.spied_storage import Spy
+from support.servers.serving import serving_from
+from support.servers.spied_storage import Spy
 from support.waiting import until_async
 
 CACHED = Consistency.CONSISTENCY_CACHED

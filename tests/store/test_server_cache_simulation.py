@@ -7,8 +7,8 @@ import pytest
 from relevo_server.event_log.copies import Copies
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Read, Tail
-from support.seeds import SEEDS, served_in_all
-from support.simulated_cache import CacheWorld
+from support.simulation.seeds import SEEDS, served_in_all
+from support.simulation.server_cache import CacheWorld
 
 STEPS = 1000
 

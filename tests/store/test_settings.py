@@ -10,9 +10,9 @@ import grpc
 import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo_server.cli import main
-from support.calls import context, key
-from support.ports import ReservedPort
-from support.relevo_process import relevo_ends, relevo_serve
+from support.clients.calls import context, key
+from support.network.ports import ReservedPort
+from support.servers.process import relevo_ends, relevo_serve
 
 
 def ttl_of(address: str, scope: str) -> float:

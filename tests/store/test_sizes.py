@@ -4,10 +4,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from relevo_server.settings import Settings
-from support.calls import Stub, get, is_alive, key, put
+from support.clients.calls import Stub, get, is_alive, key, put
 from support.contexts import of_size
 from support.failures import failure_of
-from support.serving import serving
+from support.servers.serving import serving
 
 LIMIT = 256 * 1024
 

@@ -34,7 +34,7 @@ from relevo_server.storage.interface import (
     Written,
 )
 from relevo_server.storage.memory import MemoryStorage
-from support.redis_client import RedisClient
+from support.redis.client import RedisClient
 
 PARTITIONS = 2
 TENANTS = ("a", "a:%", "d")  # the first two share a partition

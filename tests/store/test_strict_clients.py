@@ -17,14 +17,14 @@ from relevo.v1.store_pb2 import (
     PutRequest,
     WatchRequest,
 )
-from relevo_server.entries import Entries, serialize
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Stored, Write
-from support.calls import TIMEOUT, Stub, context, get, invalidate, key, masked, put, seconds
+from relevo_server.wire.entries import Entries, serialize
+from support.clients.calls import TIMEOUT, Stub, context, get, invalidate, key, masked, put, seconds
 from support.clients.strict import NotStrictError, check
+from support.clients.watching import Watch
 from support.strategies import sections, texts
-from support.watching import Watch
 
 AGENT = key("a1", scope="agent_config")
 TIME = Timestamp(seconds=1_700_000_000, nanos=1000)

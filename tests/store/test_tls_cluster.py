@@ -15,15 +15,15 @@ from pydantic import SecretStr
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from support.calls import context, get, invalidate, is_alive, key, put
-from support.certificates import Pair, signed_by
+from support.clients.calls import context, get, invalidate, is_alive, key, put
+from support.clients.watching import Watch
 from support.failures import failure_of
-from support.redis_cluster import NODES, RedisCluster
-from support.redis_tls import ProxiedRedisProcess, TlsRedisProcess, is_built_with_tls
-from support.relevo_process import relevo_serve
-from support.serving import serving, stub_of
+from support.network.certificates import Pair, signed_by
+from support.redis.cluster import NODES, RedisCluster
+from support.redis.tls import ProxiedRedisProcess, TlsRedisProcess, is_built_with_tls
+from support.servers.process import relevo_serve
+from support.servers.serving import serving, stub_of
 from support.waiting import until
-from support.watching import Watch
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
 

@@ -8,9 +8,19 @@ import pytest
 from grpc import StatusCode
 from relevo_server.settings import Settings, Ttl
 from relevo_server.storage.memory import MemoryStorage
-from support.calls import Stub, batch_get, context, get, invalidate, is_alive, key, put, seconds
+from support.clients.calls import (
+    Stub,
+    batch_get,
+    context,
+    get,
+    invalidate,
+    is_alive,
+    key,
+    put,
+    seconds,
+)
 from support.failures import failure_of
-from support.serving import serving, serving_from
+from support.servers.serving import serving, serving_from
 from support.waiting import until_async
 
 

@@ -32,10 +32,10 @@ from relevo.v1.store_pb2 import (
 from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.calls import context, key
+from support.clients.calls import context, key
 from support.clients.raw import METHODS, RawClient, raw_client, trailer_size
 from support.failures import Failure
-from support.statuses import EVERY_ERROR, of_key
+from support.servers.statuses import EVERY_ERROR, of_key
 from support.strategies import on_real_servers
 
 CODES = {each.code for each in EVERY_ERROR}

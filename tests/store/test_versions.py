@@ -1,6 +1,15 @@
 """Versions and revisions: they only grow, and never come twice (S3)."""
 
-from support.calls import Stub, get, invalidate, invalidate_tenant, is_alive, key, put, seconds
+from support.clients.calls import (
+    Stub,
+    get,
+    invalidate,
+    invalidate_tenant,
+    is_alive,
+    key,
+    put,
+    seconds,
+)
 from support.waiting import until_async
 
 

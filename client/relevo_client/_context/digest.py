@@ -18,10 +18,10 @@ from typing import Any, cast
 
 import rfc8785
 
-from relevo_client._errors import RelevoError
-from relevo_client._keys import ContextKey
-from relevo_client._model import IDENTITY, SECTIONS, ExecutionContext
-from relevo_client._values import EXACT
+from relevo_client._context.errors import RelevoError
+from relevo_client._context.keys import ContextKey
+from relevo_client._context.model import IDENTITY, SECTIONS, ExecutionContext
+from relevo_client._context.values import EXACT
 
 SCOPE = "snapshot"
 _DIGEST = re.compile(r"sha256-[0-9a-f]{64}")

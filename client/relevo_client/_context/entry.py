@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from relevo_client._context import digest
-from relevo_client._errors import IncompleteContextError
-from relevo_client._frozen import FrozenDict
-from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._model import SECTIONS, ExecutionContext, construct, unknown_of
+from relevo_client._context.errors import IncompleteContextError
+from relevo_client._context.frozen import FrozenDict
+from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.model import SECTIONS, ExecutionContext, construct, unknown_of
 
 
 @dataclass(frozen=True)

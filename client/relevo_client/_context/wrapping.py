@@ -12,7 +12,7 @@ from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from relevo_client._current import Current, Steps, get_current, set_current
+from relevo_client._context.current import Current, Steps, get_current, set_current
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

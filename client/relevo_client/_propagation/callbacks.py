@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
+from relevo_client._context.errors import RelevoError
 from relevo_client._context.raised import name_of, shown
-from relevo_client._errors import RelevoError
-from relevo_client._policies import CASES, FAILED, Policy
+from relevo_client._propagation.fallbacks import CASES, FAILED, Policy
 from relevo_client._propagation.refusals import RejectedError
 
 log = logging.getLogger("relevo_client")

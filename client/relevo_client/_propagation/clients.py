@@ -1,7 +1,7 @@
 """The client that an integration asks: it has to be of its own kind, blocking or asyncio."""
 
-from relevo_client._aio_client import AsyncContextClient
-from relevo_client._client import ContextClient
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._client.blocking import ContextClient
 
 
 def must_be_blocking(client: object, user: str, *, instead: str) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from relevo_client._errors import IncompleteContextError
+from relevo_client._context.errors import IncompleteContextError
 
 log = logging.getLogger("relevo_client")
 

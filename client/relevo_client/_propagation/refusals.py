@@ -3,9 +3,9 @@
 import logging
 from typing import Any, cast
 
+from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.raised import name_of, shown
-from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._policies import FAILED, NO_REFERENCE, Refusal
+from relevo_client._propagation.fallbacks import FAILED, NO_REFERENCE, Refusal
 
 log = logging.getLogger("relevo_client")
 

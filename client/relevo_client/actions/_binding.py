@@ -5,10 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from opentelemetry import context as otel
 
-from relevo_client._aio_client import AsyncContextClient
-from relevo_client._client import ContextClient
-from relevo_client._context.deadline import Deadline
-from relevo_client._current import (
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._client.blocking import ContextClient
+from relevo_client._context.current import (
     AsyncDeferred,
     BlockingDeferred,
     Carried,
@@ -17,14 +16,15 @@ from relevo_client._current import (
     Known,
     using,
 )
-from relevo_client._entering import AsyncSource, BlockingSource, aio_known, known
-from relevo_client._errors import NoContextError, RelevoError
-from relevo_client._keys import ContextRef
-from relevo_client._model import ExecutionContext
-from relevo_client._policies import DEFAULT_POLICY, LostContext, Policy
+from relevo_client._context.deadline import Deadline
+from relevo_client._context.errors import NoContextError, RelevoError
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.model import ExecutionContext
 from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, LostContext, Policy
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._propagation.resolution import AsyncSource, BlockingSource, aio_known, known
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import W3C, check_tenant
 

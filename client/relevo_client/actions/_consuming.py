@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
+from relevo_client._context.current import using
 from relevo_client._context.raised import shown
-from relevo_client._current import using
 from relevo_client._propagation.callbacks import log
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, ascii_of

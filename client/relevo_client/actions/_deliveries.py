@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 from pydantic import ValidationError
 
-from relevo_client._aio_client import AsyncContextClient
-from relevo_client._context.raised import shown
-from relevo_client._errors import (
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._context.errors import (
     IncompleteContextError,
     InvalidFieldError,
     NoContextError,
@@ -18,8 +17,9 @@ from relevo_client._errors import (
     RelevoError,
     UnavailableError,
 )
-from relevo_client._policies import Policy
+from relevo_client._context.raised import shown
 from relevo_client._propagation.callbacks import log
+from relevo_client._propagation.fallbacks import Policy
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._binding import aio_bound
 from relevo_client.actions._model import DomainAction, refusal

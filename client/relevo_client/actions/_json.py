@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relevo_client._errors import InvalidFieldError
-from relevo_client._keys import ContextKey, ContextRef
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.keys import ContextKey, ContextRef
 
 KEY = "context_cache_key"
 """The key's text form, `scope:tenant:id`."""

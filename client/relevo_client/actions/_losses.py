@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from relevo_client._errors import RelevoError
+from relevo_client._context.errors import RelevoError
 
 
 class QueueLostError(RelevoError):

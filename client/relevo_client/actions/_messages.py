@@ -5,10 +5,10 @@ from typing import Any
 
 from relevo.v1 import action_pb2
 
-from relevo_client._errors import InvalidFieldError
-from relevo_client._keys import ContextRef
-from relevo_client._messages import time_of
-from relevo_client._values import fill_struct, read_struct
+from relevo_client._context.codec import time_of
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.values import fill_struct, read_struct
 
 TEXTS = (
     "action_id",

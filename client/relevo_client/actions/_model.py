@@ -21,13 +21,13 @@ from pydantic import (
 )
 from relevo.v1 import action_pb2
 
-from relevo_client._current import current_ref
-from relevo_client._errors import InvalidFieldError
-from relevo_client._frozen import FrozenDict
-from relevo_client._keys import ContextRef
-from relevo_client._messages import unknown_fields_of
-from relevo_client._model import Section, Text, Time
-from relevo_client._values import freeze
+from relevo_client._context.codec import unknown_fields_of
+from relevo_client._context.current import current_ref
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.frozen import FrozenDict
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.model import Section, Text, Time
+from relevo_client._context.values import freeze
 from relevo_client.actions import _json
 from relevo_client.actions._messages import fields_of, message_of
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from relevo_client._current import current_ref
-from relevo_client._errors import InvalidFieldError
-from relevo_client._frozen import FrozenDict
+from relevo_client._context.current import current_ref
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.frozen import FrozenDict
 from relevo_client.actions._model import DomainAction, newest
 
 W3C = TraceContextTextMapPropagator()

@@ -12,9 +12,9 @@ from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
 
-from relevo_client._aio_client import AsyncContextClient
-from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._client.aio import AsyncContextClient
 from relevo_client._propagation.clients import must_be_asyncio
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client.actions._consuming import Consumer, Message, letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
 from relevo_client.actions._entries import Entries, Left

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-from relevo_client._errors import (
+from relevo_client._context.errors import (
     IncompleteContextError,
     InvalidFieldError,
     NotFoundError,
@@ -13,7 +13,7 @@ from relevo_client._errors import (
     StoreBehindError,
     UnavailableError,
 )
-from relevo_client._policies import FAILED, FORBIDDEN, MALFORMED, Refusal
+from relevo_client._propagation.fallbacks import FAILED, FORBIDDEN, MALFORMED, Refusal
 from relevo_client.asgi._types import Headers, Receive, Scope, Send
 
 POLICY_VIOLATION = 1008

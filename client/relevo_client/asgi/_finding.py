@@ -5,24 +5,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from relevo_client._aio_client import AsyncContextClient
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._context.current import Known
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._current import Known
-from relevo_client._entering import AsyncSource, aio_instead
-from relevo_client._errors import (
+from relevo_client._context.errors import (
     RETRY_DELAY,
     InvalidFieldError,
     NotFoundError,
     RelevoError,
     UnavailableError,
 )
-from relevo_client._inbound import Call
-from relevo_client._keys import ContextKey, ContextRef
-from relevo_client._model import ExecutionContext
-from relevo_client._policies import CASES, Policy
+from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.model import ExecutionContext
 from relevo_client._propagation.callbacks import failure
+from relevo_client._propagation.fallbacks import CASES, Policy
+from relevo_client._propagation.incoming import Call
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._propagation.resolution import AsyncSource, aio_instead
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
     OTHER_USER,

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
-from relevo_client import _metadata
-from relevo_client._errors import InvalidFieldError
-from relevo_client._keys import ContextKey, ContextRef, problem_of
-from relevo_client._model import ExecutionContext
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.keys import ContextKey, ContextRef, problem_of
+from relevo_client._context.model import ExecutionContext
+from relevo_client._propagation import metadata
 from relevo_client.asgi._answers import MALFORMED_REFERENCE, AnsweredError, malformed
 from relevo_client.asgi._types import Headers
 
@@ -21,7 +21,7 @@ IDENTITY_HEADERS: Mapping[str, str] = {
     "X-User-ID": "user_id",
 }
 """The context's field that each header is about."""
-_REFERENCE = (_metadata.KEY.encode(), _metadata.REVISION.encode())
+_REFERENCE = (metadata.KEY.encode(), metadata.REVISION.encode())
 
 
 class Values:
@@ -91,8 +91,8 @@ def conversation_of(scope: str, identity: ExecutionContext) -> ContextRef:
         (there,) = names.keys() - missing
         raise malformed([(missing[0], f"must be there where {there} is")])
     key = ContextKey(scope, identity.tenant_id, identity.conversation_id)
-    if len(key.text) > _metadata.MAX_TEXT_BYTES:
-        problem = f"must be shorter: calls can carry {_metadata.MAX_TEXT_BYTES} bytes of a key"
+    if len(key.text) > metadata.MAX_TEXT_BYTES:
+        problem = f"must be shorter: calls can carry {metadata.MAX_TEXT_BYTES} bytes of a key"
         raise malformed([(CONVERSATION, problem)])
     return ContextRef(key)
 
@@ -122,7 +122,7 @@ def without_reference(headers: Headers) -> Headers:
 def reference_of(headers: Headers) -> ContextRef | None:
     """The reference that a request carries, None where it carries none. Raises AnsweredError."""
     try:
-        return _metadata.decode(
+        return metadata.decode(
             (name.lower().decode(), value.decode("ascii"))
             for name, value in headers
             if name.lower() in _REFERENCE

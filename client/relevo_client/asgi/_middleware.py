@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 
-from relevo_client._aio_client import AsyncContextClient
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._context.current import Known, only
 from relevo_client._context.deadline import Deadline
-from relevo_client._current import Known, only
-from relevo_client._errors import InvalidFieldError
-from relevo_client._inbound import Authorize, Call, Trust
-from relevo_client._keys import ContextRef, problem_of
-from relevo_client._model import ExecutionContext
-from relevo_client._policies import DEFAULT_POLICY, Policy
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.keys import ContextRef, problem_of
+from relevo_client._context.model import ExecutionContext
 from relevo_client._propagation.callbacks import ask, must_be_plain
 from relevo_client._propagation.clients import must_be_asyncio
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
+from relevo_client._propagation.incoming import Authorize, Call, Trust
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from relevo_client._errors import InvalidFieldError
-from relevo_client._model import SECTIONS, ExecutionContext
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.model import SECTIONS, ExecutionContext
+from relevo_client._context.values import freeze
 from relevo_client._propagation.callbacks import failure
-from relevo_client._values import freeze
 from relevo_client.asgi._answers import malformed, rejected
 from relevo_client.asgi._headers import Values
 

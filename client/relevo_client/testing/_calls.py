@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from relevo_client import _metadata
-from relevo_client._keys import ContextRef
+from relevo_client._context.keys import ContextRef
+from relevo_client._propagation import metadata
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CarriedCall:
     @property
     def ref(self) -> ContextRef | None:
         """The reference that it carried, None where it carried none."""
-        return _metadata.decode(self.metadata)
+        return metadata.decode(self.metadata)
 
 
 class RecordedCalls:

@@ -11,7 +11,7 @@ from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage.memory import MemoryStorage
 
-from relevo_client._client import ContextClient
+from relevo_client._client.blocking import ContextClient
 
 
 class Clock:

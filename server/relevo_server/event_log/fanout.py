@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
 
-from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import FOLLOW_UP, Asked, Requests, Subscription
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Event, Gap, Stored
-from relevo_server.wire import WatchResponse as OpaqueResponse
+from relevo_server.wire.entries import Entries
+from relevo_server.wire.opaque import WatchResponse as OpaqueResponse
 
 _REASONS = {
     Gap.TRIMMED: ResetReason.RESET_REASON_LOG_TRIMMED,

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import Context
 from time import monotonic
 
-from relevo_server.entries import Entries
 from relevo_server.errors import StoreError
 from relevo_server.event_log.answers import READ_BYTES, Answers
 from relevo_server.event_log.copies import Copies
@@ -18,6 +17,7 @@ from relevo_server.logs import Sparing, log, where
 from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Limits, Storage, Stored, Tail
+from relevo_server.wire.entries import Entries
 
 _EVENTS = 500
 """Events that are looked at together."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from contextvars import Context
 
-from relevo_server.entries import Entries
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
+from relevo_server.wire.entries import Entries
 
 
 class Followers:

@@ -1,9 +1,9 @@
 """Which backend a URL means."""
 
-from relevo_server.storage.connection import Connection
 from relevo_server.storage.interface import Storage
 from relevo_server.storage.memory import MemoryStorage
-from relevo_server.storage.redis import RedisStorage
+from relevo_server.storage.redis.client import Connection
+from relevo_server.storage.redis.storage import RedisStorage
 
 
 def open_storage(

@@ -7,10 +7,10 @@ import pytest
 from redis.asyncio import Redis
 from relevo_client import AsyncContextClient
 from relevo_server.server import Server
-from support.moving import CLIENT, IMPORTS, PAGE, PLAIN, Run, config
 from support.pages import Name
-from support.plain_platform import Agents, work_of
-from support.redis_process import RedisProcess
+from support.platform.moving import CLIENT, IMPORTS, PAGE, PLAIN, Run, config
+from support.platform.plain import Agents, work_of
+from support.redis.process import RedisProcess
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.moving import (
+from support.pages import Name
+from support.platform.moving import (
     AFTER,
     AGENT,
     BEFORE,
@@ -29,8 +30,7 @@ from support.moving import (
     command,
     config,
 )
-from support.pages import Name
-from support.plain_platform import Agents
+from support.platform.plain import Agents
 
 
 def test_all_code_of_the_page_is_run() -> None:

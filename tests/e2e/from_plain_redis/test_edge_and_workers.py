@@ -14,7 +14,8 @@ from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.moving import (
+from support.pages import Name
+from support.platform.moving import (
     AFTER,
     AGENT,
     BEFORE,
@@ -30,8 +31,7 @@ from support.moving import (
     config,
     turn,
 )
-from support.pages import Name
-from support.plain_platform import Agents
+from support.platform.plain import Agents
 from support.waiting import until_async
 
 

@@ -21,7 +21,8 @@ from relevo_client import (
 from relevo_client.actions import DomainAction
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.moving import (
+from support.pages import Name
+from support.platform.moving import (
     AFTER,
     AGENT,
     BEFORE,
@@ -38,8 +39,7 @@ from support.moving import (
     taken,
     turn,
 )
-from support.pages import Name
-from support.plain_platform import Agents, Counter
+from support.platform.plain import Agents, Counter
 from support.waiting import until_async
 
 

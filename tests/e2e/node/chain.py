@@ -18,7 +18,7 @@ from relevo_client import (
     current_context,
     current_ref,
 )
-from support.services import ServicerContext, service
+from support.servers.services import ServicerContext, service
 
 KEY, REVISION = "context-key", "context-revision"
 _SERVICES = {"Search": "relevo.demo.v1.QueryService", "Embed": "relevo.demo.v1.EmbeddingService"}

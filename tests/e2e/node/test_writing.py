@@ -12,7 +12,7 @@ from grpc import StatusCode
 from relevo_client import AsyncContextClient, ExecutionContext
 from relevo_server.server import Server
 from support.exact import as_read, exactly
-from support.relay import Relay
+from support.servers.relay import Relay
 
 
 async def ask(functions: Functions, name: str, *arguments: Any) -> Any:

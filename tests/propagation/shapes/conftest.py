@@ -11,7 +11,7 @@ from relevo_client import (
     ExecutionContext,
 )
 from relevo_client.testing import LocalStore
-from support.hosting import StoreClients
+from support.servers.hosting import StoreClients
 
 
 @pytest.fixture(scope="session")

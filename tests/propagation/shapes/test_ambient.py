@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from relevo_client import ContextEntry, current_ref, filters, use_context
-from support.callers import Caller, calling
+from support.clients.callers import Caller, calling
+from support.clients.plays import naming
 from support.entries import entry_of
-from support.hosting import SERVICE, StoreClients, hosted
-from support.plays import naming
-from support.scenes import NOBODY, Scene
-from support.shapes import SHAPES, Shape
+from support.servers.hosting import SERVICE, StoreClients, hosted
+from support.servers.scenes import NOBODY, Scene
+from support.servers.shapes import SHAPES, Shape
 
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 

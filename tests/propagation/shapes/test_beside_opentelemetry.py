@@ -21,12 +21,12 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import LocalStore, RecordedCalls
-from support.caching import counts_of
-from support.callers import BlockingCaller, Caller, calling
-from support.hosting import SERVICE, StoreClients, hosted, recording
-from support.plays import CODES, is_grpcs_own, played
-from support.scenes import ITEMS, Ending, Scene
-from support.shapes import SHAPES, Kind, Shape
+from support.clients.caching import counts_of
+from support.clients.callers import BlockingCaller, Caller, calling
+from support.clients.plays import CODES, is_grpcs_own, played
+from support.servers.hosting import SERVICE, StoreClients, hosted, recording
+from support.servers.scenes import ITEMS, Ending, Scene
+from support.servers.shapes import SHAPES, Kind, Shape
 from support.waiting import until_async
 
 otel: Any = pytest.importorskip("opentelemetry.instrumentation.grpc")

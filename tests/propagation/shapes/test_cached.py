@@ -3,10 +3,10 @@
 import pytest
 from relevo_client import ContextEntry
 from relevo_client.testing import LocalStore
-from support.caching import caching, counts_of, until_known
-from support.plays import UNARY_SHAPES, naming, play
-from support.relay import Relay
-from support.shapes import SHAPES, Shape
+from support.clients.caching import caching, counts_of, until_known
+from support.clients.plays import UNARY_SHAPES, naming, play
+from support.servers.relay import Relay
+from support.servers.shapes import SHAPES, Shape
 
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 

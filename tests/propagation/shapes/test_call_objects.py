@@ -8,9 +8,9 @@ import grpc
 import pytest
 from grpc import StatusCode, aio
 from relevo_client import ContextEntry, aio_context_channel, context_channel, use_context
-from support.callers import calling
-from support.hosting import SERVICE, hosted
-from support.shapes import Behaviour, Kind
+from support.clients.callers import calling
+from support.servers.hosting import SERVICE, hosted
+from support.servers.shapes import Behaviour, Kind
 from support.waiting import until, until_async
 
 ARITIES = ["unary_unary", "unary_stream", "stream_unary", "stream_stream"]

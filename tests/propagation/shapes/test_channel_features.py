@@ -12,12 +12,12 @@ import pytest
 from grpc import StatusCode
 from relevo_client import ContextEntry, current_ref, use_context
 from relevo_client.testing import RecordedCalls
-from support.callers import calling
-from support.hosting import SERVICE, StoreClients, hosted, recording
-from support.proxy import Proxy
-from support.relaying import ARITIES
-from support.scenes import Scene
-from support.shapes import SHAPES, Kind, Shape
+from support.clients.callers import calling
+from support.network.proxy import Proxy
+from support.servers.hosting import SERVICE, StoreClients, hosted, recording
+from support.servers.relaying import ARITIES
+from support.servers.scenes import Scene
+from support.servers.shapes import SHAPES, Kind, Shape
 
 each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 each_arity = pytest.mark.parametrize("arity", ARITIES)

@@ -7,9 +7,9 @@ import pytest
 from grpc import StatusCode, aio
 from relevo_client import AsyncContextClient, ContextClient, ContextEntry
 from relevo_client.testing import LocalStore
-from support.hosting import StoreClients
-from support.plays import UNARY_SHAPES, naming, play
-from support.shapes import Shape
+from support.clients.plays import UNARY_SHAPES, naming, play
+from support.servers.hosting import StoreClients
+from support.servers.shapes import Shape
 from support.snippets import with_unclean_memory
 
 UNAVAILABLE = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"

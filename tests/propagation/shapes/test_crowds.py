@@ -14,9 +14,9 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import CarriedCall, LocalStore, RecordedCalls
-from support.hosting import StoreClients, recording
-from support.relaying import Observer, chained
-from support.shapes import Kind
+from support.servers.hosting import StoreClients, recording
+from support.servers.relaying import Observer, chained
+from support.servers.shapes import Kind
 
 TENANTS = [f"tenant-{number}" for number in range(10)]
 CALLS = 1000

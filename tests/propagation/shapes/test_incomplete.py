@@ -16,10 +16,10 @@ from relevo_client import (
 )
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
-from support.asgi import ask, see
-from support.hosting import StoreClients
-from support.plays import UNARY_SHAPES, naming, play
-from support.shapes import Shape
+from support.clients.plays import UNARY_SHAPES, naming, play
+from support.servers.asgi import ask, see
+from support.servers.hosting import StoreClients
+from support.servers.shapes import Shape
 
 INCOMPLETE = StatusCode.FAILED_PRECONDITION, "the call's context is incomplete"
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)

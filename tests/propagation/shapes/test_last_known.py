@@ -19,15 +19,15 @@ from relevo_client import (
     Policy,
     current_entry,
 )
-from relevo_client._policies import chosen
+from relevo_client._propagation.fallbacks import chosen
 from relevo_client.testing import LocalStore
-from support.caching import caching, until_known
-from support.hosting import StoreClients
-from support.lost_contexts import DOWN, TOO_OLD
-from support.plays import UNARY_SHAPES, Play, naming, play
-from support.proxy import Proxy
-from support.scenes import Scene
-from support.shapes import Shape
+from support.clients.caching import caching, until_known
+from support.clients.lost_contexts import DOWN, TOO_OLD
+from support.clients.plays import UNARY_SHAPES, Play, naming, play
+from support.network.proxy import Proxy
+from support.servers.hosting import StoreClients
+from support.servers.scenes import Scene
+from support.servers.shapes import Shape
 from support.waiting import until_async
 
 KEY = ContextKey("conversation", "acme", "last-known")

@@ -23,12 +23,12 @@ from relevo_client import (
     wrap,
 )
 from relevo_client.testing import LocalStore
-from support.callers import Outcome, calling
-from support.hosting import Methods, StoreClients, hosted
-from support.lost_contexts import CAUSES, DOWN, NO_REFERENCE, NOT_FOUND, Cause
-from support.plays import naming
-from support.relay import Relay
-from support.shapes import Kind
+from support.clients.callers import Outcome, calling
+from support.clients.lost_contexts import CAUSES, DOWN, NO_REFERENCE, NOT_FOUND, Cause
+from support.clients.plays import naming
+from support.servers.hosting import Methods, StoreClients, hosted
+from support.servers.relay import Relay
+from support.servers.shapes import Kind
 
 LAZY = Policy(lazy=True)
 BUDGET = 3.0  # seconds that a call may take: less than the slow store does

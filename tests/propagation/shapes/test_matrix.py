@@ -14,11 +14,11 @@ import pytest
 from grpc import StatusCode
 from relevo_client import ContextEntry, current_ref
 from relevo_client.testing import RecordedCalls
-from support.callers import Outcome, calling
-from support.hosting import SERVICE, StoreClients, hosted, recording
-from support.plays import CODES, is_grpcs_own, played
-from support.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
-from support.shapes import SHAPES, Kind, Shape
+from support.clients.callers import Outcome, calling
+from support.clients.plays import CODES, is_grpcs_own, played
+from support.servers.hosting import SERVICE, StoreClients, hosted, recording
+from support.servers.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
+from support.servers.shapes import SHAPES, Kind, Shape
 
 IN_SHORT = (Ending.SUCCESS, Ending.ABORT, Ending.CANCEL)
 """The endings of calls through Relevo's channel, which has no part in how they end."""

@@ -18,10 +18,10 @@ from relevo_client import (
     require_entry,
     require_ref,
 )
-from support.callers import Outcome, calling
-from support.hosting import SERVICE, StoreClients, hosted
-from support.plays import naming
-from support.shapes import SHAPES, Behaviour, Kind, Shape
+from support.clients.callers import Outcome, calling
+from support.clients.plays import naming
+from support.servers.hosting import SERVICE, StoreClients, hosted
+from support.servers.shapes import SHAPES, Behaviour, Kind, Shape
 
 NEEDS_ONE = StatusCode.FAILED_PRECONDITION, "the call names no context"
 DEFECT = StatusCode.INTERNAL, "the call's context could not be resolved"

@@ -18,13 +18,13 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import RecordedCalls
-from support.callers import Caller, Outcome, calling
+from support.clients.callers import Caller, Outcome, calling
+from support.clients.plays import Metadata
 from support.entries import entry_of
-from support.hosting import SERVICE, hosted
-from support.plays import Metadata
-from support.relaying import ARITIES
-from support.scenes import Scene
-from support.shapes import SHAPES, Kind
+from support.servers.hosting import SERVICE, hosted
+from support.servers.relaying import ARITIES
+from support.servers.scenes import Scene
+from support.servers.shapes import SHAPES, Kind
 
 ENTRY = entry_of("u", key=ContextKey("a:b", "größe", "c d"), revision=(1 << 63) - 1)
 ATTACHED = [

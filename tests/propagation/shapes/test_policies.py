@@ -14,12 +14,12 @@ from relevo_client import (
     filters,
 )
 from relevo_client.testing import LocalStore
-from support.callers import calling
-from support.hosting import SERVICE, Methods, StoreClients, hosted
-from support.lost_contexts import CAUSES, INCOMPLETE, NO_REFERENCE, NOT_FOUND, SLOW, Cause
-from support.plays import UNARY_SHAPES, Play, naming, play
-from support.scenes import NOBODY, Scene
-from support.shapes import Shape
+from support.clients.callers import calling
+from support.clients.lost_contexts import CAUSES, INCOMPLETE, NO_REFERENCE, NOT_FOUND, SLOW, Cause
+from support.clients.plays import UNARY_SHAPES, Play, naming, play
+from support.servers.hosting import SERVICE, Methods, StoreClients, hosted
+from support.servers.scenes import NOBODY, Scene
+from support.servers.shapes import Shape
 
 BUDGET = 3.0  # seconds that a call may take: less than the slow store does
 assert BUDGET < SLOW

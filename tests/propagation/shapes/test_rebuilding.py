@@ -12,12 +12,12 @@ import pytest
 from grpc import StatusCode
 from relevo_client import ContextRef, ExecutionContext, LostContext, Policy, filters
 from relevo_client.testing import LocalStore
-from support.callers import Caller, calling
-from support.hosting import SERVICE, Host, hosted
-from support.lost_contexts import NOT_FOUND, TOO_OLD, Loss
-from support.plays import UNARY_SHAPES, naming
-from support.scenes import NOBODY, Scene
-from support.shapes import Shape
+from support.clients.callers import Caller, calling
+from support.clients.lost_contexts import NOT_FOUND, TOO_OLD, Loss
+from support.clients.plays import UNARY_SHAPES, naming
+from support.servers.hosting import SERVICE, Host, hosted
+from support.servers.scenes import NOBODY, Scene
+from support.servers.shapes import Shape
 from support.waiting import until_async
 
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)

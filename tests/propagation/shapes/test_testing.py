@@ -16,12 +16,12 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import Clock, LocalStore, RecordedCalls
-from support.callers import calling
+from support.clients.callers import calling
 from support.entries import entry_of
-from support.hosting import SERVICE, Methods, hosted, recording
-from support.relaying import ARITIES
-from support.scenes import Scene
-from support.shapes import SHAPES, Kind
+from support.servers.hosting import SERVICE, Methods, hosted, recording
+from support.servers.relaying import ARITIES
+from support.servers.scenes import Scene
+from support.servers.shapes import SHAPES, Kind
 
 pytest_plugins = ["pytester"]
 

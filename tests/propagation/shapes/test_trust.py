@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from relevo_client import Action, ContextEntry, ContextRef, Policy, filters, use_context
-from support.callers import calling
+from support.clients.callers import calling
+from support.clients.plays import UNARY_SHAPES, Metadata, naming, play
 from support.entries import entry_of
-from support.hosting import SERVICE, StoreClients, hosted
-from support.plays import UNARY_SHAPES, Metadata, naming, play
-from support.scenes import NOBODY, Scene
-from support.shapes import SHAPES, Kind, Shape
+from support.servers.hosting import SERVICE, StoreClients, hosted
+from support.servers.scenes import NOBODY, Scene
+from support.servers.shapes import SHAPES, Kind, Shape
 
 each_unary_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -21,10 +21,10 @@ from relevo_client import (
     filters,
 )
 from relevo_client.testing import LocalStore
-from support.hosting import SERVICE, StoreClients
-from support.lost_contexts import NO_REFERENCE, NOT_FOUND, Cause
-from support.plays import UNARY_SHAPES, Play, naming, play
-from support.shapes import Shape
+from support.clients.lost_contexts import NO_REFERENCE, NOT_FOUND, Cause
+from support.clients.plays import UNARY_SHAPES, Play, naming, play
+from support.servers.hosting import SERVICE, StoreClients
+from support.servers.shapes import Shape
 
 SECRET = "what-nobody-is-told"  # noqa: S105 - no password
 FAILED = StatusCode.INTERNAL, "the call's context could not be resolved"

@@ -23,12 +23,12 @@ from relevo_client import (
     wrap,
 )
 from relevo_client.testing import LocalStore
-from support.callers import calling
+from support.clients.callers import calling
+from support.clients.lost_contexts import DOWN
+from support.clients.plays import naming
 from support.entries import entry_of
-from support.hosting import Methods, StoreClients, hosted
-from support.lost_contexts import DOWN
-from support.plays import naming
-from support.shapes import Behaviour, Kind
+from support.servers.hosting import Methods, StoreClients, hosted
+from support.servers.shapes import Behaviour, Kind
 
 ONE, TWO = entry_of("one"), entry_of("two", revision=2)
 

@@ -13,7 +13,7 @@ from grpc import StatusCode, aio
 from relevo.v1 import store_pb2
 from relevo.v1.store_pb2 import Error
 
-from support.calls import TIMEOUT
+from support.clients.calls import TIMEOUT
 from support.failures import Failure, failure_in
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import psutil
 
-from support.queueing import SERVICE, SOON, Queueing
+from support.clients.queueing import SERVICE, SOON, Queueing
 
 _SCRIPT = Path(__file__).parents[2] / "actions" / "worker.py"
 

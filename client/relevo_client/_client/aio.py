@@ -1,0 +1,318 @@
+"""The asyncio client of the store."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Self
+
+import grpc
+from grpc import aio
+from relevo.v1 import store_pb2
+
+from relevo_client._client import forks
+from relevo_client._client.aio_creation import AsyncCreating, Factory
+from relevo_client._context.deadline import Deadline
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import (
+    ConflictError,
+    IncompleteContextError,
+    NotFoundError,
+    RelevoError,
+)
+from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.model import ExecutionContext
+from relevo_client._near_cache.aio import AsyncWatcher
+from relevo_client._near_cache.state import CacheCounts
+from relevo_client._near_cache.stream_rules import CacheOptions
+from relevo_client._store import leases, requests, snapshots
+from relevo_client._store.aio import AsyncStore
+from relevo_client._store.leases import Lifetime, Loaders
+from relevo_client._store.requests import Invalidation
+from relevo_client._store.snapshots import Snapshot
+
+
+class AsyncContextClient:
+    """Asks a ContextStore. Use with `async with`, or call `close` in the end.
+
+    Args:
+        target: the server, as gRPC names it: `host:port`, `dns:///…`, `unix:…`.
+        channel: a channel of your own, instead of a target; it is not closed here.
+        credentials: for a channel that speaks TLS; without, it is not encrypted.
+        token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
+        timeout: seconds that a call of the store may take, repetitions included. A method that
+            needs several calls, as a large `batch_get` does, has as many for each.
+        cache: keeps the contexts that are resolved, and watches them; None for no cache.
+        loaders: by scope, what makes its entries: `resolve` asks for those that are
+            missing, and before their time is over one process makes them anew.
+
+    Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
+    UnavailableError and the others, each with its `reason`.
+
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        channel: aio.Channel | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        timeout: float = 2.0,
+        cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
+        loaders: Mapping[str, Factory] = {},
+    ) -> None:
+        self._store = AsyncStore(target, channel, credentials, token=token, timeout=timeout)
+        self._creating = AsyncCreating(self._store)
+        self._loaders = Loaders(loaders)
+        self._watcher = (
+            AsyncWatcher(cache, self._store.watch, self._store.contact, self._loaders.scopes)
+            if cache
+            else None
+        )
+        forks.call_in_child(AsyncContextClient._become_inherited, self)
+
+    async def __aenter__(self) -> Self:
+        """Nothing is sent before the first call."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End what is under way, and the channel where it is the client's own."""
+        self._store.refuse()
+        if self._watcher:
+            await self._watcher.close()
+        await self._creating.close()
+        await self._store.close()
+
+    async def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
+        """The live entry under a key, as it was put.
+
+        Raises NotFoundError, and StoreBehindError where the store has not reached
+        `min_revision`.
+        """
+        request = requests.get_request(key, min_revision=min_revision)
+        return requests.entry_of(await self._store.get(request))
+
+    async def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
+        """What `get` would return or raise for each key, in their order.
+
+        Any number of keys: 100 go into one call, and what an answer has no room
+        for is asked for again.
+        """
+        batch = requests.Batch(keys)
+        while batch.waiting:
+            batch.take(await self._store.batch_get(batch.request()))
+        return batch.results()
+
+    async def put(
+        self,
+        key: ContextKey,
+        context: ExecutionContext,
+        *,
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+        if_absent: bool = False,
+    ) -> ContextRef:
+        """Write a whole context. The revision of the answer is the entry's new version.
+
+        `ttl` (seconds) is the scope's where it is left out. Raises ConflictError
+        where the entry does not have `if_version`, or exists and `if_absent`.
+        """
+        request = requests.put_request(
+            key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
+        )
+        return await self._put(key, request)
+
+    async def update(
+        self,
+        key: ContextKey,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        clear: Sequence[str] = (),
+        ttl: timedelta | float | None = None,
+        if_version: int | None = None,
+    ) -> ContextRef:
+        """Write parts of a context into the live entry, and leave the rest.
+
+        `changes` has fields by name; of a section, only the keys given change:
+        `{"user_id": "u1", "llm_config": {"model": "m2"}}`. `clear` has paths to
+        clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. Raises
+        NotFoundError where there is no live entry.
+        """
+        request = requests.update_request(
+            key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
+        )
+        return await self._put(key, request)
+
+    async def invalidate(self, *keys: ContextKey) -> Invalidation:
+        """End entries of one tenant, up to 100, whether they exist or not."""
+        request = requests.invalidate_request(keys)
+        ended = requests.invalidation_of(await self._store.invalidate(request), keys=True)
+        self._wrote(keys[0].tenant_id, ended.revision)
+        return ended
+
+    async def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
+        """End all entries of a tenant, or of one scope of it, in one step."""
+        request = requests.invalidate_tenant_request(tenant_id, scope)
+        ended = requests.invalidation_of(await self._store.invalidate(request), keys=False)
+        self._wrote(tenant_id, ended.revision)
+        return ended
+
+    async def get_or_create(
+        self,
+        key: ContextKey,
+        factory: Factory,
+        *,
+        ttl: timedelta | float | None = None,
+        timeout: float | None = None,
+    ) -> ContextEntry:
+        """The live entry, created by `factory(key)` where there is none.
+
+        One factory is called, whatever the number of callers and of processes; the
+        others wait. It runs on its own: a caller that is cancelled does not end it,
+        and no context is current in it. Its process has the store's `lease_ttl` (10 s
+        by default) to create the entry; after that, or where it dies, another one
+        does. What the factory raises, every caller in its process gets. `timeout`
+        (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
+        caller waits for as long as the entry takes.
+        """
+        return await self._created(key, factory, ttl, Deadline.after(timeout))
+
+    async def _created(
+        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
+    ) -> ContextEntry:
+        known = self._watcher.entry(key) if self._watcher else None
+        if known:
+            return known
+        created = await self._creating.create(key, factory, ttl, deadline)
+        self._wrote(key.tenant_id, created.version)
+        return created
+
+    async def resolve(
+        self,
+        target: ContextKey | ContextRef,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+    ) -> ContextEntry:
+        """The entry with its context composed from what it includes.
+
+        For a reference, as of its revision or later, else StoreBehindError. Entries
+        that do not exist are made where their scopes have loaders; else it raises
+        NotFoundError, and IncompleteContextError where an included one does not exist.
+        `fresh` asks the store, whatever the cache has: every change that was acknowledged
+        before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
+        call of the client's own.
+        """
+        deadline = Deadline.after(timeout)
+        ref = requests.ref_of(target)
+        for _ in range(leases.ATTEMPTS):
+            try:
+                return await self._resolve(ref, deadline, fresh=fresh)
+            except (NotFoundError, IncompleteContextError) as error:
+                missing = self._loaders.missing(ref.key, error)
+                made = await asyncio.gather(*(self._made(key, deadline, error) for key in missing))
+            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
+        return await self._resolve(ref, deadline, fresh=fresh)
+
+    async def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
+        known = None if fresh else self.peek(ref)
+        if known:
+            return known
+        cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
+        request = requests.get_request(
+            ref.key, min_revision=ref.revision, layers=True, cached=cached
+        )
+        response = await self._store.get(request, deadline)
+        versions = requests.versions_in(response)
+        held = self._watcher.held(ref.key, versions) if self._watcher else None
+        return requests.resolved(response, ref, held)
+
+    async def _made(
+        self, key: ContextKey, deadline: Deadline, missing: RelevoError
+    ) -> ContextEntry:
+        """What the scope's loader makes. Where it fails, the entry is still missing."""
+        try:
+            return await self._created(key, self._loaders.of(key), None, deadline)
+        except RelevoError:
+            raise
+        except Exception as error:
+            leases.tell_failure(key, error)
+            raise missing from error
+
+    async def snapshot(
+        self, entry: ContextEntry, *, ttl: timedelta | float | None = None
+    ) -> ContextEntry:
+        """What an entry that was resolved is now, as an entry that nobody changes.
+
+        For what has to be the same from beginning to end, as a conversation's turn or a
+        job: whoever works with the snapshot's reference works with just this context, and
+        changes count for the next snapshot. Asks nobody where the cache has it already; the
+        same state has the same snapshot, whoever makes it. `ttl` (seconds) is that of the
+        scope `snapshot` where it is left out. Raises IncompleteContextError for an entry with
+        includes that `get` has answered: it has no layers.
+        """
+        known = self._watcher.entry(entry.snapshot_key) if self._watcher else None
+        if known:
+            return known
+        made = await self._made_snapshot(snapshots.snapshot_of(entry), ttl)
+        self._wrote(made.key.tenant_id, made.version)
+        return made
+
+    async def _made_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        """The snapshot as the store has it, whoever has made it."""
+        for _ in range(leases.ATTEMPTS):
+            try:
+                return snapshot.written(await self._store.put(snapshot.request(ttl)))
+            except ConflictError:  # somebody else has made it
+                with suppress(NotFoundError):  # and it has ended meanwhile
+                    return await self.get(snapshot.key)
+        return await self.get(snapshot.key)
+
+    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """What `resolve` would answer, where this client's cache knows it; else None.
+
+        Nothing is sent. Raises NotFoundError if the cache knows that; whether a layer is
+        missing, only the store can say.
+        """
+        if self._watcher is None:
+            return None
+        found = self._watcher.resolve(requests.ref_of(target))
+        ageing = self._watcher.ageing()
+        if ageing:
+            self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
+        return found
+
+    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
+        """The copy that this client's cache had last, marked as `is_stale`; else None.
+
+        For when the store cannot be asked: the copy may be older than what a
+        reference asks for, and its entry may have been changed. One that has run
+        out, or is known to have been ended, is not handed out.
+        """
+        return self._watcher.last_known(requests.ref_of(target)) if self._watcher else None
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the cache has done so far; nothing where there is none."""
+        return self._watcher.counts if self._watcher else CacheCounts()
+
+    def _become_inherited(self) -> None:
+        if self._store.is_used:
+            self._store.forked()
+            if self._watcher:
+                self._watcher.forked()
+
+    async def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
+        ref = requests.put_ref(key, await self._store.put(request))
+        self._wrote(key.tenant_id, ref.revision)
+        return ref
+
+    def _wrote(self, tenant_id: str, revision: int) -> None:
+        if self._watcher:
+            self._watcher.wrote(tenant_id, revision)

@@ -1,0 +1,297 @@
+"""The context that is current: one value for each call, task or thread."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeAlias, overload
+
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NoContextError
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.model import ExecutionContext
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A context that the store has no entry of: made by a policy's function, or given in a test."""
+
+    ref: ContextRef | None
+    """What the call referred to, and what its own calls refer to."""
+    context: ExecutionContext
+
+
+Known: TypeAlias = ContextEntry | Rebuilt | None
+
+
+class Deferred:
+    """A context that is resolved when somebody asks for it, once."""
+
+    def __init__(self, ref: ContextRef | None) -> None:
+        self.ref = ref
+        self._known: Known = None
+        self._is_known = False
+
+    def known(self) -> Known:
+        """What it came to. Raises where that takes I/O which cannot be done here."""
+        if not self._is_known:
+            raise NoContextError(
+                "the context is not resolved yet: the server's policy is lazy; use "
+                "'await await_context()' first",
+                reason="CONTEXT_NOT_RESOLVED",
+            )
+        return self._known
+
+    def _settle(self, known: Known) -> None:
+        self._known, self._is_known = known, True
+
+
+class BlockingDeferred(Deferred):
+    """Resolved by `load()`, in the thread that asks first."""
+
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Known]) -> None:
+        super().__init__(ref)
+        self._load = load
+        self._lock = threading.Lock()
+
+    def known(self) -> Known:
+        """What it came to, resolved now where it has not been."""
+        with self._lock:
+            if not self._is_known:
+                self._settle(self._load())
+        return self._known
+
+
+class AsyncDeferred(Deferred):
+    """Resolved by `await load()`, in the task that asks first."""
+
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Known]]) -> None:
+        super().__init__(ref)
+        self._load = load
+        self._lock = asyncio.Lock()
+
+    async def resolve(self) -> None:
+        """Make it known, where it is not."""
+        async with self._lock:
+            if not self._is_known:
+                self._settle(await self._load())
+
+
+Current: TypeAlias = ContextEntry | Rebuilt | Deferred | None
+
+_current: ContextVar[Current] = ContextVar("relevo_context", default=None)
+
+
+def _known() -> Known:
+    current = _current.get()
+    return current.known() if isinstance(current, Deferred) else current
+
+
+def current_entry() -> ContextEntry | None:
+    """The entry whose context is current, with its key, version and layers.
+
+    None if no context is current, or one without an entry: rebuilt by a policy's function,
+    or given to `use_context` as an ExecutionContext.
+    """
+    known = _known()
+    return known if isinstance(known, ContextEntry) else None
+
+
+def current_context() -> ExecutionContext | None:
+    """The context that is current, None if there is none."""
+    known = _known()
+    return known.context if known else None
+
+
+def require_context() -> ExecutionContext:
+    """The context that is current.
+
+    Raises NoContextError if there is none. A handler that lets it pass ends its call with
+    FAILED_PRECONDITION.
+    """
+    known = _known()
+    if known is None:
+        raise NoContextError
+    return known.context
+
+
+def require_entry() -> ContextEntry:
+    """The entry whose context is current, with its key, version and layers.
+
+    Raises NoContextError if no context is current, or (CONTEXT_WITHOUT_ENTRY) one that a
+    policy's function or a test has made.
+    """
+    known = _known()
+    if isinstance(known, ContextEntry):
+        return known
+    if known:
+        raise NoContextError("the current context has no entry", reason="CONTEXT_WITHOUT_ENTRY")
+    raise NoContextError
+
+
+async def await_context() -> ExecutionContext | None:
+    """The context that is current, resolved first where an asyncio server's policy is lazy."""
+    current = _current.get()
+    if isinstance(current, AsyncDeferred):
+        await current.resolve()
+    return current_context()
+
+
+def current_ref() -> ContextRef | None:
+    """The reference that calls from here carry, None where they carry none.
+
+    Known without resolving anything.
+    """
+    current = _current.get()
+    return current.ref if current else None
+
+
+def require_ref() -> ContextRef:
+    """The reference that calls from here carry. Raises NoContextError if they carry none.
+
+    Known without resolving anything.
+    """
+    ref = current_ref()
+    if ref is None:
+        raise NoContextError("no reference is current in this call")
+    return ref
+
+
+class Carried(Deferred):
+    """A context that nobody resolves here: its reference is only passed on."""
+
+    def known(self) -> Known:
+        """Nothing."""
+        return None
+
+
+class _Block:
+    """A `with` block in which something is current, and the one around it."""
+
+    def __init__(self, current: Current) -> None:
+        self.before = _current.get()
+        self.outer = _block.get()
+        self.is_left_behind = False
+        _block.set(self)
+        _current.set(current)
+
+    def end(self) -> None:
+        """Make current what was so before."""
+        # Generators make blocks end in any order, and in other tasks than they began
+        # in. Only the innermost block of a context has something to undo there, and
+        # with it the blocks around it that ended while it went on.
+        if _block.get() is not self:
+            self.is_left_behind = True
+        else:
+            self.undo()
+
+    def undo(self) -> None:
+        """The same, whatever blocks within it have not ended."""
+        block = self
+        while block.outer and block.outer.is_left_behind:
+            block = block.outer
+        _block.set(block.outer)
+        _current.set(block.before)
+
+
+_block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
+
+
+class Steps:
+    """What is current in work that runs step by step amid others' work, as iterators do.
+
+    `with steps:` makes it current for one step, and afterwards what was current before. The
+    next step finds what the last one left, the blocks that it has not ended included.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._block: _Block | None = None
+
+    def __enter__(self) -> None:
+        self._tokens = _current.set(self._current), _block.set(self._block)
+
+    def __exit__(self, *_: object) -> None:
+        self._current, self._block = _current.get(), _block.get()
+        current, block = self._tokens
+        # A step that is closed while it waits ends where nothing was made current for it.
+        with suppress(ValueError):
+            _current.reset(current)
+            _block.reset(block)
+
+
+@overload
+@contextmanager
+def use_context(
+    entry: ContextEntry | ExecutionContext,
+) -> Generator[ExecutionContext, None, None]: ...
+
+
+@overload
+@contextmanager
+def use_context(entry: None) -> Generator[None, None, None]: ...
+
+
+@contextmanager
+def use_context(
+    entry: ContextEntry | ExecutionContext | None,
+) -> Generator[ExecutionContext | None, None, None]:
+    """Make a context current within a `with` block; None for no context.
+
+    An entry of the store is current with its reference, which calls from within the block
+    carry. An ExecutionContext is current alone, as a unit test of a handler needs it: then
+    there is no entry and no reference, and calls carry nothing.
+
+    Raises TypeError for anything else.
+    """
+    block = _Block(_as_known(entry))
+    try:
+        yield entry.context if isinstance(entry, ContextEntry) else entry
+    finally:
+        block.end()
+
+
+def _as_known(entry: object) -> Known:
+    if entry is None or isinstance(entry, ContextEntry):
+        return entry
+    if isinstance(entry, ExecutionContext):
+        return Rebuilt(None, entry)
+    raise TypeError(
+        "use_context takes a ContextEntry, an ExecutionContext or None, "
+        f"and got {type(entry).__name__}"
+    )
+
+
+@contextmanager
+def using(current: Current) -> Generator[None, None, None]:
+    """`use_context` for whatever may be current."""
+    block = _Block(current)
+    try:
+        yield
+    finally:
+        block.end()
+
+
+@contextmanager
+def only(current: Current) -> Generator[None, None, None]:
+    """Make this current within a `with` block, which begins and ends in the same task.
+
+    Nothing of it is left behind, whatever blocks within it have not ended by then.
+    """
+    block = _Block(current)
+    try:
+        yield
+    finally:
+        block.undo()
+
+
+def get_current() -> Current:
+    """Whatever is current, resolved or not."""
+    return _current.get()
+
+
+def set_current(current: Current) -> None:
+    """Make a context current for the rest of this call."""
+    _current.set(current)

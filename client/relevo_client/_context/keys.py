@@ -1,0 +1,129 @@
+"""The names of entries, and the references that travel with calls."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from urllib.parse import quote, unquote_to_bytes
+
+from relevo.v1 import context_pb2
+
+from relevo_client._context.errors import InvalidFieldError
+
+MAX_PART_BYTES = 256
+MAX_REVISION = (1 << 63) - 1
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+@dataclass(frozen=True)
+class ContextKey:
+    """The name of an entry: a scope, a tenant and an id within them.
+
+    Each part has 1 to 256 bytes of UTF-8 and no control characters; anything
+    else raises InvalidFieldError.
+    """
+
+    scope: str
+    """The kind of context, which decides its time to live."""
+    tenant_id: str
+    """The tenant that owns the entry."""
+    id: str
+    """Names the entry within its scope and tenant."""
+
+    def __post_init__(self) -> None:
+        violations = [
+            (field, problem)
+            for field in ("scope", "tenant_id", "id")
+            if (problem := problem_of(getattr(self, field)))
+        ]
+        if violations:
+            raise InvalidFieldError(violations)
+
+    @cached_property
+    def text(self) -> str:
+        """`scope:tenant_id:id`; all but A-Z a-z 0-9 - . _ ~ is percent-encoded."""
+        return ":".join(quote(part, safe="") for part in (self.scope, self.tenant_id, self.id))
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def parse(cls, text: str) -> "ContextKey":
+        """Read the text form. Raises InvalidFieldError where it is not one."""
+        parts = text.split(":")
+        if len(parts) != 3:
+            raise InvalidFieldError([("key", "must have the form scope:tenant_id:id")])
+        return cls(*map(_decode, parts))
+
+    def to_message(self) -> context_pb2.ContextKey:
+        """The key as the wire has it."""
+        return context_pb2.ContextKey(scope=self.scope, tenant_id=self.tenant_id, id=self.id)
+
+    @staticmethod
+    def from_message(message: context_pb2.ContextKey) -> "ContextKey":
+        """The key that the wire has."""
+        return _known(message.scope, message.tenant_id, message.id)
+
+
+# The same few keys arrive again and again, with every push.
+_known = lru_cache(maxsize=256)(ContextKey)
+
+
+@dataclass(frozen=True)
+class ContextRef:
+    """What travels with a call: a key and, as a fence, a revision.
+
+    Who gets it works with the tenant's data as of this revision or later;
+    0 asks for nothing.
+    """
+
+    key: ContextKey
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.revision <= MAX_REVISION:
+            raise InvalidFieldError([("revision", "must be from 0 to 2^63 - 1")])
+
+    def __str__(self) -> str:
+        return f"{self.key}@{self.revision}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ContextRef":
+        """Read the form that `str` gives. Raises InvalidFieldError if it is not one."""
+        key, at, revision = text.rpartition("@")
+        if not (at and revision.isascii() and revision.isdecimal() and len(revision) <= 19):
+            raise InvalidFieldError([("ref", "must have the form scope:tenant_id:id@revision")])
+        return cls(ContextKey.parse(key), int(revision))
+
+    def to_message(self) -> context_pb2.ContextRef:
+        """The reference as the wire has it."""
+        return context_pb2.ContextRef(key=self.key.to_message(), revision=self.revision)
+
+    @staticmethod
+    def from_message(message: context_pb2.ContextRef) -> "ContextRef":
+        """The reference that the wire has."""
+        return ContextRef(ContextKey.from_message(message.key), message.revision)
+
+
+def problem_of(part: object) -> str | None:
+    """What is wrong with a part of a key, None where nothing is."""
+    if not isinstance(part, str):
+        return "must be a string"
+    if not part:
+        return "must not be empty"
+    try:
+        size = len(part.encode())
+    except UnicodeEncodeError:
+        return "must be valid Unicode"
+    if size > MAX_PART_BYTES:
+        return f"must have at most {MAX_PART_BYTES} bytes"
+    if any(c < " " or "\x7f" <= c < "\xa0" for c in part):
+        return "must not contain control characters"
+    return None
+
+
+def _decode(part: str) -> str:
+    if not all(len(escape) >= 2 and _HEX.issuperset(escape[:2]) for escape in part.split("%")[1:]):
+        raise InvalidFieldError([("key", "'%' must begin an escape such as %3A")])
+    try:
+        return unquote_to_bytes(part).decode()
+    except UnicodeError:
+        raise InvalidFieldError([("key", "must be UTF-8")]) from None

@@ -1,0 +1,1 @@
+"""The near cache: entries kept in the process, and kept current by a Watch stream."""

@@ -1,0 +1,167 @@
+"""The near cache's driver for asyncio: a Watch stream for as long as there is a client."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from contextvars import Context
+from dataclasses import replace
+from typing import Any
+
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._near_cache import contexts
+from relevo_client._near_cache.state import CacheCounts
+from relevo_client._near_cache.stream_rules import (
+    SLICE,
+    Backoff,
+    CacheOptions,
+    slice_pause,
+    tell_end,
+)
+from relevo_client._store.contact import Contact
+
+
+class AsyncWatcher:
+    """Keeps a near cache current. Begins with the first lookup, in that task's loop."""
+
+    def __init__(
+        self,
+        options: CacheOptions,
+        watch: Callable[[], Any],
+        contact: Contact,
+        renewed_scopes: AbstractSet[str],
+    ) -> None:
+        self._contact = contact
+        self._options = options
+        self._watch = watch
+        self._renewed_scopes = renewed_scopes
+        self._cache = options.cache(renewed_scopes)
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def counts(self) -> CacheCounts:
+        """What the cache has done so far."""
+        return replace(self._cache.counts)
+
+    def missed(self, ref: ContextRef) -> bool:
+        """Count a context for which the store is asked. Whether from a server's memory will do."""
+        self._cache.counts.misses += 1
+        return self._cache.is_content(ref.key, ref.revision)
+
+    def resolve(self, ref: ContextRef) -> ContextEntry | None:
+        """The context where it is known here; None where the store has to be asked.
+
+        Raises NotFoundError if that is known here.
+        """
+        self._begin()
+        try:
+            found = contexts.resolve(self._cache, ref, time.monotonic())
+        finally:
+            self._wake()
+        if found is not None:
+            self._cache.counts.hits += 1
+        return found
+
+    def entry(self, key: ContextKey) -> ContextEntry | None:
+        """The live entry as it was put, where it is known here."""
+        self._begin()
+        found = contexts.entry(self._cache, key, time.monotonic())
+        self._wake()
+        return found
+
+    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+        """The composition of just these versions, of the entry and its layers, if it has it."""
+        return contexts.held(self._cache, key, versions, time.monotonic())
+
+    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
+        """Entries in use, with their versions, that are to be made anew; each once."""
+        return self._cache.take_ageing() if self._cache.ageing else ()
+
+    def wrote(self, tenant_id: str, revision: int) -> None:
+        """Use no copy of the tenant's from before this write."""
+        self._cache.wrote(tenant_id, revision, time.monotonic())
+
+    def _begin(self) -> None:
+        if self._task is None and not self._is_closed:
+            # In a context of its own: nothing of the first caller's is current in it.
+            self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
+
+    def _wake(self) -> None:
+        if self._cache.has_requests:
+            self._wanted.set()
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The context as it was known last, trusted or not."""
+        return contexts.last_known(self._cache, ref, time.monotonic())
+
+    def forked(self) -> None:
+        """Forget everything: this is a child process, and the stream is its parent's."""
+        self._cache = self._options.cache(self._renewed_scopes)
+        self._task = None
+        self._is_closed = True
+
+    async def close(self) -> None:
+        """End the stream."""
+        self._is_closed = True
+        task, self._task = self._task, None
+        if task:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            begun, attempt = time.monotonic(), self._contact.begin()
+            try:
+                await self._stream()
+            except Exception as error:  # noqa: BLE001 - told by its kind
+                tell_end(error, self._contact, attempt)
+            finally:
+                self._cache.lost()
+            await asyncio.sleep(backoff.after(time.monotonic() - begun))
+
+    async def _stream(self) -> None:
+        call = self._watch()
+        self._cache.opened(time.monotonic())
+        self._wanted.set()
+        sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]
+        try:
+            done, _ = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+            for side in done:
+                side.result()
+        finally:
+            for side in sides:
+                side.cancel()
+            call.cancel()
+            await asyncio.gather(*sides, return_exceptions=True)
+
+    async def _read(self, call: Any) -> None:
+        async for message in call:
+            if self._cache.received(message):
+                self._contact.answered()
+            self._wake()
+
+    async def _write(self, call: Any) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            for i, request in enumerate(self._cache.requests(), start=1):
+                if call.done():  # gRPC would raise InvalidStateError, and not why it has ended
+                    await call.wait_for_connection()
+                    return
+                await call.write(request)
+                if i % SLICE == 0:
+                    await asyncio.sleep(slice_pause())
+
+    async def _ping(self, _: Any) -> None:
+        """Ask for signs of life. Raises TimeoutError where no answer comes."""
+        while True:
+            await asyncio.sleep(self._options.ping_interval)
+            now = time.monotonic()
+            if self._cache.is_silent(now):
+                raise TimeoutError  # a silent peer: another one may be better
+            self._cache.ping(now)
+            self._wanted.set()

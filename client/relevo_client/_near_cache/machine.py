@@ -1,0 +1,298 @@
+"""The near cache: copies that a process keeps, and the rules by which it may use them.
+
+A machine without I/O and clock (N8): its inputs are the messages of a Watch stream and
+times, its outputs are decisions and what the stream is to be asked. The other rules,
+by the names that they have in the design:
+
+- N1. A copy serves a call with the fence R only where its subscription is answered and
+  the partition's position is R or later; a single entry without layers also where its
+  own version is.
+- N2. And only for `max_staleness` seconds after a ping was sent to which the partition
+  has answered. So a copy is never older than that, however slow the network is.
+- N3. Copies come from the stream only, and in its order.
+- N4. After a reconnect or a reset a copy is not used before the stream has answered for
+  it again: with the same version, or with another one in its place.
+- N6. Entries and bytes are bounded; the least recently used go first.
+- N7. That an entry is absent is known by the same rules.
+- N9. Copies may be composed only if there is a revision as of which the store had them all.
+
+Times are seconds of any clock that never goes back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+
+from relevo.v1.context_pb2 import ContextEntry as EntryMessage
+from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchRequest, WatchResponse
+
+from relevo_client._context.keys import ContextKey
+from relevo_client._near_cache.state import (
+    ABSENT,
+    LONG_AGO,
+    UNKNOWN,
+    CacheCounts,
+    Copy,
+    OwnWrites,
+    Partition,
+    Partitions,
+    Stream,
+    seconds_from_write_to_end,
+)
+
+
+class NearCache:
+    """The copies of one client. Not safe for threads: its driver sees to that."""
+
+    def __init__(
+        self,
+        *,
+        max_staleness: float,
+        max_entries: int = 10_000,
+        max_bytes: int = 64 << 20,
+        renewed_scopes: AbstractSet[str] = frozenset(),
+    ) -> None:
+        self._max_staleness = max_staleness
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
+        self._bytes = 0
+        self._partitions = Partitions()
+        self._stream = Stream()
+        self._renewed_scopes = renewed_scopes
+        self._own_writes = OwnWrites(max_staleness)
+        self.ageing: list[tuple[ContextKey, int]] = []
+        """Entries in use, with their versions, that are in the last fifth of their time."""
+        self.counts = CacheCounts()
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    @property
+    def size(self) -> int:
+        """The bytes that its entries have, serialized."""
+        return self._bytes
+
+    def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
+        """The copy of a key, where a call with this fence may use it; its key is in use now.
+
+        None where the store has to be asked.
+        """
+        copy = self._copies.get(key)
+        if copy is None:
+            copy = self._begin(key)
+            self._evict()
+        else:
+            self._copies.move_to_end(key)
+        if self._own_writes:
+            position = self._partitions.position(copy)
+            fence = max(fence, self._own_writes.fence(key.tenant_id, position, now))
+        return copy if self._may_serve(copy, fence, now) else None
+
+    def is_whole(self, copies: Sequence[Copy]) -> bool:
+        """Whether there is a revision as of which the store had all of these copies (N9)."""
+        return self._partitions.is_whole(copies)
+
+    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
+        """Use no copy of the tenant's any more that is as of an earlier revision."""
+        self._own_writes.add(tenant_id, revision, now)
+
+    def is_content(self, key: ContextKey, fence: int) -> bool:
+        """Whether an answer from a server's memory will do, if that has reached the fence."""
+        return fence > 0 and key.tenant_id not in self._own_writes
+
+    def take_ageing(self) -> list[tuple[ContextKey, int]]:
+        """What is ageing, once."""
+        taken, self.ageing = self.ageing, []
+        return taken
+
+    def last_known(self, key: ContextKey, now: float) -> Copy | None:
+        """The copy of a key, trusted or not; None where that has ended, as far as is known."""
+        copy = self._copies.get(key)
+        is_alive = copy is not None and copy.version != ABSENT and copy.deadline > now
+        return copy if is_alive else None
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether the open stream is to be asked something."""
+        return bool(self._stream.requests)
+
+    def requests(self) -> list[WatchRequest]:
+        """What the open stream is to be asked now."""
+        return self._stream.take()
+
+    def ping(self, now: float) -> None:
+        """Ask the stream for a sign of life."""
+        self._stream.ping(now, keep=self._max_staleness)
+
+    def is_silent(self, now: float) -> bool:
+        """Whether the stream has answered nothing for `max_staleness`. To be asked now and then.
+
+        That it speaks is not enough: what it is asked may be lost on the way.
+        """
+        is_asked = bool(self._copies)  # without a subscription there are no answers
+        return self._stream.silence(now, is_asked=is_asked) > self._max_staleness
+
+    def opened(self, now: float) -> None:
+        """A stream has begun. It is asked for every key, the last used first."""
+        self._stream = Stream(now, self._stream.number, heard=now)
+        self.ping(now)
+        for copy in reversed(self._copies.values()):
+            self._ask(copy)
+
+    def lost(self) -> None:
+        """The stream has ended."""
+        self._stream = Stream(number=self._stream.number)
+        has_answered = any(copy.is_answered for copy in self._copies.values())
+        for copy in self._copies.values():
+            if has_answered and not copy.is_answered:
+                copy.confirmed = 0
+            self._doubt(copy)
+        self._partitions.lost()
+
+    def received(self, message: WatchResponse) -> bool:
+        """Apply what the stream says. Whether this answers something that it was asked."""
+        positions = [*message.progress.positions, *message.positions]
+        newest = max(message.answers, *(each.ping for each in positions), 0)
+        is_answer = self._stream.answers(newest)
+        match message.WhichOneof("event"):
+            case "entry":
+                self._take(message.entry, message.answers)
+            case "invalidated":
+                self._invalidate(message.invalidated, message.answers)
+            case "reset":
+                self._reset(message.reset)
+            case _:
+                pass  # progress alone, or news of a later contract
+        self._advance(positions)
+        return is_answer
+
+    def _advance(self, positions: Iterable[Position]) -> None:
+        self._partitions.advance(positions, self._stream.pings)
+
+    def _may_serve(self, copy: Copy, fence: int, now: float) -> bool:
+        partition = self._partitions.of(copy)
+        if not copy.is_answered or partition is None:
+            return False
+        if now - partition.as_of >= self._max_staleness:
+            return False
+        is_reached = partition.position >= fence
+        if copy.version == ABSENT:
+            return is_reached
+        if copy.version is None or copy.deadline <= now:
+            # It is too large for news, or somebody may have kept it alive: the answer says.
+            self._doubt(copy)
+            self._ask(copy)
+            return False
+        self._keep_alive(copy, now)
+        if copy.key.scope in self._renewed_scopes:
+            self._age(copy, copy.version, now)
+        return is_reached or (copy.version >= fence and not copy.has_layers)
+
+    def _take(self, entry: EntryMessage, answers: int) -> None:
+        copy = self._heard(ContextKey.from_message(entry.key), answers, entry.partition)
+        if copy is None:
+            return
+        if entry.HasField("ttl"):
+            copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
+            # It cannot have been said before the stream was opened, nor before what is confirmed.
+            opened = LONG_AGO if self._stream.opened is None else self._stream.opened
+            said = max(opened, self._partitions.as_of(copy))
+            copy.deadline = said + copy.lifetime
+            copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
+        if entry.HasField("context"):
+            self._replace(copy, entry)
+            copy.version = copy.held
+            for include in map(ContextKey.from_message, entry.context.includes):
+                if include not in self._copies:  # who uses the entry will ask for it
+                    self._begin(include)
+        elif copy.held == entry.version:
+            copy.version = copy.held
+        else:
+            copy.version = None
+        self._evict()
+
+    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
+        if invalidated.WhichOneof("target") == "key":
+            key = ContextKey.from_message(invalidated.key)
+            copy = self._heard(key, answers, invalidated.partition)
+            if copy and (answers or (copy.version or ABSENT) <= invalidated.revision):
+                copy.version = None if invalidated.is_changed else ABSENT
+            return
+        tenant = invalidated.tenant
+        for copy in self._copies.values():
+            is_named = copy.key.tenant_id == tenant.tenant_id
+            if is_named and copy.is_answered and tenant.scope in ("", copy.key.scope):
+                self.counts.pushes += 1
+                # What is not known may be later than the end of the tenant: the store says.
+                if copy.version is not None and copy.version <= invalidated.revision:
+                    copy.version = ABSENT
+
+    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+        """The copy that something is said about; None where it is not for what there is now."""
+        copy = self._copies.get(key)
+        if copy is None:
+            return None
+        if answers:
+            # An earlier number: the answer to a subscription that has ended meanwhile, perhaps.
+            if answers != copy.number:
+                return None
+            copy.is_answered = True
+            copy.partition = partition
+        elif not copy.is_answered:
+            return None
+        else:
+            self.counts.pushes += 1
+        return copy
+
+    def _reset(self, reset: Reset) -> None:
+        self._partitions[reset.partition] = Partition()
+        for copy in self._copies.values():
+            # What was not answered yet may be of this partition, and its answer gone too.
+            if copy.partition in (reset.partition, UNKNOWN):
+                copy.is_answered, copy.confirmed = False, 0
+                self._ask(copy)
+                # The answer will be as of now; the store may have lost what was written.
+                self._own_writes.discard(copy.key.tenant_id)
+
+    def _keep_alive(self, copy: Copy, now: float) -> None:
+        """Touch an entry that is in use, once its time is half over. It may be used meanwhile."""
+        half = copy.lifetime / 2
+        if copy.deadline - now < half and now - copy.touched >= half:
+            copy.touched = now
+            self._stream.touch(copy.key)
+            self._ask(copy)  # the answer says how long it lives now
+
+    def _age(self, copy: Copy, version: int, now: float) -> None:
+        """Say that an entry is in the last fifth of its time; again where that did not help."""
+        if copy.deadline - now < copy.whole / 5 and now - copy.renewed >= copy.whole / 20:
+            copy.renewed = now
+            self.ageing.append((copy.key, version))
+
+    def _begin(self, key: ContextKey) -> Copy:
+        copy = self._copies[key] = Copy(key)
+        self._ask(copy)
+        return copy
+
+    def _ask(self, copy: Copy) -> None:
+        if self._stream.opened is None:
+            return  # it will be asked for when one is opened
+        position = self._partitions.position(copy)
+        copy.number = self._stream.subscribe(copy.key, copy.held, position)
+
+    def _doubt(self, copy: Copy) -> None:
+        """Use a copy no more before the stream has answered for it again."""
+        copy.confirmed = self._partitions.confirmed(copy)
+        copy.is_answered = False
+
+    def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
+        if message and message.version == copy.held:
+            return  # the same again: what was made of it stays
+        self._bytes += copy.hold(message)
+
+    def _evict(self) -> None:
+        while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:
+            key, copy = self._copies.popitem(last=False)
+            self._replace(copy, None)
+            self.counts.evictions += 1
+            self._stream.unsubscribe(key)

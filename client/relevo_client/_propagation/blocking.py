@@ -1,0 +1,132 @@
+"""The interceptors for blocking channels and servers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import grpc
+
+from relevo_client._client.blocking import ContextClient
+from relevo_client._propagation import handlers
+from relevo_client._propagation.callbacks import must_await_nothing
+from relevo_client._propagation.clients import must_be_blocking
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
+from relevo_client._propagation.incoming import Authorize, Inbound, Trust
+from relevo_client._propagation.outgoing import Outbound
+from relevo_client._propagation.resolution import BlockingSource, Entrance, entering
+from relevo_client.filters import INFRASTRUCTURE, MethodFilter
+
+
+def client_interceptors(
+    *,
+    exempt: MethodFilter = INFRASTRUCTURE,
+    target: str | None = None,
+    allow: Sequence[str] | None = None,
+) -> Sequence[Any]:
+    """Interceptors for `grpc.intercept_channel`: calls carry the current reference.
+
+    They add `context-key` and `context-revision` to a call's metadata unless it
+    has a `context-key`, and touch nothing else. Nothing is sent for it.
+
+    Args:
+        exempt: methods whose calls get nothing.
+        target: what the channel calls; needed for `allow`.
+        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+
+    """
+    return (_ClientInterceptor(Outbound(exempt=exempt, target=target, allow=allow)),)
+
+
+def server_interceptor(
+    client: ContextClient,
+    *,
+    trust_callers: Trust = False,
+    authorize: Authorize | None = None,
+    policy: Policy = DEFAULT_POLICY,
+    policies: Sequence[tuple[MethodFilter, Policy]] = (),
+    exempt: MethodFilter = INFRASTRUCTURE,
+) -> grpc.ServerInterceptor:
+    """An interceptor for `grpc.server`: handlers find their call's context.
+
+    The arguments are those of `aio_server_interceptor`; functions among them
+    are plain ones here. Nothing is resolved on the server's own thread. Raises TypeError
+    for an asyncio client, and for coroutine functions.
+    """
+    must_be_blocking(client, "server_interceptor", instead="aio_server_interceptor")
+    must_await_nothing(policy, *(each for _, each in policies))
+    rules = Inbound(
+        trust_callers=trust_callers,
+        authorize=authorize,
+        policy=policy,
+        policies=policies,
+        exempt=exempt,
+    )
+    return _ServerInterceptor(client, rules)
+
+
+class _CallDetails(NamedTuple):
+    """What a channel reads of a call's details."""
+
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Attaching:
+    def __init__(self, rules: Outbound) -> None:
+        self._rules = rules
+
+    def intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Pass a call on, with the reference; whatever the arity."""
+        added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
+        if added:
+            details = _CallDetails(
+                details.method,
+                details.timeout,
+                # A new list: the caller may use its own for other calls.
+                [*(details.metadata or ()), *added],
+                details.credentials,
+                getattr(details, "wait_for_ready", None),
+                getattr(details, "compression", None),
+            )
+        return continuation(details, request)
+
+
+_ClientInterceptor: Any = type(
+    "_ClientInterceptor",
+    (
+        _Attaching,
+        grpc.UnaryUnaryClientInterceptor,
+        grpc.UnaryStreamClientInterceptor,
+        grpc.StreamUnaryClientInterceptor,
+        grpc.StreamStreamClientInterceptor,
+    ),
+    {f"intercept_{arity}": _Attaching.intercept for arity in handlers.ARITIES},
+)
+
+
+class _ServerInterceptor(grpc.ServerInterceptor):
+    def __init__(self, client: ContextClient, rules: Inbound) -> None:
+        self._rules = rules
+        self._source = BlockingSource(client)
+        self._rewrapped = handlers.Rewrapped(self._wrap)
+
+    def intercept_service(
+        self, continuation: Callable[[Any], Any], handler_call_details: Any
+    ) -> Any:
+        handler = continuation(handler_call_details)
+        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
+
+    def _wrap(
+        self, method: str, streams: bool, behaviour: handlers.Behaviour
+    ) -> handlers.Behaviour:
+        shape = handlers.generator if streams else handlers.function
+        return shape(entering(partial(self._entrance, method)), behaviour)
+
+    def _entrance(self, method: str) -> handlers.Enter:
+        if self._rules.is_exempt(method):
+            return handlers.nothing
+        return Entrance(self._rules, method, self._source)

@@ -1,0 +1,166 @@
+"""The shapes of gRPC handlers, each with a context made current around it.
+
+`enter(servicer_context)` says what is to be current in a call, or ends the call.
+The wrapped handler keeps its shape: gRPC, and interceptors outside of this one,
+tell shapes apart by the kind of function. gRPC's servicer context is
+passed on as it is. A handler that needs a context and has none ends its call with a
+typed status, as one that is refused before it begins.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from contextvars import copy_context
+from typing import Any, TypeAlias
+
+import grpc
+
+from relevo_client._context.current import Current, set_current
+from relevo_client._propagation.refusals import NEEDS_CONTEXT, aio_end, end, refusal_of
+
+Behaviour: TypeAlias = Callable[..., Any]
+Enter: TypeAlias = Callable[[Any], Current]
+AsyncEnter: TypeAlias = Callable[[Any], Current | Coroutine[Any, Any, Current]]
+
+ARITIES: dict[str, Callable[..., Any]] = {
+    "unary_unary": grpc.unary_unary_rpc_method_handler,
+    "unary_stream": grpc.unary_stream_rpc_method_handler,
+    "stream_unary": grpc.stream_unary_rpc_method_handler,
+    "stream_stream": grpc.stream_stream_rpc_method_handler,
+}
+"""What makes a method handler, by its arity."""
+
+
+class Rewrapped:
+    """Method handlers with their behaviour wrapped, made once for each method.
+
+    `wrap(method, streams, behaviour)` makes the behaviour; `streams` says whether it
+    has a stream of responses.
+    """
+
+    _MOST = 1024  # methods that are remembered: a generic handler may take any name
+
+    def __init__(self, wrap: Callable[[str, bool, Behaviour], Behaviour]) -> None:
+        self._wrap = wrap
+        self._made: dict[str, tuple[Any, Any]] = {}
+
+    def __call__(self, method: str, handler: Any) -> Any:
+        """The handler of the same arity with its behaviour wrapped."""
+        known, made = self._made.get(method, (None, None))
+        if known is not handler:
+            made = self._make(method, handler)
+            if len(self._made) < self._MOST:
+                self._made[method] = handler, made
+        return made
+
+    def _make(self, method: str, handler: Any) -> Any:
+        arity = "_".join(
+            "stream" if streams else "unary"
+            for streams in (handler.request_streaming, handler.response_streaming)
+        )
+        behaviour = self._wrap(method, handler.response_streaming, getattr(handler, arity))
+        make = ARITIES[arity]
+        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+
+def nothing(_: Any) -> Current:
+    """Enters without a context."""
+    return None
+
+
+# The task of a call on an asyncio server is the call's own, so what is current in
+# it is set and never reset.
+
+
+def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
+    """A coroutine function: one response, or a stream written by `context.write`."""
+
+    async def with_context(request: Any, context: Any) -> Any:
+        current = enter(context)
+        if isinstance(current, Coroutine):  # most contexts are at hand
+            current = await current
+        set_current(current)
+        try:
+            return await behaviour(request, context)
+        except NEEDS_CONTEXT as error:
+            await aio_end(context, error, behaviour)
+            raise
+
+    return with_context
+
+
+def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
+    """An async generator function: a stream of responses."""
+
+    async def with_context(request: Any, context: Any) -> AsyncIterator[Any]:
+        current = enter(context)
+        if isinstance(current, Coroutine):
+            current = await current
+        set_current(current)
+        async with aclosing(behaviour(request, context)) as items:
+            try:
+                async for item in items:
+                    yield item
+            except NEEDS_CONTEXT as error:
+                await aio_end(context, error, behaviour)
+                raise
+            finally:
+                # Closed early, a generator ends in another task than it began in.
+                set_current(current)
+
+    return with_context
+
+
+# A worker thread outlives its calls, so a handler there runs in a
+# contextvars.Context of its own: nothing is left behind in the thread, and a
+# generator that is closed later is closed within its own context.
+
+
+def function(enter: Enter, behaviour: Behaviour) -> Behaviour:
+    """A plain function in a worker thread: one response."""
+
+    def with_context(request: Any, context: Any) -> Any:
+        scope = copy_context()
+        scope.run(set_current, enter(context))
+        try:
+            return scope.run(behaviour, request, context)
+        except NEEDS_CONTEXT as error:
+            end(context, error, behaviour)
+            raise
+
+    return with_context
+
+
+def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
+    """A generator function in a worker thread, or one that returns an iterator.
+
+    It enters with its first item: an asyncio server calls it on the event loop,
+    and makes only its items in a thread.
+    """
+
+    def with_context(request: Any, context: Any) -> Iterator[Any]:
+        scope = copy_context()
+        scope.run(set_current, enter(context))
+        items: list[Any] = []
+        try:
+            items.append(scope.run(behaviour, request, context))
+            while True:
+                try:
+                    item = scope.run(next, items[0])
+                except StopIteration:
+                    return
+                yield item
+        except NEEDS_CONTEXT as error:
+            refusal = refusal_of(error, behaviour)
+            if refusal is None:
+                raise
+            # Not `abort`: from a thread of an asyncio server's, gRPC sends that past the items
+            # that it has not sent yet.
+            context.set_code(refusal.code)
+            context.set_details(refusal.text)
+        finally:
+            if items and hasattr(items[0], "close"):
+                scope.run(items[0].close)
+            # What cannot be closed ends with the last reference to it.
+            scope.run(items.clear)
+
+    return with_context

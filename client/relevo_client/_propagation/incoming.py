@@ -1,0 +1,183 @@
+"""What a server interceptor does with a call, whatever the call's shape.
+
+The decisions are here, without I/O; `resolution` has what a blocking server's thread
+and an asyncio server's task each do by them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from relevo_client._context.current import Rebuilt
+from relevo_client._context.deadline import UNBOUNDED, Deadline
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import IncompleteContextError, InvalidFieldError, RelevoError
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.model import ExecutionContext
+from relevo_client._propagation.callbacks import ask, failure, must_be_plain
+from relevo_client._propagation.fallbacks import (
+    FORBIDDEN,
+    MALFORMED,
+    Action,
+    LostContext,
+    Policy,
+    Rebuild,
+    Refusal,
+    chosen,
+)
+from relevo_client._propagation.incomplete import tell_incomplete
+from relevo_client._propagation.metadata import Pairs, decode, names_a_context
+from relevo_client._propagation.refusals import RejectedError
+from relevo_client.filters import MethodFilter
+
+Trust: TypeAlias = bool | Callable[[Any], bool]
+Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
+
+
+class Asking(Protocol):
+    """What asks for a context: a call, or a message of a queue."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """Until when it can wait; for the store only half as long: a policy needs some time too."""
+        ...
+
+    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+        """What a policy's function is told where the context cannot be had."""
+        ...
+
+
+class Call:
+    """A call of a handler. `context` is gRPC's servicer context, the rest what came with it."""
+
+    def __init__(
+        self, method: str, context: Any, metadata: Pairs | None, deadline: Deadline
+    ) -> None:
+        self.method = method
+        self.context = context
+        # Read while the call was new: of one that has ended, gRPC reads memory that it freed.
+        self._metadata = metadata
+        self._deadline = deadline
+        self.is_over = False
+        """Whether it has ended, where `end` is told so: then it has no budget and no status."""
+
+    def end(self, *_: object) -> None:
+        """Say that it has ended."""
+        self.is_over = True
+
+    @property
+    def deadline(self) -> Deadline:
+        """Until when it can wait. Work that outlives the call is not bound to the call's time."""
+        return UNBOUNDED if self.is_over else self._deadline
+
+    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+        """What a policy's function is told where the context cannot be had."""
+        metadata = tuple((name, value) for name, value in self._metadata or ())
+        return LostContext(self.method, ref, metadata, error)
+
+
+class Make(NamedTuple):
+    """A call's context is to be made by a policy's function."""
+
+    function: Rebuild
+    lost: LostContext
+    refusal: Refusal
+    """How the call ends where the function does not do it in time."""
+
+    @property
+    def flight(self) -> object:
+        """What calls have in common that can share what is made."""
+        # A call without a reference shares nothing; each function makes its own.
+        return id(self.function), self.lost.ref.key if self.lost.ref else object()
+
+    def made(self, context: object) -> Rebuilt:
+        """The context that was made, for this call. Raises TypeError where it is none."""
+        if not isinstance(context, ExecutionContext):
+            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
+        return Rebuilt(self.lost.ref, context)
+
+    def failed(self, error: Exception) -> RejectedError:
+        """How the call ends where the function raised, or took too long."""
+        if isinstance(error, TimeoutError):
+            return RejectedError(self.refusal, self.lost.error)
+        return failure(self.function, error, self.lost.error)
+
+
+class Inbound:
+    """The rules of one interceptor, as its factory got them."""
+
+    def __init__(
+        self,
+        *,
+        trust_callers: Trust,
+        authorize: Authorize | None,
+        policy: Policy,
+        policies: Sequence[tuple[MethodFilter, Policy]],
+        exempt: MethodFilter,
+    ) -> None:
+        must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
+        for applies, _ in policies:
+            must_be_plain(policies=applies)
+        self._trust = trust_callers
+        self._authorize = authorize
+        self._policy = policy
+        self._policies = policies
+        self._exempt = exempt
+
+    def is_exempt(self, method: str) -> bool:
+        """Whether a method has no part in this. Raises RejectedError."""
+        return ask(self._exempt, method)
+
+    def policy_of(self, method: str) -> Policy:
+        """The first policy whose filter applies, else the default. Raises RejectedError."""
+        return next((p for applies, p in self._policies if ask(applies, method)), self._policy)
+
+    def reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
+        """What a call refers to; None where it names nothing, or is not trusted to.
+
+        `context` is gRPC's servicer context, `metadata` what came with the call. Raises
+        RejectedError.
+        """
+        # A function is asked only about calls that name a context.
+        if self._trust is not True and not (
+            names_a_context(metadata) and ask(self._trust, context)
+        ):
+            return None
+        try:
+            ref = decode(metadata)
+        except InvalidFieldError:
+            raise RejectedError(MALFORMED) from None
+        if ref and self._authorize and not ask(self._authorize, ref, context):
+            raise RejectedError(FORBIDDEN)
+        return ref
+
+
+class LastKnown(NamedTuple):
+    """A call is to go on with the copy that was known last."""
+
+    ref: ContextRef
+    refusal: Refusal
+    """How the call ends where there is none."""
+    error: RelevoError | None
+
+    def known(self, entry: ContextEntry | None) -> ContextEntry:
+        """The copy. Raises RejectedError where there is none."""
+        if entry is None:
+            raise RejectedError(self.refusal, self.error)
+        return entry
+
+
+def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
+    """What is done where a context cannot be had: made, known still, or gone without.
+
+    Raises RejectedError.
+    """
+    if isinstance(lost.error, IncompleteContextError):
+        tell_incomplete(lost.error)
+    action, refusal = chosen(policy, lost.error)
+    if action is Action.PROCEED:
+        return None
+    if action is Action.LAST_KNOWN and lost.ref:
+        return LastKnown(lost.ref, refusal, lost.error)
+    if isinstance(action, Action):
+        raise RejectedError(refusal, lost.error)
+    return Make(action, lost, refusal)

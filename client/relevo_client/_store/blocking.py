@@ -1,0 +1,133 @@
+"""The store's calls for threads: a channel, and what a failed call raises."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+from grpc import aio
+from relevo.v1 import store_pb2, store_pb2_grpc
+
+from relevo_client._context.deadline import UNBOUNDED, Deadline
+from relevo_client._context.errors import closed, forked, from_call
+from relevo_client._store import requests
+from relevo_client._store.contact import Contact
+
+_Response = TypeVar("_Response")
+
+
+class BlockingStore:
+    """`AsyncStore` for any number of threads."""
+
+    def __init__(
+        self,
+        target: str | None,
+        channel: grpc.Channel | None,
+        credentials: grpc.ChannelCredentials | None,
+        *,
+        token: str | None,
+        timeout: float,
+    ) -> None:
+        if (target is None) == (channel is None):
+            raise ValueError("give either a target or a channel")
+        if isinstance(channel, aio.Channel):
+            raise TypeError("a ContextClient needs a grpc.Channel, not a grpc.aio.Channel")
+        self.timeout = timeout
+        self.contact = Contact(target, timeout)
+        """Whether the store answers, as this client knows it."""
+        self._own_channel = channel is None
+        given: Any = channel and _Plain(channel)
+        if channel is None:
+            options = list(requests.CHANNEL_OPTIONS)
+            channel = (
+                grpc.insecure_channel(str(target), options)
+                if credentials is None
+                else grpc.secure_channel(str(target), credentials, options)
+            )
+        self._channel = channel
+        self._stub = store_pb2_grpc.ContextStoreStub(given or channel)
+        self._metadata = requests.metadata_of(token)
+        self._is_closed = self._is_forked = False
+
+    def forked(self) -> None:
+        """Say so from now on: this is a child process, and the channel is its parent's."""
+        self._is_forked = True
+
+    def close(self) -> None:
+        """Take no calls any more. End them, and the channel, where that is the store's own."""
+        self._is_closed = True
+        self.contact.close()
+        if self._own_channel and not self._is_forked:
+            self._channel.close()
+
+    def get(
+        self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
+    ) -> store_pb2.GetResponse:
+        """One entry."""
+        return self._call(self._stub.Get, request, deadline)
+
+    def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
+        """Several entries."""
+        return self._call(self._stub.BatchGet, request)
+
+    def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
+        """Write an entry."""
+        return self._call(self._stub.Put, request)
+
+    def invalidate(self, request: store_pb2.InvalidateRequest) -> store_pb2.InvalidateResponse:
+        """End entries."""
+        return self._call(self._stub.Invalidate, request)
+
+    def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
+        """An entry, or the right to write it."""
+        return self._call(self._stub.Lease, request)
+
+    def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
+        """End a lease."""
+        self._call(self._stub.Release, request, deadline)
+
+    def watch(self, requests: Iterator[store_pb2.WatchRequest]) -> Any:
+        """A stream of watching, with these requests. It raises gRPC's own errors."""
+        try:
+            return self._stub.Watch(requests, metadata=self._metadata)
+        except ValueError:  # what gRPC raises for a call on a closed channel
+            raise closed() from None
+
+    def _call(
+        self, method: Callable[..., _Response], request: Any, deadline: Deadline = UNBOUNDED
+    ) -> _Response:
+        if self._is_forked:
+            raise forked("make another one in the child")
+        if self._is_closed:
+            raise closed()
+        timeout = deadline.within(self.timeout).remaining()
+        attempt = self.contact.begin()
+        try:
+            response = method(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            failure = from_call(error)
+            if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
+                failure = closed()  # the channel ended the call
+            self.contact.ended(attempt, failure, timeout)
+            raise failure from None
+        except ValueError:  # what gRPC raises for a call on a closed channel
+            raise closed() from None
+        self.contact.answered()
+        return response
+
+
+class _Plain:
+    """A channel as a stub needs it, without gRPC's registered methods.
+
+    gRPC looks these up in a channel's memory even where that is gone: a crash.
+    """
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+
+    def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
+        return self._channel.unary_unary(method, *args, **{**options, "_registered_method": False})
+
+    def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
+        return self._channel.stream_stream(
+            method, *args, **{**options, "_registered_method": False}
+        )

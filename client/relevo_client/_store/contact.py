@@ -1,0 +1,118 @@
+"""Whether the store answers a client: logged once when it stops, once when it answers again.
+
+Evidence comes from every call and from the Watch stream. One failure is not a loss: it may
+have ended many calls at once, and the next attempt may reach another server. The store is
+lost when an attempt fails that began after an earlier failure, with no answer in between.
+It is found by an answer, once nothing has failed for `QUIET` seconds: while one of
+its servers, or of its partitions, answers and another does not, it stays lost.
+"""
+
+import logging
+import re
+import threading
+import time
+
+from relevo_client._context.errors import RelevoError, UnavailableError
+
+log = logging.getLogger("relevo_client")
+
+BROKEN = ("INTERNAL", "UNKNOWN")
+"""What gRPC calls some connections that break; it may be the store's own answer too."""
+_LATE = ("DEADLINE_EXCEEDED", "STORE_UNAVAILABLE")  # a server waits for half of a call's time
+PATIENCE = 0.2
+"""Seconds in which a store that is there should answer."""
+QUIET = 1.0
+"""Seconds without a failure after which an answer means that a lost store is found."""
+
+
+class Evidence:
+    """Decides whether a store is lost, from the results of attempts to reach it.
+
+    Reads no clock and logs nothing.
+    """
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self._failures = 0
+        self._excused = 0  # those of the failures that an answer has followed
+        self._last_failure = float("-inf")
+
+    def begin(self) -> int:
+        """An attempt begins: its number, to be given to `failed`."""
+        return self._failures
+
+    def failed(self, attempt: int, now: float) -> bool:
+        """An attempt has failed. Whether the store is lost by this."""
+        is_repeated = attempt > self._excused
+        self._failures += 1
+        self._last_failure = now
+        is_news = is_repeated and not self.is_lost
+        self.is_lost = self.is_lost or is_repeated
+        return is_news
+
+    def answered(self, now: float) -> bool:
+        """The store has answered. Whether it is found by this."""
+        self._excused = self._failures
+        is_news = self.is_lost and now - self._last_failure >= QUIET
+        self.is_lost = self.is_lost and not is_news
+        return is_news
+
+
+class Contact:
+    """One client's contact with its store, for any number of threads.
+
+    Logs a WARNING when the store is lost and an INFO when it is found; nothing once
+    the client is closed. `target` is the client's, None if it was given a channel;
+    `timeout` (seconds) is what its calls have if nobody makes them shorter.
+    """
+
+    def __init__(self, target: str | None, timeout: float) -> None:
+        self._patience = min(PATIENCE, timeout / 2)
+        self._store = f"the store at {_without_secrets(target)}" if target else "the store"
+        self._evidence = Evidence()
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store is lost."""
+        return self._evidence.is_lost
+
+    def begin(self) -> int:
+        """A call or a stream begins: its number, to be given to `failed`."""
+        return self._evidence.begin()
+
+    def ended(self, attempt: int, failure: RelevoError, timeout: float | None) -> None:
+        """A call with this timeout (seconds) has failed. Most failures are answers of the store.
+
+        That the store could not answer within less than `PATIENCE` tells nothing of it.
+        """
+        if isinstance(failure, UnavailableError):
+            is_patient = timeout is None or timeout >= self._patience
+            if is_patient or failure.reason not in _LATE:
+                self.failed(attempt, f"{failure.reason}, {failure}")
+        elif failure.reason not in BROKEN:
+            self.answered()
+
+    def failed(self, attempt: int, reason: str) -> None:
+        """A call or a stream has failed to reach the store."""
+        with self._lock:
+            is_news = self._evidence.failed(attempt, time.monotonic()) and not self._is_closed
+        if is_news:
+            log.warning("%s is lost: %s", self._store, reason)
+
+    def answered(self) -> None:
+        """The store has answered a call, or something that the stream asked."""
+        with self._lock:
+            is_news = self._evidence.answered(time.monotonic()) and not self._is_closed
+        if is_news:
+            log.info("%s is found again", self._store)
+
+    def close(self) -> None:
+        """Log nothing any more: what ends now is ended by the client."""
+        self._is_closed = True
+
+
+def _without_secrets(target: str) -> str:
+    """A gRPC target without users, passwords and options, which some resolvers take."""
+    return re.sub(r"[^/,]*@", "", target.partition("?")[0])

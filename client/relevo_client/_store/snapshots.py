@@ -1,0 +1,47 @@
+"""Snapshots: what a context is now, as an entry that nobody changes.
+
+A snapshot is named by a digest of what it was composed from and of what came of it. Whoever makes
+a snapshot of the same state makes the same one, so no lease is needed for that.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+
+from relevo.v1 import store_pb2
+
+from relevo_client._context.entry import ContextEntry, snapshot_context
+from relevo_client._context.keys import ContextKey
+from relevo_client._context.model import ExecutionContext
+from relevo_client._store.leases import Lifetime
+from relevo_client._store.requests import put_request
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An entry to be put under the key that is its digest."""
+
+    key: ContextKey
+    context: ExecutionContext
+    """Composed: it includes nothing."""
+
+    def request(self, ttl: Lifetime) -> store_pb2.PutRequest:
+        """The Put that makes it, if it does not exist yet."""
+        return put_request(self.key, self.context, ttl=ttl, if_absent=True)
+
+    def written(self, response: store_pb2.PutResponse) -> ContextEntry:
+        """The entry that the Put has made."""
+        entry = response.entry
+        return ContextEntry(
+            key=self.key,
+            context=self.context,
+            version=entry.version,
+            revision=response.revision,
+            partition=entry.partition,
+            expire_time=entry.expire_time.ToDatetime(UTC),
+            ttl=entry.ttl.ToTimedelta(),
+        )
+
+
+def snapshot_of(entry: ContextEntry) -> Snapshot:
+    """The snapshot of an entry. Raises IncompleteContextError if a layer is missing."""
+    return Snapshot(entry.snapshot_key, snapshot_context(entry))

@@ -1,0 +1,102 @@
+"""The Watch streams of a server: what they ask for, and what they are told."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
+
+from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
+
+from relevo_server import errors
+from relevo_server.event_log.followers import Followers
+from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.subscriptions import Asked
+from relevo_server.keys import Key
+from relevo_server.service.access import Caller
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Storage
+from relevo_server.wire import validation
+from relevo_server.wire.decoding import decoder
+
+_decode = decoder(WatchRequest)
+
+
+def _asked(subscribe: Subscribe) -> Asked:
+    return Asked(subscribe.number, subscribe.known_version, subscribe.position)
+
+
+class Watching:
+    """Subscribes streams to keys, in the partitions that `followers` follow for them."""
+
+    def __init__(self, storage: Storage, followers: Followers, settings: Settings) -> None:
+        self._storage = storage
+        self._followers = followers
+        self._settings = settings
+        self._outboxes: set[Outbox] = set()
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """End every stream; new ones end at once."""
+        self._is_stopping = True
+        for outbox in self._outboxes:
+            outbox.wake()
+
+    async def stream(
+        self, asked: AsyncIterator[bytes], caller: Caller
+    ) -> AsyncGenerator[WatchResponse, None]:
+        """What one client is told, without end. Raises StoreError."""
+        outbox = Outbox(self._settings.watch_buffer_bytes)
+        keys: set[Key] = set()
+        listening = asyncio.create_task(self._listen(asked, outbox, keys, caller))
+        # What ends the stream ends the wait for the next message too.
+        listening.add_done_callback(lambda _: outbox.wake())
+        self._outboxes.add(outbox)
+        try:
+            while not self._is_stopping:
+                message = await outbox.take(self._settings.watch_heartbeat / 2)
+                if listening.done():
+                    listening.result()  # it ends well when the client has nothing more to ask
+                if message:
+                    yield message
+            raise errors.stopping()
+        finally:
+            self._outboxes.discard(outbox)
+            listening.cancel()  # it asks for nothing more
+            # At once: who waits here may be cancelled.
+            await self._followers.rest(*self._drop(outbox, keys))
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(
+        self, asked: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
+    ) -> None:
+        async for serialized in asked:
+            request = _decode(serialized)
+            if request.WhichOneof("request") == "ping":
+                outbox.ping = max(outbox.ping, request.ping.number)
+                continue
+            key = validation.check_watch(request)
+            caller.require(key.tenant_id)
+            partition = self._storage.partition_of(key.tenant_id)
+            match request.WhichOneof("request"):
+                case "subscribe":
+                    if key not in keys and len(keys) >= self._settings.watch_max_keys:
+                        raise errors.too_many_keys(self._settings.watch_max_keys)
+                    keys.add(key)
+                    follower = self._followers.follow(partition)
+                    follower.subscribe(outbox, key, _asked(request.subscribe))
+                case "unsubscribe":
+                    if key in keys:
+                        keys.remove(key)
+                        self._followers.follow(partition).unsubscribe(outbox, key)
+                        await self._followers.rest(partition)
+                case _:
+                    if key.scope in self._settings.ttl.sliding:
+                        await self._storage.touch(key)
+
+    def _drop(self, outbox: Outbox, keys: AbstractSet[Key]) -> AbstractSet[int]:
+        """Forget a stream and what it has asked for, at once; in which partitions that was."""
+        partitions = {self._storage.partition_of(key.tenant_id) for key in keys}
+        for partition in partitions:
+            follower = self._followers.get(partition)
+            if follower:
+                follower.drop(outbox)
+        return partitions

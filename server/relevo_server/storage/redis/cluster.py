@@ -1,0 +1,107 @@
+"""A Redis Cluster: each command goes to the node that has its key's slot.
+
+Nobody asks for a map of the slots. A node says whose a slot is that it does not
+have (MOVED), or who has the key while a slot moves (ASK); it has not run the
+command, so the command may be sent there. What a node has run, or may have run,
+is not repeated.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from redis import exceptions as redis_errors
+from redis.crc import key_slot
+
+from relevo_server.deadline import earliest
+from relevo_server.storage.redis.connection import Address, Argument, Server
+from relevo_server.storage.redis.pool import Pool
+
+SCHEMES = ("redis+cluster", "rediss+cluster")
+_HOPS = 5
+"""Nodes that a command is sent to, at most: they may differ for a moment."""
+_GONE = (OSError, redis_errors.ConnectionError, redis_errors.ClusterDownError)
+
+
+class Cluster:
+    """Pools of connections, one for each node. The URL names any node."""
+
+    def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
+        self._server = Server(url.replace("+cluster", "", 1))
+        self._timeout = timeout
+        self._max_connections = max_connections
+        self._owners: dict[int, Address] = {}
+        self._pools: dict[Address, Pool] = {}
+        # The first is asked about slots of which nothing is known.
+        self._nodes = [self._server.address]
+
+    async def execute_command(self, *words: Argument) -> Any:
+        """Send one command. Raises RedisError, OSError or TimeoutError."""
+        end = earliest(asyncio.get_running_loop().time() + self._timeout)
+        slot = key_slot(_key_of(words))
+        address, asking = self._owners.get(slot, self._nodes[0]), False
+        for _ in range(_HOPS):
+            try:
+                return await self._pool_of(address).send(words, end, asking=asking)
+            except redis_errors.MovedError as error:
+                address, asking = _named_by(error, address), False
+                self._owners[slot] = address
+            except redis_errors.AskError as error:
+                address, asking = _named_by(error, address), True
+            except _GONE:
+                self._forget(address)
+                raise
+        raise ConnectionError("the nodes of the Cluster do not agree")
+
+    async def execute_everywhere(self, *words: Argument) -> list[Any]:
+        """Send one command to every master: the answers of those that answer."""
+        here = self._nodes[0]
+        try:
+            slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
+        except (OSError, redis_errors.RedisError):
+            return []
+        masters = {_master_of(each, here) for each in slots}
+        answers = await asyncio.gather(
+            *(self._pool_of(master).execute_everywhere(*words) for master in masters)
+        )
+        return [answer for each in answers for answer in each]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool_of(self, address: Address) -> Pool:
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = Pool(
+                partial(self._server.open, address=address),
+                timeout=self._timeout,
+                max_connections=self._max_connections,
+            )
+            if address not in self._nodes:
+                self._nodes.append(address)
+        return pool
+
+    def _forget(self, address: Address) -> None:
+        """Ask others about its slots: a replica may have them by now."""
+        self._owners = {slot: owner for slot, owner in self._owners.items() if owner != address}
+        self._nodes.remove(address)
+        self._nodes.append(address)
+
+
+def _named_by(error: Any, here: Address) -> Address:
+    """The node that MOVED or ASK names; one that does not know its own host leaves it out."""
+    return Address(error.host or here.host, error.port)
+
+
+def _master_of(slots: Any, here: Address) -> Address:
+    """The master of a range of slots, as CLUSTER SLOTS names it; without a host, it is here."""
+    _, _, (host, port, *_), *_ = slots
+    return Address(host.decode() if host else here.host, port)
+
+
+def _key_of(words: tuple[Argument, ...]) -> bytes:
+    """A key of the command: scripts, and the wait for a log, are all that is sent."""
+    position = words.index("STREAMS") + 1 if words[0] == "XREAD" else 3
+    return str(words[position]).encode()

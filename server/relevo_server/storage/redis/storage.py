@@ -1,0 +1,279 @@
+"""The Redis backend.
+
+Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
+
+    relevo:layout                        hash: partitions, version of this layout
+    {relevo:17}:log                      stream: the partition's events
+    {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
+    {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
+    {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
+    {relevo:17}:request:TENANT:REQUEST_ID  hash: the answer of an Invalidate; with a TTL
+
+Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy can
+never take a log or a floor away, and with them the order of revisions.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from relevo_server import errors, revisions
+from relevo_server.keys import Key
+from relevo_server.storage.interface import (
+    ABSENT,
+    Gap,
+    LayoutError,
+    Leased,
+    Limits,
+    Once,
+    Read,
+    Storage,
+    Tail,
+    Wanted,
+    Write,
+    Written,
+    within,
+)
+from relevo_server.storage.recent import Recent
+from relevo_server.storage.redis import records
+from relevo_server.storage.redis.client import Connection, Script
+from relevo_server.storage.redis.connection import Argument
+
+LAYOUT = 1
+
+_READ = Script("read")
+_WRITE = Script("write")
+_RECALL = Script("recall")
+_INVALIDATE = Script("invalidate")
+_INVALIDATE_TENANT = Script("invalidate_tenant")
+_LEASE = Script("lease")
+_RELEASE = Script("release")
+_TOUCH = Script("touch")
+_TAIL = Script("tail")
+_CLAIM = Script("claim")
+
+
+class RedisStorage(Storage):
+    """Entries in Redis or a Redis Cluster; every method is one script in one slot."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        partitions: int,
+        *,
+        prefix: str,
+        log_length: int,
+        request_ttl_ms: int,
+        recent_bytes: int = 0,
+    ) -> None:
+        super().__init__(partitions)
+        self._connection = connection
+        self._prefix = prefix
+        self._log_length = log_length
+        self._request_ttl_ms = request_ttl_ms
+        self._recent = Recent(recent_bytes)
+        self._under_way: dict[Key, asyncio.Future[None]] = {}
+        self._checked = False
+
+    async def check(self) -> None:
+        """Record the layout where there is none yet, and compare it with this server's."""
+        found = await self._connection.run(
+            _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
+        )
+        partitions, layout = (int(value) for value in found)
+        if (partitions, layout) != (self.partitions, LAYOUT):
+            raise LayoutError(
+                f"the store has {partitions} partitions in layout {layout}; "
+                f"this server is set to {self.partitions} in layout {LAYOUT}"
+            )
+        self._checked = True
+
+    async def eviction_policies(self) -> frozenset[str]:
+        """Of one Redis, of the master that Sentinels know, or of every master of a Cluster."""
+        return await self._connection.eviction_policies()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+        """One script, whatever the number of keys."""
+        return await self._read(keys, known)
+
+    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """One script; what is left out does not leave Redis.
+
+        What others are reading now is waited for: then it is at hand, and is not sent twice.
+        """
+        others = {self._under_way[key] for key in keys if key in self._under_way}
+        if others and limits.each:
+            await asyncio.wait(others)
+        return await self._read(keys, (), limits)
+
+    async def write(self, write: Write) -> Written:
+        """One script: the comparison, the value, its event and the request's record."""
+        tag, name = self._tag(write.key.tenant_id), records.text(write.key)
+        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
+        args: list[Argument] = [
+            *records.floors(write.key),
+            name,
+            self._log_length,
+            "" if write.expected is None else revisions.to_log_id(write.expected),
+            write.lease,
+            write.ttl_ms,
+            write.context,
+            secrets.token_bytes(8),
+        ]
+        if write.request_id:
+            keys.append(records.request(tag, write.key, write.request_id))
+            args += [write.fingerprint, self._request_ttl_ms]
+        answer = await self._run(_WRITE, keys, args)
+        if answer[0] == b"conflict":
+            expected = ABSENT if write.expected is None else write.expected
+            raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
+        if answer[0] == b"lost":
+            raise errors.lease_lost(write.key)
+        return records.written(write.key, answer)
+
+    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+        """Read the request's record."""
+        record = records.request(self._tag(key.tenant_id), key, request_id)
+        answer = await self._run(_RECALL, [record], [fingerprint])
+        return None if answer[0] == b"unknown" else records.written(key, answer)
+
+    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
+        """One script; one event for each key."""
+        tenant_id = keys[0].tenant_id
+        tag = self._tag(tenant_id)
+        tenant_floor, _ = records.floors(keys[0])
+        args: list[Argument] = [self._log_length, tenant_floor]
+        for key in keys:
+            args += [records.floors(key)[1], records.text(key)]
+        names = [f"{tag}:{kind}:{records.text(key)}" for kind in ("entry", "lease") for key in keys]
+        names = [f"{tag}:state", f"{tag}:log", *names]
+        return await self._end(_INVALIDATE, tenant_id, names, args, once)
+
+    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
+        """One script; the entries stay where they are, below the new floor."""
+        tag = self._tag(tenant_id)
+        args: list[Argument] = [
+            self._log_length,
+            records.floor(tenant_id, scope),
+            tenant_id,
+            scope,
+        ]
+        names = [f"{tag}:state", f"{tag}:log"]
+        revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)
+        return revision
+
+    async def lease(self, wanted: Wanted) -> Leased:
+        """One script."""
+        tag, name = self._tag(wanted.key.tenant_id), records.text(wanted.key)
+        keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
+        renewed = revisions.to_log_id(wanted.renewed)
+        args: list[Argument] = [*records.floors(wanted.key), renewed]
+        args += [wanted.token, wanted.ttl_ms, wanted.request_id]
+        log_id, kind, *rest = await self._run(_LEASE, keys, args)
+        revision = revisions.from_log_id(log_id)
+        if kind == b"entry":
+            return Leased(revision, records.stored(keys[1], *rest[0]))
+        token, left = rest if kind == b"lease" else (b"", *rest)
+        return Leased(revision, None, token.decode(), max(0, int(left)))
+
+    async def release(self, key: Key, token: str) -> None:
+        """One script."""
+        tag, name = self._tag(key.tenant_id), records.text(key)
+        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
+        await self._run(_RELEASE, keys, [self._log_length, name, token])
+
+    async def touch(self, key: Key) -> None:
+        """One script."""
+        tag = self._tag(key.tenant_id)
+        await self._run(
+            _TOUCH, [f"{tag}:state", f"{tag}:entry:{records.text(key)}"], records.floors(key)
+        )
+
+    async def tail(
+        self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
+    ) -> Tail:
+        """One script."""
+        tag = f"{{{self._prefix}:{partition}}}"
+        after = "" if position is None else revisions.to_log_id(position)
+        args: list[Argument] = [after, limit, self._log_length, *map(revisions.to_log_id, seen)]
+        kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
+        reached = revisions.from_log_id(revision)
+        if kind != b"ok":
+            return Tail(reached, [], Gap(kind.decode()))
+        (events,) = rest
+        return Tail(reached, [records.event(log_id, fields) for log_id, fields in events])
+
+    async def wait(self, partition: int, position: int, seconds: float) -> None:
+        """One XREAD, on a connection that others do not wait for."""
+        log = f"{{{self._prefix}:{partition}}}:log"
+        await self._connection.wait(log, revisions.to_log_id(position), seconds)
+
+    async def _end(
+        self,
+        script: Script,
+        tenant_id: str,
+        names: list[str],
+        args: list[Argument],
+        once: Once | None,
+    ) -> tuple[int, int]:
+        """End what a script ends: the revision, and how many entries were alive."""
+        if once:
+            record = f"{quote(tenant_id, safe='')}:{quote(once.request_id, safe='')}"
+            names.append(f"{self._tag(tenant_id)}:request:{record}")
+            args += [once.fingerprint, self._request_ttl_ms]
+        revision, *count = await self._run(script, names, args)
+        if revision == b"reused":
+            raise errors.request_id_reused(tenant_id)
+        return revisions.from_log_id(revision), int(count[0])
+
+    async def _read(
+        self, keys: Sequence[Key], known: Sequence[int], limits: Limits | None = None
+    ) -> Read:
+        tag = self._tag(keys[0].tenant_id)
+        names = [f"{tag}:entry:{records.text(key)}" for key in keys]
+        known = known or [ABSENT] * len(keys)
+        held = self._recent.of(keys)
+        args: list[Argument] = list(limits or ("", ""))
+        args += [field for key in keys for field in records.floors(key)]
+        for version, at_hand in zip(known, held, strict=True):
+            args.append(records.known(version, at_hand))
+        with self._telling_others(keys):
+            revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
+        entries = [
+            self._recent.complete(
+                key, at_hand, version, records.stored(name, *values), records.mark(values)
+            )
+            for key, at_hand, version, name, values in zip(
+                keys, held, known, names, found, strict=True
+            )
+        ]
+        return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
+
+    @contextmanager
+    def _telling_others(self, keys: Sequence[Key]) -> Generator[None, None, None]:
+        """Let others know that these entries are being read."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.update(dict.fromkeys(keys, done))
+        try:
+            yield
+        finally:
+            for key in keys:
+                if self._under_way.get(key) is done:
+                    del self._under_way[key]
+            done.set_result(None)
+
+    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        if not self._checked:  # Redis could not be reached when the server started
+            await self.check()
+        return await self._connection.run(script, keys, args)
+
+    def _tag(self, tenant_id: str) -> str:
+        return f"{{{self._prefix}:{self.partition_of(tenant_id)}}}"

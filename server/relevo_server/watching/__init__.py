@@ -1,1 +1,0 @@
-"""The Watch of the service: what its streams ask of the logs, and are told."""

@@ -1,0 +1,1 @@
+"""Bytes and messages to typed requests, and entries to answers."""

@@ -1,0 +1,98 @@
+"""Requests from the bytes that clients send.
+
+Bytes that are no message end a call as any other malformed request does: INVALID_ARGUMENT, with
+the path of what is wrong as far as it can be found. They are read here and not by gRPC, which
+would read them before the caller is known, and end the call as UNKNOWN with an exception's text.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
+
+from relevo_server import errors
+from relevo_server.errors import Violation
+from relevo_server.wire import opaque, sections
+
+_MAX_LOOKED_AT = 100
+"""Of the values of a repeated field. A request that keeps the rules has no more."""
+
+_Request = TypeVar("_Request", bound=Message)
+
+
+def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
+    """A function that reads a request. It raises INVALID_ARGUMENT for what is none."""
+    descriptor: Any = kind.DESCRIPTOR
+
+    def decode(serialized: bytes) -> _Request:
+        try:
+            return kind.FromString(serialized)
+        except DecodeError:
+            problems = list(islice(_problems(descriptor, serialized, ""), _MAX_LOOKED_AT))
+        raise errors.invalid(problems or [("request", "cannot be read as what the method takes")])
+
+    return decode
+
+
+def _problems(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
+    """What is wrong with bytes that do not decode: level by level, from outside to inside.
+
+    At each level, messages within the message and texts are bytes to begin with.
+    """
+    try:
+        shallow = opaque.shallow(kind).FromString(serialized)
+    except DecodeError:
+        if path:
+            yield path, "cannot be read as what the field holds"
+        return
+    for field, here, value in _parts(shallow, kind, path):
+        if field.message_type is None:
+            if not _is_text(value):
+                yield here, "must be UTF-8"
+        elif field.message_type.file.package == kind.file.package:
+            yield from _problems(field.message_type, value, here)
+        else:
+            yield from _problems_of_other(field.message_type, value, here)
+
+
+def _problems_of_other(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
+    """The same for a message that is protobuf's own."""
+    try:
+        message = GetMessageClass(kind).FromString(serialized)
+    except DecodeError:
+        text = "cannot be read as what the field holds"
+        if kind is Struct.DESCRIPTOR:
+            text += f", or is nested deeper than {sections.MAX_DEPTH} levels"
+        yield path, text
+        return
+    if isinstance(message, Struct):
+        yield from sections.problems(message, path)
+
+
+def _parts(
+    shallow: Any, kind: Descriptor, path: str
+) -> Iterator[tuple[FieldDescriptor, str, bytes]]:
+    """The messages and texts within a message, each with its path."""
+    for field in kind.fields:
+        if field.message_type is None and field.type != FieldDescriptor.TYPE_STRING:
+            continue
+        here = f"{path}.{field.name}" if path else field.name
+        value: Any = getattr(shallow, field.name)
+        if field.is_repeated:
+            items: Iterable[bytes] = value[:_MAX_LOOKED_AT]
+            for i, item in enumerate(items):
+                yield field, f"{here}[{i}]", item
+        else:
+            yield field, here, value
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,226 @@
+"""Clients of both kinds, blocking and asyncio, with one face for the tests.
+
+A call begins as its user begins it. It is waited for in a thread where the
+client is a blocking one, so that the test's own event loop goes on.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol
+
+import grpc
+from grpc import StatusCode, aio
+from relevo_client import (
+    ContextRef,
+    aio_client_interceptors,
+    aio_context_channel,
+    client_interceptors,
+    context_channel,
+    current_ref,
+)
+
+from support.servers.hosting import SERVICE
+from support.servers.scenes import ITEMS
+from support.servers.shapes import Kind
+
+# A channel of its own: gRPC shares connections between channels that look alike.
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
+_TIMEOUT = 30.0  # of calls that are expected to end: a hang is a failure
+
+
+class Outcome(NamedTuple):
+    """What a call came to."""
+
+    items: list[str]
+    code: StatusCode
+    details: str
+    trailing: list[tuple[str, str | bytes]]
+    refs: set[ContextRef | None]
+    """What was current at the caller whenever an item came."""
+
+
+class Caller(Protocol):
+    """Begins calls on a channel, and waits for them."""
+
+    channel: Any
+
+    def begin(
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Begin a call. A stream of requests stays open after its items where it `is_open`."""
+        ...
+
+    async def take(self, call: Any, number: int) -> list[str]:
+        """The next items of a stream of answers."""
+        ...
+
+    async def outcome(self, arity: str, call: Any) -> Outcome:
+        """What a call comes to."""
+        ...
+
+
+class BlockingCaller:
+    """A blocking client. Unary answers are futures, so that every call can be cancelled."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel: Any = channel
+        self._closed = threading.Event()
+
+    def begin(
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Begin a call."""
+        callable_ = getattr(self.channel, arity)(f"/{service}/{method}")
+        begin = callable_ if arity.endswith("stream") else callable_.future
+        request = b"?" if arity.startswith("unary") else self._requests(is_open)
+        return begin(request, **{"timeout": _TIMEOUT, **options})
+
+    async def take(self, call: Any, number: int) -> list[str]:
+        """The next items."""
+        return [_text(await asyncio.to_thread(next, call)) for _ in range(number)]
+
+    async def outcome(self, arity: str, call: Any) -> Outcome:
+        """What a call comes to."""
+        return await asyncio.to_thread(self._outcome, arity, call)
+
+    def close(self) -> None:
+        """End what is open, and the channel."""
+        self._closed.set()
+        self.channel.close()
+
+    def _requests(self, is_open: bool) -> Iterator[bytes]:
+        for _ in range(ITEMS):
+            yield b"?"
+        if is_open:
+            self._closed.wait()
+
+    def _outcome(self, arity: str, call: Any) -> Outcome:
+        items: list[str] = []
+        refs: set[ContextRef | None] = set()
+        try:
+            for item in call if arity.endswith("stream") else [call.result()]:
+                items.append(_text(item))
+                refs.add(current_ref())
+        except (grpc.RpcError, grpc.FutureCancelledError):
+            refs.add(current_ref())
+        return Outcome(items, call.code(), call.details(), list(call.trailing_metadata()), refs)
+
+
+class AsyncCaller:
+    """An asyncio client."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self.channel: Any = channel
+        self._closed = asyncio.Event()
+
+    def begin(
+        self,
+        arity: str,
+        method: str = "Do",
+        *,
+        service: str = SERVICE,
+        is_open: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Begin a call."""
+        request = b"?" if arity.startswith("unary") else self._requests(is_open)
+        begin = getattr(self.channel, arity)(f"/{service}/{method}")
+        return begin(request, **{"timeout": _TIMEOUT, **options})
+
+    async def take(self, call: Any, number: int) -> list[str]:
+        """The next items."""
+        items = aiter(call)
+        return [_text(await anext(items)) for _ in range(number)]
+
+    async def outcome(self, arity: str, call: Any) -> Outcome:
+        """What a call comes to."""
+        items: list[str] = []
+        refs: set[ContextRef | None] = set()
+        try:
+            if arity.endswith("stream"):
+                async for item in call:
+                    items.append(_text(item))
+                    refs.add(current_ref())
+            else:
+                items.append(_text(await call))
+        except (aio.AioRpcError, asyncio.CancelledError):
+            pass
+        refs.add(current_ref())
+        trailing = await call.trailing_metadata()
+        return Outcome(items, await call.code(), await call.details(), list(trailing or ()), refs)
+
+    async def close(self) -> None:
+        """End what is open, and the channel."""
+        self._closed.set()
+        await self.channel.close()
+
+    async def _requests(self, is_open: bool) -> AsyncIterator[bytes]:
+        for _ in range(ITEMS):
+            yield b"?"
+        if is_open:
+            await self._closed.wait()
+
+
+@asynccontextmanager
+async def calling(
+    kind: Kind,
+    address: str,
+    *,
+    interceptors: Sequence[Any] | None = None,
+    options: Sequence[tuple[str, Any]] = (),
+    credentials: grpc.ChannelCredentials | None = None,
+    wrapped: bool = False,
+    **rules: Any,
+) -> AsyncGenerator[Caller, None]:
+    """A client of this kind with Relevo's interceptors, or with others in their place.
+
+    Or, where it is to be `wrapped`, on Relevo's channel and without interceptors.
+    """
+    options = (*_OPTIONS, *options)
+    if wrapped:
+        interceptors = ()
+    if kind == "blocking":
+        given = client_interceptors(**rules) if interceptors is None else interceptors
+        channel = (
+            grpc.secure_channel(address, credentials, options)
+            if credentials
+            else grpc.insecure_channel(address, options)
+        )
+        channel = grpc.intercept_channel(channel, *given)
+        caller = BlockingCaller(context_channel(channel, **rules) if wrapped else channel)
+        try:
+            yield caller
+        finally:
+            caller.close()
+    else:
+        given = aio_client_interceptors(**rules) if interceptors is None else interceptors
+        aio_channel = (
+            aio.secure_channel(address, credentials, options, interceptors=given)
+            if credentials
+            else aio.insecure_channel(address, options, interceptors=given)
+        )
+        async_caller = AsyncCaller(
+            aio_context_channel(aio_channel, **rules) if wrapped else aio_channel
+        )
+        try:
+            yield async_caller
+        finally:
+            await async_caller.close()
+
+
+def _text(item: bytes) -> str:
+    return item.decode().rstrip()

@@ -1,0 +1,48 @@
+"""Factories of entries, for clients of either kind."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from relevo_client import ContextKey, ExecutionContext
+
+from support.servers.shapes import Kind
+from support.waiting import until_async
+
+
+class Factory:
+    """Makes a context, as often as it is called. It waits for `let` where `waits`.
+
+    `make` is what it makes, or raises, or calls to have it made.
+    """
+
+    def __init__(
+        self,
+        make: ExecutionContext | Exception | Callable[[], ExecutionContext],
+        *,
+        waits: bool = False,
+    ) -> None:
+        self.calls: list[ContextKey] = []
+        self.let = threading.Event()
+        if not waits:
+            self.let.set()
+        self._make = make
+
+    def of(self, kind: Kind) -> Any:
+        """The factory as clients of a kind call it."""
+        return self._blocking if kind == "blocking" else self._asyncio
+
+    async def called(self, times: int = 1) -> None:
+        """Wait until it was called."""
+        await until_async(lambda: asyncio.sleep(0, len(self.calls) >= times))
+
+    def _blocking(self, key: ContextKey) -> ExecutionContext:
+        self.calls.append(key)
+        assert self.let.wait(20)
+        if isinstance(self._make, Exception):
+            raise self._make
+        return self._make if isinstance(self._make, ExecutionContext) else self._make()
+
+    async def _asyncio(self, key: ContextKey) -> ExecutionContext:
+        return await asyncio.to_thread(self._blocking, key)

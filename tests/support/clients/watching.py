@@ -1,0 +1,104 @@
+"""A Watch stream, message by message."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any, Self
+
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import (
+    Ping,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    WatchRequest,
+    WatchResponse,
+)
+
+from support.clients.calls import Stub
+
+
+class Watch:
+    """One stream. Use with `async with`."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._numbers = count(1)
+        self._asked = asyncio.Queue[WatchRequest | None]()
+        self._reached = self._ponged = 0
+        self.call: Any = stub.Watch(self._requests())
+
+    async def __aenter__(self) -> Self:
+        """Nothing is asked yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the stream."""
+        self.call.cancel()
+
+    def subscribe(self, key: ContextKey, *, known_version: int = 0, position: int = 0) -> int:
+        """Ask for a key. Returns the number that the answer will have."""
+        number = next(self._numbers)
+        subscribe = Subscribe(
+            key=key, known_version=known_version, position=position, number=number
+        )
+        self._asked.put_nowait(WatchRequest(subscribe=subscribe))
+        return number
+
+    def unsubscribe(self, key: ContextKey) -> None:
+        """Ask for a key no more."""
+        self._asked.put_nowait(WatchRequest(unsubscribe=Unsubscribe(key=key)))
+
+    def touch(self, key: ContextKey) -> None:
+        """Keep an entry alive."""
+        self._asked.put_nowait(WatchRequest(touch=Touch(key=key)))
+
+    def ask(self, request: WatchRequest) -> None:
+        """Ask anything."""
+        self._asked.put_nowait(request)
+
+    def ping(self) -> int:
+        """Ask for a sign of life, with this number."""
+        number = next(self._numbers)
+        self._asked.put_nowait(WatchRequest(ping=Ping(number=number)))
+        return number
+
+    @property
+    def reached(self) -> int:
+        """How far the stream has come, in the partition that has come furthest."""
+        return self._reached
+
+    async def next(self) -> WatchResponse:
+        """The next message, whatever it is."""
+        message: WatchResponse = await asyncio.wait_for(self.call.read(), 10)
+        for position in (*message.progress.positions, *message.positions):
+            self._reached = max(self._reached, position.revision)
+            self._ponged = max(self._ponged, position.ping)
+        return message
+
+    async def news(self) -> WatchResponse:
+        """The next message that is not only progress."""
+        while (message := await self.next()).WhichOneof("event") == "progress":
+            pass
+        return message
+
+    async def answer(self, number: int) -> WatchResponse:
+        """The answer with this number. Nothing but progress comes before."""
+        message = await self.news()
+        assert message.answers == number
+        return message
+
+    async def progress(self, revision: int) -> None:
+        """Wait until the partition has come so far."""
+        while self._reached < revision:
+            message = await self.next()
+            assert message.WhichOneof("event") == "progress", message
+
+    async def pong(self, number: int) -> None:
+        """Wait for the sign of life that this ping asked for."""
+        while self._ponged < number:
+            message = await self.next()
+            assert message.WhichOneof("event") == "progress", message
+
+    async def _requests(self) -> AsyncIterator[WatchRequest]:
+        while (request := await self._asked.get()) is not None:
+            yield request

@@ -1,0 +1,1 @@
+"""The network between processes: ports, certificates, a proxy that fails on request."""

@@ -1,0 +1,1 @@
+"""Platforms of several services, with and without Relevo."""

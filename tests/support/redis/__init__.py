@@ -1,0 +1,1 @@
+"""Redis servers: real ones, and one that answers as a test says."""

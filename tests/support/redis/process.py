@@ -1,0 +1,108 @@
+"""Real Redis servers, started by the tests on free ports and ended by them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import redis
+from nooble.redis_binary import NoRedisError, binary
+
+from support.network.ports import ReservedPort
+from support.redis.client import RedisClient
+from support.waiting import until
+
+
+def describe() -> str:
+    """Which Redis the tests run on."""
+    given = os.environ.get("RELEVO_TEST_REDIS")
+    if given:
+        return f"{given} (RELEVO_TEST_REDIS)"
+    try:
+        path = binary()
+    except NoRedisError as error:
+        return str(error)
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    return f"{version.stdout.strip()} ({path})"
+
+
+class RedisProcess:
+    """A Redis server that keeps nothing on disk unless told to. Use with `with`.
+
+    `options` are further arguments of redis-server; `config` is what is in its
+    configuration file, for those who need one; `bus` is how much above its port it has a
+    second one. Ends with a SIGKILL at the latest, whatever state the process is in.
+    """
+
+    def __init__(self, *options: str, bus: int = 0, config: str = "") -> None:
+        self._reserved = ReservedPort(also=bus)
+        self.port = self._reserved.number
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._options = options
+        self._directory = tempfile.TemporaryDirectory(prefix="relevo-redis-")
+        self._config = Path(self._directory.name) / "redis.conf"
+        self._config.write_text(config)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._reserved.close()
+        self._directory.cleanup()
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start the server, on the same port as before where it was stopped.
+
+        Returns as soon as it answers, or at once without `ready`.
+        """
+        self._process = subprocess.Popen(
+            [
+                *(binary(), self._config),
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--dir", self._directory.name, *self._options),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=sys.stderr,
+        )
+        if ready:
+            until(self.answers, within=60, what=f"redis-server on port {self.port}")
+
+    def stop(self) -> None:
+        """End the server at once."""
+        if self._process:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def lose_data(self) -> None:
+        """Remove what a stopped server has on disk."""
+        assert self._process is None
+        for each in Path(self._directory.name).iterdir():
+            if each != self._config:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the server a signal, for example SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def client(self) -> RedisClient:
+        """A client of the tests' own, to be used with `with`."""
+        return RedisClient(self.url)
+
+    def answers(self) -> bool:
+        """Whether the server answers, and with more than that it is loading."""
+        with self.client() as client:
+            try:
+                return bool(client("PING"))
+            except redis.AuthenticationError:
+                return True
+            except redis.ConnectionError:
+                return False

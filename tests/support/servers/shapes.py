@@ -1,0 +1,188 @@
+"""Handlers of every shape that gRPC knows. Each of them tells what it sees."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, repeat
+from typing import Any, Literal
+
+from grpc import aio
+
+from support.servers.scenes import ITEMS, Ending, Scene
+
+Behaviour = Callable[[Any, Any], Any]
+Kind = Literal["blocking", "asyncio"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A handler's shape. `server` is the kind of server that it runs on."""
+
+    server: Kind
+    arity: str
+    name: str
+    make: Callable[[Scene], Behaviour]
+    """Makes the handler that plays a scene."""
+
+    def __str__(self) -> str:
+        return f"{self.arity}, {self.name} on {self.server}"
+
+    @property
+    def streams(self) -> bool:
+        """Whether it answers with a stream."""
+        return self.arity.endswith("stream")
+
+    @property
+    def is_plain_on_asyncio(self) -> bool:
+        """Whether it runs in a thread of an asyncio server's."""
+        return self.server == "asyncio" and self.make in (function, generator, iterator)
+
+    def can_have(self, ending: Ending) -> bool:
+        """Whether gRPC itself lets this shape's calls end so."""
+        if ending is Ending.ABORT_WITH_STATUS:
+            # The servicer context of such a thread has no such method.
+            return not self.is_plain_on_asyncio
+        if ending is Ending.CANCEL_AMID_ITEMS:
+            # Such a thread waits for ever to hand over an item that nobody takes.
+            return self.streams and not self.is_plain_on_asyncio
+        return True
+
+
+def function(scene: Scene) -> Behaviour:
+    """A plain function."""
+
+    def handler(request: Any, context: Any) -> bytes:
+        with scene.playing():
+            for _ in _received(scene, request):
+                scene.see()
+            scene.end(context)
+            return scene.see()
+
+    return handler
+
+
+def generator(scene: Scene) -> Behaviour:
+    """A plain generator function."""
+
+    def handler(request: Any, context: Any) -> Iterator[bytes]:
+        with scene.playing():
+            for _ in _received(scene, request):
+                yield scene.see()
+            scene.end(context)
+
+    return handler
+
+
+def iterator(scene: Scene) -> Behaviour:
+    """A plain function that returns an iterator, which is no generator and cannot be closed."""
+
+    def handler(request: Any, context: Any) -> Iterator[bytes]:
+        return map(bytes, generator(scene)(request, context))
+
+    return handler
+
+
+def coroutine(scene: Scene) -> Behaviour:
+    """A coroutine function that answers once."""
+
+    async def handler(request: Any, context: Any) -> bytes:
+        with scene.playing():
+            async for _ in _received_async(scene, request):
+                scene.see()
+            await scene.end_async(context)
+            return scene.see()
+
+    return handler
+
+
+def reading_coroutine(scene: Scene) -> Behaviour:
+    """A coroutine function that asks for each request."""
+
+    async def handler(_: Any, context: Any) -> bytes:
+        with scene.playing():
+            while await context.read() is not aio.EOF:
+                scene.see()
+            await scene.end_async(context)
+            return scene.see()
+
+    return handler
+
+
+def writing_coroutine(scene: Scene) -> Behaviour:
+    """A coroutine function that writes its answers."""
+
+    async def handler(request: Any, context: Any) -> None:
+        with scene.playing():
+            async for _ in _received_async(scene, request):
+                await context.write(scene.see())
+            await scene.end_async(context)
+
+    return handler
+
+
+def reading_and_writing_coroutine(scene: Scene) -> Behaviour:
+    """A coroutine function that asks for each request, and writes its answers."""
+
+    async def handler(_: Any, context: Any) -> None:
+        with scene.playing():
+            while await context.read() is not aio.EOF:
+                for _ in _answers(scene):
+                    await context.write(scene.see())
+            await scene.end_async(context)
+
+    return handler
+
+
+def async_generator(scene: Scene) -> Behaviour:
+    """An async generator function."""
+
+    async def handler(request: Any, context: Any) -> AsyncIterator[bytes]:
+        with scene.playing():
+            async for _ in _received_async(scene, request):
+                yield scene.see()
+            await scene.end_async(context)
+
+    return handler
+
+
+_HANDLERS: Sequence[tuple[Kind, str, Callable[[Scene], Behaviour], Sequence[str]]] = (
+    ("blocking", "function", function, ("unary_unary", "stream_unary")),
+    ("blocking", "generator", generator, ("unary_stream", "stream_stream")),
+    ("blocking", "iterator", iterator, ("unary_stream", "stream_stream")),
+    ("asyncio", "coroutine", coroutine, ("unary_unary", "stream_unary")),
+    ("asyncio", "reading coroutine", reading_coroutine, ("stream_unary",)),
+    ("asyncio", "async generator", async_generator, ("unary_stream", "stream_stream")),
+    ("asyncio", "writing coroutine", writing_coroutine, ("unary_stream", "stream_stream")),
+    ("asyncio", "reading writer", reading_and_writing_coroutine, ("stream_stream",)),
+    ("asyncio", "function", function, ("unary_unary", "stream_unary")),
+    ("asyncio", "generator", generator, ("unary_stream", "stream_stream")),
+    ("asyncio", "iterator", iterator, ("unary_stream", "stream_stream")),
+)
+"""Each with the arities that it is for."""
+
+SHAPES = [
+    Shape(server, arity, name, make)
+    for server, name, make, arities in _HANDLERS
+    for arity in arities
+]
+"""Every shape, on every kind of server that takes it."""
+
+
+def _received(scene: Scene, request: Any) -> Iterable[object]:
+    """The requests; a unary one as often as it is to be answered."""
+    requests = repeat(request, ITEMS) if isinstance(request, bytes) else request
+    return (each for each in requests for _ in _answers(scene))
+
+
+async def _received_async(scene: Scene, request: Any) -> AsyncIterator[object]:
+    if isinstance(request, bytes):
+        for each in _received(scene, request):
+            yield each
+    else:
+        async for each in request:
+            for _ in _answers(scene):
+                yield each
+
+
+def _answers(scene: Scene) -> Iterable[int]:
+    """How many answers a request gets: without end, where the client is to cancel amid them."""
+    return count() if scene.ending is Ending.CANCEL_AMID_ITEMS else range(1)

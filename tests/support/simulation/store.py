@@ -1,0 +1,160 @@
+"""A model of one partition of the store, which remembers what was ever true."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo_client._near_cache.state import ABSENT
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Event, Gap, Limits, Read, Stored, Tail, within
+
+PARTITION = 7
+TENANT = "acme"
+KEYS = [Key("conversation", TENANT, f"c{i}") for i in range(4)] + [
+    Key("agent_config", TENANT, f"a{i}") for i in range(2)
+]
+HEAD, LAYER = KEYS[0], KEYS[-1]
+"""The one includes the other."""
+
+
+@dataclass
+class Era:
+    """What a key was from a revision on."""
+
+    version: int
+    since: int
+    ended: float | None = None
+    """When it stopped being so, in seconds."""
+    until: int | None = None
+    """The revision that ended it; None where the order was lost, or nothing has."""
+    first: int = 0
+    """The number of the change that it began with."""
+    last: int | None = None
+    """The number of the change that ended it; None if nothing has."""
+
+
+@dataclass
+class Store:
+    """One partition: every write, and the log."""
+
+    random: random.Random
+    time: Callable[[], float]
+    revision: int = 0
+    """The last revision there ever was."""
+    reached: int = 0
+    """The last one that the store itself knows of."""
+    log: list[Event] = field(default_factory=list[Event])
+    changes: int = 0
+    """How often anything has changed: what is between two changes existed together."""
+    is_trimmed: bool = False
+    """Whether the log has lost its beginning."""
+    contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
+    versions: dict[int, Stored] = field(default_factory=dict[int, Stored])
+    """All that was ever written."""
+    eras: dict[Key, list[Era]] = field(
+        default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
+    )
+
+    def put(self, key: Key) -> None:
+        """Write an entry. One of them includes another one."""
+        revision = self._next()
+        context = ExecutionContext(user_id=f"{revision}")
+        context.metadata[key.id] = revision
+        if key == HEAD:
+            include = context.includes.add()
+            include.scope, include.tenant_id, include.id = LAYER
+        ttl_ms = self.random.choice([300, 3000, 600_000])
+        stored = Stored(revision, revision, ttl_ms, context.SerializeToString())
+        self.contexts[key] = self.versions[revision] = stored
+        self.log.append(Event(revision, "put", key))
+        self._begin(key, revision, revision)
+
+    def invalidate(self, key: Key) -> None:
+        """End an entry."""
+        revision = self._next()
+        self.contexts.pop(key, None)
+        self.log.append(Event(revision, "invalidate", key))
+        self._begin(key, ABSENT, revision)
+
+    def raise_floor(self, scope: str) -> None:
+        """End all entries of a tenant, or of one scope of it."""
+        revision = self._next()
+        self.log.append(Event(revision, "floor", tenant_id=TENANT, scope=scope))
+        for key in KEYS:
+            if scope in ("", key.scope):
+                self.contexts.pop(key, None)
+                self._begin(key, ABSENT, revision)
+
+    def trim(self) -> None:
+        """Forget the older half of the log."""
+        half = len(self.log) // 2
+        del self.log[:half]
+        self.is_trimmed = self.is_trimmed or half > 0
+
+    def lose(self, number: int) -> None:
+        """Lose the last writes, as in a failover; what follows has later revisions still."""
+        lost = self.log[-number:]
+        if not lost:
+            return
+        self.log = self.log[: -len(lost)]
+        first = lost[0].revision
+        self.changes += 1
+        for key in KEYS:
+            kept = [era for era in self.eras[key] if era.since < first]
+            version = kept[-1].version if kept else ABSENT
+            if version != self.eras[key][-1].version:
+                self._begin(key, version, None)
+                self.contexts.pop(key, None)
+                if version:
+                    self.contexts[key] = self.versions[version]
+        # The clock goes on: the next revision is beyond all that was lost.
+        self.reached = self.log[-1].revision if self.log else 0
+
+    def tail(self, position: int | None, seen: Sequence[int] = ()) -> Tail:
+        """What a server reads of the log."""
+        if position is None:
+            return Tail(self.reached, [])
+        if position == 0 and self.is_trimmed:
+            return Tail(self.reached, [], Gap.TRIMMED)
+        for known in (position, *seen):
+            if known and all(event.revision != known for event in self.log):
+                first = self.log[0].revision if self.log else 0
+                return Tail(self.reached, [], Gap.TRIMMED if first > known else Gap.CHANGED)
+        return Tail(self.reached, [event for event in self.log if event.revision > position])
+
+    def read(self, key: Key, known: int = 0) -> Stored | None:
+        """What a server reads of an entry."""
+        stored = self.contexts.get(key)
+        return stored._replace(context=None) if stored and stored.version == known else stored
+
+    def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """What a server reads of entries within limits."""
+        stored = [self.contexts.get(key) for key in keys]
+        return Read(self.reached, within(stored, limits))
+
+    def _next(self) -> int:
+        self.revision += self.random.randint(1, 3)
+        self.changes += 1
+        self.reached = self.revision
+        return self.revision
+
+    def _begin(self, key: Key, version: int, revision: int | None) -> None:
+        last = self.eras[key][-1]
+        if last.version == version:
+            return
+        last.ended, last.until, last.last = self.time(), revision, self.changes
+        since = self.revision if revision is None else revision
+        self.eras[key].append(Era(version, since, first=self.changes))
+
+    def had_together(self, versions: Mapping[Key, int]) -> bool:
+        """Whether there was a moment at which all of these keys had these versions."""
+        found = [
+            [era for era in self.eras[key] if era.version == version]
+            for key, version in versions.items()
+        ]
+        return any(
+            max(era.first for era in eras) < min(era.last or self.changes + 1 for era in eras)
+            for eras in product(*found)
+        )
