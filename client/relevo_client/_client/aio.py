@@ -1,26 +1,19 @@
 """The asyncio client of the store."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
 
 import grpc
-from grpc import aio
 from relevo.v1 import store_pb2
 
 from relevo_client._client import forks
-from relevo_client._client.aio_creation import AsyncCreating, Factory
+from relevo_client._client.aio_compat import end_with, must_be_callable
+from relevo_client._client.aio_creation import AsyncCreation, AsyncFactory
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import (
-    ConflictError,
-    IncompleteContextError,
-    NotFoundError,
-    RelevoError,
-)
+from relevo_client._context.errors import IncompleteContextError, NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
@@ -28,13 +21,12 @@ from relevo_client._near_cache.state import CacheCounts
 from relevo_client._near_cache.stream_rules import CacheOptions
 from relevo_client._store import leases, requests, snapshots
 from relevo_client._store.aio import AsyncStore
-from relevo_client._store.leases import Lifetime, Loaders
+from relevo_client._store.leases import Loaders
 from relevo_client._store.requests import Invalidation
-from relevo_client._store.snapshots import Snapshot
 
 
 class AsyncContextClient:
-    """Asks a ContextStore. Use with `async with`, or call `close` in the end.
+    """Asks a ContextStore, on an event loop. Use with `async with`, or call `close` in the end.
 
     Args:
         target: the server, as gRPC names it: `host:port`, `dns:///…`, `unix:…`.
@@ -44,11 +36,13 @@ class AsyncContextClient:
         timeout: seconds that a call of the store may take, repetitions included. A method that
             needs several calls, as a large `batch_get` does, has as many for each.
         cache: keeps the contexts that are resolved, and watches them; None for no cache.
-        loaders: by scope, what makes its entries: `resolve` asks for those that are
-            missing, and before their time is over one process makes them anew.
+        loaders: by scope, a coroutine function that makes its entries by their keys: `resolve`
+            asks for those that are missing, and before their time is over one process makes
+            them anew.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
-    UnavailableError and the others, each with its `reason`.
+    UnavailableError and the others, each with its `reason`. A channel of the other kind
+    raises TypeError here.
 
     """
 
@@ -56,21 +50,25 @@ class AsyncContextClient:
         self,
         target: str | None = None,
         *,
-        channel: aio.Channel | None = None,
+        channel: grpc.aio.Channel | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         token: str | None = None,
         timeout: float = 2.0,
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
-        loaders: Mapping[str, Factory] = {},
+        loaders: Mapping[str, AsyncFactory] = {},
     ) -> None:
+        for scope, loader in loaders.items():
+            must_be_callable(f"loaders[{scope!r}]", loader)
+        by_scope = Loaders(loaders)
         self._store = AsyncStore(target, channel, credentials, token=token, timeout=timeout)
-        self._creating = AsyncCreating(self._store)
-        self._loaders = Loaders(loaders)
         self._watcher = (
-            AsyncWatcher(cache, self._store.watch, self._store.contact, self._loaders.scopes)
+            AsyncWatcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
             else None
         )
+        self._creation = AsyncCreation(self._store, self._watcher, by_scope)
+        if self._watcher:
+            end_with(self, self._watcher)
         forks.call_in_child(AsyncContextClient._become_inherited, self)
 
     async def __aenter__(self) -> Self:
@@ -82,17 +80,17 @@ class AsyncContextClient:
         await self.close()
 
     async def close(self) -> None:
-        """End what is under way, and the channel where it is the client's own."""
+        """End what is under way, and the channel if it is the client's own."""
         self._store.refuse()
         if self._watcher:
             await self._watcher.close()
-        await self._creating.close()
+        await self._creation.close()
         await self._store.close()
 
     async def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
         """The live entry under a key, as it was put.
 
-        Raises NotFoundError, and StoreBehindError where the store has not reached
+        Raises NotFoundError, and StoreBehindError if the store has not reached
         `min_revision`.
         """
         request = requests.get_request(key, min_revision=min_revision)
@@ -120,8 +118,8 @@ class AsyncContextClient:
     ) -> ContextRef:
         """Write a whole context. The revision of the answer is the entry's new version.
 
-        `ttl` (seconds) is the scope's where it is left out. Raises ConflictError
-        where the entry does not have `if_version`, or exists and `if_absent`.
+        `ttl` (seconds) is the scope's if it is left out. Raises ConflictError if the
+        entry does not have `if_version`, or exists and `if_absent`.
         """
         request = requests.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
@@ -142,7 +140,7 @@ class AsyncContextClient:
         `changes` has fields by name; of a section, only the keys given change:
         `{"user_id": "u1", "llm_config": {"model": "m2"}}`. `clear` has paths to
         clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. Raises
-        NotFoundError where there is no live entry.
+        NotFoundError if there is no live entry.
         """
         request = requests.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
@@ -166,32 +164,23 @@ class AsyncContextClient:
     async def get_or_create(
         self,
         key: ContextKey,
-        factory: Factory,
+        factory: AsyncFactory,
         *,
         ttl: timedelta | float | None = None,
         timeout: float | None = None,
     ) -> ContextEntry:
-        """The live entry, created by `factory(key)` where there is none.
+        """The live entry, created by `factory(key)` if there is none.
 
         One factory is called, whatever the number of callers and of processes; the
-        others wait. It runs on its own: a caller that is cancelled does not end it,
-        and no context is current in it. Its process has the store's `lease_ttl` (10 s
-        by default) to create the entry; after that, or where it dies, another one
+        others wait. It runs in a task of its own: a caller that is cancelled does not end
+        it, and no context is current in it. Its process has the store's `lease_ttl` (10 s
+        by default) to create the entry; after that, or if it dies, another one
         does. What the factory raises, every caller in its process gets. `timeout`
         (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
         caller waits for as long as the entry takes.
         """
-        return await self._created(key, factory, ttl, Deadline.after(timeout))
-
-    async def _created(
-        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
-    ) -> ContextEntry:
-        known = self._watcher.entry(key) if self._watcher else None
-        if known:
-            return known
-        created = await self._creating.create(key, factory, ttl, deadline)
-        self._wrote(key.tenant_id, created.version)
-        return created
+        must_be_callable("factory", factory)
+        return await self._creation.create(key, factory, ttl, Deadline.after(timeout))
 
     async def resolve(
         self,
@@ -203,8 +192,8 @@ class AsyncContextClient:
         """The entry with its context composed from what it includes.
 
         For a reference, as of its revision or later, else StoreBehindError. Entries
-        that do not exist are made where their scopes have loaders; else it raises
-        NotFoundError, and IncompleteContextError where an included one does not exist.
+        that do not exist are made if their scopes have loaders; else it raises
+        NotFoundError, and IncompleteContextError if an included one does not exist.
         `fresh` asks the store, whatever the cache has: every change that was acknowledged
         before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
         call of the client's own.
@@ -215,35 +204,22 @@ class AsyncContextClient:
             try:
                 return await self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
-                missing = self._loaders.missing(ref.key, error)
-                made = await asyncio.gather(*(self._made(key, deadline, error) for key in missing))
-            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
+                created = await self._creation.create_missing(ref.key, error, deadline)
+            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in created)))
         return await self._resolve(ref, deadline, fresh=fresh)
 
     async def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
-        known = None if fresh else self.peek(ref)
-        if known:
-            return known
-        cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
+        cached = None if fresh else self.peek(ref)
+        if cached:
+            return cached
+        may_be_cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = requests.get_request(
-            ref.key, min_revision=ref.revision, layers=True, cached=cached
+            ref.key, min_revision=ref.revision, layers=True, cached=may_be_cached
         )
         response = await self._store.get(request, deadline)
         versions = requests.versions_in(response)
         held = self._watcher.held(ref.key, versions) if self._watcher else None
         return requests.resolved(response, ref, held)
-
-    async def _made(
-        self, key: ContextKey, deadline: Deadline, missing: RelevoError
-    ) -> ContextEntry:
-        """What the scope's loader makes. Where it fails, the entry is still missing."""
-        try:
-            return await self._created(key, self._loaders.of(key), None, deadline)
-        except RelevoError:
-            raise
-        except Exception as error:
-            leases.tell_failure(key, error)
-            raise missing from error
 
     async def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
@@ -252,30 +228,18 @@ class AsyncContextClient:
 
         For what has to be the same from beginning to end, as a conversation's turn or a
         job: whoever works with the snapshot's reference works with just this context, and
-        changes count for the next snapshot. Asks nobody where the cache has it already; the
+        changes count for the next snapshot. Asks nobody if the cache has it already; the
         same state has the same snapshot, whoever makes it. `ttl` (seconds) is that of the
-        scope `snapshot` where it is left out. Raises IncompleteContextError for an entry with
+        scope `snapshot` if it is left out. Raises IncompleteContextError for an entry with
         includes that `get` has answered: it has no layers.
         """
-        known = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if known:
-            return known
-        made = await self._made_snapshot(snapshots.snapshot_of(entry), ttl)
-        self._wrote(made.key.tenant_id, made.version)
-        return made
-
-    async def _made_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        """The snapshot as the store has it, whoever has made it."""
-        for _ in range(leases.ATTEMPTS):
-            try:
-                return snapshot.written(await self._store.put(snapshot.request(ttl)))
-            except ConflictError:  # somebody else has made it
-                with suppress(NotFoundError):  # and it has ended meanwhile
-                    return await self.get(snapshot.key)
-        return await self.get(snapshot.key)
+        cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
+        if cached:
+            return cached
+        return await self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """What `resolve` would answer, where this client's cache knows it; else None.
+        """What `resolve` would answer, if this client's cache knows it; else None.
 
         Nothing is sent. Raises NotFoundError if the cache knows that; whether a layer is
         missing, only the store can say.
@@ -285,7 +249,7 @@ class AsyncContextClient:
         found = self._watcher.resolve(requests.ref_of(target))
         ageing = self._watcher.ageing()
         if ageing:
-            self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
+            self._creation.renew(ageing)
         return found
 
     def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
@@ -299,7 +263,7 @@ class AsyncContextClient:
 
     @property
     def cache_counts(self) -> CacheCounts:
-        """What the cache has done so far; nothing where there is none."""
+        """What the cache has done so far; nothing if there is none."""
         return self._watcher.counts if self._watcher else CacheCounts()
 
     def _become_inherited(self) -> None:

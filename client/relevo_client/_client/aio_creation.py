@@ -1,70 +1,137 @@
-"""Entries that are made where they are missing, or nearly over, on an event loop."""
+"""Entries that are created if they are missing, or nearly over, on an event loop."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.single_flight import AsyncFlights
+from relevo_client._client.aio_compat import entry_at_hand
+from relevo_client._client.aio_flights import AsyncFlight, AsyncFlights, aio_decided, aio_landed
+from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
+from relevo_client._context.errors import (
+    ConflictError,
+    IncompleteContextError,
+    LeaseLostError,
+    NotFoundError,
+    RelevoError,
+)
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._near_cache.aio import AsyncWatcher
 from relevo_client._store import leases, requests
 from relevo_client._store.aio import AsyncStore
-from relevo_client._store.leases import Lease, Lifetime
+from relevo_client._store.leases import Lease, Lifetime, Loaders
+from relevo_client._store.snapshots import Snapshot
 
-Factory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
+AsyncFactory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
+"""Makes the context of an entry: given by a user, for one key or for a scope."""
 
 
-class AsyncCreating:
-    """Makes entries under leases: one process does, the others wait."""
+class AsyncCreation:
+    """Creates entries under leases: one process does, the others wait."""
 
-    def __init__(self, store: AsyncStore) -> None:
+    def __init__(
+        self, store: AsyncStore, watcher: AsyncWatcher | None, loaders: Loaders[AsyncFactory]
+    ) -> None:
         self._store = store
-        self._loads = AsyncFlights[ContextKey, ContextEntry]()
-        self._renewals: dict[ContextKey, asyncio.Task[None]] = {}
+        self._watcher = watcher
+        self._loaders = loaders
+        self._loads = AsyncFlights[ContextKey, ContextEntry]("relevo-load")
+        # Nothing of the caller's is ambient in them: they are not done for it.
+        self._renewals = AsyncFlights[ContextKey, None]("relevo-renew", ambient=Context)
 
     async def close(self) -> None:
         """End what is under way."""
-        renewals = list(self._renewals.values())
-        for task in renewals:
-            task.cancel()
-        await asyncio.gather(*renewals, return_exceptions=True)
+        await self._renewals.close()
         await self._loads.close()
 
     async def create(
-        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
+        self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime, deadline: Deadline
     ) -> ContextEntry:
-        """The live entry, created where there is none; one load for all callers here.
+        """The live entry, created if there is none; one load for all callers here.
 
         The deadline is this caller's: the load goes on without it.
         """
-        end = asyncio.timeout(deadline.remaining())
+        cached = self._watcher.entry(key) if self._watcher else None
+        entry = cached or await entry_at_hand(self._store, key, deadline)
+        return entry or await self._created(key, self._begin(key, factory, ttl), deadline)
+
+    async def create_missing(
+        self, key: ContextKey, error: NotFoundError | IncompleteContextError, deadline: Deadline
+    ) -> list[ContextEntry]:
+        """What the context of a key lacks, as the error says: created by loaders, side by side.
+
+        Raises the error if what is missing has no loader, or its loader fails.
+        """
+        missing = self._loaders.missing(key, error)
+        loads = {self._begin(each, self._loaders.of(each)): each for each in missing}
+        # One that fails decides, whatever the others do.
+        landing = await aio_decided(loads, deadline)
+        return [await self._loaded(loads[each], each, deadline, error) for each in landing]
+
+    async def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        """The snapshot as the store has it, whoever has made it."""
+        entry = await self._written(snapshot, ttl)
+        self._wrote(entry)
+        return entry
+
+    def renew(self, ageing: Iterable[tuple[ContextKey, int]]) -> None:
+        """Begin to create entries anew, by their keys and versions."""
+        for key, version in ageing:
+            renew = partial(self._renew, key, version, self._loaders.of(key))
+            self._renewals.begin(key, renew)
+
+    def _begin(
+        self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime = None
+    ) -> AsyncFlight[ContextEntry]:
+        return self._loads.begin(key, partial(self._load, key, factory, ttl))
+
+    async def _created(
+        self, key: ContextKey, load: AsyncFlight[ContextEntry], deadline: Deadline
+    ) -> ContextEntry:
         try:
-            async with end:
-                return await self._loads.share(key, lambda: self._load(key, factory, ttl))
-        except TimeoutError:
-            if end.expired():
-                raise leases.too_late(key) from None
-            raise  # the factory's
+            entry = await aio_landed(load, deadline)
+        except WaitedTooLongError:
+            raise leases.too_late(key) from None
+        self._wrote(entry)
+        return entry
 
-    def renew(self, ageing: Iterable[tuple[ContextKey, int, Factory]]) -> None:
-        """Begin to make entries anew, by their keys, versions and factories."""
-        for key, version, factory in ageing:
-            if key not in self._renewals:
-                # In a context of its own: nothing of the caller's is current in it.
-                task = asyncio.create_task(self._renew(key, version, factory), context=Context())
-                self._renewals[key] = task
-                task.add_done_callback(partial(self._renewed, key))
+    def _wrote(self, entry: ContextEntry) -> None:
+        if self._watcher:
+            self._watcher.wrote(entry.key.tenant_id, entry.version)
 
-    def _renewed(self, key: ContextKey, _: object) -> None:
-        del self._renewals[key]
+    async def _loaded(
+        self,
+        key: ContextKey,
+        load: AsyncFlight[ContextEntry],
+        deadline: Deadline,
+        missing: RelevoError,
+    ) -> ContextEntry:
+        """What the scope's loader has made. If it fails, the entry is still missing."""
+        try:
+            return await self._created(key, load, deadline)
+        except RelevoError:
+            raise
+        except Exception as error:
+            leases.tell_failure(key, error)
+            raise missing from error
 
-    async def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
+    async def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        for _ in range(leases.ATTEMPTS):
+            try:
+                return snapshot.written(await self._store.put(snapshot.request(ttl)))
+            except ConflictError:  # somebody else has made it
+                with suppress(NotFoundError):  # and it has ended meanwhile
+                    return await self._get(snapshot.key)
+        return await self._get(snapshot.key)
+
+    async def _get(self, key: ContextKey) -> ContextEntry:
+        return requests.entry_of(await self._store.get(requests.get_request(key)))
+
+    async def _load(self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime) -> ContextEntry:
         for _ in range(leases.ATTEMPTS):
             leased = await self._leased(key)
             if isinstance(leased, ContextEntry):
@@ -87,7 +154,7 @@ class AsyncCreating:
                 if not leases.is_held(error):
                     raise
 
-    async def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
+    async def _make(self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
         try:
             context = await factory(lease.key)
@@ -102,8 +169,8 @@ class AsyncCreating:
                 await self._store.release(leases.release_request(lease), within)
             raise
 
-    async def _renew(self, key: ContextKey, version: int, factory: Factory) -> None:
-        """Make an entry anew, where no other process does. Others go on with what there is."""
+    async def _renew(self, key: ContextKey, version: int, factory: AsyncFactory) -> None:
+        """Create an entry anew, if no other process does. Others go on with what there is."""
         try:
             request = leases.lease_request(key, wait=0, renew_version=version)
             leased = leases.leased(key, await self._store.lease(request))

@@ -1,42 +1,50 @@
-"""The blocking client of the store, for any number of threads."""
+# Made from aio.py by `make twins`: edit that file, and never this one.
+"""The blocking client of the store."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
-from weakref import finalize
 
 import grpc
 from relevo.v1 import store_pb2
 
 from relevo_client._client import forks
-from relevo_client._client.blocking_creation import BlockingCreating, BlockingFactory
+from relevo_client._client.blocking_compat import end_with, must_be_callable
+from relevo_client._client.blocking_creation import Creation, Factory
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import (
-    ConflictError,
-    IncompleteContextError,
-    NotFoundError,
-    RelevoError,
-)
+from relevo_client._context.errors import IncompleteContextError, NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
-from relevo_client._near_cache.blocking import ThreadWatcher
+from relevo_client._near_cache.blocking import Watcher
 from relevo_client._near_cache.state import CacheCounts
 from relevo_client._near_cache.stream_rules import CacheOptions
 from relevo_client._store import leases, requests, snapshots
-from relevo_client._store.blocking import BlockingStore
-from relevo_client._store.leases import Lifetime, Loaders
+from relevo_client._store.blocking import Store
+from relevo_client._store.leases import Loaders
 from relevo_client._store.requests import Invalidation
-from relevo_client._store.snapshots import Snapshot
 
 
 class ContextClient:
-    """`AsyncContextClient` for blocking code: the same arguments, methods and errors.
+    """Asks a ContextStore, from any number of threads. Use with `with`, or call `close` in the end.
 
-    It can be used from any thread. Use with `with`, or call `close` in the end.
+    Args:
+        target: the server, as gRPC names it: `host:port`, `dns:///…`, `unix:…`.
+        channel: a channel of your own, instead of a target; it is not closed here.
+        credentials: for a channel that speaks TLS; without, it is not encrypted.
+        token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
+        timeout: seconds that a call of the store may take, repetitions included. A method that
+            needs several calls, as a large `batch_get` does, has as many for each.
+        cache: keeps the contexts that are resolved, and watches them; None for no cache.
+        loaders: by scope, a plain function that makes its entries by their keys: `resolve`
+            asks for those that are missing, and before their time is over one process makes
+            them anew.
+
+    Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
+    UnavailableError and the others, each with its `reason`. A channel of the other kind
+    and a coroutine function raise TypeError here.
+
     """
 
     def __init__(
@@ -48,18 +56,20 @@ class ContextClient:
         token: str | None = None,
         timeout: float = 2.0,
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
-        loaders: Mapping[str, BlockingFactory] = {},
+        loaders: Mapping[str, Factory] = {},
     ) -> None:
-        self._store = BlockingStore(target, channel, credentials, token=token, timeout=timeout)
-        self._creating = BlockingCreating(self._store)
-        self._loaders = Loaders(loaders)
+        for scope, loader in loaders.items():
+            must_be_callable(f"loaders[{scope!r}]", loader)
+        by_scope = Loaders(loaders)
+        self._store = Store(target, channel, credentials, token=token, timeout=timeout)
         self._watcher = (
-            ThreadWatcher(cache, self._store.watch, self._store.contact, self._loaders.scopes)
+            Watcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
             else None
         )
-        if self._watcher:  # whose threads know nothing of the client: it may be forgotten
-            finalize(self, self._watcher.end)
+        self._creation = Creation(self._store, self._watcher, by_scope)
+        if self._watcher:
+            end_with(self, self._watcher)
         forks.call_in_child(ContextClient._become_inherited, self)
 
     def __enter__(self) -> Self:
@@ -71,19 +81,31 @@ class ContextClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way where the channel is the client's own, and close that."""
-        self._store.contact.close()
+        """End what is under way if the channel is the client's own, and close that.
+
+        Waits for no factory: what one makes after this is not written.
+        """
+        self._store.refuse()
         if self._watcher:
             self._watcher.close()
+        self._creation.close()
         self._store.close()
 
     def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
-        """The live entry under a key, as it was put."""
+        """The live entry under a key, as it was put.
+
+        Raises NotFoundError, and StoreBehindError if the store has not reached
+        `min_revision`.
+        """
         request = requests.get_request(key, min_revision=min_revision)
         return requests.entry_of(self._store.get(request))
 
     def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
-        """What `get` would return or raise for each key, in their order."""
+        """What `get` would return or raise for each key, in their order.
+
+        Any number of keys: 100 go into one call, and what an answer has no room
+        for is asked for again.
+        """
         batch = requests.Batch(keys)
         while batch.waiting:
             batch.take(self._store.batch_get(batch.request()))
@@ -98,7 +120,11 @@ class ContextClient:
         if_version: int | None = None,
         if_absent: bool = False,
     ) -> ContextRef:
-        """Write a whole context. The revision of the answer is the entry's new version."""
+        """Write a whole context. The revision of the answer is the entry's new version.
+
+        `ttl` (seconds) is the scope's if it is left out. Raises ConflictError if the
+        entry does not have `if_version`, or exists and `if_absent`.
+        """
         request = requests.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
         )
@@ -113,7 +139,13 @@ class ContextClient:
         ttl: timedelta | float | None = None,
         if_version: int | None = None,
     ) -> ContextRef:
-        """Write parts of a context into the live entry, and leave the rest."""
+        """Write parts of a context into the live entry, and leave the rest.
+
+        `changes` has fields by name; of a section, only the keys given change:
+        `{"user_id": "u1", "llm_config": {"model": "m2"}}`. `clear` has paths to
+        clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. Raises
+        NotFoundError if there is no live entry.
+        """
         request = requests.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
         )
@@ -136,30 +168,23 @@ class ContextClient:
     def get_or_create(
         self,
         key: ContextKey,
-        factory: BlockingFactory,
+        factory: Factory,
         *,
         ttl: timedelta | float | None = None,
         timeout: float | None = None,
     ) -> ContextEntry:
-        """The live entry, created by `factory(key)` where there is none.
+        """The live entry, created by `factory(key)` if there is none.
 
-        The factory runs in a thread of its own, without a current context.
+        One factory is called, whatever the number of callers and of processes; the
+        others wait. It runs in a thread of its own: a caller that gives up does not end
+        it, and no context is current in it. Its process has the store's `lease_ttl` (10 s
+        by default) to create the entry; after that, or if it dies, another one
+        does. What the factory raises, every caller in its process gets. `timeout`
+        (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
+        caller waits for as long as the entry takes.
         """
-        deadline = Deadline.after(timeout)
-        known = self._watcher.entry(key) if self._watcher else None
-        if known:
-            return known
-        with suppress(NotFoundError):  # an entry that is there costs no thread
-            return requests.entry_of(self._store.get(requests.get_request(key), deadline))
-        load = self._creating.begin(key, factory, ttl)
-        return self._created(key, load, deadline)
-
-    def _created(
-        self, key: ContextKey, load: Future[ContextEntry], deadline: Deadline
-    ) -> ContextEntry:
-        created = self._creating.wait(key, load, deadline)
-        self._wrote(key.tenant_id, created.version)
-        return created
+        must_be_callable("factory", factory)
+        return self._creation.create(key, factory, ttl, Deadline.after(timeout))
 
     def resolve(
         self,
@@ -168,94 +193,88 @@ class ContextClient:
         fresh: bool = False,
         timeout: float | None = None,
     ) -> ContextEntry:
-        """The entry with its context composed from what it includes."""
+        """The entry with its context composed from what it includes.
+
+        For a reference, as of its revision or later, else StoreBehindError. Entries
+        that do not exist are made if their scopes have loaders; else it raises
+        NotFoundError, and IncompleteContextError if an included one does not exist.
+        `fresh` asks the store, whatever the cache has: every change that was acknowledged
+        before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
+        call of the client's own.
+        """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
         for _ in range(leases.ATTEMPTS):
             try:
                 return self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:
-                missing = self._loaders.missing(ref.key, error)
-                loads = {self._creating.begin(key, self._loaders.of(key)): key for key in missing}
-                # One that fails decides, whatever the others do.
-                done, others = wait(loads, deadline.remaining(), FIRST_EXCEPTION)
-                made = [self._made(loads[load], load, deadline, error) for load in (*done, *others)]
-            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in made)))
+                created = self._creation.create_missing(ref.key, error, deadline)
+            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in created)))
         return self._resolve(ref, deadline, fresh=fresh)
 
     def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
-        known = None if fresh else self.peek(ref)
-        if known:
-            return known
-        cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
+        cached = None if fresh else self.peek(ref)
+        if cached:
+            return cached
+        may_be_cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
         request = requests.get_request(
-            ref.key, min_revision=ref.revision, layers=True, cached=cached
+            ref.key, min_revision=ref.revision, layers=True, cached=may_be_cached
         )
         response = self._store.get(request, deadline)
         versions = requests.versions_in(response)
         held = self._watcher.held(ref.key, versions) if self._watcher else None
         return requests.resolved(response, ref, held)
 
-    def _made(
-        self,
-        key: ContextKey,
-        load: Future[ContextEntry],
-        deadline: Deadline,
-        missing: RelevoError,
-    ) -> ContextEntry:
-        """What the scope's loader makes. Where it fails, the entry is still missing."""
-        try:
-            return self._created(key, load, deadline)
-        except RelevoError:
-            raise
-        except Exception as error:
-            leases.tell_failure(key, error)
-            raise missing from error
-
     def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
     ) -> ContextEntry:
-        """What an entry that was resolved is now, as an entry that nobody changes."""
-        known = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if known:
-            return known
-        made = self._made_snapshot(snapshots.snapshot_of(entry), ttl)
-        self._wrote(made.key.tenant_id, made.version)
-        return made
+        """What an entry that was resolved is now, as an entry that nobody changes.
 
-    def _made_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        """The snapshot as the store has it, whoever has made it."""
-        for _ in range(leases.ATTEMPTS):
-            try:
-                return snapshot.written(self._store.put(snapshot.request(ttl)))
-            except ConflictError:  # somebody else has made it
-                with suppress(NotFoundError):  # and it has ended meanwhile
-                    return self.get(snapshot.key)
-        return self.get(snapshot.key)
+        For what has to be the same from beginning to end, as a conversation's turn or a
+        job: whoever works with the snapshot's reference works with just this context, and
+        changes count for the next snapshot. Asks nobody if the cache has it already; the
+        same state has the same snapshot, whoever makes it. `ttl` (seconds) is that of the
+        scope `snapshot` if it is left out. Raises IncompleteContextError for an entry with
+        includes that `get` has answered: it has no layers.
+        """
+        cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
+        if cached:
+            return cached
+        return self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """What `resolve` would answer, where this client's cache knows it; else None."""
+        """What `resolve` would answer, if this client's cache knows it; else None.
+
+        Nothing is sent. Raises NotFoundError if the cache knows that; whether a layer is
+        missing, only the store can say.
+        """
         if self._watcher is None:
             return None
         found = self._watcher.resolve(requests.ref_of(target))
         ageing = self._watcher.ageing()
         if ageing:
-            self._creating.renew((*each, self._loaders.of(each[0])) for each in ageing)
+            self._creation.renew(ageing)
         return found
 
     def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """The copy that this client's cache had last, marked as `is_stale`; else None."""
+        """The copy that this client's cache had last, marked as `is_stale`; else None.
+
+        For when the store cannot be asked: the copy may be older than what a
+        reference asks for, and its entry may have been changed. One that has run
+        out, or is known to have been ended, is not handed out.
+        """
         return self._watcher.last_known(requests.ref_of(target)) if self._watcher else None
 
     @property
     def cache_counts(self) -> CacheCounts:
-        """What the cache has done so far; nothing where there is none."""
+        """What the cache has done so far; nothing if there is none."""
         return self._watcher.counts if self._watcher else CacheCounts()
 
     def _become_inherited(self) -> None:
-        self._store.forked()
-        if self._watcher:
-            self._watcher.forked()
+        if self._store.is_used:
+            self._store.forked()
+            if self._watcher:
+                self._watcher.forked()
 
     def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
         ref = requests.put_ref(key, self._store.put(request))

@@ -1,67 +1,136 @@
-"""Entries that are made where they are missing, or nearly over, in threads."""
+# Made from aio_creation.py by `make twins`: edit that file, and never this one.
+"""Entries that are created if they are missing, or nearly over, in threads."""
 
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.single_flight import ThreadFlights
+from relevo_client._client.blocking_compat import entry_at_hand
+from relevo_client._client.blocking_flights import Flight, Flights, decided, landed
+from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import ConflictError, LeaseLostError, NotFoundError, RelevoError
+from relevo_client._context.errors import (
+    ConflictError,
+    IncompleteContextError,
+    LeaseLostError,
+    NotFoundError,
+    RelevoError,
+)
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._near_cache.blocking import Watcher
 from relevo_client._store import leases, requests
-from relevo_client._store.blocking import BlockingStore
-from relevo_client._store.leases import Lease, Lifetime
+from relevo_client._store.blocking import Store
+from relevo_client._store.leases import Lease, Lifetime, Loaders
+from relevo_client._store.snapshots import Snapshot
 
-BlockingFactory: TypeAlias = Callable[[ContextKey], ExecutionContext]
+Factory: TypeAlias = Callable[[ContextKey], ExecutionContext]
+"""Makes the context of an entry: given by a user, for one key or for a scope."""
 
 
-class BlockingCreating:
-    """`AsyncCreating` for threads."""
+class Creation:
+    """Creates entries under leases: one process does, the others wait."""
 
-    def __init__(self, store: BlockingStore) -> None:
+    def __init__(self, store: Store, watcher: Watcher | None, loaders: Loaders[Factory]) -> None:
         self._store = store
-        self._loads = ThreadFlights[ContextKey, ContextEntry]()
-        self._lock = threading.Lock()
-        self._renewals: set[ContextKey] = set()
+        self._watcher = watcher
+        self._loaders = loaders
+        self._loads = Flights[ContextKey, ContextEntry]("relevo-load")
+        # Nothing of the caller's is ambient in them: they are not done for it.
+        self._renewals = Flights[ContextKey, None]("relevo-renew", ambient=Context)
 
-    def begin(
-        self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime = None
-    ) -> Future[ContextEntry]:
-        """The load of a live entry, for `wait`; one for all callers here. Waits for nothing."""
-        return self._loads.begin(key, lambda: self._load(key, factory, ttl))
+    def close(self) -> None:
+        """End what is under way."""
+        self._renewals.close()
+        self._loads.close()
 
-    def wait(self, key: ContextKey, load: Future[ContextEntry], deadline: Deadline) -> ContextEntry:
-        """The entry that a load has created, or found.
+    def create(
+        self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
+    ) -> ContextEntry:
+        """The live entry, created if there is none; one load for all callers here.
 
         The deadline is this caller's: the load goes on without it.
         """
+        cached = self._watcher.entry(key) if self._watcher else None
+        entry = cached or entry_at_hand(self._store, key, deadline)
+        return entry or self._created(key, self._begin(key, factory, ttl), deadline)
+
+    def create_missing(
+        self, key: ContextKey, error: NotFoundError | IncompleteContextError, deadline: Deadline
+    ) -> list[ContextEntry]:
+        """What the context of a key lacks, as the error says: created by loaders, side by side.
+
+        Raises the error if what is missing has no loader, or its loader fails.
+        """
+        missing = self._loaders.missing(key, error)
+        loads = {self._begin(each, self._loaders.of(each)): each for each in missing}
+        # One that fails decides, whatever the others do.
+        landing = decided(loads, deadline)
+        return [self._loaded(loads[each], each, deadline, error) for each in landing]
+
+    def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        """The snapshot as the store has it, whoever has made it."""
+        entry = self._written(snapshot, ttl)
+        self._wrote(entry)
+        return entry
+
+    def renew(self, ageing: Iterable[tuple[ContextKey, int]]) -> None:
+        """Begin to create entries anew, by their keys and versions."""
+        for key, version in ageing:
+            renew = partial(self._renew, key, version, self._loaders.of(key))
+            self._renewals.begin(key, renew)
+
+    def _begin(
+        self, key: ContextKey, factory: Factory, ttl: Lifetime = None
+    ) -> Flight[ContextEntry]:
+        return self._loads.begin(key, partial(self._load, key, factory, ttl))
+
+    def _created(
+        self, key: ContextKey, load: Flight[ContextEntry], deadline: Deadline
+    ) -> ContextEntry:
         try:
-            return load.result(deadline.remaining())
-        except TimeoutError:
-            if load.done():  # the factory's, or it has come this moment
-                return load.result()
+            entry = landed(load, deadline)
+        except WaitedTooLongError:
             raise leases.too_late(key) from None
+        self._wrote(entry)
+        return entry
 
-    def renew(self, ageing: Iterable[tuple[ContextKey, int, BlockingFactory]]) -> None:
-        """Begin to make entries anew, by their keys, versions and factories."""
-        for key, version, factory in ageing:
-            with self._lock:
-                if key in self._renewals:
-                    continue
-                self._renewals.add(key)
-            # In a context of its own: nothing of the caller's is current in it.
-            run = Context().run
-            threading.Thread(
-                target=run, args=(self._renew, key, version, factory), name="relevo-renew",
-                daemon=True,
-            ).start()  # fmt: skip
+    def _wrote(self, entry: ContextEntry) -> None:
+        if self._watcher:
+            self._watcher.wrote(entry.key.tenant_id, entry.version)
 
-    def _load(self, key: ContextKey, factory: BlockingFactory, ttl: Lifetime) -> ContextEntry:
+    def _loaded(
+        self,
+        key: ContextKey,
+        load: Flight[ContextEntry],
+        deadline: Deadline,
+        missing: RelevoError,
+    ) -> ContextEntry:
+        """What the scope's loader has made. If it fails, the entry is still missing."""
+        try:
+            return self._created(key, load, deadline)
+        except RelevoError:
+            raise
+        except Exception as error:
+            leases.tell_failure(key, error)
+            raise missing from error
+
+    def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+        for _ in range(leases.ATTEMPTS):
+            try:
+                return snapshot.written(self._store.put(snapshot.request(ttl)))
+            except ConflictError:  # somebody else has made it
+                with suppress(NotFoundError):  # and it has ended meanwhile
+                    return self._get(snapshot.key)
+        return self._get(snapshot.key)
+
+    def _get(self, key: ContextKey) -> ContextEntry:
+        return requests.entry_of(self._store.get(requests.get_request(key)))
+
+    def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
         for _ in range(leases.ATTEMPTS):
             leased = self._leased(key)
             if isinstance(leased, ContextEntry):
@@ -84,7 +153,7 @@ class BlockingCreating:
                 if not leases.is_held(error):
                     raise
 
-    def _make(self, lease: Lease, factory: BlockingFactory, ttl: Lifetime = None) -> ContextRef:
+    def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
         try:
             context = factory(lease.key)
@@ -99,8 +168,8 @@ class BlockingCreating:
                 self._store.release(leases.release_request(lease), within)
             raise
 
-    def _renew(self, key: ContextKey, version: int, factory: BlockingFactory) -> None:
-        """Make an entry anew, where no other process does. Others go on with what there is."""
+    def _renew(self, key: ContextKey, version: int, factory: Factory) -> None:
+        """Create an entry anew, if no other process does. Others go on with what there is."""
         try:
             request = leases.lease_request(key, wait=0, renew_version=version)
             leased = leases.leased(key, self._store.lease(request))
@@ -108,6 +177,3 @@ class BlockingCreating:
                 self._make(leased, factory)
         except Exception as error:  # noqa: BLE001 - told by its kind
             leases.tell_failure(key, error)
-        finally:
-            with self._lock:
-                self._renewals.discard(key)

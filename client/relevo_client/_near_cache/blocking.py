@@ -40,7 +40,7 @@ class _Stream:
         self.is_silent = False
 
 
-class ThreadWatcher:
+class Watcher:
     """Keeps a near cache current, for any number of threads. Begins with the first lookup."""
 
     def __init__(

@@ -11,18 +11,13 @@ from grpc import aio
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._propagation import handlers
+from relevo_client._propagation.aio_resolution import AsyncClientSource, AsyncEntrance, aio_entering
+from relevo_client._propagation.blocking_resolution import Entrance, entering
+from relevo_client._propagation.bridge import ThreadSource
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.incoming import Authorize, Inbound, Trust
 from relevo_client._propagation.outgoing import Outbound
-from relevo_client._propagation.resolution import (
-    AsyncEntrance,
-    AsyncSource,
-    Entrance,
-    ThreadSource,
-    aio_entering,
-    entering,
-)
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -131,7 +126,7 @@ _CLIENT_INTERCEPTORS: Sequence[Any] = [
 class _ServerInterceptor(aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._rules = rules
-        self._source = AsyncSource(client)
+        self._source = AsyncClientSource(client)
         self._rewrapped = handlers.Rewrapped(self._wrap)
 
     async def intercept_service(

@@ -8,12 +8,12 @@ import grpc
 
 from relevo_client._client.blocking import ContextClient
 from relevo_client._propagation import handlers
+from relevo_client._propagation.blocking_resolution import ClientSource, Entrance, entering
 from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_blocking
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.incoming import Authorize, Inbound, Trust
 from relevo_client._propagation.outgoing import Outbound
-from relevo_client._propagation.resolution import BlockingSource, Entrance, entering
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -111,7 +111,7 @@ _ClientInterceptor: Any = type(
 class _ServerInterceptor(grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
         self._rules = rules
-        self._source = BlockingSource(client)
+        self._source = ClientSource(client)
         self._rewrapped = handlers.Rewrapped(self._wrap)
 
     def intercept_service(

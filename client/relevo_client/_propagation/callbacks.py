@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from relevo_client._context.errors import RelevoError
+from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.raised import name_of, shown
 from relevo_client._propagation.fallbacks import CASES, FAILED, Policy
 from relevo_client._propagation.refusals import RejectedError
@@ -18,21 +19,15 @@ log = logging.getLogger("relevo_client")
 def must_be_plain(**rules: Any) -> None:
     """Raise TypeError for a user's function of this name that is a coroutine function."""
     for name, rule in rules.items():
-        if _is_coroutine_function(rule):
+        if is_coroutine_function(rule):
             raise TypeError(f"{name} must be a plain function: a coroutine is always true")
 
 
 def must_await_nothing(*policies: Policy) -> None:
     """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
     for policy, case in product(policies, CASES):
-        if _is_coroutine_function(getattr(policy, case)):
+        if is_coroutine_function(getattr(policy, case)):
             raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")
-
-
-def _is_coroutine_function(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - of an object with a method
-    )
 
 
 def ask(answer: Any, *arguments: Any) -> bool:

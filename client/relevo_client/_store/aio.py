@@ -8,7 +8,6 @@ import grpc
 from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
-from relevo_client._client.single_flight import cancelled_from_outside
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import closed, forked, from_call, unreadable
 from relevo_client._store import requests
@@ -141,10 +140,16 @@ class AsyncStore:
         except aio.UsageError:
             raise closed() from None
         except asyncio.CancelledError:
-            if cancelled_from_outside():
+            if _cancelled_from_outside():
                 raise
             raise closed() from None  # the channel ended the call
         if response is None:  # what gRPC returns for an answer that it cannot parse
             raise unreadable()
         self.contact.answered()
         return response
+
+
+def _cancelled_from_outside() -> bool:
+    """Whether a CancelledError that arrives in this task was meant for it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -15,7 +15,7 @@ from relevo_client._store.contact import Contact
 _Response = TypeVar("_Response")
 
 
-class BlockingStore:
+class Store:
     """`AsyncStore` for any number of threads."""
 
     def __init__(
@@ -48,14 +48,23 @@ class BlockingStore:
         self._metadata = requests.metadata_of(token)
         self._is_closed = self._is_forked = False
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a channel: from the beginning."""
+        return True
+
     def forked(self) -> None:
         """Say so from now on: this is a child process, and the channel is its parent's."""
         self._is_forked = True
 
-    def close(self) -> None:
-        """Take no calls any more. End them, and the channel, where that is the store's own."""
+    def refuse(self) -> None:
+        """Take no calls any more."""
         self._is_closed = True
         self.contact.close()
+
+    def close(self) -> None:
+        """Take no calls any more. End them, and the channel, if that is the store's own."""
+        self.refuse()
         if self._own_channel and not self._is_forked:
             self._channel.close()
 

@@ -3,7 +3,8 @@
 For FastStream there is `relevo_client.actions.faststream`.
 """
 
-from relevo_client.actions._binding import aio_bound, bound
+from relevo_client.actions._aio_binding import aio_bound
+from relevo_client.actions._blocking_binding import bound
 from relevo_client.actions._losses import QueueLostError
 from relevo_client.actions._model import ActionFailure, DomainAction
 from relevo_client.actions._stamping import stamp

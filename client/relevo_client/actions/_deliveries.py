@@ -21,7 +21,7 @@ from relevo_client._context.raised import shown
 from relevo_client._propagation.callbacks import log
 from relevo_client._propagation.fallbacks import Policy
 from relevo_client._propagation.refusals import needs_context
-from relevo_client.actions._binding import aio_bound
+from relevo_client.actions._aio_binding import aio_bound
 from relevo_client.actions._model import DomainAction, refusal
 
 Result: TypeAlias = "Mapping[str, object] | DomainAction | None"

@@ -18,11 +18,11 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.fallbacks import CASES, Policy
 from relevo_client._propagation.incoming import Call
 from relevo_client._propagation.refusals import RejectedError
-from relevo_client._propagation.resolution import AsyncSource, aio_instead
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
     OTHER_USER,
@@ -57,7 +57,7 @@ class Finder:
 
     def __init__(self, contexts: AsyncContextClient, begin: Begin | None, policy: Policy) -> None:
         self._contexts = contexts
-        self._source = AsyncSource(contexts)
+        self._source = AsyncClientSource(contexts)
         self._begin = begin
         self._policy = policy
         self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
@@ -72,7 +72,7 @@ class Finder:
                 except RelevoError as caught:
                     error = caught
             lost = call.lost(asked.ref, error)
-            known = await aio_instead(self._source, self._policy, call, lost)
+            known = await aio_fallen_back(self._source, self._policy, call, lost)
         except RejectedError as ended:
             raise rejected(ended.refusal, ended.error) from None
         if known:

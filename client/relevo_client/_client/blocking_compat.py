@@ -1,0 +1,42 @@
+"""What the blocking client does in another way than the asyncio one.
+
+`aio_compat` has the same names: the blocking client is made from the asyncio one by
+`make twins`, and takes them from here.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from weakref import finalize
+
+from relevo_client._context.deadline import Deadline
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NotFoundError
+from relevo_client._context.functions import is_coroutine_function
+from relevo_client._context.keys import ContextKey
+from relevo_client._near_cache.blocking import Watcher
+from relevo_client._store import requests
+from relevo_client._store.blocking import Store
+
+
+def must_be_callable(name: str, function: object) -> None:
+    """Raise TypeError for a function of this name that is a coroutine function."""
+    if is_coroutine_function(function):
+        raise TypeError(f"{name} must be a plain function: nothing is awaited in threads")
+
+
+def end_with(owner: object, watcher: Watcher) -> None:
+    """End the watcher's threads with its owner, closed or not: they know nothing of it."""
+    finalize(owner, watcher.end)
+
+
+def entry_at_hand(store: Store, key: ContextKey, deadline: Deadline) -> ContextEntry | None:
+    """The live entry, if there is one: then no thread is begun to load it."""
+    with suppress(NotFoundError):
+        return requests.entry_of(store.get(requests.get_request(key), deadline))
+    return None
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a user's function returns."""
+    return function(*arguments)

@@ -1,0 +1,171 @@
+"""How calls of a method get their context, on an event loop: the rules, with its I/O."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, Protocol
+
+from relevo_client._client.aio import AsyncContextClient
+from relevo_client._client.aio_compat import called
+from relevo_client._client.aio_flights import AsyncFlights
+from relevo_client._context.current import AsyncDeferred, Current, Known, Rebuilt
+from relevo_client._context.deadline import Deadline
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NoContextError, RelevoError
+from relevo_client._context.keys import ContextRef
+from relevo_client._propagation.callbacks import own_timeouts
+from relevo_client._propagation.fallbacks import Action, LostContext, Policy
+from relevo_client._propagation.handlers import AsyncEnter
+from relevo_client._propagation.incoming import (
+    Asking,
+    Call,
+    Inbound,
+    LastKnown,
+    Make,
+    deadline_of,
+    instead,
+)
+from relevo_client._propagation.refusals import RejectedError
+
+
+class AsyncSource(Protocol):
+    """Where contexts come from: the store, or a policy's function."""
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, if it is at hand."""
+        ...
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that was known last."""
+        ...
+
+    async def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
+        """The entry that is referred to. Raises RelevoError."""
+        ...
+
+    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+        ...
+
+
+class AsyncClientSource:
+    """An AsyncSource with a client."""
+
+    def __init__(self, client: AsyncContextClient) -> None:
+        self._client = client
+        self._flights = AsyncFlights[object, object]("relevo-make")
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, if the client has it already."""
+        try:
+            return self._client.peek(ref)
+        except RelevoError:  # `resolve` says it again
+            return None
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that the client had last."""
+        return self._client.last_known(ref)
+
+    async def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
+        """The entry that is referred to. Raises RelevoError."""
+        return await self._client.resolve(ref, timeout=deadline.remaining())
+
+    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+
+        async def load() -> object:
+            with own_timeouts(make.function):
+                return await called(make.function, make.lost)
+
+        return make.made(await self._flights.share(make.flight, load, deadline))
+
+
+async def aio_resolved(
+    source: AsyncSource, policy: Policy, ref: ContextRef | None, asking: Asking
+) -> Known:
+    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+    error: RelevoError | None = None
+    if ref is not None:
+        try:
+            return await source.resolve(ref, asking.deadline.half())
+        except RelevoError as caught:
+            error = caught
+    return await aio_fallen_back(source, policy, asking, asking.lost(ref, error))
+
+
+async def aio_fallen_back(
+    source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
+) -> Known:
+    """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+    way = instead(policy, lost)
+    if isinstance(way, LastKnown):
+        return way.known(source.last_known(way.ref))
+    if way is None:
+        return None
+    try:
+        return await source.make(way, asking.deadline)
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise way.failed(error) from None
+
+
+class AsyncEntrance:
+    """Says what is to be current in a call of a method. Ends the call if it is rejected."""
+
+    def __init__(self, rules: Inbound, method: str, source: AsyncSource) -> None:
+        self._rules = rules
+        self._method = method
+        self._policy = rules.policy_of(method)
+        self._source = source
+
+    def __call__(self, context: Any) -> Current | Coroutine[Any, Any, Current]:
+        """What is to be current in the call with this servicer context of gRPC's.
+
+        A coroutine if that has to be waited for.
+        """
+        metadata = context.invocation_metadata()
+        try:
+            ref = self._rules.reference(context, metadata)
+        except RejectedError as rejected:
+            return _rejected(context, rejected)
+        if ref is None and self._policy.no_reference is Action.PROCEED:
+            return None
+        if self._policy.lazy:
+            call = Call(self._method, context, metadata, deadline_of(context))
+            context.add_done_callback(call.end)
+            return AsyncDeferred(ref, lambda: self._resolved(ref, call))
+        entry = self._source.peek(ref) if ref else None
+        if entry:
+            return entry
+        call = Call(self._method, context, metadata, deadline_of(context))
+        return self._resolved(ref, call)
+
+    async def _resolved(self, ref: ContextRef | None, call: Call) -> Known:
+        try:
+            return await aio_resolved(self._source, self._policy, ref, call)
+        except RejectedError as rejected:
+            if call.is_over:  # and there is nothing left to end
+                raise NoContextError(rejected.refusal.text) from None
+            await call.context.abort(*rejected.refusal)
+            raise
+
+
+def aio_entering(make: Callable[[], AsyncEnter]) -> AsyncEnter:
+    """Enters a method by its rules, which are asked until they have answered once.
+
+    The rules have functions of the user's: a call for which one fails is refused.
+    """
+    made: AsyncEnter | None = None
+
+    def enter(context: Any) -> Current | Coroutine[Any, Any, Current]:
+        nonlocal made
+        if made is None:
+            try:
+                made = make()
+            except RejectedError as rejected:
+                return _rejected(context, rejected)
+        return made(context)
+
+    return enter
+
+
+async def _rejected(context: Any, rejected: RejectedError) -> NoReturn:
+    await context.abort(*rejected.refusal)
+    raise rejected

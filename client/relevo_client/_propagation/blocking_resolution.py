@@ -1,0 +1,165 @@
+# Made from aio_resolution.py by `make twins`: edit that file, and never this one.
+"""How calls of a method get their context, in threads: the rules, with their I/O."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from relevo_client._client.blocking import ContextClient
+from relevo_client._client.blocking_compat import called
+from relevo_client._client.blocking_flights import Flights
+from relevo_client._context.current import BlockingDeferred, Current, Known, Rebuilt
+from relevo_client._context.deadline import Deadline
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NoContextError, RelevoError
+from relevo_client._context.keys import ContextRef
+from relevo_client._propagation.callbacks import own_timeouts
+from relevo_client._propagation.fallbacks import Action, LostContext, Policy
+from relevo_client._propagation.handlers import Enter
+from relevo_client._propagation.incoming import (
+    Asking,
+    Call,
+    Inbound,
+    LastKnown,
+    Make,
+    deadline_of,
+    instead,
+)
+from relevo_client._propagation.refusals import RejectedError
+
+
+class Source(Protocol):
+    """Where contexts come from: the store, or a policy's function."""
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, if it is at hand."""
+        ...
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that was known last."""
+        ...
+
+    def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
+        """The entry that is referred to. Raises RelevoError."""
+        ...
+
+    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+        ...
+
+
+class ClientSource:
+    """A Source with a client."""
+
+    def __init__(self, client: ContextClient) -> None:
+        self._client = client
+        self._flights = Flights[object, object]("relevo-make")
+
+    def peek(self, ref: ContextRef) -> ContextEntry | None:
+        """The entry that is referred to, if the client has it already."""
+        try:
+            return self._client.peek(ref)
+        except RelevoError:  # `resolve` says it again
+            return None
+
+    def last_known(self, ref: ContextRef) -> ContextEntry | None:
+        """The copy that the client had last."""
+        return self._client.last_known(ref)
+
+    def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
+        """The entry that is referred to. Raises RelevoError."""
+        return self._client.resolve(ref, timeout=deadline.remaining())
+
+    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+        """What the function makes. Raises what it raises, and TimeoutError."""
+
+        def load() -> object:
+            with own_timeouts(make.function):
+                return called(make.function, make.lost)
+
+        return make.made(self._flights.share(make.flight, load, deadline))
+
+
+def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Asking) -> Known:
+    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+    error: RelevoError | None = None
+    if ref is not None:
+        try:
+            return source.resolve(ref, asking.deadline.half())
+        except RelevoError as caught:
+            error = caught
+    return fallen_back(source, policy, asking, asking.lost(ref, error))
+
+
+def fallen_back(source: Source, policy: Policy, asking: Asking, lost: LostContext) -> Known:
+    """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+    way = instead(policy, lost)
+    if isinstance(way, LastKnown):
+        return way.known(source.last_known(way.ref))
+    if way is None:
+        return None
+    try:
+        return source.make(way, asking.deadline)
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise way.failed(error) from None
+
+
+class Entrance:
+    """Says what is to be current in a call of a method. Ends the call if it is rejected."""
+
+    def __init__(self, rules: Inbound, method: str, source: Source) -> None:
+        self._rules = rules
+        self._method = method
+        self._policy = rules.policy_of(method)
+        self._source = source
+
+    def __call__(self, context: Any) -> Current:
+        """What is to be current in the call with this servicer context of gRPC's."""
+        metadata = context.invocation_metadata()
+        try:
+            ref = self._rules.reference(context, metadata)
+        except RejectedError as rejected:
+            return _rejected(context, rejected)
+        if ref is None and self._policy.no_reference is Action.PROCEED:
+            return None
+        if self._policy.lazy:
+            call = Call(self._method, context, metadata, deadline_of(context))
+            context.add_callback(call.end)
+            return BlockingDeferred(ref, lambda: self._resolved(ref, call))
+        entry = self._source.peek(ref) if ref else None
+        if entry:
+            return entry
+        call = Call(self._method, context, metadata, deadline_of(context))
+        return self._resolved(ref, call)
+
+    def _resolved(self, ref: ContextRef | None, call: Call) -> Known:
+        try:
+            return resolved(self._source, self._policy, ref, call)
+        except RejectedError as rejected:
+            if call.is_over:  # and there is nothing left to end
+                raise NoContextError(rejected.refusal.text) from None
+            call.context.abort(*rejected.refusal)
+            raise
+
+
+def entering(make: Callable[[], Enter]) -> Enter:
+    """Enters a method by its rules, which are asked until they have answered once.
+
+    The rules have functions of the user's: a call for which one fails is refused.
+    """
+    made: Enter | None = None
+
+    def enter(context: Any) -> Current:
+        nonlocal made
+        if made is None:
+            try:
+                made = make()
+            except RejectedError as rejected:
+                return _rejected(context, rejected)
+        return made(context)
+
+    return enter
+
+
+def _rejected(context: Any, rejected: RejectedError) -> NoReturn:
+    context.abort(*rejected.refusal)
+    raise rejected

@@ -1,0 +1,67 @@
+# Made from _aio_binding.py by `make twins`: edit that file, and never this one.
+"""`bound`: an action's context, current for as long as the action is worked on."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from relevo_client._client.blocking import ContextClient
+from relevo_client._context.current import BlockingDeferred, Carried, Current, Known, using
+from relevo_client._context.model import ExecutionContext
+from relevo_client._propagation.blocking_resolution import ClientSource, resolved
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
+from relevo_client._propagation.refusals import RejectedError
+from relevo_client.actions._binding import (
+    AskingAction,
+    cause_of,
+    context_of,
+    must_fit,
+    traced,
+)
+from relevo_client.actions._model import DomainAction
+from relevo_client.actions._stamping import check_tenant
+
+
+@contextmanager
+def bound(
+    action: DomainAction,
+    contexts: ContextClient | None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    timeout: float | None = None,
+) -> Generator[ExecutionContext | None, None, None]:
+    """Make an action's context current within a `with` block, and nothing else.
+
+    Within it the action's trace context is current too. After it, all is as it was before.
+    An action without a reference has no context, whatever was current outside.
+
+    Args:
+        action: what is worked on.
+        contexts: asks the store; None if the reference is only passed on.
+        policy: what to do if the context cannot be had, as for gRPC calls. If it
+            rejects, the RelevoError that says why is raised: NoContextError for
+            `no_reference`.
+        timeout: seconds for all of it, of which the store has at most half. Without, the
+            client's own timeout bounds each call of the store. With a lazy policy it begins
+            when the context is asked for.
+
+    Raises InvalidFieldError if the reference is of another tenant than the action.
+
+    """
+    check_tenant(action)
+    current: Current
+    if contexts is None:
+        current = Carried(action.context_ref)
+    else:
+        must_fit(contexts, policy)
+        source = ClientSource(contexts)
+
+        def load() -> Known:
+            asking = AskingAction(action, timeout)
+            try:
+                return resolved(source, policy, action.context_ref, asking)
+            except RejectedError as rejected:
+                raise cause_of(rejected) from None
+
+        current = BlockingDeferred(action.context_ref, load) if policy.lazy else load()
+    with using(current), traced(action):
+        yield context_of(current)

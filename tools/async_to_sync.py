@@ -1,0 +1,200 @@
+"""Make the blocking modules from the asyncio ones, for there is one source for both kinds.
+
+    python tools/async_to_sync.py [--check]
+
+Writes each module of `twins.TWINS`; with `--check` it writes nothing, and shows what differs.
+The text is edited at the places of its tokens, so comments and formatting stay:
+
+- `async` and `await` go; `Awaitable[X]` and `Coroutine[…, X]` become `X`.
+- `AsyncThing` becomes `Thing`, `aio_thing` becomes `thing`, `grpc.aio` becomes `grpc`; a module
+  `aio` or `aio_thing` that is imported becomes `blocking` or `blocking_thing`.
+- In docstrings, comments and other strings names become the same, and `async with` is `with`.
+- What is said of one kind only is replaced by its phrase in `twins.TWINS`.
+
+Then ruff takes away the imports that are not needed any more, and formats. What still speaks of
+asyncio after all this is an error: a difference in kind belongs into a `compat` module.
+"""
+
+import ast
+import difflib
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from twins import NAMES, TWINS, Twin
+
+ROOT = Path(__file__).parents[1]
+COMMAND = "make twins"
+
+_NAME = re.compile(r"^(_?)(?:Async(?=[A-Z])|aio_)")
+_MODULE = re.compile(r"^(_?)aio(?=_|$)")
+_WORDS = re.compile(r"(?:\b([Aa])n (`?))?(?<!\w)(_?(?:Async[A-Z]|aio_)\w+|__a\w+__|async with\b)")
+_IS_ABOUT_ASYNCIO = re.compile(
+    r"asyncio|\basync\b|\bawait|coroutine|event loop|\baio\b|\bcancel|Async[A-Z]|\baio_", re.I
+)
+_STRINGS = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}
+_BEFORE_A_STATEMENT = {
+    *(tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT),
+    tokenize.ENCODING,
+}
+
+
+class NotTwinsError(Exception):
+    """A module cannot be made from its source."""
+
+
+class _Edit(NamedTuple):
+    """`text` instead of what stands from `start` to `end`, which are offsets in the source."""
+
+    start: int
+    end: int
+    text: str
+
+
+def made_from(source: str, twin: Twin) -> str:
+    """The blocking module, as it is to be. Raises NotTwinsError."""
+    phrases = list(_edits_of_phrases(source, twin))
+    edits = [
+        edit
+        for edit in (*_edits_of_tokens(source), *_edits_of_types(source))
+        if not any(phrase.start <= edit.start < phrase.end for phrase in phrases)
+    ]
+    path = twin.made.as_posix()
+    blank = [edit._replace(text="") for edit in phrases]
+    for line in _tidied(_edited(source, [*edits, *blank]), path).splitlines():
+        if _IS_ABOUT_ASYNCIO.search(line):
+            raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line.strip()!r}")
+    header = f"# Made from {twin.source.name} by `{COMMAND}`: edit that file, and never this one.\n"
+    return _tidied(header + _edited(source, [*edits, *phrases]), path)
+
+
+def _edited(source: str, edits: Iterable[_Edit]) -> str:
+    changes = [edit for edit in edits if source[edit.start : edit.end] != edit.text]
+    for edit in sorted(changes, reverse=True):
+        source = source[: edit.start] + edit.text + source[edit.end :]
+    return source
+
+
+def renamed(name: str) -> str:
+    """What a name is called in the blocking module."""
+    return NAMES.get(name) or _NAME.sub(r"\1", name)
+
+
+def _edits_of_phrases(source: str, twin: Twin) -> Iterator[_Edit]:
+    for phrase, instead in twin.phrases.items():
+        if source.count(phrase) != 1:
+            raise NotTwinsError(f"{twin.source} does not have this phrase once: {phrase!r}")
+        start = source.index(phrase)
+        yield _Edit(start, start + len(phrase), instead)
+
+
+def _edits_of_tokens(source: str) -> Iterator[_Edit]:
+    """Edits of names, of strings and comments, and of `async` and `await`."""
+    starts = _starts_of_lines(source)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    is_module = False  # between a statement's `from` and `import`
+    for i, token in enumerate(tokens):
+        start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
+        if token.type in _STRINGS:
+            yield from _edits_of_words(token.string, start)
+        if token.type != tokenize.NAME:
+            continue
+        begins = i == 0 or tokens[i - 1].type in _BEFORE_A_STATEMENT
+        is_module = token.string != "import" and (is_module or (token.string == "from" and begins))
+        if token.string in ("async", "await"):
+            line, column = tokens[i + 1].start
+            yield _Edit(start, starts[line - 1] + column, "")
+        elif token.string == "aio" and [each.string for each in tokens[i - 2 : i]] == ["grpc", "."]:
+            yield _Edit(start - 1, end, "")
+        elif is_module:
+            yield _Edit(start, end, _MODULE.sub(r"\1blocking", token.string))
+        else:
+            yield _Edit(start, end, renamed(token.string))
+
+
+def _edits_of_words(text: str, offset: int) -> Iterator[_Edit]:
+    """Edits of a string or comment that begins at the offset: its names are the module's."""
+    for found in _WORDS.finditer(text):
+        article, quote, name = found.groups()
+        new = "with" if name == "async with" else renamed(name)
+        if article:
+            new = f"{article}{'n' if new[0] in 'AEIOaeio' else ''} {quote}{new}"
+        yield _Edit(offset + found.start(), offset + found.end(), new)
+
+
+def _edits_of_types(source: str) -> Iterator[_Edit]:
+    """Edits of types: what is awaited is there at once."""
+    starts = _starts_of_lines(source)
+    lines = source.splitlines(keepends=True)
+
+    def offset(line: int, column: int) -> int:  # ast counts the bytes of UTF-8
+        return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
+
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
+            continue
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        last = parts[-1]
+        end_of_last = offset(last.end_lineno or 0, last.end_col_offset or 0)
+        if node.value.id in ("Awaitable", "Coroutine"):
+            begin = offset(node.lineno, node.col_offset)
+            yield _Edit(begin, offset(last.lineno, last.col_offset), "")
+            yield _Edit(end_of_last, offset(node.end_lineno or 0, node.end_col_offset or 0), "")
+        elif node.value.id == "AsyncGenerator":  # a generator has a type of what it returns too
+            yield _Edit(end_of_last, end_of_last, ", None")
+
+
+def _starts_of_lines(source: str) -> list[int]:
+    return [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
+
+
+def _tidied(text: str, path: str) -> str:
+    """The module without imports and parts of unions that are not needed, formatted."""
+    ruff = [sys.executable, "-m", "ruff"]
+    for command in (
+        [*ruff, "check", "--quiet", "--fix", "--select", "F401,I001,PYI016"],
+        [*ruff, "format", "--quiet"],
+    ):
+        done = subprocess.run(
+            [*command, "--stdin-filename", path, "-"],
+            cwd=ROOT,
+            input=text,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=True,
+        )
+        text = done.stdout
+    return text
+
+
+def main() -> int:
+    """Write the modules, or say how they differ. The number of those that do."""
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
+        sys.exit(__doc__)
+    differing = 0
+    for twin in TWINS:
+        made = made_from((ROOT / twin.source).read_text("utf-8"), twin)
+        path = ROOT / twin.made
+        there = path.read_text("utf-8") if path.exists() else ""
+        if made == there:
+            continue
+        differing += 1
+        if check:
+            diff = difflib.unified_diff(
+                there.splitlines(), made.splitlines(), f"{twin.made}", "as made", lineterm=""
+            )
+            print(*diff, f"{twin.made} is not what `{COMMAND}` makes from {twin.source}", sep="\n")
+        else:
+            path.write_text(made, "utf-8")
+    return differing if check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
