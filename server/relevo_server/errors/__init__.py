@@ -8,8 +8,7 @@ from grpc import StatusCode
 from relevo.v1.store_pb2 import Error
 from relevo.v1.store_pb2 import ErrorReason as Reason
 
-from relevo_server.keys import Key
-from relevo_server.status_text import (
+from relevo_server.errors.texts import (
     MAX_DESCRIPTION,
     MAX_FIELD,
     MAX_MESSAGE,
@@ -17,6 +16,7 @@ from relevo_server.status_text import (
     encoded_size,
     shortened,
 )
+from relevo_server.keys import Key
 
 DOMAIN = "relevo"
 RETRY_DELAY = 0.5
