@@ -11,9 +11,10 @@ from grpc import StatusCode, aio
 
 from relevo_server import errors
 from relevo_server.deadline import set_remaining
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access, Caller
+from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -115,7 +116,7 @@ async def fail(context: Context, error: Exception, method: str, spent: float = 0
         log.error("call.failed", method=method, where=where(error))
         error = errors.internal()
     trailers: list[tuple[str, str | bytes]] = [
-        (STATUS_DETAILS, error.to_message().SerializeToString())
+        (STATUS_DETAILS, status_of(error).SerializeToString())
     ]
     pushback = pushback_ms(error, spent, context.time_remaining())
     if pushback is not None:
@@ -132,7 +133,7 @@ def pushback_ms(error: StoreError, spent: float, left: float | None) -> int | No
     if error.code is not StatusCode.UNAVAILABLE:
         return None
     soon = _SOON if left is None else min(_SOON, (spent + left) / 8)
-    if error.reason == "STORE_UNAVAILABLE" and spent > soon:
+    if error.reason is Reason.STORE_UNAVAILABLE and spent > soon:
         return -1
     if left is None or left > _AMPLE:
         return None

@@ -30,6 +30,7 @@ from relevo_server.storage.interface import Read, Storage
 from relevo_server.wire import opaque, validation
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.entries import Entries
+from relevo_server.wire.statuses import status_of
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -127,7 +128,7 @@ class ContextStore:
                 size += len(answer)
                 result.response = answer
             if error:
-                result.error.MergeFromString(error.to_message().SerializeToString())
+                result.error.MergeFromString(status_of(error).SerializeToString())
         return response
 
     async def Put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
