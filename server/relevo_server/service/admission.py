@@ -30,7 +30,8 @@ _AMPLE = 1.0
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request")
-Work = Callable[[Request, Caller], Coroutine[Any, Any, Message | bytes] | bytes]
+Work = Callable[[Request], Coroutine[Any, Any, Message | bytes] | bytes]
+Read = Callable[[bytes, Caller], Request]
 Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
@@ -53,10 +54,10 @@ class Calls:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def answered(self, work: Work[Request], read: Callable[[bytes], Request]) -> Method:
-        """Makes what answers a caller's request a method that gRPC can call, with bytes for bytes.
+    def answered(self, work: Work[Request], read: Read[Request]) -> Method:
+        """Makes what answers a request a method that gRPC can call, with bytes for bytes.
 
-        `read` makes a request of bytes, once the caller is known, or raises StoreError.
+        `read` makes a checked request of bytes, once the caller is known, or raises StoreError.
 
         Bytes are an answer that did not have to wait: it neither counts as a call that is being
         answered, nor needs to know until when. A method is one coroutine of a plain function,
@@ -68,7 +69,7 @@ class Calls:
             begun = None
             try:
                 caller = self.admit(context)
-                answer = work(read(serialized), caller)
+                answer = work(read(serialized, caller))
                 if isinstance(answer, bytes):
                     return answer
                 begun = monotonic()
