@@ -17,7 +17,7 @@ from typing import Any
 from redis import asyncio as redis
 from relevo_server.keys import Key
 from relevo_server.storage import open_storage
-from relevo_server.storage.interface import Write
+from relevo_server.storage.interface import Once, Write
 from relevo_server.storage.redis.connection import Server
 from relevo_server.storage.redis.pool import Pool
 
@@ -83,9 +83,8 @@ def _write(run: Run, stack: AsyncExitStack, *, with_request: bool) -> Drive:
     value = samples.context().SerializeToString()
 
     def write() -> Write:
-        request_id = uuid.uuid4().hex if with_request else ""
-        fingerprint = bytes(32) if with_request else b""
-        return Write(next(keys), value, _TTL_MS, request_id=request_id, fingerprint=fingerprint)
+        once = Once(uuid.uuid4().hex, bytes(32)) if with_request else None
+        return Write(next(keys), value, _TTL_MS, once=once)
 
     return closed_loop(lambda: storage.write(write()))
 

@@ -101,7 +101,8 @@ class Server:
         except StoreError as error:
             healthy = False
             if self._healthy is not False:
-                log.warning("store.lost", reason=error.reason, cause=cause_of(error.__cause__))
+                cause = cause_of(error.__cause__)
+                log.warning("store.lost", reason=error.reason.value, cause=cause)
         else:
             healthy = True
             if self._healthy is False:

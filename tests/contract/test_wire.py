@@ -9,7 +9,8 @@ from google.protobuf.descriptor import Descriptor
 from google.rpc import status_pb2
 from grpc import StatusCode
 from relevo.v1 import action_pb2, context_pb2, store_pb2
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
+from relevo_server.wire.statuses import status_of
 from support.servers.statuses import EVERY_ERROR
 
 PROTO = Path(__file__).parents[2] / "protos" / "relevo" / "v1"
@@ -117,6 +118,13 @@ def test_every_reason_is_documented() -> None:
     }
 
 
+def test_the_servers_reasons_are_the_contracts() -> None:
+    """The server's enum has the names of ErrorReason, without their prefix, and no other."""
+    names = [f"ERROR_REASON_{reason.value}" for reason in Reason]
+    assert names == store_pb2.ErrorReason.keys()[1:]  # all but ERROR_REASON_UNSPECIFIED
+    assert all(reason.name == reason.value for reason in Reason)
+
+
 @pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
 def test_errors_have_their_documented_status(error: StoreError) -> None:
     """The server uses each reason with the status that the contract documents for it."""
@@ -150,7 +158,7 @@ def test_an_error_within_an_answer_is_a_status() -> None:
 @pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
 def test_errors_read_as_a_status_say_the_same(error: StoreError) -> None:
     """The bytes of an `Error` are a google.rpc.Status with the same code, message and details."""
-    error_message = error.to_message()
+    error_message = status_of(error)
     status = status_pb2.Status.FromString(error_message.SerializeToString())
     assert (status.code, status.message) == (error.code.value[0], error.message)
     assert list(status.details) == list(error_message.details)

@@ -183,8 +183,7 @@ class Backends(RuleBasedStateMachine):
             st.integers(min_value=1, max_value=30),
         ),
         lease=st.one_of(st.just(""), tokens),
-        request_id=st.one_of(st.just(""), request_ids),
-        fingerprint=fingerprints,
+        once=onces,
     )
     def write(
         self,
@@ -193,8 +192,7 @@ class Backends(RuleBasedStateMachine):
         ttl: float,
         expected: str | int | None,
         lease: str,
-        request_id: str,
-        fingerprint: bytes,
+        once: Once | None,
     ) -> None:
         """Write, with any condition: none, absent, the current version, any earlier revision.
 
@@ -215,7 +213,7 @@ class Backends(RuleBasedStateMachine):
 
         def on(backend: Backend) -> Call:
             version = backend.revision(partition, rank) if rank else rank
-            write = Write(key, context, round(ttl * 1000), version, lease, request_id, fingerprint)
+            write = Write(key, context, round(ttl * 1000), version, lease, once)
             return lambda storage: storage.write(write)
 
         self.same(key.tenant_id, on(self._memory), on(self._other))
@@ -253,7 +251,7 @@ class Backends(RuleBasedStateMachine):
     @rule(key=keys, request_id=request_ids, fingerprint=fingerprints)
     def recall(self, key: Key, request_id: str, fingerprint: bytes) -> None:
         """Ask what a request came to."""
-        self.same(key.tenant_id, lambda storage: storage.recall(key, request_id, fingerprint))
+        self.same(key.tenant_id, lambda storage: storage.recall(key, Once(request_id, fingerprint)))
 
     @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5), once=onces)
     def invalidate(self, tenant: str, names: list[int], once: Once | None) -> None:

@@ -32,6 +32,7 @@ from relevo.v1.store_pb2 import (
 from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
+from relevo_server.wire.statuses import status_of
 from support.clients.calls import context, key
 from support.clients.raw import METHODS, RawClient, raw_client, trailer_size
 from support.failures import Failure
@@ -284,7 +285,7 @@ def test_every_error_fits_into_a_header(part: str) -> None:
     """Whatever its key is, no error has more than 6 of the 8 KiB that all libraries take."""
     longest = part * (256 // len(part.encode()))
     for error in of_key(Key(longest, longest, longest)):
-        size = trailer_size(error.message, error.to_message().SerializeToString())
+        size = trailer_size(error.message, status_of(error).SerializeToString())
         assert size < 6144, error.reason
 
 

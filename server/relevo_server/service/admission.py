@@ -11,9 +11,10 @@ from grpc import StatusCode, aio
 
 from relevo_server import errors
 from relevo_server.deadline import set_remaining
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access, Caller
+from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
 """Where gRPC carries google.rpc.Status:
@@ -29,7 +30,8 @@ _AMPLE = 1.0
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request")
-Work = Callable[[Request, Caller], Coroutine[Any, Any, Message | bytes] | bytes]
+Work = Callable[[Request], Coroutine[Any, Any, Message | bytes] | bytes]
+Read = Callable[[bytes, Caller], Request]
 Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
@@ -52,10 +54,10 @@ class Calls:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def answered(self, work: Work[Request], read: Callable[[bytes], Request]) -> Method:
-        """Makes what answers a caller's request a method that gRPC can call, with bytes for bytes.
+    def answered(self, work: Work[Request], read: Read[Request]) -> Method:
+        """Makes what answers a request a method that gRPC can call, with bytes for bytes.
 
-        `read` makes a request of bytes, once the caller is known, or raises StoreError.
+        `read` makes a checked request of bytes, once the caller is known, or raises StoreError.
 
         Bytes are an answer that did not have to wait: it neither counts as a call that is being
         answered, nor needs to know until when. A method is one coroutine of a plain function,
@@ -67,7 +69,7 @@ class Calls:
             begun = None
             try:
                 caller = self.admit(context)
-                answer = work(read(serialized), caller)
+                answer = work(read(serialized, caller))
                 if isinstance(answer, bytes):
                     return answer
                 begun = monotonic()
@@ -115,7 +117,7 @@ async def fail(context: Context, error: Exception, method: str, spent: float = 0
         log.error("call.failed", method=method, where=where(error))
         error = errors.internal()
     trailers: list[tuple[str, str | bytes]] = [
-        (STATUS_DETAILS, error.to_message().SerializeToString())
+        (STATUS_DETAILS, status_of(error).SerializeToString())
     ]
     pushback = pushback_ms(error, spent, context.time_remaining())
     if pushback is not None:
@@ -132,7 +134,7 @@ def pushback_ms(error: StoreError, spent: float, left: float | None) -> int | No
     if error.code is not StatusCode.UNAVAILABLE:
         return None
     soon = _SOON if left is None else min(_SOON, (spent + left) / 8)
-    if error.reason == "STORE_UNAVAILABLE" and spent > soon:
+    if error.reason is Reason.STORE_UNAVAILABLE and spent > soon:
         return -1
     if left is None or left > _AMPLE:
         return None

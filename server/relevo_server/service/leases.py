@@ -15,6 +15,7 @@ from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.storage.interface import Leased, Storage, Wanted
+from relevo_server.wire.requests import Lease
 
 _SHORTEST_WAIT = 0.01
 """Seconds after which a lease that should have ended is asked for again."""
@@ -93,12 +94,13 @@ class Leases:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def ask(self, key: Key, renewed: int, request_id: str, seconds: float) -> Leased:
+    async def ask(self, lease: Lease) -> Leased:
         """The entry, unless it is the one to renew; else the right to write it.
 
-        Raises ABORTED where another caller still has that right after so many seconds, or
+        Raises ABORTED where another caller still has that right once the wait is over, or
         at the call's end. What comes when the caller has gone is given back.
         """
+        key, seconds, renewed, request_id = lease
         name = _Name(key, renewed)
         held = 0.0  # for so many seconds another has the lease; a line knows it
         if name not in self._lines or not seconds:

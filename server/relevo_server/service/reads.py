@@ -10,7 +10,7 @@ from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
 from relevo_server.wire.entries import Entries
-from relevo_server.wire.validation import Get
+from relevo_server.wire.requests import Get
 
 _ATTEMPTS = 8
 

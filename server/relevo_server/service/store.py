@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from grpc import (
@@ -19,17 +20,17 @@ from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
-from relevo_server.service.access import Access, Caller
+from relevo_server.service.access import Access
 from relevo_server.service.admission import Calls, Context, fail
 from relevo_server.service.leases import Leases
 from relevo_server.service.reads import Reader
 from relevo_server.service.watch import Watching
-from relevo_server.service.writes import Writer, once
+from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
-from relevo_server.wire import opaque, validation
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire import opaque, requests
 from relevo_server.wire.entries import Entries
+from relevo_server.wire.statuses import status_of
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -41,7 +42,9 @@ class ContextStore:
         self._storage = storage
         self._settings = settings
         self._access = Access(settings.principals)
-        self._max_ttl_ms = round(settings.ttl.maximum * 1000)
+        self._put_limits = requests.PutLimits(
+            settings.max_context_bytes, round(settings.ttl.maximum * 1000)
+        )
         self._entries = Entries()
         copies = Copies(
             max_entries=settings.cache_max_entries,
@@ -59,12 +62,12 @@ class ContextStore:
         """Serve on a server that has not been started."""
         answered = self._calls.answered
         methods = {
-            "Get": answered(self.Get, validation.read_get),
-            "BatchGet": answered(self.BatchGet, decoder(store_pb2.BatchGetRequest)),
-            "Put": answered(self.Put, decoder(store_pb2.PutRequest)),
-            "Invalidate": answered(self.Invalidate, decoder(store_pb2.InvalidateRequest)),
-            "Lease": answered(self.Lease, decoder(store_pb2.LeaseRequest)),
-            "Release": answered(self.Release, decoder(store_pb2.ReleaseRequest)),
+            "Get": answered(self.Get, requests.read_get),
+            "BatchGet": answered(self.BatchGet, requests.read_batch),
+            "Put": answered(self.Put, partial(requests.read_put, limits=self._put_limits)),
+            "Invalidate": answered(self.Invalidate, requests.read_invalidate),
+            "Lease": answered(self.Lease, requests.read_lease),
+            "Release": answered(self.Release, requests.read_release),
         }
         # Without deserializers: gRPC would answer what these raise, and before it asks who calls.
         handlers: dict[str, RpcMethodHandler[Any, Any]] = {
@@ -90,22 +93,16 @@ class ContextStore:
         await self._leases.close()
         await self._followers.close()
 
-    def Get(self, request: validation.Get, caller: Caller) -> Coroutine[Any, Any, bytes] | bytes:
+    def Get(self, get: requests.Get) -> Coroutine[Any, Any, bytes] | bytes:
         """Answer one entry: a GetResponse, serialized; at once where the copies have it."""
-        caller.require(request.key.tenant_id)
-        if request.violations:
-            raise errors.invalid(request.violations)
-        found = self._reader.look(request)
-        return self._got(request, *found) if found else self._ask(request)
+        found = self._reader.look(get)
+        return self._got(get, *found) if found else self._ask(get)
 
     async def BatchGet(
-        self, request: store_pb2.BatchGetRequest, caller: Caller
+        self, gets: Sequence[requests.Get | StoreError]
     ) -> store_pb2.BatchGetResponse:
         """Answer several entries, each with a result of its own."""
-        validation.check_batch(request)
-        answers = await asyncio.gather(
-            *(self._get_one(each, caller) for each in request.requests), return_exceptions=True
-        )
+        answers = await asyncio.gather(*map(self._get_one, gets), return_exceptions=True)
         response = opaque.BatchGetResponse()
         limit = self._settings.max_batch_bytes
         size = 0
@@ -127,59 +124,41 @@ class ContextStore:
                 size += len(answer)
                 result.response = answer
             if error:
-                result.error.MergeFromString(error.to_message().SerializeToString())
+                result.error.MergeFromString(status_of(error).SerializeToString())
         return response
 
-    async def Put(self, request: store_pb2.PutRequest, caller: Caller) -> store_pb2.PutResponse:
+    async def Put(self, put: requests.Put) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
-        caller.require(request.key.tenant_id)
-        # First: to look for broken rules takes time in proportion to the context.
-        self._writer.check_size(request.context)
-        key, paths = validation.check_put(request, max_ttl_ms=self._max_ttl_ms)
-        written = await self._writer.put(request, key, paths)
-        partition = self._storage.partition_of(key.tenant_id)
-        entry = self._entries.written(key, partition, written)
+        written = await self._writer.put(put)
+        partition = self._storage.partition_of(put.key.tenant_id)
+        entry = self._entries.written(put.key, partition, written)
         return opaque.PutResponse(entry=entry, revision=written.version)
 
     async def Invalidate(
-        self, request: store_pb2.InvalidateRequest, caller: Caller
+        self, target: requests.InvalidateKeys | requests.InvalidateTenant
     ) -> store_pb2.InvalidateResponse:
         """End entries."""
-        target = validation.check_invalidate(request)
-        if isinstance(target, store_pb2.TenantSelector):
-            caller.require(target.tenant_id)
-            revision = await self._storage.invalidate_tenant(
-                target.tenant_id, target.scope, once(request)
-            )
+        if isinstance(target, requests.InvalidateTenant):
+            revision = await self._storage.invalidate_tenant(*target)
             return store_pb2.InvalidateResponse(revision=revision)
-        caller.require(target[0].tenant_id)
-        revision, count = await self._storage.invalidate(target, once(request))
+        revision, count = await self._storage.invalidate(*target)
         return store_pb2.InvalidateResponse(revision=revision, invalidated_count=count)
 
-    async def Lease(
-        self, request: store_pb2.LeaseRequest, caller: Caller
-    ) -> store_pb2.LeaseResponse:
+    async def Lease(self, lease: requests.Lease) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
-        caller.require(request.key.tenant_id)
-        key = validation.check_lease(request)
-        seconds = (validation.duration_ms(request.wait) or 0) / 1000
-        leased = await self._leases.ask(key, request.renew_version, request.request_id, seconds)
+        leased = await self._leases.ask(lease)
         if leased.entry:
-            partition = self._storage.partition_of(key.tenant_id)
-            entry = self._entries.serialized(key, partition, leased.entry, body=True)
+            partition = self._storage.partition_of(lease.key.tenant_id)
+            entry = self._entries.serialized(lease.key, partition, leased.entry, body=True)
             return opaque.LeaseResponse(entry=entry, revision=leased.revision)
         response = store_pb2.LeaseResponse(revision=leased.revision)
         response.lease.token = leased.token
         response.lease.ttl.FromMilliseconds(leased.ttl_ms)
         return response
 
-    async def Release(
-        self, request: store_pb2.ReleaseRequest, caller: Caller
-    ) -> store_pb2.ReleaseResponse:
+    async def Release(self, release: requests.Release) -> store_pb2.ReleaseResponse:
         """End a lease."""
-        caller.require(request.key.tenant_id)
-        key = validation.check_release(request)
-        await self._storage.release(key, request.lease_token)
+        await self._storage.release(release.key, release.token)
         return store_pb2.ReleaseResponse()
 
     async def Watch(
@@ -194,18 +173,18 @@ class ContextStore:
         except Exception as error:  # noqa: BLE001 - typed for the caller
             await fail(context, error, "Watch")
 
-    async def _ask(self, request: validation.Get) -> bytes:
-        return self._got(request, *await self._reader.ask(request))
+    async def _ask(self, get: requests.Get) -> bytes:
+        return self._got(get, *await self._reader.ask(get))
 
-    def _got(self, request: validation.Get, read: Read, layers: Sequence[Key]) -> bytes:
-        key = request.key
-        if read.revision < request.min_revision:
+    def _got(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
+        key = get.key
+        if read.revision < get.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
         if stored is None:
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
-        is_known = stored.version == request.known_version
+        is_known = stored.version == get.known_version
         if not (is_known or layers):
             return self._entries.get_response(key, partition, stored, read.revision)
         response = opaque.GetResponse(
@@ -220,6 +199,8 @@ class ContextStore:
         )
         return response.SerializeToString()
 
-    async def _get_one(self, request: store_pb2.GetRequest, caller: Caller) -> bytes:
-        answer = self.Get(validation.get_of(request), caller)
+    async def _get_one(self, get: requests.Get | StoreError) -> bytes:
+        if isinstance(get, StoreError):
+            raise get
+        answer = self.Get(get)
         return answer if isinstance(answer, bytes) else await answer

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from collections.abc import Set as AbstractSet
 
-from relevo.v1.store_pb2 import Subscribe, WatchRequest, WatchResponse
+from relevo.v1.store_pb2 import WatchResponse
 
 from relevo_server import errors
 from relevo_server.event_log.followers import Followers
@@ -14,14 +14,7 @@ from relevo_server.keys import Key
 from relevo_server.service.access import Caller
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
-from relevo_server.wire import validation
-from relevo_server.wire.decoding import decoder
-
-_decode = decoder(WatchRequest)
-
-
-def _asked(subscribe: Subscribe) -> Asked:
-    return Asked(subscribe.number, subscribe.known_version, subscribe.position)
+from relevo_server.wire.requests import Ping, Subscribe, Touch, Unsubscribe, read_watch
 
 
 class Watching:
@@ -69,26 +62,22 @@ class Watching:
         self, asked: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
     ) -> None:
         async for serialized in asked:
-            request = _decode(serialized)
-            if request.WhichOneof("request") == "ping":
-                outbox.ping = max(outbox.ping, request.ping.number)
-                continue
-            key = validation.check_watch(request)
-            caller.require(key.tenant_id)
-            partition = self._storage.partition_of(key.tenant_id)
-            match request.WhichOneof("request"):
-                case "subscribe":
+            match read_watch(serialized, caller):
+                case Ping(number):
+                    outbox.ping = max(outbox.ping, number)
+                case Subscribe(key, known_version, position, number):
                     if key not in keys and len(keys) >= self._settings.watch_max_keys:
                         raise errors.too_many_keys(self._settings.watch_max_keys)
                     keys.add(key)
-                    follower = self._followers.follow(partition)
-                    follower.subscribe(outbox, key, _asked(request.subscribe))
-                case "unsubscribe":
+                    follower = self._followers.follow(self._storage.partition_of(key.tenant_id))
+                    follower.subscribe(outbox, key, Asked(number, known_version, position))
+                case Unsubscribe(key):
                     if key in keys:
                         keys.remove(key)
+                        partition = self._storage.partition_of(key.tenant_id)
                         self._followers.follow(partition).unsubscribe(outbox, key)
                         await self._followers.rest(partition)
-                case _:
+                case Touch(key):
                     if key.scope in self._settings.ttl.sliding:
                         await self._storage.touch(key)
 

@@ -77,7 +77,8 @@ def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | No
 class Write(NamedTuple):
     """An entry to write. `expected` is the version that must be live, None for any.
 
-    `lease` is the token of a lease that must be held, "" for none.
+    `lease` is the token of a lease that must be held, "" for none. `once` names the Put, None if
+    it may happen again.
     """
 
     key: Key
@@ -85,8 +86,7 @@ class Write(NamedTuple):
     ttl_ms: int
     expected: int | None = None
     lease: str = ""
-    request_id: str = ""
-    fingerprint: bytes = b""  # tells different Puts with one request_id apart
+    once: Once | None = None
 
 
 class Written(NamedTuple):
@@ -202,8 +202,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
-        """What an earlier write with this request_id came to. Raises like `write`."""
+    async def recall(self, key: Key, once: Once) -> Written | None:
+        """The answer of an earlier Put with this request_id, None if there was none.
+
+        Raises like `write`.
+        """
 
     @abstractmethod
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:

@@ -99,10 +99,10 @@ class MemoryStorage(Storage):
 
     async def write(self, write: Write) -> Written:
         """Compare, replace, and append the event."""
-        earlier = await self.recall(write.key, write.request_id, write.fingerprint)
+        part = self._part(write.key.tenant_id)
+        earlier: Written | None = self._recalled(part, write.key, write.once)
         if earlier:
             return earlier
-        part = self._part(write.key.tenant_id)
         now = self._monotonic()
         if write.lease:
             held = self._held(part, write.key, now)
@@ -119,14 +119,12 @@ class MemoryStorage(Storage):
         part.entries[write.key] = entry
         part.leases.pop(write.key, None)
         part.log.append(Event(version, "put", write.key))
-        if write.request_id:
-            self._remember(part, write.key, Once(write.request_id, write.fingerprint), written)
+        self._remember(part, write.key, write.once, written)
         self._sweep(part, now)
         return written
 
-    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+    async def recall(self, key: Key, once: Once) -> Written | None:
         """Look the request up."""
-        once = Once(request_id, fingerprint)
         earlier: Written | None = self._recalled(self._part(key.tenant_id), key, once)
         return earlier
 

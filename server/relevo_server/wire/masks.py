@@ -6,16 +6,38 @@ as map keys: `user_id`, `llm_config`, `llm_config.model`, `` llm_config.`top-p` 
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from relevo.v1.context_pb2 import ExecutionContext
+
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Stored
+from relevo_server.wire import entries
 
 Path = tuple[str, ...]
 
 _SEGMENT = re.compile(r"`((?:[^`]|``)*)`|([A-Za-z_][A-Za-z0-9_]*)")
 _FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
 _OUTPUT_ONLY = "update_time"
+
+
+class Patch(NamedTuple):
+    """The parts of a context that a Put with a mask writes."""
+
+    paths: Sequence[Path]
+    source: ExecutionContext
+    """Has the new values."""
+
+    def applied_to(self, key: Key, stored: Stored) -> bytes:
+        """The stored context with these parts, as it is to be stored.
+
+        Raises DATA_LOSS if what is stored is no context.
+        """
+        context = entries.parse(key, stored)
+        apply(self.paths, self.source, context)
+        return entries.serialize(context)
 
 
 def parse(paths: Sequence[str]) -> list[Path] | None:

@@ -1,9 +1,8 @@
 """Every error of the wire contract, as the server makes it."""
 
 from grpc import StatusCode
-from relevo.v1.store_pb2 import ErrorReason
 from relevo_server import errors
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.keys import Key
 
 KEY = Key("conversation", "acme", "c 1")
@@ -35,10 +34,10 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.unavailable(),
     errors.unauthenticated(),
     errors.tenant_denied("acme"),
-    StoreError(StatusCode.UNIMPLEMENTED, ErrorReason.ERROR_REASON_NOT_IMPLEMENTED, "not yet"),
+    StoreError(StatusCode.UNIMPLEMENTED, Reason.NOT_IMPLEMENTED, "not yet"),
     StoreError(
         StatusCode.UNAVAILABLE,
-        ErrorReason.ERROR_REASON_SERVER_STOPPING,
+        Reason.SERVER_STOPPING,
         "the server is stopping",
         retry_after=1.5,
     ),

@@ -128,9 +128,9 @@ class RedisStorage(Storage):
             write.context,
             secrets.token_bytes(8),
         ]
-        if write.request_id:
-            keys.append(records.request(tag, write.key, write.request_id))
-            args += [write.fingerprint, self._request_ttl_ms]
+        if write.once:
+            keys.append(records.request(tag, write.key, write.once.request_id))
+            args += [write.once.fingerprint, self._request_ttl_ms]
         answer = await self._run(_WRITE, keys, args)
         if answer[0] == b"conflict":
             expected = ABSENT if write.expected is None else write.expected
@@ -139,10 +139,10 @@ class RedisStorage(Storage):
             raise errors.lease_lost(write.key)
         return records.written(write.key, answer)
 
-    async def recall(self, key: Key, request_id: str, fingerprint: bytes) -> Written | None:
+    async def recall(self, key: Key, once: Once) -> Written | None:
         """Read the request's record."""
-        record = records.request(self._tag(key.tenant_id), key, request_id)
-        answer = await self._run(_RECALL, [record], [fingerprint])
+        record = records.request(self._tag(key.tenant_id), key, once.request_id)
+        answer = await self._run(_RECALL, [record], [once.fingerprint])
         return None if answer[0] == b"unknown" else records.written(key, answer)
 
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:

@@ -1,0 +1,156 @@
+"""Errors of a request: it is malformed, too large, not allowed, or one too many."""
+
+from collections.abc import Iterable
+
+from grpc import StatusCode
+
+from relevo_server.errors.base import RETRY_DELAY, StoreError
+from relevo_server.errors.reason import Reason
+from relevo_server.errors.texts import (
+    MAX_DESCRIPTION,
+    MAX_FIELD,
+    MAX_MESSAGE,
+    encoded_size,
+    shortened,
+)
+from relevo_server.keys import Key
+
+MAX_VIOLATIONS = 20
+"""The most broken rules that one error names; of the others it gives the number."""
+Violation = tuple[object, str]
+"""A broken rule: (field, description). `str(field)` is the field's path."""
+
+
+def invalid(violations: Iterable[Violation]) -> StoreError:
+    """INVALID_ARGUMENT: fields of the request break rules.
+
+    Raised before anything is done. The client has to correct the request: repeating it does not
+    help. The first violations are named, as many as a status has room for; the rest is counted,
+    in the metadata `violations_left_out`.
+    """
+    named: list[tuple[str, str]] = []
+    texts: list[str] = []
+    room = MAX_MESSAGE - len("; and 1000000 more")
+    others = 0
+    for field, description in violations:
+        if others or len(named) == MAX_VIOLATIONS:
+            others += 1
+            continue
+        violation = (
+            shortened(str(field), MAX_FIELD),
+            shortened(description, MAX_DESCRIPTION),
+        )
+        text = ": ".join(violation)
+        room -= encoded_size(text) + len("; ")
+        if room < 0:
+            others = 1
+            continue
+        named.append(violation)
+        texts.append(text)
+    metadata: dict[str, str] = {}
+    if others:
+        texts.append(f"and {others} more")
+        metadata["violations_left_out"] = str(others)
+    return StoreError(
+        StatusCode.INVALID_ARGUMENT,
+        Reason.INVALID_FIELD,
+        "; ".join(texts),
+        metadata=metadata,
+        violations=named,
+    )
+
+
+def request_id_reused(owner: Key | str) -> StoreError:
+    """INVALID_ARGUMENT: the `request_id` belongs to a different request.
+
+    Raised if another Put of the key, or another Invalidate of the tenant, was answered under it.
+    The client has to choose a new one for each request.
+    """
+    if isinstance(owner, Key):
+        text, metadata = "was already used for a different Put", {"key": str(owner)}
+    else:
+        text, metadata = "was already used for a different Invalidate", {"tenant_id": owner}
+    return StoreError(
+        StatusCode.INVALID_ARGUMENT,
+        Reason.REQUEST_ID_REUSED,
+        f"request_id: {text}",
+        metadata=metadata,
+        violations=[("request_id", text)],
+    )
+
+
+def context_too_large(size: int, limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: a Put's context is larger than the server accepts.
+
+    `size` and `limit` are bytes of the serialized context. The client has to store less, or the
+    operator has to raise `max_context_bytes`.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.CONTEXT_TOO_LARGE,
+        f"context: has {size} bytes, at most {limit} are allowed",
+        metadata={"size_bytes": str(size), "limit_bytes": str(limit)},
+    )
+
+
+def response_too_large(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: a BatchGet's answer has no room for this result. `limit` in bytes.
+
+    The client can ask for the entry again: the first result of an answer always has room.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.RESPONSE_TOO_LARGE,
+        f"the answers before this one fill the batch (limit {limit} bytes); ask for it again",
+        metadata={"limit_bytes": str(limit)},
+    )
+
+
+def too_many_requests(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: the server already works on `limit` calls.
+
+    The client can repeat the call after the RetryInfo's delay, or go to another server.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.TOO_MANY_REQUESTS,
+        f"the server works on {limit} calls already",
+        retry_after=RETRY_DELAY,
+    )
+
+
+def too_many_keys(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: the stream already watches `limit` keys.
+
+    Ends the stream. The client has to unsubscribe from keys, or to open a second stream.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.TOO_MANY_REQUESTS,
+        f"the stream watches {limit} keys already",
+    )
+
+
+def unauthenticated() -> StoreError:
+    """UNAUTHENTICATED: the call has no token, or one that the server does not know.
+
+    Raised before the request is read. The client has to send a token that is in the settings.
+    """
+    return StoreError(
+        StatusCode.UNAUTHENTICATED,
+        Reason.UNAUTHENTICATED,
+        "metadata 'authorization' must be 'Bearer' and a known token",
+    )
+
+
+def tenant_denied(tenant_id: str) -> StoreError:
+    """PERMISSION_DENIED: the caller's token does not open this tenant.
+
+    The client needs another token, or the operator has to add the tenant to this one.
+    """
+    return StoreError(
+        StatusCode.PERMISSION_DENIED,
+        Reason.TENANT_DENIED,
+        "the caller may not use this tenant",
+        metadata={"tenant_id": tenant_id},
+    )

@@ -1,0 +1,37 @@
+"""The requests of each RPC: bytes to a checked, typed value, in one step.
+
+Each `read_…` parses a request's bytes once, raises `StoreError` for what breaks a rule or is not
+the caller's to use, and returns a value that keeps the rules. Nothing behind it reads protobuf's
+requests.
+"""
+
+from relevo_server.wire.requests.get import Get, read_batch, read_get
+from relevo_server.wire.requests.invalidate import (
+    InvalidateKeys,
+    InvalidateTenant,
+    read_invalidate,
+)
+from relevo_server.wire.requests.lease import Lease, Release, read_lease, read_release
+from relevo_server.wire.requests.put import Put, PutLimits, read_put
+from relevo_server.wire.requests.watch import Ping, Subscribe, Touch, Unsubscribe, read_watch
+
+__all__ = [
+    "Get",
+    "InvalidateKeys",
+    "InvalidateTenant",
+    "Lease",
+    "Ping",
+    "Put",
+    "PutLimits",
+    "Release",
+    "Subscribe",
+    "Touch",
+    "Unsubscribe",
+    "read_batch",
+    "read_get",
+    "read_invalidate",
+    "read_lease",
+    "read_put",
+    "read_release",
+    "read_watch",
+]

@@ -1,0 +1,81 @@
+"""Invalidate: which entries to end."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import InvalidateRequest, TenantSelector
+
+from relevo_server.errors import Violation
+from relevo_server.keys import Key, part_problem
+from relevo_server.storage.interface import Once
+from relevo_server.wire.contexts import key_of, key_problems
+from relevo_server.wire.decoding import decoder
+from relevo_server.wire.requests.rules import (
+    MAX_BATCH,
+    Rights,
+    once_of,
+    refuse,
+    request_id_problems,
+)
+
+_decode = decoder(InvalidateRequest)
+
+
+class InvalidateKeys(NamedTuple):
+    """A checked InvalidateRequest for single entries of one tenant."""
+
+    keys: Sequence[Key]
+    once: Once | None
+
+
+class InvalidateTenant(NamedTuple):
+    """A checked InvalidateRequest for all entries of a tenant, or of one scope of it."""
+
+    tenant_id: str
+    scope: str
+    """"" for every scope."""
+    once: Once | None
+
+
+def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | InvalidateTenant:
+    """Read an InvalidateRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
+    request = _decode(serialized)
+    keys = [key_of(message) for message in request.keys.keys[:MAX_BATCH]]
+    refuse(_problems(request, keys))
+    once = once_of(request)
+    if request.HasField("tenant"):
+        rights.require(request.tenant.tenant_id)
+        return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once)
+    rights.require(keys[0].tenant_id)
+    return InvalidateKeys(keys, once)
+
+
+def _problems(request: InvalidateRequest, keys: Sequence[Key]) -> Iterator[Violation]:
+    match request.WhichOneof("target"):
+        case "keys":
+            yield from _keys_problems(request.keys.keys, keys)
+        case "tenant":
+            yield from _selector_problems(request.tenant)
+        case _:
+            yield "target", "must be given: keys or tenant"
+    yield from request_id_problems(request.request_id)
+
+
+def _keys_problems(messages: Sequence[ContextKey], keys: Sequence[Key]) -> Iterator[Violation]:
+    """What is wrong with the keys. No more are looked at than there may be."""
+    if not 1 <= len(messages) <= MAX_BATCH:
+        yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(messages)}"
+    for i, key in enumerate(keys):
+        yield from key_problems(key, f"keys.keys[{i}]")
+        if key.tenant_id != keys[0].tenant_id:
+            yield f"keys.keys[{i}].tenant_id", "must be the same for all keys"
+
+
+def _selector_problems(tenant: TenantSelector) -> Iterator[Violation]:
+    problem = part_problem(tenant.tenant_id)
+    if problem:
+        yield "tenant.tenant_id", problem
+    problem = tenant.scope and part_problem(tenant.scope)
+    if problem:
+        yield "tenant.scope", problem

@@ -1,0 +1,127 @@
+"""Put: what to write under a key, and what must hold for that."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo.v1.store_pb2 import PutRequest
+
+from relevo_server import errors
+from relevo_server.errors import Violation
+from relevo_server.keys import Key
+from relevo_server.storage.interface import ABSENT, Once
+from relevo_server.wire import masks
+from relevo_server.wire.contexts import context_problems, key_of, key_problems
+from relevo_server.wire.decoding import decoder
+from relevo_server.wire.entries import serialize
+from relevo_server.wire.requests.rules import (
+    Rights,
+    duration_ms,
+    once_of,
+    refuse,
+    request_id_problems,
+)
+
+_TAG_AND_LENGTH = 3  # bytes of update_time, which is not stored
+_decode = decoder(PutRequest)
+
+
+class PutLimits(NamedTuple):
+    """What the server's settings allow."""
+
+    context_bytes: int
+    """The largest context, serialized."""
+    ttl_ms: int
+    """The longest time to live, in milliseconds."""
+
+
+class Put(NamedTuple):
+    """A checked PutRequest."""
+
+    key: Key
+    content: bytes | masks.Patch
+    """The whole context as it is to be stored, or the parts that a mask names."""
+    ttl_ms: int | None
+    """Milliseconds that the entry is to live; None: as its scope says."""
+    expected: int | None
+    """The version that must be live: ABSENT for no entry, None for any."""
+    lease_token: str
+    """The lease that must be held, "" for none."""
+    once: Once | None
+
+
+def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
+    """Read a PutRequest.
+
+    Raises PERMISSION_DENIED, RESOURCE_EXHAUSTED for a context that is too large, or
+    INVALID_ARGUMENT.
+    """
+    request = _decode(serialized)
+    key = key_of(request.key)
+    rights.require(key.tenant_id)
+    # Before the rules: to look for broken ones takes time in proportion to the context.
+    _check_size(request.context, limits.context_bytes)
+    ttl_ms = duration_ms(request.ttl) if request.HasField("ttl") else None
+    paths, mask_problems = _mask_of(request)
+    refuse(
+        chain(
+            key_problems(key, "key"),
+            _context_problems(request, key),
+            _ttl_problems(request, ttl_ms, limits.ttl_ms),
+            _precondition_problems(request),
+            request_id_problems(request.request_id),
+            mask_problems,
+        )
+    )
+    once = once_of(request)  # before `serialize`, which takes the times out of the context
+    content = serialize(request.context) if paths is None else masks.Patch(paths, request.context)
+    return Put(key, content, ttl_ms, _expected(request), request.lease_token, once)
+
+
+def _check_size(context: ExecutionContext, limit: int) -> None:
+    """Raise RESOURCE_EXHAUSTED for a context that is too large, whatever its mask or times."""
+    size = context.ByteSize() - context.update_time.ByteSize() - _TAG_AND_LENGTH
+    if size > limit:
+        raise errors.context_too_large(size, limit)
+
+
+def _expected(request: PutRequest) -> int | None:
+    if request.HasField("if_version"):
+        return request.if_version
+    return ABSENT if request.if_absent else None
+
+
+def _mask_of(request: PutRequest) -> tuple[Sequence[masks.Path] | None, Sequence[Violation]]:
+    """The paths of the mask, None for the whole context; and what is wrong with them."""
+    try:
+        return masks.parse(request.update_mask.paths), ()
+    except ValueError as error:
+        return None, [("update_mask", str(error))]
+
+
+def _context_problems(request: PutRequest, key: Key) -> Iterator[Violation]:
+    if not request.HasField("context"):
+        yield "context", "must be given"
+    yield from context_problems(request.context, key)
+
+
+def _ttl_problems(request: PutRequest, ttl_ms: int | None, longest: int) -> Iterator[Violation]:
+    if request.HasField("ttl") and (ttl_ms is None or not 0 < ttl_ms <= longest):
+        yield "ttl", f"must be more than 0 s and at most {longest / 1000:g} s"
+
+
+def _precondition_problems(request: PutRequest) -> Iterator[Violation]:
+    match request.WhichOneof("precondition"):
+        case "if_version" if request.if_version <= 0:
+            yield "if_version", "must be a version, which is more than 0"
+        case "if_absent" if not request.if_absent:
+            yield "if_absent", "must be true where it is given"
+        case "if_absent" if request.update_mask.paths:
+            yield "if_absent", "cannot be together with update_mask"
+        case "lease_token" if not request.lease_token:
+            yield "lease_token", "must not be empty"
+        case "lease_token" if request.update_mask.paths:
+            yield "lease_token", "cannot be together with update_mask"
+        case _:
+            pass

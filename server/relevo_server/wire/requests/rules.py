@@ -1,0 +1,65 @@
+"""The rules that requests of several kinds share."""
+
+import math
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from itertools import chain
+from typing import Protocol
+
+from google.protobuf.duration_pb2 import Duration
+from relevo.v1.store_pb2 import InvalidateRequest, PutRequest
+
+from relevo_server import errors
+from relevo_server.errors import Violation
+from relevo_server.revisions import MAX_REVISION
+from relevo_server.storage.interface import Once
+
+MAX_BATCH = 100
+"""The most Gets of a BatchGet, and the most keys of an Invalidate."""
+MAX_REQUEST_ID_BYTES = 128
+
+
+class Rights(Protocol):
+    """What a caller may use."""
+
+    def require(self, tenant_id: str) -> None:
+        """Raise PERMISSION_DENIED if the caller may not use the tenant."""
+        ...
+
+
+def refuse(violations: Iterable[Violation]) -> None:
+    """Raise INVALID_ARGUMENT if there is a violation."""
+    found = iter(violations)
+    first = next(found, None)
+    if first:
+        raise errors.invalid(chain([first], found))
+
+
+def negative_problems(path: str, **numbers: int) -> Iterator[Violation]:
+    """The numbers that are negative. Their names are fields of `path`, "" for the request."""
+    for field, number in numbers.items():
+        if number < 0:
+            yield f"{path}{field}", "must not be negative"
+
+
+def request_id_problems(request_id: str) -> Iterator[Violation]:
+    """What is wrong with a `request_id`. An empty one is none."""
+    if len(request_id.encode()) > MAX_REQUEST_ID_BYTES:
+        yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
+
+
+def once_of(request: PutRequest | InvalidateRequest) -> Once | None:
+    """What makes a repeated request the same request, None if it has no `request_id`."""
+    if not request.request_id:
+        return None
+    serialized = request.SerializeToString(deterministic=True)
+    return Once(request.request_id, sha256(serialized).digest())
+
+
+def duration_ms(duration: Duration) -> int | None:
+    """A duration in milliseconds, rounded up; None if it is negative or malformed."""
+    if duration.seconds < 0 or not 0 <= duration.nanos < 1_000_000_000:
+        return None
+    if duration.seconds > MAX_REVISION // 1000:
+        return None
+    return duration.seconds * 1000 + math.ceil(duration.nanos / 1_000_000)

@@ -1,0 +1,88 @@
+"""Watch: what a client asks for on its stream."""
+
+from typing import NamedTuple, assert_never
+
+from relevo.v1 import store_pb2
+from relevo.v1.context_pb2 import ContextKey
+
+from relevo_server import errors
+from relevo_server.keys import Key
+from relevo_server.wire.contexts import key_of, key_problems
+from relevo_server.wire.decoding import decoder
+from relevo_server.wire.requests.rules import Rights, negative_problems, refuse
+
+_decode = decoder(store_pb2.WatchRequest)
+
+
+class Subscribe(NamedTuple):
+    """Begin to watch a key."""
+
+    key: Key
+    known_version: int
+    """The version that the client has, 0 for none."""
+    position: int
+    """The revision that the client had reached before it reconnected, 0 for none."""
+    number: int
+    """Names the answer."""
+
+
+class Unsubscribe(NamedTuple):
+    """Stop watching a key."""
+
+    key: Key
+
+
+class Touch(NamedTuple):
+    """Renew the time to live of an entry."""
+
+    key: Key
+
+
+class Ping(NamedTuple):
+    """Ask for a sign of life."""
+
+    number: int
+
+
+def read_watch(serialized: bytes, rights: Rights) -> Subscribe | Unsubscribe | Touch | Ping:
+    """Read a WatchRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
+    request = _decode(serialized)
+    match request.WhichOneof("request"):
+        case "ping":
+            return Ping(request.ping.number)
+        case "subscribe":
+            return _read_subscribe(request.subscribe, rights)
+        case "unsubscribe":
+            return Unsubscribe(_read_key(request.unsubscribe.key, "unsubscribe.key", rights))
+        case "touch":
+            return Touch(_read_key(request.touch.key, "touch.key", rights))
+        case None:
+            text = "must be given: subscribe, unsubscribe, touch or ping"
+            raise errors.invalid([("request", text)])
+        case other:
+            assert_never(other)
+
+
+def _read_subscribe(message: store_pb2.Subscribe, rights: Rights) -> Subscribe:
+    key = key_of(message.key)
+    subscribe = Subscribe(key, message.known_version, message.position, message.number)
+    refuse(
+        (
+            *key_problems(key, "subscribe.key"),
+            *negative_problems(
+                "subscribe.",
+                known_version=subscribe.known_version,
+                position=subscribe.position,
+                number=subscribe.number,
+            ),
+        )
+    )
+    rights.require(key.tenant_id)
+    return subscribe
+
+
+def _read_key(message: ContextKey, path: str, rights: Rights) -> Key:
+    key = key_of(message)
+    refuse(key_problems(key, path))
+    rights.require(key.tenant_id)
+    return key
