@@ -13,8 +13,9 @@ from relevo_client import ContextKey
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
+from support.simulation.rules import MAX_STALENESS
+from support.simulation.server import Server
 from support.simulation.store import KEYS, Store
-from support.simulation.world import MAX_STALENESS, Server
 
 LOST, NEXT = KEYS[1:3]
 NOW = 1000.0

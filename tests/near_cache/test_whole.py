@@ -12,8 +12,9 @@ from relevo_client import ContextEntry, ContextKey, ContextRef
 from relevo_client._near_cache.contexts import last_known, resolve
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.outbox import Outbox
+from support.simulation.rules import MAX_STALENESS
+from support.simulation.server import Server
 from support.simulation.store import HEAD, LAYER, Store
-from support.simulation.world import MAX_STALENESS, Server
 
 NOW = 1000.0
 REF = ContextRef(ContextKey(*HEAD))

@@ -5,37 +5,27 @@ of it, the network and time are models, and whatever takes time (a read of the l
 message) ends when the scheduler says: in any order that a real network could have.
 """
 
-import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-from relevo.v1.store_pb2 import WatchRequest, WatchResponse
+from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import (
     ContextEntry,
     ContextKey,
     ContextRef,
-    ExecutionContext,
     IncompleteContextError,
     NotFoundError,
 )
 from relevo_client._near_cache import contexts as near_contexts
 from relevo_client._near_cache.machine import NearCache
-from relevo_client._near_cache.state import ABSENT, Copy
-from relevo_server.event_log.answers import Answers
-from relevo_server.event_log.fanout import Fanout, Look
+from relevo_client._near_cache.state import ABSENT
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Limits, Tail
-from relevo_server.wire.contexts import key_of
-from relevo_server.wire.entries import Entries
 
-from support.simulation.store import HEAD, KEYS, LAYER, PARTITION, TENANT, Store
+from support.simulation.rules import MAX_BYTES, MAX_ENTRIES, MAX_STALENESS, Rules
+from support.simulation.server import Server, Stream
+from support.simulation.store import HEAD, KEYS, LAYER, TENANT, Store
 
-MAX_STALENESS = 2.0
-_PUSHED = Limits(1 << 20, 1 << 20)
 _RATES = {
     "look": 60,
     "time": 10,
@@ -52,90 +42,6 @@ _AHEAD = {**_RATES, "write": 1, "follow": 0, "confirm": 0, "fault": 0}
 _QUIET = {**_RATES, "time": 20, "write": 0, "fault": 0}
 """The same while nothing changes: what is wrong stays so."""
 _FAULTS = ("cut", "cut", "silence", "restart", "trim", "lose", "fail over")
-
-
-@dataclass
-class Stream:
-    """A Watch call: messages under way, in their order."""
-
-    server: "Server"
-    outbox: Outbox
-    up: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
-    down: deque[bytes] = field(default_factory=deque[bytes])
-    is_silent: bool = False
-    """Whether nothing arrives any more, and nobody is told."""
-
-
-class Server:
-    """A server's part in one partition, with reads of the store that take their time."""
-
-    def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
-        self._store = store
-        self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
-        self._answers = Answers(self.fanout, asyncio.Event())
-        self._follow: Callable[[], None] | None = None
-        self._answer: Callable[[], None] | None = None
-        self._confirm: Callable[[], None] | None = None
-
-    def take(self, outbox: Outbox, request: WatchRequest) -> None:
-        """What a client asks."""
-        match request.WhichOneof("request"):
-            case "subscribe":
-                asked = request.subscribe
-                subscription = self.fanout.subscribe(outbox, key_of(asked.key))
-                given = Asked(asked.number, asked.known_version, asked.position)
-                self.fanout.requests.add(subscription, given)
-            case "unsubscribe":
-                self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
-            case "ping":
-                outbox.ping = max(outbox.ping, request.ping.number)
-            case _:
-                pass
-
-    def follow(self) -> None:
-        """One step of reading the log: begin a read, or do something with what was read."""
-        step, self._follow = self._follow, None
-        if step:
-            step()
-            return
-        look = self.fanout.look()
-        tail = self._store.tail(look.position, look.seen)
-        self._follow = lambda: self._told(tail, look)
-
-    def answer(self) -> None:
-        """One step of answering what was asked."""
-        step, self._answer = self._answer, None
-        if step:
-            step()
-            return
-        batch = self._answers.next() if self.fanout.position is not None else None
-        if batch:
-            read = self._store.read_within(batch.keys, batch.limits)
-            self._answer = lambda: self._answers.apply(batch, read)
-
-    def confirm(self) -> None:
-        """One step of looking at the log beside `follow`, as for streams that are new."""
-        step, self._confirm = self._confirm, None
-        if step:
-            step()
-        elif self.fanout.position is not None:
-            look = self.fanout.look()
-            tail = self._store.tail(look.position, look.seen)
-            if not tail.events and not tail.gap:
-                self._confirm = lambda: self.fanout.confirm(look)
-
-    def _told(self, tail: Tail, look: Look) -> None:
-        if self.fanout.position is None:
-            self.fanout.position = tail.revision
-        elif tail.gap:
-            self.fanout.reset(tail.revision, tail.gap)
-        elif tail.events:
-            keys = self.fanout.wanted(tail.events)
-            read = self._store.read_within(keys, _PUSHED)
-            values = dict(zip(keys, read.entries, strict=True))
-            self._follow = lambda: self.fanout.tell(tail.events, values, [read.revision], look)
-        else:
-            self.fanout.confirm(look)
 
 
 class Client:
@@ -168,13 +74,10 @@ class World:
         self.store = Store(self.random, lambda: self.now)
         self._make_outbox = make_outbox
         self._resolve_from, self._last_known_from = resolve, last_known
-        self._snapshot_key = snapshot_key
-        self._snapshots: dict[ContextKey, ExecutionContext] = {}
+        self._rules = Rules(self.store, lambda: self.now, snapshot_key)
         self.servers = [Server(self.store), Server(self.store)]
-        self.clients = [
-            Client(make_cache(max_staleness=MAX_STALENESS, max_entries=5, max_bytes=1 << 16))
-            for _ in range(2)
-        ]
+        bounds = {"max_entries": MAX_ENTRIES, "max_bytes": MAX_BYTES}
+        self.clients = [Client(make_cache(max_staleness=MAX_STALENESS, **bounds)) for _ in range(2)]
         self.served = 0
         """How often a cache could serve."""
         self.composed = 0
@@ -291,7 +194,7 @@ class World:
             case _:
                 if stream.down and not stream.is_silent:
                     client.cache.received(WatchResponse.FromString(stream.down.popleft()))
-        self._check_bounds(client.cache)
+        self._rules.check_bounds(client.cache)
 
     def _fence(self) -> int:
         recent = [event.revision for event in self.store.log[-4:]]
@@ -302,8 +205,8 @@ class World:
         copy = client.cache.lookup(ContextKey(*key), fence, self.now)
         if copy is not None:
             self.served += 1
-            self._check_copy(key, copy, max(fence, client.written))
-        self._check_bounds(client.cache)
+            self._rules.check_copy(key, copy, max(fence, client.written))
+        self._rules.check_bounds(client.cache)
 
     def _resolve(self, client: Client) -> None:
         """Look at the entry that includes another one, and take a snapshot of both."""
@@ -313,54 +216,21 @@ class World:
         except NotFoundError:
             return  # `_look` sees whether that is so
         except IncompleteContextError:
-            assert self._had_head_without_layer(client.cache), "the layer was there"
+            self._rules.check_missing_layer(client.cache)
             return
         if found is not None:
-            self._check_whole(found)
+            self._rules.check_whole(found)
             for key, entry in zip((HEAD, LAYER), (found, *found.layers), strict=False):
-                self._check(key, entry.version, max(ref.revision, client.written))
-            self._check_snapshot(found)
+                self._rules.check(key, entry.version, max(ref.revision, client.written))
+            self._rules.check_snapshot(found)
             self.composed += len(found.layers)
-        self._check_bounds(client.cache)
+        self._rules.check_bounds(client.cache)
 
     def _last_known(self, client: Client) -> None:
         """Look at what would be used for want of the store."""
         found = self._last_known_from(client.cache, ContextRef(ContextKey(*HEAD)), self.now)
         if found is not None:
-            self._check_whole(found)
-
-    def _had_head_without_layer(self, cache: NearCache) -> bool:
-        head = cache.lookup(ContextKey(*HEAD), 0, self.now)
-        return bool(head and self.store.had_together({HEAD: head.held, LAYER: ABSENT}))
-
-    def _check_whole(self, found: ContextEntry) -> None:
-        """All parts were there at the same moment (N9)."""
-        versions = {key_of(each.key.to_message()): each.version for each in (found, *found.layers)}
-        assert self.store.had_together(versions), f"{versions} never existed together"
-
-    def _check_snapshot(self, found: ContextEntry) -> None:
-        """Whoever asks for its snapshot gets what it is (promise 2)."""
-        snapshot = self._snapshots.setdefault(self._snapshot_key(found), found.context)
-        assert snapshot == found.context, "the snapshot differs from what was resolved"
-
-    def _check_copy(self, key: Key, copy: Copy, fence: int) -> None:
-        self._check(key, copy.version, fence)
-        if copy.version != ABSENT:
-            assert copy.held == copy.version
-
-    def _check(self, key: Key, version: int | None, fence: int) -> None:
-        eras = [era for era in self.store.eras[key] if era.version == version]
-        assert eras, f"{key} never had the version {version}"
-        reached = [era for era in eras if era.until is None or era.until > fence]
-        assert reached, f"{key}@{version} is older than the fence {fence}"
-        until = max(era.ended or self.now for era in reached)
-        age = self.now - until
-        assert age <= MAX_STALENESS, f"{key}@{version} ended {age:.2f} s ago"
-
-    @staticmethod
-    def _check_bounds(cache: NearCache) -> None:
-        assert len(cache) <= 5, "more entries than allowed"
-        assert cache.size <= 1 << 16, "more bytes than allowed"
+            self._rules.check_whole(found)
 
     def _settle(self) -> None:
         """No more faults: within a bounded time all caches have what the store has."""
@@ -378,7 +248,7 @@ class World:
                 for key in keys:
                     copy = client.cache.lookup(ContextKey(*key), 0, self.now)
                     if copy is not None:
-                        self._check_copy(key, copy, 0)
+                        self._rules.check_copy(key, copy, 0)
                     if copy is not None and round_ >= 20:
                         current = self.store.contexts.get(key)
                         assert copy.version == (current.version if current else ABSENT), key

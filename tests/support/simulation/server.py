@@ -1,0 +1,103 @@
+"""A server of the simulated world, and the streams on which clients hear from it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from relevo.v1.store_pb2 import WatchRequest
+from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.subscriptions import Asked
+from relevo_server.storage.interface import Limits, Tail
+from relevo_server.wire.contexts import key_of
+from relevo_server.wire.entries import Entries
+
+from support.simulation.store import PARTITION, Store
+
+_PUSHED = Limits(1 << 20, 1 << 20)
+
+
+@dataclass
+class Stream:
+    """A Watch call: messages under way, in their order."""
+
+    server: "Server"
+    outbox: Outbox
+    up: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
+    down: deque[bytes] = field(default_factory=deque[bytes])
+    is_silent: bool = False
+    """Whether nothing arrives any more, and nobody is told."""
+
+
+class Server:
+    """A server's part in one partition, with reads of the store that take their time."""
+
+    def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
+        self._store = store
+        self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
+        self._answers = Answers(self.fanout, asyncio.Event())
+        self._follow: Callable[[], None] | None = None
+        self._answer: Callable[[], None] | None = None
+        self._confirm: Callable[[], None] | None = None
+
+    def take(self, outbox: Outbox, request: WatchRequest) -> None:
+        """What a client asks."""
+        match request.WhichOneof("request"):
+            case "subscribe":
+                asked = request.subscribe
+                subscription = self.fanout.subscribe(outbox, key_of(asked.key))
+                given = Asked(asked.number, asked.known_version, asked.position)
+                self.fanout.requests.add(subscription, given)
+            case "unsubscribe":
+                self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
+            case "ping":
+                outbox.ping = max(outbox.ping, request.ping.number)
+            case _:
+                pass
+
+    def follow(self) -> None:
+        """One step of reading the log: begin a read, or do something with what was read."""
+        step, self._follow = self._follow, None
+        if step:
+            step()
+            return
+        look = self.fanout.look()
+        tail = self._store.tail(look.position, look.seen)
+        self._follow = lambda: self._told(tail, look)
+
+    def answer(self) -> None:
+        """One step of answering what was asked."""
+        step, self._answer = self._answer, None
+        if step:
+            step()
+            return
+        batch = self._answers.next() if self.fanout.position is not None else None
+        if batch:
+            read = self._store.read_within(batch.keys, batch.limits)
+            self._answer = lambda: self._answers.apply(batch, read)
+
+    def confirm(self) -> None:
+        """One step of looking at the log beside `follow`, as for streams that are new."""
+        step, self._confirm = self._confirm, None
+        if step:
+            step()
+        elif self.fanout.position is not None:
+            look = self.fanout.look()
+            tail = self._store.tail(look.position, look.seen)
+            if not tail.events and not tail.gap:
+                self._confirm = lambda: self.fanout.confirm(look)
+
+    def _told(self, tail: Tail, look: Look) -> None:
+        if self.fanout.position is None:
+            self.fanout.position = tail.revision
+        elif tail.gap:
+            self.fanout.reset(tail.revision, tail.gap)
+        elif tail.events:
+            keys = self.fanout.wanted(tail.events)
+            read = self._store.read_within(keys, _PUSHED)
+            values = dict(zip(keys, read.entries, strict=True))
+            self._follow = lambda: self.fanout.tell(tail.events, values, [read.revision], look)
+        else:
+            self.fanout.confirm(look)
