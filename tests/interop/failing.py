@@ -45,8 +45,8 @@ def failing_server() -> Server:
     """A server, to be used with `async with`: a Get fails with the reason that is the key's id."""
     storage = open_storage("memory://", partitions=1)
 
-    async def read(keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
-        del known
+    async def read(keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+        del known_versions
         raise _FAILURES[keys[0].id](keys[0])
 
     storage.read = read  # type: ignore[method-assign]
