@@ -1,4 +1,4 @@
-"""`python -m relevo_server` is `relevo`."""
+"""Runs the `relevo` command, as `python -m relevo_server`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Structured logs: one event a line, and never a context's value.
+"""Structured logs: one event a line, never with a context's value.
 
-They go through the standard library's logger "relevo_server", so a server within
-somebody else's process logs as that process wants.
+They go through the standard library's logger "relevo_server", so the host process of an
+embedded server decides how they are written.
 """
 
 import logging
@@ -27,7 +27,7 @@ log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Log to stderr, for a process that is a server and nothing else."""
+    """Log to stderr. For a process that is only a server."""
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
@@ -45,9 +45,9 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
 
 
 def where(error: BaseException) -> str:
-    """The type of an error and the lines it passed through.
+    """The type of an error and the lines of its traceback.
 
-    Not its text: that may quote what it stumbled over.
+    Its text is left out: it may quote a value.
     """
     frames = traceback.extract_tb(error.__traceback__)
     lines = " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
@@ -55,24 +55,21 @@ def where(error: BaseException) -> str:
 
 
 def cause_of(error: BaseException | None) -> str:
-    """The type and the text of an error, for those of connections, which quote no values."""
+    """The type and the text of an error. Only for errors of connections: they quote no values."""
     return f"{type(error).__name__}: {error}"
 
 
-class Sparing:
-    """Counts what may happen again and again, and says when that is worth a line in the log.
-
-    `seconds` is how long after a line the next one is due.
-    """
+class LogThrottle:
+    """Counts a recurring event, and limits its log lines to one every `seconds`."""
 
     def __init__(self, seconds: float = 60.0) -> None:
         self.count = 0
-        """How often it has happened."""
+        """How often the event has occurred."""
         self._seconds = seconds
         self._due = -math.inf
 
     def is_due(self, now: float, times: int = 1) -> bool:
-        """Count; whether to log it now."""
+        """Count the event `times` times. Returns whether to log it now."""
         self.count += times
         if now < self._due:
             return False

@@ -1,4 +1,4 @@
-"""A running server: port, services, health, and an orderly end."""
+"""A running server: its port, services, health, and graceful shutdown."""
 
 import asyncio
 import errno
@@ -25,12 +25,12 @@ _EVICTION = (
 
 
 class Server:
-    """A ContextStore server with health and reflection. Use with `async with`.
+    """A ContextStore server with health and reflection, used with `async with`.
 
-    Starting raises `LayoutError` where the store belongs to servers of another
-    setting, and OSError where the port cannot be had. A store that cannot be
-    reached is no reason not to start: calls are answered UNAVAILABLE until it can.
-    `storage` is instead of what the settings say; it is closed in the end.
+    Starting raises `LayoutError` if the store was set up with other settings, and OSError
+    if the port is not available. The server starts even if the store cannot be reached:
+    until it can, calls end with UNAVAILABLE. `storage` replaces the storage of the
+    settings; the server closes it.
     """
 
     def __init__(self, settings: Settings, storage: Storage | None = None) -> None:
@@ -46,24 +46,24 @@ class Server:
             reflection.enable_server_reflection(names, self._server)
         self._healthy: bool | None = None
         self.address = ""
-        """Where the server listens, as host:port; known once it has started."""
+        """The address that the server listens on, as host:port; "" until it has started."""
 
     async def __aenter__(self) -> Self:
-        """Start: the store is looked at, the port is open, health tells the truth."""
+        """Start the server: check the store, set health, open the port."""
         try:
-            await self._look()
+            await self._check_store()
             self.address = self._bind()
             await self._server.start()
         except BaseException:
             await self._storage.close()
             raise
-        self._looking = asyncio.create_task(self._keep_looking())
+        self._checks = asyncio.create_task(self._check_store_regularly())
         log.info("server.started", address=self.address, store=_without_secrets(self._settings))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop: health says so, calls have `grace` seconds to end, then the store is let go."""
-        self._looking.cancel()
+        """Stop the server: health first, then calls within `grace` seconds, then the store."""
+        self._checks.cancel()
         await self._health.enter_graceful_shutdown()
         await self._service.refuse(quiet=0.05, within=min(0.5, self._settings.grace))
         await self._server.stop(self._settings.grace)
@@ -71,13 +71,13 @@ class Server:
         await self._storage.close()
         log.info("server.stopped")
 
-    async def run(self, asked: asyncio.Event) -> None:
-        """Serve until `asked` to stop. Raises LayoutError where the store changed hands."""
-        signalled = asyncio.create_task(asked.wait())
-        await asyncio.wait({signalled, self._looking}, return_when=asyncio.FIRST_COMPLETED)
-        if not signalled.done():
-            signalled.cancel()
-            await self._looking
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set. Raises LayoutError if the store's layout changes."""
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, self._checks}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.done():
+            stopped.cancel()
+            await self._checks
         log.info("server.stopping", grace=self._settings.grace)
 
     def _bind(self) -> str:
@@ -94,8 +94,8 @@ class Server:
             raise OSError(f"cannot listen on {listen}") from error
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
-    async def _look(self) -> None:
-        """See whether the store answers, and let health say so."""
+    async def _check_store(self) -> None:
+        """Check whether the store answers, and set health accordingly."""
         try:
             await self._storage.check()
         except StoreError as error:
@@ -119,17 +119,17 @@ class Server:
             if policy.startswith("allkeys-"):
                 log.warning("store.eviction", policy=policy, advice=_EVICTION)
 
-    async def _keep_looking(self) -> None:
+    async def _check_store_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._settings.health_interval)
-            await self._look()
+            await self._check_store()
 
 
 def _require_free(listen: str) -> None:
-    """Raise OSError where an address is taken.
+    """Raise OSError if an address is taken.
 
-    gRPC is content with one of a name's addresses, and two servers then share
-    `localhost` without knowing.
+    gRPC accepts a name if it can bind one of its addresses; two servers could then share
+    `localhost` unnoticed.
     """
     host, _, port = listen.rpartition(":")
     if port == "0":
@@ -163,9 +163,9 @@ def _storage_of(settings: Settings) -> Storage:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(settings.reuse_port)),
-        # Room for a context that is too large, so that the answer can say so.
+        # Large enough to receive a context over the limit, so that the server can refuse it.
         ("grpc.max_receive_message_length", max(4 << 20, 2 * settings.max_context_bytes)),
-        # Clients ping idle connections to notice silent peers; see docs/operations.md.
+        # Clients ping idle connections to detect silent peers; see docs/operations.md.
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

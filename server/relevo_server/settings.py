@@ -1,4 +1,4 @@
-"""The server's settings: flags, then environment, then a file, then defaults."""
+"""The server's settings: from flags, else the environment, else a file, else defaults."""
 
 import re
 import tomllib
@@ -46,19 +46,19 @@ def _store_url(value: SecretStr) -> SecretStr:
 
 
 class Ttl(BaseModel):
-    """How long entries live, in seconds."""
+    """The time to live of entries, in seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     default: Seconds = 300.0
-    """For scopes that are not named below."""
+    """Seconds for scopes without a time to live of their own."""
     maximum: Seconds = 86_400.0
-    """The most that a Put may ask for."""
+    """The longest time to live, in seconds, that a Put may request."""
     scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
-    """By scope. Adds to, or replaces, what `conversation`, `snapshot`, `agent_config` and
-    `collection_config` have."""
+    """Seconds by scope. Adds scopes to, or overrides, the built-in `conversation`, `snapshot`,
+    `agent_config` and `collection_config`."""
     sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation", "snapshot")
-    """Scopes whose entries live on while they are in use: a Touch begins their time anew."""
+    """Scopes whose entries live on while they are in use: a Touch restarts their time to live."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -68,7 +68,7 @@ class Ttl(BaseModel):
         return self
 
     def of(self, scope: str) -> int:
-        """Milliseconds that an entry of this scope lives."""
+        """The time to live of this scope's entries, in milliseconds."""
         seconds = self.scopes.get(scope, _TTL_BY_SCOPE.get(scope, self.default))
         return round(min(seconds, self.maximum) * 1000)
 
@@ -82,16 +82,16 @@ _TTL_BY_SCOPE = {
 
 
 class Principal(BaseModel):
-    """Someone who may call, known by a bearer token."""
+    """A caller that may use the server, identified by a bearer token."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    """For the log."""
+    """The name that the log shows."""
     token_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """The SHA-256 of the token, in lower-case hex: the token itself is not kept."""
+    """The SHA-256 of the token, in lower-case hex; the token itself is not stored."""
     tenants: tuple[str, ...]
-    """The tenants that the token opens; "*" for all."""
+    """The tenants that the caller may use; "*" for all."""
 
 
 class Settings(BaseSettings):
@@ -113,80 +113,79 @@ class Settings(BaseSettings):
     )
 
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:7390"
-    """Address and port; port 0 takes a free one."""
+    """Address and port to listen on; port 0 takes a free one."""
     reuse_port: bool = False
     """Let several servers share one port (SO_REUSEPORT)."""
     tls_certificate: Path | None = None
-    """PEM file; with tls_key, the port speaks TLS."""
+    """PEM file of the server's certificate; with tls_key, the port speaks TLS."""
     tls_key: Path | None = None
-    """PEM file."""
+    """PEM file of the certificate's private key."""
     tls_client_ca: Path | None = None
-    """PEM file; clients must then show a certificate that it signed."""
+    """PEM file of a CA; clients must then present a certificate that it signed."""
     principals: tuple[Principal, ...] = ()
-    """Who may call; nobody named: everyone may do everything."""
+    """The callers that may use the server. If empty, everyone may do everything."""
 
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
     """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://,
     redis+cluster:// or rediss+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
-    """What the names of all keys in Redis begin with."""
+    """The prefix of the names of all keys in Redis."""
     store_timeout: Seconds = 1.0
     """Seconds that one step of the store may take."""
     store_connections: Annotated[int, Field(gt=0)] = 64
     """The most connections to a Redis server."""
     partitions: Annotated[int, Field(gt=0, le=16384)] = 64
-    """Fixed when the store is first used."""
+    """The number of partitions; fixed when the store is first used."""
     log_length: Annotated[int, Field(gt=0)] = 100_000
-    """Events that a partition keeps, about."""
+    """The approximate number of events that a partition keeps."""
 
     ttl: Ttl = Ttl()
-    """How long entries live."""
+    """The time to live of entries."""
     request_id_ttl: Seconds = 600.0
     """Seconds for which a Put or an Invalidate with the same request_id is the same one."""
     lease_ttl: Annotated[Seconds, Field(le=3600)] = 10.0
-    """Seconds that the holder of a lease has to write the entry; where it dies, others wait
-    for as long."""
+    """Seconds that the holder of a lease has to write the entry; if it dies, other callers
+    wait for as long."""
     max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
-    """The largest context, serialized."""
+    """The largest context, in bytes of its serialized form."""
     max_batch_bytes: Annotated[int, Field(gt=0)] = 3 << 20
-    """The size at which a BatchGet's answer takes no further entries; what gRPC
-    clients accept by default is 4 MiB."""
+    """The size in bytes at which a BatchGet's answer takes no further entries; gRPC clients
+    accept 4 MiB by default."""
     watch_heartbeat: Annotated[Seconds, Field(le=5)] = 0.5
     """Seconds between two signs of life on a Watch stream; clients stop trusting their
-    copies after a few of them are missing."""
+    copies if a few of them are missing."""
     watch_push_bytes: Annotated[int, Field(ge=0)] = 16 << 10
-    """The largest context that is sent to every watcher; of a larger one they learn that it
-    has changed."""
+    """The largest context, in bytes, that is sent to every watcher; of a larger one, watchers
+    are told only that it changed."""
     watch_buffer_bytes: Annotated[int, Field(gt=0)] = 4 << 20
-    """What may wait for one watcher to read it, before it is reset."""
+    """The most bytes that may wait for one watcher; beyond that its stream is reset."""
     watch_max_keys: Annotated[int, Field(gt=0)] = 100_000
-    """Keys that one stream may subscribe to."""
+    """The most keys that one stream may subscribe to."""
     cache_max_entries: Annotated[int, Field(ge=0)] = 10_000
-    """Entries that are kept in memory for reads with CONSISTENCY_CACHED; 0: none, and such
-    reads ask the store as all others do."""
+    """The most entries cached in memory for reads with CONSISTENCY_CACHED. If 0, such reads
+    go to the store like all others."""
     cache_max_bytes: Annotated[int, Field(ge=0)] = 64 << 20
-    """What they may take together, about."""
+    """The most bytes that these entries take together, approximately."""
     recent_max_bytes: Annotated[int, Field(ge=0)] = 32 << 20
-    """What contexts may take together that are kept after a read, whatever its consistency:
-    the next one asks Redis for the version, and for the context only if that is another one.
-    0: none."""
+    """The most bytes of contexts cached after reads of any consistency: a later read asks
+    Redis for the version, and for the context only if it changed. If 0, none are cached."""
     cache_max_staleness: Seconds = 1.0
-    """Seconds after which an acknowledged write shows in every such read."""
+    """Seconds after which every read with CONSISTENCY_CACHED shows an acknowledged write."""
     cache_idle: Seconds = 60.0
-    """Seconds for which a partition is followed after the last such read."""
+    """Seconds for which a partition is followed after the last read with CONSISTENCY_CACHED."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
-    """Calls worked on at once; more are refused."""
+    """The most concurrent calls; further ones are refused."""
 
     grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
     health_interval: Seconds = 1.0
-    """Seconds between two looks at the store."""
+    """Seconds between two checks of the store."""
     reflection: bool = True
-    """Answer grpcurl's questions about the service."""
+    """Serve gRPC reflection, which grpcurl uses to list and describe the service."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe messages to log."""
+    """The lowest severity that is logged."""
     log_format: Literal["json", "console"] = "json"
-    """One JSON object a line, or text for people."""
+    """One JSON object a line, or text for people to read."""
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
@@ -199,7 +198,7 @@ class Settings(BaseSettings):
 
 def _read(settings: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
     try:
-        file.open().close()  # the source takes a file that is not there for an empty one
+        file.open().close()  # the source would take a missing file for an empty one
         return TomlConfigSettingsSource(settings, file)
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
@@ -210,7 +209,7 @@ def _read(settings: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:
 
 
 def _position(error: tomllib.TOMLDecodeError) -> str:
-    """Where TOML ends to be TOML. Not why: that may quote what is there."""
+    """The position of a TOML error. Its reason is left out: it may quote the file."""
     found = re.search(r"\(at ([^()]+)\)$", str(error))
     return f" at {found[1]}" if found else ""
 
@@ -218,10 +217,10 @@ def _position(error: tomllib.TOMLDecodeError) -> str:
 def load(
     file: Path | None, flags: PydanticBaseSettingsSource | None = None, **values: Any
 ) -> Settings:
-    """Settings from values, flags, the environment and a TOML file, in this order.
+    """Load settings from values, flags, the environment and a TOML file, in this order.
 
-    Raises pydantic's ValidationError, which names the field but not its value,
-    and ValueError for a file that cannot be read.
+    Raises pydantic's ValidationError, which names the field but not its value, and
+    ValueError if the file cannot be read.
     """
 
     class Loaded(Settings):

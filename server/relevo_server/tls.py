@@ -1,4 +1,4 @@
-"""The certificates of a server that speaks TLS."""
+"""Loads the certificates of a server that speaks TLS."""
 
 import ssl
 
@@ -8,7 +8,10 @@ from relevo_server.settings import Settings
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """What the port speaks TLS with. Raises ValueError for files that cannot be used."""
+    """The port's TLS credentials, or None without TLS.
+
+    Raises ValueError if a file cannot be used.
+    """
     certificate, key, authority = (
         settings.tls_certificate,
         settings.tls_key,
@@ -16,11 +19,11 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
     )
     if not (certificate and key):
         return None
-    # gRPC would say of each of these only that it cannot listen.
+    # Load the files here first: gRPC would report each error only as a failure to listen.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password="")
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
+    except (OSError, ValueError) as error:  # includes ssl.SSLError
         raise ValueError(f"tls_certificate, tls_key: {_why(error)}") from None
     try:
         if authority:

@@ -28,6 +28,7 @@ from relevo_client import (
     require_context,
 )
 from relevo_server.errors import StoreError
+from relevo_server.wire.statuses import status_of as wire_status_of
 from support.servers.services import service
 from support.servers.statuses import EVERY_ERROR
 
@@ -63,7 +64,7 @@ each_error = pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: err
 
 def status_of(error: StoreError) -> status_pb2.Status:
     """The status that the server ends a call with."""
-    return status_pb2.Status.FromString(error.to_message().SerializeToString())
+    return status_pb2.Status.FromString(wire_status_of(error).SerializeToString())
 
 
 @asynccontextmanager

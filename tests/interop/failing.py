@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from grpc import StatusCode
-from relevo.v1.store_pb2 import ErrorReason
 from relevo_server import errors
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Settings
@@ -35,7 +34,7 @@ _FAILURES: Mapping[str, Callable[[Key], StoreError]] = {
     "TENANT_DENIED": lambda key: errors.tenant_denied(key.tenant_id),
     "CORRUPT_ENTRY": errors.corrupt_entry,
     "NOT_IMPLEMENTED": lambda _: StoreError(
-        StatusCode.UNIMPLEMENTED, ErrorReason.ERROR_REASON_NOT_IMPLEMENTED, "not implemented"
+        StatusCode.UNIMPLEMENTED, Reason.NOT_IMPLEMENTED, "not implemented"
     ),
     "INTERNAL": lambda _: errors.internal(),
 }
@@ -45,8 +44,8 @@ def failing_server() -> Server:
     """A server, to be used with `async with`: a Get fails with the reason that is the key's id."""
     storage = open_storage("memory://", partitions=1)
 
-    async def read(keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
-        del known
+    async def read(keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+        del known_versions
         raise _FAILURES[keys[0].id](keys[0])
 
     storage.read = read  # type: ignore[method-assign]

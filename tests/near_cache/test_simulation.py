@@ -115,7 +115,7 @@ class _Overtaking(Outbox):
 
     def next(self) -> WatchResponse | None:
         self._items, items = type(self._items)(), self._items
-        self._seal()
+        self._queue_progress()
         self._items.extend(items)
         return super().next()
 

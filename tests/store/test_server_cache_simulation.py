@@ -43,11 +43,11 @@ class _KeepingWhatIsAhead(Copies):
 
 
 class _WithoutFence(Copies):
-    """The position is not looked at."""
+    """The position is not compared with the fence."""
 
-    def look(self, partition: int, keys: Sequence[Key], fence: int, now: float) -> Read | None:
+    def get(self, partition: int, keys: Sequence[Key], fence: int, now: float) -> Read | None:
         del fence
-        return super().look(partition, keys, 0, now)
+        return super().get(partition, keys, 0, now)
 
 
 class _WithoutStaleness(Copies):

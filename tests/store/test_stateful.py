@@ -25,11 +25,11 @@ from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.interface import (
     ABSENT,
     Event,
+    LeaseAttempt,
     Leased,
     Once,
     Read,
     Stored,
-    Wanted,
     Write,
     Written,
 )
@@ -238,7 +238,7 @@ class Backends(RuleBasedStateMachine):
 
         def on(backend: Backend) -> Call:
             renewed = backend.revision(partition, rank) if rank else ABSENT
-            wanted = Wanted(key, token, round(ttl * 1000), renewed, request_id)
+            wanted = LeaseAttempt(key, token, round(ttl * 1000), renewed, request_id)
             return lambda storage: storage.lease(wanted)
 
         self.same(key.tenant_id, on(self._memory), on(self._other))

@@ -1,4 +1,4 @@
-"""`relevo demo`: the main job, to be watched."""
+"""`relevo demo`: shows a chain of services that work with one context."""
 
 import argparse
 import os
@@ -19,10 +19,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--store",
-        help="where the store keeps its entries (default: memory://)",
+        help="URL of the store's backend (default: memory://)",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write what each service saw to a file, too"
+        "--json", type=Path, metavar="FILE", help="also write what each service saw to a file"
     )
     parser.add_argument(
         "--platform",
@@ -72,9 +72,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _find_examples() -> None:
-    """Let this process, and those that it starts, import the examples.
+    """Make the examples importable for this process and its child processes.
 
-    A wheel has them in a folder of the server, so that they take nobody's names; a
+    A wheel has them in a folder of the server, so that they claim no top-level names; a
     checkout has them on the path already.
     """
     folder = str(Path(__file__).parents[1] / "_examples")

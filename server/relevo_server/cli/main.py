@@ -1,4 +1,4 @@
-"""The `relevo` command: what it can do, and where that is."""
+"""The `relevo` command and its subcommands."""
 
 import argparse
 import os
@@ -16,16 +16,16 @@ _SERVE = "run a ContextStore server"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
+    """Run the command and return its exit code.
 
-    Returns its exit code: 0; 1 if something failed; 2 if the command line or the
-    settings are wrong, or an extra is not installed; 3 if there is no such entry; 130 if
-    it was interrupted.
+    The code is 0 for success; 1 if something failed; 2 if the command line or the settings
+    are wrong, or an extra is not installed; 3 if there is no such entry; 130 if it was
+    interrupted.
     """
     parser = argparse.ArgumentParser(
         prog="relevo", description="A store of execution contexts, and its tools."
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     for add in (operate.add_get, operate.add_put, operate.add_invalidate, demo.add):
@@ -41,14 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read the output has enough of it
+    except BrokenPipeError:  # the reader of the output closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
 
 
 class _Version(argparse.Action):
-    """Prints the version. It is looked up only then: a plain checkout has none."""
+    """Prints the version. It is looked up only on demand: a plain checkout has none."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(f"relevo {version('relevo')}")
@@ -56,7 +56,7 @@ class _Version(argparse.Action):
 
 
 def _add_serve(commands: Any) -> None:
-    """Add `relevo serve`, whose flags are known only if its packages are installed."""
+    """Add `relevo serve`, or a placeholder if its packages are not installed."""
     try:
         with needing("server"):
             from relevo_server.cli import serve  # noqa: PLC0415
@@ -67,9 +67,9 @@ def _add_serve(commands: Any) -> None:
 
 
 def _unrecognized(arguments: Sequence[str], parser: argparse.ArgumentParser) -> str:
-    """What is wrong, without values: they may be secrets."""
+    """The error for unknown arguments. It quotes no values: they may be secrets."""
     names = [each.partition("=")[0] for each in arguments if each.startswith("-")]
     if not names:
         return f"unrecognized arguments: {len(arguments)} more than expected"
-    known = re.findall(r"--[\w.-]+", parser.format_usage())
-    return f"unrecognized arguments: {' '.join(names)}{hint(names[0], known)}"
+    flags = re.findall(r"--[\w.-]+", parser.format_usage())
+    return f"unrecognized arguments: {' '.join(names)}{hint(names[0], flags)}"

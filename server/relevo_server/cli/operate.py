@@ -1,4 +1,4 @@
-"""`relevo get`, `put` and `invalidate`: JSON in, JSON out."""
+"""`relevo get`, `put` and `invalidate`, which read and print JSON."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ from relevo.v1.context_pb2 import ContextKey
 from relevo_server.keys import Key
 from relevo_server.revisions import MAX_REVISION
 
-_MEANINGS = {
+_CONNECTION_ERRORS = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS: leave --tls out",
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA with --ca",
     "Hostname Verification Check failed": "the server's certificate does not name this host",
@@ -35,7 +35,7 @@ _EXACT = 1 << 53
 _MAX_SECONDS = 10**9
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-Call = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Json]
+Operation = Callable[[store_pb2_grpc.ContextStoreStub, argparse.Namespace], Json]
 
 
 def add_get(commands: Any) -> None:
@@ -66,7 +66,7 @@ def add_put(commands: Any) -> None:
     )
     condition = parser.add_mutually_exclusive_group()
     condition.add_argument("--if-version", type=int, metavar="VERSION", help="only over this one")
-    condition.add_argument("--if-absent", action="store_true", help="only where there is none")
+    condition.add_argument("--if-absent", action="store_true", help="only if there is no entry")
 
 
 def add_invalidate(commands: Any) -> None:
@@ -79,7 +79,7 @@ def add_invalidate(commands: Any) -> None:
     parser.add_argument("--scope", default="", help="with --tenant: only those of this scope")
 
 
-def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentParser:
+def _add(commands: Any, name: str, text: str, operation: Operation) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=text,
@@ -97,16 +97,16 @@ def _add(commands: Any, name: str, text: str, call: Call) -> argparse.ArgumentPa
     parser.add_argument(
         "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
     )
-    parser.set_defaults(run=partial(_run, call), parser=parser)
+    parser.set_defaults(run=partial(_run, operation), parser=parser)
     return parser
 
 
-def _run(call: Call, options: argparse.Namespace) -> int:
+def _run(operation: Operation, options: argparse.Namespace) -> int:
     if not options.server:
         return _fail(USAGE, "--server: must be an address")
     try:
         with _channel(options) as channel:
-            output = call(store_pb2_grpc.ContextStoreStub(channel), options)
+            output = operation(store_pb2_grpc.ContextStoreStub(channel), options)
     except grpc.RpcError as error:
         return _explain(error)
     except (ValueError, OSError) as error:
@@ -124,7 +124,7 @@ def _channel(options: argparse.Namespace) -> grpc.Channel:
     return grpc.insecure_channel(options.server, sizes)
 
 
-def _with(options: argparse.Namespace) -> dict[str, Any]:
+def _call_options(options: argparse.Namespace) -> dict[str, Any]:
     token = os.environ.get("RELEVO_TOKEN")
     metadata = [("authorization", f"Bearer {token}")] if token else []
     return {"timeout": options.timeout, "metadata": metadata}
@@ -132,7 +132,7 @@ def _with(options: argparse.Namespace) -> dict[str, Any]:
 
 def _get(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
     request = store_pb2.GetRequest(key=_message(options.key), include_layers=options.layers)
-    return _json(stub.Get(request, **_with(options)))
+    return _json(stub.Get(request, **_call_options(options)))
 
 
 def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
@@ -151,7 +151,7 @@ def _put(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> 
         request.if_version = options.if_version
     elif options.if_absent:
         request.if_absent = True
-    return _json(stub.Put(request, **_with(options)))
+    return _json(stub.Put(request, **_call_options(options)))
 
 
 def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespace) -> Json:
@@ -166,11 +166,11 @@ def _invalidate(stub: store_pb2_grpc.ContextStoreStub, options: argparse.Namespa
         request.tenant.scope = options.scope
     else:
         request.keys.keys.extend(map(_message, options.keys))
-    return _json(stub.Invalidate(request, **_with(options)))
+    return _json(stub.Invalidate(request, **_call_options(options)))
 
 
 def _refuse_stars(options: argparse.Namespace) -> None:
-    """Raise ValueError for a `*`: in a principal it means all, here a tenant of that name."""
+    """Raise ValueError for a `*`: a principal's means all, here it would be a tenant's name."""
     if options.tenant == "*":
         raise ValueError("--tenant: * does not mean all tenants; name each of them")
     if options.scope == "*":
@@ -178,7 +178,7 @@ def _refuse_stars(options: argparse.Namespace) -> None:
 
 
 def _plain_key(text: str) -> Key:
-    """A key to end. The text form has %2A for a `*`: who writes one means something else."""
+    """Parse a key to invalidate. A `*` is refused: the text form of the character is %2A."""
     if "*" in text:
         raise argparse.ArgumentTypeError(
             "* does not mean all; --tenant ends all of a tenant's, and %2A is the character"
@@ -216,7 +216,7 @@ def _read_context(text: str, request: store_pb2.PutRequest) -> None:
 
 
 def _inexact(value: Json, path: str) -> Iterator[str]:
-    """Where numbers are that a Struct would change: big integers, NaN, infinities."""
+    """The paths of numbers that a Struct would change: big integers, NaN, infinities."""
     match value:
         case bool():
             pass
@@ -239,7 +239,7 @@ def _json(message: Message) -> Json:
 
 
 def _integral(value: Json) -> Json:
-    """The same JSON with 5 for 5.0: a Struct has doubles only."""
+    """The same JSON with 5 for 5.0, because a Struct has doubles only."""
     match value:
         case float() if value.is_integer() and abs(value) <= _EXACT:
             return int(value)
@@ -266,11 +266,11 @@ def _explain(error: grpc.RpcError) -> int:
 
 
 def _explained(details: str) -> str:
-    """What gRPC's words for a connection that failed mean to whoever wrote the command."""
+    """GRPC's text for a failed connection, with an explanation for the user before it."""
     if details.startswith("failed to connect"):
-        for words, meaning in _MEANINGS.items():
+        for words, explanation in _CONNECTION_ERRORS.items():
             if words in details:
-                return f"{meaning} ({details})"
+                return f"{explanation} ({details})"
     return details
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings of `relevo serve`: where each is from, and what was meant."""
+"""Error texts for the settings of `relevo serve`, with each one's source and a suggestion."""
 
 import os
 import re
@@ -12,21 +12,21 @@ from pydantic_settings import SettingsError
 from relevo_server.cli.near import nearest
 from relevo_server.settings import ENV_PREFIX, NESTING, Settings
 
-# Variables that are not settings: of the other commands, and where the file is.
+# Variables that are not settings: RELEVO_CONFIG, and those of the other commands.
 _OTHERS = {"config", "server", "token"}
 
 
 def explain(error: ValidationError, file: Path | None, flags: Container[str]) -> Iterator[str]:
-    """A line for each wrong setting: its name, what is wrong, and where it is from.
+    """A line for each wrong setting: its name, the problem, and its source.
 
-    Quotes no values. `flags` has the settings that the command line gives, as
+    Quotes no values. `flags` contains the settings that the command line gives, in the form
     `ttl.default`.
     """
     for problem in error.errors(include_input=False, include_url=False):
         path = tuple(map(str, problem["loc"]))
         name = ".".join(path) or "settings"
         if problem["type"] == "extra_forbidden":
-            text = f"is not a setting{_meant(path)}"
+            text = f"is not a setting{_suggestion(path)}"
         else:
             text = problem["msg"].removeprefix("Value error, ")
         is_missing = problem["type"] == "missing"
@@ -35,7 +35,7 @@ def explain(error: ValidationError, file: Path | None, flags: Container[str]) ->
 
 
 def explain_unreadable(error: SettingsError, flags: Container[str]) -> str:
-    """The line for a setting that has to be JSON and is not."""
+    """The line for a setting that must be JSON and is not."""
     found = re.search(r'(?:field "|encountered for )(\w+)', str(error))
     if not found:
         return "settings: cannot be read"
@@ -44,10 +44,10 @@ def explain_unreadable(error: SettingsError, flags: Container[str]) -> str:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Variables that look like a setting and are none, each with the one it is most like.
+    """Variables that resemble a setting but are none, each with the most similar setting.
 
-    Others that begin with RELEVO_ are somebody else's: Kubernetes sets such for a
-    Service that is called `relevo`.
+    Other variables that begin with RELEVO_ are not ours: Kubernetes sets some for a Service
+    named `relevo`.
     """
     for variable in environment:
         name = variable.upper().removeprefix(ENV_PREFIX).partition(NESTING)[0].lower()
@@ -56,13 +56,13 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str
             *_OTHERS,
         }:
             continue
-        meant = nearest(name, Settings.model_fields, alike=0.8)
-        if meant:
-            yield variable, ENV_PREFIX + meant.upper()
+        setting = nearest(name, Settings.model_fields, similarity=0.8)
+        if setting:
+            yield variable, ENV_PREFIX + setting.upper()
 
 
-def _meant(path: Sequence[str]) -> str:
-    """The setting beside a wrong one that is most like it, or one elsewhere of that name."""
+def _suggestion(path: Sequence[str]) -> str:
+    """`; did you mean …?` with the most similar setting beside it, or one elsewhere of its name."""
     *outer, name = path
     beside = nearest(name, _fields_at(outer))
     if beside:
@@ -73,12 +73,12 @@ def _meant(path: Sequence[str]) -> str:
 
 
 def _fields_at(path: Sequence[str]) -> list[str]:
-    """The names of the settings within a setting; within all of them for no path."""
+    """The names of the settings within a setting; for an empty path, of the top-level ones."""
     model: type[BaseModel] | None = Settings
     for name in path:
         if model is None:
             return []
-        if not name.isdecimal():  # else an item of a list, whose items are alike
+        if not name.isdecimal():  # a number is a list's index: the items have one type
             field = model.model_fields.get(name)
             model = _model_in(field.annotation) if field else None
     return list(model.model_fields) if model else []
@@ -91,9 +91,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _source(path: Sequence[str], file: Path | None, flags: Container[str]) -> str | None:
-    """Where a setting was given: by its flag, else in the environment, else in the file."""
+    """The source of a setting: its flag, else its environment variable, else the file."""
     variables = {name.upper(): name for name in os.environ}
-    within = [path[:depth] for depth in range(len(path), 0, -1)]  # a whole may be given as JSON
+    within = [path[:depth] for depth in range(len(path), 0, -1)]  # JSON may give an outer setting
     for outer in within:
         if (flag := ".".join(outer)) in flags:
             return f"--{flag.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""`relevo serve`: the settings from everywhere, then the server."""
+"""`relevo serve`: loads the settings and runs the server."""
 
 import argparse
 import asyncio
@@ -41,7 +41,7 @@ def add(commands: Any, text: str) -> None:
 
 
 def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
-    """Add a flag; the default of a secret is none, and is shown."""
+    """Add a flag to the parser. The store's URL is a secret, but its default is shown."""
     secret = settings.Settings.model_fields["store"].default
     options["help"] = options["help"].replace(str(secret), secret.get_secret_value())
     if options.get("metavar") == type(secret).__name__:
@@ -74,9 +74,9 @@ def _run(source: CliSettingsSource[Any], options: argparse.Namespace) -> int:
 
 
 async def _serve(loaded: settings.Settings) -> None:
-    # Before anybody can know that the server runs: from then on it may be told to stop.
-    asked = asyncio.Event()
+    # Before the server is reachable: from then on somebody may send a signal.
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Server(loaded) as server:
-        await server.run(asked)
+        await server.run(stop)

@@ -1,1 +1,1 @@
-"""The log of each partition: followed once, and told to every stream that subscribed."""
+"""Follows the log of each partition once, and sends its events to every subscribed stream."""

@@ -103,7 +103,7 @@ class Answers:
         outbox = request.subscription.outbox
         if outbox.has_room(request.bytes):
             return True
-        outbox.tell_room(self._wanted)
+        outbox.notify_of_room(self._wanted)
         return False
 
     def _answer(self, request: Request, stored: Stored | None, revision: int) -> None:

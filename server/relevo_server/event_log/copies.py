@@ -1,14 +1,14 @@
-"""Copies of entries, for readers that are content with what a partition's log confirms.
+"""The server's cache of entries, for reads with CONSISTENCY_CACHED.
 
-No I/O and no clock. Each copy is what the store has as of its partition's position, the
-revision up to which every event was applied. Four rules see to it:
+No I/O and no clock. Each copy equals the store's entry as of its partition's position, the
+revision up to which every event was applied. Four rules ensure that:
 
-- What was read is kept where it was read as of the position itself. A reply that an event has
-  overtaken is of an earlier revision, and so is never kept.
-- An event ends the copies that it is about; the next reader fetches the value.
-- A log that does not continue ends all copies of its partition.
-- A copy serves only while its time to live lasts, and while a look at the log, counted from its
-  beginning, is younger than `max_staleness`.
+- A read is cached only if it is as of the position itself. An answer that an event has
+  overtaken is as of an earlier revision, so it is never cached.
+- An event drops the copies of the entries that it names; the next reader fetches the value.
+- If the log does not continue, all copies of its partition are dropped.
+- A copy is served only during its time to live, and only if the last poll of the log that
+  reached its end began less than `max_staleness` seconds ago.
 """
 
 import math
@@ -20,30 +20,30 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import Event, Read, Stored, Tail
 
 OVERHEAD = 512
-"""Bytes that a copy takes beside its context, about."""
+"""Approximate memory in bytes that a copy takes beside its context."""
 
 
 class _Copy(NamedTuple):
     partition: int
-    stored: Stored | None  # None: there is no such entry
-    until: float  # when its time to live is over
+    stored: Stored | None  # None if the entry is absent
+    until: float  # the end of its time to live
     size: int
 
 
 class _Partition:
-    """What is known of a partition whose log is followed."""
+    """The state of a partition whose log is followed."""
 
     def __init__(self, position: int) -> None:
         self.position = position
         self.as_of = -math.inf
-        """When the last look at the log that reached its end was begun."""
+        """The time at which the last poll of the log that reached its end began."""
         self.keys: set[Key] = set()
 
 
 class Copies:
-    """The copies of all partitions: bounded, and those that were not used for longest go first.
+    """The copies of all partitions, bounded; the least recently used are evicted first.
 
-    Times are seconds of one clock that never goes back.
+    Times are seconds of one monotonic clock.
     """
 
     def __init__(self, *, max_entries: int, max_bytes: int, max_staleness: float) -> None:
@@ -53,15 +53,15 @@ class Copies:
         self._partitions: dict[int, _Partition] = {}
         self._copies = OrderedDict[Key, _Copy]()
         self.size = 0
-        """Bytes that all copies take, about."""
+        """Approximate memory in bytes that all copies take."""
 
     def __len__(self) -> int:
         return len(self._copies)
 
     def apply(self, partition: int, tail: Tail, begun: float) -> None:
-        """Take in what a log has after the position, or that it does not continue from there.
+        """Apply a partition's events after its position, or a gap after it.
 
-        `begun` is when the log began to be looked at: what was written later may be missing.
+        `begun` is the time at which the poll of the log began: later writes may be missing.
         """
         part = self._partitions.get(partition)
         if part is None or tail.gap:
@@ -75,14 +75,14 @@ class Copies:
             part.as_of = begun
 
     def forget(self, partition: int) -> None:
-        """Drop the copies of a partition: its log is not followed any more, or was lost."""
+        """Drop the copies of a partition whose log is no longer followed, or was lost."""
         part = self._partitions.pop(partition, None)
         if part:
             for key in part.keys:
                 self.size -= self._copies.pop(key).size
 
     def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
-        """Keep entries as the store answered them, in full, to a read that was begun then."""
+        """Cache the answer of a read of full entries that began at `begun`."""
         part = self._partitions.get(partition)
         if part is None or read.revision != part.position:
             return
@@ -97,8 +97,11 @@ class Copies:
         while len(self._copies) > self._max_entries or self.size > self._max_bytes:
             self._drop(next(iter(self._copies)))
 
-    def look(self, partition: int, keys: Sequence[Key], fence: int, now: float) -> Read | None:
-        """Entries, together as of the position. None where one is not known as of the fence."""
+    def get(self, partition: int, keys: Sequence[Key], fence: int, now: float) -> Read | None:
+        """The entries as of the position.
+
+        None if one is not cached, or if the position is before the revision `fence`.
+        """
         part = self._partitions.get(partition)
         if part is None or part.position < fence or now - part.as_of > self._max_staleness:
             return None
@@ -122,7 +125,7 @@ class Copies:
 
 
 def _named(event: Event, keys: set[Key]) -> list[Key]:
-    """Which of the keys an event is about."""
+    """The keys, of those given, that an event names."""
     if event.kind == "floor":
         tenant_id, scope = event.tenant_id, event.scope
         return [key for key in keys if key.tenant_id == tenant_id and scope in ("", key.scope)]

@@ -13,7 +13,7 @@ from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
-from relevo_server.logs import Sparing, log, where
+from relevo_server.logs import LogThrottle, log, where
 from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Limits, Storage, Stored, Tail
@@ -49,7 +49,7 @@ class Follower:
         # trusted for several times as long.
         self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
         self._push_limits = Limits(settings.watch_push_bytes, READ_BYTES)
-        self._foreign = Sparing()
+        self._foreign = LogThrottle()
         self._noticing: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
         self._wanted = asyncio.Event()
         self._answers = Answers(self._fanout, self._wanted)
@@ -105,7 +105,7 @@ class Follower:
         await asyncio.wait(self._tasks)
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
-        failures = Sparing()
+        failures = LogThrottle()
         while True:
             try:
                 await step()

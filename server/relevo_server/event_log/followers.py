@@ -1,4 +1,4 @@
-"""The logs that a server follows: each once, while anyone has use for it."""
+"""The followers of a server: one for each partition's log that is in use."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from relevo_server.wire.entries import Entries
 
 
 class Followers:
-    """The followers of partitions. What they read keeps `copies` current."""
+    """The followers by partition. The events that they read keep `copies` current."""
 
     def __init__(
         self, storage: Storage, entries: Entries, copies: Copies, settings: Settings
@@ -23,14 +23,14 @@ class Followers:
         self._copies = copies
         self._settings = settings
         self._followers: dict[int, Follower] = {}
-        self._tidying: asyncio.Task[None] | None = None
+        self._cleanup: asyncio.Task[None] | None = None
 
     def get(self, partition: int) -> Follower | None:
-        """The follower of a partition, where there is one."""
+        """The follower of a partition, or None."""
         return self._followers.get(partition)
 
     def follow(self, partition: int) -> Follower:
-        """The follower of a partition, begun where there is none."""
+        """The follower of a partition, started if there is none."""
         follower = self._followers.get(partition)
         if follower is None:
             follower = Follower(
@@ -39,51 +39,51 @@ class Followers:
             self._followers[partition] = follower
         return follower
 
-    def need(self, partition: int, now: float) -> None:
-        """Follow a partition for its copies, until nobody has asked for `cache_idle` seconds."""
+    def follow_for_cache(self, partition: int, now: float) -> None:
+        """Follow a partition for its copies, for `cache_idle` seconds after the last call."""
         self.follow(partition).needed_until = now + self._settings.cache_idle
-        if self._tidying is None:
-            self._tidying = asyncio.create_task(self._keep_tidy(), context=Context())
+        if self._cleanup is None:
+            self._cleanup = asyncio.create_task(self._stop_idle_regularly(), context=Context())
 
     async def notice(self, key: Key, changed: asyncio.Event) -> None:
-        """Set an event whenever something may have happened to a key, a lease's end too.
+        """Set the event `changed` whenever a key may have changed, or a lease on it ended.
 
-        Nothing that happens after this has returned is missed. `ignore` has to follow.
+        No change after the return is missed. Must be paired with `ignore`.
         """
         await self.follow(self._storage.partition_of(key.tenant_id)).notice(key, changed)
 
     async def ignore(self, key: Key, changed: asyncio.Event) -> None:
-        """Set it no more."""
+        """Stop setting an event that `notice` got."""
         partition = self._storage.partition_of(key.tenant_id)
         follower = self._followers.get(partition)
         if follower:
             follower.ignore(key, changed)
-            await self.rest(partition)
+            await self.stop_idle(partition)
 
-    async def rest(self, *partitions: int) -> None:
-        """Follow partitions no more if nobody has use for them."""
+    async def stop_idle(self, *partitions: int) -> None:
+        """Stop the followers of these partitions that are idle."""
         followers = ((each, self._followers.get(each)) for each in partitions)
         await self._end([each for each, follower in followers if follower and follower.is_idle])
 
     async def close(self) -> None:
-        """Follow no more."""
-        if self._tidying:
-            self._tidying.cancel()
-            await asyncio.wait([self._tidying])
+        """Stop all followers."""
+        if self._cleanup:
+            self._cleanup.cancel()
+            await asyncio.wait([self._cleanup])
         while self._followers:
             await self._end(list(self._followers))
 
     async def _end(self, partitions: Sequence[int]) -> None:
         ended = [self._followers.pop(partition) for partition in partitions]
-        # All at once: other followers may begin before these have ended, and whoever waits for
-        # that may be cancelled.
+        # First stop all: while `close` is awaited, new followers of these partitions may start,
+        # and this task may be cancelled.
         for partition, follower in zip(partitions, ended, strict=True):
             self._copies.forget(partition)
             follower.stop()
         for follower in ended:
             await follower.close()
 
-    async def _keep_tidy(self) -> None:
+    async def _stop_idle_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._settings.cache_idle / 2)
-            await self.rest(*self._followers)
+            await self.stop_idle(*self._followers)

@@ -1,4 +1,4 @@
-"""What waits to be sent on one stream: in order, and bounded."""
+"""The bounded queue of messages that wait to be sent on one Watch stream."""
 
 import asyncio
 from collections import deque
@@ -15,13 +15,13 @@ class _Item(NamedTuple):
 
 
 class Outbox:
-    """A queue of messages for one watcher.
+    """A queue of messages for one watcher, with backpressure.
 
-    Progress has its place in it, so it never overtakes an event. Nothing is left out silently,
-    and what waits is bounded if nobody takes it. Half of `max_bytes` is for values, the other
-    half for all other news:
+    Progress is queued too, so it never overtakes an event. No message is dropped silently,
+    and the queue stays bounded if the watcher does not read. Half of `max_bytes` is for
+    values, the other half for all other messages (news):
 
-    - A value is put only if there is room for it. One is always taken, whatever its size.
+    - A value is put only if there is room for it. An empty queue has room for any value.
     - If news has no room, the queue is dropped and every partition of the stream is reset. The
       same happens once more than `max_bytes` of values were superseded without a read.
     """
@@ -29,81 +29,82 @@ class Outbox:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._items: deque[_Item] = deque()
-        self._values = 0  # bytes of values that wait
+        self._values = 0  # bytes of queued values
         self._reserved = 0  # bytes of values that are being read
-        self._news = 0  # bytes of all else
-        self._superseded = 0
-        self._roomless: dict[asyncio.Event, None] = {}
-        self._progress: dict[int, Position] = {}  # after all of the items
-        self._told: dict[int, Position] = {}  # the last progress of each partition
+        self._news = 0  # bytes of all other messages
+        self._superseded = 0  # bytes of superseded values since the last read
+        self._room_waiters: dict[asyncio.Event, None] = {}
+        self._progress: dict[int, Position] = {}  # to be sent after all items
+        self._sent: dict[int, Position] = {}  # the last progress sent for each partition
         self._filled = asyncio.Event()
         self.ping = 0
-        """The last ping that has arrived."""
+        """The number of the last ping that has arrived."""
         self.partitions: set[int] = set()
-        """Where the stream has subscriptions."""
+        """The partitions in which the stream has subscriptions."""
         self.resets = 0
-        """How often all that waited was dropped: the watcher then asks for everything again."""
+        """How often the queue was dropped; the watcher then subscribes to everything again."""
 
     def has_room(self, size: int) -> bool:
-        """Whether a value of so many bytes may be put, or reserved room for."""
+        """Whether a value of `size` bytes may be put, or room for it reserved."""
         taken = self._values + self._reserved
         return not taken or taken + size <= self._max_bytes // 2
 
     def reserve(self, size: int) -> None:
-        """Keep room for a value that is being read. `release` has to follow."""
+        """Reserve room in bytes for a value that is being read. Must be paired with `release`."""
         self._reserved += size
 
     def release(self, size: int) -> None:
-        """Keep it no longer."""
+        """Give up reserved room."""
         self._reserved -= size
-        self._tell_room()
+        self._notify_of_room()
 
-    def tell_room(self, room: asyncio.Event) -> None:
-        """Set an event once, when there is room again."""
-        self._roomless[room] = None
+    def notify_of_room(self, room: asyncio.Event) -> None:
+        """Set the event `room` once there is room again."""
+        self._room_waiters[room] = None
 
     def put(self, message: WatchResponse, *, is_value: bool = False) -> None:
-        """Add a message, after the progress that was made before."""
-        self._seal()
+        """Add a message, after the progress that was reported before."""
+        self._queue_progress()
         self._add(message, is_value=is_value)
         if self._news > self._max_bytes - self._max_bytes // 2:
             self._overflow()
         self._filled.set()
 
     def supersede(self, size: int) -> None:
-        """Note that a value of so many bytes took the place of one that had no room either."""
+        """Count the bytes of a value that replaced another one for which there was no room."""
         self._superseded += size
         if self._superseded > self._max_bytes:
             self._overflow()
             self._filled.set()
 
     def progress(self, partition: int, revision: int, ping: int, *, soon: bool) -> None:
-        """Say how far a partition has come: at once, or with what follows.
+        """Report a partition's progress: at once if `soon`, else with the next message.
 
-        `ping` is the last one that had arrived when that was known, 0 for none.
+        `ping` is the number of the last ping that had arrived before the log was polled, 0 for
+        none.
         """
         before = self._progress.get(partition)
         ping = max(ping, before.ping if before else 0)
         position = Position(partition=partition, revision=revision, ping=ping)
-        # A ping that was answered is all the life that its sender asks for: no news is no message.
-        if ping and not soon and position == self._told.get(partition):
+        # An answered ping is a sufficient sign of life: unchanged progress is not sent again.
+        if ping and not soon and position == self._sent.get(partition):
             return
         self._progress[partition] = position
         if soon:
             self._filled.set()
 
     def reset(self, partition: int, reason: ResetReason) -> None:
-        """Say that a partition's order was lost; progress that was made before counts no more."""
+        """Queue a reset of a partition. Its earlier progress is void."""
         self._progress.pop(partition, None)
-        self._told.pop(partition, None)
+        self._sent.pop(partition, None)
         self.put(_reset(partition, reason))
 
     def wake(self) -> None:
-        """Let `take` return, with what there is."""
+        """Let `take` return at once, with a message or None."""
         self._filled.set()
 
     async def take(self, within: float) -> WatchResponse | None:
-        """The next message. After `within` seconds what progress there is, None for none."""
+        """Wait up to `within` seconds for the next message; None if there is none."""
         if not self._items and not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within):
@@ -114,9 +115,9 @@ class Outbox:
         return message
 
     def next(self) -> WatchResponse | None:
-        """The next message that is there, the last one with the progress; None for none."""
+        """Remove and return the next message, or None. The last one carries the progress."""
         if not self._items:
-            self._seal()
+            self._queue_progress()
         if not self._items:
             return None
         message, size, is_value = self._items.popleft()
@@ -125,30 +126,30 @@ class Outbox:
             self._values -= size
         else:
             self._news -= size
-        self._tell_room()
+        self._notify_of_room()
         if self._progress and not self._items:
-            # A message of its own would cost the stream as much again.
+            # A separate message would cost the stream as much again.
             message = self._with_progress(message)
         return message
 
     def _with_progress(self, message: WatchResponse) -> WatchResponse:
-        own = type(message)()  # the message is for other streams too
+        own = type(message)()  # a copy, because other streams share the message
         own.MergeFrom(message)
         for position in self._progress.values():
             own.positions.add(
                 partition=position.partition, revision=position.revision, ping=position.ping
             )
-        self._tell()
+        self._mark_progress_sent()
         return own
 
-    def _tell(self) -> None:
-        self._told.update(self._progress)
+    def _mark_progress_sent(self) -> None:
+        self._sent.update(self._progress)
         self._progress = {}
 
-    def _seal(self) -> None:
+    def _queue_progress(self) -> None:
         if self._progress:
             message = WatchResponse(progress=Progress(positions=self._progress.values()))
-            self._tell()
+            self._mark_progress_sent()
             self._add(message)
 
     def _add(self, message: WatchResponse, *, is_value: bool = False) -> None:
@@ -159,22 +160,22 @@ class Outbox:
         else:
             self._news += size
 
-    def _tell_room(self) -> None:
-        # Some room, so that not every message that is taken has a read of its own.
-        if self._roomless and self._values + self._reserved <= self._max_bytes // 4:
-            events, self._roomless = self._roomless, {}
+    def _notify_of_room(self) -> None:
+        # Only at half of the room for values, so that not every message taken causes a read.
+        if self._room_waiters and self._values + self._reserved <= self._max_bytes // 4:
+            events, self._room_waiters = self._room_waiters, {}
             for event in events:
                 event.set()
 
     def _overflow(self) -> None:
         self._items.clear()
-        self._told.clear()
+        self._sent.clear()
         self._values = self._news = self._superseded = 0
         self.resets += 1
         for partition in self.partitions:
             message = _reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
             self._items.append(_Item(message, 0, is_value=False))
-        self._tell_room()
+        self._notify_of_room()
 
 
 def _reset(partition: int, reason: ResetReason) -> WatchResponse:

@@ -14,7 +14,7 @@ from relevo_server.errors import StoreError
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
-from relevo_server.storage.interface import Leased, Storage, Wanted
+from relevo_server.storage.interface import LeaseAttempt, Leased, Storage
 from relevo_server.wire.requests import Lease
 
 _SHORTEST_WAIT = 0.01
@@ -166,9 +166,9 @@ class Leases:
             del self._lines[name]
             await self._followers.ignore(name.key, line.changed)
 
-    def _wanted(self, name: _Name, request_id: str) -> Wanted:
+    def _wanted(self, name: _Name, request_id: str) -> LeaseAttempt:
         token = secrets.token_urlsafe(16)
-        return Wanted(name.key, token, self._ttl_ms, name.renewed, request_id)
+        return LeaseAttempt(name.key, token, self._ttl_ms, name.renewed, request_id)
 
     def _give_back(self, key: Key, token: str) -> None:
         """End a lease that nobody knows of, if there is one; else it ends with its time."""

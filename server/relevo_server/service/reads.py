@@ -44,13 +44,13 @@ class Reader:
         now = monotonic()
         key = request.key
         partition = self._storage.partition_of(key.tenant_id)
-        self._followers.need(partition, now)
+        self._followers.follow_for_cache(partition, now)
         layers: Sequence[Key] = ()
-        read = self._copies.look(partition, [key], request.min_revision, now)
+        read = self._copies.get(partition, [key], request.min_revision, now)
         if read and request.include_layers:
             layers = self._entries.includes(key, read.entries[0])
             # Nothing comes in between: both are as of the same position.
-            read = self._copies.look(partition, [key, *layers], request.min_revision, now)
+            read = self._copies.get(partition, [key, *layers], request.min_revision, now)
         return (read, layers) if read else None
 
     async def ask(self, request: Get) -> tuple[Read, Sequence[Key]]:

@@ -55,7 +55,7 @@ class Watching:
             self._outboxes.discard(outbox)
             listening.cancel()  # it asks for nothing more
             # At once: who waits here may be cancelled.
-            await self._followers.rest(*self._drop(outbox, keys))
+            await self._followers.stop_idle(*self._drop(outbox, keys))
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(
@@ -76,7 +76,7 @@ class Watching:
                         keys.remove(key)
                         partition = self._storage.partition_of(key.tenant_id)
                         self._followers.follow(partition).unsubscribe(outbox, key)
-                        await self._followers.rest(partition)
+                        await self._followers.stop_idle(partition)
                 case Touch(key):
                     if key.scope in self._settings.ttl.sliding:
                         await self._storage.touch(key)

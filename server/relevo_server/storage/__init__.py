@@ -1,4 +1,4 @@
-"""Where entries are kept: one interface, two backends."""
+"""Storage backends for entries: one interface, implemented in memory and on Redis."""
 
 from relevo_server.storage.interface import LayoutError, Storage
 from relevo_server.storage.opening import open_storage

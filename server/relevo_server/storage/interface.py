@@ -1,8 +1,8 @@
-"""What the server asks of a backend.
+"""The interface of a storage backend.
 
 Every method is one atomic step in one partition. Each raises `StoreError`:
-UNAVAILABLE where the backend cannot be reached, or does not answer before the
-call's end (see `deadline`), and what its docstring names.
+UNAVAILABLE if the backend cannot be reached or does not answer before the call's
+deadline (see `deadline`), and the errors that its docstring names.
 """
 
 from abc import ABC, abstractmethod
@@ -13,58 +13,58 @@ from typing import Literal, NamedTuple
 from relevo_server.keys import Key, partition_of
 
 ABSENT = 0
-"""The version of an entry that is not there."""
+"""The version of an absent entry."""
 
 
 class Stored(NamedTuple):
     """A live entry.
 
-    `context` is a serialized `relevo.v1.ExecutionContext`; None if the entry has the
-    version that the reader knows, or if the reader's limits leave the context out.
+    `context` is a serialized `relevo.v1.ExecutionContext`. It is None if the reader already
+    has this version, or if the context exceeds the reader's limits.
     """
 
     version: int
     created: int  # the revision of the first write since the entry was absent
-    ttl_ms: int  # milliseconds left to live, at least 0
+    ttl_ms: int  # remaining time to live in milliseconds, at least 0
     context: bytes | None
-    left_out: int = 0  # bytes of a context that the reader's limits leave out
+    left_out: int = 0  # size in bytes of a context that exceeds the reader's limits
 
     @property
     def size(self) -> int:
-        """The context's bytes, whether they are here or left out."""
+        """The context's size in bytes, also if it was left out."""
         return len(self.context or b"") or self.left_out
 
 
 CORRUPT = Stored(version=-1, created=-1, ttl_ms=0, context=b"\xff")
-"""Stands for a record that is no entry (S8). No reader can parse its context: whoever needs
-that ends with DATA_LOSS, and so does nobody else. Its time is over, so it is never kept."""
+"""Stands for a record that is not an entry (S8). Its context cannot be parsed: a call that needs
+it ends with DATA_LOSS, and no other call does. It has expired already, so no cache keeps it."""
 
 
 class Read(NamedTuple):
-    """Entries (None for an absent one), as they were together at `revision`."""
+    """The result of a read: all entries as of `revision`, None for an absent one."""
 
     revision: int
     entries: Sequence[Stored | None]
 
 
 class Once(NamedTuple):
-    """Names a request: repeated, it is answered as it was answered first, and does nothing."""
+    """Identifies a request: a repetition gets the first answer again and changes nothing."""
 
     request_id: str
-    fingerprint: bytes  # tells different requests with one request_id apart
+    fingerprint: bytes  # detects a different request with the same request_id
 
 
 class Limits(NamedTuple):
-    """How much of contexts a reader takes, in bytes."""
+    """The sizes of contexts that a reader accepts, in bytes."""
 
     each: int
-    """Larger contexts are left out."""
+    """The largest context; larger ones are left out."""
     total: int
-    """A context is left out that would make the answer larger than this, unless it is the first."""
+    """The size of all contexts of an answer. The first context is never left out for it."""
 
 
 def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | None]:
-    """Entries without the contexts that are over the limits."""
+    """The entries, without the contexts that exceed the limits."""
     total, found = 0, list[Stored | None]()
     for stored in entries:
         size = stored.size if stored else 0
@@ -75,10 +75,11 @@ def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | No
 
 
 class Write(NamedTuple):
-    """An entry to write. `expected` is the version that must be live, None for any.
+    """An entry to write, and the conditions for it.
 
-    `lease` is the token of a lease that must be held, "" for none. `once` names the Put, None if
-    it may happen again.
+    `expected` is the version that the live entry must have, None for any. `lease` is the
+    token of a lease that must be held, "" for none. `once` names the Put, None if it may
+    happen again.
     """
 
     key: Key
@@ -90,18 +91,18 @@ class Write(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a write came to."""
+    """The result of a write."""
 
     version: int
     created: int
     ttl_ms: int
 
 
-class Wanted(NamedTuple):
-    """Who wants to write an entry that is not there, or renew the one with a version.
+class LeaseAttempt(NamedTuple):
+    """A caller's attempt to lease an absent entry, or to renew the version `renewed`.
 
-    `token` and `ttl_ms` are of the lease, where it is given. `request_id` names the
-    request, "" for none: repeated, it gets the same lease again.
+    `token` and `ttl_ms` are those of the lease, if it is granted. `request_id` identifies
+    the attempt, "" for none: a repetition gets the same lease again.
     """
 
     key: Key
@@ -112,9 +113,9 @@ class Wanted(NamedTuple):
 
 
 class Leased(NamedTuple):
-    """What that comes to as of a revision: the entry, or a lease.
+    """The result of a `LeaseAttempt` as of a revision: the entry, or a lease.
 
-    `token` is "" where another caller holds the lease, for `ttl_ms` more.
+    `token` is "" if another caller holds the lease, for `ttl_ms` milliseconds more.
     """
 
     revision: int
@@ -126,9 +127,9 @@ class Leased(NamedTuple):
 class Event(NamedTuple):
     """One entry of a partition's log.
 
-    `put`, `invalidate` and `release` (of a lease) name a key. `floor` names a tenant,
-    and a scope of it or '' for all: every entry at or below the event's revision is dead.
-    `foreign` is an entry that no server of Relevo has written: it means nothing.
+    `put`, `invalidate` and `release` (of a lease) name a key. `floor` names a tenant and
+    one of its scopes, or '' for all: every entry at or below the event's revision is dead.
+    `foreign` is a log entry that no Relevo server wrote; it has no effect.
     """
 
     revision: int
@@ -139,24 +140,24 @@ class Event(NamedTuple):
 
 
 class Gap(Enum):
-    """Why a log does not continue from a position."""
+    """The reason why a log does not continue from a position."""
 
     TRIMMED = "trimmed"
     """The events after it are no longer kept."""
     CHANGED = "changed"
-    """The log is another one, or has lost what was at the position."""
+    """The log is another one, or has lost the event at the position."""
 
 
 class Tail(NamedTuple):
-    """What a partition's log has after a position."""
+    """The events of a partition's log after a position."""
 
-    revision: int  # the partition's last, wherever `events` end
+    revision: int  # the partition's last one, also if `events` end before it
     events: Sequence[Event]
     gap: Gap | None = None  # then there are no events
 
 
 class Storage(ABC):
-    """A backend. `partitions` is fixed when the store is first used."""
+    """A storage backend. The number of partitions is fixed when the store is first used."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
@@ -167,28 +168,32 @@ class Storage(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """See that the backend answers, and that its layout is this server's.
+        """Check that the backend answers and has this server's layout.
 
-        Raises `LayoutError` where it is not.
+        Raises `LayoutError` if the layout differs.
         """
 
     async def eviction_policies(self) -> frozenset[str]:
-        """What the backend does when its memory is full, by the names that Redis has.
+        """The backend's eviction policies, by Redis's names for them.
 
-        Empty if it evicts nothing, or does not say.
+        Empty if the backend evicts nothing, or does not report its policy.
         """
         return frozenset()
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of connections. Nothing may be asked afterwards."""
+        """Close the connections. No method may be called afterwards."""
 
     @abstractmethod
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
-        """Entries of one partition. `known` has the versions that the reader has of them."""
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+        """Read entries of one partition.
+
+        `known_versions` has the version of each entry that the reader already has; the context
+        of an entry that still has it is left out.
+        """
 
     async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """Entries of one partition, without the contexts that are over the limits."""
+        """Read entries of one partition, without the contexts that exceed the limits."""
         read = await self.read(keys)
         return Read(read.revision, within(read.entries, limits))
 
@@ -196,64 +201,63 @@ class Storage(ABC):
     async def write(self, write: Write) -> Written:
         """Write an entry and its event.
 
-        Raises ABORTED where `expected` does not hold, FAILED_PRECONDITION where the
-        lease is not held, INVALID_ARGUMENT where the request_id belongs to another Put,
-        RESOURCE_EXHAUSTED where memory ran out. Every write ends the lease on its key.
+        Every write ends the lease on its key. Raises ABORTED if the live version is not
+        `expected`, FAILED_PRECONDITION if the lease is not held, INVALID_ARGUMENT if another
+        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out.
         """
 
     @abstractmethod
     async def recall(self, key: Key, once: Once) -> Written | None:
-        """The answer of an earlier Put with this request_id, None if there was none.
-
-        Raises like `write`.
-        """
+        """The result of an earlier write with this request_id, or None. Raises like `write`."""
 
     @abstractmethod
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
-        """End entries of one tenant, and leases on them: the revision, and how many were alive.
+        """End entries of one tenant and the leases on them.
 
-        Takes a revision for each key, alive or not: an invalidation also ends
-        what is about to be created. Raises INVALID_ARGUMENT if another Invalidate of the
-        tenant had the request_id.
+        Returns the last revision, and the number of entries that were live. Every key takes
+        a revision, also that of an absent entry: the invalidation also ends an entry that is
+        about to be created. Raises INVALID_ARGUMENT if another Invalidate of the tenant had
+        the request_id.
         """
 
     @abstractmethod
     async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
-        """End all entries of a tenant, or of one scope of it, and leases: the revision.
+        """End all entries and leases of a tenant, or of one of its scopes ("" for all).
 
-        Raises like `invalidate`.
+        Returns the revision. Raises like `invalidate`.
         """
 
     @abstractmethod
-    async def lease(self, wanted: Wanted) -> Leased:
-        """The live entry, unless it is the one to renew; else the right to write it.
+    async def lease(self, attempt: LeaseAttempt) -> Leased:
+        """Return the live entry, unless it is the one to renew; else a lease on the key.
 
-        One caller has it at a time. No write, and no event.
+        One caller holds the lease at a time. This writes no entry and no event.
         """
 
     @abstractmethod
     async def release(self, key: Key, token: str) -> None:
-        """End a lease, where it is held, with an event for those who wait for it."""
+        """End a lease, if it is held, with an event for the callers that wait for it."""
 
     @abstractmethod
     async def touch(self, key: Key) -> None:
-        """Begin the time to live of a live entry anew. No write: nothing is told of it."""
+        """Restart the time to live of a live entry. This is not a write and has no event."""
 
     @abstractmethod
     async def tail(
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
-        """The first `limit` events after a position, which is a revision of the partition's.
+        """The first `limit` events after a position.
 
-        None is the end of the log, 0 its beginning: there is a gap once the log may have lost
-        that, which is so when it has as many events as it keeps. `seen` are revisions as of
-        which anything was read: where the log does not have one of them, there is a gap too.
+        The position is a revision of the partition, None for the end of the log, or 0 for its
+        beginning; from 0 there is a gap as soon as the log has as many events as it keeps,
+        because it may have lost some. `seen` are revisions as of which something was read:
+        if the log lacks one of them, there is a gap too.
         """
 
     @abstractmethod
     async def wait(self, partition: int, position: int, seconds: float) -> None:
-        """Return when there may be events after a position, after `seconds` at the latest."""
+        """Wait until there may be events after a position, for `seconds` at most."""
 
 
 class LayoutError(Exception):
-    """The store was set up for another number of partitions, or another layout."""
+    """Raised if the store was set up with another number of partitions or another layout."""

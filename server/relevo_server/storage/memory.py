@@ -1,4 +1,4 @@
-"""The embedded backend: one process, nothing survives it."""
+"""The in-memory backend, for one process; its entries end with the process."""
 
 import asyncio
 import time
@@ -15,13 +15,13 @@ from relevo_server.storage.interface import (
     ABSENT,
     Event,
     Gap,
+    LeaseAttempt,
     Leased,
     Once,
     Read,
     Storage,
     Stored,
     Tail,
-    Wanted,
     Write,
     Written,
 )
@@ -39,7 +39,7 @@ class _Entry:
 @dataclass(slots=True)
 class _Lease:
     token: str
-    revision: int  # as of which it was given
+    revision: int  # as of which it was granted
     deadline: float
     request_id: str
 
@@ -57,13 +57,13 @@ class _Partition:
     leases: dict[Key, _Lease] = field(default_factory=dict[Key, _Lease])
     requests: dict[_Name, _Request] = field(default_factory=dict[_Name, _Request])
     written: asyncio.Event = field(default_factory=asyncio.Event)
-    sweep_at: int = 64  # the number of all these at which to look for dead ones
+    sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep
 
 
 class MemoryStorage(Storage):
-    """Entries in dictionaries. Single-threaded: every method runs without a pause.
+    """Keeps entries in dictionaries. Every method runs without awaiting, so it is atomic.
 
-    `clock` gives seconds since 1970 and `monotonic` seconds that never go back.
+    `clock` gives seconds since 1970, `monotonic` seconds that never go back.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class MemoryStorage(Storage):
         self._parts = [_Partition(deque(maxlen=log_length)) for _ in range(partitions)]
 
     async def check(self) -> None:
-        """Always well."""
+        """Do nothing: the backend always answers."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no connections."""
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
         """Look the entries up."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
         entries: list[Stored | None] = []
-        for key, version in zip_longest(keys, known):
+        for key, version in zip_longest(keys, known_versions):
             entry = self._live(part, key, now)
             entries.append(_stored(entry, now, version) if entry else None)
         return Read(part.revision, entries)
@@ -105,8 +105,8 @@ class MemoryStorage(Storage):
             return earlier
         now = self._monotonic()
         if write.lease:
-            held = self._held(part, write.key, now)
-            if held is None or held.token != write.lease:
+            lease = self._live_lease(part, write.key, now)
+            if lease is None or lease.token != write.lease:
                 raise errors.lease_lost(write.key)
         live = self._live(part, write.key, now)
         current = live.version if live else ABSENT
@@ -148,7 +148,7 @@ class MemoryStorage(Storage):
         return answer
 
     async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
-        """Raise a floor."""
+        """Raise the floor of the tenant or the scope."""
         part = self._part(tenant_id)
         earlier: int | None = self._recalled(part, tenant_id, once)
         if earlier:
@@ -160,34 +160,34 @@ class MemoryStorage(Storage):
         self._sweep(part, self._monotonic())
         return revision
 
-    async def lease(self, wanted: Wanted) -> Leased:
-        """Look both up."""
-        key = wanted.key
+    async def lease(self, attempt: LeaseAttempt) -> Leased:
+        """Look the entry and the lease up."""
+        key = attempt.key
         part = self._part(key.tenant_id)
         now = self._monotonic()
         entry = self._live(part, key, now)
-        if entry and entry.version != wanted.renewed:
+        if entry and entry.version != attempt.renewed:
             return Leased(part.revision, _stored(entry, now))
-        held = self._held(part, key, now)
-        if held:
-            is_known = wanted.request_id and held.request_id == wanted.request_id
-            left = int((held.deadline - now) * 1000)
-            return Leased(part.revision, None, held.token if is_known else "", left)
-        deadline = now + wanted.ttl_ms / 1000
-        part.leases[key] = _Lease(wanted.token, part.revision, deadline, wanted.request_id)
+        lease = self._live_lease(part, key, now)
+        if lease:
+            is_repetition = attempt.request_id and lease.request_id == attempt.request_id
+            left = int((lease.deadline - now) * 1000)
+            return Leased(part.revision, None, lease.token if is_repetition else "", left)
+        deadline = now + attempt.ttl_ms / 1000
+        part.leases[key] = _Lease(attempt.token, part.revision, deadline, attempt.request_id)
         self._sweep(part, now)
-        return Leased(part.revision, None, wanted.token, wanted.ttl_ms)
+        return Leased(part.revision, None, attempt.token, attempt.ttl_ms)
 
     async def release(self, key: Key, token: str) -> None:
-        """Drop it."""
+        """Drop the lease."""
         part = self._part(key.tenant_id)
-        held = part.leases.get(key)
-        if held and held.token == token and held.deadline > self._monotonic():
+        lease = part.leases.get(key)
+        if lease and lease.token == token and lease.deadline > self._monotonic():
             del part.leases[key]
             part.log.append(Event(self._next(part), "release", key))
 
     async def touch(self, key: Key) -> None:
-        """Set its deadline."""
+        """Set the entry's deadline."""
         now = self._monotonic()
         entry = self._live(self._part(key.tenant_id), key, now)
         if entry:
@@ -196,20 +196,20 @@ class MemoryStorage(Storage):
     async def tail(
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
-        """Look through the log. It never loses what was seen."""
+        """Search the log. It never loses an event that was seen."""
         del seen
         part = self._parts[partition]
         if position is None:
             return Tail(part.revision, [])
         newer = list(takewhile(lambda event: event.revision > position, reversed(part.log)))
-        # What is at the position is in the log; what is at the beginning was never in it.
+        # The event at a position is in the log; at the beginning there never was one.
         is_gone = len(newer) == len(part.log) and part.revision > position
         if is_gone and (position or len(newer) == part.log.maxlen):
             return Tail(part.revision, [], Gap.TRIMMED)
         return Tail(part.revision, newer[::-1][:limit])
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
-        """Wait for the next write, where there is none yet."""
+        """Wait for the next write, if there is none after the position."""
         part = self._parts[partition]
         if part.revision > position:
             return
@@ -227,13 +227,13 @@ class MemoryStorage(Storage):
         return part.revision
 
     def _recalled(self, part: _Partition, owner: Key | str, once: Once | None) -> Any:
-        """The answer of the request's first copy, None if this is the first."""
-        found = once and part.requests.get((owner, once.request_id))
-        if not (once and found) or found[0] <= self._monotonic():
+        """The answer that the request got before, or None if it is not a repetition."""
+        earlier = once and part.requests.get((owner, once.request_id))
+        if not (once and earlier) or earlier[0] <= self._monotonic():
             return None
-        if found[1] != once.fingerprint:
+        if earlier[1] != once.fingerprint:
             raise errors.request_id_reused(owner)
-        return found[2]
+        return earlier[2]
 
     def _remember(
         self, part: _Partition, owner: Key | str, once: Once | None, answer: object
@@ -248,29 +248,29 @@ class MemoryStorage(Storage):
             return None
         return entry if not part.floors or entry.version > _floor(part, key) else None
 
-    def _held(self, part: _Partition, key: Key, now: float) -> _Lease | None:
+    def _live_lease(self, part: _Partition, key: Key, now: float) -> _Lease | None:
         lease = part.leases.get(key)
         if lease is None or lease.deadline <= now:
             return None
         return lease if lease.revision >= _floor(part, key) else None
 
     def _sweep(self, part: _Partition, now: float) -> None:
-        """Give dead memory back, at a cost that is constant per write on average."""
+        """Drop dead entries, leases and requests. The amortized cost per write is constant."""
         if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
             return
         part.entries = {key: e for key, e in part.entries.items() if self._live(part, key, now)}
-        part.leases = {key: e for key, e in part.leases.items() if self._held(part, key, now)}
+        part.leases = {key: e for key, e in part.leases.items() if self._live_lease(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
         part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))
 
 
 def _floor(part: _Partition, key: Key) -> int:
-    """The last revision that ended the key's whole tenant, or its scope."""
+    """The last revision that ended all of the key's tenant or of its scope."""
     tenant, floors = key.tenant_id, part.floors
     return max(floors.get((tenant, ""), 0), floors.get((tenant, key.scope), 0))
 
 
-def _stored(entry: _Entry, now: float, known: int | None = None) -> Stored:
+def _stored(entry: _Entry, now: float, known_version: int | None = None) -> Stored:
     left = int((entry.deadline - now) * 1000)
-    context = None if entry.version == known else entry.context
+    context = None if entry.version == known_version else entry.context
     return Stored(entry.version, entry.created, left, context)

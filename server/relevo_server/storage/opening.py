@@ -1,8 +1,8 @@
-"""Which backend a URL means."""
+"""Opens the storage backend that a URL names."""
 
 from relevo_server.storage.interface import Storage
 from relevo_server.storage.memory import MemoryStorage
-from relevo_server.storage.redis.client import Connection
+from relevo_server.storage.redis.client import Client
 from relevo_server.storage.redis.storage import RedisStorage
 
 
@@ -17,23 +17,23 @@ def open_storage(
     request_ttl: float = 600.0,
     recent_bytes: int = 32 << 20,
 ) -> Storage:
-    """The backend for a URL.
+    """The storage backend for a URL; nothing is sent yet.
 
-    That is `memory://`; one Redis (`redis://`, `rediss://`, `unix://`); the master that
-    Sentinels know (`redis+sentinel://host1:26379,host2:26379/service/0`, or
+    The URL is `memory://`; one Redis (`redis://`, `rediss://`, `unix://`); the master that
+    Sentinels name (`redis+sentinel://host1:26379,host2:26379/service/0`, or
     `rediss+sentinel://`); or a Redis Cluster (`redis+cluster://` or `rediss+cluster://`).
 
-    Nothing is sent yet. Times in seconds: `timeout` bounds one step, `request_ttl`
-    is how long a request_id is remembered. `log_length` is how many events a
-    partition keeps, about; `recent_bytes` is what contexts may take that are kept so that Redis
-    need not send them again. Raises ValueError for a URL that is malformed.
+    Times are in seconds: `timeout` bounds one step, `request_ttl` is how long a request_id
+    is remembered. `log_length` is the approximate number of events that a partition keeps;
+    `recent_bytes` bounds the contexts that are cached so that Redis need not send them
+    again. Raises ValueError if the URL is malformed.
     """
     if url.startswith("memory:"):
         return MemoryStorage(
             partitions, log_length=log_length, request_ttl_ms=round(request_ttl * 1000)
         )
     return RedisStorage(
-        Connection(url, timeout=timeout, max_connections=max_connections, logs=partitions),
+        Client(url, timeout=timeout, max_connections=max_connections, logs=partitions),
         partitions,
         prefix=prefix,
         log_length=log_length,

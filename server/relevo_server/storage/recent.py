@@ -1,9 +1,9 @@
-"""Contexts that were read last, so that a version is fetched once and not once per reader.
+"""A cache of recently read contexts: a version is fetched once, not once per reader.
 
-Every read asks the store which write an entry is of, by its version and its mark; the context of
-that write need not be sent again if it is at hand. The version alone would not do: if a failover
-loses a write and the new clock is behind the log, the next write gets the same version (S3's
-limit). No I/O and no clock.
+Every read asks the store for the entry's last write, by version and mark; if that write's context
+is cached, it is not sent again. The version alone does not identify a write: if a failover loses
+a write and the new clock is behind the log, the next write gets the same version (S3's limit).
+No I/O and no clock.
 """
 
 from collections import OrderedDict
@@ -14,62 +14,68 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import ABSENT, CORRUPT, Stored
 
 _OVERHEAD = 256
-"""Bytes that a context takes beside itself, about."""
+"""Approximate memory in bytes that a cached context takes beside itself."""
 
 
-class Held(NamedTuple):
-    """A context that is at hand, and the version that it is of."""
+class CachedContext(NamedTuple):
+    """A cached context, with the version and the mark of its write."""
 
     version: int
     context: bytes
     mark: bytes = b""
-    """Of the write: versions repeat after a failover, if the clock is behind the log."""
+    """Unique to the write: versions repeat after a failover, if the clock is behind the log."""
 
 
-NOTHING = Held(ABSENT, b"")
+NOTHING = CachedContext(ABSENT, b"")
 
 
-class Recent:
-    """Contexts by key, bounded; those that were not used for longest go first."""
+class RecentContexts:
+    """Contexts by key, bounded in bytes; the least recently used are evicted first."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._held: OrderedDict[Key, Held] = OrderedDict()
+        self._contexts: OrderedDict[Key, CachedContext] = OrderedDict()
         self._bytes = 0
 
-    def of(self, keys: Sequence[Key]) -> list[Held]:
-        """What is at hand of each key, `NOTHING` for none."""
-        return [self._held.get(key, NOTHING) for key in keys]
+    def of(self, keys: Sequence[Key]) -> list[CachedContext]:
+        """The cached context of each key, `NOTHING` for none."""
+        return [self._contexts.get(key, NOTHING) for key in keys]
 
     def complete(
-        self, key: Key, held: Held, known: int, stored: Stored | None, mark: bytes
+        self,
+        key: Key,
+        cached: CachedContext,
+        known_version: int,
+        stored: Stored | None,
+        mark: bytes,
     ) -> Stored | None:
-        """An answer with its context, unless the reader knows the version; and keep that.
+        """The store's answer with its context, which is then cached.
 
-        `held` is what was at hand when the store was asked, which did not send that version.
+        `cached` was cached when the store was asked, so the store did not send that write's
+        context. `known_version` is the one that the reader has: the answer to it has no context.
         """
         if stored is None or stored is CORRUPT:
             self._drop(key)
             return stored
-        if (stored.version, mark) == (held.version, held.mark) and stored.context is None:
-            stored = stored._replace(context=held.context, left_out=0)
+        if (stored.version, mark) == (cached.version, cached.mark) and stored.context is None:
+            stored = stored._replace(context=cached.context, left_out=0)
         if stored.context is not None:
-            self._keep(key, Held(stored.version, stored.context, mark))
-        if stored.version == known:
+            self._keep(key, CachedContext(stored.version, stored.context, mark))
+        if stored.version == known_version:
             return stored._replace(context=None, left_out=0)
         return stored
 
-    def _keep(self, key: Key, held: Held) -> None:
-        if self._held.get(key, NOTHING) == held:
-            self._held.move_to_end(key)
+    def _keep(self, key: Key, cached: CachedContext) -> None:
+        if self._contexts.get(key, NOTHING) == cached:
+            self._contexts.move_to_end(key)
             return
         self._drop(key)
-        self._held[key] = held
-        self._bytes += _OVERHEAD + len(held.context)
+        self._contexts[key] = cached
+        self._bytes += _OVERHEAD + len(cached.context)
         while self._bytes > self._max_bytes:
-            self._drop(next(iter(self._held)))
+            self._drop(next(iter(self._contexts)))
 
     def _drop(self, key: Key) -> None:
-        held = self._held.pop(key, None)
-        if held:
-            self._bytes -= _OVERHEAD + len(held.context)
+        cached = self._contexts.pop(key, None)
+        if cached:
+            self._bytes -= _OVERHEAD + len(cached.context)

@@ -34,10 +34,10 @@ class Spy:
         for name in ("read", "tail", "wait"):
             patch.setattr(storage, name, getattr(self, name))
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
         """Read entries, and hold the answer up."""
         self.reads += 1
-        read = await self._read(keys, known)
+        read = await self._read(keys, known_versions)
         await self.answers_go_on.wait()
         return read
 

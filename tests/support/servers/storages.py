@@ -21,7 +21,7 @@ class GatedStorage(MemoryStorage):
         self.waiting = 0
         """How many reads wait now."""
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
         """Wait, then look the entries up."""
         self.waiting += 1
         try:
@@ -31,4 +31,4 @@ class GatedStorage(MemoryStorage):
             raise errors.unavailable() from None
         finally:
             self.waiting -= 1
-        return await super().read(keys, known)
+        return await super().read(keys, known_versions)

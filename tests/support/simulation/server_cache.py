@@ -131,7 +131,7 @@ class CacheWorld:
         recent = [event.revision for event in self.store.log[-4:]]
         fence = self.random.choice([0, *recent])
         keys = self.random.sample(KEYS, self.random.choice([1, 1, 2]))
-        found = self.copies.look(PARTITION, keys, fence, self.now)
+        found = self.copies.get(PARTITION, keys, fence, self.now)
         if found is None:
             return
         self.served += 1
@@ -173,7 +173,7 @@ class CacheWorld:
         for key in KEYS:
             self._ask([key])
             self._answer()
-            found = self.copies.look(PARTITION, [key], self.store.reached, self.now)
+            found = self.copies.get(PARTITION, [key], self.store.reached, self.now)
             assert found is not None, f"{key} cannot be had"
             self._check(key, found.entries[0], found.revision)
             current = self._read(key)

@@ -1,1 +1,1 @@
-"""The Redis backend: a server, a master that Sentinels name, or a Cluster."""
+"""The Redis backend: one server, the master that Sentinels name, or a Cluster."""

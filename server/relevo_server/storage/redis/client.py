@@ -1,4 +1,4 @@
-"""How scripts reach Redis: a server, a master or a Cluster, and what their errors mean."""
+"""The client that runs scripts on a Redis server, master or Cluster, and maps their errors."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import Pool
 
 MAX_WAIT = 5.0
-"""Seconds that `Connection.wait` may take."""
+"""The longest `Client.wait`, in seconds."""
 
-_FAILURES = (redis_errors.RedisError, OSError)  # of which TimeoutError is one
+_FAILURES = (redis_errors.RedisError, OSError)  # includes TimeoutError
 
-# Answers of a Redis that works, but not now or not for us: failover, start-up,
-# resharding, a script that hangs, credentials that have just been changed.
-_PASSING = (
+# Errors of a working Redis that pass by themselves: failover, start-up, resharding,
+# a script that hangs, credentials that have just been changed.
+_TRANSIENT = (
     "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF",
     "NOREPLICAS", "UNBLOCKED", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
@@ -39,37 +39,37 @@ class Script:
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
 
-class _Client(Protocol):
-    """What clients of one server and of a Cluster have in common."""
+class _Sender(Protocol):
+    """The interface that `Pool` and `Cluster` share."""
 
     async def execute_command(self, *args: Argument) -> Any: ...
     async def execute_everywhere(self, *args: Argument) -> list[Any]: ...
     async def aclose(self) -> None: ...
 
 
-class Connection:
-    """Sends commands, each of them once.
+class Client:
+    """Sends commands to Redis, each of them once.
 
-    Nothing is repeated after it was sent: a write whose answer was lost may have
-    happened, and only its sender can tell whether to repeat it (`request_id`).
+    No command is retried after it was sent: a write whose answer was lost may have
+    happened, and only its caller can decide to repeat it (`request_id`).
     A connection that Redis closed while it was idle is replaced before use.
-    `logs` is how many logs are waited for at once, at most.
+    `timeout` is in seconds. `logs` bounds the number of concurrent `wait` calls.
     """
 
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
-        with _quoting_nothing():
+        with _hiding_the_url():
             scheme = url.partition("://")[0]
             self._sentinels = (
                 sentinel.Sentinels(url, timeout=timeout) if scheme in sentinel.SCHEMES else None
             )
-            client: Callable[..., _Client]
+            sender: Callable[..., _Sender]
             if scheme in cluster.SCHEMES:
-                client = partial(cluster.Cluster, url)
+                sender = partial(cluster.Cluster, url)
             else:
-                client = partial(Pool, (self._sentinels or Server(url)).open)
-            self._client = client(timeout=timeout, max_connections=max_connections)
-            # Who waits keeps a connection for as long.
-            self._waiting = client(timeout=timeout + MAX_WAIT, max_connections=logs)
+                sender = partial(Pool, (self._sentinels or Server(url)).open)
+            self._commands = sender(timeout=timeout, max_connections=max_connections)
+            # A blocking XREAD occupies its connection until it returns.
+            self._waits = sender(timeout=timeout + MAX_WAIT, max_connections=logs)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
@@ -81,40 +81,40 @@ class Connection:
     async def command(self, *words: Argument) -> Any:
         """Send one command. Raises StoreError; NoScriptError passes through."""
         try:
-            return await self._client.execute_command(*words)
+            return await self._commands.execute_command(*words)
         except redis_errors.NoScriptError:
             raise
         except _FAILURES as error:
-            raise meaning(error) from error
+            raise store_error(error) from error
 
     async def wait(self, log: str, after: str, seconds: float) -> None:
-        """Wait for an entry of a stream after an id. Raises StoreError."""
+        """Wait until a stream has an entry after an id. Raises StoreError."""
         words = ("XREAD", "BLOCK", round(seconds * 1000), "COUNT", 1, "STREAMS", log, after)
         try:
-            await self._waiting.execute_command(*words)
+            await self._waits.execute_command(*words)
         except _FAILURES as error:
-            raise meaning(error) from error
+            raise store_error(error) from error
 
     async def eviction_policies(self) -> frozenset[str]:
-        """What the servers do when their memory is full; empty if they do not say."""
-        return await eviction.policies(self._client.execute_everywhere)
+        """The servers' eviction policies; empty if they do not report them."""
+        return await eviction.policies(self._commands.execute_everywhere)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
-        await self._waiting.aclose()
+        await self._commands.aclose()
+        await self._waits.aclose()
         if self._sentinels:
             await self._sentinels.aclose()
 
 
 @contextmanager
-def _quoting_nothing() -> Generator[None, None, None]:
-    """Say what is wrong with a URL, and not what it is: it may have a password."""
+def _hiding_the_url() -> Generator[None, None, None]:
+    """Raise errors of a URL without quoting it: it may contain a password."""
     try:
         yield
     except sentinel.MalformedUrlError:
         raise
-    except OSError as error:  # those of ssl are OSErrors too
+    except OSError as error:  # includes ssl.SSLError
         raise ValueError(f"store: its TLS files cannot be used: {error.strerror}") from None
     except (ValueError, TypeError):
         raise ValueError(
@@ -123,15 +123,15 @@ def _quoting_nothing() -> Generator[None, None, None]:
         ) from None
 
 
-def meaning(error: Exception) -> errors.StoreError:
-    """What an error of Redis means to a caller. Never a conflict, never "not found"."""
+def store_error(error: Exception) -> errors.StoreError:
+    """The StoreError for an error of Redis. It is never a conflict and never "not found"."""
     text = str(error)
     if isinstance(error, redis_errors.ResponseError):
-        # An error within a script has its word in the middle of the text.
+        # An error within a script has its code in the middle of the text.
         words = text.replace("-", " ").split()
         if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in words:
             return errors.store_full()
-        if type(error) is redis_errors.ResponseError and not set(_PASSING) & set(words):
+        if type(error) is redis_errors.ResponseError and not set(_TRANSIENT) & set(words):
             log.error("store.refused", error=text)
             return errors.internal()
     log.debug("store.unavailable", error=type(error).__name__)

@@ -1,9 +1,9 @@
-"""A Redis Cluster: each command goes to the node that has its key's slot.
+"""A Redis Cluster client: each command goes to the node that owns its key's slot.
 
-Nobody asks for a map of the slots. A node says whose a slot is that it does not
-have (MOVED), or who has the key while a slot moves (ASK); it has not run the
-command, so the command may be sent there. What a node has run, or may have run,
-is not repeated.
+The map of slots is not fetched but learned. A node that does not own a slot names its
+owner (MOVED), or the node that has the key while the slot migrates (ASK). It has not run
+the command, so the command may be sent there. A command that a node has run, or may have
+run, is not repeated.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from relevo_server.storage.redis.pool import Pool
 
 SCHEMES = ("redis+cluster", "rediss+cluster")
 _HOPS = 5
-"""Nodes that a command is sent to, at most: they may differ for a moment."""
+"""The most nodes that one command is sent to: for a moment they may disagree on the owner."""
 _GONE = (OSError, redis_errors.ConnectionError, redis_errors.ClusterDownError)
 
 
 class Cluster:
-    """Pools of connections, one for each node. The URL names any node."""
+    """A connection pool for each node of a Cluster. The URL names any node."""
 
     def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
         self._server = Server(url.replace("+cluster", "", 1))
@@ -32,7 +32,7 @@ class Cluster:
         self._max_connections = max_connections
         self._owners: dict[int, Address] = {}
         self._pools: dict[Address, Pool] = {}
-        # The first is asked about slots of which nothing is known.
+        # The first one gets the commands for slots whose owner is not known.
         self._nodes = [self._server.address]
 
     async def execute_command(self, *words: Argument) -> Any:
@@ -54,7 +54,7 @@ class Cluster:
         raise ConnectionError("the nodes of the Cluster do not agree")
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
-        """Send one command to every master: the answers of those that answer."""
+        """Send one command to every master. Returns the answers; masters that fail have none."""
         here = self._nodes[0]
         try:
             slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
@@ -84,24 +84,24 @@ class Cluster:
         return pool
 
     def _forget(self, address: Address) -> None:
-        """Ask others about its slots: a replica may have them by now."""
+        """Ask other nodes for its slots: a replica may own them by now."""
         self._owners = {slot: owner for slot, owner in self._owners.items() if owner != address}
         self._nodes.remove(address)
         self._nodes.append(address)
 
 
 def _named_by(error: Any, here: Address) -> Address:
-    """The node that MOVED or ASK names; one that does not know its own host leaves it out."""
+    """The node that MOVED or ASK names. A node that does not know its own host omits it."""
     return Address(error.host or here.host, error.port)
 
 
 def _master_of(slots: Any, here: Address) -> Address:
-    """The master of a range of slots, as CLUSTER SLOTS names it; without a host, it is here."""
+    """The master of a range of slots in CLUSTER SLOTS. Without a host it is the host `here`."""
     _, _, (host, port, *_), *_ = slots
     return Address(host.decode() if host else here.host, port)
 
 
 def _key_of(words: tuple[Argument, ...]) -> bytes:
-    """A key of the command: scripts, and the wait for a log, are all that is sent."""
+    """A key of the command. Only scripts and XREAD are ever sent."""
     position = words.index("STREAMS") + 1 if words[0] == "XREAD" else 3
     return str(words[position]).encode()

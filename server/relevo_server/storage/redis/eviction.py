@@ -1,24 +1,25 @@
-"""What Redis does when its memory is full, as far as it says so."""
+"""Reads the eviction policies of Redis servers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 Everywhere: TypeAlias = Callable[..., Awaitable[list[Any]]]
-"""Sends a command to every server, and returns the answers of those that answer."""
+"""Sends a command to every server. Returns the answers; servers that fail have none."""
 
 _FIELD = "maxmemory_policy"
 
 
-async def policies(ask: Everywhere) -> frozenset[str]:
+async def policies(execute_everywhere: Everywhere) -> frozenset[str]:
     """The servers' `maxmemory-policy`, by INFO or, if that is forbidden, by CONFIG GET.
 
-    Empty if neither may be asked.
+    Empty if both are forbidden.
     """
-    found = {policy for answer in await ask("INFO", "memory") for policy in _of_info(answer)}
-    if not found:
-        answers = await ask("CONFIG", "GET", "maxmemory-policy")
-        found = {policy for answer in answers for policy in _of_config(answer)}
-    return frozenset(found)
+    answers = await execute_everywhere("INFO", "memory")
+    names = {policy for answer in answers for policy in _of_info(answer)}
+    if not names:
+        answers = await execute_everywhere("CONFIG", "GET", "maxmemory-policy")
+        names = {policy for answer in answers for policy in _of_config(answer)}
+    return frozenset(names)
 
 
 def _of_info(answer: Any) -> list[str]:

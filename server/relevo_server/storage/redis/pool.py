@@ -1,7 +1,7 @@
-"""Connections to one Redis server, each for one command at a time.
+"""A pool of connections to one Redis server, each for one command at a time.
 
-What redis-py's own pool and client do around a command takes more CPU than all
-the rest of a Get; here it is little more than a write, a read and a timer.
+redis-py's own pool and client take more CPU for a command than all the rest of a Get;
+this one needs little more than a write, a read and a timer.
 """
 
 import asyncio
@@ -11,30 +11,30 @@ from typing import Any
 from redis import exceptions as redis_errors
 
 from relevo_server.deadline import earliest
-from relevo_server.storage.redis.connection import Argument, Line
+from relevo_server.storage.redis.connection import Argument, Connection
 
 
 class Pool:
-    """Opens connections as they are needed, and keeps them.
+    """A connection pool that opens connections on demand and keeps them.
 
-    A command that is cancelled, or not answered in time, takes its connection
-    with it: no answer can ever reach another command.
+    A command that is cancelled or times out closes its connection, so its answer can
+    never reach another command.
 
-    `open_line` opens a connection that may be used, until a time of the loop; what
-    it raises, a command raises.
+    `open_connection` opens a connection before the given time of the event loop; the
+    command raises its errors. `timeout` is in seconds.
     """
 
     def __init__(
         self,
-        open_line: Callable[[float], Awaitable[Line]],
+        open_connection: Callable[[float], Awaitable[Connection]],
         *,
         timeout: float,
         max_connections: int,
     ) -> None:
-        self._open = open_line
+        self._open = open_connection
         self._timeout = timeout
-        # The last one used comes first; None is room for another one.
-        self._free: asyncio.LifoQueue[Line | None] = asyncio.LifoQueue()
+        # The last one used comes first; None stands for a connection that is not open yet.
+        self._free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
         for _ in range(max_connections):
             self._free.put_nowait(None)
 
@@ -43,24 +43,27 @@ class Pool:
         return await self.send(words, earliest(asyncio.get_running_loop().time() + self._timeout))
 
     async def send(self, words: tuple[Argument, ...], end: float, *, asking: bool = False) -> Any:
-        """Send one command, with an end of the caller's; `asking` is what ASK asks for."""
+        """Send one command before `end`, a time of the event loop.
+
+        `asking` sends ASKING first, as a redirection by ASK requires.
+        """
         if self._free.empty():
             async with asyncio.timeout_at(end):
-                line = await self._free.get()
+                connection = await self._free.get()
         else:
-            line = self._free.get_nowait()
+            connection = self._free.get_nowait()
         try:
-            if line is None or line.is_closed:
+            if connection is None or connection.is_closed:
                 async with asyncio.timeout_at(end):
-                    line = await self._open(end)
+                    connection = await self._open(end)
             if asking:
-                await line.ask(("ASKING",), end)
-            return await line.ask(words, end)
+                await connection.execute(("ASKING",), end)
+            return await connection.execute(words, end)
         finally:
-            self._free.put_nowait(line)
+            self._free.put_nowait(connection)
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
-        """Send one command: its answer, or nothing if it is refused or the server is away."""
+        """Send one command. Returns its answer, or none if the command fails."""
         try:
             return [await self.execute_command(*words)]
         except (OSError, redis_errors.RedisError):
@@ -69,6 +72,6 @@ class Pool:
     async def aclose(self) -> None:
         """Close the connections."""
         while not self._free.empty():
-            line = self._free.get_nowait()
-            if line:
-                await line.close()
+            connection = self._free.get_nowait()
+            if connection:
+                await connection.close()

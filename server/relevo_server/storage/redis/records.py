@@ -1,4 +1,4 @@
-"""What Redis holds, as values and back."""
+"""Converts between values and the records that Redis holds."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import CORRUPT, Event, Stored, Written
-from relevo_server.storage.recent import Held
+from relevo_server.storage.recent import CachedContext
 from relevo_server.storage.redis.connection import Argument
 
 
@@ -18,27 +18,30 @@ def request(tag: str, key: Key, request_id: str) -> str:
 
 
 def floor(tenant_id: str, scope: str) -> str:
-    """The field of a floor: of a tenant's scope, or of all its scopes if that is empty."""
+    """The field of the floor of a tenant's scope, or of all its scopes if `scope` is empty."""
     name = f"floor:{quote(tenant_id, safe='')}"
     return f"{name}:{quote(scope, safe='')}" if scope else name
 
 
 @lru_cache(4096)
 def text(key: Key) -> str:
-    """The text form of a key, which is a part of its records' names."""
+    """The text form of a key, as its records' names contain it."""
     return str(key)
 
 
 @lru_cache(4096)
 def floors(key: Key) -> tuple[str, str]:
-    """The fields of the floors that an entry has to be above: the tenant's, and its scope's."""
+    """The fields of the two floors that a live entry is above: its tenant's and its scope's."""
     return floor(key.tenant_id, ""), floor(key.tenant_id, key.scope)
 
 
 def stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
-    """An entry as a script answered it, None if there is none. UNAVAILABLE if it is another's."""
+    """The entry that a script answered, None if it is absent.
+
+    Raises UNAVAILABLE if the answer names another key than `asked`.
+    """
     if asked.encode() != answered:
-        # A reply that belongs to another command: never hand it out.
+        # The reply belongs to another command: never return it.
         raise errors.unavailable("the store answered out of order")
     if not values:
         return None
@@ -55,20 +58,23 @@ def stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
     )
 
 
-def known(version: int, at_hand: Held) -> Argument:
-    """What Redis need not send: a version that the caller has, else the write that is at hand."""
-    if version >= at_hand.version:
+def unneeded(version: int, cached: CachedContext) -> Argument:
+    """The write whose context Redis need not send, in the form that read.lua takes.
+
+    It is the reader's `version`, or the cached write if that is newer; "" for none.
+    """
+    if version >= cached.version:
         return revisions.to_log_id(version) if version else ""
-    return revisions.to_log_id(at_hand.version).encode() + b"/" + at_hand.mark
+    return revisions.to_log_id(cached.version).encode() + b"/" + cached.mark
 
 
 def mark(answered: Sequence[Any]) -> bytes:
-    """What tells the write of an entry from every other; b"" if a server of 0.x wrote it."""
+    """The unique mark of an entry's last write; b"" if a server of version 0.x wrote it."""
     return answered[5] if len(answered) > 5 else b""
 
 
 def written(key: Key, answer: Sequence[bytes]) -> Written:
-    """What a Put came to. INVALID_ARGUMENT if its request_id was another Put's."""
+    """The result of a Put. Raises INVALID_ARGUMENT if another Put had its request_id."""
     if answer[0] == b"reused":
         raise errors.request_id_reused(key)
     _, version, created, ttl_ms = answer
@@ -76,18 +82,18 @@ def written(key: Key, answer: Sequence[bytes]) -> Written:
 
 
 def event(log_id: bytes, fields: Sequence[bytes]) -> Event:
-    """What a log entry says; `foreign` if no server of Relevo can have written it."""
+    """The event of a log entry; `foreign` if no Relevo server can have written it."""
     revision = revisions.from_log_id(log_id)
     try:
         words = [field.decode() for field in fields]
-        told = dict(zip(words[::2], words[1::2], strict=True))
-        match told["op"]:
+        named = dict(zip(words[::2], words[1::2], strict=True))
+        match named["op"]:
             case "put" | "invalidate" | "release" as kind:
-                return Event(revision, kind, Key.parse(told["key"]))
+                return Event(revision, kind, Key.parse(named["key"]))
             case "floor":
-                return Event(revision, "floor", tenant_id=told["tenant"], scope=told["scope"])
+                return Event(revision, "floor", tenant_id=named["tenant"], scope=named["scope"])
             case _:
                 pass
-    except (KeyError, ValueError):  # of which UnicodeDecodeError is one
+    except (KeyError, ValueError):  # includes UnicodeDecodeError
         pass
     return Event(revision, "foreign")

@@ -1,14 +1,14 @@
-"""The master of a service, as the Sentinels that watch over it know it.
+"""Connections to the current master of a service, as its Sentinels name it.
 
-Each Sentinel is asked again and again, by a task of its own, and at once when a
-connection is opened: one that is silent holds nobody up. Where they differ, the
-greatest epoch is right: a failover has a greater one than all before it. No answer
-outlives its Sentinel's silence, so Sentinels that are set up anew, and count from
-zero again, are believed as well.
+A task for each Sentinel polls it, and polls at once when a connection is opened, so a
+silent Sentinel delays nobody. If Sentinels disagree, the greatest epoch wins: each
+failover has a greater one than all before it. An answer is dropped as soon as its
+Sentinel fails to answer, so Sentinels that were set up anew, and count from zero again,
+are believed too.
 
-Connections to what is no longer the master are closed as soon as one Sentinel
-says so, with what is under way on them. While no Sentinel answers, those that
-are open are kept, and none is opened.
+Connections to a former master are closed, with the commands in flight on them, as soon
+as one Sentinel names another master. While no Sentinel answers, open connections are
+kept and no new one is opened.
 """
 
 import asyncio
@@ -21,36 +21,36 @@ from weakref import WeakKeyDictionary
 from redis.exceptions import RedisError
 
 from relevo_server.logs import cause_of, log
-from relevo_server.storage.redis.connection import Address, Line, Server
+from relevo_server.storage.redis.connection import Address, Connection, Server
 from relevo_server.storage.redis.pool import Pool
 
 SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _FORM = "redis+sentinel://host1:26379,host2:26379/service/0"
 _PORT = 26379
 _PAUSE = 0.25
-"""Seconds between two questions to a Sentinel while no connection is opened."""
+"""Seconds between two polls of a Sentinel while no connection is opened."""
 
 
 class MalformedUrlError(ValueError):
-    """What is wrong with a URL. Quotes nothing of it."""
+    """Raised for a malformed URL. Its text quotes nothing of the URL."""
 
 
 class Service(NamedTuple):
-    """What a `redis+sentinel://` URL says.
+    """The parts of a `redis+sentinel://` URL.
 
-    User, password and options are those of the Redis servers. The Sentinels share
-    the options, and have `sentinel_username` and `sentinel_password`.
+    User, password and options are those of the Redis servers. The Sentinels share the
+    options; their credentials are `sentinel_username` and `sentinel_password`.
     """
 
     name: str
     server: str
-    """A URL for the service's servers; its address means nothing."""
+    """A URL for the service's servers; its address is not used."""
     sentinels: dict[str, str]
     """The URLs of the Sentinels, by their addresses."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read a URL. Raises MalformedUrlError."""
+        """Parse a URL. Raises MalformedUrlError."""
         kind, _, rest = url.partition("+sentinel://")
         rest, _, query = rest.partition("?")
         authority, _, path = rest.partition("/")
@@ -74,21 +74,21 @@ class Service(NamedTuple):
 
 
 class _Master(NamedTuple):
-    """What a Sentinel says: the one with the greatest epoch is right."""
+    """A Sentinel's answer. Of several, the one with the greatest epoch is right."""
 
     epoch: int
     address: Address
 
     @classmethod
     def of(cls, answer: list[bytes]) -> Self:
-        """Read the answer to SENTINEL MASTER: names and values in turn."""
-        found = dict(zip(answer[::2], answer[1::2], strict=True))
-        address = Address(found[b"ip"].decode(), int(found[b"port"]))
-        return cls(int(found[b"config-epoch"]), address)
+        """Parse the answer to SENTINEL MASTER, which alternates names and values."""
+        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+        address = Address(fields[b"ip"].decode(), int(fields[b"port"]))
+        return cls(int(fields[b"config-epoch"]), address)
 
 
 class Sentinels:
-    """Opens connections to the master of the moment, and closes those to its predecessors."""
+    """Opens connections to the current master, and closes those to former masters."""
 
     def __init__(self, url: str, *, timeout: float) -> None:
         service = Service.parse(url)
@@ -99,38 +99,41 @@ class Sentinels:
             for address, sentinel in service.sentinels.items()
         }
         self._answers: dict[str, _Master] = {}
-        self._wanted = asyncio.Event()
+        self._poll_now = asyncio.Event()
         self._answered = asyncio.Event()
-        self._lines = WeakKeyDictionary[Line, Address | None]()
+        self._connections = WeakKeyDictionary[Connection, Address | None]()
         self._master: Address | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open(self, end: float) -> Line:
-        """A connection to the master, which says itself that it is one."""
+    async def open(self, end: float) -> Connection:
+        """Open a connection to the master, which confirms its role, before `end`.
+
+        `end` is a time of the event loop. Raises RedisError or OSError.
+        """
         if not self._tasks:
-            # In contexts of their own: no call's deadline is theirs.
+            # In contexts of their own, so that no call's deadline applies to them.
             self._tasks = [
-                asyncio.create_task(self._follow(address), context=Context())
+                asyncio.create_task(self._poll(address), context=Context())
                 for address in self._sentinels
             ]
         self._answered.clear()
-        self._wanted.set()
+        self._poll_now.set()
         await self._answered.wait()
         address = self._master
-        line = await self._server.open(end, address)
-        self._lines[line] = address
+        connection = await self._server.open(end, address)
+        self._connections[connection] = address
         try:
-            role, *_ = await line.ask(("ROLE",), end)
+            role, *_ = await connection.execute(("ROLE",), end)
         except BaseException:
-            await line.close()
+            await connection.close()
             raise
         if role != b"master" or address != self._master:
-            await line.close()
+            await connection.close()
             raise ConnectionError("this Redis is not the master")
-        return line
+        return connection
 
     async def aclose(self) -> None:
-        """Ask no more."""
+        """Stop polling, and close the connections to the Sentinels."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -139,7 +142,7 @@ class Sentinels:
         for sentinel in self._sentinels.values():
             await sentinel.aclose()
 
-    async def _follow(self, address: str) -> None:
+    async def _poll(self, address: str) -> None:
         sentinel, is_lost = self._sentinels[address], False
         while True:
             try:
@@ -154,13 +157,13 @@ class Sentinels:
                 if is_lost:
                     log.info("sentinel.found", sentinel=address)
                 is_lost = False
-            self._conclude()
+            self._update_master()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PAUSE):
-                    await self._wanted.wait()
-            self._wanted.clear()
+                    await self._poll_now.wait()
+            self._poll_now.clear()
 
-    def _conclude(self) -> None:
+    def _update_master(self) -> None:
         if not self._answers:
             return
         master = max(self._answers.values()).address
@@ -168,9 +171,9 @@ class Sentinels:
         if master != self._master:
             log.info("store.master", address="{}:{}".format(*master))
             self._master = master
-            for line, address in self._lines.items():
+            for connection, address in self._connections.items():
                 if address != master:
-                    line.drop("this Redis is no longer the master")
+                    connection.abort("this Redis is no longer the master")
 
 
 def _address(host: str) -> str:

@@ -1,6 +1,6 @@
-"""The Redis backend.
+"""The Redis backend, and its layout of keys.
 
-Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
+With the prefix `relevo`, the keys are these; those of one partition share a hash tag:
 
     relevo:layout                        hash: partitions, version of this layout
     {relevo:17}:log                      stream: the partition's events
@@ -10,8 +10,8 @@ Layout, with the prefix `relevo`; everything of one partition shares a hash tag:
     {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
     {relevo:17}:request:TENANT:REQUEST_ID  hash: the answer of an Invalidate; with a TTL
 
-Only entries, leases and requests carry a TTL, so a `volatile-*` eviction policy can
-never take a log or a floor away, and with them the order of revisions.
+Only entries, leases and requests have a TTL, so a `volatile-*` eviction policy can never
+evict a log or a floor, which keep the order of revisions.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from relevo_server.storage.interface import (
     ABSENT,
     Gap,
     LayoutError,
+    LeaseAttempt,
     Leased,
     Limits,
     Once,
     Read,
     Storage,
     Tail,
-    Wanted,
     Write,
     Written,
     within,
 )
-from relevo_server.storage.recent import Recent
+from relevo_server.storage.recent import RecentContexts
 from relevo_server.storage.redis import records
-from relevo_server.storage.redis.client import Connection, Script
+from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
 
 LAYOUT = 1
@@ -58,11 +58,11 @@ _CLAIM = Script("claim")
 
 
 class RedisStorage(Storage):
-    """Entries in Redis or a Redis Cluster; every method is one script in one slot."""
+    """Keeps entries in Redis or a Redis Cluster; every method is one script in one slot."""
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         partitions: int,
         *,
         prefix: str,
@@ -71,17 +71,17 @@ class RedisStorage(Storage):
         recent_bytes: int = 0,
     ) -> None:
         super().__init__(partitions)
-        self._connection = connection
+        self._client = client
         self._prefix = prefix
         self._log_length = log_length
         self._request_ttl_ms = request_ttl_ms
-        self._recent = Recent(recent_bytes)
-        self._under_way: dict[Key, asyncio.Future[None]] = {}
+        self._recent = RecentContexts(recent_bytes)
+        self._in_flight: dict[Key, asyncio.Future[None]] = {}
         self._checked = False
 
     async def check(self) -> None:
-        """Record the layout where there is none yet, and compare it with this server's."""
-        found = await self._connection.run(
+        """Record the layout if there is none yet, and compare it with this server's."""
+        found = await self._client.run(
             _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
         )
         partitions, layout = (int(value) for value in found)
@@ -93,29 +93,30 @@ class RedisStorage(Storage):
         self._checked = True
 
     async def eviction_policies(self) -> frozenset[str]:
-        """Of one Redis, of the master that Sentinels know, or of every master of a Cluster."""
-        return await self._connection.eviction_policies()
+        """The policy of the one Redis or Sentinel master, or of every master of a Cluster."""
+        return await self._client.eviction_policies()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._connection.close()
+        await self._client.close()
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
-        """One script, whatever the number of keys."""
-        return await self._read(keys, known)
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+        """Run one script, whatever the number of keys."""
+        return await self._read(keys, known_versions)
 
     async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """One script; what is left out does not leave Redis.
+        """Run one script; Redis does not send the contexts that are left out.
 
-        What others are reading now is waited for: then it is at hand, and is not sent twice.
+        Reads of the same keys that are in flight are awaited first: their contexts are then
+        cached and not sent twice.
         """
-        others = {self._under_way[key] for key in keys if key in self._under_way}
+        others = {self._in_flight[key] for key in keys if key in self._in_flight}
         if others and limits.each:
             await asyncio.wait(others)
         return await self._read(keys, (), limits)
 
     async def write(self, write: Write) -> Written:
-        """One script: the comparison, the value, its event and the request's record."""
+        """Run one script: the comparison, the value, its event and the request's record."""
         tag, name = self._tag(write.key.tenant_id), records.text(write.key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         args: list[Argument] = [
@@ -146,7 +147,7 @@ class RedisStorage(Storage):
         return None if answer[0] == b"unknown" else records.written(key, answer)
 
     async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
-        """One script; one event for each key."""
+        """Run one script; each key has an event of its own."""
         tenant_id = keys[0].tenant_id
         tag = self._tag(tenant_id)
         tenant_floor, _ = records.floors(keys[0])
@@ -158,7 +159,7 @@ class RedisStorage(Storage):
         return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
     async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
-        """One script; the entries stay where they are, below the new floor."""
+        """Run one script; the entries stay stored, below the new floor."""
         tag = self._tag(tenant_id)
         args: list[Argument] = [
             self._log_length,
@@ -170,13 +171,13 @@ class RedisStorage(Storage):
         revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)
         return revision
 
-    async def lease(self, wanted: Wanted) -> Leased:
-        """One script."""
-        tag, name = self._tag(wanted.key.tenant_id), records.text(wanted.key)
+    async def lease(self, attempt: LeaseAttempt) -> Leased:
+        """Run one script."""
+        tag, name = self._tag(attempt.key.tenant_id), records.text(attempt.key)
         keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
-        renewed = revisions.to_log_id(wanted.renewed)
-        args: list[Argument] = [*records.floors(wanted.key), renewed]
-        args += [wanted.token, wanted.ttl_ms, wanted.request_id]
+        renewed = revisions.to_log_id(attempt.renewed)
+        args: list[Argument] = [*records.floors(attempt.key), renewed]
+        args += [attempt.token, attempt.ttl_ms, attempt.request_id]
         log_id, kind, *rest = await self._run(_LEASE, keys, args)
         revision = revisions.from_log_id(log_id)
         if kind == b"entry":
@@ -185,13 +186,13 @@ class RedisStorage(Storage):
         return Leased(revision, None, token.decode(), max(0, int(left)))
 
     async def release(self, key: Key, token: str) -> None:
-        """One script."""
+        """Run one script."""
         tag, name = self._tag(key.tenant_id), records.text(key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
         await self._run(_RELEASE, keys, [self._log_length, name, token])
 
     async def touch(self, key: Key) -> None:
-        """One script."""
+        """Run one script."""
         tag = self._tag(key.tenant_id)
         await self._run(
             _TOUCH, [f"{tag}:state", f"{tag}:entry:{records.text(key)}"], records.floors(key)
@@ -200,7 +201,7 @@ class RedisStorage(Storage):
     async def tail(
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
-        """One script."""
+        """Run one script."""
         tag = f"{{{self._prefix}:{partition}}}"
         after = "" if position is None else revisions.to_log_id(position)
         args: list[Argument] = [after, limit, self._log_length, *map(revisions.to_log_id, seen)]
@@ -212,9 +213,9 @@ class RedisStorage(Storage):
         return Tail(reached, [records.event(log_id, fields) for log_id, fields in events])
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
-        """One XREAD, on a connection that others do not wait for."""
+        """Run one XREAD, on a connection of its own pool: it delays no other command."""
         log = f"{{{self._prefix}:{partition}}}:log"
-        await self._connection.wait(log, revisions.to_log_id(position), seconds)
+        await self._client.wait(log, revisions.to_log_id(position), seconds)
 
     async def _end(
         self,
@@ -224,7 +225,7 @@ class RedisStorage(Storage):
         args: list[Argument],
         once: Once | None,
     ) -> tuple[int, int]:
-        """End what a script ends: the revision, and how many entries were alive."""
+        """Run a script that ends entries: the revision, and how many entries were live."""
         if once:
             record = f"{quote(tenant_id, safe='')}:{quote(once.request_id, safe='')}"
             names.append(f"{self._tag(tenant_id)}:request:{record}")
@@ -235,45 +236,45 @@ class RedisStorage(Storage):
         return revisions.from_log_id(revision), int(count[0])
 
     async def _read(
-        self, keys: Sequence[Key], known: Sequence[int], limits: Limits | None = None
+        self, keys: Sequence[Key], known_versions: Sequence[int], limits: Limits | None = None
     ) -> Read:
         tag = self._tag(keys[0].tenant_id)
         names = [f"{tag}:entry:{records.text(key)}" for key in keys]
-        known = known or [ABSENT] * len(keys)
-        held = self._recent.of(keys)
+        known_versions = known_versions or [ABSENT] * len(keys)
+        cached = self._recent.of(keys)
         args: list[Argument] = list(limits or ("", ""))
         args += [field for key in keys for field in records.floors(key)]
-        for version, at_hand in zip(known, held, strict=True):
-            args.append(records.known(version, at_hand))
-        with self._telling_others(keys):
+        for version, context in zip(known_versions, cached, strict=True):
+            args.append(records.unneeded(version, context))
+        with self._marked_in_flight(keys):
             revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
         entries = [
             self._recent.complete(
-                key, at_hand, version, records.stored(name, *values), records.mark(values)
+                key, context, version, records.stored(name, *values), records.mark(values)
             )
-            for key, at_hand, version, name, values in zip(
-                keys, held, known, names, found, strict=True
+            for key, context, version, name, values in zip(
+                keys, cached, known_versions, names, found, strict=True
             )
         ]
         return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
 
     @contextmanager
-    def _telling_others(self, keys: Sequence[Key]) -> Generator[None, None, None]:
-        """Let others know that these entries are being read."""
+    def _marked_in_flight(self, keys: Sequence[Key]) -> Generator[None, None, None]:
+        """Mark these keys as being read, for `read_within`."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._under_way.update(dict.fromkeys(keys, done))
+        self._in_flight.update(dict.fromkeys(keys, done))
         try:
             yield
         finally:
             for key in keys:
-                if self._under_way.get(key) is done:
-                    del self._under_way[key]
+                if self._in_flight.get(key) is done:
+                    del self._in_flight[key]
             done.set_result(None)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started
             await self.check()
-        return await self._connection.run(script, keys, args)
+        return await self._client.run(script, keys, args)
 
     def _tag(self, tenant_id: str) -> str:
         return f"{{{self._prefix}:{self.partition_of(tenant_id)}}}"

@@ -1,11 +1,11 @@
--- End entries of one tenant, each with an event of its own, and leases on them.
--- KEYS: state, log, entry..., the lease of each entry..., and the request's record if there
---       is a request_id
--- ARGV: log length, the field of the tenant's floor, then for each entry the
---       field of its scope's floor and its name, then for a request: its fingerprint,
---       its ttl in ms
--- Answer: {the last revision, how many entries were alive}, the same for a request that
---         was answered before; {'reused'}
+-- End entries of one tenant, each with an event of its own, and the leases on them.
+-- KEYS: state, log, entry..., the lease of each entry..., and with a request_id the
+--       request's record
+-- ARGV: log length, the field of the tenant's floor, then for each entry the field of
+--       its scope's floor and its name, then with a request_id: the request's
+--       fingerprint and the record's ttl in ms
+-- Returns: {the last revision, the number of entries that were live}, the same for a
+--          repeated request; {'reused'} if another request had the request_id
 
 local state_key, log = KEYS[1], KEYS[2]
 local length = ARGV[1]
@@ -19,7 +19,7 @@ if earlier then return earlier end
 
 for i = 3, entries + 2 do
   local scope_floor, name = ARGV[2 * i - 3], ARGV[2 * i - 2]
-  local version = redis.pcall('HGET', KEYS[i], 'version') -- of a record that is no entry too
+  local version = redis.pcall('HGET', KEYS[i], 'version') -- an error if the record is not a hash
   if is_revision(version) and above(version, tenant_floor)
       and above(version, redis.call('HGET', state_key, scope_floor)) then
     count = count + 1

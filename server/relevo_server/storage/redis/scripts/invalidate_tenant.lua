@@ -1,8 +1,9 @@
--- End all entries of a tenant, or of one scope of it, in one step: a floor.
--- KEYS: state, log, and the request's record if there is a request_id
--- ARGV: log length, the field of the floor, tenant, scope or '', and for a request: its
---       fingerprint, its ttl in ms
--- Answer: {the revision, 0}, the same for a request that was answered before; {'reused'}
+-- End all entries of a tenant, or of one of its scopes, in one step by raising a floor.
+-- KEYS: state, log, and with a request_id the request's record
+-- ARGV: log length, the field of the floor, tenant, scope or '', and with a request_id:
+--       the request's fingerprint and the record's ttl in ms
+-- Returns: {the revision, 0}, the same for a repeated request; {'reused'} if another
+--          request had the request_id
 
 local earlier = recall(KEYS[3], ARGV[5])
 if earlier then return earlier end

@@ -1,11 +1,12 @@
--- Answer an entry, or give the right to write it to one caller.
+-- Return a live entry, or else grant the lease on its key to one caller.
 -- KEYS: state, entry, lease
--- ARGV: the fields of the tenant's floor and the scope's floor, the version that is to be
---       renewed ('0-0' for none), a token, its ttl in ms, a request_id or ''
--- Answer: {revision, 'entry', entry as in read.lua}, a corrupt one too; {revision, 'lease', token, ms left};
---         {revision, 'held', ms left} where another caller has it
+-- ARGV: the fields of the tenant's floor and the scope's floor, the version to renew
+--       ('0-0' for none), a token, the lease's ttl in ms, a request_id or ''
+-- Returns: {revision, 'entry', entry as in read.lua}, a corrupt one too;
+--          {revision, 'lease', token, ms left}; {revision, 'held', ms left} if another
+--          caller holds the lease
 
--- A write that changes nothing: a replica refuses it.
+-- A write that changes nothing: replicas refuse it, so only a master answers.
 redis.call('HDEL', KEYS[1], 'none')
 
 local renewed, token, ttl, request = ARGV[3], ARGV[4], ARGV[5], ARGV[6]

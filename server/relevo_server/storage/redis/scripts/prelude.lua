@@ -1,5 +1,5 @@
--- Stands before each of the other scripts. Every script works on one partition:
--- its keys share a hash tag, so they share a slot of a Redis Cluster.
+-- Shared functions, prepended to each of the other scripts. Every script works on one
+-- partition: its keys share a hash tag, so they share a slot of a Redis Cluster.
 --
 -- Versions and revisions are ids of the partition's log, "milliseconds-sequence",
 -- as strings: a Lua number holds 53 bits, a packed revision has 61.
@@ -12,14 +12,14 @@ local function parse(id)
   return tonumber(ms), tonumber(sequence)
 end
 
--- Is this the id of a log entry that a revision can hold? A foreign entry's may not be one.
+-- Whether a revision can hold this id of a log entry. A foreign entry's id may be too large.
 local function is_revision(id)
   if type(id) ~= 'string' then return false end
   local ms, sequence = parse(id)
   return ms and ms <= MAX_MS and sequence <= MAX_SEQUENCE
 end
 
--- Can an entry {version, created} be compared with its floors? A floor may be false: none.
+-- Whether an entry {version, created} can be compared with its floors. A floor of false is none.
 local function is_entry(entry, ...)
   if not is_revision(entry[1]) or not is_revision(entry[2]) then return false end
   for i = 1, select('#', ...) do
@@ -29,7 +29,7 @@ local function is_entry(entry, ...)
   return true
 end
 
--- Is the entry with this version above a floor? A floor may be false: none.
+-- Whether an entry with this version is above a floor. A floor of false is none.
 local function above(version, floor)
   if not floor then return true end
   local ms, sequence = parse(version)
@@ -37,12 +37,12 @@ local function above(version, floor)
   return ms > floor_ms or (ms == floor_ms and sequence > floor_sequence)
 end
 
--- Did a floor end a lease that was given as of a revision? A floor may be false: none.
+-- Whether a floor ended a lease that was granted as of a revision. A floor of false is none.
 local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
--- The recorded answer of an earlier Invalidate, or nil.
+-- The recorded answer of an earlier Invalidate with this request_id, or nil.
 local function recall(record, fingerprint)
   if not record then return nil end
   local earlier = redis.call('HMGET', record, 'fingerprint', 'revision', 'count')
@@ -51,15 +51,15 @@ local function recall(record, fingerprint)
   return {earlier[2], earlier[3]}
 end
 
--- Keep what an Invalidate came to for its copies, for so many milliseconds.
+-- Record the answer of an Invalidate for its repetitions, for `ttl` milliseconds.
 local function remember(record, fingerprint, ttl, revision, count)
   if not record then return end
   redis.call('HSET', record, 'fingerprint', fingerprint, 'revision', revision, 'count', count)
   redis.call('PEXPIRE', record, ttl)
 end
 
--- Write the log anew, with the same entries: Redis 8 and Valkey 8 set the last id of a stream never
--- below one that was removed. What has more fields than an event is foreign, and its id is kept.
+-- Recreate the log with the same entries, because Redis 8 and Valkey 8 never set the last id of a
+-- stream below a removed id. An entry with more fields than an event is foreign: only its id is kept.
 local function rewrite(log, last)
   local entries, from = {}, '-'
   repeat
@@ -79,10 +79,10 @@ local function rewrite(log, last)
   end
 end
 
--- Remove foreign entries from the end of the log whose ids no revision can hold, and what such
--- an id has done to those that follow.
+-- Remove the foreign entries at the end of the log whose ids no revision can hold, and set the
+-- stream's last id back, so that later ids do not follow theirs. Returns the last id.
 local function mend(log, last)
-  if not is_revision(last) then last = nil end -- servers of 0.x wrote such a one
+  if not is_revision(last) then last = nil end -- servers of version 0.x wrote such revisions
   local top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
   while top and not is_revision(top[1]) do
     redis.call('XDEL', log, top[1])
@@ -93,33 +93,33 @@ local function mend(log, last)
   if set.err and string.find(set.err, 'smaller', 1, true) then
     rewrite(log, last)
   elseif set.err then
-    -- Whatever else is wrong (no memory, say) is told. Nothing may be written before: Redis lets a
-    -- script that has begun to write go on without memory.
+    -- Any other error (no memory, say) is raised. Nothing may be written before that: Redis lets a
+    -- script that has begun to write continue without memory.
     redis.call('XSETID', log, last or '0-0')
   end
   return last
 end
 
--- The id to append an event with, behind the last one.
+-- The id to append an event with, after the last one.
 local function following(last)
   local ms, sequence = parse(last or '')
   if sequence and sequence >= MAX_SEQUENCE then return string.format('%.0f-0', ms + 1) end
   return '*'
 end
 
--- Append an event to the log. Its id is the new revision.
+-- Append an event to the log, and return its id, which is the new revision.
 --
--- '*' never gives an id below the last, whatever the clock does; where a clock
--- that stepped back has used up the sequence, the next millisecond begins early.
+-- '*' never gives an id below the last, whatever the clock does; if a clock that
+-- stepped back has used up the sequence, the next millisecond begins early.
 local function append(log, length, last, ...)
   local added = redis.pcall('XADD', log, 'MAXLEN', '~', length, following(last), ...)
   if is_revision(added) then return added end
-  -- It failed, as it does behind the greatest id that there is, or follows an id that no revision
-  -- can hold. What else is wrong (no memory, say), is wrong again.
+  -- Either the stream already has the greatest possible id, or the new id follows one that no
+  -- revision can hold. Any other error (no memory, say) is raised by the second attempt.
   last = mend(log, last)
   added = redis.call('XADD', log, 'MAXLEN', '~', length, following(last), ...)
   if is_revision(added) then return added end
-  -- A foreign entry has the last id that a revision can have: nothing comes after it.
+  -- A foreign entry has the greatest id that a revision can hold: no revision follows it.
   redis.call('XDEL', log, added)
   error('no revision is left after ' .. last)
 end

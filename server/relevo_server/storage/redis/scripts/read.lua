@@ -1,15 +1,16 @@
--- Read entries of one partition as they are together.
+-- Read entries of one partition, all as of one revision.
 -- KEYS: state, entry...
--- ARGV: the most bytes of one context, and of all together ('' for no limits); for each entry,
---       the fields of its tenant's floor and its scope's floor; then for each the version
---       that the reader has, or '', or VERSION/MARK if that is at hand
--- Answer: revision, then for each entry {its key} if it is absent; {its key, 'corrupt'} if what
---         is there is no entry; else {its key, version, created, milliseconds left, size of its
---         context, its mark, context}. The context is left out if the reader has this version, or if it
---         is over the limits. The first one is within the limit of all, whatever its size.
+-- ARGV: the largest size of one context, and of all together, in bytes ('' for no limits);
+--       for each entry the fields of its tenant's floor and its scope's floor; then for
+--       each the write whose context need not be sent: the reader's VERSION, or
+--       VERSION/MARK of the cached context, or '' for none
+-- Returns: revision, then for each entry {its key} if it is absent; {its key, 'corrupt'} if
+--          the record is not an entry; else {its key, version, created, ms left, size of
+--          its context, its mark, context}. The context is left out if it need not be sent
+--          or exceeds the limits. The first one never exceeds the limit of all together.
 
--- A write that changes nothing: a replica, which may be behind, refuses it, and so
--- never answers a read.
+-- A write that changes nothing: replicas, which may lag behind, refuse it, so only a
+-- master answers.
 redis.call('HDEL', KEYS[1], 'none')
 
 local count = #KEYS - 1
@@ -17,9 +18,9 @@ local most, limit, total = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local state = redis.call('HMGET', KEYS[1], 'revision', unpack(ARGV, 3, 2 * count + 2))
 local answer = {state[1] or '0-0'}
 for i = 1, count do
-  local key, known = KEYS[i + 1], ARGV[2 * count + 2 + i]
-  local whole = known == '' and not most
-  -- A record of another type costs that record, and not all that are read with it.
+  local key, unneeded = KEYS[i + 1], ARGV[2 * count + 2 + i]
+  local whole = unneeded == '' and not most
+  -- A record of another type fails alone, not all that are read with it.
   local entry = whole and redis.pcall('HMGET', key, 'version', 'created', 'mark', 'context')
     or redis.pcall('HMGET', key, 'version', 'created', 'mark')
   local version = entry[1]
@@ -32,7 +33,7 @@ for i = 1, count do
     else
       size = redis.call('HSTRLEN', key, 'context')
       local fits = not most or (size <= most and (total == 0 or total + size <= limit))
-      if version ~= known and version .. '/' .. mark ~= known and fits then
+      if version ~= unneeded and version .. '/' .. mark ~= unneeded and fits then
         context = redis.call('HGET', key, 'context')
         total = total + size
       end

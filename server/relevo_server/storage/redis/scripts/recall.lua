@@ -1,7 +1,7 @@
--- What an earlier write with a request_id came to.
+-- Return the recorded answer of an earlier write with a request_id.
 -- KEYS: the request's record
--- ARGV: its fingerprint
--- Answer: as write.lua, or {'unknown'}
+-- ARGV: the request's fingerprint
+-- Returns: as write.lua, or {'unknown'} if there is no record
 
 local earlier = redis.call('HMGET', KEYS[1], 'fingerprint', 'version', 'created', 'ttl')
 if not earlier[1] then return {'unknown'} end

@@ -1,6 +1,7 @@
--- End a lease, where it is held with this token, and let those know who wait for it.
+-- End a lease, if it is held with this token, with an event for the callers that wait for it.
 -- KEYS: state, log, lease
 -- ARGV: log length, name of the entry, token
+-- Returns: nothing
 
 if redis.call('HGET', KEYS[3], 'token') ~= ARGV[3] then return end
 local last = redis.call('HGET', KEYS[1], 'revision')

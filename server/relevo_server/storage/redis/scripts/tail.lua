@@ -1,12 +1,13 @@
--- What a partition's log has after a position.
+-- Return the events of a partition's log after a position.
 -- KEYS: state, log
--- ARGV: the position, '0-0' for the beginning, '' for the end; how many events; log length;
---       revisions as of which anything was read
--- Answer: {'ok', revision, events}, each event {id, {name, value...}};
---         {'trimmed', revision} or {'changed', revision} where the log does not
---         continue from the position
+-- ARGV: the position, '0-0' for the beginning, '' for the end; the most events; log length;
+--       revisions as of which something was read
+-- Returns: {'ok', revision, events}, each event {id, {name, value...}};
+--          {'trimmed', revision} or {'changed', revision} if the log does not continue
+--          from the position
 
--- A write that changes nothing: a replica, which may be behind, refuses it.
+-- A write that changes nothing: replicas, which may lag behind, refuse it, so only a
+-- master answers.
 redis.call('HDEL', KEYS[1], 'none')
 
 local position = ARGV[1]
@@ -22,8 +23,8 @@ if position == '0-0' and redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[3]) then
   return {'trimmed', revision}
 end
 
--- Events that were lost in a failover, or with all of the data, leave no other trace
--- than that the ones which were seen are not there.
+-- Events that were lost in a failover, or with all of the data, leave only one trace:
+-- ids that were seen are missing.
 for _, id in ipairs({position, unpack(ARGV, 4)}) do
   if id ~= '0-0' and #redis.call('XRANGE', KEYS[2], id, id) == 0 then
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
@@ -32,8 +33,8 @@ for _, id in ipairs({position, unpack(ARGV, 4)}) do
   end
 end
 
--- Entries that Relevo has not written are answered too: whoever reads them skips them. But an id
--- that no revision can hold is nowhere to go on from, so what has one is removed.
+-- Foreign entries are returned too; their reader skips them. But no position can have an id that
+-- no revision can hold, so an entry with such an id is removed.
 local events, is_whole
 repeat
   events, is_whole = redis.call('XRANGE', KEYS[2], '(' .. position, '+', 'COUNT', ARGV[2]), true
@@ -46,8 +47,8 @@ repeat
 until is_whole
 local last = events[#events]
 if last and above(last[1], revision) then
-  -- The log ends with a foreign entry. It takes a revision as an event does, so that what is
-  -- read from now on is as of no earlier one. Not if there is no memory for that: then later.
+  -- The log ends with a foreign entry. It takes a revision as an event does, so that later reads
+  -- are not as of an earlier one. Without memory for that (pcall), a later call does it.
   revision = last[1]
   redis.pcall('HSET', KEYS[1], 'revision', revision)
 end

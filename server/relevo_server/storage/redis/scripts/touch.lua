@@ -1,6 +1,7 @@
--- Begin the time to live of an entry anew, where it is alive.
+-- Restart the time to live of an entry, if it is live.
 -- KEYS: state, entry
 -- ARGV: the fields of the tenant's floor and the scope's floor
+-- Returns: nothing
 
 local entry = redis.pcall('HMGET', KEYS[2], 'version', 'ttl')
 if not entry.err and is_revision(entry[1]) and tonumber(entry[2] or '') then

@@ -1,13 +1,12 @@
 -- Write an entry and its event.
--- KEYS: state, log, entry, lease, and the request's record where there is a request_id
--- ARGV: the fields of the tenant's floor and the scope's floor, the name of the
---       entry, log length, expected version ('' for any, '0-0' for absent),
---       the lease's token ('' for none), ttl in ms, context, a mark that no other write has,
---       and for a request:
---       its fingerprint, its ttl in ms
--- Answer: {'written', version, created, ttl in ms}, the same for a request that
---         was answered before; {'conflict', version or '0-0'}; {'reused'};
---         {'lost'} where the lease is not held
+-- KEYS: state, log, entry, lease, and with a request_id the request's record
+-- ARGV: the fields of the tenant's floor and the scope's floor, the name of the entry,
+--       log length, expected version ('' for any, '0-0' for absent), the lease's token
+--       ('' for none), ttl in ms, context, a mark that no other write has, and with a
+--       request_id: the request's fingerprint and the record's ttl in ms
+-- Returns: {'written', version, created, ttl in ms}, the same for a repeated request;
+--          {'conflict', version or '0-0'}; {'reused'} if another request had the
+--          request_id; {'lost'} if the lease is not held
 
 local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
 local name, length, expected, token, ttl, context, mark = unpack(ARGV, 3, 9)
@@ -34,12 +33,12 @@ local live = sound and above(entry[1], state[2]) and above(entry[1], state[3])
 local current = live and entry[1] or '0-0'
 if expected ~= '' and expected ~= current then return {'conflict', current} end
 
--- The event comes first: it is the only step that could fail (a full log key of
--- a wrong type, say), and then nothing is written.
+-- The event comes first: it is the only step that can fail (if the log's key has another
+-- type, say), and then nothing is written.
 local version = append(log, length, state[1], 'op', 'put', 'key', name)
 local created = live and entry[2] or version
 redis.call('HSET', state_key, 'revision', version)
-if not sound then redis.call('DEL', entry_key) end -- whatever it was, now it is an entry
+if not sound then redis.call('DEL', entry_key) end -- of another type, say
 redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context, 'mark', mark)
 redis.call('PEXPIRE', entry_key, ttl)
