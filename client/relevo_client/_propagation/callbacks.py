@@ -1,19 +1,17 @@
 """The user's functions, guarded: what they raise reaches the log and never a caller."""
 
 import inspect
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
 from relevo_client._context.errors import RelevoError
-from relevo_client._context.functions import is_coroutine_function
-from relevo_client._context.raised import name_of, shown
+from relevo_client._context.functions import is_coroutine_function, name_of
+from relevo_client._context.log import log
+from relevo_client._context.raised import shown
 from relevo_client._propagation.fallbacks import CASES, FAILED, Policy
 from relevo_client._propagation.refusals import RejectedError
-
-log = logging.getLogger("relevo_client")
 
 
 def must_be_plain(**rules: Any) -> None:

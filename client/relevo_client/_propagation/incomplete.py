@@ -1,11 +1,9 @@
 """What the service's log is told of contexts that are incomplete: which layers are missing."""
 
-import logging
 import time
 
 from relevo_client._context.errors import IncompleteContextError
-
-log = logging.getLogger("relevo_client")
+from relevo_client._context.log import log
 
 _QUIET = 60.0
 """Seconds for which the same missing layers are not told again: a layer may be in every call."""

@@ -1,13 +1,12 @@
 """How a call ends that cannot have its context, before its handler begins or amid it."""
 
-import logging
 from typing import Any, cast
 
 from relevo_client._context.errors import NoContextError, RelevoError
-from relevo_client._context.raised import name_of, shown
+from relevo_client._context.functions import name_of
+from relevo_client._context.log import log
+from relevo_client._context.raised import shown
 from relevo_client._propagation.fallbacks import FAILED, NO_REFERENCE, Refusal
-
-log = logging.getLogger("relevo_client")
 
 NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
 """What a handler may raise that needs a context: alone, or out of a TaskGroup of its tasks."""
