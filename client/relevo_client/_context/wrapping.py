@@ -12,7 +12,8 @@ from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from relevo_client._context.current import Current, Steps, get_current, set_current
+from relevo_client._context.current import Steps, get_current, set_current
+from relevo_client._context.deferred import Current
 from relevo_client._context.functions import (
     is_async_generator_function,
     is_coroutine_function,

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from grpc import StatusCode
 
+from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
     IncompleteContextError,
     InvalidFieldError,
@@ -15,8 +17,18 @@ from relevo_client._context.errors import (
     StoreBehindError,
     UnavailableError,
 )
+from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Rebuilt
+from relevo_client._propagation.callbacks import failure
+from relevo_client._propagation.refusals import (
+    FAILED,
+    MALFORMED,
+    NO_REFERENCE,
+    Refusal,
+    RejectedError,
+)
 
 
 class Action(Enum):
@@ -85,17 +97,6 @@ class Policy:
 DEFAULT_POLICY = Policy()
 
 
-class Refusal(NamedTuple):
-    """How a call ends. The texts are fixed: they tell no internals."""
-
-    code: StatusCode
-    text: str
-
-
-MALFORMED = Refusal(StatusCode.INVALID_ARGUMENT, "the call's context reference is malformed")
-FORBIDDEN = Refusal(StatusCode.PERMISSION_DENIED, "the caller may not use this context")
-FAILED = Refusal(StatusCode.INTERNAL, "the call's context could not be resolved")
-NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no context")
 _UNAVAILABLE = Refusal(StatusCode.UNAVAILABLE, "the call's context cannot be resolved now")
 _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
     (
@@ -135,3 +136,67 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
     # Whatever else the store answers (no access, a defect), the context cannot be had
     # now; but trying again is no advice then, and a copy is not what to answer it with.
     return Action.REJECT if action is Action.LAST_KNOWN else action, FAILED
+
+
+class Make(NamedTuple):
+    """A call's context is to be made by a policy's function."""
+
+    function: Rebuild
+    lost: LostContext
+    refusal: Refusal
+    """How the call ends where the function does not do it in time."""
+
+    @property
+    def flight(self) -> object:
+        """What calls have in common that can share what is made."""
+        # A call without a reference shares nothing; each function makes its own.
+        return id(self.function), self.lost.ref.key if self.lost.ref else object()
+
+    def made(self, context: object) -> Rebuilt:
+        """The context that was made, for this call. Raises TypeError where it is none."""
+        if not isinstance(context, ExecutionContext):
+            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
+        return Rebuilt(self.lost.ref, context)
+
+    def failed(self, error: Exception) -> RejectedError:
+        """How the call ends where the function raised, or took too long."""
+        if isinstance(error, TimeoutError):
+            return RejectedError(self.refusal, self.lost.error)
+        return failure(self.function, error, self.lost.error)
+
+
+class LastKnown(NamedTuple):
+    """A call is to go on with the copy that was known last."""
+
+    ref: ContextRef
+    refusal: Refusal
+    """How the call ends where there is none."""
+    error: RelevoError | None
+
+    def known(self, entry: ContextEntry | None) -> ContextEntry:
+        """The copy. Raises RejectedError where there is none."""
+        if entry is None:
+            raise RejectedError(self.refusal, self.error)
+        return entry
+
+
+def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
+    """What is done where a context cannot be had: made, known still, or gone without.
+
+    Raises RejectedError.
+    """
+    action, refusal = chosen(policy, lost.error)
+    if action is Action.PROCEED:
+        return None
+    if action is Action.LAST_KNOWN and lost.ref:
+        return LastKnown(lost.ref, refusal, lost.error)
+    if isinstance(action, Action):
+        raise RejectedError(refusal, lost.error)
+    return Make(action, lost, refusal)
+
+
+def must_await_nothing(*policies: Policy) -> None:
+    """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
+    for policy, case in product(policies, CASES):
+        if is_coroutine_function(getattr(policy, case)):
+            raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")
