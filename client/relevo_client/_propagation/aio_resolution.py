@@ -14,7 +14,7 @@ from relevo_client._context.keys import ContextRef
 from relevo_client._context.resolved import Known, Rebuilt
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
-    Action,
+    Fallback,
     LastKnown,
     LostContext,
     Make,
@@ -127,7 +127,7 @@ class AsyncEntrance:
             ref = self._rules.reference(context, metadata)
         except RejectedError as rejected:
             return _rejected(context, rejected)
-        if ref is None and self._policy.no_reference is Action.PROCEED:
+        if ref is None and self._policy.no_reference is Fallback.PROCEED:
             return None
         if self._policy.lazy:
             call = Call(self._method, context, metadata, deadline_of(context))

@@ -31,8 +31,8 @@ from relevo_client._propagation.refusals import (
 )
 
 
-class Action(Enum):
-    """What to do with such a call."""
+class Fallback(Enum):
+    """What to do with a call whose context cannot be had."""
 
     REJECT = "reject"
     """End it with a typed status and a fixed text."""
@@ -68,29 +68,29 @@ CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do in each case: an `Action`, or a function that makes a context.
+    """What to do in each case: a `Fallback`, or a function that makes a context.
 
     Such a function is called once for all calls that wait for the same key, and
     is given up at a call's deadline. What it makes is current for the call and
     is not stored.
     """
 
-    no_reference: Action | Rebuild = Action.PROCEED
+    no_reference: Fallback | Rebuild = Fallback.PROCEED
     """The call names no context. Rejected with FAILED_PRECONDITION."""
-    not_found: Action | Rebuild = Action.REJECT
+    not_found: Fallback | Rebuild = Fallback.REJECT
     """There is no such context any more: FAILED_PRECONDITION."""
-    incomplete: Action | Rebuild = Action.REJECT
+    incomplete: Fallback | Rebuild = Fallback.REJECT
     """Entries that the context includes do not exist: FAILED_PRECONDITION."""
-    too_old: Action | Rebuild = Action.REJECT
+    too_old: Fallback | Rebuild = Fallback.REJECT
     """The store is behind what the caller has seen: FAILED_PRECONDITION."""
-    unavailable: Action | Rebuild = Action.REJECT
+    unavailable: Fallback | Rebuild = Fallback.REJECT
     """The store cannot be asked now: UNAVAILABLE."""
     lazy: bool = False
     """Resolve the context when the handler asks for it, not before it runs."""
 
     def __post_init__(self) -> None:
         for case in ("no_reference", "not_found", "incomplete"):
-            if getattr(self, case) is Action.LAST_KNOWN:
+            if getattr(self, case) is Fallback.LAST_KNOWN:
                 raise ValueError(f"{case} is what is known: there is no last known copy for it")
 
 
@@ -117,7 +117,7 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 )
 
 
-def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild, Refusal]:
+def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuild, Refusal]:
     """What a policy says for a failure, None for a call without a reference.
 
     The refusal is how the call ends where it says to reject.
@@ -125,17 +125,17 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
     if error is None:
         return policy.no_reference, NO_REFERENCE
     if isinstance(error, InvalidFieldError):
-        return Action.REJECT, MALFORMED
+        return Fallback.REJECT, MALFORMED
     for kind, field, refusal in _BY_ERROR:
         if isinstance(error, kind):
-            action: Action | Rebuild = getattr(policy, field)
-            return action, refusal
-    action = policy.unavailable
+            fallback: Fallback | Rebuild = getattr(policy, field)
+            return fallback, refusal
+    fallback = policy.unavailable
     if isinstance(error, UnavailableError):
-        return action, _UNAVAILABLE
+        return fallback, _UNAVAILABLE
     # Whatever else the store answers (no access, a defect), the context cannot be had
     # now; but trying again is no advice then, and a copy is not what to answer it with.
-    return Action.REJECT if action is Action.LAST_KNOWN else action, FAILED
+    return Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback, FAILED
 
 
 class Make(NamedTuple):
@@ -185,14 +185,14 @@ def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
 
     Raises RejectedError.
     """
-    action, refusal = chosen(policy, lost.error)
-    if action is Action.PROCEED:
+    fallback, refusal = chosen(policy, lost.error)
+    if fallback is Fallback.PROCEED:
         return None
-    if action is Action.LAST_KNOWN and lost.ref:
+    if fallback is Fallback.LAST_KNOWN and lost.ref:
         return LastKnown(lost.ref, refusal, lost.error)
-    if isinstance(action, Action):
+    if isinstance(fallback, Fallback):
         raise RejectedError(refusal, lost.error)
-    return Make(action, lost, refusal)
+    return Make(fallback, lost, refusal)
 
 
 def must_await_nothing(*policies: Policy) -> None:
