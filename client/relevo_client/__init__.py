@@ -1,5 +1,7 @@
 """Relevo for services: contexts that are simply there, in every service of a chain."""
 
+from typing import TYPE_CHECKING, Any
+
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._client.blocking import ContextClient
 from relevo_client._context.current import (
@@ -34,14 +36,13 @@ from relevo_client._near_cache.stream_rules import CacheOptions
 from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
 from relevo_client._propagation.blocking import client_interceptors, server_interceptor
 from relevo_client._propagation.channels import aio_context_channel, context_channel
-from relevo_client._propagation.fallbacks import Action, LostContext, Policy
+from relevo_client._propagation.fallbacks import Fallback, LostContext, Policy
 from relevo_client._propagation.outgoing import context_headers
 from relevo_client._store.requests import CHANNEL_OPTIONS, Invalidation
 
 __all__ = [
     "CHANNEL_OPTIONS",
     "AccessDeniedError",
-    "Action",
     "AsyncContextClient",
     "CacheCounts",
     "CacheOptions",
@@ -51,6 +52,7 @@ __all__ = [
     "ContextKey",
     "ContextRef",
     "ExecutionContext",
+    "Fallback",
     "IncompleteContextError",
     "InvalidFieldError",
     "Invalidation",
@@ -80,3 +82,21 @@ __all__ = [
     "use_context",
     "wrap",
 ]
+
+if TYPE_CHECKING:
+    Action = Fallback
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The names of the release before, for one more release: `Action` is `Fallback` now."""
+        if name != "Action":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import warnings  # noqa: PLC0415 - rarely needed
+
+        warnings.warn(
+            "relevo_client.Action is now relevo_client.Fallback; the old name ends with the next "
+            "release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return Fallback

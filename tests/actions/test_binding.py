@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Fallback,
     IncompleteContextError,
     InvalidFieldError,
     LostContext,
@@ -142,7 +142,7 @@ async def test_why_it_is_rejected(kind: Kind, clients: StoreClients, store: Loca
     """Where the policy rejects, the consumer gets the error that says why."""
     key = ContextKey("conversation", "acme", "c-9")
     agent = ContextKey("agent_config", "acme", "a-9")
-    reject = Policy(no_reference=Action.REJECT)
+    reject = Policy(no_reference=Fallback.REJECT)
     with pytest.raises(NoContextError, match="the action names no context"):
         async with binding(kind, clients, action_of(), policy=reject):
             pass
@@ -163,7 +163,7 @@ async def test_the_store_is_gone(kind: Kind, without_store: StoreClients, ref: C
     with pytest.raises(UnavailableError):
         async with binding(kind, without_store, action_of(ref)):
             pass
-    proceed = Policy(unavailable=Action.PROCEED)
+    proceed = Policy(unavailable=Fallback.PROCEED)
     async with binding(kind, without_store, action_of(ref), policy=proceed):
         assert current_ref() is None
 
@@ -207,7 +207,7 @@ async def test_the_last_known_copy(kind: Kind, clients: StoreClients, ref: Conte
     """By policy, an action goes on with the copy of the cache, marked as stale."""
     await until_known(clients, ref)
     ahead = ContextRef(ref.key, ref.revision + (1 << 40))
-    policy = Policy(too_old=Action.LAST_KNOWN)
+    policy = Policy(too_old=Fallback.LAST_KNOWN)
     async with binding(kind, clients, action_of(ahead), policy=policy):
         entry = current_entry()
         assert entry is not None

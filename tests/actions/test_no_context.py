@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextKey,
     ExecutionContext,
+    Fallback,
     Policy,
     require_context,
 )
@@ -22,7 +22,7 @@ async def need(_: DomainAction) -> None:
     require_context()
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(no_reference=Action.REJECT)])
+@pytest.mark.parametrize("policy", [Policy(), Policy(no_reference=Fallback.REJECT)])
 async def test_an_action_that_names_none(
     queueing: Queueing, contexts: AsyncContextClient, policy: Policy
 ) -> None:

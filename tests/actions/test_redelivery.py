@@ -8,11 +8,11 @@ import pytest
 from faststream.redis.message import RedisStreamMessage
 from redis import RedisError
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Fallback,
     Policy,
     require_context,
 )
@@ -146,7 +146,7 @@ async def test_who_needs_a_context_is_told_that_there_is_none(
     queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
 ) -> None:
     """A failure that names no context is handled without one, also if the policy rejects that."""
-    queues = queueing.queues(contexts, policy=Policy(no_reference=Action.REJECT))
+    queues = queueing.queues(contexts, policy=Policy(no_reference=Fallback.REJECT))
     counting(queues, queueing.work)
     told: list[tuple[str, object]] = []
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextKey,
     ExecutionContext,
+    Fallback,
     InvalidFieldError,
     LostContext,
     NotFoundError,
@@ -82,10 +82,10 @@ async def test_policies_for_a_store_that_is_down() -> None:
             app = ContextMiddleware(see, client, policy=policy, timeout=timeout)
             return await ask(app, HEADERS.items())
 
-        assert (await answer(Action.PROCEED)).body["context"] is None
+        assert (await answer(Fallback.PROCEED)).body["context"] is None
         body = (await answer(rebuild)).body
         assert (body["context"]["user_id"], body["key"]) == ("rebuilt", KEY.text)
-        assert why(await answer(Action.LAST_KNOWN)) == UNAVAILABLE
+        assert why(await answer(Fallback.LAST_KNOWN)) == UNAVAILABLE
         assert why(await answer(fail)) == FAILED
         assert why(await answer(hang)) == UNAVAILABLE
     (call,) = lost
@@ -107,7 +107,7 @@ async def test_the_last_known_copy() -> None:
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext(user_id="u-1"))
         client = AsyncContextClient(store.address, timeout=10)
-        policy = Policy(unavailable=Action.LAST_KNOWN)
+        policy = Policy(unavailable=Fallback.LAST_KNOWN)
         edge = ContextMiddleware(app, client, policy=policy)
         assert (await ask(edge, HEADERS.items())).body == "u-1"
 
@@ -126,7 +126,7 @@ async def test_the_last_known_copy() -> None:
 
 async def test_a_request_that_names_no_conversation(contexts: AsyncContextClient) -> None:
     """By policy it is 400, or has a context that a function makes."""
-    app = ContextMiddleware(see, contexts, policy=Policy(no_reference=Action.REJECT))
+    app = ContextMiddleware(see, contexts, policy=Policy(no_reference=Fallback.REJECT))
     assert why(await ask(app)) == (
         400,
         "NO_CONVERSATION",

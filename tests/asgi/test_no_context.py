@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from relevo_client import (
-    Action,
     AsyncContextClient,
+    Fallback,
     NoContextError,
     Policy,
     require_context,
@@ -132,7 +132,7 @@ async def test_an_answer_that_has_begun(contexts: AsyncContextClient) -> None:
 async def test_a_request_that_names_one() -> None:
     """Whose policy goes on without, and who needs one all the same, has a defect: it is raised."""
     async with AsyncContextClient(DOWN, timeout=1) as client:
-        policy = Policy(unavailable=Action.PROCEED)
+        policy = Policy(unavailable=Fallback.PROCEED)
         with pytest.raises(NoContextError):
             await ask(ContextMiddleware(needs_one, client, policy=policy), HEADERS.items())
 

@@ -1,85 +1,16 @@
 """The context that is current: one value for each call, task or thread."""
 
-import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TypeAlias, overload
+from typing import overload
 
+from relevo_client._context.deferred import AsyncDeferred, Current, Deferred
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """A context that the store has no entry of: made by a policy's function, or given in a test."""
-
-    ref: ContextRef | None
-    """What the call referred to, and what its own calls refer to."""
-    context: ExecutionContext
-
-
-Known: TypeAlias = ContextEntry | Rebuilt | None
-
-
-class Deferred:
-    """A context that is resolved when somebody asks for it, once."""
-
-    def __init__(self, ref: ContextRef | None) -> None:
-        self.ref = ref
-        self._known: Known = None
-        self._is_known = False
-
-    def known(self) -> Known:
-        """What it came to. Raises where that takes I/O which cannot be done here."""
-        if not self._is_known:
-            raise NoContextError(
-                "the context is not resolved yet: the server's policy is lazy; use "
-                "'await await_context()' first",
-                reason="CONTEXT_NOT_RESOLVED",
-            )
-        return self._known
-
-    def _settle(self, known: Known) -> None:
-        self._known, self._is_known = known, True
-
-
-class BlockingDeferred(Deferred):
-    """Resolved by `load()`, in the thread that asks first."""
-
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Known]) -> None:
-        super().__init__(ref)
-        self._load = load
-        self._lock = threading.Lock()
-
-    def known(self) -> Known:
-        """What it came to, resolved now where it has not been."""
-        with self._lock:
-            if not self._is_known:
-                self._settle(self._load())
-        return self._known
-
-
-class AsyncDeferred(Deferred):
-    """Resolved by `await load()`, in the task that asks first."""
-
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Known]]) -> None:
-        super().__init__(ref)
-        self._load = load
-        self._lock = asyncio.Lock()
-
-    async def resolve(self) -> None:
-        """Make it known, where it is not."""
-        async with self._lock:
-            if not self._is_known:
-                self._settle(await self._load())
-
-
-Current: TypeAlias = ContextEntry | Rebuilt | Deferred | None
+from relevo_client._context.resolved import Known, Rebuilt
 
 _current: ContextVar[Current] = ContextVar("relevo_context", default=None)
 
@@ -157,14 +88,6 @@ def require_ref() -> ContextRef:
     if ref is None:
         raise NoContextError("no reference is current in this call")
     return ref
-
-
-class Carried(Deferred):
-    """A context that nobody resolves here: its reference is only passed on."""
-
-    def known(self) -> Known:
-        """Nothing."""
-        return None
 
 
 class _Block:

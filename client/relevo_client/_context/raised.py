@@ -4,10 +4,10 @@ The class, and the file and line; never the text, which may quote values.
 """
 
 import inspect
-from functools import partial
 from traceback import walk_tb
 from types import FrameType
-from typing import Any
+
+from relevo_client._context.functions import unwrapped
 
 _MACHINERY = frozenset({"relevo_client", "asyncio", "concurrent", "contextlib", "threading"})
 """The packages between a user's function and whoever catches what it raised."""
@@ -31,13 +31,6 @@ def shown(error: BaseException, function: object = None) -> str:
     return f"{type(error).__name__} in {' > '.join(way)}" if way else type(error).__name__
 
 
-def name_of(function: object) -> str:
-    """What a function is called; an object with a `__call__`, by its class."""
-    function = _unwrapped(function)
-    name: str = getattr(function, "__qualname__", type(function).__name__)
-    return name
-
-
 def _is_machinery(frame: FrameType) -> bool:
     module: str = frame.f_globals.get("__name__", "")
     return module.partition(".")[0] in _MACHINERY
@@ -48,14 +41,8 @@ def _place(frame: FrameType, line: int) -> str:
 
 
 def _defined(function: object) -> str | None:
-    function = _unwrapped(function)
+    function = unwrapped(function)
     if not inspect.isroutine(function):
         function = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself
     code = getattr(function, "__code__", None)
     return f"{code.co_name} ({code.co_filename}:{code.co_firstlineno})" if code else None
-
-
-def _unwrapped(function: Any) -> object:
-    while isinstance(function, partial):
-        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return function

@@ -12,7 +12,13 @@ from functools import partial, wraps
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from relevo_client._context.current import Current, Steps, get_current, set_current
+from relevo_client._context.current import Steps, get_current, set_current
+from relevo_client._context.deferred import Current
+from relevo_client._context.functions import (
+    is_async_generator_function,
+    is_coroutine_function,
+    is_generator_function,
+)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -35,22 +41,8 @@ def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """
     if not callable(function):
         raise TypeError(f"wrap takes a function, and got {type(function).__name__}")
-    bind = next((bind for kind, bind in _BY_KIND if _is(kind, function)), _plain)
+    bind = next((bind for is_kind, bind in _BY_KIND if is_kind(function)), _plain)
     return cast("Callable[_P, _R]", wraps(function)(bind(function, get_current())))
-
-
-def _is(kind: Callable[[object], bool], function: Any) -> bool:
-    """Whether a function is of a kind that `inspect` knows; partials and `__call__` included."""
-    while isinstance(function, partial):
-        function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return kind(function) or kind(type(function).__call__)
-
-
-def _is_generator_function(function: object) -> bool:
-    # `types.coroutine` marks generator functions that are awaited, and not iterated.
-    if not inspect.isgeneratorfunction(function):
-        return False
-    return not getattr(function, "__code__").co_flags & inspect.CO_ITERABLE_COROUTINE  # noqa: B009 - of any callable
 
 
 def _plain(function: _Function, current: Current) -> _Function:
@@ -124,9 +116,9 @@ def _async_generator(function: _Function, current: Current) -> _Function:
 
 
 _BY_KIND = (
-    (inspect.iscoroutinefunction, _coroutine),
-    (inspect.isasyncgenfunction, _async_generator),
-    (_is_generator_function, _generator),
+    (is_coroutine_function, _coroutine),
+    (is_async_generator_function, _async_generator),
+    (is_generator_function, _generator),
 )
 
 

@@ -1,6 +1,5 @@
 """What both drivers of the near cache go by: how it is bounded, when to ping, when to try again."""
 
-import logging
 import random
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -9,10 +8,9 @@ import grpc
 from grpc import aio
 
 from relevo_client._context.errors import RelevoError, UnavailableError, from_call
+from relevo_client._context.log import log
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._store.contact import BROKEN, Contact
-
-log = logging.getLogger("relevo_client")
 
 SLICE = 200
 """Requests that are sent at once; a pause follows, so that a reconnect is no herd."""

@@ -6,23 +6,24 @@ from typing import Any, NoReturn, Protocol
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._client.aio_compat import called
 from relevo_client._client.aio_flights import AsyncFlights
-from relevo_client._context.current import AsyncDeferred, Current, Known, Rebuilt
 from relevo_client._context.deadline import Deadline
+from relevo_client._context.deferred import AsyncDeferred, Current
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
+from relevo_client._context.resolved import Known, Rebuilt
 from relevo_client._propagation.callbacks import own_timeouts
-from relevo_client._propagation.fallbacks import Action, LostContext, Policy
-from relevo_client._propagation.handlers import AsyncEnter
-from relevo_client._propagation.incoming import (
-    Asking,
-    Call,
-    Inbound,
+from relevo_client._propagation.fallbacks import (
+    Fallback,
     LastKnown,
+    LostContext,
     Make,
-    deadline_of,
+    Policy,
     instead,
 )
+from relevo_client._propagation.handlers import AsyncEnter
+from relevo_client._propagation.incoming import Asking, Call, Inbound, deadline_of
+from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
 
 
@@ -95,6 +96,7 @@ async def aio_fallen_back(
     source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
 ) -> Known:
     """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+    log_incomplete(lost.error)
     way = instead(policy, lost)
     if isinstance(way, LastKnown):
         return way.known(source.last_known(way.ref))
@@ -125,7 +127,7 @@ class AsyncEntrance:
             ref = self._rules.reference(context, metadata)
         except RejectedError as rejected:
             return _rejected(context, rejected)
-        if ref is None and self._policy.no_reference is Action.PROCEED:
+        if ref is None and self._policy.no_reference is Fallback.PROCEED:
             return None
         if self._policy.lazy:
             call = Call(self._method, context, metadata, deadline_of(context))

@@ -9,9 +9,8 @@ import grpc
 from relevo_client._client.blocking import ContextClient
 from relevo_client._propagation import handlers
 from relevo_client._propagation.blocking_resolution import ClientSource, Entrance, entering
-from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_blocking
-from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
+from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy, must_await_nothing
 from relevo_client._propagation.incoming import Authorize, Inbound, Trust
 from relevo_client._propagation.outgoing import Outbound
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter

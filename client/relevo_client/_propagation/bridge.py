@@ -2,12 +2,12 @@
 
 import asyncio
 
-from relevo_client._context.current import Rebuilt
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextRef
+from relevo_client._context.resolved import Rebuilt
 from relevo_client._propagation.aio_resolution import AsyncSource
-from relevo_client._propagation.incoming import Make
+from relevo_client._propagation.fallbacks import Make
 
 
 class ThreadSource:

@@ -1,19 +1,15 @@
 """The user's functions, guarded: what they raise reaches the log and never a caller."""
 
 import inspect
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from itertools import product
 from typing import Any
 
 from relevo_client._context.errors import RelevoError
-from relevo_client._context.functions import is_coroutine_function
-from relevo_client._context.raised import name_of, shown
-from relevo_client._propagation.fallbacks import CASES, FAILED, Policy
-from relevo_client._propagation.refusals import RejectedError
-
-log = logging.getLogger("relevo_client")
+from relevo_client._context.functions import is_coroutine_function, name_of
+from relevo_client._context.log import log
+from relevo_client._context.raised import shown
+from relevo_client._propagation.refusals import FAILED, RejectedError
 
 
 def must_be_plain(**rules: Any) -> None:
@@ -21,13 +17,6 @@ def must_be_plain(**rules: Any) -> None:
     for name, rule in rules.items():
         if is_coroutine_function(rule):
             raise TypeError(f"{name} must be a plain function: a coroutine is always true")
-
-
-def must_await_nothing(*policies: Policy) -> None:
-    """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
-    for policy, case in product(policies, CASES):
-        if is_coroutine_function(getattr(policy, case)):
-            raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")
 
 
 def ask(answer: Any, *arguments: Any) -> bool:

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from grpc import StatusCode
 
+from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
     IncompleteContextError,
     InvalidFieldError,
@@ -15,12 +17,22 @@ from relevo_client._context.errors import (
     StoreBehindError,
     UnavailableError,
 )
+from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Rebuilt
+from relevo_client._propagation.callbacks import failure
+from relevo_client._propagation.refusals import (
+    FAILED,
+    MALFORMED,
+    NO_REFERENCE,
+    Refusal,
+    RejectedError,
+)
 
 
-class Action(Enum):
-    """What to do with such a call."""
+class Fallback(Enum):
+    """What to do with a call whose context cannot be had."""
 
     REJECT = "reject"
     """End it with a typed status and a fixed text."""
@@ -56,46 +68,35 @@ CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do in each case: an `Action`, or a function that makes a context.
+    """What to do in each case: a `Fallback`, or a function that makes a context.
 
     Such a function is called once for all calls that wait for the same key, and
     is given up at a call's deadline. What it makes is current for the call and
     is not stored.
     """
 
-    no_reference: Action | Rebuild = Action.PROCEED
+    no_reference: Fallback | Rebuild = Fallback.PROCEED
     """The call names no context. Rejected with FAILED_PRECONDITION."""
-    not_found: Action | Rebuild = Action.REJECT
+    not_found: Fallback | Rebuild = Fallback.REJECT
     """There is no such context any more: FAILED_PRECONDITION."""
-    incomplete: Action | Rebuild = Action.REJECT
+    incomplete: Fallback | Rebuild = Fallback.REJECT
     """Entries that the context includes do not exist: FAILED_PRECONDITION."""
-    too_old: Action | Rebuild = Action.REJECT
+    too_old: Fallback | Rebuild = Fallback.REJECT
     """The store is behind what the caller has seen: FAILED_PRECONDITION."""
-    unavailable: Action | Rebuild = Action.REJECT
+    unavailable: Fallback | Rebuild = Fallback.REJECT
     """The store cannot be asked now: UNAVAILABLE."""
     lazy: bool = False
     """Resolve the context when the handler asks for it, not before it runs."""
 
     def __post_init__(self) -> None:
         for case in ("no_reference", "not_found", "incomplete"):
-            if getattr(self, case) is Action.LAST_KNOWN:
+            if getattr(self, case) is Fallback.LAST_KNOWN:
                 raise ValueError(f"{case} is what is known: there is no last known copy for it")
 
 
 DEFAULT_POLICY = Policy()
 
 
-class Refusal(NamedTuple):
-    """How a call ends. The texts are fixed: they tell no internals."""
-
-    code: StatusCode
-    text: str
-
-
-MALFORMED = Refusal(StatusCode.INVALID_ARGUMENT, "the call's context reference is malformed")
-FORBIDDEN = Refusal(StatusCode.PERMISSION_DENIED, "the caller may not use this context")
-FAILED = Refusal(StatusCode.INTERNAL, "the call's context could not be resolved")
-NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no context")
 _UNAVAILABLE = Refusal(StatusCode.UNAVAILABLE, "the call's context cannot be resolved now")
 _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
     (
@@ -116,7 +117,7 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 )
 
 
-def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild, Refusal]:
+def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuild, Refusal]:
     """What a policy says for a failure, None for a call without a reference.
 
     The refusal is how the call ends where it says to reject.
@@ -124,14 +125,78 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Action | Rebuild,
     if error is None:
         return policy.no_reference, NO_REFERENCE
     if isinstance(error, InvalidFieldError):
-        return Action.REJECT, MALFORMED
+        return Fallback.REJECT, MALFORMED
     for kind, field, refusal in _BY_ERROR:
         if isinstance(error, kind):
-            action: Action | Rebuild = getattr(policy, field)
-            return action, refusal
-    action = policy.unavailable
+            fallback: Fallback | Rebuild = getattr(policy, field)
+            return fallback, refusal
+    fallback = policy.unavailable
     if isinstance(error, UnavailableError):
-        return action, _UNAVAILABLE
+        return fallback, _UNAVAILABLE
     # Whatever else the store answers (no access, a defect), the context cannot be had
     # now; but trying again is no advice then, and a copy is not what to answer it with.
-    return Action.REJECT if action is Action.LAST_KNOWN else action, FAILED
+    return Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback, FAILED
+
+
+class Make(NamedTuple):
+    """A call's context is to be made by a policy's function."""
+
+    function: Rebuild
+    lost: LostContext
+    refusal: Refusal
+    """How the call ends where the function does not do it in time."""
+
+    @property
+    def flight(self) -> object:
+        """What calls have in common that can share what is made."""
+        # A call without a reference shares nothing; each function makes its own.
+        return id(self.function), self.lost.ref.key if self.lost.ref else object()
+
+    def made(self, context: object) -> Rebuilt:
+        """The context that was made, for this call. Raises TypeError where it is none."""
+        if not isinstance(context, ExecutionContext):
+            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
+        return Rebuilt(self.lost.ref, context)
+
+    def failed(self, error: Exception) -> RejectedError:
+        """How the call ends where the function raised, or took too long."""
+        if isinstance(error, TimeoutError):
+            return RejectedError(self.refusal, self.lost.error)
+        return failure(self.function, error, self.lost.error)
+
+
+class LastKnown(NamedTuple):
+    """A call is to go on with the copy that was known last."""
+
+    ref: ContextRef
+    refusal: Refusal
+    """How the call ends where there is none."""
+    error: RelevoError | None
+
+    def known(self, entry: ContextEntry | None) -> ContextEntry:
+        """The copy. Raises RejectedError where there is none."""
+        if entry is None:
+            raise RejectedError(self.refusal, self.error)
+        return entry
+
+
+def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
+    """What is done where a context cannot be had: made, known still, or gone without.
+
+    Raises RejectedError.
+    """
+    fallback, refusal = chosen(policy, lost.error)
+    if fallback is Fallback.PROCEED:
+        return None
+    if fallback is Fallback.LAST_KNOWN and lost.ref:
+        return LastKnown(lost.ref, refusal, lost.error)
+    if isinstance(fallback, Fallback):
+        raise RejectedError(refusal, lost.error)
+    return Make(fallback, lost, refusal)
+
+
+def must_await_nothing(*policies: Policy) -> None:
+    """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
+    for policy, case in product(policies, CASES):
+        if is_coroutine_function(getattr(policy, case)):
+            raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")

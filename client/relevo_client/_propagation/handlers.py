@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from relevo_client._context.current import Current, set_current
+from relevo_client._context.current import set_current
+from relevo_client._context.deferred import Current
 from relevo_client._propagation.refusals import NEEDS_CONTEXT, aio_end, end, refusal_of
 
 Behaviour: TypeAlias = Callable[..., Any]

@@ -5,28 +5,15 @@ an asyncio server's task and a blocking server's thread do by them.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from relevo_client._context.current import Rebuilt
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import IncompleteContextError, InvalidFieldError, RelevoError
+from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import ContextRef
-from relevo_client._context.model import ExecutionContext
-from relevo_client._propagation.callbacks import ask, failure, must_be_plain
-from relevo_client._propagation.fallbacks import (
-    FORBIDDEN,
-    MALFORMED,
-    Action,
-    LostContext,
-    Policy,
-    Rebuild,
-    Refusal,
-    chosen,
-)
-from relevo_client._propagation.incomplete import tell_incomplete
+from relevo_client._propagation.callbacks import ask, must_be_plain
+from relevo_client._propagation.fallbacks import LostContext, Policy
 from relevo_client._propagation.metadata import Pairs, decode, names_a_context
-from relevo_client._propagation.refusals import RejectedError
+from relevo_client._propagation.refusals import FORBIDDEN, MALFORMED, RejectedError
 from relevo_client.filters import MethodFilter
 
 Trust: TypeAlias = bool | Callable[[Any], bool]
@@ -84,33 +71,6 @@ def deadline_of(context: Any) -> Deadline:
     return UNBOUNDED if seconds is None or seconds > 1e9 else Deadline.after(seconds)
 
 
-class Make(NamedTuple):
-    """A call's context is to be made by a policy's function."""
-
-    function: Rebuild
-    lost: LostContext
-    refusal: Refusal
-    """How the call ends where the function does not do it in time."""
-
-    @property
-    def flight(self) -> object:
-        """What calls have in common that can share what is made."""
-        # A call without a reference shares nothing; each function makes its own.
-        return id(self.function), self.lost.ref.key if self.lost.ref else object()
-
-    def made(self, context: object) -> Rebuilt:
-        """The context that was made, for this call. Raises TypeError where it is none."""
-        if not isinstance(context, ExecutionContext):
-            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
-        return Rebuilt(self.lost.ref, context)
-
-    def failed(self, error: Exception) -> RejectedError:
-        """How the call ends where the function raised, or took too long."""
-        if isinstance(error, TimeoutError):
-            return RejectedError(self.refusal, self.lost.error)
-        return failure(self.function, error, self.lost.error)
-
-
 class Inbound:
     """The rules of one interceptor, as its factory got them."""
 
@@ -158,35 +118,3 @@ class Inbound:
         if ref and self._authorize and not ask(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref
-
-
-class LastKnown(NamedTuple):
-    """A call is to go on with the copy that was known last."""
-
-    ref: ContextRef
-    refusal: Refusal
-    """How the call ends where there is none."""
-    error: RelevoError | None
-
-    def known(self, entry: ContextEntry | None) -> ContextEntry:
-        """The copy. Raises RejectedError where there is none."""
-        if entry is None:
-            raise RejectedError(self.refusal, self.error)
-        return entry
-
-
-def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
-    """What is done where a context cannot be had: made, known still, or gone without.
-
-    Raises RejectedError.
-    """
-    if isinstance(lost.error, IncompleteContextError):
-        tell_incomplete(lost.error)
-    action, refusal = chosen(policy, lost.error)
-    if action is Action.PROCEED:
-        return None
-    if action is Action.LAST_KNOWN and lost.ref:
-        return LastKnown(lost.ref, refusal, lost.error)
-    if isinstance(action, Action):
-        raise RejectedError(refusal, lost.error)
-    return Make(action, lost, refusal)

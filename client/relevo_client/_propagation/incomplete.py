@@ -1,24 +1,27 @@
-"""What the service's log is told of contexts that are incomplete: which layers are missing."""
+"""Logs which layers of an incomplete context are missing."""
 
-import logging
 import time
 
-from relevo_client._context.errors import IncompleteContextError
-
-log = logging.getLogger("relevo_client")
+from relevo_client._context.errors import IncompleteContextError, RelevoError
+from relevo_client._context.log import log
 
 _QUIET = 60.0
-"""Seconds for which the same missing layers are not told again: a layer may be in every call."""
+"""Seconds for which the same missing layers are not logged again: a layer may be in every call."""
 _MOST = 1024
-_told: dict[tuple[str, ...], float] = {}
+_logged: dict[tuple[str, ...], float] = {}
 
 
-def tell_incomplete(error: IncompleteContextError) -> None:
-    """Log the keys of a context and of its missing layers, once a minute for the same layers."""
-    now = time.monotonic()
-    if now - _told.get(error.missing, -_QUIET) < _QUIET:
+def log_incomplete(error: RelevoError | None) -> None:
+    """Log the keys of a context and of its missing layers, once a minute for the same layers.
+
+    Nothing for any other reason why a context cannot be had.
+    """
+    if not isinstance(error, IncompleteContextError):
         return
-    if len(_told) >= _MOST:
-        _told.clear()
-    _told[error.missing] = now
+    now = time.monotonic()
+    if now - _logged.get(error.missing, -_QUIET) < _QUIET:
+        return
+    if len(_logged) >= _MOST:
+        _logged.clear()
+    _logged[error.missing] = now
     log.warning("%s is incomplete: there is no %s", error.key, ", ".join(error.missing))

@@ -1,16 +1,29 @@
 """How a call ends that cannot have its context, before its handler begins or amid it."""
 
-import logging
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+from grpc import StatusCode
 
 from relevo_client._context.errors import NoContextError, RelevoError
-from relevo_client._context.raised import name_of, shown
-from relevo_client._propagation.fallbacks import FAILED, NO_REFERENCE, Refusal
-
-log = logging.getLogger("relevo_client")
+from relevo_client._context.functions import name_of
+from relevo_client._context.log import log
+from relevo_client._context.raised import shown
 
 NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
 """What a handler may raise that needs a context: alone, or out of a TaskGroup of its tasks."""
+
+
+class Refusal(NamedTuple):
+    """How a call ends. The texts are fixed: they tell no internals."""
+
+    code: StatusCode
+    text: str
+
+
+MALFORMED = Refusal(StatusCode.INVALID_ARGUMENT, "the call's context reference is malformed")
+FORBIDDEN = Refusal(StatusCode.PERMISSION_DENIED, "the caller may not use this context")
+FAILED = Refusal(StatusCode.INTERNAL, "the call's context could not be resolved")
+NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no context")
 
 
 class RejectedError(Exception):

@@ -7,14 +7,12 @@ It is found by an answer, once nothing has failed for `QUIET` seconds: while one
 its servers, or of its partitions, answers and another does not, it stays lost.
 """
 
-import logging
 import re
 import threading
 import time
 
 from relevo_client._context.errors import RelevoError, UnavailableError
-
-log = logging.getLogger("relevo_client")
+from relevo_client._context.log import log
 
 BROKEN = ("INTERNAL", "UNKNOWN")
 """What gRPC calls some connections that break; it may be the store's own answer too."""

@@ -3,7 +3,6 @@
 Blocking and asyncio clients share this; only the sending and the waiting is their own.
 """
 
-import logging
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,9 +22,8 @@ from relevo_client._context.errors import (
     UnavailableError,
 )
 from relevo_client._context.keys import ContextKey
+from relevo_client._context.log import log
 from relevo_client._context.raised import shown
-
-log = logging.getLogger("relevo_client")
 
 WAITING = 0.5
 """The part of a call's time for which it waits while another process has the lease. The next

@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._context.current import AsyncDeferred, Carried, Current, Known, using
+from relevo_client._context.current import using
+from relevo_client._context.deferred import AsyncDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Known
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolved
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError

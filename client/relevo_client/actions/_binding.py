@@ -5,14 +5,13 @@ from contextlib import contextmanager
 
 from opentelemetry import context as otel
 
-from relevo_client._context.current import Current, Deferred
 from relevo_client._context.deadline import Deadline
+from relevo_client._context.deferred import Current, Deferred
 from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
-from relevo_client._propagation.callbacks import must_await_nothing
 from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
-from relevo_client._propagation.fallbacks import LostContext, Policy
+from relevo_client._propagation.fallbacks import LostContext, Policy, must_await_nothing
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._stamping import W3C

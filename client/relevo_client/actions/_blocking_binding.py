@@ -5,8 +5,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from relevo_client._client.blocking import ContextClient
-from relevo_client._context.current import BlockingDeferred, Carried, Current, Known, using
+from relevo_client._context.current import using
+from relevo_client._context.deferred import BlockingDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Known
 from relevo_client._propagation.blocking_resolution import ClientSource, resolved
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError

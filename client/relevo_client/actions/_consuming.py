@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
 from relevo_client._context.current import using
+from relevo_client._context.log import log
 from relevo_client._context.raised import shown
-from relevo_client._propagation.callbacks import log
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, ascii_of
 from relevo_client.actions._entries import Entries, NotHeldError

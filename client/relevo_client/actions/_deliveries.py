@@ -17,8 +17,8 @@ from relevo_client._context.errors import (
     RelevoError,
     UnavailableError,
 )
+from relevo_client._context.log import log
 from relevo_client._context.raised import shown
-from relevo_client._propagation.callbacks import log
 from relevo_client._propagation.fallbacks import Policy
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._aio_binding import aio_bound

@@ -13,8 +13,8 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
+from relevo_client._context.log import log
 from relevo_client._context.raised import shown
-from relevo_client._propagation.callbacks import log
 from relevo_client.actions._deliveries import ascii_of
 from relevo_client.actions._entries import Entries, Left
 

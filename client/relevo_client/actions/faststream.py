@@ -1,7 +1,6 @@
 """Actions through Redis Streams, with FastStream. Needs `relevo[faststream]`."""
 
 import asyncio
-import inspect
 import os
 import socket
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
 
 from relevo_client._client.aio import AsyncContextClient
+from relevo_client._context.functions import is_coroutine_function
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client.actions._consuming import Consumer, Message, letter_headers
@@ -143,8 +143,7 @@ class ActionQueues:
             raise ValueError(f"{queue} has a handler already")
 
         def register(handler: _H) -> _H:
-            is_coroutine: bool = inspect.iscoroutinefunction(handler)
-            if not is_coroutine:
+            if not is_coroutine_function(handler):
                 raise TypeError("a handler must be a coroutine function")
             added = self._queues[queue] = _Queue(queue, handler)
             for _ in range(self._concurrency):

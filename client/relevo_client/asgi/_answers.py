@@ -13,7 +13,7 @@ from relevo_client._context.errors import (
     StoreBehindError,
     UnavailableError,
 )
-from relevo_client._propagation.fallbacks import FAILED, FORBIDDEN, MALFORMED, Refusal
+from relevo_client._propagation.refusals import FAILED, FORBIDDEN, MALFORMED, Refusal
 from relevo_client.asgi._types import Headers, Receive, Scope, Send
 
 POLICY_VIOLATION = 1008

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._context.current import Known
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
@@ -18,6 +17,7 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Known
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.fallbacks import CASES, Policy

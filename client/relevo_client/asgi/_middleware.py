@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._context.current import Known, only
+from relevo_client._context.current import only
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.keys import ContextRef, problem_of
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.resolved import Known
 from relevo_client._propagation.callbacks import ask, must_be_plain
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy

@@ -11,9 +11,9 @@ from grpc import aio
 from redis.asyncio import Redis
 from relevo_client import (
     CHANNEL_OPTIONS,
-    Action,
     AsyncContextClient,
     CacheOptions,
+    Fallback,
     Policy,
     aio_context_channel,
     aio_server_interceptor,
@@ -30,9 +30,9 @@ from nooble.sources import AskedEachTime, RedisJson, Relevo, Source
 from nooble.wiring import Wiring
 
 POLICY = Policy(
-    no_reference=Action.REJECT,
-    unavailable=Action.LAST_KNOWN,
-    too_old=Action.LAST_KNOWN,
+    no_reference=Fallback.REJECT,
+    unavailable=Fallback.LAST_KNOWN,
+    too_old=Fallback.LAST_KNOWN,
 )
 """A turn goes on with what it began with, also when the store cannot be asked."""
 SNAPSHOTS = CacheOptions(max_staleness=10.0)

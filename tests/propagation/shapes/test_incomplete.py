@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from grpc import StatusCode
 from relevo_client import (
-    Action,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Fallback,
     IncompleteContextError,
     LostContext,
     Policy,
@@ -75,7 +75,7 @@ async def test_what_a_policy_is_told(
         asked.append(lost)
         return ExecutionContext()
 
-    for policy in (Policy(incomplete=make), Policy(incomplete=Action.PROCEED)):
+    for policy in (Policy(incomplete=make), Policy(incomplete=Fallback.PROCEED)):
         ref, missing = incomplete(store)
         interceptor = clients.interceptor(shape.server, trust_callers=True, policy=policy)
         over = await play(shape, interceptor, naming(ref))

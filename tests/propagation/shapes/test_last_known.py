@@ -7,7 +7,6 @@ import pytest
 from grpc import StatusCode
 from relevo_client import (
     AccessDeniedError,
-    Action,
     AsyncContextClient,
     CacheOptions,
     ContextClient,
@@ -15,6 +14,7 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Fallback,
     NotFoundError,
     Policy,
     current_entry,
@@ -33,7 +33,7 @@ from support.waiting import until_async
 KEY = ContextKey("conversation", "acme", "last-known")
 AGENT = ContextKey("agent_config", "acme", "last-known")
 HOUR = 3_600_000 << 20  # of a revision, which begins with milliseconds
-POLICY = Policy(unavailable=Action.LAST_KNOWN, too_old=Action.LAST_KNOWN)
+POLICY = Policy(unavailable=Fallback.LAST_KNOWN, too_old=Fallback.LAST_KNOWN)
 
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 
@@ -191,7 +191,7 @@ async def test_layers(store: LocalStore, path: Proxy, clients: StoreClients) -> 
 def test_where_it_makes_no_sense() -> None:
     """A policy for what the store has answered, or the call, cannot be a copy: ValueError."""
     for case in ("no_reference", "not_found", "incomplete"):
-        fields: dict[str, Any] = {case: Action.LAST_KNOWN}
+        fields: dict[str, Any] = {case: Fallback.LAST_KNOWN}
         with pytest.raises(ValueError, match=case):
             Policy(**fields)
 
@@ -200,4 +200,4 @@ def test_what_the_store_refuses() -> None:
     """A store that says no can be asked: no copy is handed out past it."""
     refused = AccessDeniedError("no", reason="TENANT_DENIED")
     action, refusal = chosen(POLICY, refused)
-    assert (action, refusal.code) == (Action.REJECT, StatusCode.INTERNAL)
+    assert (action, refusal.code) == (Fallback.REJECT, StatusCode.INTERNAL)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextClient,
     ContextEntry,
     ContextRef,
     ExecutionContext,
+    Fallback,
     NoContextError,
     Policy,
     await_context,
@@ -198,7 +198,7 @@ async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> 
         reached.append("after")
         yield b"after"
 
-    policy = Policy(no_reference=Action.REJECT, lazy=True)
+    policy = Policy(no_reference=Fallback.REJECT, lazy=True)
     behaviours = [handler, async_handler] if server == "asyncio" else [handler]
     for behaviour in behaviours:
         async with cause.lose(store) as loss:
@@ -235,7 +235,7 @@ async def test_other_policies_at_use(store: LocalStore, server: Kind) -> None:
             return f"{before} {context.user_id if context else 'nobody'}"
 
         async with cause.lose(store) as loss:
-            for action, answer in ((make, "0 rebuilt"), (Action.PROCEED, "1 nobody")):
+            for action, answer in ((make, "0 rebuilt"), (Fallback.PROCEED, "1 nobody")):
                 policy = cause.handled(action, lazy=True)
                 over = await answer_of(server, loss.clients, once(work), loss.ref, policy=policy)
                 assert over.items == [answer]

@@ -5,9 +5,9 @@ import logging
 import pytest
 from grpc import StatusCode
 from relevo_client import (
-    Action,
     ContextEntry,
     ExecutionContext,
+    Fallback,
     LostContext,
     NotFoundError,
     Policy,
@@ -48,7 +48,7 @@ async def test_reject(
     But for a missing layer, which is the owner's to put: one line says which.
     """
     caplog.set_level(logging.DEBUG)
-    over = await lost(store, shape, cause, cause.handled(Action.REJECT))
+    over = await lost(store, shape, cause, cause.handled(Fallback.REJECT))
     assert over.refusal == cause.refusal
     assert over.outcome.trailing == []
     loud = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
@@ -59,7 +59,7 @@ async def test_reject(
 @each_shape
 async def test_proceed(store: LocalStore, shape: Shape, cause: Cause) -> None:
     """The handler runs, and has no context."""
-    over = await lost(store, shape, cause, cause.handled(Action.PROCEED))
+    over = await lost(store, shape, cause, cause.handled(Fallback.PROCEED))
     assert over.outcome.code is StatusCode.OK
     assert {each.partition(" ")[0] for each in over.seen} == {"nobody"}
 
@@ -168,7 +168,7 @@ async def test_the_default_policy_is_for_all_others(clients: StoreClients, shape
     """A method that no filter chooses has the default policy."""
     interceptor = clients.interceptor(
         shape.server,
-        policy=Policy(no_reference=Action.REJECT),
+        policy=Policy(no_reference=Fallback.REJECT),
         policies=[(filters.method(f"/{SERVICE}/Other"), Policy())],
     )
     assert (await play(shape, interceptor)).refusal == NO_REFERENCE.refusal

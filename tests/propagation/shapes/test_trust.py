@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
-from relevo_client import Action, ContextEntry, ContextRef, Policy, filters, use_context
+from relevo_client import ContextEntry, ContextRef, Fallback, Policy, filters, use_context
 from support.clients.callers import calling
 from support.clients.plays import UNARY_SHAPES, Metadata, naming, play
 from support.entries import entry_of
@@ -40,7 +40,7 @@ async def test_an_ignored_reference_is_none(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
     """Where a context is required, a reference that is not trusted does not count as one."""
-    interceptor = clients.interceptor(shape.server, policy=Policy(no_reference=Action.REJECT))
+    interceptor = clients.interceptor(shape.server, policy=Policy(no_reference=Fallback.REJECT))
     over = await play(shape, interceptor, naming(entry.ref))
     assert over.refusal == (StatusCode.FAILED_PRECONDITION, "the call names no context")
 
@@ -168,7 +168,7 @@ async def test_exempt_methods(clients: StoreClients, entry: ContextEntry, shape:
     interceptor = clients.interceptor(
         shape.server,
         trust_callers=True,
-        policy=Policy(no_reference=Action.REJECT),
+        policy=Policy(no_reference=Fallback.REJECT),
         exempt=filters.service(SERVICE),
     )
     for metadata in ((), naming(entry.ref), (("context-key", "malformed"),)):
@@ -197,7 +197,7 @@ async def test_infrastructure_is_exempt(clients: StoreClients, kind: Kind, name:
         return request
 
     interceptor = clients.interceptor(
-        kind, trust_callers=True, policy=Policy(no_reference=Action.REJECT)
+        kind, trust_callers=True, policy=Policy(no_reference=Fallback.REJECT)
     )
     methods = {"Do": ("unary_unary", handler)}
     async with (

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextClient,
     ContextKey,
     ExecutionContext,
+    Fallback,
     LostContext,
     NotFoundError,
     Policy,
@@ -160,7 +160,7 @@ async def test_a_rule_that_fails_concerns_its_methods(
     clients: StoreClients, log: Callable[[], list[str]], shape: Shape
 ) -> None:
     """A filter is asked until one applies: what fails after that is not asked."""
-    policies = [(filters.service(SERVICE), Policy(no_reference=Action.PROCEED)), (fail, Policy())]
+    policies = [(filters.service(SERVICE), Policy(no_reference=Fallback.PROCEED)), (fail, Policy())]
     over = await play(shape, clients.interceptor(shape.server, policies=policies))
     assert over.outcome.code is StatusCode.OK
     assert log() == []

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 from grpc import StatusCode
 from relevo_client import (
-    Action,
     AsyncContextClient,
     ContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
+    Fallback,
     LostContext,
     Policy,
 )
@@ -48,7 +48,7 @@ class Cause:
         return self.name
 
     def handled(
-        self, way: Action | Callable[[LostContext], ExecutionContext], *, lazy: bool = False
+        self, way: Fallback | Callable[[LostContext], ExecutionContext], *, lazy: bool = False
     ) -> Policy:
         """The policy that handles it in this way."""
         given: dict[str, Any] = {self.policy: way, "lazy": lazy}

@@ -1,0 +1,75 @@
+"""What may be current: a reference that is resolved, or one that waits for it."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NoContextError
+from relevo_client._context.keys import ContextRef
+from relevo_client._context.resolved import Known, Rebuilt
+
+
+class Deferred:
+    """A context that is resolved when somebody asks for it, once."""
+
+    def __init__(self, ref: ContextRef | None) -> None:
+        self.ref = ref
+        self._known: Known = None
+        self._is_known = False
+
+    def known(self) -> Known:
+        """What it came to. Raises where that takes I/O which cannot be done here."""
+        if not self._is_known:
+            raise NoContextError(
+                "the context is not resolved yet: the server's policy is lazy; use "
+                "'await await_context()' first",
+                reason="CONTEXT_NOT_RESOLVED",
+            )
+        return self._known
+
+    def _settle(self, known: Known) -> None:
+        self._known, self._is_known = known, True
+
+
+class BlockingDeferred(Deferred):
+    """Resolved by `load()`, in the thread that asks first."""
+
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Known]) -> None:
+        super().__init__(ref)
+        self._load = load
+        self._lock = threading.Lock()
+
+    def known(self) -> Known:
+        """What it came to, resolved now where it has not been."""
+        with self._lock:
+            if not self._is_known:
+                self._settle(self._load())
+        return self._known
+
+
+class AsyncDeferred(Deferred):
+    """Resolved by `await load()`, in the task that asks first."""
+
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Known]]) -> None:
+        super().__init__(ref)
+        self._load = load
+        self._lock = asyncio.Lock()
+
+    async def resolve(self) -> None:
+        """Make it known, where it is not."""
+        async with self._lock:
+            if not self._is_known:
+                self._settle(await self._load())
+
+
+class Carried(Deferred):
+    """A context that nobody resolves here: its reference is only passed on."""
+
+    def known(self) -> Known:
+        """Nothing."""
+        return None
+
+
+Current: TypeAlias = ContextEntry | Rebuilt | Deferred | None
