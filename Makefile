@@ -13,7 +13,7 @@ PARALLEL ?= -n auto --dist loadfile
 # Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
 MATRIX ?=
 
-.PHONY: help demo platform test test-long test-matrix check bench soak generate format clean
+.PHONY: help demo platform test test-long test-matrix check bench soak generate twins format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -35,7 +35,8 @@ test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longe
 test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with every Python, that are proven
 	PYTHONPATH=tests $(BIN)/python -m matrix $(MATRIX)
 
-check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of generated/
+check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of what is generated
+	$(BIN)/python tools/async_to_sync.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -53,6 +54,9 @@ soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tas
 
 generate: $(GENERATE)/ready ## Make generated/ anew from protos/
 	./protos/generate.sh
+
+twins: $(VENV)/ready ## Make the blocking client's modules anew from the asyncio client's
+	$(BIN)/python tools/async_to_sync.py
 
 format: $(VENV)/ready ## Format Python and proto files
 	$(BIN)/ruff check --fix .

@@ -65,13 +65,23 @@ def made_from(source: str, twin: Twin) -> str:
         for edit in (*_edits_of_tokens(source), *_edits_of_types(source))
         if not any(phrase.start <= edit.start < phrase.end for phrase in phrases)
     ]
-    path = twin.made.as_posix()
-    blank = [edit._replace(text="") for edit in phrases]
-    for line in _tidied(_edited(source, [*edits, *blank]), path).splitlines():
+    own = _edited(source, [*edits, *(edit._replace(text="") for edit in phrases)])
+    for line in _without_imports(own):
         if _IS_ABOUT_ASYNCIO.search(line):
             raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line.strip()!r}")
     header = f"# Made from {twin.source.name} by `{COMMAND}`: edit that file, and never this one.\n"
-    return _tidied(header + _edited(source, [*edits, *phrases]), path)
+    return _tidied(header + _edited(source, [*edits, *phrases]), twin.made.as_posix())
+
+
+def _without_imports(text: str) -> list[str]:
+    """The lines of a module but for its imports, of which ruff takes away what is not used."""
+    imports = {
+        number
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for number in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+    return [line for i, line in enumerate(text.splitlines(), start=1) if i not in imports]
 
 
 def _edited(source: str, edits: Iterable[_Edit]) -> str:

@@ -1,0 +1,187 @@
+"""One source for two kinds: the blocking modules are what is made from the asyncio ones."""
+
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+from shutil import copytree
+
+import pytest
+from async_to_sync import NotTwinsError, made_from, renamed
+from support.imports import ROOT
+from twins import TWINS, Twin
+
+SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
+
+
+def made(source: str, **phrases: str) -> str:
+    """The lines that are made from these, without the header."""
+    header, _, text = made_from(source, Twin(SOURCE, phrases)).partition("\n")
+    assert header == "# Made from aio_thing.py by `make twins`: edit that file, and never this one."
+    return text
+
+
+def checked(root: Path) -> "subprocess.CompletedProcess[str]":
+    """What the check says of a repository."""
+    return subprocess.run(
+        [sys.executable, root / "tools/async_to_sync.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what the tool reads."""
+    for folder in ("client", "tools"):
+        copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    return tmp_path
+
+
+def test_the_modules_are_what_is_made() -> None:
+    """Nobody has edited a module that is made, or a source without making it anew."""
+    done = checked(ROOT)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_edits_are_noticed(copy: Path) -> None:
+    """A line that was edited by hand fails the check, which shows it and names the module."""
+    for twin in TWINS:
+        module = copy / twin.made
+        module.write_text(module.read_text("utf-8") + "# By hand.\n", "utf-8")
+    done = checked(copy)
+    assert done.returncode == len(TWINS)
+    for twin in TWINS:
+        assert f"{twin.made} is not what `make twins` makes from {twin.source}" in done.stdout
+    assert done.stdout.count("\n-# By hand.\n") == len(TWINS)
+
+
+def test_a_change_of_a_source_is_noticed(copy: Path) -> None:
+    """A source that was changed fails the check too, until its module is made anew."""
+    twin = TWINS[0]
+    source = copy / twin.source
+    source.write_text(source.read_text("utf-8") + "\n\nasync def more() -> None: ...\n", "utf-8")
+    assert f"{twin.made} is not what" in checked(copy).stdout
+    subprocess.run([sys.executable, copy / "tools/async_to_sync.py"], check=True, timeout=60)
+    assert (copy / twin.made).read_text("utf-8").endswith("\n\ndef more() -> None: ...\n")
+    assert checked(copy).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name, blocking",
+    [
+        ("AsyncContextClient", "ContextClient"),
+        ("_AsyncThing", "_Thing"),
+        ("aio_bound", "bound"),
+        ("AsyncGenerator", "Generator"),
+        ("__aenter__", "__enter__"),
+        # Names that only look like it.
+        ("Asynchronous", "Asynchronous"),
+        ("aiology", "aiology"),
+        ("made_by_aio_thing", "made_by_aio_thing"),
+    ],
+)
+def test_names(name: str, blocking: str) -> None:
+    """What is of asyncio's kind has a name that says so, and loses it."""
+    assert renamed(name) == blocking
+
+
+def test_types() -> None:
+    """What is awaited is there at once, however deep in a type; characters are not bytes."""
+    source = '''"""Thing — with “quotes”."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
+
+
+def éàü(f: Callable[[int], Awaitable[dict[str, int]]]) -> int | Coroutine[Any, Any, int]: ...
+
+
+def values(ü: Awaitable[Awaitable[int]]) -> AsyncGenerator[list[int], None]: ...
+'''
+    assert (
+        made(source)
+        == '''"""Thing — with “quotes”."""
+
+from collections.abc import Callable, Generator
+
+
+def éàü(f: Callable[[int], dict[str, int]]) -> int: ...
+
+
+def values(ü: int) -> Generator[list[int], None, None]: ...
+'''
+    )
+
+
+def test_imports() -> None:
+    """A module of asyncio's has a blocking one beside it; its names lose their mark."""
+    source = """from relevo_client._client.aio import AsyncContextClient
+from relevo_client.actions._aio_binding import aio_bound
+
+async def aio_use(client: AsyncContextClient) -> None:
+    async with aio_bound(client) as each:
+        try:
+            await each
+        except ValueError as error:
+            raise aio_failure from error
+"""
+    assert (
+        made(source)
+        == """from relevo_client._client.blocking import ContextClient
+from relevo_client.actions._blocking_binding import bound
+
+
+def use(client: ContextClient) -> None:
+    with bound(client) as each:
+        try:
+            each
+        except ValueError as error:
+            raise failure from error
+"""
+    )
+
+
+def test_words() -> None:
+    """Comments and docstrings have the names too, with their articles."""
+    source = '''def thing() -> str:
+    """Use an AsyncThing in `async with`; an `AsyncEntry`, or `aio_bound`."""
+    # An AsyncThing, too.
+    return f"an AsyncThing of {thing()}"
+'''
+    assert (
+        made(source)
+        == '''def thing() -> str:
+    """Use a Thing in `with`; an `Entry`, or `bound`."""
+    # A Thing, too.
+    return f"a Thing of {thing()}"
+'''
+    )
+
+
+def test_phrases() -> None:
+    """What is true for one kind only is given; what stands there is used as it is."""
+    source = '"""Runs on an event loop."""\n'
+    assert made(source, **{"on an event loop": "in threads, not as a coroutine"}) == (
+        '"""Runs in threads, not as a coroutine."""\n'
+    )
+    with pytest.raises(NotTwinsError, match="does not have this phrase once: 'in a task'"):
+        made(source, **{"in a task": "in a thread"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import asyncio\n\nloop = asyncio.get_running_loop()",
+        '"""Call it with a coroutine function."""',
+        "x = 1  # until the caller is cancelled",
+        "kind = aio",
+        "x: CoroutineType",
+    ],
+)
+def test_what_has_no_counterpart(line: str) -> None:
+    """What speaks of asyncio after all is an error that quotes it: nothing is carried over."""
+    with pytest.raises(NotTwinsError, match=r"aio_thing\.py has no blocking counterpart for"):
+        made(f"{line}\n")
