@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make generated/ from the protos, or with --check, fail where it differs from them.
+# Generate generated/ from the protos; with --check, fail if it differs from them.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv-generate/bin:$PATH"

@@ -1,7 +1,7 @@
 """A protoc plugin for buf that runs the gRPC Python generator of grpcio-tools.
 
-buf knows protoc's builtin generators only, and grpcio-tools ships `grpc_python`
-inside its own protoc; this hands the request on from the one to the other.
+buf supports only protoc's built-in generators, and grpcio-tools ships `grpc_python`
+inside its own protoc; this plugin forwards buf's request to that protoc.
 """
 
 import sys

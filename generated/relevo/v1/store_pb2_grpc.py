@@ -26,17 +26,16 @@ if _version_not_supported:
 
 
 class ContextStoreStub(object):
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     def __init__(self, channel):
@@ -83,80 +82,81 @@ class ContextStoreStub(object):
 
 
 class ContextStoreServicer(object):
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     def Get(self, request, context):
-        """Get answers the live entry under a key.
+        """Get returns the live entry under a key.
 
-        NOT_FOUND where there is none. FAILED_PRECONDITION where the store is
-        behind `min_revision`.
+        Fails with NOT_FOUND if there is none, and FAILED_PRECONDITION if the store
+        is behind `min_revision`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGet(self, request, context):
-        """BatchGet answers up to 100 Gets in one round trip, each with a result or an
-        error of its own, in the order of the requests.
+        """BatchGet answers up to 100 Gets in one round trip, in the order of the
+        requests. Each has its own result or error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Put(self, request, context):
-        """Put writes an entry whole, or the parts of it that a mask names.
+        """Put writes a whole entry, or the parts of it that a mask names.
 
-        ABORTED where `if_version` or `if_absent` does not hold.
-        FAILED_PRECONDITION where the lease is no longer held. NOT_FOUND where a
-        mask is given and there is no live entry. RESOURCE_EXHAUSTED where the
-        context is over the size limit.
+        Fails with ABORTED if `if_version` or `if_absent` does not hold,
+        FAILED_PRECONDITION if the lease is no longer held, NOT_FOUND if a mask is
+        given and there is no live entry, and RESOURCE_EXHAUSTED if the context
+        exceeds the size limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Invalidate(self, request, context):
-        """Invalidate ends entries: those under the given keys, or all of a tenant
-        (and scope) in one step. It voids leases on what it ends.
+        """Invalidate ends entries: those under the given keys, or in one step all of a
+        tenant, or of one of its scopes. It also ends the leases on them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Lease(self, request, context):
-        """Lease answers the entry, or the right to create it, which only one caller
-        has at a time. While another holds the right, the call waits.
+        """Lease returns the entry, or grants a lease: the right to create the entry,
+        which one caller holds at a time. While another caller holds it, the call
+        waits.
 
-        ABORTED where another still holds it when the wait is over; RetryInfo says
-        when it ends at the latest.
+        Fails with ABORTED if another caller still holds the lease after the wait;
+        RetryInfo has the time after which it ends at the latest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Release gives a lease back that is of no use to its holder any more: the
-        next caller need not wait for its end. Nothing happens where it is not held.
+        """Release ends a lease that its holder no longer needs, so that the next
+        caller need not wait for its expiry. It does nothing if the lease is not
+        held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request_iterator, context):
-        """Watch keeps a client's copies current. Subscribe to keys; for each comes
-        the current value, then every later one, then progress. Everything is in
-        the order of revisions within a partition.
+        """Watch keeps a client's copies of entries current. For each key that the
+        client subscribes to, the server sends the current value, then later ones,
+        and progress. Messages are in the order of revisions within a partition.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,17 +209,16 @@ def add_ContextStoreServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ContextStore(object):
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     @staticmethod

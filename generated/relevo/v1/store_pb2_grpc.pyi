@@ -27,17 +27,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ContextStoreStub:
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     @_typing.overload
@@ -45,111 +44,113 @@ class ContextStoreStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ContextStoreAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_store_pb2.GetRequest, _store_pb2.GetResponse]
-    """Get answers the live entry under a key.
+    """Get returns the live entry under a key.
 
-    NOT_FOUND where there is none. FAILED_PRECONDITION where the store is
-    behind `min_revision`.
+    Fails with NOT_FOUND if there is none, and FAILED_PRECONDITION if the store
+    is behind `min_revision`.
     """
     BatchGet: _grpc.UnaryUnaryMultiCallable[_store_pb2.BatchGetRequest, _store_pb2.BatchGetResponse]
-    """BatchGet answers up to 100 Gets in one round trip, each with a result or an
-    error of its own, in the order of the requests.
+    """BatchGet answers up to 100 Gets in one round trip, in the order of the
+    requests. Each has its own result or error.
     """
     Put: _grpc.UnaryUnaryMultiCallable[_store_pb2.PutRequest, _store_pb2.PutResponse]
-    """Put writes an entry whole, or the parts of it that a mask names.
+    """Put writes a whole entry, or the parts of it that a mask names.
 
-    ABORTED where `if_version` or `if_absent` does not hold.
-    FAILED_PRECONDITION where the lease is no longer held. NOT_FOUND where a
-    mask is given and there is no live entry. RESOURCE_EXHAUSTED where the
-    context is over the size limit.
+    Fails with ABORTED if `if_version` or `if_absent` does not hold,
+    FAILED_PRECONDITION if the lease is no longer held, NOT_FOUND if a mask is
+    given and there is no live entry, and RESOURCE_EXHAUSTED if the context
+    exceeds the size limit.
     """
     Invalidate: _grpc.UnaryUnaryMultiCallable[_store_pb2.InvalidateRequest, _store_pb2.InvalidateResponse]
-    """Invalidate ends entries: those under the given keys, or all of a tenant
-    (and scope) in one step. It voids leases on what it ends.
+    """Invalidate ends entries: those under the given keys, or in one step all of a
+    tenant, or of one of its scopes. It also ends the leases on them.
     """
     Lease: _grpc.UnaryUnaryMultiCallable[_store_pb2.LeaseRequest, _store_pb2.LeaseResponse]
-    """Lease answers the entry, or the right to create it, which only one caller
-    has at a time. While another holds the right, the call waits.
+    """Lease returns the entry, or grants a lease: the right to create the entry,
+    which one caller holds at a time. While another caller holds it, the call
+    waits.
 
-    ABORTED where another still holds it when the wait is over; RetryInfo says
-    when it ends at the latest.
+    Fails with ABORTED if another caller still holds the lease after the wait;
+    RetryInfo has the time after which it ends at the latest.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_store_pb2.ReleaseRequest, _store_pb2.ReleaseResponse]
-    """Release gives a lease back that is of no use to its holder any more: the
-    next caller need not wait for its end. Nothing happens where it is not held.
+    """Release ends a lease that its holder no longer needs, so that the next
+    caller need not wait for its expiry. It does nothing if the lease is not
+    held.
     """
     Watch: _grpc.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]
-    """Watch keeps a client's copies current. Subscribe to keys; for each comes
-    the current value, then every later one, then progress. Everything is in
-    the order of revisions within a partition.
+    """Watch keeps a client's copies of entries current. For each key that the
+    client subscribes to, the server sends the current value, then later ones,
+    and progress. Messages are in the order of revisions within a partition.
     """
 
 @_typing.type_check_only
 class ContextStoreAsyncStub(ContextStoreStub):
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_store_pb2.GetRequest, _store_pb2.GetResponse]  # type: ignore[assignment]
-    """Get answers the live entry under a key.
+    """Get returns the live entry under a key.
 
-    NOT_FOUND where there is none. FAILED_PRECONDITION where the store is
-    behind `min_revision`.
+    Fails with NOT_FOUND if there is none, and FAILED_PRECONDITION if the store
+    is behind `min_revision`.
     """
     BatchGet: _aio.UnaryUnaryMultiCallable[_store_pb2.BatchGetRequest, _store_pb2.BatchGetResponse]  # type: ignore[assignment]
-    """BatchGet answers up to 100 Gets in one round trip, each with a result or an
-    error of its own, in the order of the requests.
+    """BatchGet answers up to 100 Gets in one round trip, in the order of the
+    requests. Each has its own result or error.
     """
     Put: _aio.UnaryUnaryMultiCallable[_store_pb2.PutRequest, _store_pb2.PutResponse]  # type: ignore[assignment]
-    """Put writes an entry whole, or the parts of it that a mask names.
+    """Put writes a whole entry, or the parts of it that a mask names.
 
-    ABORTED where `if_version` or `if_absent` does not hold.
-    FAILED_PRECONDITION where the lease is no longer held. NOT_FOUND where a
-    mask is given and there is no live entry. RESOURCE_EXHAUSTED where the
-    context is over the size limit.
+    Fails with ABORTED if `if_version` or `if_absent` does not hold,
+    FAILED_PRECONDITION if the lease is no longer held, NOT_FOUND if a mask is
+    given and there is no live entry, and RESOURCE_EXHAUSTED if the context
+    exceeds the size limit.
     """
     Invalidate: _aio.UnaryUnaryMultiCallable[_store_pb2.InvalidateRequest, _store_pb2.InvalidateResponse]  # type: ignore[assignment]
-    """Invalidate ends entries: those under the given keys, or all of a tenant
-    (and scope) in one step. It voids leases on what it ends.
+    """Invalidate ends entries: those under the given keys, or in one step all of a
+    tenant, or of one of its scopes. It also ends the leases on them.
     """
     Lease: _aio.UnaryUnaryMultiCallable[_store_pb2.LeaseRequest, _store_pb2.LeaseResponse]  # type: ignore[assignment]
-    """Lease answers the entry, or the right to create it, which only one caller
-    has at a time. While another holds the right, the call waits.
+    """Lease returns the entry, or grants a lease: the right to create the entry,
+    which one caller holds at a time. While another caller holds it, the call
+    waits.
 
-    ABORTED where another still holds it when the wait is over; RetryInfo says
-    when it ends at the latest.
+    Fails with ABORTED if another caller still holds the lease after the wait;
+    RetryInfo has the time after which it ends at the latest.
     """
     Release: _aio.UnaryUnaryMultiCallable[_store_pb2.ReleaseRequest, _store_pb2.ReleaseResponse]  # type: ignore[assignment]
-    """Release gives a lease back that is of no use to its holder any more: the
-    next caller need not wait for its end. Nothing happens where it is not held.
+    """Release ends a lease that its holder no longer needs, so that the next
+    caller need not wait for its expiry. It does nothing if the lease is not
+    held.
     """
     Watch: _aio.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]  # type: ignore[assignment]
-    """Watch keeps a client's copies current. Subscribe to keys; for each comes
-    the current value, then every later one, then progress. Everything is in
-    the order of revisions within a partition.
+    """Watch keeps a client's copies of entries current. For each key that the
+    client subscribes to, the server sends the current value, then later ones,
+    and progress. Messages are in the order of revisions within a partition.
     """
 
 class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
-    """ContextStore keeps contexts, tells their versions apart, and says when they
-    change.
+    """ContextStore stores versioned contexts and notifies watchers of changes.
 
     Every error carries google.rpc.ErrorInfo with the domain "relevo" and, as its
     reason, the name of an ErrorReason without its prefix. INVALID_ARGUMENT also
-    carries google.rpc.BadRequest, which names each field by its path: up to 20 of
-    them, and ErrorInfo's metadata `violations_left_out` says how many more there
-    are. UNAVAILABLE also carries google.rpc.RetryInfo.
+    carries google.rpc.BadRequest, which names up to 20 malformed fields by their
+    paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
+    UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Revisions: every write takes the next revision of the tenant's partition. An
-    answer "as of" a revision shows every write up to it.
+    Every write takes the next revision of the tenant's partition. An answer "as
+    of" a revision shows every write up to it.
     """
 
     @_abc_1.abstractmethod
@@ -158,10 +159,10 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.GetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.GetResponse, _abc.Awaitable[_store_pb2.GetResponse]]:
-        """Get answers the live entry under a key.
+        """Get returns the live entry under a key.
 
-        NOT_FOUND where there is none. FAILED_PRECONDITION where the store is
-        behind `min_revision`.
+        Fails with NOT_FOUND if there is none, and FAILED_PRECONDITION if the store
+        is behind `min_revision`.
         """
 
     @_abc_1.abstractmethod
@@ -170,8 +171,8 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.BatchGetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.BatchGetResponse, _abc.Awaitable[_store_pb2.BatchGetResponse]]:
-        """BatchGet answers up to 100 Gets in one round trip, each with a result or an
-        error of its own, in the order of the requests.
+        """BatchGet answers up to 100 Gets in one round trip, in the order of the
+        requests. Each has its own result or error.
         """
 
     @_abc_1.abstractmethod
@@ -180,12 +181,12 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.PutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.PutResponse, _abc.Awaitable[_store_pb2.PutResponse]]:
-        """Put writes an entry whole, or the parts of it that a mask names.
+        """Put writes a whole entry, or the parts of it that a mask names.
 
-        ABORTED where `if_version` or `if_absent` does not hold.
-        FAILED_PRECONDITION where the lease is no longer held. NOT_FOUND where a
-        mask is given and there is no live entry. RESOURCE_EXHAUSTED where the
-        context is over the size limit.
+        Fails with ABORTED if `if_version` or `if_absent` does not hold,
+        FAILED_PRECONDITION if the lease is no longer held, NOT_FOUND if a mask is
+        given and there is no live entry, and RESOURCE_EXHAUSTED if the context
+        exceeds the size limit.
         """
 
     @_abc_1.abstractmethod
@@ -194,8 +195,8 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.InvalidateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.InvalidateResponse, _abc.Awaitable[_store_pb2.InvalidateResponse]]:
-        """Invalidate ends entries: those under the given keys, or all of a tenant
-        (and scope) in one step. It voids leases on what it ends.
+        """Invalidate ends entries: those under the given keys, or in one step all of a
+        tenant, or of one of its scopes. It also ends the leases on them.
         """
 
     @_abc_1.abstractmethod
@@ -204,11 +205,12 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.LeaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.LeaseResponse, _abc.Awaitable[_store_pb2.LeaseResponse]]:
-        """Lease answers the entry, or the right to create it, which only one caller
-        has at a time. While another holds the right, the call waits.
+        """Lease returns the entry, or grants a lease: the right to create the entry,
+        which one caller holds at a time. While another caller holds it, the call
+        waits.
 
-        ABORTED where another still holds it when the wait is over; RetryInfo says
-        when it ends at the latest.
+        Fails with ABORTED if another caller still holds the lease after the wait;
+        RetryInfo has the time after which it ends at the latest.
         """
 
     @_abc_1.abstractmethod
@@ -217,8 +219,9 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request: _store_pb2.ReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_pb2.ReleaseResponse, _abc.Awaitable[_store_pb2.ReleaseResponse]]:
-        """Release gives a lease back that is of no use to its holder any more: the
-        next caller need not wait for its end. Nothing happens where it is not held.
+        """Release ends a lease that its holder no longer needs, so that the next
+        caller need not wait for its expiry. It does nothing if the lease is not
+        held.
         """
 
     @_abc_1.abstractmethod
@@ -227,9 +230,9 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_store_pb2.WatchRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_store_pb2.WatchResponse], _abc.AsyncIterator[_store_pb2.WatchResponse]]:
-        """Watch keeps a client's copies current. Subscribe to keys; for each comes
-        the current value, then every later one, then progress. Everything is in
-        the order of revisions within a partition.
+        """Watch keeps a client's copies of entries current. For each key that the
+        client subscribes to, the server sends the current value, then later ones,
+        and progress. Messages are in the order of revisions within a partition.
         """
 
 def add_ContextStoreServicer_to_server(servicer: ContextStoreServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OrchestratorServiceStub(object):
-    """OrchestratorService takes the turns of conversations.
+    """OrchestratorService handles the turns of conversations.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class OrchestratorServiceStub(object):
 
 
 class OrchestratorServiceServicer(object):
-    """OrchestratorService takes the turns of conversations.
+    """OrchestratorService handles the turns of conversations.
     """
 
     def Converse(self, request, context):
-        """Converse works through one turn of a conversation.
+        """Converse handles one turn of a conversation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrchestratorService(object):
-    """OrchestratorService takes the turns of conversations.
+    """OrchestratorService handles the turns of conversations.
     """
 
     @staticmethod

@@ -3,8 +3,8 @@
 isort:skip_file
 The four services of the demo: a small RAG platform.
 
-No request carries configuration, a tenant or an agent. Who the work is for
-and how to do it comes with the call's context.
+Except for a conversation's turn, no request carries an identity or
+configuration: both come with the call's context.
 """
 
 from collections import abc as _abc
@@ -31,25 +31,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrchestratorServiceStub:
-    """OrchestratorService takes the turns of conversations."""
+    """OrchestratorService handles the turns of conversations."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrchestratorServiceAsyncStub: ...
     Converse: _grpc.UnaryUnaryMultiCallable[_rag_platform_pb2.ConverseRequest, _rag_platform_pb2.ConverseResponse]
-    """Converse works through one turn of a conversation."""
+    """Converse handles one turn of a conversation."""
 
 @_typing.type_check_only
 class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
-    """OrchestratorService takes the turns of conversations."""
+    """OrchestratorService handles the turns of conversations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Converse: _aio.UnaryUnaryMultiCallable[_rag_platform_pb2.ConverseRequest, _rag_platform_pb2.ConverseResponse]  # type: ignore[assignment]
-    """Converse works through one turn of a conversation."""
+    """Converse handles one turn of a conversation."""
 
 class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
-    """OrchestratorService takes the turns of conversations."""
+    """OrchestratorService handles the turns of conversations."""
 
     @_abc_1.abstractmethod
     def Converse(
@@ -57,7 +57,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rag_platform_pb2.ConverseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rag_platform_pb2.ConverseResponse, _abc.Awaitable[_rag_platform_pb2.ConverseResponse]]:
-        """Converse works through one turn of a conversation."""
+        """Converse handles one turn of a conversation."""
 
 def add_OrchestratorServiceServicer_to_server(servicer: OrchestratorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
