@@ -26,7 +26,7 @@ from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Event, Read, Stored, Tail
+from relevo_server.storage.interface import Event, Gap, Read, Stored, Tail
 from relevo_server.wire.entries import Entries
 from support.servers.storages import GatedStorage
 
@@ -84,6 +84,23 @@ def test_pings_are_answered_when_all_is_told() -> None:
     stage.put(OTHER, 11)
     (position,) = stage.read()[-1].positions
     assert (position.revision, position.ping) == (11, 5)
+
+
+def test_a_position_is_told_once() -> None:
+    """Not again with each of many answers that are as of it; anew after the order was lost."""
+    stage = Stage(1 << 20)
+    for number in range(3, 20):
+        subscription = stage.fanout.subscribe(stage.outbox, KEY)
+        stage.fanout.requests.add(subscription, Asked(number, 0, 0))
+        stage.answer({KEY: stored(1)})
+    sent = list(iter(stage.outbox.next, None))
+    assert [message.answers for message in sent] == list(range(3, 20))
+    assert not any(message.positions for message in sent)
+    stage.fanout.reset(1, Gap.CHANGED)
+    stage.fanout.requests.add(stage.fanout.subscribe(stage.outbox, KEY), Asked(20, 0, 0))
+    stage.answer({KEY: stored(1)})
+    *_, answer = stage.read()
+    assert (answer.answers, [each.revision for each in answer.positions]) == (20, [1])
 
 
 def test_a_value_follows_when_there_is_room() -> None:

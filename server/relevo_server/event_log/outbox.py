@@ -86,8 +86,12 @@ class Outbox:
         before = self._progress.get(partition)
         ping = max(ping, before.ping if before else 0)
         position = Position(partition=partition, revision=revision, ping=ping)
+        sent = self._sent.get(partition)
         # An answered ping is a sufficient sign of life: unchanged progress is not sent again.
-        if ping and not soon and position == self._sent.get(partition):
+        if ping and not soon and position == sent:
+            return
+        # Nor with each of many answers, all of which are as of what was sent before.
+        if soon and not ping and sent is not None and sent.revision >= revision:
             return
         self._progress[partition] = position
         if soon:
