@@ -10,7 +10,7 @@ so neither a read nor a stream's outbox is ever larger than its bound, whatever 
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from relevo_server.event_log.fanout import Fanout
@@ -22,6 +22,8 @@ _LOOKS = 32
 """Entries that are looked at together."""
 _READS = 16
 """Entries that are read together."""
+_ANSWERS = 2
+"""Entries that are answered in one step."""
 READ_BYTES = 256 << 10
 """Bytes of contexts that are read together, but for a single larger one."""
 _LOOK = Limits(0, 0)
@@ -42,6 +44,16 @@ class Batch(NamedTuple):
     def is_last_look(self) -> bool:
         """Whether it looks at entries, and at all that are new."""
         return self.limits is _LOOK and len(self.requests) < _LOOKS
+
+    def steps(self, read: Read, size: int = _ANSWERS) -> Iterator[tuple["Batch", Read]]:
+        """The batch in parts of so many requests, with what was read for each of them."""
+        entries = dict(zip(self.keys, read.entries, strict=True))
+        for i in range(0, len(self.requests), size):
+            requests = self.requests[i : i + size]
+            keys = _keys(requests)
+            reserved = self.reserved[i : i + size]
+            part = self._replace(keys=keys, requests=requests, reserved=reserved)
+            yield part, Read(read.revision, [entries[key] for key in keys])
 
 
 class Answers:
@@ -126,6 +138,9 @@ class Answers:
     def _batch(self, requests: Sequence[Request], limits: Limits) -> Batch | None:
         if not requests:
             return None
-        keys = list(dict.fromkeys(request.subscription.key for request in requests))
         reserved = [request.bytes if limits is _READ else 0 for request in requests]
-        return Batch(keys, limits, requests, self._fanout.resets, reserved)
+        return Batch(_keys(requests), limits, requests, self._fanout.resets, reserved)
+
+
+def _keys(requests: Sequence[Request]) -> Sequence[Key]:
+    return list(dict.fromkeys(request.subscription.key for request in requests))

@@ -1,22 +1,23 @@
 """One partition's log, followed for as long as anybody has use for it."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import Context
 from time import monotonic
 
 from relevo_server.errors import StoreError
-from relevo_server.event_log.answers import READ_BYTES, Answers
+from relevo_server.event_log.answers import READ_BYTES, Answers, Batch
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.pace import Pace
 from relevo_server.event_log.subscriptions import Asked
 from relevo_server.keys import Key
 from relevo_server.logs import LogThrottle, log, where
 from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Event, Limits, Storage, Stored, Tail
+from relevo_server.storage.interface import Event, Limits, Read, Storage, Stored, Tail
 from relevo_server.wire.entries import Entries
 
 _EVENTS = 500
@@ -38,12 +39,14 @@ class Follower:
         partition: int,
         entries: Entries,
         copies: Copies,
+        pace: Pace,
         settings: Settings,
     ) -> None:
         self.needed_until = 0.0
         """Until when the partition is followed for its copies, by the monotonic clock."""
         self._storage = storage
         self._copies = copies
+        self._pace = pace
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
         # The streams wait as long again before they pass a sign of life on, and copies are
         # trusted for several times as long.
@@ -190,12 +193,25 @@ class Follower:
         except BaseException:
             self._answers.give_up(batch)
             raise
-        self._answers.apply(batch, read)
+        await self._apply(batch, read)
         if batch.is_last_look and self._fanout.requests:
             # Who subscribes mostly reads the entry too, which is then at hand in a moment.
             await asyncio.sleep(_MOMENT)
         if self._fanout.has_unconfirmed:
             await self._confirm()
+
+    async def _apply(self, batch: Batch, read: Read) -> None:
+        """Answer what was read, a few at a time: calls do not wait for all of them."""
+        steps = deque(batch.steps(read))
+        try:
+            await asyncio.sleep(0)  # what was read has just been made of bytes: a step of its own
+            while steps:
+                begun = monotonic()
+                self._answers.apply(*steps.popleft())
+                await self._pace.rest(begun)
+        finally:
+            for part, _ in steps:
+                self._answers.give_up(part)
 
     async def _confirm(self) -> None:
         """Look at the log for streams that are new here: `_follow` may be waiting for long."""

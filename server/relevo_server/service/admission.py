@@ -12,6 +12,7 @@ from grpc import StatusCode, aio
 from relevo_server import errors
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
+from relevo_server.event_log.pace import Pace
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access, Caller
 from relevo_server.wire.statuses import status_of
@@ -38,8 +39,9 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 class Calls:
     """The calls that are being answered. `limit` is how many may be at once."""
 
-    def __init__(self, access: Access, limit: int) -> None:
+    def __init__(self, access: Access, pace: Pace, limit: int) -> None:
         self._access = access
+        self._pace = pace
         self._limit = limit
         self._working = 0
         self._stopping = False
@@ -50,6 +52,7 @@ class Calls:
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
+        self._pace.called(monotonic())
         if self._working >= self._limit:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)

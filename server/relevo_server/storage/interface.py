@@ -70,7 +70,10 @@ def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | No
         size = stored.size if stored else 0
         is_over = size > limits.each or (total and total + size > limits.total)
         total += 0 if is_over else size
-        found.append(stored._replace(context=None, left_out=size) if stored and is_over else stored)
+        if stored and stored.context is not None and is_over:
+            found.append(stored._replace(context=None, left_out=size))
+        else:
+            found.append(stored)
     return found
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relevo.v1.store_pb2 import WatchRequest
-from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.answers import Answers, Batch
 from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import Asked
-from relevo_server.storage.interface import Limits, Tail
+from relevo_server.storage.interface import Limits, Read, Tail
 from relevo_server.wire.contexts import key_of
 from relevo_server.wire.entries import Entries
 
@@ -39,7 +39,7 @@ class Server:
         self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
         self._answers = Answers(self.fanout, asyncio.Event())
         self._follow: Callable[[], None] | None = None
-        self._answer: Callable[[], None] | None = None
+        self._steps = deque[tuple[Batch, Read]]()
         self._confirm: Callable[[], None] | None = None
 
     def take(self, outbox: Outbox, request: WatchRequest) -> None:
@@ -69,14 +69,13 @@ class Server:
 
     def answer(self) -> None:
         """One step of answering what was asked."""
-        step, self._answer = self._answer, None
-        if step:
-            step()
+        if self._steps:
+            self._answers.apply(*self._steps.popleft())
             return
         batch = self._answers.next() if self.fanout.position is not None else None
         if batch:
             read = self._store.read_within(batch.keys, batch.limits)
-            self._answer = lambda: self._answers.apply(batch, read)
+            self._steps.extend(batch.steps(read, size=1))
 
     def confirm(self) -> None:
         """One step of looking at the log beside `follow`, as for streams that are new."""

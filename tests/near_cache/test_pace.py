@@ -1,0 +1,114 @@
+"""Answers that fill a cache leave the loop to calls: in short steps, with rests in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from relevo.v1.context_pb2 import ExecutionContext
+from relevo.v1.store_pb2 import GetRequest, WatchResponse
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.follower import Follower
+from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.pace import Pace
+from relevo_server.event_log.subscriptions import Asked
+from relevo_server.keys import Key
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Write
+from relevo_server.wire.entries import Entries
+from support.clients.calls import Stub, key, put
+from support.servers.storages import GatedStorage
+
+KEYS = [Key("conversation", "acme", f"c{i}") for i in range(64)]
+ROOM = 1 << 20
+MILLISECOND = 0.001
+
+
+class Counting(Outbox):
+    """An outbox that knows how many values were put."""
+
+    values = 0
+
+    def put(self, message: WatchResponse, *, is_value: bool = False) -> None:
+        """Count it."""
+        self.values += is_value
+        super().put(message, is_value=is_value)
+
+
+@pytest.fixture
+async def follower() -> AsyncIterator[Follower]:
+    """A follower of the partition that the keys are in."""
+    storage = GatedStorage()
+    context = ExecutionContext(user_id="u").SerializeToString()
+    for each in KEYS:
+        await storage.write(Write(each, context, 60_000))
+    copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
+    partition = storage.partition_of(KEYS[0].tenant_id)
+    follower = Follower(storage, partition, Entries(), copies, Pace(), Settings())
+    yield follower
+    await follower.close()
+
+
+async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
+    """Whatever is read together: who waits for the loop has it in between."""
+    outbox = Counting(ROOM)
+    for number, each in enumerate(KEYS, start=1):
+        follower.subscribe(outbox, each, Asked(number, 0, 0))
+    most = 0
+    while outbox.values < len(KEYS):
+        before = outbox.values
+        await asyncio.sleep(0)
+        most = max(most, outbox.values - before)
+    assert most == 2
+
+
+async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None:
+    """The room that was reserved for those that are not told is given back."""
+    outbox = Counting(ROOM)
+    for number, each in enumerate(KEYS, start=1):
+        follower.subscribe(outbox, each, Asked(number, 0, 0))
+    assert await outbox.take(within=10)
+    await follower.close()
+    assert outbox.values < len(KEYS), "all were told"
+    while outbox.next():
+        pass
+    assert outbox.has_room(ROOM), "room is still reserved"
+    outbox.reserve(1)
+    assert not outbox.has_room(ROOM), "anything has room if none is taken"
+
+
+def test_nobody_calls() -> None:
+    """Then no time is lost."""
+    pace = Pace()
+    assert pace.pause(begun=10.0, now=11.0) == 0
+    pace.called(now=11.0)
+    assert pace.pause(begun=11.0, now=12.0) == 0, "that was long ago"
+
+
+def test_calls_come() -> None:
+    """It rests for longer than it works; what is too short for a timer adds up."""
+    pace = Pace()
+    pace.called(now=10.0)
+    step = MILLISECOND / 4
+    assert pace.pause(10.0, 10.0 + step) == 0
+    rest = pace.pause(10.0 + step, 10.0 + 2 * step)
+    assert rest == pytest.approx(6 * step)
+    # Another partition's answers have their step meanwhile, and rest with the first.
+    pace.called(now=10.0 + 3 * step)
+    assert pace.pause(10.0 + 3 * step, 10.0 + 3 * step) == pytest.approx(5 * step)
+
+
+def test_a_long_step() -> None:
+    """A step that took long, as on a machine that is busy, stops a refill only for a moment."""
+    pace = Pace()
+    pace.called(now=20.0)
+    assert pace.pause(begun=10.0, now=20.0) == pytest.approx(5 * MILLISECOND)
+
+
+async def test_each_call_counts(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a call that is answered from memory."""
+    calls = list[float]()
+    monkeypatch.setattr(Pace, "called", lambda _, now: calls.append(now))
+    await put(stub, key("c"), ExecutionContext())
+    await stub.Get(GetRequest(key=key("c")))
+    assert len(calls) == 2
+    assert calls == sorted(calls)
