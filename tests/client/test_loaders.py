@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -87,6 +90,35 @@ async def test_a_missing_entry_is_made(
             await client.ask(lambda client: client.invalidate(AGENT))
             assert (await client.ask(resolving(AGENT))).context.llm_config == {"model": "m"}
             assert len(factory.calls) == times
+
+
+@dataclass(frozen=True)
+class Deafened(CacheOptions):
+    """Options of a cache that hears nothing more once it is deaf."""
+
+    deaf: threading.Event = field(default_factory=threading.Event)
+
+    def cache(self, renewed_scopes: AbstractSet[str]) -> Any:
+        """The cache."""
+        cache: Any = super().cache(renewed_scopes)
+        received = cache.received
+        cache.received = lambda message: not self.deaf.is_set() and received(message)
+        return cache
+
+
+@each_kind
+async def test_what_the_store_denies_is_made(server: Server, owner: Either, kind: Kind) -> None:
+    """What the store says is missing is made, though the cache has not been told yet that it is."""
+    factory = Factory(ExecutionContext(llm_config={"model": "m"}))
+    cache, loaders = Deafened(), {"agent_config": factory.of(kind)}
+    async with opened(kind, server.address, cache=cache, loaders=loaders) as client:
+        await client.ask(resolving(AGENT))
+        before = await client.local(AGENT)
+        cache.deaf.set()
+        await owner.ask(lambda client: client.invalidate(AGENT))
+        found = await client.ask(lambda client: client.resolve(AGENT, fresh=True))
+        assert found.version > before.version
+    assert factory.calls == [AGENT, AGENT]
 
 
 @each_kind

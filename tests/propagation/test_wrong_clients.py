@@ -1,6 +1,7 @@
 """Clients, channels and functions of the wrong kind are refused when given, before any call."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,9 +12,11 @@ from relevo_client import (
     AsyncContextClient,
     ContextClient,
     ContextEntry,
+    ContextKey,
     ExecutionContext,
     LostContext,
     Policy,
+    UnavailableError,
     aio_client_interceptors,
     aio_context_channel,
     aio_server_interceptor,
@@ -25,6 +28,7 @@ from relevo_client import (
 from relevo_client.actions import DomainAction, aio_bound, bound
 from relevo_client.actions.faststream import ActionQueues
 from relevo_client.asgi import ContextMiddleware
+from support.clients.either import KEY
 from support.entries import entry_of
 from support.servers.asgi import see
 
@@ -149,6 +153,39 @@ def test_coroutine_functions_in_threads(case: str) -> None:
         binding = bound(ACTION, client, policy=policy)
         with pytest.raises(TypeError, match=case), binding:
             pass
+
+
+async def make_context(_: ContextKey) -> ExecutionContext:
+    """A loader, or a factory, of asyncio's kind."""
+    return ExecutionContext()
+
+
+class Maker:
+    """An object that is called as one."""
+
+    async def __call__(self, key: ContextKey) -> ExecutionContext:
+        """Make a context."""
+        return await make_context(key)
+
+
+COROUTINE_FUNCTIONS = [make_context, partial(make_context), Maker(), Maker().__call__]
+
+
+@pytest.mark.parametrize(
+    "make", COROUTINE_FUNCTIONS, ids=["function", "partial", "object", "method"]
+)
+async def test_coroutine_functions_that_make_entries(make: Any) -> None:
+    """A blocking client awaits nothing: TypeError when it gets one, and nothing is sent."""
+    loaders = {"agent_config": make}
+    with pytest.raises(TypeError, match=r"loaders\['agent_config'\] must be a plain function"):
+        ContextClient(NOWHERE, loaders=loaders)
+    with ContextClient(NOWHERE) as client:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="factory must be a plain function"):
+                client.get_or_create(KEY, make)
+    async with AsyncContextClient(NOWHERE, loaders=loaders) as asyncio_client:
+        with pytest.raises(UnavailableError):  # the store cannot be asked, but the function fits
+            await asyncio_client.get_or_create(KEY, make)
 
 
 async def test_filters_that_are_coroutine_functions() -> None:
