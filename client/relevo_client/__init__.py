@@ -31,14 +31,14 @@ from relevo_client._context.errors import (
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.wrapping import wrap
-from relevo_client._near_cache.state import CacheCounts
-from relevo_client._near_cache.stream_rules import CacheOptions
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
 from relevo_client._propagation.blocking import client_interceptors, server_interceptor
 from relevo_client._propagation.channels import aio_context_channel, context_channel
 from relevo_client._propagation.fallbacks import Fallback, LostContext, Policy
 from relevo_client._propagation.outgoing import context_headers
-from relevo_client._store.requests import CHANNEL_OPTIONS, Invalidation
+from relevo_client._store.channel import CHANNEL_OPTIONS
+from relevo_client._store.requests import Invalidation
 
 __all__ = [
     "CHANNEL_OPTIONS",

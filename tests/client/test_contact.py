@@ -62,7 +62,13 @@ def test_half_a_store_is_lost_once() -> None:
     assert news == 1
 
 
-def test_what_is_an_answer() -> None:
+def is_lost(caplog: pytest.LogCaptureFixture) -> bool:
+    """Whether the log says, once, that the store is lost."""
+    (message,) = caplog.messages
+    return message.startswith("the store at 127.0.0.1:1 is lost: ")
+
+
+def test_what_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
     """A refusal is an answer; what failed within a time that a caller made short says nothing."""
     contact = Contact("127.0.0.1:1", 2.0)
     contact.ended(contact.begin(), BAD, 2.0)
@@ -70,17 +76,17 @@ def test_what_is_an_answer() -> None:
     contact.ended(contact.begin(), BAD, 2.0)
     for failure in (LATE, AWAY):
         contact.ended(contact.begin(), failure, 0.001)
-    assert not contact.is_lost
+    assert caplog.messages == []
     contact.ended(contact.begin(), LATE, 0.5)
-    assert contact.is_lost
+    assert is_lost(caplog)
 
 
-def test_a_client_with_a_short_timeout() -> None:
+def test_a_client_with_a_short_timeout(caplog: pytest.LogCaptureFixture) -> None:
     """The time in which an answer is expected is half of the client's own, if that is shorter."""
     contact = Contact("127.0.0.1:1", 0.1)
     for _ in range(2):
         contact.ended(contact.begin(), AWAY, 0.09)
-    assert contact.is_lost
+    assert is_lost(caplog)
 
 
 @pytest.mark.parametrize(

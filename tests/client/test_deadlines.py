@@ -107,17 +107,17 @@ def test_what_is_left_becomes_less() -> None:
     """A deadline is a point in time: what is left of it is never negative."""
     clock = Clock()
     deadline = Deadline.after(10, clock=clock)
-    assert (deadline.remaining(), deadline.is_over) == (10, False)
+    assert deadline.remaining() == 10
     clock.now += 4
     assert deadline.remaining() == 6
     clock.now += 7
-    assert (deadline.remaining(), deadline.is_over) == (0, True)
+    assert deadline.remaining() == 0
 
 
 def test_no_bound() -> None:
     """Nothing is left of no bound but no bound; half of it is none either."""
     for deadline in (UNBOUNDED, UNBOUNDED.half(), Deadline.after(None)):
-        assert (deadline.remaining(), deadline.is_over) == (None, False)
+        assert deadline.remaining() is None
 
 
 def test_a_part_of_a_deadline() -> None:

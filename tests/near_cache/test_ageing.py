@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 from relevo.v1.context_pb2 import ContextEntry
 from relevo.v1.store_pb2 import Position, Progress, WatchResponse
-from relevo_client import ContextKey
+from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
 
 LOADED = ContextKey("agent_config", "acme", "a1")
@@ -35,7 +35,7 @@ def answer(cache: NearCache, lifetime: float) -> None:
 @given(lifetime=st.floats(1.0, 60.0), pauses=pauses)
 def test_ageing(lifetime: float, pauses: list[float]) -> None:
     """In the last fifth of its time, each twentieth at most, and where the scope has a loader."""
-    cache = NearCache(max_staleness=MAX_STALENESS, renewed_scopes={LOADED.scope})
+    cache = NearCache(CacheOptions(MAX_STALENESS), renewed_scopes={LOADED.scope})
     cache.opened(NOW)
     for key in (LOADED, PLAIN):
         cache.lookup(key, 0, NOW)
@@ -65,7 +65,7 @@ def test_silence(pauses: list[float]) -> None:
 
     What it says by itself counts for nothing; and without a subscription it has none to give.
     """
-    cache = NearCache(max_staleness=MAX_STALENESS)
+    cache = NearCache(CacheOptions(max_staleness=MAX_STALENESS))
     now = NOW
     cache.opened(now)
     for pause in pauses:

@@ -16,7 +16,7 @@ from relevo.v1.store_pb2 import (
     TenantSelector,
     WatchResponse,
 )
-from relevo_client import ContextKey
+from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.answers import Answers
 from relevo_server.event_log.copies import Copies
@@ -235,7 +235,7 @@ async def test_who_waits_for_the_end_can_be_cancelled(
 
 def test_a_tenant_ends_before_a_change_whose_value_follows() -> None:
     """What has changed is not taken for absent because its tenant ended before that (N7)."""
-    cache = NearCache(max_staleness=2.0)
+    cache = NearCache(CacheOptions(max_staleness=2.0))
     cache.opened(0.0)
     cache.lookup(ContextKey(*KEY), 0, 0.0)
     key = KeyMessage(scope=KEY.scope, tenant_id=KEY.tenant_id, id=KEY.id)

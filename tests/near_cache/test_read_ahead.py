@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from relevo.v1.store_pb2 import WatchResponse
-from relevo_client import ContextKey
+from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.fanout import Fanout, Look
 from relevo_server.event_log.outbox import Outbox
@@ -29,7 +29,7 @@ class Stage:
         self.store.put(KEYS[3])
         self.server = Server(self.store, make_fanout)
         self._outbox = Outbox(1 << 20)
-        self._cache = NearCache(max_staleness=MAX_STALENESS)
+        self._cache = NearCache(CacheOptions(max_staleness=MAX_STALENESS))
         self._cache.opened(NOW)
         self.look_at_the_log()
         self.look_at_the_log()

@@ -1,11 +1,12 @@
 """The near cache's rules hold in whatever order things happen, and the checker sees where not."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchResponse
-from relevo_client import ContextEntry, ContextKey, ContextRef, IncompleteContextError
+from relevo_client import CacheOptions, ContextEntry, ContextKey, ContextRef, IncompleteContextError
 from relevo_client._near_cache.contexts import held, resolve
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.state import ABSENT, Copy
@@ -48,9 +49,8 @@ class _WithoutOwnWrites(NearCache):
 class _WithoutStaleness(NearCache):
     """N2 broken: a copy is trusted for ever."""
 
-    def __init__(self, **options: Any) -> None:
-        options["max_staleness"] = 1e9
-        super().__init__(**options)
+    def __init__(self, options: CacheOptions) -> None:
+        super().__init__(replace(options, max_staleness=1e9))
 
 
 class _TrustingArrival(NearCache):

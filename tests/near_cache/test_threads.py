@@ -24,6 +24,7 @@ from relevo_client import (
     current_ref,
     use_context,
 )
+from relevo_client._near_cache import blocking
 from relevo_client._near_cache.machine import NearCache
 from relevo_client.testing import LocalStore
 from support.clients.either import KEY
@@ -70,12 +71,9 @@ class OneAtATime:
         return guarded
 
 
-class Guarded(CacheOptions):
-    """Options of such a cache."""
-
-    def cache(self, renewed_scopes: AbstractSet[str]) -> Any:
-        """The cache."""
-        return OneAtATime(super().cache(renewed_scopes))
+def guarded(options: CacheOptions, *, renewed_scopes: AbstractSet[str]) -> Any:
+    """What makes such a cache, as the client's driver asks for it."""
+    return OneAtATime(NearCache(options, renewed_scopes=renewed_scopes))
 
 
 def watching(client: ContextClient, target: ContextKey | ContextRef = KEY) -> ContextClient:
@@ -131,13 +129,17 @@ def test_threads_amid_changes(store: LocalStore, pool: ThreadPoolExecutor) -> No
 
 
 def test_one_thread_at_a_time(
-    store: LocalStore, pool: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+    store: LocalStore,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Entries come, go and are dropped in many threads, and only one is at the cache at a time."""
     keys = [ContextKey("conversation", "acme", f"c-{i}") for i in range(6)]
     for key in keys:
         store.client.put(key, ExecutionContext(user_id=key.id))
-    options = Guarded(max_entries=5)
+    monkeypatch.setattr(blocking, "NearCache", guarded)
+    options = CacheOptions(max_entries=5)
 
     def read(client: ContextClient) -> None:
         for _ in range(100):

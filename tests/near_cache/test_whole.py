@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from relevo.v1.store_pb2 import WatchResponse
-from relevo_client import ContextEntry, ContextKey, ContextRef
+from relevo_client import CacheOptions, ContextEntry, ContextKey, ContextRef
 from relevo_client._near_cache.contexts import last_known, resolve
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.outbox import Outbox
@@ -26,7 +26,7 @@ class Stage:
     def __init__(self, write: Callable[[Store], None]) -> None:
         self.store = Store(random.Random(0), lambda: NOW)  # noqa: S311 - to be replayed
         write(self.store)
-        self.cache = NearCache(max_staleness=MAX_STALENESS)
+        self.cache = NearCache(CacheOptions(max_staleness=MAX_STALENESS))
         self._server = Server(self.store)
         self._outbox = Outbox(1 << 20)
         self.cache.opened(NOW)

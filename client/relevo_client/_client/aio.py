@@ -17,8 +17,7 @@ from relevo_client._context.errors import IncompleteContextError, NotFoundError,
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
-from relevo_client._near_cache.state import CacheCounts
-from relevo_client._near_cache.stream_rules import CacheOptions
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._store import leases, requests, snapshots
 from relevo_client._store.aio import AsyncStore
 from relevo_client._store.leases import Loaders

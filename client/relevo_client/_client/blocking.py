@@ -18,8 +18,7 @@ from relevo_client._context.errors import IncompleteContextError, NotFoundError,
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.blocking import Watcher
-from relevo_client._near_cache.state import CacheCounts
-from relevo_client._near_cache.stream_rules import CacheOptions
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._store import leases, requests, snapshots
 from relevo_client._store.blocking import Store
 from relevo_client._store.leases import Loaders

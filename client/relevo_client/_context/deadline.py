@@ -32,11 +32,6 @@ class Deadline:
         """The seconds that are left, at least 0; None for no bound, as timeouts have it."""
         return None if self._end == math.inf else max(0.0, self._end - self._clock())
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left."""
-        return self._end <= self._clock()
-
     def within(self, seconds: float) -> "Deadline":
         """The earlier one of this deadline and so many seconds from now."""
         return Deadline(min(self._end, self._clock() + seconds), self._clock)

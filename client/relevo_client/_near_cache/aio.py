@@ -11,15 +11,9 @@ from typing import Any
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
-from relevo_client._near_cache.state import CacheCounts
-from relevo_client._near_cache.stream_rules import (
-    SLICE,
-    Backoff,
-    CacheOptions,
-    slice_pause,
-    tell_end,
-)
-from relevo_client._store.contact import Contact
+from relevo_client._near_cache.machine import NearCache
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
 
 
 class AsyncWatcher:
@@ -36,7 +30,7 @@ class AsyncWatcher:
         self._options = options
         self._watch = watch
         self._renewed_scopes = renewed_scopes
-        self._cache = options.cache(renewed_scopes)
+        self._cache = NearCache(options, renewed_scopes=renewed_scopes)
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -99,7 +93,7 @@ class AsyncWatcher:
 
     def forked(self) -> None:
         """Forget everything: this is a child process, and the stream is its parent's."""
-        self._cache = self._options.cache(self._renewed_scopes)
+        self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
         self._task = None
         self._is_closed = True
 
@@ -118,7 +112,7 @@ class AsyncWatcher:
             try:
                 await self._stream()
             except Exception as error:  # noqa: BLE001 - told by its kind
-                tell_end(error, self._contact, attempt)
+                self._contact.stream_ended(attempt, error)
             finally:
                 self._cache.lost()
             await asyncio.sleep(backoff.after(time.monotonic() - begun))

@@ -18,15 +18,9 @@ from relevo.v1.store_pb2 import WatchRequest
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
-from relevo_client._near_cache.state import CacheCounts
-from relevo_client._near_cache.stream_rules import (
-    SLICE,
-    Backoff,
-    CacheOptions,
-    slice_pause,
-    tell_end,
-)
-from relevo_client._store.contact import Contact
+from relevo_client._near_cache.machine import NearCache
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
 
 Watch = Callable[[Iterator[WatchRequest]], Any]
 """Opens a stream with these requests: gRPC's call."""
@@ -57,7 +51,7 @@ class Watcher:
         self._begin()
 
     def _begin(self) -> None:
-        self._cache = self._options.cache(self._renewed_scopes)
+        self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
         # Around every use of the cache. Reentrant, for `end` may be called amid any of them.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -154,7 +148,7 @@ class Watcher:
                 self._read()
             except Exception as error:  # noqa: BLE001 - told by its kind
                 if not self._is_closed:
-                    tell_end(error, self._contact, attempt)
+                    self._contact.stream_ended(attempt, error)
             pause = backoff.after(time.monotonic() - begun)
             with self._lock:
                 self._cache.lost()

@@ -27,11 +27,11 @@ from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchRequest, WatchResponse
 
 from relevo_client._context.keys import ContextKey
+from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._near_cache.state import (
     ABSENT,
     LONG_AGO,
     UNKNOWN,
-    CacheCounts,
     Copy,
     OwnWrites,
     Partition,
@@ -42,25 +42,23 @@ from relevo_client._near_cache.state import (
 
 
 class NearCache:
-    """The copies of one client. Not safe for threads: its driver sees to that."""
+    """The copies of one client. Not safe for threads: its driver sees to that.
+
+    Entries of `renewed_scopes` are said to be ageing before their time is over.
+    """
 
     def __init__(
-        self,
-        *,
-        max_staleness: float,
-        max_entries: int = 10_000,
-        max_bytes: int = 64 << 20,
-        renewed_scopes: AbstractSet[str] = frozenset(),
+        self, options: CacheOptions, *, renewed_scopes: AbstractSet[str] = frozenset()
     ) -> None:
-        self._max_staleness = max_staleness
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
+        self._max_staleness = options.max_staleness
+        self._max_entries = options.max_entries
+        self._max_bytes = options.max_bytes
         self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
         self._bytes = 0
         self._partitions = Partitions()
         self._stream = Stream()
         self._renewed_scopes = renewed_scopes
-        self._own_writes = OwnWrites(max_staleness)
+        self._own_writes = OwnWrites(options.max_staleness)
         self.ageing: list[tuple[ContextKey, int]] = []
         """Entries in use, with their versions, that are in the last fifth of their time."""
         self.counts = CacheCounts()

@@ -128,20 +128,6 @@ class Partitions(dict[int, Partition]):
 
 
 @dataclass
-class CacheCounts:
-    """What a cache has done so far."""
-
-    hits: int = 0
-    """Contexts that it had."""
-    misses: int = 0
-    """Contexts for which the store was asked."""
-    pushes: int = 0
-    """News that came by itself: new values of entries, and ends."""
-    evictions: int = 0
-    """Entries that were dropped for want of room."""
-
-
-@dataclass
 class Stream:
     """The stream that is open, or none, and what is to be asked on it."""
 

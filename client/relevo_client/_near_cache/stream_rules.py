@@ -1,22 +1,11 @@
-"""What both drivers of the near cache go by: how it is bounded, when to ping, when to try again."""
+"""What both drivers of the near cache go by: how fast to ask, and when to try again."""
 
 import random
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-
-import grpc
-from grpc import aio
-
-from relevo_client._context.errors import RelevoError, UnavailableError, from_call
-from relevo_client._context.log import log
-from relevo_client._near_cache.machine import NearCache
-from relevo_client._store.contact import BROKEN, Contact
+from typing import Protocol
 
 SLICE = 200
 """Requests that are sent at once; a pause follows, so that a reconnect is no herd."""
 _PAUSE = 0.02
-_PINGS = 8
-"""How many pings are sent in the time for which copies are trusted."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds before a stream is opened again; with jitter up to half as long again. A server that
 comes back after long has each client's stream within two seconds."""
@@ -24,30 +13,20 @@ _LASTING = 5.0
 """Seconds after which a stream that ends was a good one."""
 
 
-@dataclass(frozen=True)
-class CacheOptions:
-    """How a client keeps contexts."""
+class Contact(Protocol):
+    """What a driver's streams tell of the store: whether it answers the client."""
 
-    max_staleness: float = 2.0
-    """Seconds for which a copy may be used after contact with the store was lost."""
-    max_entries: int = 10_000
-    """Entries that are kept; the least recently used go first."""
-    max_bytes: int = 64 << 20
-    """Their serialized size, together."""
+    def begin(self) -> int:
+        """A stream begins: its number, to be given to `stream_ended`."""
+        ...
 
-    @property
-    def ping_interval(self) -> float:
-        """Seconds between two signs of life."""
-        return self.max_staleness / _PINGS
+    def answered(self) -> None:
+        """The store has answered something that a stream asked."""
+        ...
 
-    def cache(self, renewed_scopes: AbstractSet[str]) -> NearCache:
-        """An empty cache. Entries of these scopes are made anew before their time is over."""
-        return NearCache(
-            max_staleness=self.max_staleness,
-            max_entries=self.max_entries,
-            max_bytes=self.max_bytes,
-            renewed_scopes=renewed_scopes,
-        )
+    def stream_ended(self, attempt: int, error: Exception) -> None:
+        """A stream has ended, with this error; TimeoutError if it was silent."""
+        ...
 
 
 class Backoff:
@@ -70,24 +49,3 @@ def slice_pause() -> float:
 
 def _jittered(pause: float) -> float:
     return pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-
-
-def tell_end(error: Exception, contact: Contact, attempt: int) -> None:
-    """Note why a stream has ended. What no network does is a defect, and logged as one."""
-    match error:
-        case grpc.RpcError():
-            failure = from_call(error)
-            reason = failure.reason
-            if isinstance(failure, UnavailableError) or reason in BROKEN:
-                contact.failed(attempt, f"{reason}, {failure}")
-        case RelevoError():
-            reason = error.reason
-        case TimeoutError():
-            reason = type(error).__name__
-            contact.failed(attempt, "it gives no sign of life")
-        case aio.UsageError():
-            reason = type(error).__name__
-        case _:
-            log.error("the watch of the store failed", exc_info=error)
-            return
-    log.debug("the watch of the store has ended: %s", reason)

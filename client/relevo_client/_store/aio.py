@@ -9,9 +9,10 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked, from_call, unreadable
-from relevo_client._store import requests
+from relevo_client._context.errors import closed, forked, unreadable
+from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of
 from relevo_client._store.contact import Contact
+from relevo_client._store.statuses import error_of_call
 
 _Response = TypeVar("_Response")
 
@@ -23,7 +24,7 @@ class AsyncStore:
     deadline can only shorten that.
     """
 
-    _is_lost = False
+    _is_forked = False
     """Whether this process was forked from one where such a store was in use."""
 
     def __init__(
@@ -45,7 +46,7 @@ class AsyncStore:
         self._target = target or ""
         self._channel = channel
         self._credentials = credentials
-        self._metadata = requests.metadata_of(token)
+        self._metadata = metadata_of(token)
         self._is_closed = False
         # Made now: on a channel that is closed by then, gRPC would crash.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
@@ -58,7 +59,7 @@ class AsyncStore:
     def forked(self) -> None:
         """Say so from now on: this is a child process, and the channel is its parent's."""
         # The thread that moves all of gRPC's asyncio was the parent's.
-        AsyncStore._is_lost = True
+        AsyncStore._is_forked = True
 
     def refuse(self) -> None:
         """Take no calls any more, but `release`."""
@@ -68,7 +69,7 @@ class AsyncStore:
     async def close(self) -> None:
         """Close the channel, where it is the store's own."""
         self.refuse()
-        if self._target and self._channel is not None and not self._is_lost:
+        if self._target and self._channel is not None and not self._is_forked:
             await self._channel.close()
             self._channel = self._stub = None
 
@@ -107,7 +108,7 @@ class AsyncStore:
 
     @property
     def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
-        if self._is_lost:
+        if self._is_forked:
             raise forked("spawn the child, or use a ContextClient there")
         if self._is_closed:
             raise closed()
@@ -118,7 +119,7 @@ class AsyncStore:
         return self._stub
 
     def _new_channel(self) -> aio.Channel:
-        options = requests.CHANNEL_OPTIONS
+        options = CHANNEL_OPTIONS
         if self._credentials is None:
             return aio.insecure_channel(self._target, options)
         return aio.secure_channel(self._target, self._credentials, options)
@@ -134,7 +135,7 @@ class AsyncStore:
         try:
             response = await method(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
-            failure = from_call(error)
+            failure = error_of_call(error)
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except aio.UsageError:

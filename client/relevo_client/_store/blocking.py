@@ -8,9 +8,10 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked, from_call
-from relevo_client._store import requests
+from relevo_client._context.errors import closed, forked
+from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of
 from relevo_client._store.contact import Contact
+from relevo_client._store.statuses import error_of_call
 
 _Response = TypeVar("_Response")
 
@@ -37,7 +38,7 @@ class Store:
         self._own_channel = channel is None
         given: Any = channel and _Plain(channel)
         if channel is None:
-            options = list(requests.CHANNEL_OPTIONS)
+            options = list(CHANNEL_OPTIONS)
             channel = (
                 grpc.insecure_channel(str(target), options)
                 if credentials is None
@@ -45,7 +46,7 @@ class Store:
             )
         self._channel = channel
         self._stub = store_pb2_grpc.ContextStoreStub(given or channel)
-        self._metadata = requests.metadata_of(token)
+        self._metadata = metadata_of(token)
         self._is_closed = self._is_forked = False
 
     @property
@@ -113,7 +114,7 @@ class Store:
         try:
             response = method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            failure = from_call(error)
+            failure = error_of_call(error)
             if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
                 failure = closed()  # the channel ended the call
             self.contact.ended(attempt, failure, timeout)

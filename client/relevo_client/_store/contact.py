@@ -11,8 +11,12 @@ import re
 import threading
 import time
 
+import grpc
+from grpc import aio
+
 from relevo_client._context.errors import RelevoError, UnavailableError
 from relevo_client._context.log import log
+from relevo_client._store.statuses import error_of_call
 
 BROKEN = ("INTERNAL", "UNKNOWN")
 """What gRPC calls some connections that break; it may be the store's own answer too."""
@@ -71,11 +75,6 @@ class Contact:
         self._lock = threading.Lock()
         self._is_closed = False
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether the store is lost."""
-        return self._evidence.is_lost
-
     def begin(self) -> int:
         """A call or a stream begins: its number, to be given to `failed`."""
         return self._evidence.begin()
@@ -98,6 +97,29 @@ class Contact:
             is_news = self._evidence.failed(attempt, time.monotonic()) and not self._is_closed
         if is_news:
             log.warning("%s is lost: %s", self._store, reason)
+
+    def stream_ended(self, attempt: int, error: Exception) -> None:
+        """A stream has ended, with this error. What no network does is a defect, and logged so.
+
+        A TimeoutError means that nothing came on it for too long.
+        """
+        match error:
+            case grpc.RpcError():
+                failure = error_of_call(error)
+                reason = failure.reason
+                if isinstance(failure, UnavailableError) or reason in BROKEN:
+                    self.failed(attempt, f"{reason}, {failure}")
+            case RelevoError():
+                reason = error.reason
+            case TimeoutError():
+                reason = type(error).__name__
+                self.failed(attempt, "it gives no sign of life")
+            case aio.UsageError():
+                reason = type(error).__name__
+            case _:
+                log.error("the watch of the store failed", exc_info=error)
+                return
+        log.debug("the watch of the store has ended: %s", reason)
 
     def answered(self) -> None:
         """The store has answered a call, or something that the stream asked."""

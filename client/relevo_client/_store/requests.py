@@ -3,7 +3,6 @@
 Blocking and asyncio clients share these; only the sending is their own.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,47 +20,16 @@ from relevo_client._context.codec import (
     fill_context,
 )
 from relevo_client._context.entry import ContextEntry, composed, no_older
-from relevo_client._context.errors import InvalidFieldError, RelevoError, from_message
+from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
+from relevo_client._store.statuses import error_of_status
 
 MAX_BATCH = 100
 _STRONG = store_pb2.Consistency.CONSISTENCY_STRONG
 _CACHED = store_pb2.Consistency.CONSISTENCY_CACHED
 _WIRE_NAMES = {"created_at": "create_time", "updated_at": "update_time"}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
-
-CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    # Every call here may be repeated: what writes, ends or leases has a request_id.
-    (
-        "grpc.service_config",
-        json.dumps(
-            {
-                "methodConfig": [
-                    {
-                        "name": [{"service": _SERVICE}],
-                        "retryPolicy": {
-                            "maxAttempts": 3,
-                            "initialBackoff": "0.05s",
-                            "maxBackoff": "0.5s",
-                            "backoffMultiplier": 3,
-                            # A server that stops ends as cancelled what comes last.
-                            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-                        },
-                    }
-                ]
-            }
-        ),
-    ),
-    ("grpc.max_receive_message_length", -1),
-    # A server that comes back is found at once, however long it was away.
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Notice a silent peer. The server allows pings that are as frequent as 5 s.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-)
-"""Options of a channel to the store: repetition, large answers, keepalive."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +40,6 @@ class Invalidation:
     """Everything it named with a version at or below this is dead."""
     count: int | None
     """How many live entries were ended; None for a whole tenant."""
-
-
-def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
-    """What every call carries. Raises InvalidFieldError for a token that no header can hold."""
-    if not token:
-        return ()
-    if not (token.isascii() and token.isprintable()):
-        raise InvalidFieldError([("token", "must be printable ASCII, without a line end")])
-    return (("authorization", f"Bearer {token}"),)
 
 
 def get_request(
@@ -141,7 +100,7 @@ class Batch:
         for i, result in zip(asked, response.results, strict=True):
             try:
                 if result.HasField("error"):
-                    raise from_message(result.error)
+                    raise error_of_status(result.error)
                 self._results[i] = entry_of(result.response)
             except RelevoError as error:
                 if error.reason == "RESPONSE_TOO_LARGE":

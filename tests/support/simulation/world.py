@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import (
+    CacheOptions,
     ContextEntry,
     ContextKey,
     ContextRef,
@@ -63,7 +64,7 @@ class World:
     def __init__(
         self,
         seed: int,
-        make_cache: Callable[..., NearCache] = NearCache,
+        make_cache: Callable[[CacheOptions], NearCache] = NearCache,
         make_outbox: Callable[[int], Outbox] = Outbox,
         resolve: Compose = near_contexts.resolve,
         last_known: Compose = near_contexts.last_known,
@@ -76,8 +77,8 @@ class World:
         self._resolve_from, self._last_known_from = resolve, last_known
         self._rules = Rules(self.store, lambda: self.now, snapshot_key)
         self.servers = [Server(self.store), Server(self.store)]
-        bounds = {"max_entries": MAX_ENTRIES, "max_bytes": MAX_BYTES}
-        self.clients = [Client(make_cache(max_staleness=MAX_STALENESS, **bounds)) for _ in range(2)]
+        options = CacheOptions(MAX_STALENESS, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
+        self.clients = [Client(make_cache(options)) for _ in range(2)]
         self.served = 0
         """How often a cache could serve."""
         self.composed = 0
