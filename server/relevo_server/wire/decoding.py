@@ -47,10 +47,10 @@ def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
 def _problems(
     kind: Descriptor, serialized: bytes, path: str, *, is_searched: bool
 ) -> Iterator[Violation]:
-    """What is wrong with bytes that do not decode: level by level, from outside to inside.
+    """The broken fields of bytes that do not decode: level by level, from outside to inside.
 
-    At each level, messages within the message and texts are bytes to begin with. `is_searched`
-    says whether the values of sections are examined too.
+    Each level is decoded with its inner messages and texts as bytes. `is_searched` says whether
+    the values of sections are examined too.
     """
     try:
         shallow = opaque.shallow(kind).FromString(serialized)
@@ -71,7 +71,7 @@ def _problems(
 def _problems_of_other(
     kind: Descriptor, serialized: bytes, path: str, *, is_searched: bool
 ) -> Iterator[Violation]:
-    """The same for a message that is protobuf's own."""
+    """The same for a message that is not of the contract, such as a Struct."""
     try:
         message = GetMessageClass(kind).FromString(serialized)
     except DecodeError:
@@ -87,7 +87,7 @@ def _problems_of_other(
 def _parts(
     shallow: Any, kind: Descriptor, path: str
 ) -> Iterator[tuple[FieldDescriptor, str, bytes]]:
-    """The messages and texts within a message, each with its path."""
+    """The inner messages and texts of a message, each with its path."""
     for field in kind.fields:
         if field.message_type is None and field.type != FieldDescriptor.TYPE_STRING:
             continue
