@@ -8,8 +8,8 @@ from urllib.parse import quote
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import CORRUPT, Event, Stored, Written
-from relevo_server.storage.recent import CachedContext
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.recent import CachedContext
 
 
 def request(tag: str, key: Key, request_id: str) -> str:
