@@ -1,8 +1,8 @@
-"""Until when the call that is being answered may wait.
+"""The deadline of the call that is being answered.
 
-It belongs to the call and not to any one question that the call asks, so it
-travels as gRPC's own deadlines do, in the call's context. A backend that waits
-ends its wait by it: a timer around every call would cost more than most calls.
+It applies to the call as a whole, so it is kept in a context variable of the call's task, as
+gRPC's own deadlines are. A backend bounds each of its waits by it: a timer around every call
+would cost more than most calls.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 STORE_SHARE = 0.5
-"""The part of a call's time that the store has: the answer has to arrive in time, however
-many calls end at once."""
+"""The share of a call's time that the store has. The rest is for the response, which has to
+arrive in time even if many calls end at once."""
 WAIT_SHARE = 0.9
-"""The part that a call has whose work it is to wait for another caller."""
+"""The share that a call has for waiting for another caller."""
 
 
 class _Ends(NamedTuple):
@@ -29,21 +29,21 @@ _ends: ContextVar[_Ends] = ContextVar("ends", default=_NEVER)
 
 
 def set_remaining(seconds: float) -> None:
-    """Bound every wait of this task, and of tasks that it starts, by what its call has left."""
+    """Set the call's remaining seconds, which bound the waits of this task and its children."""
     now = asyncio.get_running_loop().time()
     _ends.set(_Ends(now + seconds * STORE_SHARE, now + seconds * WAIT_SHARE))
 
 
 def is_over() -> bool:
-    """Whether the time that the store has for the call is over."""
+    """Whether the store's share of the call's time is over."""
     return _ends.get().store <= asyncio.get_running_loop().time()
 
 
 def earliest(until: float) -> float:
-    """`until`, or if it comes first the end of the time that the store has for the call."""
+    """The earlier of `until` and the end of the store's share of the call's time."""
     return min(until, _ends.get().store)
 
 
 def earliest_wait(until: float) -> float:
-    """`until`, or if it comes first the end of the time for waiting for another caller."""
+    """The earlier of `until` and the end of the call's time for waiting for another caller."""
     return min(until, _ends.get().wait)

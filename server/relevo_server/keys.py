@@ -1,4 +1,4 @@
-"""The names of entries: their rules, their text form, and where they live."""
+"""Keys, the names of entries: their rules, their text form and their partition."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,7 +9,7 @@ MAX_PART_BYTES = 256
 
 
 class Key(NamedTuple):
-    """The name of an entry. `relevo.v1.ContextKey` as a value that can be hashed."""
+    """The name of an entry: `relevo.v1.ContextKey` as a hashable value."""
 
     scope: str
     tenant_id: str
@@ -21,7 +21,7 @@ class Key(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Key":
-        """Read the text form. ValueError, with the reason, where it is not one."""
+        """Parse the text form. Raises ValueError, with the reason, if it is malformed."""
         parts = text.split(":")
         if len(parts) != len(cls._fields):
             raise ValueError(
@@ -34,7 +34,7 @@ class Key(NamedTuple):
         return key
 
     def problems(self) -> list[tuple[str, str]]:
-        """Each broken rule, as the name of the part and what is wrong with it."""
+        """Each broken rule: the name of the part, and what is wrong with it."""
         found = zip(self._fields, map(part_problem, self), strict=True)
         return [(field, problem) for field, problem in found if problem]
 
@@ -52,7 +52,7 @@ def _decode(part: str, field: str) -> str:
 def part_problem(part: str) -> str | None:
     """What is wrong with one part of a key, or None."""
     if part.isascii() and part.isprintable() and 0 < len(part) <= MAX_PART_BYTES:
-        return None  # as nearly all are
+        return None  # nearly all parts are such
     if not part:
         return "must not be empty"
     if len(part) > MAX_PART_BYTES or len(part.encode()) > MAX_PART_BYTES:
@@ -64,5 +64,5 @@ def part_problem(part: str) -> str | None:
 
 @lru_cache(4096)
 def partition_of(tenant_id: str, partitions: int) -> int:
-    """The partition of a tenant: CRC-32 of its UTF-8 form, modulo their number."""
+    """The partition of a tenant: CRC-32 of its UTF-8 form, modulo the number of partitions."""
     return crc32(tenant_id.encode()) % partitions

@@ -1,8 +1,8 @@
 """Revisions: 64-bit numbers that only grow within a partition.
 
 A revision is the id of an entry in the partition's event log, packed as
-`milliseconds << 20 | sequence`. The log takes its ids from the clock of the
-store, and never a smaller one than its last, as Redis Streams do:
+`milliseconds << 20 | sequence`. The log takes its ids from the store's clock, but
+never an id below its last one, as Redis Streams do:
 https://redis.io/docs/latest/develop/data-types/streams/#entry-ids
 """
 
@@ -17,21 +17,21 @@ def pack(milliseconds: int, sequence: int) -> int:
 
 
 def milliseconds(revision: int) -> int:
-    """When the revision was written: milliseconds since 1970, by the store's clock."""
+    """The time of the write: milliseconds since 1970, by the store's clock."""
     return revision >> SEQUENCE_BITS
 
 
 def after(last: int, now_ms: int) -> int:
-    """The revision that follows `last` at the time `now_ms`, wherever the clock went."""
+    """The revision that follows `last` at the time `now_ms`, even if the clock stepped back."""
     return max(pack(now_ms, 0), last + 1)
 
 
 def to_log_id(revision: int) -> str:
-    """The id of the log entry, as Redis writes it: `milliseconds-sequence`."""
+    """The id of the log entry in Redis's form: `milliseconds-sequence`."""
     return f"{revision >> SEQUENCE_BITS}-{revision & MAX_SEQUENCE}"
 
 
 def from_log_id(log_id: bytes) -> int:
-    """The revision of a log entry. ValueError where `log_id` is not one."""
+    """The revision of a log entry. Raises ValueError if `log_id` is malformed."""
     head, _, tail = log_id.partition(b"-")
     return pack(int(head), int(tail))

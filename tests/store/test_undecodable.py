@@ -189,6 +189,22 @@ async def test_all_that_is_wrong_is_told(client: RawClient) -> None:
     assert fields == ["key.id", "context.user_id", "context.llm_config.a", "context.rag_config"]
 
 
+@pytest.mark.parametrize(
+    "items, fields", [(10, ["key.id", "context.llm_config.a[0]"]), (200_000, ["key.id"])]
+)
+async def test_large_requests_are_not_searched(
+    client: RawClient, items: int, fields: list[str]
+) -> None:
+    """The values of a request that does not decode are examined only if it is small.
+
+    To examine them takes a hundred times as long as to decode them.
+    """
+    numbers = ListValue(values=[Value(number_value=math.nan), *[Value(bool_value=True)] * items])
+    section = Struct(fields={"a": Value(list_value=numbers)})
+    request = PutRequest(key=key("#"), context=context(llm_config=section))
+    assert (await refusal(client, "Put", broken(request, "#"))).fields == fields
+
+
 async def test_the_caller_comes_first(settings: Settings) -> None:
     """Nothing is read of what a stranger sends."""
     principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))

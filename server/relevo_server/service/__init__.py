@@ -1,1 +1,1 @@
-"""The ContextStore service: who may call, and what each method does."""
+"""The ContextStore service: who may call, and what each RPC does."""

@@ -1,4 +1,4 @@
-"""Who may use which tenants: bearer tokens and the tenants that they open."""
+"""Authentication and authorization: bearer tokens, and the tenants that each opens."""
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -12,14 +12,14 @@ _SCHEME = "bearer "
 
 
 class Caller:
-    """Who calls. `tenants` is what the caller may use, None for every tenant."""
+    """The owner of a token, and the tenants that it opens (None: every tenant)."""
 
     def __init__(self, name: str, tenants: frozenset[str] | None) -> None:
         self.name = name
         self._tenants = tenants
 
     def require(self, tenant_id: str) -> None:
-        """Raise PERMISSION_DENIED where the tenant is not the caller's."""
+        """Raise PERMISSION_DENIED if the caller may not use the tenant."""
         if self._tenants is not None and tenant_id not in self._tenants:
             raise errors.tenant_denied(tenant_id)
 
@@ -28,7 +28,7 @@ ANYONE = Caller("anyone", None)
 
 
 class Access:
-    """Finds the caller of a call. Without principals everyone may do everything."""
+    """Finds the caller of a call. Without principals, everyone may use every tenant."""
 
     def __init__(self, principals: Iterable[Principal]) -> None:
         self._by_digest = {
@@ -40,13 +40,16 @@ class Access:
         }
 
     def caller(self, metadata: Callable[[], Metadata | None]) -> Caller:
-        """The owner of the token in `authorization`. Raises UNAUTHENTICATED."""
+        """The owner of the token in the metadata `authorization`.
+
+        Raises UNAUTHENTICATED if there is no token, or an unknown one.
+        """
         if not self._by_digest:
             return ANYONE
         for name, value in metadata() or ():
             if name == "authorization" and isinstance(value, str):
                 scheme, token = value[: len(_SCHEME)], value[len(_SCHEME) :]
-                # Tokens are found by their digest, so timing tells nothing about them.
+                # Tokens are found by their digest, so timing reveals nothing about them.
                 caller = self._by_digest.get(sha256(token.encode()).hexdigest())
                 if scheme.lower() == _SCHEME and caller:
                     return caller

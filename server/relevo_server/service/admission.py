@@ -1,4 +1,4 @@
-"""What the answers to all calls have in common: who may call, until when, and what failures say."""
+"""Admission: which calls are answered, until when, and how a failed one ends."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -18,103 +18,109 @@ from relevo_server.service.access import Access, Caller
 from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
-"""Where gRPC carries google.rpc.Status:
+"""The trailer in which gRPC carries google.rpc.Status:
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md"""
 PUSHBACK = "grpc-retry-pushback-ms"
-"""Where gRPC's clients are told when a call may be repeated:
+"""The trailer that tells gRPC's clients when to repeat a call:
 https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback"""
 _SOON = 0.1
-"""Seconds, if that is not much of the call's time. A store that fails so soon may have lost a
-connection: the next call opens another."""
+"""Seconds. A store that fails within them, if they are little of the call's time, may only have
+lost a connection: the next call opens another."""
 _AMPLE = 1.0
 """Seconds in which a client can repeat a call twice, after pauses of its own choice."""
 
 Context = aio.ServicerContext[Any, Any]
 Request = TypeVar("Request")
-Work = Callable[[Request], Coroutine[Any, Any, Message | bytes] | bytes]
 Read = Callable[[bytes, Caller], Request]
+Answer = Callable[[Request], Coroutine[Any, Any, Message | bytes] | bytes]
 Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
-class Calls:
-    """The calls that are being answered. `limit` is how many may be at once."""
+class Admission:
+    """Admits calls, `limit` at the same time at most."""
 
     def __init__(self, access: Access, pace: Pace, limit: int) -> None:
         self._access = access
         self._pace = pace
         self._limit = limit
-        self._working = 0
+        self._in_flight = 0
         self._stopping = False
         self._refused = asyncio.Event()
 
     def admit(self, context: Context) -> Caller:
-        """Who calls. Raises where the call is not to be answered."""
+        """The caller of a call.
+
+        Raises UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED if it has `limit` calls
+        in flight, and UNAUTHENTICATED.
+        """
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
         self._pace.called(monotonic())
-        if self._working >= self._limit:
+        if self._in_flight >= self._limit:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def answered(self, work: Work[Request], read: Read[Request]) -> Method:
-        """Makes what answers a request a method that gRPC can call, with bytes for bytes.
+    def method(self, answer: Answer[Request], read: Read[Request]) -> Method:
+        """A unary method for gRPC, which gets and returns bytes.
 
-        `read` makes a checked request of bytes, once the caller is known, or raises StoreError.
+        Once the caller is admitted, `read` makes a checked request of the bytes, and `answer`
+        the response. Both may raise StoreError.
 
-        Bytes are an answer that did not have to wait: it neither counts as a call that is being
-        answered, nor needs to know until when. A method is one coroutine of a plain function,
-        whatever it does: where answers come from memory, one more coroutine is felt, and so is
-        that gRPC looks at what it calls each time, which takes longer for a bound method.
+        If `answer` returns bytes, it did not have to wait: the call does not count as one in
+        flight and needs no deadline. The method is one coroutine of a plain function, because an
+        answer from memory is so fast that one more coroutine is felt, and so is gRPC's inspection
+        of what it calls, which takes longer for a bound method.
         """
 
         async def method(serialized: bytes, context: Context) -> bytes:
             begun = None
             try:
                 caller = self.admit(context)
-                answer = work(read(serialized, caller))
-                if isinstance(answer, bytes):
-                    return answer
+                answered = answer(read(serialized, caller))
+                if isinstance(answered, bytes):
+                    return answered
                 begun = monotonic()
                 remaining = context.time_remaining()
                 if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
                     set_remaining(remaining)
-                self._working += 1
+                self._in_flight += 1
                 try:
-                    made = await answer
-                    return made if isinstance(made, bytes) else made.SerializeToString()
+                    response = await answered
+                    return response if isinstance(response, bytes) else response.SerializeToString()
                 finally:
-                    self._working -= 1
+                    self._in_flight -= 1
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
             spent = 0.0 if begun is None else monotonic() - begun
-            return await fail(context, failure, work.__name__, spent)
+            return await fail(context, failure, answer.__name__, spent)
 
         return method
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Admit no calls from now on.
 
-        Returns when none has come for `quiet` seconds, after `within` at the latest.
+        Returns when none has come for `quiet` seconds, after `within` seconds at the latest.
         """
         self._stopping = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while await self._arrives(quiet):
+                while await self._is_refusing(quiet):
                     pass
 
-    async def _arrives(self, within: float) -> bool:
+    async def _is_refusing(self, seconds: float) -> bool:
+        """Whether a call is refused within so many seconds."""
         self._refused.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(seconds):
                 return await self._refused.wait()
         return False
 
 
 async def fail(context: Context, error: Exception, method: str, spent: float = 0.0) -> NoReturn:
-    """End a call with what the caller is told. What nobody foresaw is a defect, and logged.
+    """End a call with the status of an error. One that is no StoreError is a defect, and logged.
 
-    `spent` is how many seconds the store had for it.
+    `spent` is how many seconds the call had been in the store's hands.
     """
     if not isinstance(error, StoreError):
         log.error("call.failed", method=method, where=where(error))
@@ -129,10 +135,12 @@ async def fail(context: Context, error: Exception, method: str, spent: float = 0
 
 
 def pushback_ms(error: StoreError, spent: float, left: float | None) -> int | None:
-    """After how many milliseconds a client may repeat a call; -1 for never, None as it likes.
+    """The milliseconds after which a client may repeat a call; -1: never, None: as it likes.
 
-    All attempts of a call share its time. So one that the store has used up is the last; and
-    if little is left, two more have to begin soon, or the call would end without an answer.
+    `spent` is how many seconds the store had for the call, `left` how many the call still has
+    (None: no deadline). All attempts of a call share its time. So an attempt whose time the store
+    has used up is the last one; and if little time is left, two more attempts have to begin soon,
+    or the call would end without an answer.
     """
     if error.code is not StatusCode.UNAVAILABLE:
         return None

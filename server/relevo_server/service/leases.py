@@ -1,4 +1,8 @@
-"""Leases on this server: one question to the store for all who wait for the same one."""
+"""Leases: the right to write an entry, which one caller has at a time.
+
+All callers of this server that wait for the same lease share one queue, and one task asks the
+store on their behalf.
+"""
 
 import asyncio
 import secrets
@@ -18,160 +22,159 @@ from relevo_server.storage.interface import LeaseAttempt, Leased, Storage
 from relevo_server.wire.requests import Lease
 
 _SHORTEST_WAIT = 0.01
-"""Seconds after which a lease that should have ended is asked for again."""
+"""Seconds before the store is asked again for a lease that should have ended."""
 
 
-class _Name(NamedTuple):
-    """What a lease is wanted for."""
+class _Subject(NamedTuple):
+    """What a lease is on: an entry, and the version to renew (0: a missing entry)."""
 
     key: Key
-    renewed: int
+    renew_version: int
 
 
 class _Waiter(NamedTuple):
     request_id: str
-    answer: asyncio.Future[Leased]
+    result: asyncio.Future[Leased]
 
 
-class _Line:
-    """Those who wait for one lease, in the order in which they came."""
+class _Queue:
+    """The callers that wait for one lease, first come first served."""
 
     def __init__(self, until: float) -> None:
         self._waiters: deque[_Waiter] = deque()
         self.changed = asyncio.Event()
-        """The store is to be asked again, or nobody waits any more."""
+        """Set if the store has to be asked again, or if nobody waits any more."""
         self.until = until
-        """When the lease that they wait for ends, by the loop's time."""
+        """The time of the loop at which the current lease ends."""
 
     def join(self, waiter: _Waiter) -> None:
-        """Wait behind the others."""
+        """Add a waiter at the end."""
         self._waiters.append(waiter)
 
     def first(self) -> _Waiter | None:
-        """The first of those who still wait."""
-        while self._waiters and self._waiters[0].answer.done():
+        """The first waiter that has no result yet, or None."""
+        while self._waiters and self._waiters[0].result.done():
             self._waiters.popleft()
         return self._waiters[0] if self._waiters else None
 
-    def give(self, leased: Leased) -> bool:
-        """Give a lease to the first, an entry to all. False where nobody waits any more."""
+    def resolve(self, leased: Leased) -> bool:
+        """Give a lease to the first waiter, or an entry to all. False if nobody waits."""
         first = self.first()
         if first is None:
             return False
         for waiter in (first,) if leased.token else self._waiters:
-            if not waiter.answer.done():
-                waiter.answer.set_result(leased)
+            if not waiter.result.done():
+                waiter.result.set_result(leased)
         return True
 
     def fail(self, error: StoreError) -> None:
-        """Tell everyone that there will be no answer."""
+        """End every wait with an error."""
         for waiter in self._waiters:
-            if not waiter.answer.done():
-                waiter.answer.set_exception(error)
+            if not waiter.result.done():
+                waiter.result.set_exception(error)
         self.changed.set()
 
 
 class Leases:
-    """Asks for entries, or the right to write them, which lasts `ttl` seconds."""
+    """Grants leases, which last `ttl` seconds."""
 
     def __init__(self, storage: Storage, followers: Followers, ttl: float) -> None:
         self._storage = storage
         self._followers = followers
         self._ttl_ms = round(ttl * 1000)
-        self._lines: dict[_Name, _Line] = {}
+        self._queues: dict[_Subject, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
+        """End every wait with UNAVAILABLE; new ones too."""
         self._is_stopping = True
-        for line in self._lines.values():
-            line.fail(errors.stopping())
+        for queue in self._queues.values():
+            queue.fail(errors.stopping())
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel the tasks."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def ask(self, lease: Lease) -> Leased:
-        """The entry, unless it is the one to renew; else the right to write it.
+    async def acquire(self, lease: Lease) -> Leased:
+        """The live entry, unless it is the one to renew; else a lease on the key.
 
-        Raises ABORTED where another caller still has that right once the wait is over, or
-        at the call's end. What comes when the caller has gone is given back.
+        Raises ABORTED if another caller still holds the lease when the wait is over, or shortly
+        before the call's deadline. A lease that arrives after the caller has gone is released.
         """
-        key, seconds, renewed, request_id = lease
-        name = _Name(key, renewed)
-        held = 0.0  # for so many seconds another has the lease; a line knows it
-        if name not in self._lines or not seconds:
-            wanted = self._wanted(name, request_id)
+        subject = _Subject(lease.key, lease.renew_version)
+        held = 0.0  # seconds for which another caller holds the lease; a queue knows it
+        if subject not in self._queues or not lease.wait:
+            attempt = self._attempt(subject, lease.request_id)
             try:
-                leased = await self._storage.lease(wanted)
+                leased = await self._storage.lease(attempt)
             except asyncio.CancelledError:
-                self._give_back(key, wanted.token)
+                self._release(lease.key, attempt.token)
                 raise
             if leased.entry or leased.token:
                 return leased
             held = leased.ttl_ms / 1000
-            if not seconds:
-                raise errors.lease_held(key, held)
-        return await self._wait(name, request_id, seconds, held)
+            if not lease.wait:
+                raise errors.lease_held(lease.key, held)
+        return await self._wait(subject, lease, held)
 
-    async def _wait(self, name: _Name, request_id: str, seconds: float, held: float) -> Leased:
+    async def _wait(self, subject: _Subject, lease: Lease, held: float) -> Leased:
         if self._is_stopping:
             raise errors.stopping()
         loop = asyncio.get_running_loop()
-        line = self._lines.get(name)
-        if line is None:
-            line = self._lines[name] = _Line(loop.time() + held)
-            self._start(self._serve(name, line))
-        answer: asyncio.Future[Leased] = loop.create_future()
-        line.join(_Waiter(request_id, answer))
+        queue = self._queues.get(subject)
+        if queue is None:
+            queue = self._queues[subject] = _Queue(loop.time() + held)
+            self._start(self._serve(subject, queue))
+        result: asyncio.Future[Leased] = loop.create_future()
+        queue.join(_Waiter(lease.request_id, result))
         try:
-            until = earliest_wait(loop.time() + seconds)
-            await asyncio.wait([answer], timeout=max(0.0, until - loop.time()))
+            until = earliest_wait(loop.time() + lease.wait)
+            await asyncio.wait([result], timeout=max(0.0, until - loop.time()))
         except asyncio.CancelledError:
-            # The answer may have come in the same moment.
-            if not answer.cancel() and answer.exception() is None:
-                self._give_back(name.key, answer.result().token)
-            line.changed.set()
+            # The result may have come in the same moment.
+            if not result.cancel() and result.exception() is None:
+                self._release(subject.key, result.result().token)
+            queue.changed.set()
             raise
-        if answer.cancel():
-            line.changed.set()
-            raise errors.lease_held(name.key, max(0.0, line.until - loop.time()))
-        return answer.result()
+        if result.cancel():
+            queue.changed.set()
+            raise errors.lease_held(subject.key, max(0.0, queue.until - loop.time()))
+        return result.result()
 
-    async def _serve(self, name: _Name, line: _Line) -> None:
-        """Ask for those in a line, whenever there may be news, until nobody waits any more."""
+    async def _serve(self, subject: _Subject, queue: _Queue) -> None:
+        """Ask the store for a queue's first waiter, after every change, until nobody waits."""
         try:
-            await self._followers.notice(name.key, line.changed)
-            while waiter := line.first():
-                line.changed.clear()
-                leased = await self._storage.lease(self._wanted(name, waiter.request_id))
+            await self._followers.notice(subject.key, queue.changed)
+            while waiter := queue.first():
+                queue.changed.clear()
+                leased = await self._storage.lease(self._attempt(subject, waiter.request_id))
                 if not (leased.entry or leased.token):
                     seconds = max(_SHORTEST_WAIT, leased.ttl_ms / 1000)
-                    line.until = asyncio.get_running_loop().time() + seconds
+                    queue.until = asyncio.get_running_loop().time() + seconds
                     with suppress(TimeoutError):
                         async with asyncio.timeout(seconds):
-                            await line.changed.wait()
-                elif not line.give(leased):
-                    self._give_back(name.key, leased.token)
+                            await queue.changed.wait()
+                elif not queue.resolve(leased):
+                    self._release(subject.key, leased.token)
         except StoreError as error:
-            line.fail(error)
-        except Exception as error:  # noqa: BLE001 - typed for those who wait
+            queue.fail(error)
+        except Exception as error:  # noqa: BLE001 - typed for the waiters
             log.error("lease.failed", where=where(error))
-            line.fail(errors.internal())
+            queue.fail(errors.internal())
         finally:
-            # Who comes from now on begins another line.
-            del self._lines[name]
-            await self._followers.ignore(name.key, line.changed)
+            # Whoever comes from now on starts another queue.
+            del self._queues[subject]
+            await self._followers.ignore(subject.key, queue.changed)
 
-    def _wanted(self, name: _Name, request_id: str) -> LeaseAttempt:
+    def _attempt(self, subject: _Subject, request_id: str) -> LeaseAttempt:
         token = secrets.token_urlsafe(16)
-        return LeaseAttempt(name.key, token, self._ttl_ms, name.renewed, request_id)
+        return LeaseAttempt(subject.key, token, self._ttl_ms, subject.renew_version, request_id)
 
-    def _give_back(self, key: Key, token: str) -> None:
-        """End a lease that nobody knows of, if there is one; else it ends with its time."""
+    def _release(self, key: Key, token: str) -> None:
+        """Release a lease that no caller knows of, if there is one; else it ends with its time."""
 
         async def release() -> None:
             with suppress(StoreError):
@@ -181,7 +184,7 @@ class Leases:
             self._start(release())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        # In a context of its own: no call's deadline is its.
+        # In an empty context: no call's deadline applies to it.
         task = asyncio.create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""Reads of entries: from copies for calls that are content with these, else from the store."""
+"""Reads of entries: from the server's copies if the caller allows it, else from the store."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -16,11 +16,11 @@ _ATTEMPTS = 8
 
 
 class Reader:
-    """Reads entries together with what they include.
+    """Reads an entry together with its layers, as of one revision.
 
-    CACHED reads are answered from `copies` where these have reached the fence. A copy is as new
-    as the log was at its last look, which is younger than `cache_max_staleness`. All other reads
-    ask the store.
+    A read with CONSISTENCY_CACHED is answered from `copies` if these have reached the fence. A
+    copy is as new as the last poll of the log, which is younger than `cache_max_staleness`
+    seconds. All other reads go to the store.
     """
 
     def __init__(
@@ -37,50 +37,56 @@ class Reader:
         self._followers = followers
         self._has_cache = settings.cache_max_entries > 0
 
-    def look(self, request: Get) -> tuple[Read, Sequence[Key]] | None:
-        """What a CACHED read is answered from copies, if they have it; as `ask` does."""
-        if not self._may_look(request):
+    def from_copies(self, get: Get) -> tuple[Read, Sequence[Key]] | None:
+        """The entry with its layers from the copies, and the layers' keys.
+
+        None if the caller wants a strong read, or if the copies lack one of the entries.
+        """
+        if not self._is_cached(get):
             return None
         now = monotonic()
-        key = request.key
+        key = get.key
         partition = self._storage.partition_of(key.tenant_id)
         self._followers.follow_for_cache(partition, now)
         layers: Sequence[Key] = ()
-        read = self._copies.get(partition, [key], request.min_revision, now)
-        if read and request.include_layers:
+        read = self._copies.get(partition, [key], get.min_revision, now)
+        if read and get.include_layers:
             layers = self._entries.includes(key, read.entries[0])
             # Nothing comes in between: both are as of the same position.
-            read = self._copies.get(partition, [key, *layers], request.min_revision, now)
+            read = self._copies.get(partition, [key, *layers], get.min_revision, now)
         return (read, layers) if read else None
 
-    async def ask(self, request: Get) -> tuple[Read, Sequence[Key]]:
-        """The entry and, where they are asked for, its layers: their keys are the second value."""
-        keep = self._may_look(request)
-        if keep or request.include_layers:
-            return await self._ask(request, keep=keep)
-        return await self._storage.read([request.key], (request.known_version,)), ()
+    async def from_store(self, get: Get) -> tuple[Read, Sequence[Key]]:
+        """The entry with its layers from the store, and the layers' keys.
 
-    def _may_look(self, request: Get) -> bool:
-        return self._has_cache and request.is_cached
-
-    async def _ask(self, request: Get, *, keep: bool) -> tuple[Read, Sequence[Key]]:
-        """Read together as of one revision.
-
-        The layers are known once the entry has been read. So it is read with those that it
-        had last, and read again until it includes what was read.
+        Raises ABORTED if the layers kept changing, and DATA_LOSS if what is stored is no context.
         """
-        key = request.key
-        layers = self._entries.included_last(key) if request.include_layers else ()
+        keep = self._is_cached(get)
+        if keep or get.include_layers:
+            return await self._whole(get, keep=keep)
+        return await self._storage.read([get.key], (get.known_version,)), ()
+
+    def _is_cached(self, get: Get) -> bool:
+        return self._has_cache and get.is_cached
+
+    async def _whole(self, get: Get, *, keep: bool) -> tuple[Read, Sequence[Key]]:
+        """Read full entries; with `keep`, for the copies too.
+
+        The layers are known only after the entry was read. So it is read with the layers that it
+        had last, and again until it includes exactly the entries that were read with it.
+        """
+        key = get.key
+        layers = self._entries.last_includes(key) if get.include_layers else ()
         for _ in range(_ATTEMPTS):
             begun = monotonic()
             read = await self._storage.read([key, *layers])
             if keep:
                 partition = self._storage.partition_of(key.tenant_id)
                 self._copies.keep(partition, [key, *layers], read, begun)
-            if not request.include_layers:
+            if not get.include_layers:
                 return read, ()
-            wanted = self._entries.includes(key, read.entries[0])
-            if wanted == layers:
+            includes = self._entries.includes(key, read.entries[0])
+            if includes == layers:
                 return read, layers
-            layers = wanted
+            layers = includes
         raise errors.contention(key)

@@ -1,4 +1,4 @@
-"""The ContextStore service: requests in, storage in between, answers out."""
+"""The ContextStore service: each RPC from a checked request to its response."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -22,7 +22,7 @@ from relevo_server.event_log.pace import Pace
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access
-from relevo_server.service.admission import Calls, Context, fail
+from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
 from relevo_server.service.reads import Reader
 from relevo_server.service.watch import Watching
@@ -37,7 +37,7 @@ SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
 
 class ContextStore:
-    """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of what it has."""
+    """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of its entries."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -58,22 +58,23 @@ class ContextStore:
         self._reader = Reader(storage, self._entries, copies, self._followers, settings)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
-        self._calls = Calls(self._access, pace, settings.max_concurrent_calls)
+        self._admission = Admission(self._access, pace, settings.max_concurrent_calls)
 
     def add_to(self, server: aio.Server) -> None:
-        """Serve on a server that has not been started."""
-        answered = self._calls.answered
+        """Register the service with a server that has not been started."""
+        method = self._admission.method
         methods = {
-            "Get": answered(self.Get, requests.read_get),
-            "BatchGet": answered(self.BatchGet, requests.read_batch),
-            "Put": answered(self.Put, partial(requests.read_put, limits=self._put_limits)),
-            "Invalidate": answered(self.Invalidate, requests.read_invalidate),
-            "Lease": answered(self.Lease, requests.read_lease),
-            "Release": answered(self.Release, requests.read_release),
+            "Get": method(self.Get, requests.read_get),
+            "BatchGet": method(self.BatchGet, requests.read_batch),
+            "Put": method(self.Put, partial(requests.read_put, limits=self._put_limits)),
+            "Invalidate": method(self.Invalidate, requests.read_invalidate),
+            "Lease": method(self.Lease, requests.read_lease),
+            "Release": method(self.Release, requests.read_release),
         }
-        # Without deserializers: gRPC would answer what these raise, and before it asks who calls.
+        # Without deserializers: gRPC would run these before the caller is known, and answer what
+        # they raise itself.
         handlers: dict[str, RpcMethodHandler[Any, Any]] = {
-            name: unary_unary_rpc_method_handler(method) for name, method in methods.items()
+            name: unary_unary_rpc_method_handler(each) for name, each in methods.items()
         }
         handlers["Watch"] = stream_stream_rpc_method_handler(
             self.Watch, None, store_pb2.WatchResponse.SerializeToString
@@ -83,22 +84,22 @@ class ContextStore:
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
 
-        Returns when none has come for `quiet` seconds, after `within` at the latest:
-        what has arrived at the port has then been told so. gRPC would cancel it.
+        Returns when none has come for `quiet` seconds, after `within` seconds at the latest. By
+        then, calls that had already arrived at the port have their answer: gRPC would cancel them.
         """
         self._watching.stop()
         self._leases.stop()
-        await self._calls.refuse(quiet=quiet, within=within)
+        await self._admission.refuse(quiet=quiet, within=within)
 
     async def close(self) -> None:
-        """End what the service does by itself."""
+        """End the service's own tasks."""
         await self._leases.close()
         await self._followers.close()
 
     def Get(self, get: requests.Get) -> Coroutine[Any, Any, bytes] | bytes:
-        """Answer one entry: a GetResponse, serialized; at once where the copies have it."""
-        found = self._reader.look(get)
-        return self._got(get, *found) if found else self._ask(get)
+        """Answer one entry: a serialized GetResponse, without waiting if the copies have it."""
+        found = self._reader.from_copies(get)
+        return self._get_response(get, *found) if found else self._get_from_store(get)
 
     async def BatchGet(
         self, gets: Sequence[requests.Get | StoreError]
@@ -114,12 +115,12 @@ class ContextStore:
             if isinstance(answer, StoreError):
                 error = answer
             elif isinstance(answer, Exception):
-                # One that nobody foresaw costs its own result.
+                # A defect costs its own result only.
                 log.error("call.failed", method="BatchGet", where=where(answer))
                 error = errors.internal()
             elif isinstance(answer, BaseException):
                 raise answer
-            # The first answer is always given, so a caller that asks again comes on.
+            # The first answer always has room, so a caller that asks again makes progress.
             elif size and size + len(answer) > limit:
                 error = errors.response_too_large(limit)
             else:
@@ -148,7 +149,7 @@ class ContextStore:
 
     async def Lease(self, lease: requests.Lease) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
-        leased = await self._leases.ask(lease)
+        leased = await self._leases.acquire(lease)
         if leased.entry:
             partition = self._storage.partition_of(lease.key.tenant_id)
             entry = self._entries.serialized(lease.key, partition, leased.entry, body=True)
@@ -166,7 +167,7 @@ class ContextStore:
     async def Watch(
         self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[store_pb2.WatchResponse]:
-        """Tell a client of changes, until it ends the stream or the server stops."""
+        """Stream changes to a client, until it ends the stream or the server stops."""
         try:
             caller = self._access.caller(context.invocation_metadata)
             async with aclosing(self._watching.stream(request_iterator, caller)) as messages:
@@ -175,10 +176,10 @@ class ContextStore:
         except Exception as error:  # noqa: BLE001 - typed for the caller
             await fail(context, error, "Watch")
 
-    async def _ask(self, get: requests.Get) -> bytes:
-        return self._got(get, *await self._reader.ask(get))
+    async def _get_from_store(self, get: requests.Get) -> bytes:
+        return self._get_response(get, *await self._reader.from_store(get))
 
-    def _got(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
+    def _get_response(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
         key = get.key
         if read.revision < get.min_revision:
             raise errors.store_behind(key, read.revision)

@@ -1,1 +1,1 @@
-"""Bytes and messages to typed requests, and entries to answers."""
+"""The wire contract: bytes to typed requests, and entries and errors to responses."""

@@ -15,24 +15,24 @@ _MICROSECOND = 1000  # nanoseconds
 
 
 def key_of(message: ContextKey) -> Key:
-    """The key as a value. Not checked."""
+    """The key as a value, unchecked."""
     return Key(message.scope, message.tenant_id, message.id)
 
 
 def key_problems(key: Key, path: str) -> Iterator[Violation]:
-    """What is wrong with a key, which is the field `path` of a request."""
+    """The broken rules of a key that is the field `path` of a request."""
     for field, problem in key.problems():
         yield f"{path}.{field}", problem
 
 
 def context_problems(context: ExecutionContext, key: Key) -> Iterator[Violation]:
-    """What is wrong with a context that is to be put under `key`."""
+    """The broken rules of a context that is to be put under `key`."""
     if context.tenant_id not in ("", key.tenant_id):
         yield "context.tenant_id", "must be empty or the same as key.tenant_id"
     if len(context.includes) > MAX_INCLUDES:
         count = len(context.includes)
         yield "context.includes", f"must have at most {MAX_INCLUDES} entries, has {count}"
-    # No more are looked at than may be there: that each is there once takes the square of it.
+    # No more than the allowed number: the search for duplicates takes the square of it.
     includes = [key_of(include) for include in context.includes[:MAX_INCLUDES]]
     for i, include in enumerate(includes):
         path = f"context.includes[{i}]"

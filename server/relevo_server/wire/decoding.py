@@ -1,8 +1,8 @@
-"""Requests from the bytes that clients send.
+"""Protobuf's requests from the bytes that clients send.
 
-Bytes that are no message end a call as any other malformed request does: INVALID_ARGUMENT, with
-the path of what is wrong as far as it can be found. They are read here and not by gRPC, which
-would read them before the caller is known, and end the call as UNKNOWN with an exception's text.
+Bytes that do not decode end a call as any other malformed request does: INVALID_ARGUMENT, with
+the path of what is wrong as far as it can be found. They are decoded here and not by gRPC, which
+would decode them before the caller is known, and end the call as UNKNOWN with an exception's text.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,30 +18,39 @@ from relevo_server import errors
 from relevo_server.errors import Violation
 from relevo_server.wire import opaque, sections
 
-_MAX_LOOKED_AT = 100
-"""Of the values of a repeated field. A request that keeps the rules has no more."""
+_MAX_REPEATED = 100
+"""The most values of a repeated field that are examined. A request that keeps the rules has no
+more."""
+_MAX_SEARCHED = 256 << 10
+"""Bytes. In a larger request, no section is searched for values that it must not hold: that takes
+far longer than to decode it, and such a request is refused in any case."""
 
 _Request = TypeVar("_Request", bound=Message)
 
 
 def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
-    """A function that reads a request. It raises INVALID_ARGUMENT for what is none."""
+    """A function that decodes a request. It raises INVALID_ARGUMENT for bytes that are none."""
     descriptor: Any = kind.DESCRIPTOR
 
     def decode(serialized: bytes) -> _Request:
         try:
             return kind.FromString(serialized)
         except DecodeError:
-            problems = list(islice(_problems(descriptor, serialized, ""), _MAX_LOOKED_AT))
+            is_searched = len(serialized) <= _MAX_SEARCHED
+            found = _problems(descriptor, serialized, "", is_searched=is_searched)
+            problems = list(islice(found, _MAX_REPEATED))
         raise errors.invalid(problems or [("request", "cannot be read as what the method takes")])
 
     return decode
 
 
-def _problems(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
-    """What is wrong with bytes that do not decode: level by level, from outside to inside.
+def _problems(
+    kind: Descriptor, serialized: bytes, path: str, *, is_searched: bool
+) -> Iterator[Violation]:
+    """The broken fields of bytes that do not decode: level by level, from outside to inside.
 
-    At each level, messages within the message and texts are bytes to begin with.
+    Each level is decoded with its inner messages and texts as bytes. `is_searched` says whether
+    the values of sections are examined too.
     """
     try:
         shallow = opaque.shallow(kind).FromString(serialized)
@@ -54,13 +63,15 @@ def _problems(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violat
             if not _is_text(value):
                 yield here, "must be UTF-8"
         elif field.message_type.file.package == kind.file.package:
-            yield from _problems(field.message_type, value, here)
+            yield from _problems(field.message_type, value, here, is_searched=is_searched)
         else:
-            yield from _problems_of_other(field.message_type, value, here)
+            yield from _problems_of_other(field.message_type, value, here, is_searched=is_searched)
 
 
-def _problems_of_other(kind: Descriptor, serialized: bytes, path: str) -> Iterator[Violation]:
-    """The same for a message that is protobuf's own."""
+def _problems_of_other(
+    kind: Descriptor, serialized: bytes, path: str, *, is_searched: bool
+) -> Iterator[Violation]:
+    """The same for a message that is not of the contract, such as a Struct."""
     try:
         message = GetMessageClass(kind).FromString(serialized)
     except DecodeError:
@@ -69,21 +80,21 @@ def _problems_of_other(kind: Descriptor, serialized: bytes, path: str) -> Iterat
             text += f", or is nested deeper than {sections.MAX_DEPTH} levels"
         yield path, text
         return
-    if isinstance(message, Struct):
+    if is_searched and isinstance(message, Struct):
         yield from sections.problems(message, path)
 
 
 def _parts(
     shallow: Any, kind: Descriptor, path: str
 ) -> Iterator[tuple[FieldDescriptor, str, bytes]]:
-    """The messages and texts within a message, each with its path."""
+    """The inner messages and texts of a message, each with its path."""
     for field in kind.fields:
         if field.message_type is None and field.type != FieldDescriptor.TYPE_STRING:
             continue
         here = f"{path}.{field.name}" if path else field.name
         value: Any = getattr(shallow, field.name)
         if field.is_repeated:
-            items: Iterable[bytes] = value[:_MAX_LOOKED_AT]
+            items: Iterable[bytes] = value[:_MAX_REPEATED]
             for i, item in enumerate(items):
                 yield field, f"{here}[{i}]", item
         else:

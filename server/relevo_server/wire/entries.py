@@ -1,11 +1,10 @@
-"""Entries as the wire has them, made from what a backend holds.
+"""Entries on the wire, assembled from the bytes that a backend holds.
 
-A backend holds contexts serialized by `serialize`, without the times that the
-store knows by itself. Answers are put together from these bytes, and not from
-messages: to take a context apart and put it together again costs more than all
-else that the server does for a Get. Each singular field is written once, at every
-level, and fields stand in order: not every implementation of protobuf merges
-duplicates (protobufjs keeps the last).
+A backend holds contexts serialized by `serialize`, without the times that the store
+itself knows. Responses are assembled from these bytes and not from messages, because
+to parse and serialize a context costs more than the rest of a Get. At every level,
+each singular field is written once and fields are in order: not every implementation
+of protobuf merges duplicates (protobufjs keeps the last).
 """
 
 import time
@@ -22,11 +21,14 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 from relevo_server.wire.contexts import key_of
 
-_MAX_KNOWN = 1 << 14
+_MAX_FRAMES = 1 << 14
 
 
 def serialize(context: ExecutionContext) -> bytes:
-    """The bytes to store. A create_time comes first, so that it can be told from the rest."""
+    """The bytes to store: a caller's create_time first, and no time that the store sets.
+
+    Clears the times of `context`.
+    """
     first = b""
     if context.HasField("create_time"):
         first = ExecutionContext(create_time=context.create_time).SerializeToString()
@@ -40,7 +42,7 @@ def _without_times(context: ExecutionContext) -> bytes:
 
 
 def parse(key: Key, stored: Stored) -> ExecutionContext:
-    """The context as it was put. Raises DATA_LOSS if the bytes are not one."""
+    """The context as it was put. Raises DATA_LOSS if the bytes are no context."""
     try:
         return ExecutionContext.FromString(stored.context or b"")
     except DecodeError:
@@ -57,7 +59,7 @@ def _varint(number: int) -> bytes:
 
 
 def _tag(field: int) -> bytes:
-    """What comes before the length of a message field."""
+    """The tag of a message field, which precedes its length."""
     return _varint(field << 3 | 2)
 
 
@@ -65,37 +67,36 @@ _CONTEXT = _tag(ContextEntry.CONTEXT_FIELD_NUMBER)
 _ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
 
 
-class _Known(NamedTuple):
-    """Cached parts of the answer for one version of an entry."""
+class _Frame(NamedTuple):
+    """The serialized parts of an entry around its context, cached by version."""
 
     version: int
-    stored_size: int  # of its context as it is stored: what is serialized here holds for no other
+    stored_size: int  # bytes of the stored context; the frame is valid for this size only
     includes: Sequence[Key]
-    order: "_Order | None"  # how its context's bytes are put in order; None if they are
-    # Serialized:
-    before: bytes  # what an entry has up to its context
-    after: bytes  # what it has from there to its version; the times, if these end the context
-    size: int  # of the entry up to its version
+    order: "_Order | None"  # how to reorder the context's bytes; None if they are in order
+    before: bytes  # the entry up to its context
+    after: bytes  # from there up to the version; with the context's times, if they end it
+    size: int  # bytes of the entry up to and with its version
 
 
 class _Order(NamedTuple):
-    """Where the times belong in the bytes of a context."""
+    """The place of the times in the bytes of a context."""
 
-    is_stored: bool  # else these are not as `serialize` makes them, and are made anew
-    begin: int  # in front of this is a create_time, which does not stand in its place
-    end: int  # after this are the fields that come after the times
+    is_stored: bool  # False: the stored bytes are not `serialize`'s, and are serialized anew
+    begin: int  # where the create_time that comes first ends
+    end: int  # where the fields after the times begin
     times: bytes
 
 
-_NOTHING = _Known(0, 0, (), None, b"", b"", 0)
+_NO_FRAME = _Frame(0, 0, (), None, b"", b"", 0)
 
 
 class Entries:
-    """Serializes entries that were read. What is the same for each reader, it knows."""
+    """Serializes entries that were read. The parts that are the same for each reader are cached."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, _Known] = {}
-        # Filled in for each entry anew: to make messages costs more than that.
+        self._frames: dict[Key, _Frame] = {}
+        # Reused for every entry: creating messages would cost more than filling them in.
         self._get = GetResponse()
         self._changing = self._get.entry
         self._expire_time = self._changing.expire_time
@@ -106,14 +107,14 @@ class Entries:
 
         Raises DATA_LOSS if what is stored is no context.
         """
-        return self._of(key, stored).includes if stored else ()
+        return self._frame(key, stored).includes if stored else ()
 
-    def included_last(self, key: Key) -> Sequence[Key]:
-        """The keys that an entry included when it was read last, as far as that is known."""
-        return self._known.get(key, _NOTHING).includes
+    def last_includes(self, key: Key) -> Sequence[Key]:
+        """The keys that an entry included when it was last read; none if that is unknown."""
+        return self._frames.get(key, _NO_FRAME).includes
 
     def serialized(self, key: Key, partition: int, stored: Stored, *, body: bool) -> bytes:
-        """An entry, serialized; with `body` and its context, if that was read.
+        """A serialized entry, with its context if `body` is set and the context was read.
 
         Raises DATA_LOSS if what is stored is no context.
         """
@@ -121,29 +122,29 @@ class Entries:
         changing = self._changing.SerializeToString()
         if not body or stored.context is None:
             return _named(key, stored.version) + changing
-        known = self._of(key, stored)
-        context = _in_order(known.order, key, stored) if known.order else stored.context
-        return b"".join((known.before, context, known.after, changing))
+        frame = self._frame(key, stored)
+        context = _in_order(frame.order, key, stored) if frame.order else stored.context
+        return b"".join((frame.before, context, frame.after, changing))
 
     def get_response(self, key: Key, partition: int, stored: Stored, revision: int) -> bytes:
-        """A GetResponse of nothing but an entry and its context, serialized.
+        """A serialized GetResponse with an entry, its context and the revision.
 
-        What most Gets are answered: its context is copied once on the way out.
+        This is the response of most Gets, and copies the context only once.
         """
-        known = self._of(key, stored)
-        context = _in_order(known.order, key, stored) if known.order else stored.context or b""
+        frame = self._frame(key, stored)
+        context = _in_order(frame.order, key, stored) if frame.order else stored.context or b""
         self._fill(partition, stored.ttl_ms, _now_ms())
         self._get.revision = revision
-        # The tag and the length of what changes in an entry, then this itself, with which the
-        # entry ends, then the revision.
+        # The tag and the length of the entry's changing fields, these fields, which end the entry,
+        # and the revision.
         rest = self._get.SerializeToString()
-        size = _varint(known.size + rest[1])
-        return b"".join((_ENTRY, size, known.before, context, known.after, rest[2:]))
+        size = _varint(frame.size + rest[1])
+        return b"".join((_ENTRY, size, frame.before, context, frame.after, rest[2:]))
 
     def written(self, key: Key, partition: int, written: Written) -> bytes:
-        """Everything of an entry that was written, but its context: serialized.
+        """A serialized entry that was written, without its context.
 
-        Its times count from the write, so a repeated Put is answered alike.
+        Its times count from the write, so a repeated Put gets the same answer.
         """
         self._fill(partition, written.ttl_ms, revisions.milliseconds(written.version))
         return _named(key, written.version) + self._changing.SerializeToString()
@@ -156,17 +157,17 @@ class Entries:
         self._ttl.seconds = ttl_ms // 1000
         self._ttl.nanos = ttl_ms % 1000 * 1_000_000
 
-    def _of(self, key: Key, stored: Stored) -> _Known:
-        known = self._known.get(key, _NOTHING)
-        if known.version != stored.version or known.stored_size != len(stored.context or b""):
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            known = self._known[key] = _known(key, stored)
-        return known
+    def _frame(self, key: Key, stored: Stored) -> _Frame:
+        frame = self._frames.get(key, _NO_FRAME)
+        if frame.version != stored.version or frame.stored_size != len(stored.context or b""):
+            if len(self._frames) >= _MAX_FRAMES:
+                self._frames.clear()
+            frame = self._frames[key] = _new_frame(key, stored)
+        return frame
 
 
 def _in_order(order: _Order, key: Key, stored: Stored) -> bytes:
-    """A context with its times, whose bytes are not answered as they are stored."""
+    """The bytes of a context with its times, each field in its place."""
     context = stored.context or b""
     if not order.is_stored:
         context = _without_times(parse(key, stored))
@@ -174,7 +175,7 @@ def _in_order(order: _Order, key: Key, stored: Stored) -> bytes:
     return b"".join((view[order.begin : order.end], order.times, view[order.end :]))
 
 
-def _known(key: Key, stored: Stored) -> _Known:
+def _new_frame(key: Key, stored: Stored) -> _Frame:
     context = stored.context or b""
     parsed = parse(key, stored)
     includes = tuple(map(key_of, parsed.includes))
@@ -188,8 +189,8 @@ def _known(key: Key, stored: Stored) -> _Known:
     times.update_time.FromMilliseconds(revisions.milliseconds(stored.version))
     put = len(_without_times(parsed))
     later = _later(parsed)
-    # A field that is there twice takes more bytes than once. What a Put stores has none, but
-    # others may have written to the store.
+    # A duplicated field takes more bytes than its parsed form. A Put stores none, but others may
+    # have written to the store.
     is_stored = (
         len(create_time) + put == len(context)
         and context.startswith(create_time)
@@ -206,13 +207,13 @@ def _known(key: Key, stored: Stored) -> _Known:
         order = _Order(is_stored, begin, begin + put - len(later), of_context)
     else:
         after = of_context + after
-    return _Known(stored.version, len(context), includes, order, before, after, size)
+    return _Frame(stored.version, len(context), includes, order, before, after, size)
 
 
 def _later(context: ExecutionContext) -> bytes:
-    """What comes after the times, of a context without them; nothing if no field has to.
+    """The serialized fields after the times, of a context without times; b"" if there are none.
 
-    Fields that are not known are a part of it: protobuf writes these last.
+    Unknown fields belong to them: protobuf writes these last.
     """
     fields = [field for field, _ in context.ListFields()]
     if not fields or fields[-1].number < ExecutionContext.UPDATE_TIME_FIELD_NUMBER:
@@ -224,7 +225,7 @@ def _later(context: ExecutionContext) -> bytes:
 
 
 def _named(key: Key, version: int) -> bytes:
-    """An entry without its context, up to its version."""
+    """A serialized entry up to its version, without its context."""
     return ContextEntry(key=_message(key), version=version).SerializeToString()
 
 

@@ -1,4 +1,4 @@
-"""Update masks: which parts of a context a Put writes.
+"""Update masks: the parts of a context that a Put writes.
 
 Paths follow AIP-161 (https://google.aip.dev/161), with the keys of the sections
 as map keys: `user_id`, `llm_config`, `llm_config.model`, `` llm_config.`top-p` ``.
@@ -28,10 +28,10 @@ class Patch(NamedTuple):
 
     paths: Sequence[Path]
     source: ExecutionContext
-    """Has the new values."""
+    """The context that has the new values."""
 
     def applied_to(self, key: Key, stored: Stored) -> bytes:
-        """The stored context with these parts, as it is to be stored.
+        """The stored context with these parts replaced, serialized for the store.
 
         Raises DATA_LOSS if what is stored is no context.
         """
@@ -41,9 +41,9 @@ class Patch(NamedTuple):
 
 
 def parse(paths: Sequence[str]) -> list[Path] | None:
-    """The paths of a mask, None for one that names everything.
+    """The paths of a mask, or None for the whole context.
 
-    Raises ValueError, with the reason, for a path that names nothing.
+    Raises ValueError, with the reason, for a path that is malformed or names no field.
     """
     if not paths or list(paths) == ["*"]:
         return None
@@ -72,7 +72,7 @@ def _parse(text: str) -> Path:
 
 
 def apply(paths: Sequence[Path], source: ExecutionContext, target: ExecutionContext) -> None:
-    """Set in `target` what the paths name and `source` has; clear what it has not."""
+    """Copy the parts that the paths name from `source` to `target`; clear those it lacks."""
     for name, *keys in paths:
         if keys:
             _apply_keys(keys, getattr(source, name), getattr(target, name))

@@ -1,10 +1,10 @@
-"""Answers that hold entries and contexts as bytes.
+"""Responses that hold entries and contexts as bytes.
 
-A message within a message is a run of bytes on the wire, as a bytes field is
-(https://protobuf.dev/programming-guides/encoding/#submessages). So here are the
-messages of `relevo.v1` once more, with bytes where these hold one another: clients
-see no difference, and a server that passes contexts on need not take them apart
-and put them together again, which costs more than all else that it does for a Get.
+On the wire, a message within a message looks like a bytes field
+(https://protobuf.dev/programming-guides/encoding/#submessages). So this module has the
+messages of `relevo.v1` once more, with bytes fields in place of the inner messages.
+Clients see no difference, and the server passes contexts on without parsing and
+serializing them, which would cost more than the rest of a Get.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ _IsOpaque = Callable[[FieldDescriptorProto], bool]
 
 
 def _pool(is_opaque: _IsOpaque) -> DescriptorPool:
-    """The messages of the contract, with bytes for the fields that are opaque."""
+    """The messages of the contract, with bytes for the opaque fields."""
     pool = DescriptorPool()
     _add(pool, store_pb2.DESCRIPTOR, set(), is_opaque)
     return pool
@@ -55,23 +55,23 @@ _SHALLOW = _pool(_is_message_or_text)
 
 
 def shallow(kind: Descriptor) -> type[Message]:
-    """A message of the contract with bytes for all that may be wrong within it.
+    """A message of the contract with bytes for its inner messages and texts.
 
-    What it holds can be looked at although it cannot be decoded.
+    It can be decoded even if one of these is malformed.
     """
     return GetMessageClass(_SHALLOW.FindMessageTypeByName(kind.full_name))
 
 
 if TYPE_CHECKING:
-    # They are the same, but for what they are made of.
+    # The same messages; only the types of their fields differ.
 
     class ContextEntry(context_pb2.ContextEntry):
-        """An entry; its context is bytes."""
+        """An entry whose context is bytes."""
 
         def __init__(self, *, context: bytes) -> None: ...
 
     class GetResponse(store_pb2.GetResponse):
-        """Its entries are bytes."""
+        """A GetResponse whose entries are bytes."""
 
         def __init__(
             self,
@@ -83,17 +83,17 @@ if TYPE_CHECKING:
         ) -> None: ...
 
     class PutResponse(store_pb2.PutResponse):
-        """Its entry is bytes."""
+        """A PutResponse whose entry is bytes."""
 
         def __init__(self, *, entry: bytes, revision: int) -> None: ...
 
     class LeaseResponse(store_pb2.LeaseResponse):
-        """Its entry is bytes."""
+        """A LeaseResponse whose entry is bytes."""
 
         def __init__(self, *, entry: bytes = ..., revision: int) -> None: ...
 
     class WatchResponse(store_pb2.WatchResponse):
-        """Its entry is bytes."""
+        """A WatchResponse whose entry is bytes."""
 
         def __init__(self, *, entry: bytes) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What a section of a context may hold: JSON, nested so far that every parser can read it."""
+"""The rules of a context's sections: JSON, no deeper than every parser can read."""
 
 import math
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from relevo_server.errors import Violation
 
 MAX_DEPTH = 32
-"""Structs and lists within one another, the section among them. protobuf's parsers stop at 100
-levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
+"""Levels of structs and lists, the section included. Parsers of protobuf stop at 100 levels of
+messages; each of these takes up to three, and a BatchGet's response wraps them in four."""
 
 
 class _Within(NamedTuple):
-    """The path of a value. It becomes text only if it is told: a stranger chooses its length."""
+    """The path of a value. It becomes text only in an error, because callers choose its length."""
 
     outer: "_Within | str"
     name: str | int
@@ -25,7 +25,7 @@ class _Within(NamedTuple):
 
 
 def problems(section: Struct, path: str) -> Iterator[Violation]:
-    """The values that a section must not hold, by their paths, and what is wrong with each."""
+    """The broken rules of a section's values, by their paths."""
     return _of_struct(section, path, 0)
 
 

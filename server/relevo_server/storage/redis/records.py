@@ -8,8 +8,8 @@ from urllib.parse import quote
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import CORRUPT, Event, Stored, Written
-from relevo_server.storage.recent import CachedContext
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.recent import CachedContext
 
 
 def request(tag: str, key: Key, request_id: str) -> str:
@@ -77,7 +77,7 @@ def written(key: Key, answer: Sequence[bytes]) -> Written:
     """The result of a Put. Raises INVALID_ARGUMENT if another Put had its request_id."""
     if answer[0] == b"reused":
         raise errors.request_id_reused(key)
-    _, version, created, ttl_ms = answer
+    version, created, ttl_ms = answer
     return Written(revisions.from_log_id(version), revisions.from_log_id(created), int(ttl_ms))
 
 

@@ -38,10 +38,10 @@ from relevo_server.storage.interface import (
     Written,
     within,
 )
-from relevo_server.storage.recent import RecentContexts
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.recent import RecentContexts
 
 LAYOUT = 1
 

@@ -1,7 +1,7 @@
-"""The requests of each RPC: bytes to a checked, typed value, in one step.
+"""The requests of each RPC: from bytes to a checked, typed value, in one step.
 
-Each `read_…` parses a request's bytes once, raises `StoreError` for what breaks a rule or is not
-the caller's to use, and returns a value that keeps the rules. Nothing behind it reads protobuf's
+Each `read_…` parses a request's bytes once. It raises `StoreError` if a rule is broken or if the
+caller may not use the tenant; so what it returns keeps the rules. No other module reads protobuf's
 requests.
 """
 

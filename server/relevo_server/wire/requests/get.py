@@ -1,4 +1,4 @@
-"""Get and BatchGet: which entries to read, and how new they must be."""
+"""Get and BatchGet: the entries to read, and how new they must be."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -30,7 +30,7 @@ class Get(NamedTuple):
 
 
 class _Parsed(NamedTuple):
-    """A Get, and the rules that it breaks: it is refused only once the caller's rights are."""
+    """A Get and its broken rules, which are told only to a caller who may use the tenant."""
 
     get: Get
     violations: Sequence[Violation]

@@ -1,4 +1,4 @@
-"""Invalidate: which entries to end."""
+"""Invalidate: the entries to end."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -63,7 +63,7 @@ def _problems(request: InvalidateRequest, keys: Sequence[Key]) -> Iterator[Viola
 
 
 def _keys_problems(messages: Sequence[ContextKey], keys: Sequence[Key]) -> Iterator[Violation]:
-    """What is wrong with the keys. No more are looked at than there may be."""
+    """The broken rules of the keys. `keys` has no more than are allowed, `messages` has all."""
     if not 1 <= len(messages) <= MAX_BATCH:
         yield "keys.keys", f"must have 1 to {MAX_BATCH} entries, has {len(messages)}"
     for i, key in enumerate(keys):

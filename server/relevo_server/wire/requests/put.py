@@ -1,4 +1,4 @@
-"""Put: what to write under a key, and what must hold for that."""
+"""Put: a context to write under a key, and the conditions for it."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -60,7 +60,7 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
     request = _decode(serialized)
     key = key_of(request.key)
     rights.require(key.tenant_id)
-    # Before the rules: to look for broken ones takes time in proportion to the context.
+    # Before the rules: checking them takes time in proportion to the context.
     _check_size(request.context, limits.context_bytes)
     ttl_ms = duration_ms(request.ttl) if request.HasField("ttl") else None
     paths, mask_problems = _mask_of(request)
@@ -74,7 +74,7 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
             mask_problems,
         )
     )
-    once = once_of(request)  # before `serialize`, which takes the times out of the context
+    once = once_of(request)  # before `serialize`, which clears the times of the context
     content = serialize(request.context) if paths is None else masks.Patch(paths, request.context)
     return Put(key, content, ttl_ms, _expected(request), request.lease_token, once)
 
@@ -93,7 +93,7 @@ def _expected(request: PutRequest) -> int | None:
 
 
 def _mask_of(request: PutRequest) -> tuple[Sequence[masks.Path] | None, Sequence[Violation]]:
-    """The paths of the mask, None for the whole context; and what is wrong with them."""
+    """The paths of the mask, None for the whole context; and its broken rules."""
     try:
         return masks.parse(request.update_mask.paths), ()
     except ValueError as error:

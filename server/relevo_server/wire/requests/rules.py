@@ -20,7 +20,7 @@ MAX_REQUEST_ID_BYTES = 128
 
 
 class Rights(Protocol):
-    """What a caller may use."""
+    """The tenants that a caller may use."""
 
     def require(self, tenant_id: str) -> None:
         """Raise PERMISSION_DENIED if the caller may not use the tenant."""
@@ -43,13 +43,13 @@ def negative_problems(path: str, **numbers: int) -> Iterator[Violation]:
 
 
 def request_id_problems(request_id: str) -> Iterator[Violation]:
-    """What is wrong with a `request_id`. An empty one is none."""
+    """The broken rules of a `request_id`; "" stands for none."""
     if len(request_id.encode()) > MAX_REQUEST_ID_BYTES:
         yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
 
 
 def once_of(request: PutRequest | InvalidateRequest) -> Once | None:
-    """What makes a repeated request the same request, None if it has no `request_id`."""
+    """Identifies the repetitions of a request; None if it has no `request_id`."""
     if not request.request_id:
         return None
     serialized = request.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""Watch: what a client asks for on its stream."""
+"""Watch: the messages that a client sends on its stream."""
 
 from typing import NamedTuple, assert_never
 

@@ -14,7 +14,7 @@ local tenant_floor = redis.call('HGET', state_key, ARGV[2])
 local count, entries = 0, math.floor((#KEYS - 2) / 2)
 local record = KEYS[2 * entries + 3]
 local fingerprint, request_ttl = ARGV[2 * entries + 3], ARGV[2 * entries + 4]
-local earlier = recall(record, fingerprint)
+local earlier = recall(record, fingerprint, INVALIDATE)
 if earlier then return earlier end
 
 for i = 3, entries + 2 do
@@ -28,5 +28,4 @@ for i = 3, entries + 2 do
   redis.call('HSET', state_key, 'revision', revision)
   redis.call('DEL', KEYS[i], KEYS[entries + i])
 end
-remember(record, fingerprint, request_ttl, revision, count)
-return {revision, count}
+return remember(record, fingerprint, request_ttl, INVALIDATE, {revision, count})

@@ -5,10 +5,9 @@
 -- Returns: {the revision, 0}, the same for a repeated request; {'reused'} if another
 --          request had the request_id
 
-local earlier = recall(KEYS[3], ARGV[5])
+local earlier = recall(KEYS[3], ARGV[5], INVALIDATE)
 if earlier then return earlier end
 local last = redis.call('HGET', KEYS[1], 'revision')
 local revision = append(KEYS[2], ARGV[1], last, 'op', 'floor', 'tenant', ARGV[3], 'scope', ARGV[4])
 redis.call('HSET', KEYS[1], 'revision', revision, ARGV[2], revision)
-remember(KEYS[3], ARGV[5], ARGV[6], revision, 0)
-return {revision, 0}
+return remember(KEYS[3], ARGV[5], ARGV[6], INVALIDATE, {revision, 0})

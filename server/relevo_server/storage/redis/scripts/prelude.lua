@@ -42,20 +42,29 @@ local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
--- The recorded answer of an earlier Invalidate with this request_id, or nil.
-local function recall(record, fingerprint)
+-- The fields of a request's record that hold its answer: of a Put and of an Invalidate.
+local PUT, INVALIDATE = {'version', 'created', 'ttl'}, {'revision', 'count'}
+
+-- The recorded answer of an earlier request, as these fields; {'reused'} if it had another
+-- fingerprint; nil if there is none.
+local function recall(record, fingerprint, fields)
   if not record then return nil end
-  local earlier = redis.call('HMGET', record, 'fingerprint', 'revision', 'count')
-  if not earlier[1] then return nil end
-  if earlier[1] ~= fingerprint then return {'reused'} end
-  return {earlier[2], earlier[3]}
+  local found = redis.call('HMGET', record, 'fingerprint', unpack(fields))
+  if not found[1] then return nil end
+  if found[1] ~= fingerprint then return {'reused'} end
+  return {unpack(found, 2)}
 end
 
--- Record the answer of an Invalidate for its repetitions, for `ttl` milliseconds.
-local function remember(record, fingerprint, ttl, revision, count)
-  if not record then return end
-  redis.call('HSET', record, 'fingerprint', fingerprint, 'revision', revision, 'count', count)
+-- Record a request's answer for its repetitions, for `ttl` milliseconds, and return it.
+local function remember(record, fingerprint, ttl, fields, answer)
+  if not record then return answer end
+  local values = {'fingerprint', fingerprint}
+  for i, field in ipairs(fields) do
+    values[2 * i + 1], values[2 * i + 2] = field, answer[i]
+  end
+  redis.call('HSET', record, unpack(values))
   redis.call('PEXPIRE', record, ttl)
+  return answer
 end
 
 -- Recreate the log with the same entries, because Redis 8 and Valkey 8 never set the last id of a

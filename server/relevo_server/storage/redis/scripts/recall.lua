@@ -3,7 +3,4 @@
 -- ARGV: the request's fingerprint
 -- Returns: as write.lua, or {'unknown'} if there is no record
 
-local earlier = redis.call('HMGET', KEYS[1], 'fingerprint', 'version', 'created', 'ttl')
-if not earlier[1] then return {'unknown'} end
-if earlier[1] ~= ARGV[1] then return {'reused'} end
-return {'written', earlier[2], earlier[3], earlier[4]}
+return recall(KEYS[1], ARGV[1], PUT) or {'unknown'}

@@ -4,7 +4,7 @@
 --       log length, expected version ('' for any, '0-0' for absent), the lease's token
 --       ('' for none), ttl in ms, context, a mark that no other write has, and with a
 --       request_id: the request's fingerprint and the record's ttl in ms
--- Returns: {'written', version, created, ttl in ms}, the same for a repeated request;
+-- Returns: {version, created, ttl in ms}, the same for a repeated request;
 --          {'conflict', version or '0-0'}; {'reused'} if another request had the
 --          request_id; {'lost'} if the lease is not held
 
@@ -12,13 +12,8 @@ local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
 local name, length, expected, token, ttl, context, mark = unpack(ARGV, 3, 9)
 local fingerprint, request_ttl = ARGV[10], ARGV[11]
 
-if request_key then
-  local earlier = redis.call('HMGET', request_key, 'fingerprint', 'version', 'created', 'ttl')
-  if earlier[1] then
-    if earlier[1] ~= fingerprint then return {'reused'} end
-    return {'written', earlier[2], earlier[3], earlier[4]}
-  end
-end
+local earlier = recall(request_key, fingerprint, PUT)
+if earlier then return earlier end
 
 local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2])
 if token ~= '' then
@@ -43,9 +38,4 @@ redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context, 'mark', mark)
 redis.call('PEXPIRE', entry_key, ttl)
 redis.call('DEL', lease_key)
-if request_key then
-  redis.call('HSET', request_key,
-    'fingerprint', fingerprint, 'version', version, 'created', created, 'ttl', ttl)
-  redis.call('PEXPIRE', request_key, request_ttl)
-end
-return {'written', version, created, ttl}
+return remember(request_key, fingerprint, request_ttl, PUT, {version, created, ttl})
