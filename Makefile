@@ -8,15 +8,20 @@ GENERATE := .venv-generate
 BREAKING_AGAINST ?= .git\#branch=main
 # Seconds that `make soak` takes.
 SOAK ?= 3600
-# How many tests `make test` runs side by side, and how they are shared out.
-PARALLEL ?= -n auto --dist loadfile
+# How many tests run side by side. Most of them wait: two for each core.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(2 * os.cpu_count())')
+# How `make test` runs tests side by side: those that share a server, in one process.
+PARALLEL ?= -n $(WORKERS) --dist loadgroup
+# What pytest ends with if TEST names no test of a ring is no failure.
+NONE_FOUND = test $$? -eq 5
 # Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
 MATRIX ?=
 
-.PHONY: help demo platform test test-long test-matrix check bench soak generate twins format clean
+.PHONY: help demo platform test test-quick test-timing test-long test-matrix check bench soak
+.PHONY: generate twins format clean
 
 help: ## Say what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 19
 
 demo: $(VENV)/ready ## The main job: a chain of four services that works with one context
 	$(BIN)/relevo demo $(DEMO)
@@ -24,16 +29,23 @@ demo: $(VENV)/ready ## The main job: a chain of four services that works with on
 platform: $(VENV)/ready ## Six services with queues and a WebSocket, measured without and with Relevo; nooble.png
 	$(BIN)/relevo demo --platform --chart nooble.png $(PLATFORM)
 
-test: $(VENV)/ready ## All tests, on a real Redis
-	$(BIN)/pytest $(PARALLEL) $(TEST)
+test: $(VENV)/ready ## All tests, on a real Redis; TEST=tests/store: those there
+	$(BIN)/pytest $(PARALLEL) -m "not long and not timing" $(TEST) || $(NONE_FOUND)
+	$(BIN)/pytest -m "timing and not long" $(TEST) || $(NONE_FOUND)
+
+test-quick: $(VENV)/ready ## A sample of the tests, in memory: no processes, few seeds, pairs of parameters
+	RELEVO_SEEDS=20 $(BIN)/pytest $(PARALLEL) -m quick --hypothesis-profile quick $(TEST)
+
+test-timing: $(VENV)/ready ## The tests that promise a time, one after another
+	$(BIN)/pytest -m "timing and not long" $(TEST)
 
 test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longer faults; some minutes
 	$(BIN)/pytest -m long
-	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest tests/near_cache/test_simulation.py \
-		tests/store/test_server_cache_simulation.py --timeout 7200
+	RELEVO_SEEDS=$${RELEVO_SEEDS:-10000} $(BIN)/pytest $(PARALLEL) \
+		tests/near_cache/test_simulation.py tests/store/test_server_cache_simulation.py
 
 test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with every Python, that are proven
-	PYTHONPATH=tests $(BIN)/python -m matrix $(MATRIX)
+	$(BIN)/python -m matrix $(MATRIX)
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check
@@ -47,10 +59,10 @@ check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and dr
 	./protos/generate.sh --check
 
 bench: $(VENV)/ready ## Figures, side by side in one run, and bench.json
-	PYTHONPATH=tests $(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.soak --seconds $(SOAK)
+	$(BIN)/python -m benchmarks.soak --seconds $(SOAK)
 
 generate: $(GENERATE)/ready ## Make generated/ anew from protos/
 	./protos/generate.sh

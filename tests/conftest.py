@@ -3,7 +3,8 @@
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import HealthCheck
@@ -16,6 +17,8 @@ from support.network.ports import ReservedPort
 from support.redis.client import RedisClient
 from support.redis.cluster import RedisCluster
 from support.redis.process import RedisProcess, describe
+from support.rings import marks
+from support.rings.guard import no_processes
 from support.servers.serving import stub_of
 
 _REDIS = "RELEVO_TEST_REDIS"
@@ -23,6 +26,9 @@ _REDIS = "RELEVO_TEST_REDIS"
 # An example takes as long as it takes: a busy machine makes no property false.
 hypothesis_settings.register_profile(
     "relevo", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.register_profile(
+    "quick", hypothesis_settings.get_profile("relevo"), max_examples=10
 )
 hypothesis_settings.load_profile("relevo")
 
@@ -35,6 +41,19 @@ def pytest_report_header() -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which Redis it was."""
     terminalreporter.write_line(pytest_report_header())
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its rings."""
+    marks.mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """See that a quick test starts no process."""
+    with no_processes() if marks.must_not_start_processes(item) else nullcontext():
+        return (yield)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -124,6 +124,7 @@ async def asking(redis: RedisProcess, redeliver_after: float = 30) -> AsyncGener
             each.may_end.set()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("how", ["emptied", "restarted", "away for 2 s"])
 async def test_who_waits_is_told_of_a_loss(how: str) -> None:
     """Who waits for a reply that Redis has lost knows it within 3 s of Redis being back.

@@ -144,6 +144,7 @@ def test_every_method_that_takes_a_timeout_is_here(client: type) -> None:
     assert takes_one == {*METHODS, "__init__"}
 
 
+@pytest.mark.timing
 @each_kind
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_method_takes_its_timeout_in_all(
@@ -161,6 +162,7 @@ async def test_a_method_takes_its_timeout_in_all(
         endless.let.set()
 
 
+@pytest.mark.timing
 @each_kind
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_first_stage_has_the_timeout_too(relay: Relay, kind: Kind, method: str) -> None:
@@ -247,6 +249,7 @@ def instead(kind: Kind) -> Policy:
     return Policy(unavailable=rebuild if kind == "blocking" else rebuild_async)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "kind, behaviour",
     [
@@ -278,6 +281,7 @@ async def test_a_call_of_a_service(
     assert TIME * 0.9 < seconds < TOO_LATE
 
 
+@pytest.mark.timing
 @each_kind
 async def test_an_action(clients: StoreClients, kind: Kind) -> None:
     """The same for an action that a queue delivered, in the time that `bound` was given."""
@@ -297,6 +301,7 @@ async def test_an_action(clients: StoreClients, kind: Kind) -> None:
     assert TIME * 0.9 < seconds < TOO_LATE
 
 
+@pytest.mark.timing
 async def test_a_request(clients: StoreClients, relay: Relay) -> None:
     """The same for an HTTP request; and the store is told how much time it has."""
 

@@ -152,6 +152,7 @@ async def test_a_loader_that_fails(
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.timing
 @each_kind
 async def test_a_loader_that_is_slow(server: Server, kind: Kind) -> None:
     """Resolving takes no longer than its time; what the loader makes then is there for others."""
@@ -173,6 +174,7 @@ def test_a_scope_has_a_name(kind: Any) -> None:
         kind("127.0.0.1:1", loaders={"": print})
 
 
+@pytest.mark.timing
 @each_kind
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_one_process_renews(settings: Settings, kind: Kind) -> None:

@@ -11,6 +11,8 @@ from relevo_server.server import Server
 from support.network.proxy import Proxy
 from support.waiting import until
 
+pytestmark = pytest.mark.timing
+
 KEY = ContextKey("conversation", "acme", "c1")
 OPTIONS = CacheOptions(max_staleness=1.0)
 RECOVERY = 5.0

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 
+import pytest
 from support.clients.calls import Stub, context, key, put
 from support.clients.watching import Watch
 from support.contexts import of_size
@@ -15,6 +16,7 @@ KEYS = 50
 SIZE = 20_000
 
 
+@pytest.mark.timing
 async def test_streams_that_came_and_went_in_an_outage(
     redis: RedisProcess, client: RedisClient, stub: Stub
 ) -> None:

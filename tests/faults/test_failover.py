@@ -102,6 +102,7 @@ def log_of(server: RedisProcess) -> set[int]:
 FAULTS = [killed, stopped, demoted, isolated, guarded]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_failover_under_load(
     sentinels: RedisSentinels, load: Load, fault: Callable[[RedisSentinels], None]

@@ -69,6 +69,7 @@ def made(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str
     return [(line[0], line[1]) for line in process.lines if line not in ("begun", "called")]
 
 
+@pytest.mark.timing
 def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -> None:
     """Another process creates the entry when the lease is over, with one factory call."""
     with factories.process(process.address, "one") as one:

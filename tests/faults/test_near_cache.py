@@ -15,6 +15,8 @@ from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
+pytestmark = pytest.mark.timing
+
 RECOVERY = 5.0
 """Seconds after which a client works again at the latest, much less than gRPC's keepalive."""
 LONG = pytest.param(10.0, marks=pytest.mark.long)

@@ -14,6 +14,8 @@ from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
+pytestmark = pytest.mark.timing
+
 SAME = ContextKey("conversation", "acme", "same")
 ENDED = ContextKey("conversation", "acme", "ended")
 EVENTS = 400

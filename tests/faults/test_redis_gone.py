@@ -102,6 +102,7 @@ async def state(server: Server, wanted: str) -> None:
     await until_async(says_so)
 
 
+@pytest.mark.timing
 async def test_calls_are_unavailable_in_time(
     server: Server, stub: Stub, settings: Settings, outage: Outage
 ) -> None:
@@ -134,6 +135,7 @@ async def test_calls_are_unavailable_in_time(
     assert (await put(stub, key())).revision > first.revision
 
 
+@pytest.mark.timing
 async def test_a_call_without_a_deadline_ends_too(
     stub: Stub, outage: Outage, settings: Settings
 ) -> None:
@@ -150,6 +152,7 @@ async def test_a_call_without_a_deadline_ends_too(
     outage.end()
 
 
+@pytest.mark.timing
 async def test_a_batch_is_unavailable_get_by_get(stub: Stub, outage: Outage) -> None:
     """A hundred Gets of a batch fail together and in time, each with its own error."""
     await put(stub, key())

@@ -23,6 +23,8 @@ from support.servers.relay import Relay
 from support.servers.shapes import Kind
 from support.waiting import until_async
 
+pytestmark = pytest.mark.timing
+
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 PUSHBACK = "grpc-retry-pushback-ms"

@@ -44,6 +44,7 @@ async def until_answered(conversation: Conversation) -> Answer:
     return answer
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("with_data", [True, False], ids=["with data", "without data"])
 async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> None:
     """A turn under way is answered; if Redis lost its data, it is told so within 3 s.
@@ -78,6 +79,7 @@ async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> Non
             assert (await until_answered(another)).versions[SUPPORT.text] == version
 
 
+@pytest.mark.timing
 async def test_redis_is_emptied(platform: Platform) -> None:
     """A turn under way is told so within 3 s, also if Redis was there all the time."""
     async with platform.conversation("meridian", "support") as conversation:

@@ -73,6 +73,7 @@ async def test_calls_that_end_badly_are_not_counted_for_ever() -> None:
         assert (await get(stub, key())).entry.key == key()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("deadline", [3.0, 4.0])
 async def test_a_backend_that_never_answers(deadline: float) -> None:
     """The call is UNAVAILABLE, with a time to come back, before its own deadline."""

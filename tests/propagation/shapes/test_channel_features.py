@@ -173,6 +173,7 @@ class Token(grpc.AuthMetadataPlugin):
         callback((("authorization", "Bearer of the call"),), None)
 
 
+@pytest.mark.processes  # openssl
 @each_arity
 @each_kind
 async def test_credentials_of_a_call(

@@ -1,0 +1,1 @@
+"""The rings of tests: which test is in which, and what keeps the quick one quick."""

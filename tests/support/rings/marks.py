@@ -1,0 +1,68 @@
+"""Marks that tests get by their folder, their fixtures and their imports.
+
+`processes`: it starts processes, or its fixtures do. `quick`: `make test-quick` runs it.
+Other marks stand at the tests themselves.
+"""
+
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+
+import pytest
+
+from support.rings.groups import group
+from support.rings.samples import sampled
+
+FOLDERS = {"actions", "e2e", "faults", "interop", "matrix", "platform"}
+"""Folders whose tests start processes, or use one that has been started."""
+FIXTURES = {"redis_url", "redis_cluster", "pytester"}
+"""Fixtures that start processes, or exist to do so."""
+MODULES = {
+    *("support.python_process", "support.snippets"),
+    *("support.network.certificates", "support.redis.tls"),
+    *("support.redis.process", "support.redis.cluster", "support.redis.sentinel"),
+    *("support.servers.command", "support.servers.process", "support.servers.two_servers"),
+    *("support.clients.worker_process", "support.languages.making"),
+}
+"""Modules that start processes. Whoever imports from one of them is about to."""
+SMOKE = "tests/store/test_round_trip.py"
+"""The file whose tests are quick on a real Redis too."""
+_NOT_QUICK = ("processes", "redis", "timing", "long")
+
+
+def mark(items: Sequence[pytest.Item]) -> None:
+    """Mark all tests of a run."""
+    for item in items:
+        if _starts_processes(item):
+            item.add_marker("processes")
+        shared = group(item)
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(shared))
+    candidates = [item for item in items if _is_smoke(item) or not _has_any(item, _NOT_QUICK)]
+    for item in sampled(candidates):
+        item.add_marker("quick")
+
+
+def must_not_start_processes(item: pytest.Item) -> bool:
+    """Whether a test is quick, and not there to use the real Redis."""
+    return _has_any(item, ("quick",)) and not _is_smoke(item)
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    module = getattr(item, "module", None)
+    return (
+        item.nodeid.split("/")[1] in FOLDERS
+        or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        or bool(module and _imports_any(module))
+    )
+
+
+def _imports_any(module: ModuleType) -> bool:
+    return any(getattr(each, "__module__", None) in MODULES for each in vars(module).values())
+
+
+def _has_any(item: pytest.Item, marks: Iterable[str]) -> bool:
+    return any(item.get_closest_marker(each) for each in marks)
+
+
+def _is_smoke(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(SMOKE) and not _has_any(item, ("timing", "long"))
