@@ -1,5 +1,5 @@
-"""How fast Relevo is, next to the bare parts that it is made of.
+"""Benchmarks of Relevo against the bare parts that it is made of.
 
-`make bench` runs everything in one go and writes `bench.json`. Nothing here is a
-test: a figure says what it is, a goal says what it should be.
+`make bench` runs all of them in one go and writes `bench.json`. None of them is a test:
+a figure is a measurement, and a goal is the value that it should have.
 """

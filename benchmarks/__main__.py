@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: all benchmarks, a table, and bench.json.
+"""`python -m benchmarks`: runs all benchmarks, prints a table, and writes bench.json.
 
-Needs `tests` on the path (`make bench` sees to it): what starts and stops Redis and
-`relevo serve` is the tests' own.
+Needs `tests` on the path, as `make bench` sets it: the tests' support package starts and
+stops Redis and `relevo serve`.
 """
 
 import argparse
@@ -66,20 +66,20 @@ def main() -> None:
 
 async def _run(options: argparse.Namespace, console: Console) -> None:
     task = asyncio.current_task()
-    if task:  # SIGTERM is as good as Ctrl-C: what was started is ended
+    if task:  # SIGTERM cancels as Ctrl-C does, so that all processes are stopped
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     cores = Cores(bind=not options.unbound)
     report.print_machine(console, cores)
     figures: list[Figure] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    # Drawn between turns only: the load generator has its core to itself.
+    # Drawn only between turns, so that drawing takes no CPU from the load generator.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         bar = progress.add_task("starting", total=None)
 
         def say(text: str) -> None:
             progress.update(bar, description=text, refresh=True)
 
-        # Many short rounds: what disturbs the machine disturbs a few of them.
+        # Many short rounds, so that a disturbance of the machine affects only a few of them.
         rounds, seconds = (3, 0.2) if options.quick else (21, 0.4)
         with begin(Schedule(rounds, seconds, say), cores) as run:
             for name in options.names or BENCHMARKS:

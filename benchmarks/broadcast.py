@@ -1,7 +1,7 @@
-"""What gRPC itself takes: a grpc.aio server that passes each message on to all of its streams.
+"""The baseline of pushes: a grpc.aio server that forwards each message to all of its streams.
 
-`python -m benchmarks.broadcast` prints its address and serves until it is ended. Messages are
-bytes of a client's, sent on as they are: nothing is parsed, kept or looked up.
+`python -m benchmarks.broadcast` prints its address and serves until it is killed. Messages are
+a client's bytes, forwarded unchanged: nothing is parsed, stored or looked up.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ SERVICE = "relevo.benchmarks.Broadcast"
 
 
 class Broadcast:
-    """A queue for each stream."""
+    """A service with a queue for each stream."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[bytes]] = set()
 
     async def listen(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        """Every message from now on. The first one says that it is so, and is empty."""
+        """Stream every message from now on, after an empty one that confirms the start."""
         del request, context
         queue = asyncio.Queue[bytes]()
         self._queues.add(queue)
@@ -35,7 +35,7 @@ class Broadcast:
             self._queues.remove(queue)
 
     async def publish(self, request: bytes, context: Any) -> bytes:
-        """Send a message; how many streams there are."""
+        """Send a message to all streams, and return their number."""
         del context
         for queue in self._queues:
             queue.put_nowait(request)

@@ -1,13 +1,13 @@
 """Get and Put of `relevo serve` against a grpc.aio server that does nothing.
 
-The server that does nothing is there once more on uvloop, which `relevo serve` runs on.
-Get is there three times: from the embedded backend, from Redis, and CACHED from the memory of
-the server that has its entries in Redis.
+The baseline runs on asyncio and also on uvloop, which `relevo serve` uses. Get is measured
+three times: from the in-memory backend, from Redis, and CACHED from the memory of the server
+that has its entries in Redis.
 
-Same messages, same load, one core each (see cores.py). What Relevo adds to a bare
-call is the difference in CPU; the ratio of throughput is its other face. With one
-call in flight the throughput is the latency, which on Redis has a second round
-trip through the kernel in it; the goals are for a server that is kept busy.
+All have the same messages, the same load, and one core each (see cores.py). Relevo's cost
+is the difference in CPU, and equally the ratio of throughput. With one call in flight the
+throughput is the inverse of the latency, which on Redis includes a second round trip
+through the kernel; the goals apply to a busy server.
 """
 
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ async def measure(run: Run) -> list[Figure]:
                     for name, (server, client) in clients.items()
                 ]
                 if method == "Get":
-                    # The server that has its entries in Redis, and keeps what it reads.
+                    # The server that has its entries in Redis, and caches them.
                     running, client = clients["redis"]
                     load = partial(client.load, path(method), _CACHED())
                     contenders.append(Contender("cache", load, running.cpu))
@@ -79,7 +79,7 @@ async def measure(run: Run) -> list[Figure]:
 
 
 async def _fill(address: str) -> None:
-    """Put all entries, so that there is something to get."""
+    """Put all entries for the Gets."""
     async with stub_of(address) as stub:
         for request in islice(samples.put_requests(), samples.ENTRIES):
             await stub.Put(PutRequest.FromString(request))

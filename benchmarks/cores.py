@@ -1,13 +1,13 @@
-"""Which core works for whom.
+"""Binds the processes of the benchmarks to cores.
 
-The server under load has one core to itself; everything else (the load
-generator, Redis) shares the others. So a throughput is what one core of the
-server gives, and neither the load generator nor Redis takes anything from it.
-gRPC's own threads share the server's core with Python: without this, a server
-that does little in Python would look better by the second core that they use.
+The server under load has one core to itself; the load generator and Redis share the
+others. So a throughput is that of one core, and neither the load generator nor Redis
+takes CPU from the server. gRPC's own threads share the server's core with Python:
+otherwise a server that does little in Python would look better by the second core that
+they use.
 
-Where a process cannot be bound to a core (other than on Linux, or with one core)
-the system decides.
+If a process cannot be bound to a core (not on Linux, or with only one core), the system
+decides.
 """
 
 import os
@@ -36,7 +36,7 @@ class Cores:
 
     @contextmanager
     def of_server(self) -> Generator[None, None, None]:
-        """What is started within has the server's core."""
+        """Bind the processes that are started within to the server's core."""
         if not self._server or sys.platform != "linux":
             yield
             return

@@ -1,9 +1,9 @@
-"""The baseline: a grpc.aio server that does nothing but speak gRPC.
+"""The baseline of calls: a grpc.aio server that only speaks gRPC.
 
-`python -m benchmarks.echo` prints its address and serves until it is ended, on
-asyncio's own loop or, as `relevo serve` does, on `uvloop`. It
-takes the store's requests, and answers each with the same message, as large as
-the store's would be: parsing and serializing cost what they cost there.
+`python -m benchmarks.echo` prints its address and serves until it is killed, on
+asyncio's own loop or, as `relevo serve` does, on `uvloop`. It answers the store's
+requests with constant messages of the same size as the store's, so parsing and
+serializing cost the same as there.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Figures: medians over rounds, and ratios pair by pair."""
+"""The figures of the benchmarks: medians over rounds, and medians of the rounds' ratios."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from statistics import median, quantiles
 from benchmarks.rounds import Sample
 
 QUANTITIES = {"throughput": "calls/s", "p50": "ms", "p99": "ms", "cpu": "µs"}
-"""What is measured of each contender, and its unit; CPU is for each call."""
+"""The measured quantities of each contender with their units; CPU is per call."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a ratio, or a value without one, should be. One of the two limits is given."""
+    """The limit for a figure's ratio, or for its value if it has none. One limit is set."""
 
     quantity: str
     at_least: float | None = None
@@ -40,16 +40,16 @@ class Figure:
     """The median over all rounds."""
     unit: str
     spread: float
-    """How far the middle half of the rounds reaches, as a part of the value."""
+    """Half of the interquartile range of the rounds, relative to the value."""
     baseline: float | None = None
-    """The baseline's value, from the same rounds."""
+    """The baseline's median over the same rounds, or None."""
     ratio: float | None = None
     """The median of value / baseline in each round."""
     goal: Goal | None = None
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the goal is met, None where there is none."""
+        """Whether the goal is met, or None without a goal."""
         if self.goal is None:
             return None
         return self.goal.is_met(self.value if self.ratio is None else self.ratio)
@@ -73,7 +73,7 @@ def compare(
     in_flight: int,
     goals: Mapping[str, Goal] | None = None,
 ) -> list[Figure]:
-    """The figures of all contenders but the baseline. `goals` are by contender."""
+    """The figures of all contenders except the baseline. `goals` are by contender."""
     figures: list[Figure] = []
     for name, own in samples.items():
         if name == baseline:
@@ -98,7 +98,7 @@ def compare(
 
 
 def share_of(name: str, quantity: str, samples: Sequence[Sequence[Sample]], goal: Goal) -> Figure:
-    """What the first adds to the third, as a part of what the second adds to it."""
+    """The cost that the first sample adds to the third, relative to what the second adds."""
     one, other, bare = ([attrgetter(quantity)(s) for s in each] for each in samples)
     added = [value - b for value, b in zip(one, bare, strict=True)]
     others = [value - b for value, b in zip(other, bare, strict=True)]
@@ -120,7 +120,7 @@ def paired(
     baseline: Sequence[float],
     goal: Goal | None = None,
 ) -> Figure:
-    """A figure of something and its baseline, which took turns."""
+    """A figure from values and their baseline, which were measured in the same rounds."""
     return Figure(
         name=name,
         value=median(values),
@@ -133,7 +133,7 @@ def paired(
 
 
 def spread(values: Sequence[float]) -> float:
-    """How far the middle half of the values reaches, as a part of their median."""
+    """Half of the interquartile range of values, relative to their median."""
     if len(values) < 2:
         return 0.0
     low, middle, high = quantiles(values, n=4)

@@ -1,7 +1,7 @@
-"""A worker whose near cache holds contexts, and that says what memory it has for them.
+"""A worker that measures the memory of the contexts in its near cache.
 
-Of the process, as the system counts it (RSS): with all that comes with a context, be it
-protobuf's, pydantic's, the interpreter's or malloc's.
+It measures the process's RSS, so that everything counts that comes with a context: the
+memory of protobuf, pydantic, the interpreter and malloc.
 """
 
 import asyncio
@@ -14,33 +14,33 @@ import psutil
 from relevo_client import AsyncContextClient, CacheOptions, ContextKey
 from support.waiting import until_async
 
-from benchmarks.workers import answer
+from benchmarks.workers import serve_commands
 
 _WARMING = 500
-"""Contexts that are held before it is counted: code and buffers that the first ones need."""
+"""Contexts cached before the measurement, because the first ones also load code and buffers."""
 
 
 class Holder:
-    """What the worker can do."""
+    """The worker's commands."""
 
     async def hold(self, address: str, keys: Sequence[str], resolved: bool) -> float:
-        """The bytes of memory for each of these contexts, resolved or only received."""
+        """Cache contexts, resolved or only received, and return the bytes of memory for each."""
         options = CacheOptions()
         async with AsyncContextClient(address, timeout=10, cache=options) as client:
             watched = [ContextKey.parse(key) for key in keys]
-            await _have(client, watched[:_WARMING], resolved)
+            await _cache(client, watched[:_WARMING], resolved)
             before = _memory()
-            await _have(client, watched[_WARMING:], resolved)
+            await _cache(client, watched[_WARMING:], resolved)
             return (_memory() - before) / (len(watched) - _WARMING)
 
     async def trace(self) -> None:
-        """Count what Python allocates instead."""
+        """Measure Python's own allocations instead of RSS."""
         tracemalloc.start()
 
 
-async def _have(client: Any, keys: Sequence[ContextKey], resolved: bool) -> None:
+async def _cache(client: Any, keys: Sequence[ContextKey], resolved: bool) -> None:
     for key in keys:
-        client.peek(key)  # it is watched from now on
+        client.peek(key)  # subscribes to the key
     copies = client._watcher._cache._copies
 
     async def all_came() -> bool:
@@ -57,7 +57,7 @@ async def _resolve(client: AsyncContextClient, key: ContextKey) -> None:
         return client.peek(key) is not None
 
     await until_async(is_there, within=60)
-    await asyncio.sleep(0)  # the stream goes on: copies that hear nothing are not trusted
+    await asyncio.sleep(0)  # lets the stream run: copies without a sign of life are not trusted
 
 
 def _memory() -> int:
@@ -69,9 +69,9 @@ def _memory() -> int:
 
 
 async def main() -> None:
-    """Be a worker."""
-    able = Holder()
-    await answer({"hold": able.hold, "trace": able.trace})
+    """Run as a worker."""
+    commands = Holder()
+    await serve_commands({"hold": commands.hold, "trace": commands.trace})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A gRPC client that costs little, for unary calls under load.
+"""A minimal gRPC client that generates load of unary calls at little CPU.
 
 A client on grpc.aio needs as much CPU for a call as a server does, so it would
-measure itself. This one knows just as much HTTP/2 (RFC 9113) as gRPC needs: the
-header block is constant, requests are serialized by the caller, answers are
-counted but not parsed. A call takes a fifth of what the server takes for it, and
-most of that is the kernel's.
+measure itself. This one implements only as much of HTTP/2 (RFC 9113) as gRPC needs:
+the header block is constant, requests are serialized by the caller, answers are
+counted but not parsed. A call takes a fifth of the server's CPU for it, most of that
+in the kernel.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _FIRST_WINDOW = (1 << 16) - 1
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncGenerator["Http2Client", None]:
-    """A client with a connection to host:port, closed in the end."""
+    """Connect a client to host:port, and close it at the end."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     _, client = await loop.create_connection(Http2Client, host, int(port))
@@ -45,7 +45,7 @@ class Http2Client(asyncio.Protocol):
         self._last_stream = -1
         self._send_window = _FIRST_WINDOW
         self._received = 0
-        self._begun: dict[int, float] = {}
+        self._started: dict[int, float] = {}
         self._answered: set[int] = set()
         self._latencies: list[float] = []
         self._in_flight = 0
@@ -58,10 +58,10 @@ class Http2Client(asyncio.Protocol):
     async def load(
         self, method: str, requests: Iterator[bytes], in_flight: int, seconds: float
     ) -> tuple[list[float], float]:
-        """Keep calls in flight for so long.
+        """Keep `in_flight` calls in flight for `seconds`.
 
-        Returns what each took, in seconds, and how long it all was. Raises
-        ConnectionError where the connection breaks, or a call gets no answer.
+        Returns each call's latency and the elapsed time, in seconds. Raises
+        ConnectionError if the connection breaks, or a call gets no answer.
         """
         loop = asyncio.get_running_loop()
         self._header_block = _header_block(method, self._transport.get_extra_info("peername"))
@@ -75,23 +75,23 @@ class Http2Client(asyncio.Protocol):
         return self._latencies, time.perf_counter() - start
 
     async def close(self) -> None:
-        """Close the connection. A server that stops waits for that."""
+        """Close the connection. A server's shutdown waits for that."""
         self._transport.abort()
         await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with windows that never end, as far as answers are concerned."""
+        """Start with flow-control windows that never block the server's answers."""
         self._transport = cast("asyncio.Transport", transport)
         settings = struct.pack(">HI", _INITIAL_WINDOW_SIZE, _WINDOW)
         self._transport.write(_PREFACE + _frame(_SETTINGS, 0, 0, settings) + _grant(_WINDOW >> 1))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let whoever waits know."""
+        """Fail the load in progress."""
         self._lost.set()
         self._fail(f"the connection is lost: {exc}")
 
     def data_received(self, data: bytes) -> None:
-        """Take whole frames, and begin a call for each that has ended."""
+        """Handle whole frames, and start a call for each one that has ended."""
         data = self._unread + data
         out: list[bytes] = []
         start = 0
@@ -124,9 +124,9 @@ class Http2Client(asyncio.Protocol):
         self._transport.write(b"".join(out))
 
     def _calls(self) -> bytes:
-        """As many new calls as are wanted, and as the server's window has room for."""
+        """The frames of new calls, up to `in_flight` calls and the server's window."""
         out: list[bytes] = []
-        while len(self._begun) < self._in_flight:
+        while len(self._started) < self._in_flight:
             message = b"\0" + len(self._request).to_bytes(4, "big") + self._request
             if len(message) > self._send_window:
                 break
@@ -137,15 +137,15 @@ class Http2Client(asyncio.Protocol):
                 _frame(_DATA, _END_STREAM, self._last_stream, message),
             )
             self._request = next(self._requests)
-            self._begun[self._last_stream] = time.perf_counter()
+            self._started[self._last_stream] = time.perf_counter()
         return b"".join(out)
 
     def _ended(self, stream: int, trailers: bytes) -> None:
-        self._latencies.append(time.perf_counter() - self._begun.pop(stream))
+        self._latencies.append(time.perf_counter() - self._started.pop(stream))
         if stream not in self._answered:  # an error has a status, and no message
             self._fail(f"a call failed: {trailers!r}")
         self._answered.discard(stream)
-        if not self._begun and not self._in_flight and self._done and not self._done.done():
+        if not self._started and not self._in_flight and self._done and not self._done.done():
             self._done.set_result(None)
 
     def _end(self) -> None:
@@ -165,7 +165,7 @@ def _grant(size: int) -> bytes:
 
 
 def _header_block(method: str, peer: tuple[str, int]) -> bytes:
-    """A block without references to tables that change (RFC 7541, 6.2.2)."""
+    """A constant header block, without references to the dynamic table (RFC 7541, 6.2.2)."""
 
     def field(name: bytes, value: str) -> bytes:
         return name + bytes([len(value)]) + value.encode()

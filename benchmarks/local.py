@@ -1,12 +1,12 @@
-"""A context that is at hand, against what a service would write instead.
+"""A context in the near cache, against the alternatives that a service could use.
 
-- `near cache`: `AsyncContextClient.peek`, as a handler's call comes to it.
-- `GET`: asyncio's Redis GET, `json.loads`, and a pydantic model: one JSON blob for each
+- `near cache`: `AsyncContextClient.peek`, which every handler's call uses.
+- `GET`: redis-py's asyncio GET, `json.loads`, and a pydantic model: one JSON blob for each
   conversation.
-- `client-side`: a hit in redis-py's own client-side cache, blocking; not even parsed.
+- `client-side`: a hit in redis-py's blocking client-side cache, without parsing.
 
-All in this process; a turn of each is a thousand calls, of as many contexts as
-the other benchmarks have.
+All run in this process. A turn of each is a thousand calls, with as many contexts as in
+the other benchmarks.
 """
 
 import json
@@ -39,7 +39,7 @@ _MICROSECONDS = 3.0
 
 
 class Blob(BaseModel):
-    """The context as a service would keep it by hand."""
+    """The context as a service without Relevo would define it."""
 
     context_id: str
     agent_id: str
@@ -55,11 +55,11 @@ class Blob(BaseModel):
 
 
 Turn = Callable[[], Awaitable[float]]
-"""Makes the calls of a turn: the seconds that one took."""
+"""Makes the calls of a turn, and returns the seconds per call."""
 
 
 async def measure(run: Run) -> list[Figure]:
-    """Microseconds of each way, and how many times as fast the near cache is."""
+    """The microseconds per call of each alternative, and the near cache's speed-up."""
     async with AsyncExitStack() as stack:
         turns: dict[str, Turn] = {
             "near cache": await stack.enter_async_context(_near_cache(run)),
@@ -95,7 +95,7 @@ async def _near_cache(run: Run) -> AsyncGenerator[Turn, None]:
                 keys.append(ContextKey.from_message(message))
 
             async def are_there() -> bool:
-                # All of them are looked up, so that all are watched.
+                # Peek at all of them, so that all are subscribed to.
                 return None not in [client.peek(key) for key in keys]
 
             await until_async(are_there)
@@ -132,7 +132,7 @@ async def _get(run: Run) -> AsyncGenerator[Turn, None]:
 @asynccontextmanager
 async def _client_side(run: Run) -> AsyncGenerator[Turn, None]:
     library: Any = redis.Redis
-    # redis-py asks for 7.4 because of other products; Redis itself tells of changes since 6.0.
+    # redis-py requires 7.4 because of other products; Redis supports client-side caching since 6.0.
     _connection.CacheProxyConnection.MIN_ALLOWED_VERSION = "6.0.0"
     client = library.from_url(run.redis, protocol=3, cache_config=CacheConfig())
     names = cycle(_fill(run))

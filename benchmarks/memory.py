@@ -1,8 +1,8 @@
-"""The memory that a near cache has for a context, against the context's serialized size.
+"""The memory of a context in a near cache, against its serialized size.
 
-Ten thousand contexts, as many as a cache holds by default, no two with the same names or
-text, in a process of their own: each of them resolved, and only received. RSS is the
-figure; what Python allocated of it (`traced`) is from a run of its own, with tracemalloc.
+A process of its own caches ten thousand contexts, the default maximum, no two with the same
+names or text: once all are resolved, once only received. The figure is RSS; Python's own
+allocations (`traced`) are from a separate run with tracemalloc.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _TIMES_AS_LARGE = 3.0
 
 
 async def measure(run: Run) -> list[Figure]:
-    """Bytes for each context, resolved and only received."""
+    """The bytes of memory per context, resolved and only received."""
     run.schedule.say(f"Memory, {CONTEXTS} Puts")
     with servers.relevo("memory://", run.prefix, run.cores) as server:
         async with stub_of(server.address) as stub:
@@ -41,15 +41,15 @@ async def measure(run: Run) -> list[Figure]:
                 async with workers("benchmarks.holder", 1) as (worker,):
                     if traced:
                         name += ", traced"
-                        await worker.ask("trace")
-                    held: float = await worker.ask("hold", server.address, names, resolved)
+                        await worker.call("trace")
+                    memory: float = await worker.call("hold", server.address, names, resolved)
                 goal = None if traced else Goal("bytes", at_most=_TIMES_AS_LARGE)
-                figures.append(Figure(name, held, "bytes", 0.0, size, held / size, goal))
+                figures.append(Figure(name, memory, "bytes", 0.0, size, memory / size, goal))
     return figures
 
 
 async def _put(stub: Stub, keys: Sequence[ContextKey]) -> float:
-    """Put a context of its own under each key: how large they are serialized, on average."""
+    """Put a different context under each key, and return their mean serialized size in bytes."""
     sizes: list[int] = []
     puts = _puts(keys)
 
@@ -70,7 +70,7 @@ def _puts(keys: Sequence[ContextKey]) -> Iterator[PutRequest]:
 
 
 def _context(name: str) -> ExecutionContext:
-    """A context that has nothing in common with another one but the names of its settings."""
+    """A context that shares only the names of its settings with the others."""
     context = samples.context()
     for field in ("context_id", "agent_id", "conversation_id", "session_id", "user_id"):
         setattr(context, field, f"{getattr(context, field)[:-6]}{name}")

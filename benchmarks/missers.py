@@ -1,7 +1,8 @@
 """A thousand tasks in four processes that miss the same entry at once.
 
-How often it is made, and how long it is until all have it: by `get_or_create`, against
-a lock by SET NX, which the others poll (see misser.py). Making it takes 50 ms.
+Measures how often the entry is created, and the time until all tasks have it: with
+`get_or_create`, against a lock by SET NX that the tasks poll (see misser.py). Creating it
+takes 50 ms.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks import servers
 from benchmarks.figures import Figure, Goal, paired
 from benchmarks.run import Run
-from benchmarks.workers import Worker, ask_all, workers
+from benchmarks.workers import Worker, call_all, workers
 
 PROCESSES = 4
 MISSERS = 1000
@@ -18,35 +19,35 @@ MISSERS = 1000
 
 @dataclass(frozen=True)
 class Round:
-    """What one missing entry came to."""
+    """The measurements of one missing entry."""
 
-    made: int
-    """How often it was made."""
+    creations: int
+    """How often the entry was created."""
     milliseconds: float
-    """Until all had it."""
+    """The time until all tasks had it."""
 
 
 async def measure(run: Run) -> list[Figure]:
-    """How often it was made at most, and the times."""
+    """The number of creations and the times."""
     taken: dict[str, list[Round]] = {"relevo": [], "lock": []}
     with servers.relevo(run.redis, run.prefix, run.cores) as server:
-        where = {"relevo": server.address, "lock": run.redis}
+        addresses = {"relevo": server.address, "lock": run.redis}
         async with workers("benchmarks.misser", PROCESSES) as processes:
-            for i in range(-1, run.schedule.rounds):  # one to warm up: connections are made
+            for i in range(-1, run.schedule.rounds):  # the first round only opens connections
                 run.schedule.say(f"Miss, round {i + 1} of {run.schedule.rounds}")
-                for side, address in where.items():
+                for side, address in addresses.items():
                     name = f"{run.prefix}:missing:{side}:{i}"
-                    found = await _round(processes, side, name, address)
+                    result = await _round(processes, side, name, address)
                     if i >= 0:
-                        taken[side].append(found)
-            await ask_all(processes, "close")
+                        taken[side].append(result)
+            await call_all(processes, "close")
     own, other = taken.values()
     return [
         paired(
             "Miss/factory calls",
             "calls",
-            [each.made for each in own],
-            [each.made for each in other],
+            [each.creations for each in own],
+            [each.creations for each in other],
             Goal("calls", at_most=1),
         ),
         paired(
@@ -59,6 +60,6 @@ async def measure(run: Run) -> list[Figure]:
 
 
 async def _round(processes: Sequence[Worker], side: str, name: str, address: str) -> Round:
-    told = await ask_all(processes, side, MISSERS // PROCESSES, name, address)
-    begun, ended, made = zip(*told, strict=True)
-    return Round(sum(made), (max(ended) - min(begun)) / 1e6)
+    results = await call_all(processes, side, MISSERS // PROCESSES, name, address)
+    starts, ends, creations = zip(*results, strict=True)
+    return Round(sum(creations), (max(ends) - min(starts)) / 1e6)

@@ -1,14 +1,14 @@
-"""What it adds to a unary call that it carries its context, on both sides.
+"""The cost of context propagation in a unary call, on both sides.
 
-Client (this process) and server (a process and a core of its own) are grpc.aio's.
-The context is at hand on the server: what is measured is propagation, not the store.
+The client (this process) and the server (a process with a core of its own) use grpc.aio.
+The server has the context cached, so propagation is measured, not the store.
 
-- `metadata`: two entries that are added to the call by hand, which nobody reads.
-- `idle`: the same, and an interceptor on the server that does nothing: what no interceptor that
-  carries a context can do without.
+- `metadata`: two metadata entries added to the call by hand, which nobody reads.
+- `idle`: the same, with a server interceptor that does nothing: the least cost of any
+  interceptor that carries a context.
 - `relevo`: `aio_context_channel` and `aio_server_interceptor`.
 - `interceptors`: `aio_client_interceptors` in place of the channel.
-- `otel`: OpenTelemetry's own instrumentation of both sides, spans that go nowhere.
+- `otel`: OpenTelemetry's own instrumentation of both sides, without exporting spans.
 
 CPU is that of both processes together.
 """
@@ -39,13 +39,13 @@ GOALS = {
 }
 _OTELS_SHARE = 0.2
 _TURNS = 2
-"""Each turn of these takes so many times as long: what is looked for is a few per cent."""
+"""The factor by which a turn is longer here, because the differences are a few per cent."""
 _ENTRY = entry_of("someone", revision=1_750_000_000_000 << 20)
 _ENTRIES = (("context-key", _ENTRY.ref.key.text), ("context-revision", str(_ENTRY.ref.revision)))
 
 
 async def measure(run: Run) -> list[Figure]:
-    """The figures of each way, next to a bare call, and Relevo's next to OpenTelemetry's."""
+    """The figures of each contender against a bare call, and Relevo's against OpenTelemetry's."""
     figures: list[Figure] = []
     schedule = Schedule(run.schedule.rounds, run.schedule.seconds * _TURNS, run.schedule.say)
     async with AsyncExitStack() as stack:
@@ -101,11 +101,11 @@ async def _contender(
 def _drive(channel: Any, metadata: Any) -> Drive:
     call = channel.unary_unary(METHOD)
 
-    def ask() -> Awaitable[bytes]:
+    def start() -> Awaitable[bytes]:
         answer: Awaitable[bytes] = call(b"question", metadata=metadata)
         return answer
 
-    return closed_loop(ask)
+    return closed_loop(start)
 
 
 def _both(server: servers.Server) -> Callable[[], float]:

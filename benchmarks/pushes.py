@@ -1,13 +1,12 @@
-"""How soon a Put is in a hundred subscribed caches, against a bare Redis pub/sub delivery.
+"""The delay of a Put to a hundred subscribed caches, against bare Redis pub/sub.
 
-Beside them a message that a grpc.aio server passes on to a hundred streams: what gRPC
-takes by itself.
+A third contender, a grpc.aio server that forwards a message to a hundred streams, shows
+the delay of gRPC itself.
 
-All are counted from the moment when the writer has the acknowledgement, of a Put or of a
-PUBLISH with as many bytes: what is there before it took no time. The subscribers are
-spread over four processes, each with a connection of its own; those of one side are
-closed while another side has its turn, so none works in another's time. One
-message is under way at a time.
+Delays count from the writer's acknowledgement of a Put, or of a PUBLISH of the same size;
+a delivery before it counts as zero. The subscribers are spread over four processes, each
+with a connection of its own. Those of one contender are closed during another's turn, so
+that none takes CPU in another's time. One message is in flight at a time.
 
 A cache has a value when a call would get it (see subscriber.py).
 """
@@ -31,7 +30,7 @@ from benchmarks.broadcast import SERVICE
 from benchmarks.figures import Figure, Goal, paired
 from benchmarks.run import Run
 from benchmarks.subscriber import DIGITS
-from benchmarks.workers import Worker, ask_all, workers
+from benchmarks.workers import Worker, call_all, workers
 
 PROCESSES = 4
 SUBSCRIBERS = 100
@@ -41,19 +40,19 @@ _PAUSE = 0.01
 _TIMES_AS_LONG = 3.0
 
 Send = Callable[[], Awaitable[int]]
-"""Sends the next message: its number, once that is acknowledged."""
+"""Sends the next message, and returns its number once it is acknowledged."""
 
 
 @dataclass(frozen=True)
 class Delays:
-    """Milliseconds from an acknowledgement: until each subscriber has it, and until all have."""
+    """Milliseconds from acknowledgements until each subscriber, and until all, had the message."""
 
     each: Sequence[float]
     all: Sequence[float]
 
 
 async def measure(run: Run) -> list[Figure]:
-    """The delays of all sides."""
+    """The delays of all contenders."""
     key = ContextKey("conversation", "acme", "one-for-all")
     channel = f"{run.prefix}:channel"
     library: Any = redis.Redis  # whose types are only half known
@@ -70,7 +69,7 @@ async def measure(run: Run) -> list[Figure]:
         ):
             put = _putting(stub, key)
             publish, send = _publishing(client, channel), _sending(to_streams)
-            await put()  # so that there is an entry to subscribe to
+            await put()  # creates the entry to subscribe to
             turns: dict[str, Callable[[], Awaitable[Delays]]] = {
                 "caches": lambda: _turn(subscribers, put, "caches", server.address, key.text),
                 "streams": lambda: _turn(subscribers, send, "streams", broadcast.address),
@@ -128,9 +127,8 @@ def _sending(channel: aio.Channel) -> Send:
     return send
 
 
-async def _turn(subscribers: Sequence[Worker], send: Send, *what: str) -> Delays:
-    side, *where = what
-    await ask_all(subscribers, side, SUBSCRIBERS // PROCESSES, *where)
+async def _turn(subscribers: Sequence[Worker], send: Send, side: str, *target: str) -> Delays:
+    await call_all(subscribers, side, SUBSCRIBERS // PROCESSES, *target)
     each: list[float] = []
     last: list[float] = []
     for i in range(_WARMING + MESSAGES):
@@ -138,20 +136,20 @@ async def _turn(subscribers: Sequence[Worker], send: Send, *what: str) -> Delays
         if i >= _WARMING:
             each += delays
             last.append(max(delays))
-    await ask_all(subscribers, "close")
+    await call_all(subscribers, "close")
     return Delays(each, last)
 
 
 async def _delays(subscribers: Sequence[Worker], send: Send) -> list[float]:
-    """Send a message: what it took each subscriber to have it."""
-    waiting = asyncio.gather(*(subscriber.ask("next") for subscriber in subscribers))
-    await asyncio.sleep(_PAUSE)  # all of them wait by now, and nothing else is under way
+    """Send a message, and return its delay to each subscriber in milliseconds."""
+    waiting = asyncio.gather(*(subscriber.call("next") for subscriber in subscribers))
+    await asyncio.sleep(_PAUSE)  # by then all of them wait, and nothing else is in flight
     number = await send()
     acknowledged = time.monotonic_ns()
-    heard = await waiting
-    if {of for of, _ in heard} != {number}:
+    deliveries = await waiting
+    if {of for of, _ in deliveries} != {number}:
         raise RuntimeError("the subscribers had another message")
-    return [max(0, at - acknowledged) / 1e6 for _, times in heard for at in times]
+    return [max(0, at - acknowledged) / 1e6 for _, times in deliveries for at in times]
 
 
 def _figures(of: str, side: str, taken: dict[str, list[Delays]]) -> list[Figure]:

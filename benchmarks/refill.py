@@ -1,9 +1,10 @@
-"""Refills of a near cache: how long they take, and what they cost Redis and other clients.
+"""Refills of a near cache: their duration, and their cost for Redis and other clients.
 
-Four times: after it has subscribed to all; after a first use of all; after every entry was put
-anew; and after a restart of the server. Of each: the seconds until the cache has all, the
-resets, what Redis sent against the size of the contexts (the Gets of the uses included), and
-the p99 of another client's Gets meanwhile, against the same on the idle server just before.
+Measured four times: after the cache has subscribed to all entries; after a first use of all;
+after a new Put of every entry; and after a restart of the server. The figures are the seconds
+until the cache has all values; the resets; the bytes that Redis sent, relative to the size of
+the contexts and including the Gets of the uses; and the p99 of another client's Gets during
+the refill, against the same on the idle server just before.
 """
 
 import asyncio
@@ -42,13 +43,13 @@ class Taken(NamedTuple):
     seconds: float
     resets: float
     bytes: float
-    """What Redis sent, as a multiple of the contexts' size."""
+    """The bytes that Redis sent, as a multiple of the contexts' size."""
     p99: float
     idle_p99: float
 
 
 async def measure(run: Run) -> list[Figure]:
-    """The figures of each size, each time."""
+    """The figures of each size and each kind of refill."""
     figures: list[Figure] = []
     for name, (number, kibibytes) in SIZES.items():
         taken: defaultdict[str, list[Taken]] = defaultdict(list)
@@ -56,8 +57,8 @@ async def measure(run: Run) -> list[Figure]:
             run.schedule.say(f"Refill, {name}, round {i + 1}")
             for after, each in (await _round(run, number, kibibytes << 10)).items():
                 taken[after].append(each)
-        for after, found in taken.items():
-            figures += _figures(f"Refill/{name}/{after}", found)
+        for after, results in taken.items():
+            figures += _figures(f"Refill/{name}/{after}", results)
     return figures
 
 
@@ -73,7 +74,7 @@ async def _round(run: Run, number: int, size: int) -> dict[str, Taken]:
     async def refill(worker: Worker, mark: str, stub: Stub) -> Taken:
         idle = await _gets(stub, asyncio.create_task(asyncio.sleep(_IDLE)))
         before = sent()
-        filling = asyncio.create_task(worker.ask("learn", mark))
+        filling = asyncio.create_task(worker.call("learn", mark))
         busy = await _gets(stub, filling)
         seconds, resets = await filling
         return Taken(seconds, resets, sent() - before, busy, idle)
@@ -85,35 +86,35 @@ async def _round(run: Run, number: int, size: int) -> dict[str, Taken]:
                 async with stub_of(listen) as stub:
                     await stub.Put(PutRequest(key=_OTHER, context=ExecutionContext()))
                     await _put(stub, names, size, "first")
-                    await worker.ask("open", listen, texts)
+                    await worker.call("open", listen, texts)
                     taken["subscribed"] = await refill(worker, "first", stub)
                     await _put(stub, names, size, "again")
                     before = sent()
-                    await user.ask("open", listen, texts)
-                    await user.ask("use")
+                    await user.call("open", listen, texts)
+                    await user.call("use")
                     used = await refill(user, "again", stub)
                     taken["first use"] = used._replace(bytes=sent() - before)
-                    await user.ask("close")
+                    await user.call("close")
                     before = sent()
                     await _put(stub, names, size, "anew")
-                    await worker.ask("use")
+                    await worker.call("use")
                     anew = await refill(worker, "anew", stub)
                     taken["put anew"] = anew._replace(bytes=sent() - before)
-            await worker.ask("lose")
+            await worker.call("lose")
             with servers.relevo(run.redis, run.prefix, run.cores, listen=listen):
                 async with stub_of(listen) as stub:
                     taken["restart"] = await refill(worker, "anew", stub)
-            await worker.ask("close")
+            await worker.call("close")
     return taken
 
 
 async def _gets(stub: Stub, meanwhile: "asyncio.Future[Any]") -> float:
-    """Gets of another client, one after the other, while something goes on: their p99 in ms."""
+    """Run another client's Gets sequentially until `meanwhile` is done: their p99 in ms."""
     latencies: list[float] = []
     while not meanwhile.done() or len(latencies) < _FEWEST:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         await stub.Get(GetRequest(key=_OTHER))
-        latencies.append(time.perf_counter() - begun)
+        latencies.append(time.perf_counter() - start)
         await asyncio.sleep(_PAUSE)
     return quantiles(latencies, n=100, method="inclusive")[98] * 1e3
 

@@ -1,6 +1,6 @@
-"""A worker with a near cache that is filled, and filled again.
+"""A worker with a near cache that is filled repeatedly.
 
-It counts the resets that its stream is told of: a refill needs none.
+It counts the resets on its stream: a refill needs none.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import AsyncContextClient, CacheOptions, ContextKey
 from support.waiting import until_async
 
-from benchmarks.workers import answer
+from benchmarks.workers import serve_commands
 
 _AT_A_TIME = 4
 _LONGEST = 60.0
 
 
 class Refiller:
-    """What the worker can do."""
+    """The worker's commands."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -28,11 +28,11 @@ class Refiller:
         self._client: AsyncContextClient
 
     async def open(self, address: str, names: Sequence[str]) -> None:
-        """Open a client that will use these entries."""
+        """Open a client for these entries."""
         self._keys = [ContextKey.parse(name) for name in names]
         client = AsyncContextClient(address, timeout=30, cache=CacheOptions())
         self._client = await self._stack.enter_async_context(client)
-        cache = client._watcher._cache  # type: ignore[union-attr] # it has one
+        cache = client._watcher._cache  # type: ignore[union-attr] # has a cache
         received = cache.received
 
         def receive(message: WatchResponse) -> None:
@@ -54,7 +54,7 @@ class Refiller:
                 group.create_task(one_after_another())
 
     async def lose(self) -> None:
-        """Wait until nothing is known any more: the server has gone."""
+        """Wait until the cache trusts no copy any more, after the server has stopped."""
 
         async def has_none() -> bool:
             return not any(self._client.peek(key) for key in self._keys[:10])
@@ -62,21 +62,21 @@ class Refiller:
         await until_async(has_none)
 
     async def learn(self, mark: str) -> tuple[float, int]:
-        """Wait until the cache has this value of each entry: seconds, and resets.
+        """Wait until the cache has this value of each entry. Returns the seconds and resets.
 
-        The store is asked nothing: looking for an entry subscribes to it, and that is all.
+        It makes no calls: peeking at an entry only subscribes to it.
         """
-        begun, self._resets = time.monotonic(), 0
+        start, self._resets = time.monotonic(), 0
         missing = [key for key in self._keys if not self._has(key, mark)]
 
         async def has_all() -> bool:
-            # One after the other: to look for all of them each time would take all of its time.
+            # One by one: peeking at all of them each time would take all of the CPU.
             while missing and self._has(missing[-1], mark):
                 missing.pop()
             return not missing
 
         await until_async(has_all, within=_LONGEST)
-        return time.monotonic() - begun, self._resets
+        return time.monotonic() - start, self._resets
 
     async def close(self) -> None:
         """Close the client."""
@@ -88,10 +88,10 @@ class Refiller:
 
 
 async def main() -> None:
-    """Be a worker."""
-    able = Refiller()
-    each = able.open, able.use, able.learn, able.lose, able.close
-    await answer({method.__name__: method for method in each})
+    """Run as a worker."""
+    commands = Refiller()
+    each = commands.open, commands.use, commands.learn, commands.lose, commands.close
+    await serve_commands({method.__name__: method for method in each})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures for people, and for programs."""
+"""Prints the figures as a table, and writes them as JSON."""
 
 import json
 import platform
@@ -19,7 +19,7 @@ _LIBRARIES = ("grpcio", "protobuf", "redis", "hiredis")
 
 
 def print_machine(console: Console, cores: Cores) -> None:
-    """Say what was measured on."""
+    """Print the machine and the versions of the libraries."""
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     console.print(
         f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {libraries}\n"
@@ -29,7 +29,7 @@ def print_machine(console: Console, cores: Cores) -> None:
 
 
 def print_figures(console: Console, figures: Sequence[Figure]) -> None:
-    """The table. A section for each contender and load."""
+    """Print the table, with a section for each contender and load."""
     table = Table(
         title="medians over all rounds; a ratio is the median of the rounds' own ratios",
         box=box.SIMPLE_HEAD,
@@ -48,7 +48,7 @@ def print_figures(console: Console, figures: Sequence[Figure]) -> None:
 
 
 def write_json(path: Path, figures: Sequence[Figure]) -> None:
-    """One object for each figure."""
+    """Write a JSON object for each figure."""
     objects = [figure.to_json() for figure in figures]
     path.write_text(json.dumps(objects, indent=2, ensure_ascii=False) + "\n", "utf-8")
 

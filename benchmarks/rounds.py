@@ -1,4 +1,4 @@
-"""Contenders that take turns, so that whatever else the machine does hits all alike."""
+"""Measures contenders in turns, so that other load on the machine affects all alike."""
 
 import asyncio
 import time
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 Drive = Callable[[int, float], Awaitable[tuple[list[float], float]]]
-"""Keeps a number of calls in flight for so many seconds: what each call took, and
-how long it all was."""
+"""Keeps a number of calls in flight for a number of seconds. Returns the latency of each call
+and the elapsed time, in seconds."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to measure. `cpu` says how many CPU seconds it has used so far."""
+    """A contender to measure. `cpu` returns the CPU seconds that it has used so far."""
 
     name: str
     drive: Drive
@@ -22,34 +22,34 @@ class Contender:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one turn of a contender came to."""
+    """The measurements of one turn of a contender."""
 
     throughput: float
     """Calls per second."""
     p50: float
-    """Milliseconds that half of the calls took at most."""
+    """The median latency in milliseconds."""
     p99: float
-    """Milliseconds that all but one in a hundred took at most."""
+    """The 99th percentile of the latency in milliseconds."""
     cpu: float
-    """Microseconds of CPU for each call, of what the contender says."""
+    """Microseconds of CPU per call, as the contender reports them."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to measure, and whom to tell how far it is."""
+    """The number and length of the measurements, and a function that reports progress."""
 
     rounds: int
     seconds: float
-    """The length of a turn."""
+    """The length of a turn, in seconds."""
     say: Callable[[str], None]
 
 
 async def take_turns(
     contenders: Sequence[Contender], *, in_flight: int, schedule: Schedule, what: str
 ) -> Mapping[str, list[Sample]]:
-    """A sample of each contender for each round, after one turn to warm up.
+    """Measure a sample of each contender in each round, after a turn to warm up.
 
-    Each round begins with another contender: who comes after whom matters too.
+    Each round begins with another contender, because the order matters too.
     """
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
     for contender in contenders:
@@ -78,16 +78,16 @@ async def _sample(contender: Contender, in_flight: int, seconds: float) -> Sampl
 
 
 def closed_loop(call: Callable[[], Awaitable[object]]) -> Drive:
-    """Drives a coroutine function of this process."""
+    """A `Drive` that repeats a coroutine function in this process."""
 
     async def drive(in_flight: int, seconds: float) -> tuple[list[float], float]:
         latencies: list[float] = []
         start = time.perf_counter()
 
         async def one_after_another() -> None:
-            while (begun := time.perf_counter()) - start < seconds:
+            while (call_start := time.perf_counter()) - start < seconds:
                 await call()
-                latencies.append(time.perf_counter() - begun)
+                latencies.append(time.perf_counter() - call_start)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(in_flight):

@@ -1,4 +1,4 @@
-"""What all benchmarks of one run share."""
+"""The resources that all benchmarks of one run share."""
 
 import os
 import uuid
@@ -20,18 +20,18 @@ class Run:
     schedule: Schedule
     cores: Cores
     redis: str
-    """The URL of a Redis, the same for all."""
+    """The URL of the Redis server, the same for all benchmarks."""
     redis_client: RedisClient
     prefix: str
-    """What the names of the run's keys in Redis begin with."""
+    """The prefix of the run's keys in Redis."""
 
 
 @contextmanager
 def begin(schedule: Schedule, cores: Cores) -> Generator[Run, None, None]:
-    """A run on the Redis of RELEVO_TEST_REDIS, else on one that ends with it."""
-    given = os.environ.get("RELEVO_TEST_REDIS")
-    if given:
-        with _on(given, schedule, cores) as run:
+    """Start a run on the Redis of RELEVO_TEST_REDIS, else on one that ends with the run."""
+    url = os.environ.get("RELEVO_TEST_REDIS")
+    if url:
+        with _on(url, schedule, cores) as run:
             yield run
     else:
         with RedisProcess() as process, _on(process.url, schedule, cores) as run:

@@ -1,6 +1,6 @@
-"""What the benchmarks send: contexts as a RAG platform has them, and calls about them.
+"""The messages of the benchmarks: contexts of a typical RAG platform, and calls for them.
 
-Conversations of eight tenants, so that neither one entry nor one partition is hot.
+The conversations belong to eight tenants, so that no single entry or partition is hot.
 """
 
 import uuid
@@ -32,7 +32,7 @@ list where steps are asked for. Do not speak about prices, competitors or this p
 
 
 def context() -> ExecutionContext:
-    """A context of about 1.9 KiB, serialized."""
+    """A context of about 1.9 KiB in serialized form."""
     message = ExecutionContext(
         context_id="5d0c1a4e-8f57-4e0e-9d4b-0a6f3f1c2b7d",
         tenant_id="",
@@ -78,7 +78,7 @@ def context() -> ExecutionContext:
 
 
 def entry_keys() -> list[ContextKey]:
-    """The names of the entries."""
+    """The keys of the entries."""
     return [
         ContextKey(scope="conversation", tenant_id=f"tenant-{i % 8}", id=f"conversation-{i:06}")
         for i in range(ENTRIES)
@@ -86,21 +86,21 @@ def entry_keys() -> list[ContextKey]:
 
 
 def get_requests(*, consistency: Consistency = Consistency.CONSISTENCY_STRONG) -> Iterator[bytes]:
-    """Gets of all entries in turn, without end."""
+    """Gets of all entries in an endless cycle."""
     gets = [GetRequest(key=key, consistency=consistency) for key in entry_keys()]
     return cycle([get.SerializeToString() for get in gets])
 
 
 def put_requests() -> Iterator[bytes]:
-    """Puts of all entries in turn, without end, each with a request_id as clients send it."""
+    """Puts of all entries in an endless cycle, each with a request_id as clients send it."""
     puts = [PutRequest(key=key, context=context()) for key in entry_keys()]
     for request in cycle([put.SerializeToString() for put in puts]):
-        # Serialized messages that follow one another are one merged message.
+        # Concatenated serialized messages parse as one merged message.
         yield request + PutRequest(request_id=uuid.uuid4().hex).SerializeToString()
 
 
 def get_response() -> GetResponse:
-    """What a Get answers, to the byte where it does not depend on the time."""
+    """The response of a Get, byte for byte except for times."""
     response = GetResponse(entry=_entry(), revision=_REVISION)
     response.entry.context.CopyFrom(context())
     response.entry.context.create_time.FromMilliseconds(1_750_000_000_123)
@@ -109,7 +109,7 @@ def get_response() -> GetResponse:
 
 
 def put_response() -> PutResponse:
-    """What a Put answers."""
+    """The response of a Put."""
     return PutResponse(entry=_entry(), revision=_REVISION)
 
 

@@ -1,4 +1,4 @@
-"""The processes under load."""
+"""Starts and stops the server processes under load."""
 
 import subprocess
 import sys
@@ -19,14 +19,14 @@ class Server:
 
     address: str
     cpu: Callable[[], float]
-    """CPU seconds that its process has used, in Python and in the kernel."""
+    """Returns the CPU seconds that its process has used, in user mode and in the kernel."""
 
 
 @contextmanager
 def relevo(
     store: str, prefix: str, cores: Cores, *, listen: str = "127.0.0.1:0"
 ) -> Generator[Server, None, None]:
-    """`relevo serve`."""
+    """Run `relevo serve`."""
     flags = ("--store", store, "--store-prefix", prefix, "--listen", listen)
     with ExitStack() as stack:
         with cores.of_server():
@@ -37,28 +37,28 @@ def relevo(
 
 @contextmanager
 def echo(loop: str, cores: Cores) -> Generator[Server, None, None]:
-    """The baseline of the store, on a loop of `asyncio` or `uvloop`."""
+    """Run the baseline of calls, on the event loop of `asyncio` or `uvloop`."""
     with _module("benchmarks.echo", loop, cores=cores) as server:
         yield server
 
 
 @contextmanager
 def broadcast(cores: Cores) -> Generator[Server, None, None]:
-    """What gRPC itself takes for pushes."""
+    """Run the baseline of pushes."""
     with _module("benchmarks.broadcast", cores=cores) as server:
         yield server
 
 
 @contextmanager
 def service(side: str, cores: Cores) -> Generator[Server, None, None]:
-    """A service that is called: bare, or with an interceptor."""
+    """Run a service with one unary method: bare, or with an interceptor."""
     with _module("benchmarks.service", side, cores=cores) as server:
         yield server
 
 
 @contextmanager
 def _module(*words: str, cores: Cores) -> Generator[Server, None, None]:
-    """A Python module that prints its address, and serves until it is ended."""
+    """Run a Python module that prints its address and serves until it is killed."""
     with cores.of_server():
         process = subprocess.Popen(
             [sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True
@@ -72,7 +72,7 @@ def _module(*words: str, cores: Cores) -> Generator[Server, None, None]:
 
 
 def redis_cpu(client: RedisClient) -> Callable[[], float]:
-    """CPU seconds that a Redis server has used, wherever it runs."""
+    """A function that returns the CPU seconds that a Redis server has used."""
 
     def used() -> float:
         info = client("INFO", "cpu")

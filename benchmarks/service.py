@@ -1,7 +1,7 @@
-"""A grpc.aio service of one unary method: bare, or with an interceptor.
+"""A grpc.aio service with one unary method: bare, or with an interceptor.
 
 `python -m benchmarks.service bare|idle|relevo|otel` prints its address and serves until it
-is ended.
+is killed.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ _otel: Any = otel_grpc  # whose types are only half known
 METHOD = "/relevo.bench.Service/Answer"
 
 
-class AtHand(AsyncContextClient):
-    """A client that has every context already."""
+class CachingClient(AsyncContextClient):
+    """A client with every context in its cache."""
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """Say it at once."""
+        """Return the cached entry."""
         del target
         return _ENTRY
 
@@ -42,7 +42,7 @@ class Idle(aio.ServerInterceptor):
     """An interceptor that does nothing."""
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Pass a call on."""
+        """Continue unchanged."""
         return await continuation(handler_call_details)
 
 
@@ -50,7 +50,7 @@ _ENTRY = entry_of("someone", revision=1_750_000_000_000 << 20)
 
 
 async def answer(request: bytes, context: Any) -> bytes:
-    """Say what was said."""
+    """Return the request."""
     del context
     return request
 
@@ -59,7 +59,7 @@ def _interceptors(side: str) -> Sequence[Any]:
     if side == "idle":
         return [Idle()]
     if side == "relevo":
-        return [aio_server_interceptor(AtHand("nowhere:1"), trust_callers=True)]
+        return [aio_server_interceptor(CachingClient("nowhere:1"), trust_callers=True)]
     if side == "otel":
         return [_otel.aio_server_interceptor(tracer_provider=TracerProvider())]
     return []

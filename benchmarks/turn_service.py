@@ -1,9 +1,9 @@
-"""A worker that is a service of a chain: it has a context, and calls the next service.
+"""A worker that is one service of a chain: it gets a context, and calls the next service.
 
-The first one of the chain is told a conversation's key, and resolves it; the others
-have the context of the call. What a service answers is the model of each service from
-it on. The calls of its client to the store are counted where gRPC has them, so what the
-client sends is what counts, not what it says; its Watch stream is not a call.
+The first service of the chain gets a conversation's key, and resolves it; the others get
+the context of the call. A service answers with its own model and those of the services
+after it. Its client's calls to the store are counted in the gRPC channel, so the figure
+does not depend on the client's own counts. The Watch stream is not counted.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from relevo_client import (
     use_context,
 )
 
-from benchmarks.workers import answer
+from benchmarks.workers import serve_commands
 
 METHOD = "/relevo.bench.Turns/Take"
 Take = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 class Calls(aio.UnaryUnaryClientInterceptor):
-    """Counts a channel's calls, by method. Streams are none."""
+    """Counts a channel's unary calls by method."""
 
     def __init__(self) -> None:
         self.by_method = Counter[str]()
@@ -39,21 +39,21 @@ class Calls(aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Any, client_call_details: aio.ClientCallDetails, request: Any
     ) -> Any:
-        """Count it, and let it go on."""
+        """Count the call, and continue it."""
         method: Any = client_call_details.method
         self.by_method[method.decode().rpartition("/")[2]] += 1
         return await continuation(client_call_details, request)
 
 
 class Service:
-    """What the worker can do."""
+    """The worker's commands."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._calls = Calls()
 
     async def serve(self, store: str, callee: str) -> str:
-        """Serve, before `callee` where that is not empty: the address."""
+        """Serve, and return the address. `callee` is the next service's, "" for none."""
         channel = aio.insecure_channel(store, interceptors=[self._calls])
         await self._stack.enter_async_context(channel)
         contexts = AsyncContextClient(channel=channel, cache=CacheOptions())
@@ -72,13 +72,13 @@ class Service:
         return f"127.0.0.1:{port}"
 
     async def calls(self) -> dict[str, int]:
-        """The calls to the store since this was asked last, by method."""
+        """The calls to the store by method since the last time."""
         counted = dict(self._calls.by_method)
         self._calls.by_method.clear()
         return counted
 
     async def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         await self._stack.aclose()
 
 
@@ -96,24 +96,26 @@ async def _calling(callee: str) -> AsyncGenerator[Callable[[bytes], Awaitable[by
 
 
 def _taking(contexts: AsyncContextClient, call: Callable[[bytes], Awaitable[bytes]] | None) -> Take:
-    async def go_on() -> bytes:
+    async def answer_models() -> bytes:
         model: str = require_context().llm_config["model"]
         rest = await call(b"") if call else b""
         return b" ".join(filter(None, [model.encode(), rest]))
 
     async def take(request: bytes, _: Any) -> bytes:
         if not request:
-            return await go_on()
+            return await answer_models()
         with use_context(await contexts.resolve(ContextKey.parse(request.decode()))):
-            return await go_on()
+            return await answer_models()
 
     return take
 
 
 async def main() -> None:
-    """Be a worker."""
-    able = Service()
-    await answer({"serve": able.serve, "calls": able.calls, "close": able.close})
+    """Run as a worker."""
+    commands = Service()
+    await serve_commands(
+        {"serve": commands.serve, "calls": commands.calls, "close": commands.close}
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How often a chain of four services asks the store, in a thousand turns of conversations.
+"""The calls of a chain of four services to the store, in a thousand turns of conversations.
 
-Each service is a process with a near cache, behind Relevo's interceptors; the first one
-resolves the conversation's context, which includes its agent's configuration. In steady
-state, and after that configuration was changed: the turns begin as soon as the Put is
-acknowledged, some at a time. All turns of a round end with the new configuration, in
-every service. A figure is the worst of all rounds.
+Each service is a process with a near cache and Relevo's interceptors; the first one resolves
+the conversation's context, which includes its agent's configuration. Measured in steady
+state and after a change of that configuration: the turns begin as soon as the Put is
+acknowledged, some of them concurrently. After each round, every service has the new
+configuration. A figure is the worst of all rounds.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from benchmarks import servers
 from benchmarks.figures import Figure, Goal
 from benchmarks.run import Run
 from benchmarks.turn_service import METHOD
-from benchmarks.workers import Worker, ask_all, workers
+from benchmarks.workers import Worker, call_all, workers
 
 CHAIN = ("first", "second", "third", "fourth")
 TURNS = 1000
@@ -44,7 +44,7 @@ async def measure(run: Run) -> list[Figure]:
             names = await _begin_conversations(owner)
             address = ""
             for service in reversed(services):
-                address = await service.ask("serve", server.address, address)
+                address = await service.call("serve", server.address, address)
             async with aio.insecure_channel(address) as channel:
                 opened: Any = channel  # whose types are only half known
                 take = opened.unary_unary(METHOD)
@@ -59,8 +59,8 @@ async def measure(run: Run) -> list[Figure]:
                         if last != " ".join([model] * len(CHAIN)):
                             raise RuntimeError(f"a service has another model: {last}")
                         worst[phase] = list(map(max, before, await _calls(services)))
-            for service in services:  # who calls is closed before its callee
-                await service.ask("close")
+            for service in services:  # a caller is closed before its callee
+                await service.call("close")
     return [
         Figure(f"Turns/{phase}/{name}", calls, "calls", 0.0, goal=goal)
         for phase, goal in _GOALS.items()
@@ -78,7 +78,7 @@ async def _begin_conversations(owner: AsyncContextClient) -> list[str]:
 
 
 async def _take_turns(take: Any, names: Sequence[str]) -> str:
-    """All turns, some at a time: what came of the last one."""
+    """Run all turns, some of them concurrently, and return the last answer."""
     last = b""
     turns = islice(cycle(names), TURNS)
 
@@ -94,5 +94,5 @@ async def _take_turns(take: Any, names: Sequence[str]) -> str:
 
 
 async def _calls(services: Sequence[Worker]) -> list[int]:
-    """The store calls of each service since this was asked last."""
-    return [sum(calls.values()) for calls in await ask_all(services, "calls")]
+    """The store calls of each service since the last time."""
+    return [sum(calls.values()) for calls in await call_all(services, "calls")]

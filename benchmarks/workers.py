@@ -1,8 +1,8 @@
-"""Processes that do a part of a benchmark, and are told what by lines of JSON.
+"""Worker processes of a benchmark, which take commands as lines of JSON.
 
-The benchmark starts some of a module and asks each of them; the module's `main` is
-`answer`, with a coroutine function for each thing that can be asked. A worker ends
-with its standard input, so with whoever started it.
+The benchmark starts workers of a module and calls their commands; the module's `main`
+calls `serve_commands` with a coroutine function for each command. A worker ends with its
+standard input, so also with the process that started it.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ _LONGEST_LINE = 1 << 24
 
 
 class Worker:
-    """A worker, as the benchmark sees it."""
+    """A worker process, as the benchmark sees it."""
 
     def __init__(self, requests: StreamWriter, answers: StreamReader) -> None:
         self._requests = requests
         self._answers = answers
 
-    async def ask(self, what: str, *arguments: object) -> Any:
-        """Have something done: what came of it. One thing at a time."""
-        self._requests.write(json.dumps([what, *arguments]).encode() + b"\n")
+    async def call(self, command: str, *arguments: object) -> Any:
+        """Run a command in the worker, one at a time, and return its result."""
+        self._requests.write(json.dumps([command, *arguments]).encode() + b"\n")
         line = await self._answers.readline()
         if not line:
-            raise RuntimeError(f"a worker ended when it was asked to {what}")
+            raise RuntimeError(f"a worker ended during its command {command}")
         return json.loads(line)
 
 
 @asynccontextmanager
 async def workers(module: str, count: int) -> AsyncGenerator[list[Worker], None]:
-    """So many workers, ended in the end."""
+    """Start `count` workers of a module, and end them at the end."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(_worker(module)) for _ in range(count)]
 
@@ -46,7 +46,7 @@ async def _worker(module: str) -> AsyncGenerator[Worker, None]:
         sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
     )
     try:
-        # Both are there: they were asked for.
+        # Neither is None, because both are pipes.
         yield Worker(cast("StreamWriter", process.stdin), cast("StreamReader", process.stdout))
     finally:
         if process.returncode is None:
@@ -54,16 +54,16 @@ async def _worker(module: str) -> AsyncGenerator[Worker, None]:
         await process.wait()
 
 
-async def ask_all(asked: Sequence[Worker], what: str, *arguments: object) -> list[Any]:
-    """Ask all of them the same at once."""
-    return await asyncio.gather(*(worker.ask(what, *arguments) for worker in asked))
+async def call_all(called: Sequence[Worker], command: str, *arguments: object) -> list[Any]:
+    """Run a command in all of these workers concurrently."""
+    return await asyncio.gather(*(worker.call(command, *arguments) for worker in called))
 
 
-async def answer(abilities: Mapping[str, Callable[..., Awaitable[object]]]) -> None:
-    """Be a worker: do what is asked, until nobody can ask any more."""
+async def serve_commands(commands: Mapping[str, Callable[..., Awaitable[object]]]) -> None:
+    """Run as a worker: execute commands until standard input ends."""
     reader = StreamReader(_LONGEST_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
-        what, *arguments = json.loads(line)
-        print(json.dumps(await abilities[what](*arguments)), flush=True)
+        command, *arguments = json.loads(line)
+        print(json.dumps(await commands[command](*arguments)), flush=True)

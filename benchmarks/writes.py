@@ -1,10 +1,9 @@
-"""What it costs to write an entry and its event, next to a plain SET of the same bytes.
+"""The cost of writing an entry and its event, against a plain SET of the same bytes.
 
-All contenders work on one Redis. `SET` and the two through the storage interface
-are asked by this process, over the server's own kind of connection, and share a core
-with Redis: their throughput is what client and Redis give together. `redis-py` is the
-same SET as most programs would send it. `Put` goes through a server, on a core of its
-own. CPU is that of Redis alone.
+All contenders use one Redis. This process sends `SET` and the two writes through the storage
+interface itself, over the server's own kind of connection, and shares a core with Redis: their
+throughput is that of client and Redis together. `redis-py` is the same SET as most programs
+would send it. `Put` goes through a server with a core of its own. CPU is that of Redis alone.
 """
 
 import uuid
@@ -34,7 +33,7 @@ _PARTITIONS = 64
 
 
 async def measure(run: Run) -> list[Figure]:
-    """The figures of a write with its event, with a request's record too, and of a Put."""
+    """The figures of a write with its event, with and without a request_id, and of a Put."""
     figures: list[Figure] = []
     async with AsyncExitStack() as stack:
         drives: dict[str, Drive] = {
@@ -76,7 +75,7 @@ def _sets(run: Run, send: Callable[..., Awaitable[object]]) -> Drive:
 
 
 def _write(run: Run, stack: AsyncExitStack, *, with_request: bool) -> Drive:
-    """With a request_id, as clients send it, a Put leaves a record that makes it repeatable."""
+    """Write through the storage, with or without a request_id and its record."""
     storage = open_storage(run.redis, partitions=_PARTITIONS, prefix=run.prefix)
     stack.push_async_callback(storage.close)
     keys = cycle(_keys())

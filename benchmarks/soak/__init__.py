@@ -1,1 +1,1 @@
-"""`make soak`: whether a store and its clients stay as they are, however long they run."""
+"""`make soak`: checks that the resources of a store and its clients do not grow over time."""

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.soak`: churn for an hour, a table of what there is, and a verdict.
+"""`python -m benchmarks.soak`: churn for an hour, with a table of resources and a verdict.
 
-Redis, `relevo serve` and client processes, each a process of its own. Exits with 1 if
-anything has grown: memory, file descriptors, threads, connections, tasks or streams.
-Needs `tests` on the path (`make soak` sees to it).
+Redis, `relevo serve` and the clients each run as a process of their own. Exits with 1 if
+a resource has grown: memory, file descriptors, threads, connections, tasks or streams.
+Needs `tests` on the path, as `make soak` sets it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from benchmarks.soak.churn import TTL
 CLIENTS = 2
 _ROWS = 30
 _FLAGS = (
-    # So short that they are full soon, and stay as they are.
+    # So small that they are full soon, and then do not grow.
     *("--log-length", "1000"),
     *("--request-id-ttl", str(TTL)),
     *("--store-connections", "16"),
@@ -32,7 +32,7 @@ _FLAGS = (
 
 
 class Table:
-    """What is measured, and printed now and then."""
+    """The table of measured resources."""
 
     def __init__(self, server: RelevoProcess, clients: Sequence[PythonProcess]) -> None:
         self._begin = time.monotonic()
@@ -53,7 +53,7 @@ class Table:
         ]
 
     def print_header(self) -> None:
-        """Say what the columns are."""
+        """Print the names of the columns."""
         names = ["seconds", "calls", "clients", "pushes", "evicted"]
         print(*[f"{name:>9}" for name in names], *[f"{g.name:>10}" for g in self.gauges])
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, metavar="N")
     options = parser.parse_args()
-    # SIGTERM is as good as Ctrl-C: what was started is ended.
+    # SIGTERM interrupts as Ctrl-C does, so that all processes are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         table = _run(options.seconds)
@@ -100,7 +100,7 @@ def main() -> None:
 def _run(seconds: float) -> Table:
     with ExitStack() as stack:
         redis = stack.enter_context(RedisProcess())
-        # As the page for operators says: else glibc keeps more for gRPC's threads bit by bit.
+        # As docs/operations.md advises: otherwise glibc keeps ever more memory for gRPC's threads.
         environment = {"MALLOC_ARENA_MAX": "1"}
         server = stack.enter_context(
             relevo_serve("--store", redis.url, *_FLAGS, environment=environment)

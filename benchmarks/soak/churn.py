@@ -1,12 +1,12 @@
-"""A client process of the soak: whatever a service does with a store, again and again.
+"""A client process of the soak, which repeats everything that a service does with a store.
 
     python -m benchmarks.soak.churn TARGET NAME LAP
 
-Keys come and go, caches have room for few of them, clients are opened and closed,
-callers give up. Each second it prints what there is and what was done so far.
+Keys come and go, caches have room for few of them, clients are opened and closed, and
+calls time out. Each second it prints its resources and the counts so far.
 
-After LAP seconds the names of keys begin anew, though their entries are long gone: so
-what the server remembers of names, which is bounded, has its size early in the run.
+After LAP seconds the names of keys repeat, long after their entries have expired: so the
+server's bounded caches of names reach their full size early in the run.
 """
 
 import asyncio
@@ -35,33 +35,33 @@ TTL = 10.0
 TENANTS = ("acme", "globex", "initech")
 AGENTS = 5
 _KEYS = 500
-"""In use at a time."""
+"""Keys in use at a time."""
 _NEW_KEYS = 100
-"""Per second; as many are not used any more."""
+"""New keys per second; as many fall out of use."""
 _OWN = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-"""A connection of its own, opened and closed with the channel."""
+"""Channel options for a connection of its own, opened and closed with the channel."""
 _CACHE = CacheOptions(max_entries=200)
 _TASKS = 4
 _PAUSE = 0.02
-"""Seconds between two calls of a task, at most."""
+"""The longest pause in seconds between two calls of a task."""
 _SELDOM = 2.0
 """The same for clients that are opened and closed, with their streams."""
 _RARELY = 10.0
-"""The same for calls that are given up. Of each that ends before its handler has begun, and of each
-stream that ends while it is read, gRPC keeps a block for good (seen with grpcio 1.85.1,
-https://github.com/grpc/grpc/issues/43360), and more of the heap around it: often, that would be
-all that the soak measures."""
+"""The same for calls that time out. gRPC leaks a block for each call that ends before its handler
+has begun, and for each stream that ends while it is read (seen with grpcio 1.85.1,
+https://github.com/grpc/grpc/issues/43360), and fragments the heap around it. If such calls were
+frequent, the soak would measure little else."""
 
 
 @dataclass
 class Done:
-    """What was done so far, and what there is now."""
+    """The counts so far, and the current resources."""
 
     operations: int = 0
     clients: int = 0
-    """Opened and closed."""
+    """Clients opened and closed."""
     failed: int = 0
-    """Calls that a busy machine did not answer in time."""
+    """Calls that timed out on a busy machine."""
     pushes: int = 0
     evictions: int = 0
     tasks: int = 0
@@ -69,7 +69,7 @@ class Done:
 
 
 class Churn:
-    """What one process does."""
+    """The work of one process."""
 
     def __init__(self, target: str, name: str, lap: float, client: AsyncContextClient) -> None:
         self._target = target
@@ -79,7 +79,7 @@ class Churn:
         self._done = Done()
 
     async def run(self) -> None:
-        """Go on until the process is ended."""
+        """Run until the process is killed."""
         steps: list[tuple[Callable[[], Awaitable[None]], float]] = [
             *[(self._use, _PAUSE)] * _TASKS,
             (self._write, _PAUSE),
@@ -105,7 +105,7 @@ class Churn:
         await self._resolve(self._client, self._key())
 
     async def _resolve(self, client: AsyncContextClient, key: ContextKey) -> None:
-        """As a service that owns contexts does: what is missing is made."""
+        """Resolve an entry, and create missing entries, as a service that owns contexts does."""
         try:
             await client.resolve(key)
         except NotFoundError:
@@ -125,10 +125,10 @@ class Churn:
                 await self._client.put(agent, _agent(number), ttl=TTL)
 
     async def _give_up(self) -> None:
-        """A caller that does not wait for its answer.
+        """Make a call that times out.
 
-        By its deadline, not by cancelling: of each call that asyncio cancels, gRPC itself
-        keeps about a kilobyte, without Relevo too (seen with grpcio 1.85.1).
+        It ends by its deadline, not by cancellation: gRPC itself leaks about a kilobyte for
+        each call that asyncio cancels, also without Relevo (seen with grpcio 1.85.1).
         """
         with suppress(UnavailableError, NotFoundError, IncompleteContextError):
             await self._client.resolve(self._key(), timeout=0.001)

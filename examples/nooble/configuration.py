@@ -1,7 +1,7 @@
-"""What agent management owns: the configuration of every agent and every collection.
+"""The configurations of agents and collections, which agent management owns.
 
-Each configuration has its version in its `metadata`, under its key's text form. So whoever
-works with some settings can say which state of which configuration they are of.
+Each configuration has its version in its `metadata`, under its key's text form, so a service
+can report the versions of the configurations that it works with.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _CHANGES = TypeAdapter(Mapping[Section, Mapping[str, Any]])
 
 
 class UnknownError(LookupError):
-    """There is no such agent, or no such collection."""
+    """Raised if an agent or a collection does not exist."""
 
 
 class Configurations:
@@ -35,20 +35,20 @@ class Configurations:
         }
 
     def get(self, key: ContextKey) -> ExecutionContext:
-        """One of them. Raises UnknownError."""
+        """One configuration. Raises UnknownError."""
         try:
             return self._all[key]
         except KeyError:
             raise UnknownError(key.text) from None
 
     def composed(self, agent: ContextKey) -> ExecutionContext:
-        """An agent's, together with that of its collections. Raises UnknownError."""
+        """An agent's configuration, composed with its collections'. Raises UnknownError."""
         head = self.get(agent)
         parts = [*(self.get(key) for key in collections_of(agent, head)), head]
         return head.update(**{section: _merged(parts, section) for section in SECTIONS})
 
     def change(self, key: ContextKey, changes: Changes) -> ExecutionContext:
-        """Change values of one of them; its new state. Raises UnknownError and ValueError."""
+        """Change values of one configuration, and return it. Raises UnknownError and ValueError."""
         before = self.get(key)
         new_values = _CHANGES.validate_python(changes)
         sections = {name: {**getattr(before, name), **new} for name, new in new_values.items()}
@@ -65,7 +65,7 @@ def collections_of(agent: ContextKey, context: ExecutionContext) -> Iterator[Con
 
 
 def versions_of(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Which state of which configuration some settings are of, by key."""
+    """The versions, by key, of the configurations that settings were composed of."""
     scopes = (f"{AGENT}:", f"{COLLECTION}:")
     return {key: version for key, version in metadata.items() if key.startswith(scopes)}
 

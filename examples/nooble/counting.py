@@ -1,4 +1,4 @@
-"""A channel that counts its unary calls, so that the run can say how often the store was asked."""
+"""A channel that counts its unary calls, for the number of calls to the store in a run."""
 
 from typing import Any, cast
 
@@ -6,18 +6,18 @@ from grpc import aio
 
 
 class CountedChannel:
-    """A channel of gRPC's, and how many unary calls were begun on it."""
+    """A gRPC channel with the number of unary calls that were started on it."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._channel = channel
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the channel's own."""
+        """Delegate everything else to the channel."""
         return getattr(self._channel, name)
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Any:
-        """A method whose calls are counted."""
+        """Create a method whose calls are counted."""
         method = self._channel.unary_unary(*arguments, **options)
 
         def counted(*arguments: Any, **options: Any) -> Any:
@@ -27,5 +27,5 @@ class CountedChannel:
         return counted
 
     def as_channel(self) -> aio.Channel:
-        """The same, for who asks for a channel."""
+        """Return this object, typed as a channel."""
         return cast("aio.Channel", self)

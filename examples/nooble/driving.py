@@ -1,4 +1,4 @@
-"""The frontend's part of the measured run: holds conversations, and changes configurations."""
+"""The frontend's part of the measured run: it holds conversations and changes configurations."""
 
 import asyncio
 import json
@@ -20,16 +20,16 @@ from nooble.script import Lap, Part, Talk
 
 
 class DrivingError(Exception):
-    """The platform does not go on."""
+    """Raised if the platform does not continue."""
 
 
 IN_FLIGHT = 2
-"""Turns that are under way at a time, of all conversations. With more than a small machine has
-cores, the time of a turn would be that of the machine's queue."""
+"""Concurrent turns of all conversations. With more turns than cores, their times would measure
+the machine's run queue."""
 
 
 class Driver:
-    """Plays laps on a running platform. Use with `async with`; it has a record in the end."""
+    """Plays laps on a running platform and records them. Use with `async with`."""
 
     def __init__(self, platform: Nooble) -> None:
         self.record = Record(platform.wiring.mode)
@@ -37,10 +37,10 @@ class Driver:
         self._stack = AsyncExitStack()
         self._open: dict[Talk, ClientConnection] = {}
         self._changing: asyncio.Task[None] | None = None
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def __aenter__(self) -> Self:
-        """Connect to agent management, and to the Redis whose commands are counted."""
+        """Connect to agent management, and to the Redis server whose commands are counted."""
         wiring = self._platform.wiring
         self._management = await self._stack.enter_async_context(
             httpx.AsyncClient(base_url=wiring.management)
@@ -54,20 +54,20 @@ class Driver:
         """Close all connections."""
         await self._stack.aclose()
 
-    async def play(self, number: int, lap: Lap, told: Callable[[], None]) -> None:
-        """Play one lap. `told` is called after each turn. Raises DrivingError.
+    async def play(self, number: int, lap: Lap, on_turn: Callable[[], None]) -> None:
+        """Play one lap, and call `on_turn` after each turn. Raises DrivingError.
 
-        The change in its midst may be acknowledged later.
+        The lap's change may be acknowledged after the lap; see `settle`.
         """
         half = asyncio.Event()
         done = 0
 
-        def tell() -> None:
+        def count_turn() -> None:
             nonlocal done
             done += 1
             if done >= lap.turns // 2:
                 half.set()
-            told()
+            on_turn()
 
         async def change() -> None:
             await half.wait()
@@ -78,7 +78,7 @@ class Driver:
             async with asyncio.TaskGroup() as group:
                 group.create_task(change())
                 for part in lap.parts:
-                    group.create_task(self._play(number, part, tell))
+                    group.create_task(self._play(number, part, count_turn))
         except ExceptionGroup as errors:
             if errors.split((WebSocketException, httpx.HTTPError, OSError))[1]:
                 raise
@@ -92,23 +92,25 @@ class Driver:
             await self._changing
 
     async def change(self, key: ContextKey, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Have agent management change a configuration."""
+        """Request a change of a configuration from agent management."""
         response = await self._management.patch(f"/configurations/{key.text}", json=changes)
         response.raise_for_status()
         version = response.json()["version"]
         self.record.changes.append(Change(key.text, version, time.monotonic()))
 
     async def count(self) -> None:
-        """Note how often agent management was asked, and Redis."""
+        """Record the number of requests to agent management and of commands to Redis."""
         counts = (await self._management.get("/counts")).json()
         self.record.management_calls = counts["reads"]
         commands = await self._redis.info("commandstats")
-        self.record.redis_calls = sum(commands.get(name, {"calls": 0})["calls"] for name in _ASKED)
+        self.record.redis_calls = sum(
+            commands.get(name, {"calls": 0})["calls"] for name in _COUNTED
+        )
 
-    async def _play(self, number: int, part: Part, tell: Callable[[], None]) -> None:
+    async def _play(self, number: int, part: Part, on_turn: Callable[[], None]) -> None:
         connection = self._open.get(part.talk) or await self._connect(part.talk)
         for text in part.texts:
-            async with self._room:
+            async with self._slots:
                 began = time.monotonic()
                 await connection.send(text)
                 answer = json.loads(await connection.recv())
@@ -118,7 +120,7 @@ class Driver:
                 number, part.talk.conversation_id, began, seconds, seen, answer.get("error", "")
             )
             self.record.turns.append(turn)
-            tell()
+            on_turn()
         if part.is_last:
             await self._open.pop(part.talk).close()
 
@@ -130,5 +132,5 @@ class Driver:
         return connection
 
 
-_ASKED = ("cmdstat_get", "cmdstat_set", "cmdstat_evalsha", "cmdstat_xread")
-"""What Redis is asked. What a script does within Redis is counted there too, and not here."""
+_COUNTED = ("cmdstat_get", "cmdstat_set", "cmdstat_evalsha", "cmdstat_xread")
+"""The commands that clients send. Redis also counts commands within scripts, which are not ours."""

@@ -1,4 +1,4 @@
-"""How contexts come to be: what the store does not have is made from agent management's answers."""
+"""Loaders of contexts: an entry that the store lacks is made from agent management's answers."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,17 +12,17 @@ Loader = Callable[[ContextKey], Awaitable[ExecutionContext]]
 
 
 def loaders(management: Management) -> Mapping[str, Loader]:
-    """What makes the entries of agents and collections: one process asks, once per change."""
+    """The loaders of agents' and collections' entries. One process loads, once per change."""
     return {AGENT: management.configuration, COLLECTION: management.configuration}
 
 
 def beginning(
     contexts: AsyncContextClient,
 ) -> Callable[[ExecutionContext], Awaitable[ExecutionContext]]:
-    """What makes the context of a new conversation: who is in it, and what it builds on."""
+    """The function that makes a new conversation's context: its identity and its includes."""
 
     async def begin(identity: ExecutionContext) -> ExecutionContext:
-        # Raises NotFoundError where there is no such agent.
+        # Raises NotFoundError if there is no such agent.
         if not identity.agent_id:
             raise NotFoundError("a conversation begins with an agent", reason="NOT_FOUND")
         agent = ContextKey(AGENT, identity.tenant_id, identity.agent_id)

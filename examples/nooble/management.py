@@ -1,4 +1,4 @@
-"""Asking agent management, as each service does that has no Relevo."""
+"""A client of agent management, which services without Relevo use."""
 
 from typing import Any, Self
 
@@ -13,11 +13,11 @@ TIMEOUT = 2.0
 
 
 class ManagementError(Exception):
-    """Agent management cannot be asked, or does not know the agent."""
+    """Raised if agent management cannot be reached, or does not know the agent."""
 
 
 class UnreachableError(ManagementError):
-    """It cannot be asked now."""
+    """Raised if agent management cannot be reached."""
 
 
 class Management:
@@ -27,7 +27,7 @@ class Management:
         self._http = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT)
 
     async def __aenter__(self) -> Self:
-        """Connections are made when they are needed."""
+        """Do nothing: connections are opened on demand."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -35,19 +35,19 @@ class Management:
         await self._http.aclose()
 
     async def configuration(self, key: ContextKey) -> ExecutionContext:
-        """The configuration of an agent, or of a collection, for who makes it a context.
+        """The configuration of an agent or a collection, for a loader.
 
-        Raises ManagementError where there is none, and UnavailableError where that cannot be
-        known now: it is not the same as that the context does not exist.
+        Raises ManagementError if there is none, and UnavailableError if agent management
+        cannot be reached: that does not mean that the context does not exist.
         """
         try:
-            got = await self._get(f"/configurations/{key.text}")
+            data = await self._get(f"/configurations/{key.text}")
         except UnreachableError as error:
             raise UnavailableError(str(error), reason="NO_AGENT_MANAGEMENT") from error
-        return ExecutionContext.from_cache_dict(got)
+        return ExecutionContext.from_cache_dict(data)
 
     async def settings(self, who: Who) -> PlainSettings:
-        """An agent's configuration, composed with that of its collections."""
+        """An agent's configuration, composed with its collections'. Raises ManagementError."""
         key = ContextKey(AGENT, who.tenant_id, who.agent_id)
         return PlainSettings.model_validate(await self._get(f"/composed/{key.text}"))
 

@@ -1,4 +1,4 @@
-"""The same conversations in each mode, lap by lap, and what came of it."""
+"""Measures the same conversations in each mode, lap by lap, and reports the results."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from nooble.script import laps
 from nooble.wiring import MODES
 
 LAPS, TURNS = 20, 10
-"""By default: conversations of 200 turns, and two short ones in each lap."""
+"""The defaults: long conversations of 200 turns, and two short ones in each lap."""
 
 
 def run(
@@ -27,13 +27,13 @@ def run(
 ) -> int:
     """Measure, and print a table and a chart.
 
-    `record` is where the results are written as JSON, `chart` where the chart is as PNG. Returns 0
-    where Relevo kept its promises in the run, 1 where it did not or something failed, 130
-    where it was interrupted.
+    The results are written to `record` as JSON, and the chart to `chart` as PNG. Returns 0 if
+    Relevo kept its promises in the run, 1 if it did not or something failed, and 130 if it
+    was interrupted.
     """
     try:
         for file in filter(None, (record, chart)):
-            file.touch()  # what cannot be written is known before, not after all
+            file.touch()  # fail before the run, not after it, if a file cannot be written
         records = asyncio.run(_measured(laps, turns, report := Report()))
         results = [result_of(each) for each in records]
         report.results(results)
@@ -62,12 +62,12 @@ async def _measured(count: int, turns: int, report: Report) -> list[Record]:
                 platforms.append(await stack.enter_async_context(nooble(mode)))
                 started()
         drivers = [await stack.enter_async_context(Driver(each)) for each in platforms]
-        with report.playing(len(MODES) * sum(lap.turns for lap in script)) as told:
+        with report.playing(len(MODES) * sum(lap.turns for lap in script)) as on_turn:
             for number, lap in enumerate(script):
-                # Each mode is the first one in turn.
+                # Each mode goes first in turn.
                 first = number % len(drivers)
                 for driver in (*drivers[first:], *drivers[:first]):
-                    await driver.play(number, lap, told)
+                    await driver.play(number, lap, on_turn)
         for driver in drivers:
             await driver.settle()
             await driver.count()
@@ -75,7 +75,7 @@ async def _measured(count: int, turns: int, report: Report) -> list[Record]:
 
 
 def broken_promises(results: Sequence[Result]) -> list[str]:
-    """Which of Relevo's promises the run has not shown."""
+    """Relevo's promises that the run did not keep."""
     by_mode = {result.mode: result for result in results}
     relevo, none = by_mode["relevo"], by_mode["none"]
     problems: list[str] = []
@@ -85,7 +85,7 @@ def broken_promises(results: Sequence[Result]) -> list[str]:
         problems.append(f"{relevo.outdated} turns used outdated configuration")
     if relevo.disagreed:
         problems.append(f"in {relevo.disagreed} turns two services disagreed")
-    # It has to be asked once for each, however short the run is.
+    # Each configuration is requested once, however short the run is.
     if relevo.management_calls > max(none.management_calls / 100, len(files.configurations())):
         problems.append("agent management was asked more than 1 % as often as without Relevo")
     return problems

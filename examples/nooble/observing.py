@@ -1,4 +1,4 @@
-"""What the services saw in a turn: each says which state of the configuration it worked with."""
+"""The services' observations in a turn: the versions of the configuration that each used."""
 
 import json
 import os
@@ -12,27 +12,27 @@ from nooble.configuration import versions_of
 from nooble.settings import Settings
 
 SEEN = "seen"
-"""Where an action's metadata has what was seen so far."""
+"""The key of an action's metadata that has the observations so far."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one service saw in one step of a turn."""
+    """One service's observation in one step of a turn."""
 
     service: str
     pid: int
     versions: Mapping[str, int]
-    """Of each configuration that it worked with, by key."""
+    """The version of each configuration that the service used, by key."""
     store_calls: int = 0
-    """How often its process has called the store so far."""
+    """The number of calls from its process to the store so far."""
 
     @classmethod
     def of(cls, service: str, settings: Settings, store_calls: int) -> Self:
-        """What this process sees."""
+        """The observation of this process."""
         return cls(service, os.getpid(), versions_of(settings.metadata), store_calls)
 
     def to_message(self) -> Observation:
-        """For an answer through gRPC."""
+        """Convert to a message for a gRPC response."""
         message = Observation(service=self.service, pid=self.pid, cache_misses=self.store_calls)
         for key, version in self.versions.items():
             message.settings.add(path=key, value_json=json.dumps(version))
@@ -40,17 +40,17 @@ class Seen:
 
     @classmethod
     def from_message(cls, message: Observation) -> Self:
-        """What such an answer tells."""
+        """Convert from a message of a gRPC response."""
         versions = {each.path: json.loads(each.value_json) for each in message.settings}
         return cls(message.service, message.pid, versions, message.cache_misses)
 
 
 def adding(metadata: Mapping[str, Any], *seen: Seen) -> dict[str, Any]:
-    """An action's metadata with what was seen in one more step."""
+    """An action's metadata with the observations of one more step."""
     return {**metadata, SEEN: [*metadata.get(SEEN, ()), *map(asdict, seen)]}
 
 
 def all_of(steps: Sequence[Mapping[str, Any]]) -> Iterator[Seen]:
-    """What the services saw in the steps of a turn."""
+    """The observations in the steps of a turn."""
     for step in steps:
         yield Seen(**step)

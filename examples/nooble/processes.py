@@ -1,4 +1,4 @@
-"""The platform as processes, in one of its modes."""
+"""Starts and stops the processes of the platform in one of its modes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -10,16 +10,16 @@ from relevo_demo.launching import Running, launched
 from nooble.wiring import Mode, Wiring
 
 REPLICAS = 2
-"""Of execution, embedding and query."""
+"""The number of processes of execution, of embedding and of query."""
 
 
 @dataclass(frozen=True)
 class Nooble:
-    """Everything that runs."""
+    """The running platform."""
 
     wiring: Wiring
     orchestrator: str
-    """Where conversations are held: host and port."""
+    """The address for conversations: host and port."""
     processes: Sequence[Running]
 
     def named(self, name: str) -> list[Running]:
@@ -35,10 +35,10 @@ async def nooble(
     redeliver_after: float = Wiring.redeliver_after,
     turn_timeout: float = Wiring.turn_timeout,
 ) -> AsyncGenerator[Nooble]:
-    """Start everything; end it, and what the services need after them, whatever happens within.
+    """Start all processes; stop the services and then their dependencies, also after an error.
 
-    `redis` is the URL of a Redis for both the queues and the configuration; without, two
-    are started. Raises ProcessError.
+    `redis` is the URL of one Redis for both the queues and the configuration; if it is empty,
+    two are started. Times are in seconds. Raises ProcessError.
     """
     async with AsyncExitStack() as below, _ended_together() as services:
         processes: list[Running] = []
@@ -90,7 +90,7 @@ async def nooble(
 
 @asynccontextmanager
 async def _ended_together() -> AsyncGenerator[list[AsyncExitStack]]:
-    """Stacks that end at the same time: each takes its time, and none needs another one."""
+    """Stacks that are closed concurrently: closing is slow, and none depends on another."""
     stacks: list[AsyncExitStack] = []
     try:
         yield stacks

@@ -1,4 +1,4 @@
-"""What was seen in the measured run, and what came of it: pure."""
+"""The records of a measured run, and their summary. Pure functions, no I/O."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from nooble.wiring import Mode
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn. Times are seconds of one clock."""
+    """One turn. Times are seconds of one monotonic clock."""
 
     lap: int
     conversation: str
     began: float
     seconds: float
     seen: Sequence[Seen]
-    """What the services said, step by step; nothing where it failed."""
+    """The services' observations, step by step; empty if the turn failed."""
     error: str = ""
 
     def is_outdated(self, changes: Sequence["Change"]) -> bool:
-        """Whether a service worked with what had been changed before the turn began."""
+        """Whether a service missed a change that was acknowledged before the turn."""
         due: dict[str, int] = {}
         for change in changes:
             if change.acknowledged <= self.began:
@@ -35,10 +35,10 @@ class Turn:
 
     @property
     def is_disagreed(self) -> bool:
-        """Whether two of its services worked with different states of a configuration."""
-        states: dict[str, int] = {}
+        """Whether two services used different versions of a configuration."""
+        versions: dict[str, int] = {}
         return any(
-            states.setdefault(key, version) != version
+            versions.setdefault(key, version) != version
             for seen in self.seen
             for key, version in seen.versions.items()
         )
@@ -46,7 +46,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Change:
-    """A change in agent management, and when it was acknowledged."""
+    """A change of a configuration, and the time of its acknowledgement."""
 
     key: str
     version: int
@@ -55,20 +55,20 @@ class Change:
 
 @dataclass
 class Record:
-    """What happened in one mode."""
+    """The turns and changes in one mode."""
 
     mode: Mode
     turns: list[Turn] = field(default_factory=list[Turn])
     changes: list[Change] = field(default_factory=list[Change])
     management_calls: int = 0
-    """How often agent management was asked for a configuration."""
+    """The number of requests to agent management for a configuration."""
     redis_calls: int = 0
-    """How often the Redis of the configuration was asked, by the store too."""
+    """The number of commands to the configuration's Redis, including the store's."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one mode."""
+    """The summary of one mode."""
 
     mode: Mode
     turns: int
@@ -79,13 +79,13 @@ class Result:
     redis_calls: int
     store_calls: int
     p50: float
-    """Seconds."""
+    """The median time of a turn, in seconds; p95 and p99 likewise."""
     p95: float
     p99: float
 
 
 def result_of(record: Record) -> Result:
-    """Sum up what happened in one mode."""
+    """Summarize the record of one mode."""
     answered = [turn for turn in record.turns if not turn.error]
     times = sorted(turn.seconds for turn in answered)
     return Result(
@@ -104,14 +104,14 @@ def result_of(record: Record) -> Result:
 
 
 def quantile(ordered: Sequence[float], part: float) -> float:
-    """The smallest value that this part of the values does not exceed (nearest rank)."""
+    """The quantile of ordered values for `part`, from 0 to 1, by the nearest-rank method."""
     if not ordered:
         return 0.0
     return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
 
 
 def lap_medians(record: Record) -> Mapping[int, float]:
-    """The median time of a turn in each lap."""
+    """The median time of a turn in each lap, in seconds."""
     by_lap: dict[int, list[float]] = {}
     for turn in record.turns:
         if not turn.error:
@@ -120,7 +120,7 @@ def lap_medians(record: Record) -> Mapping[int, float]:
 
 
 def _store_calls(turns: Sequence[Turn]) -> int:
-    """The sum of what each process said last: its count only grows."""
+    """The sum of each process's greatest count: counts only grow."""
     calls: dict[int, int] = {}
     for turn in turns:
         for seen in turn.seen:

@@ -1,4 +1,4 @@
-"""`python -m nooble.redis_server` runs a Redis that keeps nothing, on a free loopback port."""
+"""Runs a Redis without persistence on a free loopback port: `python -m nooble.redis_server`."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ _PAUSE = 0.02
 
 
 async def main() -> None:
-    """Run it until SIGTERM."""
+    """Run Redis until SIGTERM."""
     with _reserved() as bound, tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory:
         port = bound.getsockname()[1]
         command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
@@ -41,13 +41,13 @@ async def _until_it_answers(port: int, process: asyncio.subprocess.Process) -> N
             try:
                 await client.ping()  # pyright: ignore[reportUnknownMemberType]
             except NotReadyError:
-                await asyncio.sleep(_PAUSE)  # nothing says when it listens
+                await asyncio.sleep(_PAUSE)  # Redis sends no signal when it listens
             else:
                 return
 
 
 def _reserved() -> socket.socket:
-    """A socket on a free port. It does not listen; Redis can, and the system gives it to nobody."""
+    """A bound socket that reserves a free port. It does not listen, so Redis can."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""What the measured run prints: progress, a table and a chart; and the chart as a picture."""
+"""The report of the measured run: progress, a table and a chart, printed and as a picture."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -40,7 +40,7 @@ _DRAWN = _ROWS[2:]
 
 
 class Report:
-    """Prints to standard output as things happen."""
+    """Prints the run's events to standard output as they happen."""
 
     def __init__(self) -> None:
         self._console = console()
@@ -54,7 +54,7 @@ class Report:
         return self._progress("turns", turns)
 
     def results(self, results: Sequence[Result]) -> None:
-        """The table, and the chart as a terminal can show it."""
+        """Print the table, and the chart as text."""
         table = Table(box=box.SIMPLE_HEAD, title="The same conversations in each mode")
         table.add_column("")
         for result in results:
@@ -77,8 +77,8 @@ class Report:
         self._console.print(chart)
 
     def chart(self, results: Sequence[Result], file: Path) -> None:
-        """The chart as a picture (PNG)."""
-        # It takes a second to import, and only this needs it.
+        """Write the chart to a PNG file."""
+        # Imported here: the import takes a second, and only this method needs it.
         from matplotlib.figure import Figure  # noqa: PLC0415
 
         figure = Figure(figsize=(11, 5.5), layout="constrained")
@@ -98,7 +98,7 @@ class Report:
         self._console.print(f"The chart is in {file}.")
 
     def problems(self, problems: Sequence[str]) -> None:
-        """What was not as promised."""
+        """Print the promises that were not kept."""
         for problem in problems:
             self._console.print(f"[bold red]not as promised:[/] {problem}")
 

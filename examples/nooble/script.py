@@ -1,4 +1,4 @@
-"""What happens in the measured run: conversations in laps, and a change in each of them."""
+"""The script of the measured run: conversations in laps, with one change in each lap."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Talk:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the frontend sends when it connects."""
+        """The headers that the frontend sends when it connects."""
         return {
             "X-Tenant-ID": self.tenant_id,
             "X-Agent-ID": self.agent_id,
@@ -38,28 +38,28 @@ class Part:
     talk: Talk
     texts: Sequence[str]
     is_last: bool
-    """Whether the conversation ends with it."""
+    """Whether the conversation ends with this part."""
 
 
 @dataclass(frozen=True)
 class Lap:
-    """What every mode does before any of them goes on: parts of conversations, side by side."""
+    """A unit of the run that every mode plays in turn: parts of conversations, concurrently."""
 
     parts: Sequence[Part]
     changed: ContextKey
     changes: Mapping[str, Mapping[str, Any]]
-    """What agent management changes while the lap is under way."""
+    """The changes that agent management makes during the lap, by section and name."""
 
     @property
     def turns(self) -> int:
-        """How many there are."""
+        """The number of turns of all parts."""
         return sum(len(part.texts) for part in self.parts)
 
 
 def laps(count: int, turns: int) -> Iterator[Lap]:
-    """So many laps. One conversation of each agent goes on through all of them, `turns` in each.
+    """Generate `count` laps. One long conversation of each agent has `turns` turns in every lap.
 
-    Beside these, two short ones begin and end in each lap.
+    In addition, two short conversations begin and end in each lap.
     """
     agents = files.script().conversations
     texts = [cycle(agent.turns) for agent in agents]

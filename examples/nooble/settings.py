@@ -1,4 +1,4 @@
-"""What a service works with, whichever mode it is from."""
+"""The settings that a service works with, in every mode."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -13,32 +13,32 @@ class Settings(Protocol):
 
     @property
     def llm_config(self) -> Section:
-        """How to ask the language model."""
+        """The language model's settings."""
         ...
 
     @property
     def embedding_config(self) -> Section:
-        """How to embed text."""
+        """The settings for embedding text."""
         ...
 
     @property
     def rag_config(self) -> Section:
-        """How to search."""
+        """The settings for retrieval."""
         ...
 
     @property
     def agent_config(self) -> Section:
-        """How the agent behaves."""
+        """The agent's behavior."""
         ...
 
     @property
     def metadata(self) -> Section:
-        """Among others the versions of the configuration."""
+        """Further data, including the versions of the configurations."""
         ...
 
 
 class PlainSettings(BaseModel):
-    """The same, as platforms without Relevo have it: a model of JSON."""
+    """The same sections as a JSON model, as platforms without Relevo have them."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""Where the services have an agent's configuration from: one class for each mode."""
+"""The sources of an agent's configuration: one class for each mode."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -27,10 +27,10 @@ CONVERSATION_TTL = 1800
 
 
 class Source(Protocol):
-    """What a service asks for the configuration that it is to work with."""
+    """The source from which a service gets the configuration for its work."""
 
     def turn(self, who: Who) -> AbstractAsyncContextManager[Settings]:
-        """The configuration for a turn that begins here, while it is prepared and sent on."""
+        """Provide the configuration of a turn that begins here, until the turn is sent on."""
         ...
 
     async def settings(self, who: Who) -> Settings:
@@ -39,25 +39,25 @@ class Source(Protocol):
 
 
 class AskedEachTime:
-    """`none`: each service asks agent management, each time."""
+    """Mode `none`: each service requests the configuration from agent management each time."""
 
     def __init__(self, management: Management) -> None:
         self._management = management
 
     @asynccontextmanager
     async def turn(self, who: Who) -> AsyncGenerator[Settings]:
-        """Ask."""
+        """Request the configuration."""
         yield await self.settings(who)
 
     async def settings(self, who: Who) -> Settings:
-        """Ask."""
+        """Request the configuration."""
         return await self._management.settings(who)
 
 
 class RedisJson:
-    """`redis-json`: one JSON text for each conversation in Redis, which each service reads.
+    """Mode `redis-json`: each service reads one JSON text for each conversation from Redis.
 
-    Who finds none asks agent management, and writes it.
+    If there is none, the service requests it from agent management and writes it.
     """
 
     def __init__(self, management: Management, redis: "Redis") -> None:
@@ -66,11 +66,11 @@ class RedisJson:
 
     @asynccontextmanager
     async def turn(self, who: Who) -> AsyncGenerator[Settings]:
-        """Read it."""
+        """Read the configuration."""
         yield await self.settings(who)
 
     async def settings(self, who: Who) -> Settings:
-        """Read it."""
+        """Read the configuration."""
         name = f"context:{who.tenant_id}:{who.conversation_id}"
         text = await self._redis.get(name)
         if text is not None:
@@ -81,7 +81,7 @@ class RedisJson:
 
 
 class Relevo:
-    """`relevo`: a turn begins with a snapshot of its conversation, and every service has that."""
+    """Mode `relevo`: all services of a turn use one snapshot of its conversation."""
 
     def __init__(self, contexts: AsyncContextClient) -> None:
         self._contexts = contexts
@@ -90,12 +90,12 @@ class Relevo:
 
     @asynccontextmanager
     async def turn(self, who: Who) -> AsyncGenerator[Settings]:
-        """Make current what the conversation is now, with every change that was acknowledged.
+        """Make a snapshot of the conversation current, with every acknowledged change.
 
-        Nobody is asked for that: agent management acknowledges a change when no cache has the
-        old state any more (see `wiring.STALENESS`).
-        While the store cannot be asked, the conversation goes on with what it had last.
-        Where the store has lost the conversation, it is made again of who is in it.
+        This needs no call to the store: agent management acknowledges a change only when no
+        cache has the old version any more (see `wiring.STALENESS`). While the store is
+        unavailable, the conversation continues with its last snapshot. If the store has lost
+        the conversation, it is created again from its identity.
         """
         key = ContextKey(CONVERSATION, who.tenant_id, who.conversation_id)
         try:
@@ -117,9 +117,9 @@ class Relevo:
             return await self._contexts.resolve(key)
 
     def forget(self, who: Who) -> None:
-        """The conversation's connection has ended."""
+        """Drop a conversation whose connection has ended."""
         self._latest.pop(ContextKey(CONVERSATION, who.tenant_id, who.conversation_id), None)
 
-    async def settings(self, who: Who) -> Settings:  # noqa: ARG002 - it is current
-        """What is current: nobody is asked."""
+    async def settings(self, who: Who) -> Settings:  # noqa: ARG002 - the context is current
+        """The current context, without a request."""
         return require_context()

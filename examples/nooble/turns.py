@@ -1,4 +1,4 @@
-"""The turns of conversations that an orchestrator has under way."""
+"""The turns of conversations that an orchestrator has in flight."""
 
 import asyncio
 import logging
@@ -19,11 +19,11 @@ from nooble.wiring import RUN_AGENT
 log = logging.getLogger("nooble")
 
 FINISH = "orchestrator.turn.finish"
-"""The kind of the actions that bring answers."""
+"""The action_type of the actions that bring answers."""
 
 
 class TurnError(Exception):
-    """A turn has failed: why, for the one who waits for its answer."""
+    """Raised if a turn fails, with a machine-readable `reason`."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -31,23 +31,23 @@ class TurnError(Exception):
 
 
 class Turns:
-    """Sends turns to agent execution, and gives each answer to whoever waits for it.
+    """Sends turns to agent execution, and returns each answer to its caller.
 
-    The answers come through a queue of this process's own: its clients' connections are here.
+    The answers come through this process's own queue, because it has the clients' connections.
     """
 
     def __init__(self, service: Member, timeout: float) -> None:
         self._service = service
         self._timeout = timeout
-        self._waiting: dict[str, asyncio.Future[DomainAction]] = {}
+        self._pending: dict[str, asyncio.Future[DomainAction]] = {}
         self._queue = f"orchestrator.callback.{uuid.uuid4().hex}"
         service.queues.handle(self._queue)(self._finish)
 
-    async def take(self, who: Who, text: str, said: Sequence[str]) -> Mapping[str, Any]:
-        """One turn: its answer, and what the services saw. Raises TurnError."""
+    async def run(self, who: Who, text: str, history: Sequence[str]) -> Mapping[str, Any]:
+        """Run one turn. Returns its answer and the services' observations. Raises TurnError."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._take(who, text, said)
+                return await self._run(who, text, history)
         except TimeoutError:
             raise TurnError("TIMEOUT", f"no answer within {self._timeout:g} s") from None
         except QueueLostError as error:
@@ -59,9 +59,9 @@ class Turns:
         except (RedisError, OSError) as error:
             raise TurnError("NO_QUEUES", "the turn cannot be sent on now") from error
 
-    async def _take(self, who: Who, text: str, said: Sequence[str]) -> Mapping[str, Any]:
+    async def _run(self, who: Who, text: str, history: Sequence[str]) -> Mapping[str, Any]:
         turn = uuid.uuid4().hex
-        answered = self._waiting[turn] = asyncio.get_running_loop().create_future()
+        answered = self._pending[turn] = asyncio.get_running_loop().create_future()
         try:
             async with (
                 self._service.source.turn(who) as settings,
@@ -76,21 +76,21 @@ class Turns:
                     origin_service=self._service.name,
                     callback_queue=self._queue,
                     callback_action_type=FINISH,
-                    payload={"text": text, "history": list(said[-recent:]) if recent else []},
+                    payload={"text": text, "history": list(history[-recent:]) if recent else []},
                     metadata=adding({}, self._service.seen(settings)),
                 )
                 await self._service.queues.send(action, RUN_AGENT)
                 reply = await answered
         finally:
-            del self._waiting[turn]
+            del self._pending[turn]
         if reply.error:
             raise TurnError(reply.error.reason, reply.error.message)
         return {"text": reply.payload["text"], SEEN: list(reply.metadata[SEEN])}
 
     async def _finish(self, action: DomainAction) -> None:
-        answered = self._waiting.get(action.correlation_id)
+        answered = self._pending.get(action.correlation_id)
         if answered is None or answered.done():
-            # Done twice, or too late: it leaves a trace, and nobody gets a second answer.
+            # Run twice, or too late: it is logged, and the caller gets no second answer.
             log.warning("turn %s is over; its answer comes again", action.correlation_id)
             return
         answered.set_result(action)

@@ -1,4 +1,4 @@
-"""For whom work is done, and how that is written where no action says it."""
+"""The identity for which work is done, and its form as headers and metadata."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Who(Protocol):
-    """An action, a context, or what headers say."""
+    """An object with an identity: an action, a context, or an `Identity`."""
 
     @property
     def tenant_id(self) -> str:
@@ -26,7 +26,7 @@ class Who(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """What headers say."""
+    """The identity that headers contain; "" for a missing part."""
 
     tenant_id: str = ""
     tenant_tier: str = ""
@@ -37,23 +37,23 @@ class Identity:
 
 
 IDENTITY = tuple(field.name for field in fields(Identity))
-"""What actions say about the one that they are for."""
+"""The names of the identity's parts, as actions have them."""
 
 
 def identity_of(who: Who) -> dict[str, Any]:
-    """What actions say about the one that they are for, by name."""
+    """The parts of an identity by name, as actions have them."""
     return {name: getattr(who, name) for name in IDENTITY}
 
 
 def to_headers(who: Who) -> tuple[tuple[str, str], ...]:
-    """The same as headers: of HTTP, or metadata of gRPC."""
+    """The identity as HTTP headers or gRPC metadata."""
     return tuple((_header(name), value) for name, value in identity_of(who).items() if value)
 
 
 def from_headers(headers: Iterable[tuple[str, str | bytes]]) -> Identity:
-    """What the headers say."""
-    said = {name.lower(): value for name, value in headers if isinstance(value, str)}
-    return Identity(**{name: said.get(_header(name), "") for name in IDENTITY})
+    """The identity in HTTP headers or gRPC metadata."""
+    texts = {name.lower(): value for name, value in headers if isinstance(value, str)}
+    return Identity(**{name: texts.get(_header(name), "") for name in IDENTITY})
 
 
 def _header(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How the platform is wired: queues, kinds of actions, and what each process is told."""
+"""The platform's wiring: its queues, and the addresses that each process gets."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ SEARCH = "query.search"
 
 
 STALENESS = 2.0
-"""Seconds for which the orchestrator may work with what it has, unless it hears of a change.
-So a change that was put so long ago is seen by every turn that begins: who changes something
-waits for that, and not everyone who reads."""
+"""Seconds for which the orchestrator may use a cached entry without a sign of life.
+So every turn that begins sees a change that was put so long ago: the writer waits for that,
+and readers need not."""
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a service's process is told: where the others are."""
+    """The addresses and options that a service's process gets on its command line."""
 
     mode: Mode
-    """Where the services have the configuration from."""
+    """The source of the services' configuration."""
     queues: str
-    """The Redis of the queues: its URL."""
+    """The URL of the queues' Redis."""
     redis: str
-    """The Redis of the configuration (`redis-json`, and the store's): its URL."""
+    """The URL of the configuration's Redis (of `redis-json`, and of the store)."""
     management: str
     """Agent management's base URL."""
     store: str = ""
@@ -37,13 +37,13 @@ class Wiring:
     embedding: str = ""
     """The embedding service's replicas, as a gRPC target."""
     redeliver_after: float = 5.0
-    """Seconds after which another worker takes over what one has begun."""
+    """Seconds after which another worker takes over an unfinished action."""
     turn_timeout: float = 30.0
     """Seconds that a turn may take."""
 
     @classmethod
     def parse(cls, arguments: Sequence[str] | None = None) -> Self:
-        """Read a command line."""
+        """Parse a command line."""
         parser = argparse.ArgumentParser()
         for field in fields(cls):
             is_required = field.default is MISSING
@@ -54,5 +54,5 @@ class Wiring:
         return cls(**vars(parser.parse_args(arguments)))
 
     def arguments(self) -> list[str]:
-        """The command line for it."""
+        """The command line that `parse` reads."""
         return [f"--{name}={value}" for name, value in asdict(self).items()]

@@ -1,1 +1,1 @@
-"""The demo of Relevo: a small RAG platform whose four services share one context."""
+"""A demo of Relevo: a small RAG platform whose four services share one context."""

@@ -1,4 +1,4 @@
-"""The pieces of a tenant's collections that a text is compared with."""
+"""Cuts the passages of a tenant's collections into chunks for the search."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 def chunks_of(tenant_id: str, rag_config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each piece with its collection's name, cut as the collection asks for."""
+    """Each chunk with its collection's name, cut by the collection's configuration."""
     for collection in rag_config["collections"]:
         for passage in files.passages(tenant_id, collection):
             for chunk in _cut(passage, rag_config[collection]):
@@ -18,9 +18,9 @@ def chunks_of(tenant_id: str, rag_config: Mapping[str, Any]) -> Iterator[tuple[s
 
 
 def _cut(passage: str, config: Mapping[str, Any]) -> Iterator[str]:
-    """Pieces of whole sentences, of `chunk_size` words where that is possible.
+    """Chunks of whole sentences, of up to `chunk_size` words if the sentences allow it.
 
-    Each begins with the end of the one before, of up to `overlap` words.
+    Each chunk begins with the end of the one before, of up to `overlap` words.
     """
     chunk: list[str] = []
     for sentence in _SENTENCE.split(passage):

@@ -1,4 +1,4 @@
-"""Where the demos print: best 100 columns wide or more, with or without a terminal."""
+"""The demos' console, readable with and without a terminal, best at 100 columns or more."""
 
 import io
 import os
@@ -12,11 +12,11 @@ _WIDEST = 120
 
 
 def console() -> Console:
-    """Standard output, of a width at which tables can be read."""
-    # Not every terminal has every sign.
+    """A console for standard output, of a width at which tables are readable."""
+    # Not every terminal can encode every character.
     cast("io.TextIOWrapper[Any]", sys.stdout).reconfigure(errors="replace")
-    found = Console(highlight=False)
-    if not found.is_terminal and "COLUMNS" not in os.environ:
-        found.width = _WITHOUT_TERMINAL
-    found.width = min(found.width, _WIDEST)
-    return found
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WITHOUT_TERMINAL
+    console.width = min(console.width, _WIDEST)
+    return console

@@ -1,4 +1,4 @@
-"""What the demo reads: configurations, passages, and the script of the conversations."""
+"""Reads the demo's files: configurations, passages, and the script of the conversations."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _DATA = resources.files("relevo_demo") / "data"
 
 
 class FileError(Exception):
-    """A file of the demo is not what it should be."""
+    """Raised if a file of the demo is malformed."""
 
 
 class Conversation(BaseModel):
@@ -29,18 +29,18 @@ class Conversation(BaseModel):
     conversation_id: str
     user_id: str
     turns: tuple[str, ...]
-    """What the user says, turn by turn."""
+    """The user's messages, one for each turn."""
 
 
 class Change(BaseModel):
-    """What the owner changes in the configuration of one agent, and when."""
+    """A change of one agent's configuration by its owner, and its time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant_id: str
     agent_id: str
     after_round: int
-    """A round is one turn of every conversation."""
+    """The round after which the change happens; a round is one turn of every conversation."""
     changes: dict[str, dict[str, Any]]
     """New values, by section and name."""
 
@@ -55,7 +55,7 @@ class Change(BaseModel):
 
 
 class Script(BaseModel):
-    """What happens in the demo."""
+    """The script of the demo."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,17 +75,17 @@ class Script(BaseModel):
 
 def configurations() -> dict[ContextKey, ExecutionContext]:
     """The configuration of every agent and every collection, by its key in the store."""
-    found: dict[ContextKey, ExecutionContext] = {}
+    contexts: dict[ContextKey, ExecutionContext] = {}
     for tenant in _sorted(_DATA / "tenants"):
         for scope, folder in ((AGENT, "agents"), (COLLECTION, "collections")):
             for file in _sorted(tenant / folder):
                 name = file.name.removesuffix(".json")
-                found[ContextKey(scope, tenant.name, name)] = _context(file)
-    return found
+                contexts[ContextKey(scope, tenant.name, name)] = _context(file)
+    return contexts
 
 
 def script() -> Script:
-    """The conversations, and the change in the midst of them."""
+    """Load the script: the conversations, and the change between their turns."""
     file = _DATA / "script.json"
     try:
         return Script.model_validate_json(file.read_text("utf-8"))
@@ -95,7 +95,7 @@ def script() -> Script:
 
 @cache
 def passages(tenant_id: str, collection_id: str) -> tuple[str, ...]:
-    """The text of a collection, which a real platform has in a database of vectors."""
+    """The passages of a collection. A real platform has them in a vector database."""
     file = _DATA / "tenants" / tenant_id / "passages" / f"{collection_id}.txt"
     return tuple(" ".join(passage.split()) for passage in file.read_text("utf-8").split("\n\n"))
 

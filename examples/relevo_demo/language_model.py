@@ -1,7 +1,7 @@
-"""The stand-in for a language model: it answers with sentences of the passages it is given.
+"""A stand-in for a language model that answers with sentences of the given passages.
 
-It needs no network and always answers the same, yet every setting counts, as it
-would for a real one.
+It needs no network and is deterministic, yet every setting has an effect, as with a
+real model.
 """
 
 import re
@@ -11,26 +11,26 @@ from typing import Any, Protocol
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"\w+")
-_STEM = 4  # letters that make two words the same one: "returned", "returns"
+_STEM = 4  # words with the same first letters are the same word: "returned", "returns"
 _OPENINGS = ("", "Good question: ", "Here is what I know: ", "Gladly: ")
 
 
 class Configured(Protocol):
-    """Whatever has the sections that an answer depends on."""
+    """An object with the sections that an answer depends on."""
 
     @property
     def llm_config(self) -> Mapping[str, Any]:
-        """How to ask the model."""
+        """The model's settings."""
         ...
 
     @property
     def agent_config(self) -> Mapping[str, Any]:
-        """How the agent behaves."""
+        """The agent's behavior."""
         ...
 
 
 def answer_as(settings: Configured, question: str, passages: Sequence[tuple[str, str]]) -> str:
-    """What the agent says to a question, out of passages with their collections' names."""
+    """The agent's answer to a question from passages, given as (collection, text) pairs."""
     agent = settings.agent_config
     answer = complete(
         settings.llm_config,
@@ -48,20 +48,20 @@ def answer_as(settings: Configured, question: str, passages: Sequence[tuple[str,
 def complete(
     config: Mapping[str, Any], *, system_prompt: str, question: str, passages: Sequence[str]
 ) -> str:
-    """An answer to the question out of the passages, as an `llm_config` asks for.
+    """Answer the question from the passages, with the settings of an `llm_config`.
 
-    The prompt takes in as many passages as `context_tokens` has room for. The
-    answer has the two sentences that share most words with the question, as far
-    as `max_tokens` has room for them; a word counts as a token. The higher the
-    `temperature`, the more openings there are, of which the `model` and the
-    question decide one. Where no sentence fits, the answer is empty.
+    The prompt includes as many passages as fit in `context_tokens`. The answer has the
+    two sentences that share most words with the question, as far as they fit in
+    `max_tokens`; a word counts as a token. A higher `temperature` allows more openings;
+    a hash of the `model` and the question chooses one. The answer is empty if no
+    sentence fits.
     """
     room: int = config["context_tokens"] - _size(system_prompt) - _size(question)
     sentences = [
         sentence for passage in _fitting(passages, room) for sentence in _SENTENCE.split(passage)
     ]
-    asked = _stems(question)
-    shared = {sentence: len(asked & _stems(sentence)) for sentence in sentences}
+    stems = _stems(question)
+    shared = {sentence: len(stems & _stems(sentence)) for sentence in sentences}
     most = max(shared.values(), default=0)
     near = [sentence for sentence, count in shared.items() if 0 < most < 2 * count]
     near.sort(key=lambda sentence: -shared[sentence])

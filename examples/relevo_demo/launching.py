@@ -1,7 +1,7 @@
-"""Processes that serve: started, listened to, and ended with whoever started them.
+"""Starts and stops server processes, which end with the process that started them.
 
-Each takes a free port and says which on standard error, with the line that
-`relevo serve` logs. So no port is guessed, and nobody waits longer than needed.
+Each process takes a free port and announces it on standard error, with the line that
+`relevo serve` logs. So no port is guessed, and no wait is longer than needed.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 START = 60.0
-"""Seconds that a process may take until it serves."""
+"""Seconds that a process may take to start."""
 STOP = 15.0
 """Seconds that it has to end after SIGTERM."""
 
 
 class ProcessError(Exception):
-    """A process did not start. It has told why on standard error."""
+    """Raised if a process does not start. Its standard error has the reason."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A process that serves."""
+    """A running server process."""
 
     name: str
     pid: int
@@ -39,18 +39,19 @@ class Running:
 async def launched(
     name: str, *command: str, **environment: str
 ) -> AsyncGenerator[tuple[Running, Mapping[str, Any]]]:
-    """A Python module as a process, once it serves, and the line in which it said so.
+    """Run a Python module as a server process, and stop it at the end.
 
-    `environment` is added to the process's own. Raises ProcessError.
+    Yields the process, once it serves, and the line in which it announced that.
+    `environment` is added to this process's environment. Raises ProcessError.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relevo_demo.leash", *command),
         stdin=PIPE,
         stdout=DEVNULL,
         stderr=PIPE,
-        # Ctrl-C is for the demo alone, which then ends the others in order.
+        # Only the demo gets Ctrl-C; it then stops the other processes in order.
         start_new_session=True,
-        # The user's own settings of `relevo serve` are not meant for this one.
+        # The user's own settings of `relevo serve` must not apply to this server.
         env={k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")} | environment,
     )
     started: Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
@@ -58,17 +59,17 @@ async def launched(
     try:
         try:
             async with asyncio.timeout(START):
-                said = await started
+                announced = await started
         except TimeoutError:
             raise ProcessError(f"{name} did not start within {START:g} s") from None
-        yield Running(name, process.pid, said["address"]), said
+        yield Running(name, process.pid, announced["address"]), announced
     finally:
         await _stop(name, process)
         await listening
 
 
 def end_on_signals() -> None:
-    """Let a signal cancel the current task, so that it ends what it started."""
+    """Let SIGINT and SIGTERM cancel the current task, so that it stops its processes."""
     loop = asyncio.get_running_loop()
     demo = asyncio.current_task(loop)
     if demo:
@@ -77,7 +78,7 @@ def end_on_signals() -> None:
 
 
 async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any]]") -> None:
-    """Read what a process says: that it serves, and troubles, which are passed on."""
+    """Read a process's log: its start resolves `started`, other lines are printed."""
     async for line in cast("StreamReader", process.stderr):
         text = line.decode(errors="replace").rstrip()
         event = _event(text)
@@ -90,7 +91,7 @@ async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any
 
 
 def _event(text: str) -> Mapping[str, Any]:
-    """The event that a line of a log tells, nothing for any other line."""
+    """The event in a line of a log; empty if the line has none."""
     try:
         event: object = json.loads(text)
     except ValueError:

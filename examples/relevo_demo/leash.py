@@ -1,7 +1,7 @@
-"""`python -m relevo_demo.leash MODULE …` is `python -m MODULE …` that ends with its parent.
+"""Runs a module that ends with its parent process: `python -m relevo_demo.leash MODULE …`.
 
-The parent holds the other end of standard input. However it ends, by SIGKILL
-too, the system closes that end, and the module is asked to stop by SIGTERM.
+The parent holds the other end of standard input. However the parent ends, even by
+SIGKILL, the system closes that end, and the module then gets SIGTERM.
 """
 
 import os
@@ -11,13 +11,13 @@ import sys
 from threading import Thread
 
 
-def _wait_for_the_end() -> None:
+def _follow_parent() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    Thread(target=_wait_for_the_end, daemon=True).start()
+    Thread(target=_follow_parent, daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

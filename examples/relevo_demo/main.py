@@ -1,4 +1,4 @@
-"""`relevo demo`: starts everything, plays the script, and says what came of it."""
+"""`relevo demo`: starts the platform, plays the script, and reports the results."""
 
 import asyncio
 import json
@@ -21,10 +21,10 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def run(*, store: str, record: Path | None = None) -> int:
-    """Run the demo on a store, and write what was seen to `record` as JSON.
+    """Run the demo on a store, and write its observations to `record` as JSON.
 
-    Returns 0 where all went as promised, 1 where it did not or something failed,
-    130 where it was interrupted.
+    Returns 0 if every promise was kept, 1 if one was not or something failed, and 130
+    if the demo was interrupted.
     """
     try:
         return asyncio.run(_run(store, record))
@@ -61,7 +61,7 @@ async def _run(store: str, record: Path | None) -> int:
 
 
 def _write(record: Path, running: Platform, owner: AgentManagement, story: Story) -> None:
-    seen = {
+    observations = {
         **asdict(running),
         "puts": owner.puts,
         "change": story.change
@@ -69,7 +69,7 @@ def _write(record: Path, running: Platform, owner: AgentManagement, story: Story
         "turns": [asdict(turn) for turn in story.turns],
         "problems": story.problems,
     }
-    record.write_text(json.dumps(seen, indent=2, ensure_ascii=False), "utf-8")
+    record.write_text(json.dumps(observations, indent=2, ensure_ascii=False), "utf-8")
 
 
 def _fail(code: int, text: str) -> int:

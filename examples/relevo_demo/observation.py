@@ -1,4 +1,4 @@
-"""What a service tells about the context that it works with. Only the demo needs this."""
+"""A service's report on the context that it works with. Only the demo needs this."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from relevo_client import AsyncContextClient, ContextEntry, require_entry
 
 
 def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observation:
-    """The current context as this process has it, and settings of it by their paths.
+    """The process's view of the current context: key, revision, and settings by their paths.
 
-    Also what the cache of its client has done so far.
+    It also has the counts of the client's cache so far.
     """
     entry = require_entry()
     counts = contexts.cache_counts
@@ -36,7 +36,7 @@ def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observat
 
 
 def _source(entry: ContextEntry, section: str, name: str, value: Any) -> str:
-    """The entry that a setting is from: the last layer that has it so, else the head."""
+    """The entry that a setting comes from: the last layer with this value, else the head."""
     for layer in reversed(entry.layers):
         if getattr(layer.context, section).get(name) == value:
             return str(layer.key)

@@ -7,15 +7,15 @@ from relevo_client import AsyncContextClient, ContextKey, ContextRef, ExecutionC
 
 
 class AgentManagement:
-    """Writes configurations into the store. Nobody ever asks it for one."""
+    """Writes configurations into the store. No service ever requests one from it."""
 
     def __init__(self, contexts: AsyncContextClient) -> None:
         self._contexts = contexts
         self.puts = 0
-        """How many Puts it has made."""
+        """The number of Puts so far."""
 
     async def publish(self, configurations: Mapping[ContextKey, ExecutionContext]) -> None:
-        """Put each configuration under its key, in tenants that are empty before."""
+        """Empty the tenants, then put each configuration under its key."""
         for tenant_id in sorted({key.tenant_id for key in configurations}):
             await self._contexts.invalidate_tenant(tenant_id)
         for key, configuration in configurations.items():
@@ -23,7 +23,7 @@ class AgentManagement:
             self.puts += 1
 
     async def change(self, key: ContextKey, changes: Mapping[str, Mapping[str, Any]]) -> ContextRef:
-        """Change settings of one configuration with one Put, and leave the rest."""
-        changed = await self._contexts.update(key, changes)
+        """Change settings of one configuration with one Put; its other settings stay."""
+        ref = await self._contexts.update(key, changes)
         self.puts += 1
-        return changed
+        return ref

@@ -1,4 +1,4 @@
-"""The platform as processes: `relevo serve` and the four services."""
+"""The processes of the platform: `relevo serve` and the four services."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,23 +8,23 @@ from relevo_demo.launching import Running, launched
 from relevo_demo.services import CHAIN
 
 PREFIX = "relevo-demo"
-"""What the demo's keys in Redis begin with: nobody else's data is touched."""
+"""The prefix of the demo's keys in Redis, so that it touches no other data."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Everything that runs."""
+    """The running processes of the platform."""
 
     store: Running
     store_url: str
-    """Where the store keeps its entries, without secrets."""
+    """The URL of the store's backend, without secrets."""
     services: Sequence[Running]
     """In the order of the chain."""
 
 
 @asynccontextmanager
 async def platform(store_url: str) -> AsyncGenerator[Platform]:
-    """Start everything; end it in the opposite order, whatever happens within."""
+    """Start all processes; stop them in reverse order, also after an error."""
     async with AsyncExitStack() as stack:
         store, started = await stack.enter_async_context(
             launched(
@@ -35,7 +35,7 @@ async def platform(store_url: str) -> AsyncGenerator[Platform]:
             )
         )
         services: list[Running] = []
-        for name in reversed(CHAIN):  # who is called starts before its caller
+        for name in reversed(CHAIN):  # a callee starts before its caller
             addresses = [store.address, *(callee.address for callee in services[:1])]
             service, _ = await stack.enter_async_context(
                 launched(name, f"relevo_demo.services.{name}", *addresses)

@@ -1,4 +1,4 @@
-"""What the demo prints, for people: with or without a terminal, best 100 columns wide or more."""
+"""The demo's printed report, readable with and without a terminal, best at 100 columns or more."""
 
 import json
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from relevo_demo.processes import Platform
 from relevo_demo.services import CHAIN
 from relevo_demo.turns import Seen, Turn
 
-_RATIOS = 30, 25, 36  # of the columns; the longest setting and the longest key have room in 100
-_SHORT = 24  # characters up to which an old and a new value share a line
+_RATIOS = 30, 25, 36  # of the column widths; the longest setting and key fit in 100 columns
+_SHORT = 24  # the most characters of an old and a new value that share a line
 
 
 class Report:
-    """Prints to standard output as things happen."""
+    """Prints the demo's events to standard output as they happen."""
 
     def __init__(self) -> None:
         self._console = console()
 
     def platform(self, platform: Platform, puts: int) -> None:
-        """What runs, and what it works with."""
+        """Print the processes and the number of published entries."""
         table = Table("process", "pid", "address", box=box.SIMPLE_HEAD)
         for process in (platform.store, *platform.services):
             table.add_row(process.name, str(process.pid), process.address)
@@ -44,7 +44,7 @@ class Report:
         )
 
     def turn(self, turn: Turn, before: Turn | None) -> None:
-        """A turn; settings that differ from the conversation's turn before are marked."""
+        """Print a turn, with the settings marked that changed since the conversation's last one."""
         said = Table.grid(padding=(0, 1))
         said.add_column(style="bold cyan", no_wrap=True)
         said.add_column()
@@ -62,7 +62,7 @@ class Report:
         self._print(title, Group(said, table))
 
     def change(self, change: Change, put: ContextRef) -> None:
-        """The one Put that changes an agent."""
+        """Print the Put that changes an agent."""
         table = Table("setting", "new value", box=box.SIMPLE_HEAD)
         for path, value in change.paths.items():
             table.add_row(Text(path), Text(_text(value)))
@@ -70,14 +70,14 @@ class Report:
         self._print(f"One Put · revision {put.revision}", Group(head, table), style="yellow")
 
     def summary(self, turns: Sequence[Turn], puts: int, change: Change) -> None:
-        """The end, where everything was as promised."""
+        """Print the summary of a demo in which every promise was kept."""
         conversations = {(turn.tenant_id, turn.conversation_id) for turn in turns}
         agent = f"{change.tenant_id} / {change.agent_id}"
         others = {(turn.tenant_id, turn.agent_id) for turn in turns} - {
             (change.tenant_id, change.agent_id)
         }
         table = Table.grid(padding=(0, 3))
-        # The orchestrator says as of when a turn works, and asks the store for that.
+        # The orchestrator sets the revision of a turn, so it reads the store, not a cache.
         caches = [seen for seen in turns[-1].seen if seen.service != CHAIN[0]]
         for name, figure in {
             "turns": f"{len(turns)} in {len(conversations)} conversations of "
@@ -108,7 +108,7 @@ class Report:
         self._print("Summary", Group(table, "", conclusion), style="green")
 
     def problems(self, problems: Sequence[str]) -> None:
-        """The end, where something was not."""
+        """Print the promises that were not kept."""
         lines = [Text(f"✗ {problem}") for problem in problems]
         self._print("Not as promised", Group(*lines), style="red")
 
@@ -119,12 +119,12 @@ class Report:
 
 
 def _add_service(table: Table, seen: Seen, before: Seen) -> None:
-    """A service as rows of the table: the context that it had, then the settings it used."""
+    """Add a service's rows to the table: its context, then the settings that it used."""
     table.add_row(f"{seen.service} · pid {seen.pid}", str(seen.revision), seen.key, style="bold")
     for path, setting in seen.settings.items():
         old = before.settings.get(path, setting)
         value = _changed(old.value, setting.value) if old != setting else Text(_text(setting.value))
-        # Sentences are cut; what they are is in the configuration's file.
+        # Long sentences are truncated; the configuration's file has them in full.
         value.no_wrap = isinstance(setting.value, str)
         value.overflow = "ellipsis"
         table.add_row(Text(f"  {path}"), value, setting.source)

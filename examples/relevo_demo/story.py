@@ -1,4 +1,4 @@
-"""What happens in the demo: conversations go on turn by turn, and one agent is changed."""
+"""Plays the demo's script: conversations turn by turn, and a change of one agent."""
 
 from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import ConverseRequest
@@ -14,7 +14,7 @@ TIMEOUT = 10.0
 
 
 class Story:
-    """Plays a script, and looks at every turn whether it went as promised."""
+    """Plays a script, and checks every turn against the promises."""
 
     def __init__(
         self,
@@ -30,12 +30,12 @@ class Story:
         self._latest: dict[Conversation, Turn] = {}
         self.turns: list[Turn] = []
         self.change: ContextRef | None = None
-        """The Put that changed an agent, once it is made."""
+        """The Put that changed an agent, or None before it."""
         self.problems: list[str] = []
-        """What did not go as promised."""
+        """The promises that were not kept."""
 
     async def play(self) -> None:
-        """Play the whole script: a turn of every conversation in each round."""
+        """Play the whole script, with one turn of every conversation in each round."""
         conversations, change = self._script.conversations, self._script.change
         for number in range(1, 1 + max(len(c.turns) for c in conversations)):
             for conversation in conversations:

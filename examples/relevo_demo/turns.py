@@ -1,4 +1,4 @@
-"""What the services saw, turn by turn, and whether it is what was promised."""
+"""The services' observations of each turn, and checks of them against the promises."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,25 +19,25 @@ class Setting:
 
     value: Any
     source: str
-    """The key of the entry that it is from."""
+    """The key of the entry that it comes from."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one service saw of the context in one turn."""
+    """One service's observation of the context in one turn."""
 
     service: str
     pid: int
     key: str
     revision: int
     settings: Mapping[str, Setting]
-    """By path, for example `llm_config.model`."""
+    """The settings by path, for example `llm_config.model`."""
     cache: CacheCounts
-    """What the process's cache has done so far."""
+    """The counts of the process's cache so far."""
 
     @classmethod
     def of(cls, message: Observation) -> "Seen":
-        """What a service has told."""
+        """Convert a service's message."""
         settings = {s.path: Setting(json.loads(s.value_json), s.source) for s in message.settings}
         cache = CacheCounts(message.cache_hits, message.cache_misses, message.cache_pushes)
         return cls(
@@ -62,7 +62,7 @@ class Turn:
     def of(
         cls, number: int, conversation: Conversation, text: str, message: ConverseResponse
     ) -> "Turn":
-        """What came of a turn."""
+        """Convert the response of a turn."""
         return cls(
             number,
             conversation.tenant_id,
@@ -80,7 +80,7 @@ class Turn:
 
     @property
     def revisions(self) -> Sequence[int]:
-        """As of which revision each service worked."""
+        """The revision that each service worked with."""
         return [seen.revision for seen in self.seen]
 
     @property
@@ -93,7 +93,7 @@ class Turn:
 
 
 def problems_of(turn: Turn) -> Iterator[str]:
-    """Where the services of a turn did not work with one and the same context."""
+    """The ways in which a turn's services did not work with one and the same context."""
     services = tuple(seen.service for seen in turn.seen)
     if services != CHAIN:
         yield f"{turn}: passed through {services}, not {CHAIN}"
@@ -106,7 +106,7 @@ def problems_of(turn: Turn) -> Iterator[str]:
 
 
 def problems_of_change(change: Change, put: ContextRef, before: Turn, after: Turn) -> Iterator[str]:
-    """Where a service of the changed agent's next turn did not work with what was put."""
+    """The ways in which a service did not use the changed settings in the agent's next turn."""
     unused = set(change.paths)
     for old, new in zip(before.seen, after.seen, strict=True):
         if new.revision < put.revision:
@@ -125,7 +125,7 @@ def problems_of_change(change: Change, put: ContextRef, before: Turn, after: Tur
 
 
 def problems_of_constancy(before: Turn, after: Turn) -> Iterator[str]:
-    """Where a service's settings are not what they were one turn earlier."""
+    """The services whose settings differ from one turn earlier without a change."""
     for old, new in zip(before.seen, after.seen, strict=True):
         if old.settings != new.settings:
             yield f"{after}: {new.service} saw a change that nobody made"

@@ -1,7 +1,7 @@
-"""A small embedding that really works: words and their letters, hashed into a vector.
+"""A small working embedding: words and their n-grams, hashed into a vector.
 
-Texts that share words, or parts of words, point in similar directions. There is
-nothing to train or to download, and equal texts have equal vectors everywhere.
+Texts that share words, or parts of words, have similar vectors. It needs no training
+and no download, and is deterministic.
 """
 
 import math
@@ -16,9 +16,9 @@ _WORD = re.compile(r"\w{4,}")  # shorter words are mostly "the", "and", "you"
 
 
 def embed(text: str, config: Mapping[str, Any]) -> Vector:
-    """The vector of a text, of length one, as an `embedding_config` asks for.
+    """The vector of length one of a text, with the settings of an `embedding_config`.
 
-    Raises KeyError for a model that does not exist.
+    Raises KeyError for an unknown model.
     """
     features = MODELS[config["model"]]
     dimensions: int = config["dimensions"]
@@ -55,4 +55,4 @@ MODELS: Mapping[str, Callable[[str, Mapping[str, Any]], Iterator[str]]] = {
     "hashed-words": _words,
     "hashed-ngrams": _ngrams,
 }
-"""What `embedding_config.model` can be."""
+"""The features of a text by `embedding_config.model`."""

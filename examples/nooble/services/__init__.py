@@ -1,1 +1,1 @@
-"""The services: each a process of its own, `python -m nooble.services.NAME`."""
+"""The services. Each runs as its own process: `python -m nooble.services.NAME`."""

@@ -17,7 +17,7 @@ from nooble.wiring import STALENESS, Wiring
 
 
 class AgentManagement:
-    """Answers what a configuration is, and changes it. Counts how often it is asked."""
+    """Returns and changes configurations, and counts the requests for them."""
 
     def __init__(self, contexts: AsyncContextClient | None) -> None:
         self._configurations = Configurations(files.configurations())
@@ -25,7 +25,7 @@ class AgentManagement:
         self._reads = 0
 
     def app(self) -> Starlette:
-        """Its HTTP interface."""
+        """The HTTP application."""
         return Starlette(
             routes=[
                 Route("/configurations/{key}", self.get),
@@ -37,17 +37,17 @@ class AgentManagement:
         )
 
     async def get(self, request: Request) -> JSONResponse:
-        """One configuration, as its owner has it."""
+        """Return one configuration."""
         self._reads += 1
         return JSONResponse(self._configurations.get(_key(request)).to_cache_dict())
 
     async def composed(self, request: Request) -> JSONResponse:
-        """An agent's, together with that of its collections: one request for who needs all."""
+        """Return an agent's configuration, composed with its collections', in one request."""
         self._reads += 1
         return JSONResponse(self._configurations.composed(_key(request)).to_cache_dict())
 
     async def change(self, request: Request) -> JSONResponse:
-        """Change values; with Relevo one Put. The next turn of every conversation has them."""
+        """Change values, with Relevo by one Put. The next turn of every conversation uses them."""
         key = _key(request)
         try:
             changed = self._configurations.change(key, await request.json())
@@ -57,15 +57,15 @@ class AgentManagement:
             try:
                 await self._contexts.put(key, changed)
             except UnavailableError:
-                # It is changed here, but others may still work with what was.
+                # It is changed here, but other services may still use the old version.
                 raise HTTPException(503, "the change is not published yet; repeat it") from None
-            # Caches have it within milliseconds. After this nobody works with the old state any
-            # more, whatever became of the messages that tell of the change.
+            # Caches have the change within milliseconds. After this wait no cache has the old
+            # version any more, even if the messages about the change were lost.
             await asyncio.sleep(STALENESS)
         return JSONResponse({"version": changed.metadata[key.text]})
 
     async def counts(self, _: Request) -> JSONResponse:
-        """How often it was asked for a configuration."""
+        """Return the number of requests for a configuration."""
         return JSONResponse({"reads": self._reads})
 
 

@@ -1,4 +1,4 @@
-"""Embedding: turns texts into vectors, asked through its queue and through gRPC."""
+"""Embedding: turns texts into vectors, on request through its queue or gRPC."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from nooble.wiring import GENERATE_EMBEDDING, Wiring
 
 
 def embedded(settings: Settings, texts: Iterable[str]) -> list[Sequence[float]]:
-    """The vectors of texts, as the agent's configuration says."""
+    """The vectors of texts, with the agent's configuration. Raises ValueError."""
     config = settings.embedding_config
     if config["model"] not in MODELS:
         raise ValueError("there is no such embedding model")
@@ -25,7 +25,7 @@ def embedded(settings: Settings, texts: Iterable[str]) -> list[Sequence[float]]:
 
 
 class Embedding(grpc_api.EmbeddingServiceServicer):
-    """The gRPC face."""
+    """The gRPC interface."""
 
     def __init__(self, service: Member) -> None:
         self._service = service
@@ -47,7 +47,7 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
 
 
 def subscribe(service: Member) -> None:
-    """The face to the queue."""
+    """Handle the actions of the queue."""
 
     @service.queues.handle(GENERATE_EMBEDDING)
     async def generate(action: DomainAction) -> DomainAction:

@@ -1,7 +1,7 @@
-"""Agent execution: has a text embedded, has it searched for, and answers as the agent.
+"""Agent execution: requests an embedding, then a search, and answers as the agent.
 
-It keeps nothing between these steps: what it needs again travels with the actions, so each
-step may be done by another replica.
+It keeps no state between these steps: the actions carry the state, so another replica may
+do each step.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from nooble.wiring import EXECUTION_CALLBACK, GENERATE_EMBEDDING, RUN_AGENT, SEA
 EMBEDDED = "execution.embedding.done"
 FOUND = "execution.search.done"
 RUN = "run"
-"""Where the metadata of its actions has what the run is about."""
+"""The key of the actions' metadata that has the run's original action."""
 
 
 class Execution:
@@ -27,39 +27,39 @@ class Execution:
     def __init__(self, service: Member) -> None:
         self._service = service
         service.queues.handle(RUN_AGENT)(self.run)
-        service.queues.handle(EXECUTION_CALLBACK)(self.go_on)
+        service.queues.handle(EXECUTION_CALLBACK)(self.resume)
 
     async def run(self, action: DomainAction) -> None:
-        """Begin: have the text embedded, together with what was said before."""
+        """Start a run: request an embedding of the text and the earlier messages."""
         settings = await self._service.source.settings(action)
         text = " ".join([*action.payload["history"], action.payload["text"]])
         metadata = adding(action.metadata, self._service.seen(settings))
-        about = {"action": action.model_dump(mode="json", exclude={"metadata"})}
-        await self._ask(
-            GENERATE_EMBEDDING, action, {**metadata, RUN: about}, {"texts": [text]}, EMBEDDED
+        original = {"action": action.model_dump(mode="json", exclude={"metadata"})}
+        await self._request(
+            GENERATE_EMBEDDING, action, {**metadata, RUN: original}, {"texts": [text]}, EMBEDDED
         )
 
-    async def go_on(self, action: DomainAction) -> None:
-        """Take the next step with what a service has answered."""
-        begun = DomainAction.model_validate(
+    async def resume(self, action: DomainAction) -> None:
+        """Take the next step of a run with a service's answer."""
+        original = DomainAction.model_validate(
             {**action.metadata[RUN]["action"], "metadata": _without_run(action)}
         )
         if action.error:
-            reply = begun.failure(action.error.reason, action.error.message)
-            await self._service.queues.send(reply, begun.callback_queue)
+            reply = original.failure(action.error.reason, action.error.message)
+            await self._service.queues.send(reply, original.callback_queue)
             return
         settings = await self._service.source.settings(action)
         if action.action_type == EMBEDDED:
             metadata = adding(action.metadata, self._service.seen(settings))
             payload = {"vector": action.payload["vectors"][0]}
-            await self._ask(SEARCH, action, metadata, payload, FOUND)
+            await self._request(SEARCH, action, metadata, payload, FOUND)
             return
         passages = [(each["collection"], each["text"]) for each in action.payload["passages"]]
-        answer = answer_as(settings, begun.payload["text"], passages)
-        reply = self._service.reply(begun, settings, {"text": answer})
-        await self._service.queues.send(reply, begun.callback_queue)
+        answer = answer_as(settings, original.payload["text"], passages)
+        reply = self._service.reply(original, settings, {"text": answer})
+        await self._service.queues.send(reply, original.callback_queue)
 
-    async def _ask(
+    async def _request(
         self,
         queue: str,
         action: DomainAction,

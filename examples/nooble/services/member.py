@@ -1,4 +1,4 @@
-"""What a service of the platform has: its queues, and its source of configuration."""
+"""The parts that every service of the platform has: queues and a source of configuration."""
 
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -34,9 +34,9 @@ POLICY = Policy(
     unavailable=Fallback.LAST_KNOWN,
     too_old=Fallback.LAST_KNOWN,
 )
-"""A turn goes on with what it began with, also when the store cannot be asked."""
+"""A turn continues with the context that it began with, also if the store is unavailable."""
 SNAPSHOTS = CacheOptions(max_staleness=10.0)
-"""For services that resolve nothing but snapshots, which nobody changes: few signs of life do."""
+"""For services that resolve only snapshots. These never change, so rare signs of life suffice."""
 MAX_DELIVERIES = 3
 
 
@@ -48,18 +48,18 @@ class Member:
     queues: ActionQueues
     source: Source
     contexts: AsyncContextClient | None = None
-    """With Relevo: where references are resolved."""
+    """The client that resolves references; only in mode `relevo`."""
     store: CountedChannel | None = None
-    """Its channel to the store."""
+    """The client's channel to the store."""
     servers: Sequence[aio.ServerInterceptor] = field(default_factory=tuple)
-    """What its servers need to resolve them."""
+    """The interceptors that resolve references in its gRPC servers."""
 
     def seen(self, settings: Settings) -> Seen:
-        """What it says about the configuration that it works with."""
+        """The service's observation of the configuration that it works with."""
         return Seen.of(self.name, settings, self.store.calls if self.store else 0)
 
     def passing_on(self, channel: aio.Channel) -> aio.Channel:
-        """The channel, whose calls carry the current reference where there is one."""
+        """Wrap a channel so that its calls carry the current reference, if there is one."""
         return aio_context_channel(channel) if self.contexts else channel
 
     def reply(
@@ -69,7 +69,7 @@ class Member:
         payload: Mapping[str, Any],
         *others: Seen,
     ) -> DomainAction:
-        """The answer to an action, which also says what was seen here, and by others for it."""
+        """The answer to an action, with the observations of this service and of `others`."""
         return action.reply(payload, metadata=adding(action.metadata, self.seen(settings), *others))
 
 
@@ -81,9 +81,9 @@ async def member(
     *,
     resolves_actions: bool = True,
 ) -> AsyncGenerator[Member]:
-    """A service's process with what its mode needs. Its queues are still to be started.
+    """Set up a service's process for its mode; the caller starts its queues.
 
-    Without `resolves_actions` its queues' handlers have no context, and need none.
+    If `resolves_actions` is False, the queues' handlers have no current context.
     """
     async with AsyncExitStack() as stack:
         management = await stack.enter_async_context(Management(wiring.management))

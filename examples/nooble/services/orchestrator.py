@@ -1,4 +1,4 @@
-"""The orchestrator: the platform's edge, where conversations are held through a WebSocket."""
+"""The orchestrator: the platform's edge, which holds conversations through a WebSocket."""
 
 from contextlib import suppress
 
@@ -19,9 +19,9 @@ from nooble.wiring import STALENESS, Wiring
 
 
 class Orchestrator:
-    """Holds conversations: a text comes, and an answer or a failure goes.
+    """Holds conversations: it answers each text with an answer or an error.
 
-    What was said is remembered for as long as the connection lasts.
+    It keeps the user's messages for as long as the connection lasts.
     """
 
     def __init__(self, service: Member, turn_timeout: float) -> None:
@@ -29,7 +29,7 @@ class Orchestrator:
         self._turns = Turns(service, turn_timeout)
 
     def app(self) -> ASGIApp:
-        """Its interface. With Relevo a conversation's context is current in its connection."""
+        """The ASGI application. With Relevo, a conversation's context is current in it."""
         app = Starlette(routes=[WebSocketRoute("/conversation", self.converse)])
         contexts = self._service.contexts
         if contexts is None:
@@ -37,7 +37,7 @@ class Orchestrator:
         return ContextMiddleware(app, contexts, begin=beginning(contexts), policy=POLICY)
 
     async def converse(self, websocket: WebSocket) -> None:
-        """One conversation, turn by turn."""
+        """Hold one conversation, turn by turn."""
         who: Who = current_context() or from_headers(websocket.headers.items())
         await websocket.accept()
         try:
@@ -48,22 +48,22 @@ class Orchestrator:
                 self._service.source.forget(who)
 
     async def _converse(self, who: Who, websocket: WebSocket) -> None:
-        said: list[str] = []
+        history: list[str] = []
         while True:
             text = await websocket.receive_text()
             try:
-                answer = await self._turns.take(who, text, said)
+                answer = await self._turns.run(who, text, history)
             except TurnError as error:
                 await websocket.send_json({"error": error.reason, "message": str(error)})
                 continue
-            said.append(text)
+            history.append(text)
             await websocket.send_json(answer)
 
 
 async def main(wiring: Wiring) -> None:
     """Serve until SIGTERM."""
     cache = CacheOptions(max_staleness=STALENESS)
-    # An answer is for whoever waits for it, whether or not its context can be had still.
+    # An answer is delivered even if its context is no longer available.
     async with member("orchestrator", wiring, cache, resolves_actions=False) as service:
         app = Orchestrator(service, wiring.turn_timeout).app()
         async with service.queues:

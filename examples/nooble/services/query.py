@@ -19,7 +19,7 @@ TIMEOUT = 5.0
 
 
 def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") -> None:
-    """Answer searches."""
+    """Handle the searches of the queue."""
 
     @service.queues.handle(SEARCH)
     async def search(action: DomainAction) -> DomainAction:
@@ -31,9 +31,9 @@ def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") 
             metadata=to_headers(action),
             timeout=TIMEOUT,
         )
-        asked = action.payload["vector"]
+        query_vector = action.payload["vector"]
         passages: list[dict[str, Any]] = [
-            {"collection": name, "text": text, "score": similarity(asked, vector.values)}
+            {"collection": name, "text": text, "score": similarity(query_vector, vector.values)}
             for (name, text), vector in zip(chunks, embedded.vectors, strict=True)
         ]
         near = [p for p in passages if p["score"] >= rag[p["collection"]]["min_score"]]

@@ -1,4 +1,4 @@
-"""How the services run: they say where they serve, and end by a signal."""
+"""Runs the services: each announces its address and stops on a signal."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ from nooble.wiring import Wiring
 
 
 def run(main: Callable[[Wiring], Coroutine[Any, Any, None]]) -> None:
-    """Run a service, as its command line says."""
+    """Run a service with the wiring of its command line."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # It also tells which actions come again.
+    # This level includes the actions that are delivered again.
     logging.getLogger("relevo_client").setLevel(logging.INFO)
     asyncio.run(main(Wiring.parse()))
 
@@ -33,21 +33,21 @@ async def until_stopped() -> None:
 
 
 def announce(address: str) -> None:
-    """Say on standard error that the service serves, as `relevo serve` does."""
+    """Announce on standard error that the service serves, in the format of `relevo serve`."""
     started = {"level": "info", "event": "server.started", "address": address}
     print(json.dumps(started), file=sys.stderr, flush=True)
 
 
 class _HttpServer(uvicorn.Server):
-    """Leaves signals alone, and says when it serves."""
+    """A uvicorn server that handles no signals and announces its address."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Do not: `until_stopped` waits for them."""
+        """Capture none: `until_stopped` waits for them."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say where."""
+        """Start, and announce the address."""
         await super().startup(sockets)
         for listening in sockets or ():
             announce("{}:{}".format(*listening.getsockname()))

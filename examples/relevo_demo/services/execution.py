@@ -1,4 +1,4 @@
-"""Agent execution: asks for passages, then lets the language model answer with them."""
+"""Agent execution: searches for passages and lets the language model answer from them."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The orchestrator: the front of the platform, where a conversation's context begins."""
+"""The orchestrator: the platform's front end, which creates a conversation's context."""
 
 import asyncio
 import sys
@@ -29,9 +29,9 @@ MINUTE = 60.0
 
 
 class Orchestrator(grpc_api.OrchestratorServiceServicer):
-    """Takes the turns. It alone decides which context a call has; the others find theirs.
+    """Handles the turns. It alone chooses the context of a call; the other services get it.
 
-    It remembers in its process what was said; a real platform has a database for that.
+    It keeps the users' messages in its memory; a real platform has a database for that.
     """
 
     def __init__(
@@ -39,27 +39,27 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
     ) -> None:
         self._contexts = contexts
         self._execution = execution
-        self._said: defaultdict[ContextKey, list[str]] = defaultdict(list)
+        self._messages: defaultdict[ContextKey, list[str]] = defaultdict(list)
         self._recent: defaultdict[ContextKey, deque[float]] = defaultdict(deque)
 
     async def Converse(self, request: ConverseRequest, context: Call) -> ConverseResponse:
-        """Find or begin the conversation's context, make it current, and call on."""
+        """Get or create the conversation's context, make it current, and call the next service."""
         try:
             key = ContextKey("conversation", request.tenant_id, request.conversation_id)
-            await self._contexts.get_or_create(key, lambda _: self._begin(request))
+            await self._contexts.get_or_create(key, lambda _: self._create(request))
             entry = await self._contexts.resolve(key, timeout=context.time_remaining())
         except UnavailableError as error:
             await context.abort(StatusCode.UNAVAILABLE, str(error))
-        except RelevoError as error:  # no such agent, or part of its configuration is gone
+        except RelevoError as error:  # the agent, or a part of its configuration, does not exist
             await context.abort(StatusCode.FAILED_PRECONDITION, str(error))
         with use_context(entry):
             return await self._converse(key, request, context)
 
-    async def _begin(self, request: ConverseRequest) -> ExecutionContext:
-        """The context of a new conversation: who is in it, and what it builds on.
+    async def _create(self, request: ConverseRequest) -> ExecutionContext:
+        """The context of a new conversation: its identity and its includes.
 
-        Of the configuration only names are looked at. What the names stand for
-        is composed whenever somebody works with the context.
+        It contains only the keys of the configurations. These are composed whenever the
+        context is resolved.
         """
         tenant = request.tenant_id
         agent_key = ContextKey("agent_config", tenant, request.agent_id)
@@ -85,14 +85,14 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
         settings = require_context()
         if not self._admit(key, settings.rate_limits["turns_per_minute"]):
             await context.abort(StatusCode.RESOURCE_EXHAUSTED, "too many turns in a minute")
-        said = self._said[key]
-        first = max(0, len(said) - settings.agent_config["history_turns"])
+        messages = self._messages[key]
+        first = max(0, len(messages) - settings.agent_config["history_turns"])
         async with failing_like_callee(context):
             answer = await self._execution.RunAgent(
-                RunAgentRequest(text=request.text, history=said[first:]),
+                RunAgentRequest(text=request.text, history=messages[first:]),
                 timeout=context.time_remaining(),
             )
-        said.append(request.text)
+        messages.append(request.text)
         seen = observe(
             "orchestrator",
             self._contexts,
@@ -115,11 +115,12 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
 async def main(store: str, execution: str) -> None:
     """Serve until SIGTERM."""
     async with (
-        # Whoever changes an agent sees it in the very next turn: the turn's context is asked for.
+        # Without a cache: each turn reads its context from the store, so a change of an agent
+        # applies from the very next turn.
         AsyncContextClient(store, cache=None) as contexts,
         aio.insecure_channel(execution, interceptors=aio_client_interceptors()) as channel,
     ):
-        # Without the server interceptor: nobody outside may say which context it is.
+        # Without the server interceptor: callers outside must not choose the context.
         server = aio.server()
         grpc_api.add_OrchestratorServiceServicer_to_server(
             Orchestrator(contexts, grpc_api.ExecutionServiceStub(channel)), server

@@ -32,7 +32,7 @@ class Query(grpc_api.QueryServiceServicer):
     async def Search(
         self, request: SearchRequest, context: aio.ServicerContext[Any, Any]
     ) -> SearchResponse:
-        """Compare the text with every piece of the collections."""
+        """Compare the text with every chunk of the collections."""
         settings = require_context()
         rag = settings.rag_config
         chunks = list(chunks_of(settings.tenant_id, rag))
@@ -41,9 +41,9 @@ class Query(grpc_api.QueryServiceServicer):
                 EmbedRequest(texts=[request.text, *(text for _, text in chunks)]),
                 timeout=context.time_remaining(),
             )
-        asked, *vectors = (vector.values for vector in embedded.vectors)
+        query_vector, *vectors = (vector.values for vector in embedded.vectors)
         passages = [
-            Passage(collection_id=collection, text=text, score=similarity(asked, vector))
+            Passage(collection_id=collection, text=text, score=similarity(query_vector, vector))
             for (collection, text), vector in zip(chunks, vectors, strict=True)
         ]
         near = [p for p in passages if p.score >= rag[p.collection_id]["min_score"]]

@@ -1,4 +1,4 @@
-"""What the services have in common: how they run, and how they fail."""
+"""Code that the services share: running a server, and passing on a callee's failure."""
 
 import asyncio
 import json
@@ -11,26 +11,26 @@ from typing import Any
 from grpc import aio
 
 GRACE = 2.0
-"""Seconds that calls under way have to end."""
+"""Seconds that calls in flight have to end."""
 
 
 async def serve(server: aio.Server) -> None:
-    """Serve on a free loopback port, which standard error tells, until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT on a free loopback port, announced on standard error."""
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, stop.set)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     started = {"level": "info", "event": "server.started", "address": f"127.0.0.1:{port}"}
     print(json.dumps(started), file=sys.stderr, flush=True)
-    await asked.wait()
+    await stop.wait()
     await server.stop(GRACE)
 
 
 @asynccontextmanager
 async def failing_like_callee(context: aio.ServicerContext[Any, Any]) -> AsyncGenerator[None]:
-    """End the call as the call of another service ended: with its status, not as UNKNOWN."""
+    """End the call with the status of a failed call to another service, instead of UNKNOWN."""
     try:
         yield
     except aio.AioRpcError as error:
