@@ -112,7 +112,7 @@ class Finder:
         async def make(_: ContextKey) -> ExecutionContext:
             try:
                 return _context(await begin(identity))
-            except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            except Exception as error:
                 if isinstance(error, NotFoundError) or cannot_answer_now(error):
                     raise  # what it asked the store for too
                 raise failure(begin, error) from None
