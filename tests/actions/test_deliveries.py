@@ -8,6 +8,7 @@ from relevo_client.actions import DomainAction
 from relevo_client.actions._deliveries import work
 from relevo_server import errors
 from relevo_server.errors import StoreError
+from relevo_server.wire import statuses
 from support.servers.services import ServicerContext, service
 
 
@@ -25,7 +26,7 @@ async def test_what_counts(error: StoreError, counts: bool) -> None:
     begun: list[bool] = []
 
     async def get(_: bytes, context: ServicerContext) -> bytes:
-        details = error.to_message().SerializeToString()
+        details = statuses.status_of(error).SerializeToString()
         trailers = ("grpc-status-details-bin", details), ("grpc-retry-pushback-ms", "-1")
         await context.abort(error.code, "", trailers)
 

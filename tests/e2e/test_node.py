@@ -36,6 +36,7 @@ from relevo_client import (
 )
 from relevo_server.errors import StoreError
 from relevo_server.server import Server
+from relevo_server.wire import statuses
 from support.exact import exactly
 from support.languages.node import MISSING
 from support.servers.services import ServicerContext, service
@@ -291,7 +292,7 @@ async def test_whatever_the_store_answers(start: Start) -> None:
 
     async def get(_: bytes, context: ServicerContext) -> bytes:
         error = answered[-1]
-        details = error.to_message().SerializeToString()
+        details = statuses.status_of(error).SerializeToString()
         trailers = ("grpc-status-details-bin", details), ("grpc-retry-pushback-ms", "-1")
         await context.abort(error.code, "internals: 10.0.0.7", trailers)
 
