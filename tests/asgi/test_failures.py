@@ -15,6 +15,7 @@ from relevo_client import (
     LostContext,
     NotFoundError,
     Policy,
+    TooLargeError,
     UnavailableError,
     current_entry,
 )
@@ -241,6 +242,16 @@ async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None
 
     answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
     assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "3")
+
+
+async def test_a_begin_whose_store_has_too_many_calls(contexts: AsyncContextClient) -> None:
+    """A store that has too many calls may answer later: 503, as one that is down."""
+
+    async def begin(_: ExecutionContext) -> ExecutionContext:
+        raise TooLargeError("internals", reason="TOO_MANY_REQUESTS")
+
+    answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
+    assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "1")
 
 
 async def test_a_begin_that_finds_nothing(contexts: AsyncContextClient, store: LocalStore) -> None:

@@ -34,9 +34,13 @@ from relevo_client import (
     aio_server_interceptor,
     use_context,
 )
+from relevo_server.errors import StoreError
 from relevo_server.server import Server
+from relevo_server.wire import statuses
 from support.exact import exactly
 from support.languages.node import MISSING
+from support.servers.services import ServicerContext, service
+from support.servers.statuses import EVERY_ERROR
 from support.strategies import on_real_servers, sections
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"{MISSING}")
@@ -267,3 +271,35 @@ async def test_a_store_that_cannot_be_asked(start: Start) -> None:
         for address in "127.0.0.1:1", f"127.0.0.1:{silent.getsockname()[1]}":
             node = await start("query.js", store=address, embedding="127.0.0.1:1")
             assert await status_of(search(node, ((KEY, "a:b:c"),), timeout=2)) == unavailable
+
+
+async def test_whatever_the_store_answers(start: Start) -> None:
+    """Each error of the store ends a call as the contract's table says, whatever it tells."""
+    unavailable = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"
+    failed = StatusCode.INTERNAL, "the call's context could not be resolved"
+    expected = {
+        "NO_ENTRY": (StatusCode.FAILED_PRECONDITION, "the call's context does not exist"),
+        "STORE_BEHIND": (
+            StatusCode.FAILED_PRECONDITION,
+            "the call's context is newer than the store",
+        ),
+        "INVALID_FIELD": MALFORMED,
+        "STORE_UNAVAILABLE": unavailable,
+        "SERVER_STOPPING": unavailable,
+        "TOO_MANY_REQUESTS": unavailable,
+    }
+    answered: list[StoreError] = []
+
+    async def get(_: bytes, context: ServicerContext) -> bytes:
+        error = answered[-1]
+        details = statuses.status_of(error).SerializeToString()
+        trailers = ("grpc-status-details-bin", details), ("grpc-retry-pushback-ms", "-1")
+        await context.abort(error.code, "internals: 10.0.0.7", trailers)
+
+    async with service({"Get": get}, name="relevo.v1.ContextStore") as store:
+        node = await start("query.js", store=store, embedding="127.0.0.1:1")
+        for error in EVERY_ERROR:
+            if error.reason != "REQUEST_ID_REUSED":  # no answer of a Get
+                answered.append(error)
+                told = await status_of(search(node, ((KEY, "a:b:c"),)))
+                assert told == expected.get(error.reason, failed), error.reason

@@ -20,6 +20,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
+from relevo_server.wire import statuses
 from support.servers.services import ServicerContext, method_of, service, silence
 from support.servers.statuses import EVERY_ERROR
 
@@ -108,7 +109,7 @@ async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> Non
     """Whatever the store answers, the caller is told one of the fixed texts."""
 
     async def get(_: bytes, context: ServicerContext) -> bytes:
-        details = error.to_message().SerializeToString()
+        details = statuses.status_of(error).SerializeToString()
         await context.abort(error.code, "internals: 10.0.0.7", ((DETAILS, details),))
 
     async with (
@@ -120,6 +121,7 @@ async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> Non
             "STORE_BEHIND": NEWER,
             "STORE_UNAVAILABLE": UNAVAILABLE,
             "SERVER_STOPPING": UNAVAILABLE,
+            "TOO_MANY_REQUESTS": UNAVAILABLE,
         }
         assert await refusal(client, ContextRef(key)) == expected.get(error.reason, FAILED)
 

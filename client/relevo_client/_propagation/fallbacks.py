@@ -15,6 +15,7 @@ from relevo_client._context.errors import (
     NotFoundError,
     RelevoError,
     StoreBehindError,
+    TooLargeError,
     UnavailableError,
 )
 from relevo_client._context.functions import is_coroutine_function
@@ -84,7 +85,7 @@ class Policy:
     too_old: Fallback | Rebuild = Fallback.REJECT
     """The store is behind what the caller has seen: FAILED_PRECONDITION."""
     unavailable: Fallback | Rebuild = Fallback.REJECT
-    """The store cannot be asked now: UNAVAILABLE."""
+    """The store cannot answer now: UNAVAILABLE. If it refuses (no access, a defect): INTERNAL."""
     lazy: bool = False
     """Resolve the context when the handler asks for it, not before it runs."""
 
@@ -117,6 +118,13 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 )
 
 
+def cannot_answer_now(error: Exception) -> bool:
+    """Whether the store may answer the same request later: it is away, or has too many calls."""
+    if isinstance(error, TooLargeError):
+        return error.reason == "TOO_MANY_REQUESTS"
+    return isinstance(error, UnavailableError)
+
+
 def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuild, Refusal]:
     """What a policy says for a failure, None for a call without a reference.
 
@@ -131,7 +139,7 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuil
             fallback: Fallback | Rebuild = getattr(policy, field)
             return fallback, refusal
     fallback = policy.unavailable
-    if isinstance(error, UnavailableError):
+    if cannot_answer_now(error):
         return fallback, _UNAVAILABLE
     # Whatever else the store answers (no access, a defect), the context cannot be had
     # now; but trying again is no advice then, and a copy is not what to answer it with.

@@ -15,11 +15,10 @@ from relevo_client._context.errors import (
     NoContextError,
     NotFoundError,
     RelevoError,
-    UnavailableError,
 )
 from relevo_client._context.log import log
 from relevo_client._context.raised import shown
-from relevo_client._propagation.fallbacks import Policy
+from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._aio_binding import aio_bound
 from relevo_client.actions._model import DomainAction, refusal
@@ -142,10 +141,9 @@ async def work(
         try:
             binding = aio_bound(action, contexts, policy=policy, timeout=timeout)
             await stack.enter_async_context(binding)
-        except UnavailableError as error:
-            return _without_context(error)
         except RelevoError as error:
-            await begin()
+            if not cannot_answer_now(error):
+                await begin()
             return _without_context(error)
         await begin()
         try:

@@ -11,7 +11,6 @@ from relevo_client._context.errors import (
     NotFoundError,
     RelevoError,
     StoreBehindError,
-    UnavailableError,
 )
 from relevo_client._propagation.refusals import FAILED, FORBIDDEN, MALFORMED, Refusal
 from relevo_client.asgi._types import Headers, Receive, Scope, Send
@@ -72,8 +71,8 @@ _BY_ERROR: dict[type[RelevoError], tuple[int, str]] = {
     NotFoundError: (409, "NOT_FOUND"),
     IncompleteContextError: (409, "INCOMPLETE"),
     StoreBehindError: (503, "TOO_OLD"),
-    UnavailableError: (503, "UNAVAILABLE"),
 }
+_NOT_NOW = (503, "UNAVAILABLE")
 
 
 def malformed(violations: Iterable[tuple[str, str]]) -> AnsweredError:
@@ -91,7 +90,7 @@ def rejected(refusal: Refusal, error: RelevoError | None = None) -> AnsweredErro
         return AnsweredError(MALFORMED_REFERENCE)
     if error is None:
         return AnsweredError(NO_CONVERSATION)
-    status, reason = _BY_ERROR[type(error)]
+    status, reason = _BY_ERROR.get(type(error), _NOT_NOW)
     retry_after = max(1, ceil(error.retry_after or 1)) if status == 503 else None
     return AnsweredError(Answer(status, reason, refusal.text, retry_after))
 

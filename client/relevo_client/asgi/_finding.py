@@ -20,7 +20,7 @@ from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Known
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
 from relevo_client._propagation.callbacks import failure
-from relevo_client._propagation.fallbacks import CASES, Policy
+from relevo_client._propagation.fallbacks import CASES, Policy, cannot_answer_now
 from relevo_client._propagation.incoming import Call
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi._answers import (
@@ -112,9 +112,9 @@ class Finder:
         async def make(_: ContextKey) -> ExecutionContext:
             try:
                 return _context(await begin(identity))
-            except (UnavailableError, NotFoundError):  # what it asked the store for too
-                raise
-            except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            except Exception as error:
+                if isinstance(error, NotFoundError) or cannot_answer_now(error):
+                    raise  # what it asked the store for too
                 raise failure(begin, error) from None
 
         try:

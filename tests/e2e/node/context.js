@@ -13,10 +13,12 @@ const SECTIONS = [
   'llm_config', 'embedding_config', 'rag_config', 'agent_config', 'metadata', 'rate_limits',
 ];
 const TIMEOUT_MS = 2000;
+// How a call of the store ends that cannot be answered now.
+const NOT_NOW = [status.UNAVAILABLE, status.CANCELLED, status.DEADLINE_EXCEEDED];
 
 /**
  * The context that a call refers to, and the reference for the calls that come of it;
- * null where it refers to none. Throws a Refusal where the context cannot be had.
+ * null if it refers to none. Throws a Refusal if the context cannot be had.
  */
 async function contextOf(incoming, store) {
   const asked = readReference(incoming.metadata);
@@ -30,7 +32,7 @@ async function contextOf(incoming, store) {
   const { entry, layers, revision } = await call(store, 'Get', request, { deadline }).catch(
     (error) => {
       // An error without a status is no answer, but a defect of this service.
-      throw Number.isInteger(error.code) ? refusal(reasonOf(error)) : error;
+      throw Number.isInteger(error.code) ? refusal(reasonOf(error), error.code) : error;
     },
   );
   return { context: composed(entry.context, layers), ref: { key: asked.key, revision } };
@@ -48,8 +50,11 @@ function composed(head, layers) {
   return { ...head, ...Object.fromEntries(SECTIONS.map((name) => [name, merged(name)])) };
 }
 
-function refusal(reason) {
+/** How the call ends, by the reason and the status of the store's answer. */
+function refusal(reason, code) {
   switch (reason) {
+    case 'INVALID_FIELD':
+      return new Refusal(status.INVALID_ARGUMENT, "the call's context reference is malformed");
     case 'NO_ENTRY':
       return new Refusal(status.FAILED_PRECONDITION, "the call's context does not exist");
     case 'INCOMPLETE_CONTEXT':
@@ -57,7 +62,10 @@ function refusal(reason) {
     case 'STORE_BEHIND':
       return new Refusal(status.FAILED_PRECONDITION, "the call's context is newer than the store");
     default:
-      return new Refusal(status.UNAVAILABLE, "the call's context cannot be resolved now");
+      if (NOT_NOW.includes(code) || reason === 'TOO_MANY_REQUESTS') {
+        return new Refusal(status.UNAVAILABLE, "the call's context cannot be resolved now");
+      }
+      return new Refusal(status.INTERNAL, "the call's context could not be resolved");
   }
 }
 

@@ -11,7 +11,7 @@ const REVISION = 'context-revision';
 const MAX_BYTES = 512;
 const MAX_REVISION = (1n << 63n) - 1n;
 
-/** The metadata of a call that passes on what another one carries, as it is. */
+/** The metadata of a call that passes on another call's reference unchanged. */
 function forwarded(incoming) {
   return outgoing(entriesOf(incoming));
 }
@@ -21,7 +21,7 @@ function withReference({ key, revision }) {
   return outgoing(checked({ [KEY]: keyText(key), [REVISION]: revision }));
 }
 
-/** The reference { key, revision } that a call carries, null where it carries none. */
+/** The reference { key, revision } that a call carries, null if it carries none. */
 function readReference(incoming) {
   const { [KEY]: text, [REVISION]: revision = '0' } = entriesOf(incoming);
   if (text === undefined) {
@@ -37,7 +37,7 @@ function readReference(incoming) {
   }
 }
 
-/** What a call carries, by name. A revision without a key is nothing. */
+/** The entries that a call carries, by name. A revision without a key is no entry. */
 function entriesOf(incoming) {
   const names = incoming.get(KEY).length > 0 ? [KEY, REVISION] : [];
   const present = names.filter((name) => incoming.get(name).length > 0);

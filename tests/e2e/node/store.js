@@ -48,7 +48,7 @@ const OPTIONS = {
           initialBackoff: '0.05s',
           maxBackoff: '0.5s',
           backoffMultiplier: 3,
-          // A server that stops ends as CANCELLED what comes last.
+          // A server that stops may end the last calls as CANCELLED.
           retryableStatusCodes: ['UNAVAILABLE', 'CANCELLED'],
         },
       },
@@ -79,7 +79,7 @@ function call(client, method, request, options, metadata = new grpc.Metadata()) 
   });
 }
 
-/** Why the store refused a call: an ErrorReason without its prefix; undefined where it did not. */
+/** Why the store refused a call: an ErrorReason without its prefix; undefined if it did not. */
 function reasonOf(error) {
   const [bytes] = error.metadata?.get('grpc-status-details-bin') ?? [];
   if (bytes === undefined) {
