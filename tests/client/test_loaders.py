@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator
-from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -24,6 +21,7 @@ from relevo_client import (
     NotFoundError,
     UnavailableError,
 )
+from relevo_client._near_cache.machine import NearCache
 from relevo_server.server import Server
 from relevo_server.settings import Settings, Ttl
 from support.clients.either import KEY, KINDS, Ask, Either, opened
@@ -92,29 +90,17 @@ async def test_a_missing_entry_is_made(
             assert len(factory.calls) == times
 
 
-@dataclass(frozen=True)
-class Deafened(CacheOptions):
-    """Options of a cache that hears nothing more once it is deaf."""
-
-    deaf: threading.Event = field(default_factory=threading.Event)
-
-    def cache(self, renewed_scopes: AbstractSet[str]) -> Any:
-        """The cache."""
-        cache: Any = super().cache(renewed_scopes)
-        received = cache.received
-        cache.received = lambda message: not self.deaf.is_set() and received(message)
-        return cache
-
-
 @each_kind
-async def test_what_the_store_denies_is_made(server: Server, owner: Either, kind: Kind) -> None:
+async def test_what_the_store_denies_is_made(
+    server: Server, owner: Either, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the store says is missing is made, though the cache has not been told yet that it is."""
     factory = Factory(ExecutionContext(llm_config={"model": "m"}))
-    cache, loaders = Deafened(), {"agent_config": factory.of(kind)}
-    async with opened(kind, server.address, cache=cache, loaders=loaders) as client:
+    loaders = {"agent_config": factory.of(kind)}
+    async with opened(kind, server.address, cache=CacheOptions(), loaders=loaders) as client:
         await client.ask(resolving(AGENT))
         before = await client.local(AGENT)
-        cache.deaf.set()
+        monkeypatch.setattr(NearCache, "received", lambda *_: False)  # it hears nothing more
         await owner.ask(lambda client: client.invalidate(AGENT))
         found = await client.ask(lambda client: client.resolve(AGENT, fresh=True))
         assert found.version > before.version
