@@ -1,9 +1,10 @@
-"""What a Redis Cluster says of its nodes, if it leaves out what is known."""
+"""What nodes of a Redis Cluster answer: who they are, and that they do not run a command now."""
 
 import asyncio
 from contextlib import suppress
 
 import pytest
+from redis import exceptions as redis_errors
 from relevo_server.storage.redis.cluster import Cluster
 from support.redis.fake import answering_redis
 
@@ -39,3 +40,57 @@ async def test_a_master_without_a_host_is_who_was_asked() -> None:
         told.set()
         assert await everywhere == [b"PONG"]
         await cluster.aclose()
+
+
+@pytest.mark.parametrize("refusal", ["TRYAGAIN Multiple keys request", "MOVED 1 {}", "ASK 1 {}"])
+async def test_a_command_that_no_node_runs_yet(refusal: str) -> None:
+    """While its slot moves it is sent again, as often as it takes, and run once."""
+    refused = ran = 0
+
+    async def answer(words: list[bytes]) -> bytes:
+        nonlocal refused, ran
+        if words == [b"ASKING"]:
+            return b"+OK\r\n"
+        if refused < 12:  # more than once around, if it is sent from node to node
+            refused += 1
+            return f"-{refusal.format(f'127.0.0.1:{port}')}\r\n".encode()
+        ran += 1
+        return b"+OK\r\n"
+
+    async with answering_redis(answer) as port:
+        cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=60, max_connections=1)
+        assert await cluster.execute_command("SET", "", "", "moving") == b"OK"
+        await cluster.aclose()
+    assert (refused, ran) == (12, 1)
+
+
+@pytest.mark.parametrize("refusal", ["TRYAGAIN Multiple keys request", "MOVED 1 {}"])
+async def test_a_slot_that_moves_for_too_long(refusal: str) -> None:
+    """A command ends with its time, and with the reason."""
+
+    async def answer(_: list[bytes]) -> bytes:
+        return f"-{refusal.format(f'127.0.0.1:{port}')}\r\n".encode()
+
+    async with answering_redis(answer) as port:
+        cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=0.2, max_connections=1)
+        with pytest.raises((redis_errors.TryAgainError, ConnectionError), match=r"Multiple|agree"):
+            await cluster.execute_command("SET", "", "", "moving")
+        await cluster.aclose()
+
+
+@pytest.mark.parametrize("refusal", ["CLUSTERDOWN The cluster is down", "LOADING Redis is loading"])
+async def test_an_outage_is_told_at_once(refusal: str) -> None:
+    """What lasts longer than a call is not waited for: its caller may have something else."""
+    asked = 0
+
+    async def answer(_: list[bytes]) -> bytes:
+        nonlocal asked
+        asked += 1
+        return f"-{refusal}\r\n".encode()
+
+    async with answering_redis(answer) as port:
+        cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=60, max_connections=1)
+        with pytest.raises((redis_errors.ClusterDownError, redis_errors.BusyLoadingError)):
+            await cluster.execute_command("SET", "", "", "lost")
+        await cluster.aclose()
+    assert asked == 1

@@ -2,8 +2,9 @@
 
 The map of slots is not fetched but learned. A node that does not own a slot names its
 owner (MOVED), or the node that has the key while the slot migrates (ASK). It has not run
-the command, so the command may be sent there. A command that a node has run, or may have
-run, is not repeated.
+the command, so the command may be sent there. While the keys of a command are on two nodes,
+none of them runs it (TRYAGAIN): it is sent again until the slot has arrived, or its time is
+over. A command that a node has run, or may have run, is not repeated.
 """
 
 import asyncio
@@ -19,8 +20,19 @@ from relevo_server.storage.redis.pool import Pool
 
 SCHEMES = ("redis+cluster", "rediss+cluster")
 _HOPS = 5
-"""The most nodes that one command is sent to: for a moment they may disagree on the owner."""
+"""Nodes that a command is sent to without a pause: for a moment they may disagree on the owner."""
+_SHORTEST, _LONGEST = 0.01, 0.1
+"""Seconds between attempts of a command that no node has run: each pause is twice the last."""
 _GONE = (OSError, redis_errors.ConnectionError, redis_errors.ClusterDownError)
+
+
+class _DisagreementError(ConnectionError):
+    """Nodes send a command to one another, and none runs it."""
+
+
+_NOT_NOW = (redis_errors.TryAgainError, _DisagreementError)
+"""No node has run the command, and the end of the slot's move is near. Not so with CLUSTERDOWN or
+LOADING, which last for longer than a call: the caller is to know at once."""
 
 
 class Cluster:
@@ -37,21 +49,17 @@ class Cluster:
 
     async def execute_command(self, *words: Argument) -> Any:
         """Send one command. Raises RedisError, OSError or TimeoutError."""
-        end = earliest(asyncio.get_running_loop().time() + self._timeout)
-        slot = key_slot(_key_of(words))
-        address, asking = self._owners.get(slot, self._nodes[0]), False
-        for _ in range(_HOPS):
+        loop = asyncio.get_running_loop()
+        end = earliest(loop.time() + self._timeout)
+        pause = _SHORTEST
+        while True:
             try:
-                return await self._pool_of(address).send(words, end, asking=asking)
-            except redis_errors.MovedError as error:
-                address, asking = _named_by(error, address), False
-                self._owners[slot] = address
-            except redis_errors.AskError as error:
-                address, asking = _named_by(error, address), True
-            except _GONE:
-                self._forget(address)
-                raise
-        raise ConnectionError("the nodes of the Cluster do not agree")
+                return await self._send(words, end)
+            except _NOT_NOW:
+                if loop.time() + pause >= end:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
         """Send one command to every master. Returns the answers; masters that fail have none."""
@@ -70,6 +78,23 @@ class Cluster:
         """Close the connections."""
         for pool in self._pools.values():
             await pool.aclose()
+
+    async def _send(self, words: tuple[Argument, ...], end: float) -> Any:
+        """Send one command to the node that it belongs to, wherever others say that it is."""
+        slot = key_slot(_key_of(words))
+        address, asking = self._owners.get(slot, self._nodes[0]), False
+        for _ in range(_HOPS):
+            try:
+                return await self._pool_of(address).send(words, end, asking=asking)
+            except redis_errors.MovedError as error:
+                address, asking = _named_by(error, address), False
+                self._owners[slot] = address
+            except redis_errors.AskError as error:
+                address, asking = _named_by(error, address), True
+            except _GONE:
+                self._forget(address)
+                raise
+        raise _DisagreementError("the nodes of the Cluster do not agree")
 
     def _pool_of(self, address: Address) -> Pool:
         pool = self._pools.get(address)
