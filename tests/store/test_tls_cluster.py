@@ -46,9 +46,17 @@ def cluster(own: Pair, signer: Pair) -> Iterator[RedisCluster]:
 
 
 def settings_for(url: str) -> Settings:
-    """Settings of a server on this store, whose keys are the test's own."""
-    prefix = f"test-{uuid.uuid4().hex}"
-    return Settings(listen="127.0.0.1:0", store=SecretStr(url), store_prefix=prefix, grace=0.5)
+    """Settings of a server on this store, whose keys are the test's own.
+
+    It is patient: on a busy machine, dozens of TLS handshakes at once take more than a second.
+    """
+    return Settings(
+        listen="127.0.0.1:0",
+        store=SecretStr(url),
+        store_prefix=f"test-{uuid.uuid4().hex}",
+        store_timeout=20.0,
+        grace=0.5,
+    )
 
 
 async def test_every_node(cluster: RedisCluster) -> None:
