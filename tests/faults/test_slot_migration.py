@@ -1,7 +1,7 @@
 """A Redis Cluster moves a slot to another node, under writes and a Watch: nothing is lost.
 
 While a slot moves, its keys are on two nodes, and scripts that touch some of each
-are refused (TRYAGAIN): its tenants are UNAVAILABLE for that long, and no longer.
+are refused (TRYAGAIN): its tenants wait, or are UNAVAILABLE, for that long and no longer.
 """
 
 import asyncio
