@@ -48,9 +48,9 @@ class _Sender(Protocol):
 
 
 class Client:
-    """Sends commands to Redis, each of them once.
+    """Sends commands to Redis, each of which runs at most once.
 
-    No command is retried after it was sent: a write whose answer was lost may have
+    No command is retried after it may have run: a write whose answer was lost may have
     happened, and only its caller can decide to repeat it (`request_id`).
     A connection that Redis closed while it was idle is replaced before use.
     `timeout` is in seconds. `logs` bounds the number of concurrent `wait` calls.
