@@ -34,7 +34,9 @@ COMMAND = "make twins"
 
 _NAME = re.compile(r"^(_?)(?:Async(?=[A-Z])|aio_)")
 _MODULE = re.compile(r"^(_?)aio(?=_|$)")
-_WORDS = re.compile(r"(?:\b([Aa])n (`?))?(?<!\w)(_?(?:Async[A-Z]|aio_)\w+|__a\w+__|async with\b)")
+_WORDS = re.compile(
+    r"(?:\b([Aa])n (`?))?(?<!\w)(_?(?:Async[A-Z]\w*|aio_\w+)|__a\w+__|async with\b)"
+)
 _IS_ABOUT_ASYNCIO = re.compile(
     r"asyncio|\basync\b|\bawait|coroutine|event loop|\baio\b|\bcancel|Async[A-Z]|\baio_", re.I
 )
@@ -112,7 +114,7 @@ def _edits_of_tokens(source: str) -> Iterator[_Edit]:
     for i, token in enumerate(tokens):
         start, end = (starts[line - 1] + column for line, column in (token.start, token.end))
         if token.type in _STRINGS:
-            yield from _edits_of_words(token.string, start)
+            yield from _edits_of_words(source[start:end], start)
         if token.type != tokenize.NAME:
             continue
         begins = i == 0 or tokens[i - 1].type in _BEFORE_A_STATEMENT

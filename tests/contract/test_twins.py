@@ -149,14 +149,14 @@ def test_words() -> None:
     source = '''def thing() -> str:
     """Use an AsyncThing in `async with`; an `AsyncEntry`, or `aio_bound`."""
     # An AsyncThing, too.
-    return f"an AsyncThing of {thing()}"
+    return f"{{AsyncThing}}: an AsyncThing of {thing()}"
 '''
     assert (
         made(source)
         == '''def thing() -> str:
     """Use a Thing in `with`; an `Entry`, or `bound`."""
     # A Thing, too.
-    return f"a Thing of {thing()}"
+    return f"{{Thing}}: a Thing of {thing()}"
 '''
     )
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TypeVar
 
 _STEP = 0.005
-_PATIENCE = 40.0
+PATIENCE = 40.0
 """Seconds after which an attempt counts, whatever the machine did."""
 
 _Result = TypeVar("_Result")
@@ -21,7 +21,7 @@ async def measured(
     It is begun again if this process was not let run meanwhile, for more than `pause` seconds
     in all: then the time that it took says nothing.
     """
-    end = monotonic() + _PATIENCE
+    end = monotonic() + PATIENCE
     while True:
         pauses: list[float] = []
         watching = asyncio.create_task(_watch(pauses))

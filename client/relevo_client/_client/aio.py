@@ -178,7 +178,6 @@ class AsyncContextClient:
         (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
         caller waits for as long as the entry takes.
         """
-        must_be_callable("factory", factory)
         return await self._creation.create(key, factory, ttl, Deadline.after(timeout))
 
     async def resolve(

@@ -6,7 +6,7 @@ from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.aio_compat import entry_at_hand
+from relevo_client._client.aio_compat import entry_at_hand, must_be_callable
 from relevo_client._client.aio_flights import AsyncFlight, AsyncFlights, aio_decided, aio_landed
 from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._context.deadline import Deadline
@@ -56,7 +56,10 @@ class AsyncCreation:
         The deadline is this caller's: the load goes on without it.
         """
         cached = self._watcher.entry(key) if self._watcher else None
-        entry = cached or await entry_at_hand(self._store, key, deadline)
+        if cached:
+            return cached
+        must_be_callable("factory", factory)  # to look at it takes as long as to look in the cache
+        entry = await entry_at_hand(self._store, key, deadline)
         return entry or await self._created(key, self._begin(key, factory, ttl), deadline)
 
     async def create_missing(

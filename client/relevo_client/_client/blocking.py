@@ -182,7 +182,6 @@ class ContextClient:
         (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
         caller waits for as long as the entry takes.
         """
-        must_be_callable("factory", factory)
         return self._creation.create(key, factory, ttl, Deadline.after(timeout))
 
     def resolve(

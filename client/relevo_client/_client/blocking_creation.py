@@ -7,7 +7,7 @@ from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.blocking_compat import entry_at_hand
+from relevo_client._client.blocking_compat import entry_at_hand, must_be_callable
 from relevo_client._client.blocking_flights import Flight, Flights, decided, landed
 from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._context.deadline import Deadline
@@ -55,7 +55,10 @@ class Creation:
         The deadline is this caller's: the load goes on without it.
         """
         cached = self._watcher.entry(key) if self._watcher else None
-        entry = cached or entry_at_hand(self._store, key, deadline)
+        if cached:
+            return cached
+        must_be_callable("factory", factory)  # to look at it takes as long as to look in the cache
+        entry = entry_at_hand(self._store, key, deadline)
         return entry or self._created(key, self._begin(key, factory, ttl), deadline)
 
     def create_missing(

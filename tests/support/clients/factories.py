@@ -7,8 +7,12 @@ from typing import Any
 
 from relevo_client import ContextKey, ExecutionContext
 
+from support.pauses import PATIENCE
 from support.servers.shapes import Kind
 from support.waiting import until_async
+
+_ENDLESS = 2 * PATIENCE
+"""Seconds. One load may be waited for by each attempt of a measurement that is begun again."""
 
 
 class Factory:
@@ -39,7 +43,7 @@ class Factory:
 
     def _blocking(self, key: ContextKey) -> ExecutionContext:
         self.calls.append(key)
-        assert self.let.wait(20)
+        assert self.let.wait(_ENDLESS)
         if isinstance(self._make, Exception):
             raise self._make
         return self._make if isinstance(self._make, ExecutionContext) else self._make()
