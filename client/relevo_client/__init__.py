@@ -20,6 +20,7 @@ from relevo_client._context.errors import (
     ConflictError,
     IncompleteContextError,
     InvalidFieldError,
+    LeaseHeldError,
     LeaseLostError,
     NoContextError,
     NotFoundError,
@@ -30,6 +31,7 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._context.wrapping import wrap
 from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
@@ -56,11 +58,13 @@ __all__ = [
     "IncompleteContextError",
     "InvalidFieldError",
     "Invalidation",
+    "LeaseHeldError",
     "LeaseLostError",
     "LostContext",
     "NoContextError",
     "NotFoundError",
     "Policy",
+    "Reason",
     "RelevoError",
     "StoreBehindError",
     "TooLargeError",

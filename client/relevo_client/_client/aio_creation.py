@@ -9,11 +9,21 @@ from typing import TypeAlias
 from relevo_client._client.aio_compat import entry_at_hand, must_be_callable
 from relevo_client._client.aio_flights import AsyncFlight, AsyncFlights, aio_decided, aio_landed
 from relevo_client._client.flights import WaitedTooLongError
+from relevo_client._client.loaders import (
+    ATTEMPTS,
+    RELEASE_TIMEOUT,
+    WAITING,
+    Loaders,
+    creation_too_late,
+    lease_lost,
+    log_failure,
+)
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
     ConflictError,
     IncompleteContextError,
+    LeaseHeldError,
     LeaseLostError,
     NotFoundError,
     RelevoError,
@@ -23,7 +33,7 @@ from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
 from relevo_client._store import leases, requests
 from relevo_client._store.aio import AsyncStore
-from relevo_client._store.leases import Lease, Lifetime, Loaders
+from relevo_client._store.leases import Lease, Lifetime
 from relevo_client._store.snapshots import Snapshot
 
 AsyncFactory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
@@ -98,7 +108,7 @@ class AsyncCreation:
         try:
             entry = await aio_landed(load, deadline)
         except WaitedTooLongError:
-            raise leases.too_late(key) from None
+            raise creation_too_late(key) from None
         self._wrote(entry)
         return entry
 
@@ -119,11 +129,11 @@ class AsyncCreation:
         except RelevoError:
             raise
         except Exception as error:
-            leases.tell_failure(key, error)
+            log_failure(key, error)
             raise missing from error
 
     async def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        for _ in range(leases.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 return snapshot.written(await self._store.put(snapshot.request(ttl)))
             except ConflictError:  # somebody else has made it
@@ -135,7 +145,7 @@ class AsyncCreation:
         return requests.entry_of(await self._store.get(requests.get_request(key)))
 
     async def _load(self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime) -> ContextEntry:
-        for _ in range(leases.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             leased = await self._leased(key)
             if isinstance(leased, ContextEntry):
                 return leased
@@ -144,18 +154,17 @@ class AsyncCreation:
                 request = requests.get_request(key, min_revision=ref.revision)
                 with suppress(NotFoundError):  # so has the entry
                     return requests.entry_of(await self._store.get(request))
-        raise leases.lost(key)
+        raise lease_lost(key)
 
     async def _leased(self, key: ContextKey) -> ContextEntry | Lease:
         """The entry, or the right to create it, however long another process has it."""
         while True:
             try:
-                wait = self._store.timeout * leases.WAITING
+                wait = self._store.timeout * WAITING
                 request = leases.lease_request(key, wait=wait)
                 return leases.leased(key, await self._store.lease(request))
-            except ConflictError as error:
-                if not leases.is_held(error):
-                    raise
+            except LeaseHeldError:
+                continue
 
     async def _make(self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
@@ -168,7 +177,7 @@ class AsyncCreation:
         except BaseException:
             # What cannot be given back ends by itself.
             with suppress(RelevoError):
-                within = Deadline.after(leases.RELEASE_TIMEOUT)
+                within = Deadline.after(RELEASE_TIMEOUT)
                 await self._store.release(leases.release_request(lease), within)
             raise
 
@@ -180,4 +189,4 @@ class AsyncCreation:
             if isinstance(leased, Lease):
                 await self._make(leased, factory)
         except Exception as error:  # noqa: BLE001 - told by its kind
-            leases.tell_failure(key, error)
+            log_failure(key, error)

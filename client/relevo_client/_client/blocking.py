@@ -12,6 +12,7 @@ from relevo.v1 import store_pb2
 from relevo_client._client import forks
 from relevo_client._client.blocking_compat import end_with, must_be_callable
 from relevo_client._client.blocking_creation import Creation, Factory
+from relevo_client._client.loaders import ATTEMPTS, Loaders
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import IncompleteContextError, NotFoundError, RelevoError
@@ -19,9 +20,8 @@ from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._near_cache.options import CacheCounts, CacheOptions
-from relevo_client._store import leases, requests, snapshots
+from relevo_client._store import requests, snapshots
 from relevo_client._store.blocking import Store
-from relevo_client._store.leases import Loaders
 from relevo_client._store.requests import Invalidation
 
 
@@ -202,7 +202,7 @@ class ContextClient:
         """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
-        for _ in range(leases.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 return self._resolve(ref, deadline, fresh=fresh)
             except (NotFoundError, IncompleteContextError) as error:

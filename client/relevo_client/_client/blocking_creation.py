@@ -10,11 +10,21 @@ from typing import TypeAlias
 from relevo_client._client.blocking_compat import entry_at_hand, must_be_callable
 from relevo_client._client.blocking_flights import Flight, Flights, decided, landed
 from relevo_client._client.flights import WaitedTooLongError
+from relevo_client._client.loaders import (
+    ATTEMPTS,
+    RELEASE_TIMEOUT,
+    WAITING,
+    Loaders,
+    creation_too_late,
+    lease_lost,
+    log_failure,
+)
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
     ConflictError,
     IncompleteContextError,
+    LeaseHeldError,
     LeaseLostError,
     NotFoundError,
     RelevoError,
@@ -24,7 +34,7 @@ from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._store import leases, requests
 from relevo_client._store.blocking import Store
-from relevo_client._store.leases import Lease, Lifetime, Loaders
+from relevo_client._store.leases import Lease, Lifetime
 from relevo_client._store.snapshots import Snapshot
 
 Factory: TypeAlias = Callable[[ContextKey], ExecutionContext]
@@ -97,7 +107,7 @@ class Creation:
         try:
             entry = landed(load, deadline)
         except WaitedTooLongError:
-            raise leases.too_late(key) from None
+            raise creation_too_late(key) from None
         self._wrote(entry)
         return entry
 
@@ -118,11 +128,11 @@ class Creation:
         except RelevoError:
             raise
         except Exception as error:
-            leases.tell_failure(key, error)
+            log_failure(key, error)
             raise missing from error
 
     def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        for _ in range(leases.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 return snapshot.written(self._store.put(snapshot.request(ttl)))
             except ConflictError:  # somebody else has made it
@@ -134,7 +144,7 @@ class Creation:
         return requests.entry_of(self._store.get(requests.get_request(key)))
 
     def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
-        for _ in range(leases.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             leased = self._leased(key)
             if isinstance(leased, ContextEntry):
                 return leased
@@ -143,18 +153,17 @@ class Creation:
                 request = requests.get_request(key, min_revision=ref.revision)
                 with suppress(NotFoundError):  # so has the entry
                     return requests.entry_of(self._store.get(request))
-        raise leases.lost(key)
+        raise lease_lost(key)
 
     def _leased(self, key: ContextKey) -> ContextEntry | Lease:
         """The entry, or the right to create it, however long another process has it."""
         while True:
             try:
-                wait = self._store.timeout * leases.WAITING
+                wait = self._store.timeout * WAITING
                 request = leases.lease_request(key, wait=wait)
                 return leases.leased(key, self._store.lease(request))
-            except ConflictError as error:
-                if not leases.is_held(error):
-                    raise
+            except LeaseHeldError:
+                continue
 
     def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
@@ -167,7 +176,7 @@ class Creation:
         except BaseException:
             # What cannot be given back ends by itself.
             with suppress(RelevoError):
-                within = Deadline.after(leases.RELEASE_TIMEOUT)
+                within = Deadline.after(RELEASE_TIMEOUT)
                 self._store.release(leases.release_request(lease), within)
             raise
 
@@ -179,4 +188,4 @@ class Creation:
             if isinstance(leased, Lease):
                 self._make(leased, factory)
         except Exception as error:  # noqa: BLE001 - told by its kind
-            leases.tell_failure(key, error)
+            log_failure(key, error)

@@ -10,6 +10,7 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Known, Rebuilt
 
 _current: ContextVar[Current] = ContextVar("relevo_context", default=None)
@@ -58,7 +59,9 @@ def require_entry() -> ContextEntry:
     if isinstance(known, ContextEntry):
         return known
     if known:
-        raise NoContextError("the current context has no entry", reason="CONTEXT_WITHOUT_ENTRY")
+        raise NoContextError(
+            "the current context has no entry", reason=Reason.CONTEXT_WITHOUT_ENTRY
+        )
     raise NoContextError
 
 

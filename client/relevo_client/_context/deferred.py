@@ -8,6 +8,7 @@ from typing import TypeAlias
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
+from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Known, Rebuilt
 
 
@@ -25,7 +26,7 @@ class Deferred:
             raise NoContextError(
                 "the context is not resolved yet: the server's policy is lazy; use "
                 "'await await_context()' first",
-                reason="CONTEXT_NOT_RESOLVED",
+                reason=Reason.CONTEXT_NOT_RESOLVED,
             )
         return self._known
 

@@ -21,6 +21,7 @@ import rfc8785
 from relevo_client._context.errors import RelevoError
 from relevo_client._context.keys import ContextKey
 from relevo_client._context.model import IDENTITY, SECTIONS, ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._context.values import EXACT
 
 SCOPE = "snapshot"
@@ -45,7 +46,7 @@ def key_of(tenant_id: str, context: ExecutionContext) -> ContextKey:
         canonical = rfc8785.dumps(content)
     except rfc8785.CanonicalizationError:
         text = "a context holds a number that JSON does not have"
-        raise RelevoError(text, reason="CORRUPT_ENTRY") from None
+        raise RelevoError(text, reason=Reason.CORRUPT_ENTRY) from None
     return ContextKey(SCOPE, tenant_id, f"sha256-{sha256(canonical).hexdigest()}")
 
 
@@ -62,7 +63,7 @@ def verify(key: ContextKey, context: ExecutionContext) -> None:
     if is_digest(key) and (context.includes or key_of(key.tenant_id, context) != key):
         raise RelevoError(
             f"what the store holds under {key} is not the snapshot of that name",
-            reason="CORRUPT_ENTRY",
+            reason=Reason.CORRUPT_ENTRY,
             metadata={"key": key.text},
         )
 

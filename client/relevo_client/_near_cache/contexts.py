@@ -9,6 +9,7 @@ from relevo_client._context.codec import entry_from_message
 from relevo_client._context.entry import ContextEntry, composed, no_older
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.reasons import Reason
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.state import ABSENT, Copy
 
@@ -26,7 +27,7 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
     if head.version == ABSENT:
         raise NotFoundError(
             f"there is no live entry under {ref.key}",
-            reason="NO_ENTRY",
+            reason=Reason.NO_ENTRY,
             metadata={"key": ref.key.text},
         )
     entry = _entry(head)

@@ -21,6 +21,7 @@ from relevo_client._context.errors import (
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Rebuilt
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.refusals import (
@@ -121,7 +122,7 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 def cannot_answer_now(error: Exception) -> bool:
     """Whether the store may answer the same request later: it is away, or has too many calls."""
     if isinstance(error, TooLargeError):
-        return error.reason == "TOO_MANY_REQUESTS"
+        return error.reason == Reason.TOO_MANY_REQUESTS
     return isinstance(error, UnavailableError)
 
 

@@ -8,6 +8,7 @@ from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.functions import name_of
 from relevo_client._context.log import log
 from relevo_client._context.raised import shown
+from relevo_client._context.reasons import Reason
 
 NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
 """What a handler may raise that needs a context: alone, or out of a TaskGroup of its tasks."""
@@ -62,7 +63,7 @@ def refusal_of(error: Exception, handler: object) -> Refusal | None:
     needs = needs_context(error)
     if needs is None:
         return None
-    if needs.reason == "NO_CONTEXT":
+    if needs.reason == Reason.NO_CONTEXT:
         return NO_REFERENCE
     log.error("%s: %s: %s", name_of(handler), needs, shown(needs, handler))
     return FAILED

@@ -9,6 +9,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import closed, forked
+from relevo_client._context.reasons import Reason
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
@@ -115,7 +116,7 @@ class Store:
             response = method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             failure = error_of_call(error)
-            if self._is_closed and failure.reason == grpc.StatusCode.CANCELLED.name:
+            if self._is_closed and failure.reason == Reason.CANCELLED:
                 failure = closed()  # the channel ended the call
             self.contact.ended(attempt, failure, timeout)
             raise failure from None

@@ -16,11 +16,13 @@ from grpc import aio
 
 from relevo_client._context.errors import RelevoError, UnavailableError
 from relevo_client._context.log import log
+from relevo_client._context.reasons import Reason
 from relevo_client._store.statuses import error_of_call
 
-BROKEN = ("INTERNAL", "UNKNOWN")
+BROKEN = (Reason.INTERNAL, Reason.UNKNOWN)
 """What gRPC calls some connections that break; it may be the store's own answer too."""
-_LATE = ("DEADLINE_EXCEEDED", "STORE_UNAVAILABLE")  # a server waits for half of a call's time
+# A server waits for half of a call's time.
+_LATE = (Reason.DEADLINE_EXCEEDED, Reason.STORE_UNAVAILABLE)
 PATIENCE = 0.2
 """Seconds in which a store that is there should answer."""
 QUIET = 1.0

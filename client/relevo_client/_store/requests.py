@@ -23,6 +23,7 @@ from relevo_client._context.entry import ContextEntry, composed, no_older
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._store.statuses import error_of_status
 
 MAX_BATCH = 100
@@ -103,7 +104,7 @@ class Batch:
                     raise error_of_status(result.error)
                 self._results[i] = entry_of(result.response)
             except RelevoError as error:
-                if error.reason == "RESPONSE_TOO_LARGE":
+                if error.reason == Reason.RESPONSE_TOO_LARGE:
                     self.waiting.append(i)
                 else:
                     self._results[i] = error

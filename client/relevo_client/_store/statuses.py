@@ -13,6 +13,7 @@ from relevo_client._context.errors import (
     AccessDeniedError,
     ConflictError,
     InvalidFieldError,
+    LeaseHeldError,
     LeaseLostError,
     NotFoundError,
     RelevoError,
@@ -20,6 +21,7 @@ from relevo_client._context.errors import (
     TooLargeError,
     UnavailableError,
 )
+from relevo_client._context.reasons import Reason
 from relevo_client._store.connection_errors import explained
 
 DOMAIN = "relevo"
@@ -36,8 +38,9 @@ _BY_CODE: dict[grpc.StatusCode, type[RelevoError]] = {
     grpc.StatusCode.CANCELLED: UnavailableError,
 }
 _BY_REASON: dict[str, type[RelevoError]] = {
-    "STORE_BEHIND": StoreBehindError,
-    "LEASE_LOST": LeaseLostError,
+    Reason.STORE_BEHIND: StoreBehindError,
+    Reason.LEASE_LOST: LeaseLostError,
+    Reason.LEASE_HELD: LeaseHeldError,
 }
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

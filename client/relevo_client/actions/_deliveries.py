@@ -18,6 +18,7 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.log import log
 from relevo_client._context.raised import shown
+from relevo_client._context.reasons import Reason
 from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._aio_binding import aio_bound
@@ -35,7 +36,7 @@ _NEVER = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextErr
 class Failure:
     """Why an action was not done. Holds nothing of its values."""
 
-    reason: str
+    reason: Reason | str
     """A name for programs."""
     text: str
     """A fixed text, which the sender is told."""
@@ -74,28 +75,28 @@ class Delivery:
 
 
 TOO_OFTEN = Failure(
-    "TOO_MANY_DELIVERIES",
+    Reason.TOO_MANY_DELIVERIES,
     "the action was tried too often",
     "whoever had it did not come to an end",
     is_final=True,
 )
 
 NOT_DONE = Failure(
-    "NOT_DONE",
+    Reason.NOT_DONE,
     "the action was not done at once",
     "it failed, or whoever had it did not come to an end",
     is_final=False,
 )
 
 NOT_BEGUN = Failure(
-    "NOT_BEGUN",
+    Reason.NOT_BEGUN,
     "the action was not begun at once",
     "its context could not be had, or whoever had it did not begin",
     is_final=False,
 )
 
 NOT_HELD = Failure(
-    "NOT_HELD",
+    Reason.NOT_HELD,
     "the action was not done in time here",
     "it was taken over, as this process stood still or had no Redis",
     is_final=False,
@@ -159,7 +160,7 @@ async def work(
             return _failed(error)
         except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
             needs = needs_context(error)
-            if needs and needs.reason == "NO_CONTEXT" and action.context_ref is None:
+            if needs and needs.reason == Reason.NO_CONTEXT and action.context_ref is None:
                 return _without_context(needs)
             return _failed(error)
     return None
@@ -167,7 +168,7 @@ async def work(
 
 def _failed(error: BaseException) -> Failure:
     text = "the action's handler failed"
-    return Failure("HANDLER_FAILED", text, shown(error), is_final=False)
+    return Failure(Reason.HANDLER_FAILED, text, shown(error), is_final=False)
 
 
 def _reply(action: DomainAction, result: object) -> DomainAction | None:
@@ -197,7 +198,7 @@ def _malformed(error: InvalidFieldError) -> Failure:
     # The field, and not where in a payload: names within it may be a user's data too.
     fields = sorted({field.partition(".")[0].partition("[")[0] for field, _ in error.violations})
     return Failure(
-        "INVALID_FIELD",
+        Reason.INVALID_FIELD,
         "the action is malformed",
         ascii_of(", ".join(fields)),
         is_final=True,

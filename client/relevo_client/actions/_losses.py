@@ -5,13 +5,18 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from relevo_client._context.errors import RelevoError
+from relevo_client._context.reasons import Reason
 
 
 class QueueLostError(RelevoError):
-    """A queue has lost what it held, and with it perhaps what somebody waits for."""
+    """A queue has lost what it held, and with it perhaps what somebody waits for.
+
+    Raised within `ActionQueues.unless_lost()`, after a Redis without persistence was restarted or
+    emptied. Send the action again if it may be done twice; else tell the user that it failed.
+    """
 
     def __init__(self) -> None:
-        super().__init__("Redis has lost what a queue held", reason="QUEUE_LOST")
+        super().__init__("Redis has lost what a queue held", reason=Reason.QUEUE_LOST)
 
 
 class Losses:

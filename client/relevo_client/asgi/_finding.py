@@ -17,6 +17,7 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Known
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
 from relevo_client._propagation.callbacks import failure
@@ -87,7 +88,7 @@ class Finder:
                 return await self._found(asked, ref, deadline)
         except TimeoutError:
             raise UnavailableError(
-                "not in time", reason="DEADLINE_EXCEEDED", retry_after=RETRY_DELAY
+                "not in time", reason=Reason.DEADLINE_EXCEEDED, retry_after=RETRY_DELAY
             ) from None
 
     async def _found(self, asked: Asked, ref: ContextRef, deadline: Deadline) -> ContextEntry:
