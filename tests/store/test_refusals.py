@@ -113,9 +113,9 @@ async def test_a_masked_put_that_is_never_fast_enough() -> None:
 class BrokenStorage(MemoryStorage):
     """A backend with a defect that quotes a secret."""
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
         """Stumble."""
-        raise KeyError(f"s3cret of {keys}, {known}")
+        raise KeyError(f"s3cret of {keys}, {known_versions}")
 
 
 async def test_a_defect(caplog: pytest.LogCaptureFixture) -> None:
