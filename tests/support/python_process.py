@@ -1,17 +1,13 @@
 """Python programs of the tests' own, each in a process that can be stopped and read from."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-
-_TESTS = str(Path(__file__).parents[1])
 
 
 class PythonProcess:
@@ -20,12 +16,10 @@ class PythonProcess:
     def __init__(self, module: str, *arguments: str) -> None:
         self.lines: list[Any] = []
         """What it printed so far."""
-        path = os.pathsep.join(filter(None, [_TESTS, os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
