@@ -52,7 +52,7 @@ class Watch:
         """Keep an entry alive."""
         self._asked.put_nowait(WatchRequest(touch=Touch(key=key)))
 
-    def ask(self, request: WatchRequest) -> None:
+    def send(self, request: WatchRequest) -> None:
         """Send any request."""
         self._asked.put_nowait(request)
 

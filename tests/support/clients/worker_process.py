@@ -76,10 +76,10 @@ class WorkerProcess:
         assert line, "the worker has ended"
         return line.decode().strip()
 
-    def tell(self, what: str) -> None:
+    def end_handler(self, how: str) -> None:
         """End its handler: `return` or `fail`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{what}\n".encode())
+        self._process.stdin.write(f"{how}\n".encode())
 
     def halt(self) -> None:
         """Halt the process by SIGSTOP, like a suspended machine."""
@@ -90,7 +90,7 @@ class WorkerProcess:
         status: str = psutil.Process(self.pid).status()
         return status == psutil.STATUS_STOPPED
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Resume the process."""
         self._process.send_signal(signal.SIGCONT)
 

@@ -18,7 +18,7 @@ _CACHE = ROOT / ".cache"
 _BUILD_SECONDS = 600
 
 
-def made(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Path:
+def built(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Path:
     """The folder that `make` has filled from `inputs`, which are files and folders.
 
     Older builds of this name are removed.

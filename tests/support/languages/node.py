@@ -4,7 +4,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
-from support.languages.making import ROOT, made, missing, run
+from support.languages.making import ROOT, built, missing, run
 
 LOCK = ROOT / "tests" / "e2e" / "node" / "package-lock.json"
 """The file with the versions and checksums of all packages."""
@@ -22,7 +22,7 @@ _OPTIONS = ("--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
 @cache
 def packages() -> Path:
     """A `node_modules` folder with exactly the packages of the lock file, for NODE_PATH."""
-    return made("node", _FILES, _install) / "node_modules"
+    return built("node", _FILES, _install) / "node_modules"
 
 
 def _install(folder: Path) -> None:

@@ -173,7 +173,7 @@ class Platform:
             yield pids
         finally:
             for pid in pids:
-                go_on(pid)
+                resume(pid)
 
     async def kill(self, *services: str) -> None:
         """Kill all processes of some services."""
@@ -208,7 +208,7 @@ class Platform:
             return [b"".join(fields.values()) for _, fields in entries]
 
 
-def go_on(pid: int) -> None:
+def resume(pid: int) -> None:
     """Resume a halted process, if it is alive."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)

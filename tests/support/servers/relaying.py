@@ -27,17 +27,17 @@ class Observer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.looks = 0
+        self.comparisons = 0
         """The number of comparisons."""
         self.strangers: list[tuple[str, str]] = []
         """The pairs of an expected tenant and the different one that was current."""
 
-    def look(self, expected: bytes) -> None:
+    def compare(self, expected: bytes) -> None:
         """Compare the current tenant with the expected one."""
         context = current_context()
         found = context.tenant_id if context else ""
         with self._lock:
-            self.looks += 1
+            self.comparisons += 1
             if found != expected.decode():
                 self.strangers.append((expected.decode(), found))
 
@@ -57,14 +57,14 @@ class Onward:
         self._blocking.close()
         await self._asyncio.close()
 
-    def ask(self, tenant: bytes) -> None:
+    def call(self, tenant: bytes) -> None:
         """Call the next service from a thread."""
         arity, path = self._drawn()
         answer = getattr(self._blocking, arity)(path)(_requests(arity, tenant), timeout=_TIMEOUT)
         answers = list(answer) if arity.endswith("stream") else [answer]
         assert answers == [tenant] * len(answers)
 
-    async def ask_async(self, tenant: bytes) -> None:
+    async def call_async(self, tenant: bytes) -> None:
         """Call the next service from a task."""
         arity, path = self._drawn()
         call = getattr(self._asyncio, arity)(path)(_requests(arity, tenant), timeout=_TIMEOUT)
@@ -103,10 +103,10 @@ class Relaying:
     def _items(self, request: Any, _: Any) -> Iterator[bytes]:
         onward = self._onward
         for tenant in [request] * _MESSAGES if isinstance(request, bytes) else request:
-            self._observer.look(tenant)
+            self._observer.compare(tenant)
             if onward:
-                onward.ask(tenant)
-                self._observer.look(tenant)
+                onward.call(tenant)
+                self._observer.compare(tenant)
                 onward = None
             yield tenant
 
@@ -116,10 +116,10 @@ class Relaying:
     async def _items_async(self, request: Any, _: Any) -> AsyncIterator[bytes]:
         onward = self._onward
         async for tenant in _each(request):
-            self._observer.look(tenant)
+            self._observer.compare(tenant)
             if onward:
-                await onward.ask_async(tenant)
-                self._observer.look(tenant)
+                await onward.call_async(tenant)
+                self._observer.compare(tenant)
                 onward = None
             yield tenant
 
