@@ -15,7 +15,7 @@ async def stand_still(queueing: Queueing, worker: WorkerProcess) -> None:
     """Stop a worker for longer than its action may be idle, and continue it."""
     worker.halt()
     await queueing.until(lambda: queueing.held().idle > 2 * SOON, "the action to be idle")
-    worker.go_on()
+    worker.resume()
     await queueing.until(lambda: queueing.held().idle < SOON, "the action to be kept again")
     assert queueing.held().begun == 1
 
@@ -30,7 +30,7 @@ async def give_to_halted(queueing: Queueing, worker: WorkerProcess, action: Doma
             return
         # It was halted between two reads.
         queueing.redis("XDEL", queueing.work, entry)
-        worker.go_on()
+        worker.resume()
 
 
 def numbers_of(queueing: Queueing) -> list[tuple[str, str]]:
@@ -46,9 +46,9 @@ async def test_a_worker_that_stands_still_with_work_in_hand(queueing: Queueing) 
         assert await worker.line() == "-"
         for _ in range(3):
             await stand_still(queueing, worker)
-        worker.tell("fail")
+        worker.end_handler("fail")
         assert await worker.line() == "-"
-        worker.tell("return")
+        worker.end_handler("return")
         await queueing.until_done()
     assert not queueing.entries(queueing.dead)
     (result,) = queueing.sent(queueing.results)
@@ -65,7 +65,7 @@ async def test_a_worker_that_stands_still_and_dies(queueing: Queueing) -> None:
         await worker.kill()
     async with WorkerProcess.running(queueing, consumer="two", max_deliveries=2) as another:
         assert await another.line() == "-"
-        another.tell("fail")
+        another.end_handler("fail")
         await queueing.until_done()
     assert numbers_of(queueing) == [("HANDLER_FAILED", "2")]
 
@@ -84,7 +84,7 @@ async def test_a_worker_that_dies_before_its_handler_begins(queueing: Queueing) 
             await queueing.until(lambda: queueing.held().consumer == "claimer")
     async with WorkerProcess.running(queueing, consumer="alive", max_deliveries=1) as worker:
         assert await worker.line() == "-"
-        worker.tell("return")
+        worker.end_handler("return")
         await queueing.until_done()
     assert not queueing.entries(queueing.dead)
     assert [each.error for each in queueing.sent(queueing.results)] == [None]
@@ -116,12 +116,12 @@ async def test_what_another_has_done_meanwhile_is_not_begun(queueing: Queueing) 
         await give_to_halted(queueing, still, queueing.action(payload={"n": 1}))
         async with WorkerProcess.running(queueing, consumer="other") as other:
             assert await other.line() == "-"
-            other.tell("return")
+            other.end_handler("return")
             await queueing.until_done()
-        still.go_on()
+        still.resume()
         await queueing.send(queueing.action(payload={"n": 2}))
         assert await still.line() == "-"
-        still.tell("return")
+        still.end_handler("return")
         await queueing.until(lambda: len(queueing.sent(queueing.results)) >= 2)
         await queueing.until_done()
         assert len(queueing.sent(queueing.results)) == 2
@@ -135,12 +135,12 @@ async def test_what_another_has_now_is_left_to_it(queueing: Queueing) -> None:
         still.halt()
         async with WorkerProcess.running(queueing, consumer="other", max_deliveries=2) as other:
             assert await other.line() == "-"
-            still.tell("fail")
-            still.go_on()
+            still.end_handler("fail")
+            still.resume()
             await still.logged("is left to another consumer")
             assert queueing.held().consumer == "other"
             assert not queueing.entries(queueing.dead)
-            other.tell("return")
+            other.end_handler("return")
             await queueing.until_done()
             results = queueing.sent(queueing.results)
     assert [each.error for each in results] == [None]
@@ -156,11 +156,11 @@ async def test_both_have_done_it(queueing: Queueing) -> None:
         still.halt()
         async with WorkerProcess.running(queueing, consumer="other") as other:
             assert await other.line() == "-"
-            still.tell("return")
-            still.go_on()
+            still.end_handler("return")
+            still.resume()
             await queueing.until(lambda: queueing.sent(queueing.results), "the first result")
             assert queueing.held().consumer == "other"
-            other.tell("return")
+            other.end_handler("return")
             await queueing.until_done()
     results = queueing.sent(queueing.results)
     assert [each.action_id for each in results] == [action.reply({}).action_id] * 2

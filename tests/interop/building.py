@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interop.checks import HERE
 from support.languages import node
-from support.languages.making import ROOT, made, missing, run
+from support.languages.making import ROOT, built, missing, run
 
 PROTOS = ROOT / "protos"
 
@@ -40,7 +40,7 @@ def _googleapis() -> Path:
 
 
 def _go() -> list[str]:
-    return [str(made("interop-go", (HERE / "go", PROTOS), _make_go) / "driver")]
+    return [str(built("interop-go", (HERE / "go", PROTOS), _make_go) / "driver")]
 
 
 def _make_go(folder: Path) -> None:
@@ -53,7 +53,7 @@ def _make_go(folder: Path) -> None:
 
 
 def _java() -> list[str]:
-    target = made("interop-java", (HERE / "java", PROTOS), _make_java) / "target"
+    target = built("interop-java", (HERE / "java", PROTOS), _make_java) / "target"
     path = os.pathsep.join([str(target / "classes"), str(target / "libraries" / "*")])
     return ["java", "-XX:TieredStopAtLevel=1", "-cp", path, "io.relevo.interop.Driver"]
 

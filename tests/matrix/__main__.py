@@ -1,6 +1,6 @@
 """Runs the tests on every server and with every Python that Relevo is proven on.
 
-Servers are fetched into .cache/, and an environment is made there for each Python; both
+Servers are fetched into .cache/, and an environment for each Python is made there; both
 are kept. Servers and Pythons that are not available are reported and skipped; with CI=true
 that is a failure.
 """
@@ -25,7 +25,7 @@ _SECONDS_BETWEEN_PROGRESS = 60
 
 
 def main() -> int:
-    """Run the legs that were asked for. 1 if one failed."""
+    """Run the selected legs. Returns 1 if one failed, else 0."""
     arguments = _arguments()
     own = pythons.own()
     legs = plan.sample(own, servers.name_of(binary())) if arguments.sample else plan.legs(own)
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def failed(outcomes: Collection[Outcome], *, is_ci: bool) -> bool:
-    """Whether a leg failed. One that the machine cannot have did so in CI."""
+    """Whether a leg failed. In CI, a leg that the machine cannot run has failed too."""
     return not outcomes or any(not each.is_good and (is_ci or not each.absent) for each in outcomes)
 
 
@@ -69,7 +69,7 @@ def _run(legs: list[Leg], at_a_time: int) -> dict[Leg, Outcome]:
 
 
 class _Here:
-    """What the legs need, each brought here once: servers and Pythons, as futures."""
+    """The servers and Pythons that the legs need, each fetched once, as futures."""
 
     def __init__(self, pool: ThreadPoolExecutor, legs: list[Leg]) -> None:
         self.servers = {

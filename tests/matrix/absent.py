@@ -1,5 +1,5 @@
-"""What cannot be had on this machine."""
+"""The error for a server or a Python that is not available."""
 
 
 class AbsentError(Exception):
-    """A server or a Python cannot be had on this machine. The text says why."""
+    """Raised if a server or a Python is not available on this machine. Its text is the reason."""

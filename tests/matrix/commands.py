@@ -1,4 +1,4 @@
-"""Programs that bring something to this machine."""
+"""Runs the programs that fetch servers and Pythons."""
 
 import os
 import shlex
@@ -8,7 +8,7 @@ from matrix.absent import AbsentError
 
 
 def run(*command: str, **environment: str) -> str:
-    """Run a program; its output. Raises AbsentError if it fails, or is not there."""
+    """Run a program, and return its output. Raises AbsentError if it fails, or is missing."""
     try:
         done = subprocess.run(
             command, env=os.environ | environment, capture_output=True, text=True, check=False

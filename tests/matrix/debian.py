@@ -1,9 +1,9 @@
-"""A Debian package with all that it needs to run, in a folder of its own.
+"""Unpacks a Debian package with all its dependencies into a folder of its own.
 
-Nothing is installed: apt works with lists, a cache and a database inside the folder. As
-the C library comes along, a package of a newer Debian runs on an older one. No address is
-known here: apt says which sources of Debian the machine has, and another release's have
-the same addresses.
+Nothing is installed: apt uses lists, a cache and a database inside the folder. As the C
+library is included, a package of a newer Debian runs on an older one. The code contains
+no addresses: apt reports the machine's sources of Debian, and other releases have the
+same addresses.
 """
 
 import platform
@@ -31,14 +31,14 @@ _SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {}\n"
 
 
 def unpack(package: str, release: str, folder: Path) -> Path:
-    """Fetch a package and what it depends on; the root of the file system that they make.
+    """Fetch a package and its dependencies, and return the root of their file system.
 
     `release` is a Debian's codename, such as "trixie". Raises AbsentError if the machine
     has no Debian, or apt fails.
     """
     for each in ("state/lists/partial", "cache/archives/partial"):
         (folder / each).mkdir(parents=True, exist_ok=True)
-    (folder / "state" / "status").touch()  # as if nothing were installed
+    (folder / "state" / "status").touch()  # an empty database of installed packages
     configuration = folder / "apt.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder))
     _apt(configuration, "update")
@@ -57,7 +57,7 @@ def unpack(package: str, release: str, folder: Path) -> Path:
 
 
 def launcher(root: Path, program: str) -> str:
-    """A shell script that becomes a program of that file system, with the libraries there."""
+    """A shell script that runs a program of that file system with its libraries."""
     loader = next(each for each in root.rglob("ld-linux*.so.*") if not each.is_symlink())
     libraries = {str(each.parent) for each in root.rglob("lib*.so.*")}
     start = [loader, "--library-path", ":".join(sorted(libraries)), root / "usr/bin" / program]
@@ -69,7 +69,7 @@ def _apt(configuration: Path, *arguments: str) -> str:
 
 
 def _sources(configuration: Path, release: str) -> list[str]:
-    """The machine's own sources of Debian, in lines that name another release."""
+    """The machine's own sources of Debian, as lines for another release."""
     line = "$(REPO_URI) $(CODENAME) $(COMPONENT)"
     only = ("Origin: Debian", "Component: main", "Created-By: Packages")
     found = _apt(configuration, "indextargets", "--format", line, *only)

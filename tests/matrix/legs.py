@@ -1,4 +1,4 @@
-"""The run of a leg, as a pytest of its own."""
+"""Runs a leg in a pytest process of its own."""
 
 import os
 import re
@@ -16,26 +16,26 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a leg showed."""
+    """The result of a leg."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     seconds: float = 0.0
-    """How long it took."""
+    """The duration in seconds."""
     ended: str = ""
-    """How pytest ended, if it did not say what its tests did."""
+    """The end of pytest, if it reported no results; else ""."""
     absent: str = ""
-    """Why this machine cannot run the leg."""
+    """The reason why this machine cannot run the leg; else ""."""
 
     @property
     def is_good(self) -> bool:
-        """Whether tests were run, and none failed."""
+        """Whether tests ran, and none failed."""
         return self.passed > 0 and not self.failed and not self.ended
 
 
 class Run:
-    """Runs a leg, once. What pytest prints goes to `log`, a file in `folder`."""
+    """Runs a leg once. The output of pytest goes to `log`, a file in `folder`."""
 
     def __init__(self, leg: Leg, folder: Path) -> None:
         self.leg = leg
@@ -74,13 +74,13 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """How far it is."""
+        """The progress of the run."""
         found = re.findall(r"(\d+%)\]$", self.log.read_text(), re.MULTILINE)
         return f"{self.leg.name} {found[-1] if found else '0%'}"
 
     @property
     def failures(self) -> str:
-        """What pytest says about tests that failed, or all that it says."""
+        """The output of pytest about failed tests, or all of it."""
         said = self.log.read_text()
         return re.split(r"^=+ (?:FAILURES|ERRORS) =+$", said, maxsplit=1, flags=re.MULTILINE)[-1]
 

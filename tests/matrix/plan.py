@@ -1,8 +1,8 @@
-"""What is run where: the one place that decides it.
+"""The plan of the matrix: the only place that decides which tests run on what.
 
-The whole matrix runs every test of the rings below. A sample runs those that can turn out
-otherwise on another server or another Python, and leaves out the server and the Python
-that `make test` uses on this machine: `.ci/run` runs both.
+The whole matrix runs every test of the rings below. A sample runs the tests whose results can
+differ on another server or another Python, and leaves out the server and the Python that
+`make test` uses on this machine: `.ci/run` runs both.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from matrix.pythons import supported
 from matrix.servers import SERVERS
 
 OF_SERVERS = ("actions", "faults", "near_cache", "platform", "store")
-"""The rings that have a server in them."""
+"""The rings whose tests use a server."""
 OF_PYTHONS = ("actions", "asgi", "client", "contract", "near_cache", "propagation", "store")
-"""The rings of the client, and the server's: Python's own TLS is in it."""
+"""The rings of the client, and the store's, which uses Python's own TLS."""
 SERVER_OF_PYTHONS = "redis-8.2"
-"""What the tests of a Python use."""
+"""The server for the tests of a Python."""
 
 NO_SERVER_IN_IT = (
     *("near_cache/test_ageing.py", "near_cache/test_simulation.py"),  # without I/O
     "near_cache/test_threads.py",  # on stores in memory
-    *("faults/test_ports.py", "faults/test_proxy.py"),  # what the tests themselves stand on
+    *("faults/test_ports.py", "faults/test_proxy.py"),  # tests of the tests' own support
     *("faults/test_near_cache.py", "faults/test_near_cache_away.py"),  # between clients and
     *("faults/test_blocking_near_cache.py", "faults/test_near_cache_load.py"),  # Relevo's servers
     *("faults/test_deaf_watcher.py", "faults/test_stopping.py", "faults/test_coherence.py"),
-    *("store/test_redis_tls.py", "store/test_settings.py"),  # before Redis hears of anything
+    *("store/test_redis_tls.py", "store/test_settings.py"),  # before Redis gets any command
     "platform/test_measured.py",  # figures; the other files have the platform's work
 )
 """Files whose tests no server can change. A sample leaves them out."""
@@ -38,10 +38,10 @@ NO_PYTHON_IN_IT = (
 
 @dataclass(frozen=True)
 class Leg:
-    """The tests of a ring, on one server, with one Python: what one pytest runs."""
+    """The tests of a ring on one server with one Python: one run of pytest."""
 
     of: str
-    """The server or the Python that it is about: "redis-7.0", "python-3.12"."""
+    """The server or the Python under test: "redis-7.0", "python-3.12"."""
     ring: str
     """A folder below tests/."""
     server: str
@@ -49,7 +49,7 @@ class Leg:
     without: tuple[str, ...] = ()
     """Files that are left out."""
     marks: str = "not long"
-    """Which tests, as pytest's -m says it."""
+    """The tests, as an expression for pytest's -m."""
 
     @property
     def name(self) -> str:

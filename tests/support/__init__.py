@@ -1,1 +1,1 @@
-"""What tests of several kinds need: real Redis servers, real relevo servers, waiting."""
+"""Support for tests of several kinds: real Redis servers, real relevo servers, waiting."""

@@ -1,10 +1,10 @@
-"""Contexts of a given size, and such as a platform has them."""
+"""Contexts of a given size, and contexts of a typical platform."""
 
 from relevo.v1.context_pb2 import ExecutionContext
 
 
 def of_size(size: int) -> ExecutionContext:
-    """A context that has exactly this many bytes, serialized."""
+    """A context of exactly this size in bytes, in serialized form."""
     context = ExecutionContext()
     text = size
     while True:

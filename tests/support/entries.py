@@ -1,4 +1,4 @@
-"""Entries that no store holds, for what needs none."""
+"""Entries without a store, for tests that need none."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ from relevo_client import ContextEntry, ContextKey, ExecutionContext
 
 
 def entry_of(user_id: str, *, key: ContextKey | None = None, revision: int = 1) -> ContextEntry:
-    """An entry of a user's."""
+    """An entry whose context has this user."""
     return ContextEntry(
         key=key or ContextKey("conversation", "acme", user_id),
         context=ExecutionContext(user_id=user_id),

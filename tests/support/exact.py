@@ -1,4 +1,4 @@
-"""Equality that tells 1 from 1.0 and True, and 0.0 from -0.0."""
+"""Equality that distinguishes 1 from 1.0 and True, and 0.0 from -0.0."""
 
 import math
 from typing import Any, TypeGuard
@@ -18,9 +18,9 @@ def exactly(one: Any, other: Any) -> bool:
 
 
 def as_read(value: Any) -> Any:
-    """What the wire makes of a JSON value: integral numbers come back as int.
+    """A JSON value as it is read back from the wire: integral numbers become int.
 
-    Only where nothing is lost by it: not -0.0, and nothing beyond 2^53.
+    Only if that loses nothing: not -0.0, and no number beyond 2^53.
     """
     if _is_dict(value):
         return {key: as_read(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Failed calls, taken apart: what a caller is told, in the words of the wire contract."""
+"""Failed calls, parsed into the parts of an error in the wire contract."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _CODES = {code.value[0]: code for code in StatusCode}
 
 @dataclass(frozen=True)
 class Failure:
-    """How a call ended. `violations` has paths and texts, `retry_after` seconds."""
+    """The error of a failed call. `violations` has paths and texts, `retry_after` seconds."""
 
     code: StatusCode
     message: str
@@ -27,12 +27,12 @@ class Failure:
 
     @property
     def fields(self) -> list[str]:
-        """The paths of the malformed fields, in the order in which they were told."""
+        """The paths of the malformed fields, in the error's order."""
         return [field for field, _ in self.violations]
 
 
 async def failure_of(call: Awaitable[object]) -> Failure:
-    """How a call fails. Fails the test where it is answered, or ends without details."""
+    """The failure of a call. Fails the test if the call succeeds, or ends without details."""
     with pytest.raises(aio.AioRpcError) as caught:
         await call
     error = caught.value
@@ -45,7 +45,7 @@ async def failure_of(call: Awaitable[object]) -> Failure:
 
 
 def failure_in(status: Error) -> Failure:
-    """The failure that a status describes. Every detail must be one that is known here."""
+    """The failure that a status describes. Fails the test if a detail's type is unknown."""
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     retry_info = error_details_pb2.RetryInfo()

@@ -1,7 +1,7 @@
-"""Whether what was measured again and again stays where it is, or grows.
+"""Checks whether repeated measurements of a resource stay flat or grow.
 
-The first fifth of a run is left out: caches fill, and allocators take what they will
-keep. What the second fifth was like, the last one has to be like.
+The first fifth of a run is ignored: caches fill, and allocators reserve memory. The last
+fifth must be like the second one.
 """
 
 from collections.abc import Sequence
@@ -13,33 +13,33 @@ _PART = 5
 
 @dataclass
 class Gauge:
-    """One thing that is measured again and again."""
+    """One resource that is measured repeatedly."""
 
     name: str
     samples: list[float] = field(default_factory=list[float])
 
     @property
     def before(self) -> float:
-        """What it was like in the second fifth."""
+        """The typical value in the second fifth."""
         size = self._size
         return self.typical(self.samples[size : 2 * size])
 
     @property
     def after(self) -> float:
-        """What it was like in the last fifth."""
+        """The typical value in the last fifth."""
         return self.typical(self.samples[-self._size :])
 
     @property
     def is_flat(self) -> bool:
-        """Whether it has not grown."""
+        """Whether the value has not grown."""
         return self.after <= self.limit(self.before)
 
     def typical(self, samples: Sequence[float]) -> float:
-        """What a part of the run was like. Of a count, the lowest: work under way adds to it."""
+        """The typical value of a part: the lowest count, because work in flight adds to it."""
         return min(samples)
 
     def limit(self, before: float) -> float:
-        """How much may be there in the end. Of a count, one more: the lowest is seen by chance."""
+        """The limit for the last fifth: one more, as the lowest count is seen by chance."""
         return before + 1
 
     @property
@@ -51,7 +51,7 @@ class Gauge:
 
 @dataclass
 class Memory(Gauge):
-    """Bytes, which an allocator gives back late: the median, with some room."""
+    """A gauge of bytes, which allocators free late: the median, with a margin."""
 
     share: float = 0.05
     room: float = 4 << 20
@@ -61,5 +61,5 @@ class Memory(Gauge):
         return median(samples)
 
     def limit(self, before: float) -> float:
-        """A share more than before, or some room where that is little."""
+        """A fraction more than before, or a minimal margin if that is more."""
         return before + max(self.share * before, self.room)

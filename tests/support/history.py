@@ -1,7 +1,7 @@
-"""What several processes did to a store, and when: records that can be written as JSON lines.
+"""Histories of the operations of several processes on a store, written as JSON lines.
 
 Times are nanoseconds of `time.monotonic_ns`, which is one clock for all processes of a
-machine. Every value that is written is written once.
+machine. Every value is written only once.
 """
 
 from collections import defaultdict
@@ -16,37 +16,37 @@ Outcome = Literal["ok", "conflict", "unknown"]
 
 @dataclass(frozen=True)
 class Operation:
-    """One call about one key, as its caller saw it."""
+    """One call for one key, as its caller saw it."""
 
     key: str
     kind: Kind
     begin: int
     end: int
     outcome: Outcome = "ok"
-    """`unknown`: it may have an effect at any time after its begin, or none."""
+    """`unknown`: the call takes effect at any time after its begin, or never."""
     value: str | None = None
-    """What was written, or read; None where a read found nothing."""
+    """The value that was written or read; None if a read found none."""
     version: int = 0
-    """Of what was written or read; the revision of an invalidation; on a conflict, of what
-    was there instead. 0 for nothing."""
+    """The version that was written or read; the revision of an invalidation; on a conflict, the
+    live version. 0 for none."""
     expected: int = 0
-    """The version that a compare-and-set asked for, 0 for none."""
+    """The version that a compare-and-set expected, 0 for none."""
     count: int = 0
-    """How many entries an invalidation ended."""
+    """The number of entries that an invalidation ended."""
 
     @property
     def last(self) -> float:
-        """When its effect is there at the latest, if it has one."""
+        """The latest time at which the operation takes effect, if it does."""
         return inf if self.outcome == "unknown" else self.end
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Convert to a JSON object."""
         return {"type": "operation", **asdict(self)}
 
 
 @dataclass(frozen=True)
 class FencedRead:
-    """What a near cache answered for a reference."""
+    """A near cache's answer for a reference."""
 
     key: str
     fence: int
@@ -54,17 +54,17 @@ class FencedRead:
     end: int
     value: str | None = None
     version: int = 0
-    """0 where nothing was found."""
+    """The version of the answer, 0 if nothing was found."""
     is_cached: bool = True
-    """Whether the cache knew, and the store was not asked."""
+    """Whether the answer came from the cache, without a call to the store."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """Convert to a JSON object."""
         return {"type": "read", **asdict(self)}
 
 
 def from_json(lines: Iterable[dict[str, Any]]) -> tuple[list[Operation], list[FencedRead]]:
-    """The records of one or several processes."""
+    """Parse the records of one or several processes."""
     operations: list[Operation] = []
     reads: list[FencedRead] = []
     for line in lines:
@@ -77,7 +77,7 @@ def from_json(lines: Iterable[dict[str, Any]]) -> tuple[list[Operation], list[Fe
 
 
 def by_key(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
-    """Each key's own history."""
+    """The history of each key."""
     found: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
         found[operation.key].append(operation)
@@ -85,11 +85,10 @@ def by_key(operations: Iterable[Operation]) -> dict[str, list[Operation]]:
 
 
 def behind_fence(reads: Iterable[FencedRead], operations: Sequence[Operation]) -> list[FencedRead]:
-    """The reads that were older than their fences, or of values that nobody had written yet.
+    """The reads that were older than their fences, or of values that were not written yet.
 
-    A read may answer what has ended, if only by a write above the fence: that is
-    what fences mean. So of the writes at or below the fence, the answer must be the
-    last one, or a later one.
+    A fence allows a read to return a value that has ended, but only by a write above the
+    fence. So the answer must be the last write at or below the fence, or a later one.
     """
     histories = by_key(operations)
     return [read for read in reads if not _is_justified(read, histories.get(read.key, []))]

@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source: the rules of the house about it are tests."""
+"""The imports between modules, read from the source, for tests of the layout's rules."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ Graph = Mapping[str, set[str]]
 
 
 def imports_of(folder: str) -> dict[str, set[str]]:
-    """What each module of a folder imports, wherever it does, with the names that it takes."""
+    """The imports of each module of a folder, with the imported names, at any place in it."""
     root = ROOT / folder
     return {
         ".".join(path.relative_to(root).with_suffix("").parts): set(_imports(path))
@@ -29,7 +29,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def within(imports: Graph) -> dict[str, set[str]]:
-    """The imports between the modules themselves; a package is its `__init__`."""
+    """The imports between the given modules only; a package stands for its `__init__`."""
     names = {name.removesuffix(".__init__"): name for name in imports}
 
     def module_of(name: str) -> str | None:
@@ -42,7 +42,7 @@ def within(imports: Graph) -> dict[str, set[str]]:
 
 
 def reachable(graph: Graph, *start: str) -> set[str]:
-    """These modules, and all that is imported by them, directly or not."""
+    """These modules, and all that they import, directly or indirectly."""
     found: set[str] = set()
     waiting = list(start)
     while waiting:
@@ -54,5 +54,5 @@ def reachable(graph: Graph, *start: str) -> set[str]:
 
 
 def in_order(graph: Graph) -> list[str]:
-    """The modules, each after what it imports. graphlib's CycleError where that cannot be."""
+    """The modules, each after its imports. Raises graphlib's CycleError if there is a cycle."""
     return list(TopologicalSorter(graph).static_order())

@@ -1,13 +1,13 @@
-"""Whether the history of one key is linearizable: whether it has an order that explains it.
+"""Checks whether the history of one key is linearizable.
 
-An order explains a history if each operation takes effect at one moment between its
-begin and its end, and answers what a register would answer then. The search is Wing
-and Gong's, with Lowe's memory of configurations (which operations are done, and what
-the register holds then) that have led nowhere: Lowe, "Testing for linearizability",
-Concurrency and Computation: Practice and Experience 29(4), 2017.
+It is if an order explains it: each operation takes effect at one moment between its begin
+and its end, and returns what a register would return at that moment. The search is Wing
+and Gong's, with Lowe's cache of failed configurations (the set of completed operations,
+and the register's value): Lowe, "Testing for linearizability", Concurrency and
+Computation: Practice and Experience 29(4), 2017.
 
-Versions are not taken on trust: an answer has to fit by its value too. But they have to
-grow in the order that is found, which leaves few orders to be tried.
+Versions are not trusted: an answer's value must fit too. But versions must grow in the
+order that is found, which leaves few orders to try.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ _NEVER_SEEN = "a value that nobody was told of"
 
 
 class Register(NamedTuple):
-    """What the store holds under the key."""
+    """The state of the store's entry under the key."""
 
     value: str | None = None
     version: int = 0
-    """Of the value; 0 where there is none, or where nobody was told."""
+    """The value's version; 0 if there is no value, or if no caller got its version."""
     revision: int = 0
-    """Of the last write whose revision anybody was told."""
+    """The revision of the last write whose revision a caller got."""
 
 
 def is_linearizable(history: Sequence[Operation]) -> bool:
-    """Whether there is an order that explains the history of one key."""
+    """Whether an order explains the history of one key."""
     versions = _versions(history)
     if versions is None:
         return False
@@ -39,14 +39,14 @@ def is_linearizable(history: Sequence[Operation]) -> bool:
     for each in sorted(history, key=lambda each: each.begin):
         if each.outcome != "unknown":
             told.append(each)
-        elif each.kind != "get":  # a read that failed tells nothing and has no effect
+        elif each.kind != "get":  # a failed read returns nothing and has no effect
             is_seen = each.kind == "invalidate" or each.value in versions
             told.append(each if is_seen else replace(each, value=_NEVER_SEEN))
     return _search(told, _Store(told, versions))
 
 
 def _versions(history: Sequence[Operation]) -> dict[str, int] | None:
-    """The version of each value, where anybody was told; None where that differs."""
+    """The version of each value, if a caller got it; None if callers got different ones."""
     versions: dict[str, int] = {}
     for each in history:
         is_told = each.outcome == "ok" and each.kind != "invalidate" and each.value is not None
@@ -56,7 +56,7 @@ def _versions(history: Sequence[Operation]) -> dict[str, int] | None:
 
 
 class _Store:
-    """What a register does and answers."""
+    """The semantics of a register."""
 
     def __init__(self, history: Sequence[Operation], versions: Mapping[str, int]) -> None:
         self._versions = versions
@@ -66,7 +66,7 @@ class _Store:
         self._following = dict(pairwise(order))
 
     def after(self, register: Register, operation: Operation) -> Register | None:
-        """The register after an operation; None where it would not have answered like that."""
+        """The register after an operation; None if it would have given another answer."""
         match operation.kind:
             case "get":
                 same = operation.value == register.value
@@ -87,7 +87,7 @@ class _Store:
     def _written(
         self, register: Register, value: str | None, version: int, revision: int
     ) -> Register | None:
-        """A write. One that somebody was told of has to be the next one of these."""
+        """Apply a write. Acknowledged writes must be in the order of their versions."""
         if not revision:
             return Register(value, version, register.revision)
         if revision != self._following.get(register.revision):
@@ -105,7 +105,7 @@ class _Store:
 
 
 def _search(history: Sequence[Operation], store: _Store) -> bool:
-    """Depth first: whatever can be next is tried, and taken back where it leads nowhere."""
+    """Search depth-first: try each operation that can be next, and backtrack if it fails."""
     waiting = _Waiting(history)
     needed = sum(1 << i for i, each in enumerate(history) if each.outcome != "unknown")
     register, done = Register(), 0
@@ -116,7 +116,7 @@ def _search(history: Sequence[Operation], store: _Store) -> bool:
     while needed & ~done:
         if at is not None:
             after = store.after(register, history[at])
-            # What need not happen is left for when it makes a difference, twins in their order.
+            # An optional operation is tried only when it makes a difference, twins in their order.
             is_idle = history[at].outcome == "unknown" and (after == register or twins[at] & ~done)
             if after is not None and not is_idle and (done | 1 << at, after) not in tried:
                 taken.append((at, register))
@@ -130,7 +130,7 @@ def _search(history: Sequence[Operation], store: _Store) -> bool:
             at, before = taken.pop()
             done &= ~(1 << at)
             waiting.put_back(at)
-            # What has to happen and changes nothing is never better done later.
+            # A mandatory operation without effect is never better done later.
             at = None if before == register else waiting.after(at)
             register = before
         else:
@@ -139,10 +139,10 @@ def _search(history: Sequence[Operation], store: _Store) -> bool:
 
 
 def _twins(history: Sequence[Operation]) -> list[int]:
-    """For each operation a set, as bits: the earlier one that is to be tried instead of it.
+    """For each operation, a bit set with the earlier twin to try instead of it.
 
-    Of those with an unknown outcome some can be told apart only by their begins. They
-    never end, so nothing is lost if they are taken in that order.
+    Some operations with an unknown outcome differ only in their begins. They never end,
+    so trying them only in that order loses no solution.
     """
     last: dict[Operation, int] = {}
     twins: list[int] = []
@@ -156,11 +156,11 @@ def _twins(history: Sequence[Operation]) -> list[int]:
 
 
 class _Waiting:
-    """The operations that have not taken effect yet, in the order of their begins.
+    """The pending operations in the order of their begins.
 
-    A linked list, whose nodes are put back in the reverse of the order in which they
-    were taken. The next operation of an order has to begin before any other that
-    waits has ended.
+    They form a linked list, whose nodes are put back in the reverse order of their
+    removal. The next operation of an order must begin before any other pending one has
+    ended.
     """
 
     def __init__(self, history: Sequence[Operation]) -> None:
@@ -170,21 +170,21 @@ class _Waiting:
         self._previous: list[int] = [end, *range(end)]
 
     def take(self, i: int) -> None:
-        """Take a node out."""
+        """Remove a node."""
         before, after = self._previous[i], self._next[i]
         self._next[before], self._previous[after] = after, before
 
     def put_back(self, i: int) -> None:
-        """Put a node back to where it was."""
+        """Put a node back to its place."""
         before, after = self._previous[i], self._next[i]
         self._next[before] = self._previous[after] = i
 
     def first(self) -> int | None:
-        """The first that may be next."""
+        """The first operation that may be next."""
         return self.after(len(self._history))
 
     def after(self, i: int) -> int | None:
-        """The one after it that may be next; None where there is none."""
+        """The following operation that may be next, or None."""
         end = len(self._history)
         following = self._next[i]
         if following == end:

@@ -1,4 +1,4 @@
-"""The Python that stands on pages of the documentation, to be run by tests."""
+"""The Python blocks of documentation pages, which tests run."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,25 +8,25 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Name(NamedTuple):
-    """Where a block stands on its page."""
+    """The place of a block on its page."""
 
     heading: str
-    """The heading that is above it, without its number."""
+    """The heading above it, without its number."""
     label: str = ""
-    """The last line above it that is all bold, below that heading."""
+    """The last all-bold line between that heading and the block."""
 
 
 class Page:
-    """One page: its blocks of Python, by where they stand."""
+    """One page with its Python blocks by their places."""
 
     def __init__(self, name: str) -> None:
         self._path = DOCS / name
         self.blocks: dict[Name, str] = {}
-        """The code. Its lines have the numbers that they have on the page."""
+        """The code of each block, padded so that its line numbers are those of the page."""
         self._read(self._path.read_text("utf-8").splitlines())
 
     def run(self, *names: Name, **given: Any) -> SimpleNamespace:
-        """Run blocks one after the other in one namespace, which has what is given: all in it."""
+        """Run blocks in order in one namespace, which starts with `given`, and return it."""
         namespace: dict[str, Any] = {"__name__": "page", **given}
         for name in names:
             exec(compile(self.blocks[name], self._path, "exec"), namespace)  # noqa: S102 - ours

@@ -1,4 +1,4 @@
-"""Measuring how long something takes, on a machine that others use too."""
+"""Measures durations on a machine that other processes use too."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 _STEP = 0.005
 PATIENCE = 40.0
-"""Seconds after which an attempt counts, whatever the machine did."""
+"""Seconds after which an attempt counts, even if the machine paused this process."""
 
 _Result = TypeVar("_Result")
 
@@ -16,10 +16,10 @@ _Result = TypeVar("_Result")
 async def measured(
     attempt: Callable[[], Awaitable[_Result]], *, pause: float = 0.05
 ) -> tuple[_Result, float]:
-    """What an attempt returns, and how many seconds it took.
+    """The result of an attempt, and its duration in seconds.
 
-    It is begun again if this process was not let run meanwhile, for more than `pause` seconds
-    in all: then the time that it took says nothing.
+    The attempt is repeated if this process did not get CPU for more than `pause` seconds in
+    total: the duration then means nothing.
     """
     end = monotonic() + PATIENCE
     while True:
@@ -30,7 +30,7 @@ async def measured(
         try:
             result = await attempt()
             now = monotonic()
-            await asyncio.sleep(2 * _STEP)  # a pause at the very end is seen then
+            await asyncio.sleep(2 * _STEP)  # so that a pause at the very end is noticed
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -40,7 +40,7 @@ async def measured(
 
 
 async def _watch(pauses: list[float]) -> None:
-    """Sleep again and again, and note by how much that took longer than it should."""
+    """Sleep repeatedly, and record the excess of each sleep over its nominal duration."""
     while True:
         begun = monotonic()
         await asyncio.sleep(_STEP)

@@ -1,4 +1,4 @@
-"""Python programs of the tests' own, each in a process that can be stopped and read from."""
+"""Runs the tests' own Python programs as processes."""
 
 import json
 import signal
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class PythonProcess:
-    """A module that runs as a program and prints one JSON value a line."""
+    """A module run as a program, which prints one JSON value a line."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self.lines: list[Any] = []
-        """What it printed so far."""
+        """The values that it has printed so far."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
@@ -25,11 +25,11 @@ class PythonProcess:
         self._reader.start()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the process a signal."""
         self.process.send_signal(number)
 
     def wait(self, within: float) -> int:
-        """Wait for its end: the exit code. After it, `lines` is complete."""
+        """Wait for the end and return the exit code. Afterwards `lines` is complete."""
         code = self.process.wait(within)
         self._reader.join(within)
         return code
@@ -43,7 +43,7 @@ class PythonProcess:
 
 @contextmanager
 def python_process(module: str, *arguments: str) -> Generator[PythonProcess, None, None]:
-    """A program that is ended in the end, whatever state it is in."""
+    """Run a program, and kill it at the end, whatever its state."""
     process = PythonProcess(module, *arguments)
     try:
         yield process

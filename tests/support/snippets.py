@@ -1,4 +1,4 @@
-"""Programs of a few lines, each in a process of its own."""
+"""Runs programs of a few lines, each in a process of its own."""
 
 import os
 import subprocess
@@ -6,9 +6,9 @@ import sys
 
 
 def with_unclean_memory(program: str) -> "subprocess.CompletedProcess[str]":
-    """What becomes of a program whose C libraries overwrite what they free.
+    """Run a program whose C libraries overwrite freed memory, and return its result.
 
-    Who uses what is gone crashes then, and does not run on by luck.
+    A use after free then crashes, instead of working by luck.
     """
     return subprocess.run(
         [sys.executable, "-c", program],

@@ -1,4 +1,4 @@
-"""What hypothesis draws: keys and contexts of every allowed kind."""
+"""Hypothesis strategies for keys and contexts of every allowed kind."""
 
 from datetime import datetime
 from typing import Any
@@ -14,20 +14,20 @@ on_real_servers = settings(
     # All examples of a test share its server.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-"""For properties whose every example goes over the wire."""
+"""Settings for properties whose every example goes over the wire."""
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
-"""Any text that UTF-8 can hold."""
+"""Any text that UTF-8 can represent."""
 
 numbers = st.integers(-EXACT, EXACT) | st.floats(allow_nan=False, allow_infinity=False)
-"""Any number that a double and JSON hold exactly."""
+"""Any number that a double and JSON represent exactly."""
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=15,
 )
-"""Any value that a section may hold."""
+"""Any value that a section may contain."""
 
 sections = st.dictionaries(texts, json_values, max_size=5)
 """Any section."""
@@ -39,7 +39,7 @@ key_parts = st.text(
 
 _first, _last = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - hypothesis adds zones
 times = st.datetimes(_first, _last) | st.datetimes(_first, _last, timezones=st.timezones())
-"""Times with and without a zone, those that UTC has too."""
+"""Times with and without a time zone that UTC can represent."""
 
 contexts = st.builds(
     ExecutionContext,

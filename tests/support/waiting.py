@@ -1,4 +1,4 @@
-"""Waiting for a condition, with an end."""
+"""Waits for a condition, with a time limit."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ _PAUSE = 0.02
 
 
 def until(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
-    """Wait until `condition()` is true. AssertionError after `within` seconds."""
+    """Wait until `condition()` is true. Raises AssertionError after `within` seconds."""
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end, f"not within {within} s: {what or condition}"
@@ -18,7 +18,7 @@ def until(condition: Callable[[], object], *, within: float = 10.0, what: str = 
 async def until_async(
     condition: Callable[[], Awaitable[object]], *, within: float = 10.0, what: str = ""
 ) -> None:
-    """Wait until `await condition()` is true. AssertionError after `within` seconds."""
+    """Wait until `await condition()` is true. Raises AssertionError after `within` seconds."""
     end = time.monotonic() + within
     while not await condition():
         assert time.monotonic() < end, f"not within {within} s: {what or condition}"

@@ -80,8 +80,8 @@ async def _serve(loaded: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Server(loaded) as server:
-        # What is there now stays. To search all of it for garbage again and again takes tens of
-        # milliseconds each time, for which every call waits.
+        # The objects that exist now are permanent. Exclude them from garbage collection: scanning
+        # all of them takes tens of milliseconds each time, which delays every call.
         gc.collect()
         gc.freeze()
         await server.run(stop)

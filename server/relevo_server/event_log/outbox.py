@@ -90,7 +90,7 @@ class Outbox:
         # An answered ping is a sufficient sign of life: unchanged progress is not sent again.
         if ping and not soon and position == sent:
             return
-        # Nor with each of many answers, all of which are as of what was sent before.
+        # Nor is it sent again with each of many answers that are as of the sent revision.
         if soon and not ping and sent is not None and sent.revision >= revision:
             return
         self._progress[partition] = position

@@ -81,8 +81,8 @@ class Write(NamedTuple):
     """An entry to write, and the conditions for it.
 
     `expected` is the version that the live entry must have, None for any. `lease` is the
-    token of a lease that must be held, "" for none. `once` names the Put, None if it may
-    happen again.
+    token of a lease that must be held, "" for none. `once` identifies the Put, None if a
+    repetition may write again.
     """
 
     key: Key

@@ -61,16 +61,16 @@ async def test_a_thousand_calls_of_ten_tenants(
             tenant = entry.key.tenant_id.encode()
             with use_context(entry):
                 if number % 2:
-                    await first.ask_async(tenant)
+                    await first.call_async(tenant)
                 else:
-                    await asyncio.to_thread(first.ask, tenant)
+                    await asyncio.to_thread(first.call, tenant)
                 assert current_ref() == entry.ref
 
         await asyncio.gather(*(one(number) for number in range(CALLS)))
     assert time.monotonic() - began < 30
     assert observer.strangers == []
     # Two looks at each of two messages or more, and one more at whoever asks onward.
-    assert observer.looks >= CALLS * (2 * SERVICES + SERVICES - 1)
+    assert observer.comparisons >= CALLS * (2 * SERVICES + SERVICES - 1)
     assert current_ref() is None
 
 
@@ -94,9 +94,9 @@ async def test_eight_services_in_a_row(clients: StoreClients, store: LocalStore)
     async with chained(kinds, interceptors, observer) as first:
         for _ in range(ROUNDS):
             with use_context(entry):
-                await first.ask_async(key.tenant_id.encode())
+                await first.call_async(key.tenant_id.encode())
     assert observer.strangers == []
-    assert observer.looks >= ROUNDS * (2 * len(kinds) + len(kinds) - 1)
+    assert observer.comparisons >= ROUNDS * (2 * len(kinds) + len(kinds) - 1)
 
     carried = [_entries(call) for call in calls.all()]
     assert len(carried) == ROUNDS * len(kinds)

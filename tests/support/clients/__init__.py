@@ -1,1 +1,1 @@
-"""What stands in for services that use Relevo, and for clients of other makes."""
+"""Stand-ins for services that use Relevo, and for other implementations of clients."""

@@ -1,4 +1,4 @@
-"""Actions for tests, and both ways to bind them with one face."""
+"""Actions for tests, and one interface to both ways of binding them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from support.servers.shapes import Kind
 
 
 def action_of(ref: ContextRef | None = None, **fields: Any) -> DomainAction:
-    """An action with this reference; of its tenant, unless told otherwise."""
+    """An action with this reference, and by default its tenant."""
     given: dict[str, Any] = {"action_type": "query.search.run", "context_ref": ref}
     if ref:
         given["tenant_id"] = ref.key.tenant_id
@@ -24,7 +24,7 @@ def action_of(ref: ContextRef | None = None, **fields: Any) -> DomainAction:
 async def binding(
     kind: Kind, clients: StoreClients, action: DomainAction, **rules: Any
 ) -> AsyncGenerator[None, None]:
-    """An action, bound by the client of this kind."""
+    """Bind an action with the client of this kind."""
     if kind == "blocking":
         with bound(action, clients.blocking, **rules):
             yield
@@ -34,17 +34,17 @@ async def binding(
 
 
 def user() -> str | None:
-    """The user of the current context, None where there is none."""
+    """The user of the current context, or None."""
     context = current_context()
     return context.user_id if context else None
 
 
 def current_key() -> ContextKey | None:
-    """The key that calls from here refer to."""
+    """The key that calls from here carry."""
     ref = current_ref()
     return ref.key if ref else None
 
 
 def trace_id() -> int:
-    """The trace that is current, 0 where there is none."""
+    """The id of the current trace, 0 for none."""
     return trace.get_current_span().get_span_context().trace_id

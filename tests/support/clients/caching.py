@@ -1,4 +1,4 @@
-"""Clients of both kinds whose caches have what they are asked for."""
+"""Clients of both kinds with caches."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ from support.waiting import until_async
 async def caching(
     address: str, options: CacheOptions | None = None
 ) -> AsyncGenerator[StoreClients, None]:
-    """The clients."""
+    """Open the clients."""
     options = options or CacheOptions()
     async with AsyncContextClient(address, timeout=10, cache=options) as client:
         with ContextClient(address, timeout=10, cache=options) as blocking:
@@ -32,7 +32,7 @@ async def caching(
 async def until_known(
     clients: StoreClients, target: ContextKey | ContextRef, error: type[RelevoError] | None = None
 ) -> None:
-    """Wait until both know a context, or that it is this error."""
+    """Wait until both clients have cached a context, or this error for it."""
     for client in (clients.blocking, clients.asyncio):
 
         async def is_known(client: ContextClient | AsyncContextClient = client) -> bool:
@@ -45,5 +45,5 @@ async def until_known(
 
 
 def counts_of(clients: StoreClients, kind: Kind) -> CacheCounts:
-    """What the cache of one of them has done so far."""
+    """The counts of one client's cache so far."""
     return (clients.blocking if kind == "blocking" else clients.asyncio).cache_counts

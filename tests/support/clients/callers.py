@@ -1,7 +1,7 @@
-"""Clients of both kinds, blocking and asyncio, with one face for the tests.
+"""One interface for tests to clients of both kinds, blocking and asyncio.
 
-A call begins as its user begins it. It is waited for in a thread where the
-client is a blocking one, so that the test's own event loop goes on.
+A call starts as a user starts it. A blocking client's call is awaited in a thread, so
+that the test's own event loop continues.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ from support.servers.hosting import SERVICE
 from support.servers.scenes import ITEMS
 from support.servers.shapes import Kind
 
-# A channel of its own: gRPC shares connections between channels that look alike.
+# A connection of its own: gRPC shares connections between equal channels.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
-_TIMEOUT = 30.0  # of calls that are expected to end: a hang is a failure
+_TIMEOUT = 30.0  # for calls that are expected to end, so that a hang fails the test
 
 
 class Outcome(NamedTuple):
-    """What a call came to."""
+    """The result of a call."""
 
     items: list[str]
     code: StatusCode
     details: str
     trailing: list[tuple[str, str | bytes]]
     refs: set[ContextRef | None]
-    """What was current at the caller whenever an item came."""
+    """The references that were current at the caller when items arrived."""
 
 
 class Caller(Protocol):
-    """Begins calls on a channel, and waits for them."""
+    """Starts calls on a channel, and waits for them."""
 
     channel: Any
 
@@ -55,15 +55,15 @@ class Caller(Protocol):
         is_open: bool = False,
         **options: Any,
     ) -> Any:
-        """Begin a call. A stream of requests stays open after its items where it `is_open`."""
+        """Start a call. If `is_open`, a stream of requests stays open after its items."""
         ...
 
     async def take(self, call: Any, number: int) -> list[str]:
-        """The next items of a stream of answers."""
+        """The next items of a stream of responses."""
         ...
 
     async def outcome(self, arity: str, call: Any) -> Outcome:
-        """What a call comes to."""
+        """Wait for the result of a call."""
         ...
 
 
@@ -83,7 +83,7 @@ class BlockingCaller:
         is_open: bool = False,
         **options: Any,
     ) -> Any:
-        """Begin a call."""
+        """Start a call."""
         callable_ = getattr(self.channel, arity)(f"/{service}/{method}")
         begin = callable_ if arity.endswith("stream") else callable_.future
         request = b"?" if arity.startswith("unary") else self._requests(is_open)
@@ -94,11 +94,11 @@ class BlockingCaller:
         return [_text(await asyncio.to_thread(next, call)) for _ in range(number)]
 
     async def outcome(self, arity: str, call: Any) -> Outcome:
-        """What a call comes to."""
+        """Wait for the result of a call."""
         return await asyncio.to_thread(self._outcome, arity, call)
 
     def close(self) -> None:
-        """End what is open, and the channel."""
+        """Cancel open calls, and close the channel."""
         self._closed.set()
         self.channel.close()
 
@@ -136,7 +136,7 @@ class AsyncCaller:
         is_open: bool = False,
         **options: Any,
     ) -> Any:
-        """Begin a call."""
+        """Start a call."""
         request = b"?" if arity.startswith("unary") else self._requests(is_open)
         begin = getattr(self.channel, arity)(f"/{service}/{method}")
         return begin(request, **{"timeout": _TIMEOUT, **options})
@@ -147,7 +147,7 @@ class AsyncCaller:
         return [_text(await anext(items)) for _ in range(number)]
 
     async def outcome(self, arity: str, call: Any) -> Outcome:
-        """What a call comes to."""
+        """Wait for the result of a call."""
         items: list[str] = []
         refs: set[ContextRef | None] = set()
         try:
@@ -164,7 +164,7 @@ class AsyncCaller:
         return Outcome(items, await call.code(), await call.details(), list(trailing or ()), refs)
 
     async def close(self) -> None:
-        """End what is open, and the channel."""
+        """Cancel open calls, and close the channel."""
         self._closed.set()
         await self.channel.close()
 
@@ -188,7 +188,7 @@ async def calling(
 ) -> AsyncGenerator[Caller, None]:
     """A client of this kind with Relevo's interceptors, or with others in their place.
 
-    Or, where it is to be `wrapped`, on Relevo's channel and without interceptors.
+    If `wrapped`, it uses Relevo's channel instead, without interceptors.
     """
     options = (*_OPTIONS, *options)
     if wrapped:

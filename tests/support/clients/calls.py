@@ -1,4 +1,4 @@
-"""Calls of the store through its generated stub, as short as tests want them."""
+"""Short forms of the store's calls through its generated stub."""
 
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ from relevo.v1.context_pb2 import ContextKey, ExecutionContext
 Stub: TypeAlias = "store_pb2_grpc.ContextStoreAsyncStub"
 
 TIMEOUT = 20.0
-"""Seconds for calls that are expected to be answered: a hang ends as a failure."""
+"""The deadline in seconds for calls that are expected to end, so that a hang fails the test."""
 
 
 def key(id: str = "c1", *, tenant: str = "acme", scope: str = "conversation") -> ContextKey:  # noqa: A002 - the field's name
@@ -39,13 +39,13 @@ def masked(*paths: str) -> FieldMask:
 async def put(
     stub: Stub, key: ContextKey, context: ExecutionContext | None = None, **rest: Any
 ) -> store_pb2.PutResponse:
-    """Put a context, an empty one where none is given. `rest` are fields of the request."""
+    """Put a context, by default an empty one. `rest` are further fields of the request."""
     request = store_pb2.PutRequest(key=key, context=context or ExecutionContext(), **rest)
     return await stub.Put(request, timeout=TIMEOUT)
 
 
 async def get(stub: Stub, key: ContextKey, **rest: Any) -> store_pb2.GetResponse:
-    """Get an entry. `rest` are fields of the request."""
+    """Get an entry. `rest` are further fields of the request."""
     return await stub.Get(store_pb2.GetRequest(key=key, **rest), timeout=TIMEOUT)
 
 
@@ -59,7 +59,7 @@ async def batch_get(stub: Stub, *keys: ContextKey) -> list[store_pb2.BatchGetRes
 async def invalidate(
     stub: Stub, *keys: ContextKey, request_id: str = ""
 ) -> store_pb2.InvalidateResponse:
-    """End entries."""
+    """Invalidate entries."""
     named = store_pb2.ContextKeys(keys=keys)
     request = store_pb2.InvalidateRequest(keys=named, request_id=request_id)
     return await stub.Invalidate(request, timeout=TIMEOUT)
@@ -68,7 +68,7 @@ async def invalidate(
 async def invalidate_tenant(
     stub: Stub, tenant: str, scope: str = "", *, request_id: str = ""
 ) -> store_pb2.InvalidateResponse:
-    """End all entries of a tenant, or of one scope of it."""
+    """Invalidate all entries of a tenant, or of one of its scopes."""
     selector = store_pb2.TenantSelector(tenant_id=tenant, scope=scope)
     request = store_pb2.InvalidateRequest(tenant=selector, request_id=request_id)
     return await stub.Invalidate(request, timeout=TIMEOUT)

@@ -3,7 +3,7 @@
     python -m support.clients.creator TARGET NAME CALLERS CALLS GATE
 
 The factory appends NAME to the file CALLS, prints "called", and waits until the file GATE
-exists. In the end each version and user that a caller got is printed, once.
+exists. At the end, each distinct version and user that a caller got is printed.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ def say(value: object) -> None:
 
 
 async def main(target: str, name: str, callers: int, calls: Path, gate: Path) -> None:
-    """Call it from so many callers at once."""
+    """Call `get_or_create` from `callers` tasks at once."""
 
     async def make(_: ContextKey) -> ExecutionContext:
         with calls.open("a") as file:

@@ -1,4 +1,4 @@
-"""Clients of the store of both kinds, blocking and asyncio, with one face for the tests."""
+"""One interface for tests to the store's clients of both kinds, blocking and asyncio."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -26,17 +26,17 @@ from support.waiting import until_async
 KINDS: tuple[Kind, ...] = ("blocking", "asyncio")
 
 Ask = Callable[[Any], Any]
-"""A call of a client's, of whichever kind: `lambda client: client.get(key)`."""
+"""A call on a client of either kind: `lambda client: client.get(key)`."""
 
 KEY = ContextKey("conversation", "acme", "c-1")
 ENTRY = ContextEntry(
     KEY, ExecutionContext(), 1, 1, 0, datetime.max.replace(tzinfo=UTC), timedelta(1)
 )
-"""An entry as a client may have resolved it."""
+"""An entry as a client resolves it."""
 
 
 def never(_: ContextKey) -> Never:
-    """A factory that is not to be asked."""
+    """A factory that must not be called."""
     raise AssertionError("the factory was called")
 
 
@@ -51,7 +51,7 @@ METHODS: dict[str, Ask] = {
     "resolve": lambda client: client.resolve(KEY),
     "snapshot": lambda client: client.snapshot(ENTRY),
 }
-"""A call of each method that asks the store. `get_or_create` is for where it cannot be asked."""
+"""A call of each method that calls the store. The factory of `get_or_create` is never called."""
 
 
 class Either:
@@ -61,23 +61,23 @@ class Either:
         self._client = client
 
     async def ask(self, call: Ask) -> Any:
-        """What the call returns or raises. A blocking one runs in a thread."""
+        """Make a call, and return its result. A blocking call runs in a thread."""
         if isinstance(self._client, AsyncContextClient):
             return await call(self._client)
         return await asyncio.to_thread(call, self._client)
 
     async def raised(self, call: Ask) -> RelevoError:
-        """What the call raises."""
+        """Make a call that must fail, and return its error."""
         with pytest.raises(RelevoError) as caught:
             await self.ask(call)
         return caught.value
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """What the client's cache knows. That waits for nothing, and so needs no thread."""
+        """The cached entry, or None. This does not block, so it needs no thread."""
         return self._client.peek(target)
 
     async def local(self, target: ContextKey | ContextRef) -> ContextEntry:
-        """The same, once the cache knows it."""
+        """Wait until an entry is cached, and return it."""
         found: list[ContextEntry] = []
 
         async def is_found() -> bool:
@@ -90,7 +90,7 @@ class Either:
 
     @property
     def cache_counts(self) -> CacheCounts:
-        """What the client's cache has done."""
+        """The counts of the client's cache."""
         return self._client.cache_counts
 
     async def close(self) -> None:
@@ -113,7 +113,7 @@ async def opened(kind: Kind, address: str, **options: Any) -> AsyncGenerator[Eit
 async def opened_on_a_channel(
     kind: Kind, address: str, **options: Any
 ) -> AsyncGenerator[Either, None]:
-    """A client of this kind, on a channel that its user has opened, and closes."""
+    """A client of this kind, on a channel that its user opens and closes."""
     if kind == "blocking":
         with grpc.insecure_channel(address) as channel:
             yield Either(ContextClient(channel=channel, **options))

@@ -16,9 +16,9 @@ _ENDLESS = 2 * PATIENCE
 
 
 class Factory:
-    """Makes a context, as often as it is called. It waits for `let` where `waits`.
+    """A factory that counts its calls. If `waits`, each call waits for `let`.
 
-    `make` is what it makes, or raises, or calls to have it made.
+    `make` is the context to return, an error to raise, or a function to call for a context.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Factory:
         self._make = make
 
     def of(self, kind: Kind) -> Any:
-        """The factory as clients of a kind call it."""
+        """The factory in the form for clients of a kind."""
         return self._blocking if kind == "blocking" else self._asyncio
 
     async def called(self, times: int = 1) -> None:
-        """Wait until it was called."""
+        """Wait until the factory was called this often."""
         await until_async(lambda: asyncio.sleep(0, len(self.calls) >= times))
 
     def _blocking(self, key: ContextKey) -> ExecutionContext:

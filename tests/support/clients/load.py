@@ -1,4 +1,4 @@
-"""Writers and a reader that go on whatever happens, and remember what they were told."""
+"""Writers and a reader that continue despite failures, and record their results."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from relevo_client import (
 from support.waiting import until_async
 
 KEYS = [ContextKey("conversation", "acme", f"c{i}") for i in range(4)]
-"""Of one tenant: one log has all of them."""
+"""Keys of one tenant, so that one log has all of them."""
 _PAUSE = 0.01
 
 
@@ -30,15 +30,15 @@ class Written(NamedTuple):
 
     ref: ContextRef
     name: str
-    """Whose context it is: no other write has the same."""
+    """The user of the context, unique to the write."""
     began: float
 
 
 class Load:
     """A writer for each key, and a reader with a near cache. Use with `async with`.
 
-    The reader asks for each key as of the last write that was acknowledged, as a
-    callee does. `writing` and `reading` are addresses of servers.
+    The reader requests each key as of the last acknowledged write, as a callee does.
+    `writing` and `reading` are addresses of servers.
     """
 
     def __init__(self, *, writing: str, reading: str) -> None:
@@ -50,10 +50,10 @@ class Load:
         self._writing: list[asyncio.Task[None]] = []
         self.acknowledged: list[Written] = []
         self.reads: list[tuple[int, int]] = []
-        """The revision that was asked for, and the version that was answered."""
+        """The fence of each read, and the version that it returned."""
 
     async def __aenter__(self) -> Self:
-        """Begin. Every key has been written, and read by the cache."""
+        """Start, and wait until every key was written and read by the cache."""
         async with AsyncExitStack() as stack:
             for client in (self._writer, self._reader):
                 await stack.enter_async_context(client)
@@ -68,7 +68,7 @@ class Load:
         await self._stack.aclose()
 
     async def settled(self, *, writes: int = 1) -> float:
-        """Wait until so many writes that begin now are acknowledged for each key: the seconds."""
+        """Wait until `writes` new writes of each key are acknowledged, and return the seconds."""
         begin = time.monotonic()
 
         async def is_written() -> bool:
@@ -81,13 +81,13 @@ class Load:
         return time.monotonic() - begin
 
     async def converged(self) -> float:
-        """End the writing, and wait until the cache says what the store says: the seconds."""
+        """Stop writing, and wait until the cache equals the store. Returns the seconds."""
         for task in self._writing:
             await _end(task)
         begin = time.monotonic()
 
         async def is_known() -> bool:
-            # Asked each time: a write that was given up may still happen.
+            # Read each time, because a write that timed out may still happen.
             stored = [(await self._writer.get(key)).version for key in KEYS]
             known = [self._reader.peek(key) for key in KEYS]
             return stored == [each and each.version for each in known]
@@ -96,10 +96,10 @@ class Load:
         return time.monotonic() - begin
 
     async def check(self, log: Collection[int], lost: Collection[Written] = ()) -> None:
-        """See that no read was older than its fence, and that the store has what was written.
+        """Check that no read was older than its fence, and that the store has all writes.
 
-        `log` has the revisions that the store's own log has; `lost` are writes that the
-        test has found Redis itself to have lost. To be called at the end.
+        `log` has the revisions of the store's own log; `lost` are writes that Redis itself
+        has lost, as the test found. To be called at the end.
         """
         forgotten = {written.ref.revision for written in lost}
         assert self.reads
@@ -110,7 +110,7 @@ class Load:
         names = {written.ref.revision: written.name for written in kept}
         for key in KEYS:
             found = await self._writer.get(key)
-            # None: a write that was given up, and happened.
+            # None: a write that timed out, and happened.
             assert names.get(found.version) in (None, found.context.user_id)
             last = max(written.ref.revision for written in kept if written.ref.key == key)
             assert found.version >= last
@@ -118,7 +118,9 @@ class Load:
     async def _write(self, key: ContextKey) -> None:
         for i in count():
             name, began = f"{key.id}-{i}", time.monotonic()
-            with suppress(UnavailableError):  # it may have happened: then nobody relies on it
+            with suppress(
+                UnavailableError
+            ):  # the write may have happened, but nothing relies on it
                 ref = await self._writer.put(key, ExecutionContext(user_id=name))
                 self._latest[key] = Written(ref, name, began)
                 self.acknowledged.append(self._latest[key])
@@ -127,7 +129,7 @@ class Load:
     async def _read(self) -> None:
         while True:
             for written in list(self._latest.values()):
-                with suppress(UnavailableError, StoreBehindError):  # nothing wrong was said
+                with suppress(UnavailableError, StoreBehindError):  # no wrong answer
                     found = await self._reader.resolve(written.ref)
                     self.reads.append((written.ref.revision, found.version))
             await asyncio.sleep(_PAUSE)

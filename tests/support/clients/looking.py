@@ -1,9 +1,9 @@
-"""A program that looks at its near cache all the time, and prints what it sees and when.
+"""A program that peeks at its near cache continuously, and prints each change with its time.
 
     python -m support.clients.looking TARGET KEY MAX_STALENESS
 
-Each line is [nanoseconds of the monotonic clock before the look, whose context it is];
-null where the cache does not know. That clock is the same in all processes.
+Each line is [nanoseconds of the monotonic clock before the peek, the context's user];
+null if the entry is not cached. That clock is the same in all processes.
 """
 
 import asyncio

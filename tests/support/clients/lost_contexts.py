@@ -1,4 +1,4 @@
-"""Every way to lose a context, each with what a server says of it."""
+"""Every cause for a missing context, each with the status that a server returns for it."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,12 +23,12 @@ from support.network.proxy import Proxy
 from support.servers.hosting import StoreClients
 
 SLOW = 4.0
-"""Seconds that an answer of the slow store takes."""
+"""Seconds that a response of the slow store takes."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A call whose context cannot be had: whom the server asks, and what the call names."""
+    """A call without an available context: the server's clients, and the call's reference."""
 
     clients: StoreClients
     ref: ContextRef | None
@@ -36,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Cause:
-    """A way to lose a context."""
+    """A cause for a missing context."""
 
     name: str
     policy: str
@@ -50,7 +50,7 @@ class Cause:
     def handled(
         self, way: Fallback | Callable[[LostContext], ExecutionContext], *, lazy: bool = False
     ) -> Policy:
-        """The policy that handles it in this way."""
+        """The policy that handles the cause in this way."""
         given: dict[str, Any] = {self.policy: way, "lazy": lazy}
         return Policy(**given)
 
@@ -88,7 +88,7 @@ async def _incomplete(store: LocalStore) -> AsyncGenerator[Loss, None]:
 async def _too_old(store: LocalStore) -> AsyncGenerator[Loss, None]:
     async with _clients_of(store.address) as clients:
         ref = await clients.asyncio.put(_key(), ExecutionContext(user_id="too old"))
-        # An hour ahead of what the store has reached: a revision begins with milliseconds.
+        # An hour ahead of the store's revision, which begins with milliseconds.
         yield Loss(clients, ContextRef(ref.key, ref.revision + (3_600_000 << 20)))
 
 

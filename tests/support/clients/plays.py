@@ -1,4 +1,4 @@
-"""One call of one server: how it is brought to its end, and what came of it."""
+"""Plays one call to one server until its end, and returns the result."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ from support.waiting import until_async
 Metadata = Sequence[tuple[str, str]]
 
 UNARY_SHAPES = [shape for shape in SHAPES if shape.arity == "unary_unary"]
-"""The shapes of a unary call: where handlers run in a thread, in a task, and in
-a thread of an asyncio server's."""
+"""The shapes of a unary call: handlers in a thread, in a task, and in a thread of an
+asyncio server."""
 
 
 CODES = {
@@ -35,19 +35,19 @@ CODES = {
 _CUT_OFF = (Ending.CANCEL, Ending.CANCEL_AMID_ITEMS, Ending.DEADLINE, Ending.STOP)
 _SAID_OF_CUTS = ("Aborting method ", "ExecuteBatchError raised in core by servicer method ")
 _RAISED_AMID_CUTS = "grpc._cython.cygrpc"
-DEADLINE = 1.5  # seconds: enough for the handler to do its work before
+DEADLINE = 1.5  # seconds: enough for the handler to finish its work before
 
 
 class Play(NamedTuple):
-    """A call that is over."""
+    """A call that has ended."""
 
     outcome: Outcome
     seen: list[str]
-    """What the handler saw; nothing, where it was not reached."""
+    """The contexts that the handler saw; empty if it was not reached."""
 
     @property
     def refusal(self) -> tuple[Any, str]:
-        """How the call ended without its handler."""
+        """The status of a call that ended without its handler."""
         assert self.seen == [], "the handler was reached"
         return self.outcome.code, self.outcome.details
 
@@ -81,7 +81,7 @@ def naming(ref: ContextRef) -> Metadata:
 async def played(
     scene: Scene, shape: Shape, host: Host, caller: Caller, entry: ContextEntry
 ) -> Outcome:
-    """What a call under the entry comes to, whose handler plays the scene to its ending."""
+    """The result of a call with this entry current, whose handler plays the scene."""
     ending = scene.ending
     stopping: asyncio.Task[None] | None = None
     items: list[str] = []
@@ -113,11 +113,11 @@ async def played(
 
 
 def is_grpcs_own(record: logging.LogRecord, ending: Ending) -> bool:
-    """Whether it is what gRPC says of a call that it cuts off, at times, whoever wrote the handler.
+    """Whether a log record is one that gRPC itself sometimes causes when it cuts off a call.
 
     A plain generator on an asyncio server reads its requests in a thread, and gRPC drops the
-    future of that thread when it ends the call: asyncio then tells of an exception that
-    nobody took, `_ServerStoppedError` for one.
+    future of that thread when it ends the call: asyncio then logs an exception that was never
+    retrieved, for example `_ServerStoppedError`.
     """
     raised = record.exc_info and record.exc_info[1]
     is_said = record.getMessage().startswith(_SAID_OF_CUTS)

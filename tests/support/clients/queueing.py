@@ -1,4 +1,4 @@
-"""Queues on a real Redis, with names of the test's own, and what is in them."""
+"""Queues on a real Redis, with names of the test's own, and access to their contents."""
 
 import logging
 from collections.abc import Callable
@@ -14,17 +14,17 @@ from support.waiting import until_async
 
 SERVICE = "execution"
 SOON = 0.2
-"""Seconds after which tests have an action delivered again."""
+"""Seconds after which an action is delivered again in tests."""
 
 
 class Held(NamedTuple):
-    """A consumer's entry, as Redis has it."""
+    """A consumer's pending entry, as Redis reports it."""
 
     consumer: str
     idle: float
-    """Seconds since it was read, claimed or kept."""
+    """Seconds since the entry was last read, claimed or kept."""
     begun: int
-    """How many handlers have begun with it."""
+    """The number of handlers that have started with the entry."""
 
 
 class Queueing:
@@ -34,14 +34,14 @@ class Queueing:
         self.url = url
         self.redis = redis
         self.work = f"{prefix}.work"
-        """Where work is sent to."""
+        """The queue for work."""
         self.results = f"{prefix}.results"
-        """Where results are sent to."""
+        """The queue for results."""
         self.dead = f"{prefix}.dead"
-        """Where dead letters are."""
+        """The queue for dead letters."""
 
     def queues(self, contexts: AsyncContextClient | None = None, **options: Any) -> ActionQueues:
-        """A consumer or sender."""
+        """A consumer or sender of actions."""
         given: dict[str, Any] = {
             "service": SERVICE,
             "redeliver_after": SOON,
@@ -60,28 +60,28 @@ class Queueing:
         return DomainAction(**{**given, **fields})
 
     async def send(self, *actions: DomainAction) -> None:
-        """Send work, as another service."""
+        """Send work, as another service does."""
         async with self.queues(service="sender") as sender:
             for action in actions:
                 await sender.send(action, self.work)
 
     def sent(self, queue: str) -> list[DomainAction]:
-        """The actions that were sent to a queue so far."""
+        """The actions in a queue so far."""
         return [DomainAction.model_validate_json(body) for body, _ in self.entries(queue)]
 
     def entries(self, queue: str) -> list[tuple[bytes, dict[str, Any]]]:
-        """What was sent to a queue so far: bodies and headers."""
+        """The entries of a queue so far: bodies and headers."""
         found = self.redis("XRANGE", queue, "-", "+")
         return [BinaryMessageFormatV1.parse(fields[b"__data__"]) for _, fields in found]
 
     def pending(self, queue: str | None = None) -> int:
-        """How many actions were delivered and not acknowledged."""
+        """The number of actions that were delivered and not acknowledged."""
         number: int = self.redis("XPENDING", queue or self.work, SERVICE)["pending"]
         return number
 
     def held(self) -> Held:
-        """Who has the first action that is pending; AssertionError if none is."""
-        # redis-py expects what XPENDING says without a range.
+        """The consumer of the first pending action. Raises AssertionError if none is pending."""
+        # redis-py expects the reply of XPENDING without a range.
         script = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)"
         pending = self.redis("EVAL", script, 1, self.work, SERVICE)
         assert pending, "nothing is pending"
@@ -97,7 +97,7 @@ class Queueing:
         await until_async(holds, within=15, what=what)
 
     async def until_done(self) -> None:
-        """Wait until nothing is pending."""
+        """Wait until no action is pending."""
         await self.until(lambda: not self.pending(), "every action to be acknowledged")
 
     def forget(self) -> None:

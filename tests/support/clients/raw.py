@@ -1,4 +1,4 @@
-"""A client that sends any bytes, as anybody on the network may."""
+"""A client that sends arbitrary bytes, as any peer on the network can."""
 
 import asyncio
 from base64 import b64encode
@@ -27,17 +27,17 @@ _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 class RawClient:
-    """Sends bytes to methods, and takes the answers apart."""
+    """Sends bytes to methods, and parses the failures."""
 
     def __init__(self, channel: aio.Channel, blocking: grpc.Channel) -> None:
         self._channel = channel
-        # An asyncio stream whose server has ended it fails by itself when it is written to.
+        # An asyncio stream raises an error of its own if it is written to after the server's end.
         self._blocking = blocking
 
     async def send(self, method: str, *messages: bytes, metadata: Metadata = ()) -> Failure | None:
-        """How a call fails, None if it is answered. Fails the test if its status has no details.
+        """The failure of a call, or None. Fails the test if the status has no details.
 
-        A Watch is sent an empty message in the end, which it refuses: so it always fails.
+        A Watch gets an empty message at the end, which the server refuses, so it always fails.
         """
         path = f"/{SERVICE.full_name}/{method}"
         try:
@@ -56,7 +56,7 @@ class RawClient:
 
 
 def failure_from(error: Any) -> Failure:
-    """How a call failed, which is told within what every library reads of a header."""
+    """The failure of a call, whose trailers must fit in what every library accepts."""
     details = [v for name, v in error.trailing_metadata() if name == "grpc-status-details-bin"]
     assert len(details) == 1, f"no details in {error.code()}: {error.details()}"
     assert isinstance(details[0], bytes)
@@ -69,7 +69,7 @@ def failure_from(error: Any) -> Failure:
 
 
 def trailer_size(message: str, details: bytes) -> int:
-    """How many bytes a status takes in the last header block of its call."""
+    """The size in bytes of a status in the call's trailers."""
     encoded = len(quote(message, safe=_PRINTABLE)) + len(b64encode(details))
     return encoded + len("grpc-status" + "16" + "grpc-message" + "grpc-status-details-bin")
 

@@ -1,4 +1,4 @@
-"""Who uses a near cache, in the tests of faults."""
+"""Readers of a near cache, for the tests of faults."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from support.waiting import until_async
 KEY = ContextKey("conversation", "acme", "c1")
 OPTIONS = CacheOptions(max_staleness=1.0)
 SLACK = 0.3
-"""Seconds that a busy machine may be late to look."""
+"""Seconds by which a read may be late on a busy machine."""
 
 
 class Reader:
-    """Looks at what the cache says, again and again, as a service's calls do."""
+    """Reads from the cache repeatedly, as a service's calls do."""
 
     def __init__(self, client: AsyncContextClient) -> None:
         self._client = client
 
     def sees(self, key: ContextKey = KEY) -> str | None:
-        """Whose context it is; None where the cache does not know, "" where there is none."""
+        """The user of the cached context; None if it is not cached, "" if there is no entry."""
         try:
             found = self._client.peek(key)
         except NotFoundError:
@@ -28,7 +28,7 @@ class Reader:
         return found.context.user_id if found else None
 
     async def until_it_sees(self, name: str | None, key: ContextKey = KEY) -> float:
-        """Wait until the cache says so: the seconds that it took."""
+        """Wait until the cache has this user, and return the seconds."""
         begin = time.monotonic()
 
         async def is_seen() -> bool:
@@ -38,9 +38,9 @@ class Reader:
         return time.monotonic() - begin
 
     async def until_it_forgets(self, name: str, *, within: float) -> None:
-        """Wait until the cache no longer says so."""
+        """Wait until the cache no longer has this user."""
         begin = looked = time.monotonic()
         while self.sees() == name:
             assert looked - begin < within
             await asyncio.sleep(0.01)
-            looked = time.monotonic()  # before the look, which may be long ago when it is over
+            looked = time.monotonic()  # before the read, because it may end much later

@@ -1,4 +1,4 @@
-"""A program that uses a store in several tasks at once, and prints the history of it.
+"""A program that uses a store in several tasks at once, and prints the history.
 
     python -m support.clients.recording TARGET NAME SECONDS
 
@@ -34,7 +34,7 @@ _LONGEST_PAUSE = 0.01
 
 
 class Recorder:
-    """What one process does. `once` is a client that repeats nothing."""
+    """The work of one process. `once` is a client without retries."""
 
     def __init__(self, name: str, client: AsyncContextClient, once: AsyncContextClient) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class Recorder:
         self._fences = dict.fromkeys((key.tenant_id for key in KEYS), 0)
 
     async def run(self, seconds: float) -> None:
-        """Use the store for so long."""
+        """Use the store for `seconds`."""
         end = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(_TASKS):
@@ -107,7 +107,7 @@ class Recorder:
     async def _invalidate(self, key: ContextKey) -> Operation:
         asked = Operation(key.text, "invalidate", time.monotonic_ns(), 0, "unknown")
         try:
-            # A repeated one would end what was put in between: that is two operations.
+            # A retry would also end entries put in between, which would make it two operations.
             ended = await self._once.invalidate(key)
         except UnavailableError:
             return asked
@@ -142,7 +142,7 @@ class Recorder:
 
 
 async def _record(target: str, name: str, seconds: float) -> None:
-    # Connections that have nothing to do with each other, and are soon tried again.
+    # Independent connections that reconnect soon.
     own = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)]
     cache = CacheOptions(max_staleness=1.0)
     async with (

@@ -1,8 +1,8 @@
-"""A client as strict as a protobuf library may be: it merges nothing, and knows all that it reads.
+"""A client as strict as a protobuf library may be: it merges no fields, and skips none.
 
-protobuf lets a reader merge fields that are there twice, skip what it does not know, and take
-fields in any order. Not every library does all of that (protobufjs keeps the last of two
-messages), so the server may rely on none of it.
+protobuf allows readers to merge duplicate fields, skip unknown ones, and accept any order. Not
+every library does all of that (protobufjs keeps the last of two messages), so the server must
+not rely on it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,14 +29,14 @@ _Answer = TypeVar("_Answer", bound=Message)
 
 
 class NotStrictError(AssertionError):
-    """Bytes that a strict reader refuses: the path of the field, and why."""
+    """Raised for bytes that a strict reader refuses, with the field's path and the reason."""
 
 
 def check(data: bytes, kind: type[Message], *, in_order: bool = True) -> list[str]:
-    """Walk through a serialized message. Returns the paths of fields that are not known.
+    """Check a serialized message, and return the paths of its unknown fields.
 
-    Raises NotStrictError if a singular field is there twice, two fields of one oneof are, fields
-    that are known are not `in_order`, or if anything is not as the descriptor says.
+    Raises NotStrictError if a singular field or two fields of one oneof occur twice, if known
+    fields are not `in_order`, or if anything else contradicts the descriptor.
     """
     descriptor: Any = kind.DESCRIPTOR
     return _check(data, descriptor, "", in_order)
@@ -74,7 +74,7 @@ def _check(data: bytes, descriptor: Descriptor, path: str, in_order: bool) -> li
 
 
 def _fields(data: bytes, path: str) -> Iterator[tuple[int, int, bytes]]:
-    """Number, wire type and, of those that have a length, the bytes of each field."""
+    """The number and wire type of each field, and its bytes if it has a length."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at, path)
@@ -109,9 +109,9 @@ def _varint(data: bytes, at: int, path: str) -> tuple[int, int]:
 
 
 class StrictChannel:
-    """A channel for generated stubs, whose answers are all checked.
+    """A channel for generated stubs that checks all responses.
 
-    gRPC logs what a deserializer raises, and hands None out. So problems are kept here too.
+    gRPC only logs a deserializer's errors and returns None, so they are recorded here too.
     """
 
     def __init__(self, channel: aio.Channel) -> None:
@@ -119,12 +119,12 @@ class StrictChannel:
         self.problems: list[NotStrictError] = []
 
     def unary_unary(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
-        """A method that is answered once."""
+        """A unary method."""
         checked = self._checked(response_deserializer)
         return self._channel.unary_unary(method, response_deserializer=checked, **rest)
 
     def stream_stream(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
-        """A method of two streams."""
+        """A method with streams in both directions."""
         checked = self._checked(response_deserializer)
         return self._channel.stream_stream(method, response_deserializer=checked, **rest)
 
@@ -132,7 +132,7 @@ class StrictChannel:
         def checked(data: bytes) -> _Answer:
             answer = read(data)
             try:
-                check(data, type(answer))  # fields of a newer contract are passed on
+                check(data, type(answer))  # unknown fields of a newer contract are allowed
             except NotStrictError as problem:
                 self.problems.append(problem)
             return answer

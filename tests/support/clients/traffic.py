@@ -1,11 +1,11 @@
-"""Traffic under which things fail: a writer that counts up, and readers that check what they see.
+"""Traffic for tests of faults: a writer that counts up, and readers that check their answers.
 
-The writer puts 1, 2, 3… under one key, each on the version before: so there is one
-order, also where it was not told whether a Put has happened. A number that is
-acknowledged ends the one before. The readers hold the near cache to that:
+The writer puts 1, 2, 3… under one key, each with the previous version as the condition: so
+there is one order, even if the outcome of a Put is unknown. An acknowledged number ends the
+one before. The readers check these promises of the near cache:
 
-- What `resolve` answers for a reference is no older than the reference.
-- What `peek` answers had not ended `max_staleness` before.
+- An entry from `resolve` is no older than the reference.
+- An entry from `peek` had not ended more than `max_staleness` seconds before.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _PAUSE = 0.005
 
 
 class Acknowledged(NamedTuple):
-    """A Put that the store has confirmed."""
+    """A Put that the store has acknowledged."""
 
     number: int
     ref: ContextRef
@@ -38,22 +38,22 @@ class Acknowledged(NamedTuple):
 
 
 class Writer:
-    """Counts up under a key, in spite of faults."""
+    """Counts up under a key, despite faults."""
 
     def __init__(self, client: AsyncContextClient, key: ContextKey) -> None:
         self._client = client
         self._key = key
         self.log: list[Acknowledged] = []
         self.failures = 0
-        """Puts of which nobody said whether they happened."""
+        """The number of Puts with an unknown outcome."""
 
     @property
     def last(self) -> Acknowledged:
-        """The newest number."""
+        """The last acknowledged number."""
         return self.log[-1]
 
     def ended(self, number: int) -> float:
-        """When a later one than this was acknowledged; never, as infinity."""
+        """The time at which a later number was acknowledged, or infinity."""
         i = bisect_right(self.log, number, key=lambda each: each.number)
         return self.log[i].at if i < len(self.log) else float("inf")
 
@@ -75,7 +75,7 @@ class Writer:
             except ConflictError as error:
                 if is_known:
                     raise
-                # By what this writer has put itself, without hearing so.
+                # A conflict with an own Put whose acknowledgement was lost.
                 version = error.current_version
             else:
                 self.log.append(Acknowledged(number, ref, time.monotonic()))
@@ -84,14 +84,14 @@ class Writer:
 
 
 class CheckingReader:
-    """Reads from a near cache what a writer writes, and checks each answer."""
+    """Reads a writer's numbers from a near cache, and checks each answer."""
 
     def __init__(self, client: AsyncContextClient, writer: Writer, max_staleness: float) -> None:
         self._client = client
         self._writer = writer
         self._max_staleness = max_staleness
         self.reads = 0
-        """Fenced reads that were answered."""
+        """The number of fenced reads that succeeded."""
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -123,7 +123,7 @@ class CheckingReader:
 
 @asynccontextmanager
 async def traffic(writer: Writer, readers: list[CheckingReader]) -> AsyncGenerator[None, None]:
-    """Writing and reading, as long as this is open. A check that fails ends it."""
+    """Write and read in the background. A failed check ends the block."""
     await writer.begin()
     async with asyncio.TaskGroup() as group:
         runs = [writer.run(), *(reader.run() for reader in readers)]
@@ -134,7 +134,7 @@ async def traffic(writer: Writer, readers: list[CheckingReader]) -> AsyncGenerat
 
 
 async def converge(writer: Writer, readers: list[CheckingReader]) -> float:
-    """Wait until every reader sees a number that was acknowledged from now on: the seconds."""
+    """Wait until every reader sees a number acknowledged from now on. Returns the seconds."""
     begin = time.monotonic()
 
     async def is_heard() -> bool:
@@ -147,10 +147,10 @@ async def converge(writer: Writer, readers: list[CheckingReader]) -> float:
 
 
 async def assert_nothing_is_lost(client: AsyncContextClient, writer: Writer) -> None:
-    """The store has the last number that it acknowledged, or one that it did not tell of."""
+    """Check that the store has the last acknowledged number, or a later one of unknown outcome."""
     entry = await client.get(writer.last.ref.key)
     assert _number(entry.context) >= writer.last.number
-    # It counts up by compare-and-set: had a Put been lost, a later one would have failed.
+    # The writer uses compare-and-set: if a Put had been lost, a later one would have failed.
     revisions = [each.ref.revision for each in writer.log]
     assert revisions == sorted(set(revisions))
 

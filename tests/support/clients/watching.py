@@ -1,4 +1,4 @@
-"""A Watch stream, message by message."""
+"""A Watch stream that is read message by message."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from support.clients.calls import Stub
 
 
 class Watch:
-    """One stream. Use with `async with`."""
+    """One Watch stream. Use with `async with`."""
 
     def __init__(self, stub: Stub) -> None:
         self._numbers = count(1)
@@ -28,7 +28,7 @@ class Watch:
         self.call: Any = stub.Watch(self._requests())
 
     async def __aenter__(self) -> Self:
-        """Nothing is asked yet."""
+        """Open the stream, without a request."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -36,7 +36,7 @@ class Watch:
         self.call.cancel()
 
     def subscribe(self, key: ContextKey, *, known_version: int = 0, position: int = 0) -> int:
-        """Ask for a key. Returns the number that the answer will have."""
+        """Subscribe to a key. Returns the number of the answer."""
         number = next(self._numbers)
         subscribe = Subscribe(
             key=key, known_version=known_version, position=position, number=number
@@ -45,30 +45,30 @@ class Watch:
         return number
 
     def unsubscribe(self, key: ContextKey) -> None:
-        """Ask for a key no more."""
+        """Unsubscribe from a key."""
         self._asked.put_nowait(WatchRequest(unsubscribe=Unsubscribe(key=key)))
 
     def touch(self, key: ContextKey) -> None:
         """Keep an entry alive."""
         self._asked.put_nowait(WatchRequest(touch=Touch(key=key)))
 
-    def ask(self, request: WatchRequest) -> None:
-        """Ask anything."""
+    def send(self, request: WatchRequest) -> None:
+        """Send any request."""
         self._asked.put_nowait(request)
 
     def ping(self) -> int:
-        """Ask for a sign of life, with this number."""
+        """Send a ping, and return its number."""
         number = next(self._numbers)
         self._asked.put_nowait(WatchRequest(ping=Ping(number=number)))
         return number
 
     @property
     def reached(self) -> int:
-        """How far the stream has come, in the partition that has come furthest."""
+        """The stream's greatest revision of all partitions."""
         return self._reached
 
     async def next(self) -> WatchResponse:
-        """The next message, whatever it is."""
+        """The next message of any kind."""
         message: WatchResponse = await asyncio.wait_for(self.call.read(), 10)
         for position in (*message.progress.positions, *message.positions):
             self._reached = max(self._reached, position.revision)
@@ -82,19 +82,19 @@ class Watch:
         return message
 
     async def answer(self, number: int) -> WatchResponse:
-        """The answer with this number. Nothing but progress comes before."""
+        """The answer with this number. Only progress may come before it."""
         message = await self.news()
         assert message.answers == number
         return message
 
     async def progress(self, revision: int) -> None:
-        """Wait until the partition has come so far."""
+        """Wait until the partition has reached this revision."""
         while self._reached < revision:
             message = await self.next()
             assert message.WhichOneof("event") == "progress", message
 
     async def pong(self, number: int) -> None:
-        """Wait for the sign of life that this ping asked for."""
+        """Wait for the answer to this ping."""
         while self._ponged < number:
             message = await self.next()
             assert message.WhichOneof("event") == "progress", message

@@ -1,4 +1,4 @@
-"""Consumers of a queue as processes of their own, which stop, go on and die as told."""
+"""Consumers of a queue as processes, which tests halt, resume and kill."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _SCRIPT = Path(__file__).parents[2] / "actions" / "worker.py"
 
 
 class WorkerProcess:
-    """A consumer of a test's work. Use with `running`."""
+    """A process that consumes a test's work. Use with `running`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -31,9 +31,9 @@ class WorkerProcess:
     async def running(
         cls, queueing: Queueing, address: str = "", **options: Any
     ) -> AsyncGenerator[Self]:
-        """Start one, with options of `ActionQueues`; its end is a SIGKILL.
+        """Start a worker with options of `ActionQueues`, and kill it at the end.
 
-        `address` is that of a store, empty for a worker that resolves nothing.
+        `address` is the store's address, empty for a worker that resolves no contexts.
         """
         arguments = (queueing.url, queueing.work, SERVICE, address)
         given = json.dumps({"redeliver_after": SOON, "dead_letters": queueing.dead, **options})
@@ -50,13 +50,13 @@ class WorkerProcess:
             await worker.kill()
 
     async def line(self) -> str:
-        """The next line that is no log's: the user of the context that a handler begins with."""
+        """The next output line that is not a log line: the user of a started handler's context."""
         while (line := await self._read()).startswith("log: "):
             pass
         return line
 
     async def logged(self, part: str) -> str:
-        """The next line of its log that has this part."""
+        """The next line of its log that contains this part."""
         while part not in (line := await self._read()):
             pass
         return line
@@ -64,7 +64,7 @@ class WorkerProcess:
     async def _until_ready(self) -> None:
         before: list[str] = []
         while (line := await self._read()) != "ready":
-            before.append(line)  # a handler may begin while the other queues are started
+            before.append(line)  # a handler may start while the other queues are being started
         self._said.extend(before)
 
     async def _read(self) -> str:
@@ -76,26 +76,26 @@ class WorkerProcess:
         assert line, "the worker has ended"
         return line.decode().strip()
 
-    def tell(self, what: str) -> None:
-        """Have its handler end: `return` or `fail`."""
+    def end_handler(self, how: str) -> None:
+        """End its handler: `return` or `fail`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{what}\n".encode())
+        self._process.stdin.write(f"{how}\n".encode())
 
     def halt(self) -> None:
-        """Stop it, as a suspended machine does."""
+        """Halt the process by SIGSTOP, like a suspended machine."""
         self._process.send_signal(signal.SIGSTOP)
 
     def has_halted(self) -> bool:
-        """Whether it has stopped, all of it."""
+        """Whether all threads of the process have halted."""
         status: str = psutil.Process(self.pid).status()
         return status == psutil.STATUS_STOPPED
 
-    def go_on(self) -> None:
-        """Let it continue."""
+    def resume(self) -> None:
+        """Resume the process."""
         self._process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
-        """End it at once, also where it has ended."""
+        """Kill the process. It may have ended already."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
         await self._process.wait()

@@ -1,1 +1,1 @@
-"""Other languages' tool chains, and what the tests make with them."""
+"""Tool chains of other languages, and the programs that tests build with them."""

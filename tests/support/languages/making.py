@@ -1,7 +1,7 @@
-"""What is made from files once for each content of them.
+"""Builds that are cached by the contents of their inputs.
 
-It stays in `.cache` of this repository, in a folder whose name is a digest of all that it was
-made from. Whoever finds the folder uses it; two who would make it at once wait for one another.
+A build stays in `.cache` of this repository, in a folder whose name has a digest of the inputs.
+Concurrent builds of the same folder wait for one another.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ _CACHE = ROOT / ".cache"
 _BUILD_SECONDS = 600
 
 
-def made(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from `inputs`, which are files and folders.
+def built(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` has filled from `inputs`, which are files and folders.
 
-    Any older one of this name is removed.
+    Older builds of this name are removed.
     """
     _CACHE.mkdir(exist_ok=True)
     folder = _CACHE / f"{name}-{_digest(inputs)}"
@@ -30,7 +30,7 @@ def made(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Pat
         if not folder.exists():
             for outdated in _CACHE.glob(f"{name}-*"):
                 shutil.rmtree(outdated)
-            # What is half made has another name, so that nobody takes it for the whole.
+            # An incomplete build has another name, so that it is never used.
             with tempfile.TemporaryDirectory(dir=_CACHE, prefix=".making-") as directory:
                 begun = Path(directory, name)
                 begun.mkdir()
@@ -40,7 +40,7 @@ def made(name: str, inputs: Iterable[Path], make: Callable[[Path], None]) -> Pat
 
 
 def run(*command: str | Path, folder: Path) -> None:
-    """Run a tool to its end; what it says is told if it fails."""
+    """Run a tool to its end. The error has its output if it fails."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -53,7 +53,7 @@ def run(*command: str | Path, folder: Path) -> None:
 
 
 def missing(language: str, tools: Iterable[str]) -> str | None:
-    """Why nothing in this language can be made here, or None."""
+    """The reason why nothing in this language can be built here, or None."""
     absent = [tool for tool in tools if not shutil.which(tool)]
     if not absent:
         return None

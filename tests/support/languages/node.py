@@ -1,19 +1,19 @@
-"""The packages of the tests' programs in Node.js."""
+"""The npm packages of the tests' programs in Node.js."""
 
 import shutil
 from functools import cache
 from pathlib import Path
 
-from support.languages.making import ROOT, made, missing, run
+from support.languages.making import ROOT, built, missing, run
 
 LOCK = ROOT / "tests" / "e2e" / "node" / "package-lock.json"
-"""The versions and checksums of all of them."""
+"""The file with the versions and checksums of all packages."""
 
 NODE = shutil.which("node") or ""
-"""The program, if it is there."""
+"""The path of the program, or "" if it is not installed."""
 
 MISSING = missing("Node.js", ("node", "npm"))
-"""Why nothing in Node.js can run here."""
+"""The reason why nothing in Node.js can run here, or None."""
 
 _FILES = [LOCK.with_name(name) for name in (".npmrc", "package-lock.json", "package.json")]
 _OPTIONS = ("--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
@@ -21,8 +21,8 @@ _OPTIONS = ("--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
 
 @cache
 def packages() -> Path:
-    """A `node_modules` with exactly the packages of the lock, for NODE_PATH."""
-    return made("node", _FILES, _install) / "node_modules"
+    """A `node_modules` folder with exactly the packages of the lock file, for NODE_PATH."""
+    return built("node", _FILES, _install) / "node_modules"
 
 
 def _install(folder: Path) -> None:

@@ -1,11 +1,11 @@
-"""Certificates for a test, made by the `openssl` command: none are kept in the repository."""
+"""Certificates for tests, made by the `openssl` command: the repository contains none."""
 
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# An authority has what RFC 5280 asks for, as clients on Python 3.13 and newer insist.
+# An authority has the extensions of RFC 5280, which clients on Python 3.13 and newer require.
 _CONFIG = """
 [req]
 distinguished_name = name
@@ -33,7 +33,7 @@ class Pair:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate: what a peer trusts, or is shown."""
+        """The certificate, which peers are shown or trust."""
         return self.certificate.read_bytes()
 
     @property
@@ -43,17 +43,17 @@ class Pair:
 
 
 def self_signed(folder: Path, name: str, *, is_here: bool = True) -> Pair:
-    """A certificate that nobody has signed but itself, for the loopback address or another."""
+    """A self-signed certificate, for the loopback address or another."""
     return _make(folder, name, "here" if is_here else "elsewhere")
 
 
 def authority(folder: Path, name: str) -> Pair:
-    """A certificate that others can be signed with."""
+    """The certificate of an authority, which signs others."""
     return _make(folder, name, "authority")
 
 
 def signed_by(signer: Pair, folder: Path, name: str) -> Pair:
-    """A certificate for the loopback address that an authority has signed."""
+    """A certificate for the loopback address, signed by an authority."""
     pair, request = _pair(folder, name), folder / f"{name}.request"
     config = _config(folder)
     _openssl(
@@ -83,7 +83,7 @@ def _pair(folder: Path, name: str) -> Pair:
 
 
 def _config(folder: Path) -> Path:
-    # Of our own: what else would hold depends on how a machine has set openssl up.
+    # A configuration of our own, so that the machine's configuration of openssl does not apply.
     config = folder / "openssl.cnf"
     config.write_text(_CONFIG)
     return config

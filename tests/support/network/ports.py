@@ -1,19 +1,19 @@
-"""Ports of the loopback address, for servers that have to be named before they are there."""
+"""Ports of the loopback address, for servers whose address is needed before they start."""
 
 import socket
 from typing import Self
 
 NOBODY = 1
-"""A port where nobody listens."""
+"""A port on which nothing listens."""
 
 
 class ReservedPort:
-    """A free port that only who knows it may listen on. Use with `with`, or close it.
+    """A reserved free port for a server of the test. Use with `with`, or close it.
 
-    A socket is bound to it and does not listen, so the system gives it to nobody else, neither
-    by port 0 nor to a connection as its own end; connections to it are refused. Servers that
-    set SO_REUSEADDR, as gRPC, Redis and asyncio do, can listen on it meanwhile, and again.
-    `also` reserves the port that is so much above it, too.
+    A socket is bound to the port and does not listen, so the system assigns it to no other
+    socket, neither by port 0 nor as a connection's local port; connections to it are refused.
+    Servers that set SO_REUSEADDR, as gRPC, Redis and asyncio do, can listen on it repeatedly.
+    `also` reserves a second port that is this much above the first.
     """
 
     def __init__(self, *, also: int = 0) -> None:
@@ -26,7 +26,7 @@ class ReservedPort:
         self.close()
 
     def close(self) -> None:
-        """Give it back. Who listens on it is not touched."""
+        """Release the port. A server that listens on it is not affected."""
         for each in self._sockets:
             each.close()
 
@@ -39,7 +39,7 @@ def _bound(also: int) -> tuple[int, list[socket.socket]]:
             return number, [first]
         try:
             return number, [first, _socket(number + also)]
-        except (OSError, OverflowError):  # taken, or there is no such port
+        except (OSError, OverflowError):  # taken, or above the greatest port number
             first.close()
 
 

@@ -1,7 +1,7 @@
 """A TCP proxy that fails on request: it delays, holds, swallows, cuts and refuses.
 
-It runs on an event loop in a thread of its own, so that a test may block, or
-wait for a process whose traffic goes through it.
+It runs on an event loop in a thread of its own, so a test may block while it waits for
+a process whose traffic goes through the proxy.
 """
 
 import asyncio
@@ -13,43 +13,43 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 _CHUNK = 1 << 16
-_BACKLOG = 64  # chunks of one direction that may wait before the sender is slowed down
+_BACKLOG = 64  # the most queued chunks of one direction before the sender gets backpressure
 
 _Result = TypeVar("_Result")
 
 
 class Direction:
-    """What happens to the bytes that travel one way, on all connections.
+    """The faults of one direction, for the bytes of all connections.
 
-    All of it can be changed at any time and from any thread. Chunks keep their
-    order, whatever their delays.
+    They can be changed at any time and from any thread. Chunks keep their order, whatever
+    their delays.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.delay: float | Callable[[], float] = 0.0
-        """Seconds that each chunk takes; or a function that says so chunk by chunk."""
+        """Seconds of delay for each chunk, or a function that returns them chunk by chunk."""
         self.swallow = False
-        """Throw bytes away while the connection stays open."""
+        """Discard bytes while the connection stays open."""
         self.bytes = 0
-        """How many bytes have come in so far, whatever became of them."""
+        """The number of bytes received so far, including discarded ones."""
         self.swallowed = 0
-        """How many of them were thrown away so far."""
+        """The number of bytes discarded so far."""
         self._loop = loop
         self._open = asyncio.Event()
         self._open.set()
 
     def hold(self) -> None:
-        """Keep bytes back, until `let_go`."""
+        """Hold bytes back until `let_go`."""
         self._loop.call_soon_threadsafe(self._open.clear)
 
     def let_go(self) -> None:
-        """Send on what was held."""
+        """Forward the held bytes."""
         self._loop.call_soon_threadsafe(self._open.set)
 
     def carry(
         self, group: asyncio.TaskGroup, source: asyncio.StreamReader, sink: asyncio.StreamWriter
     ) -> None:
-        """Carry one connection's bytes, and its end, in tasks of the group."""
+        """Forward one connection's bytes and its end, in tasks of the group."""
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_BACKLOG)
         group.create_task(self._take(source, queue))
         group.create_task(self._give(queue, sink))
@@ -73,7 +73,7 @@ class Direction:
             await asyncio.sleep(due - self._loop.time())
             await self._open.wait()
             if not chunk:
-                if sink.can_write_eof():  # TLS has no half of a connection
+                if sink.can_write_eof():  # TLS connections cannot be half-closed
                     sink.write_eof()
                 else:
                     sink.close()
@@ -86,10 +86,10 @@ class Direction:
 
 
 class Proxy:
-    """Stands before a TCP server, on a port of the loopback address. Use with `with`.
+    """A proxy for a TCP server, on a port of the loopback address. Use with `with`.
 
-    `to_server` and `to_client` say what happens to the bytes of each direction. With
-    `tls`, clients speak TLS with the proxy; the server is told what they say.
+    `to_server` and `to_client` are the faults of each direction. With `tls`, clients speak
+    TLS with the proxy, which forwards their bytes in plain text.
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Proxy:
         self.to_server = Direction(self._loop)
         self.to_client = Direction(self._loop)
         self.accepted = 0
-        """How many connections were accepted so far."""
+        """The number of connections accepted so far."""
         self.port = 0
-        """Where the proxy listens, on 127.0.0.1."""
+        """The port that the proxy listens on, on 127.0.0.1."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -122,11 +122,11 @@ class Proxy:
         self._loop.close()
 
     def cut(self) -> None:
-        """Break every connection, with a TCP reset. New ones are accepted."""
+        """Reset every connection. New ones are accepted."""
         self._do(self._break())
 
     def refuse(self) -> None:
-        """Break every connection, and new ones as soon as they are there, until `accept`."""
+        """Reset every connection, and new ones as soon as they are made, until `accept`."""
         self._refusing = True
         self.cut()
 
@@ -138,7 +138,7 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Connect to the server, and carry bytes both ways until both have ended."""
+        """Connect to the server, and forward bytes both ways until both have ended."""
         connection = asyncio.current_task()
         assert connection is not None
         self._connections.add(connection)
@@ -154,7 +154,10 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 self.to_server.carry(group, reader, onward)
                 self.to_client.carry(group, there, writer)
-        except* (OSError, asyncio.CancelledError):  # not there; or broken by a side, or by `cut`
+        except* (
+            OSError,
+            asyncio.CancelledError,
+        ):  # not reachable; or broken by a peer, or by `cut`
             for end in ends:
                 _reset(end)
         else:
@@ -171,20 +174,20 @@ class Proxy:
 
     async def _stop(self) -> None:
         self._server.close()
-        self._refusing = True  # connections that have just been accepted end by themselves
+        self._refusing = True  # connections that were just accepted end by themselves
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await self._break()
             await asyncio.wait(others, timeout=0.01)
-        # TLS says goodbye for as long as the other side takes: not here.
+        # A TLS shutdown would wait for the peer: do not perform one.
         for end in self._ends:
             end.transport.abort()
         await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
 
 
 def _reset(end: asyncio.StreamWriter) -> None:
-    """End a connection with RST: what is on its way is lost, as when a router forgets it."""
+    """Reset a connection: bytes in flight are lost, as when a router drops it."""
     connection = end.get_extra_info("socket")
-    if connection.fileno() >= 0:  # else the other side was faster
-        now = struct.pack("ii", 1, 0)  # linger for no time
+    if connection.fileno() >= 0:  # otherwise the peer closed it first
+        now = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
     end.transport.abort()

@@ -1,1 +1,1 @@
-"""Platforms of several services, with and without Relevo."""
+"""Platforms of several services for tests, with and without Relevo."""

@@ -1,4 +1,4 @@
-"""A platform that moves from plain Redis to Relevo, by the code of docs/from-plain-redis.md."""
+"""A platform that migrates from plain Redis to Relevo with the code of docs/from-plain-redis.md."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ HEADERS = {f"X-{name.removesuffix('_id').title()}-ID": value for name, value in 
 QUEUE = "execution.agent_run"
 
 Run = Callable[..., Awaitable[Any]]
-"""Runs blocks of the page as a process of the platform does, with the imports and names."""
+"""Runs blocks of the page as one process of the platform, with its imports and names."""
 
 
 def config(model: str) -> dict[str, Any]:
@@ -43,34 +43,34 @@ def config(model: str) -> dict[str, Any]:
 
 
 async def ask_edge(edge: Any) -> httpx.Response:
-    """One turn, as a browser sends it."""
+    """Send one turn, as a browser does."""
     transport = httpx.ASGITransport(edge.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://edge") as browser:
         return await browser.post("/turn", json={"text": "Hello"}, headers=HEADERS)
 
 
 async def turn(edge: Any, redis: Any) -> str:
-    """One turn: the message that is in the queue then."""
+    """Send one turn, and return its message in the queue."""
     answer = await ask_edge(edge)
     assert answer.status_code == 202, answer.text
     return await taken(redis)
 
 
 async def taken(redis: Any) -> str:
-    """The next message of the queue."""
+    """Take the next message of the queue."""
     message = await redis.lpop(QUEUE)
     assert isinstance(message, str)
     return message
 
 
 async def change(run: Run, model: str) -> None:
-    """The owner changes the agent, by the code of step 2."""
+    """Change the agent as its owner, with the code of step 2."""
     owner = await run(Name(OWNER, AFTER))
     await owner.save("acme", "support", config(model))
 
 
 async def command(server: Server, *arguments: str) -> Outcome:
-    """The `relevo` command, beside the server that runs here."""
+    """Run the `relevo` command against the server in this process."""
     return await asyncio.to_thread(
         relevo, *arguments, environment={"RELEVO_SERVER": server.address}
     )

@@ -1,4 +1,4 @@
-"""A running platform, as its users and those who look after it have it."""
+"""A running Nooble platform, with the access of its users and its operators."""
 
 import asyncio
 import json
@@ -22,49 +22,49 @@ from support.redis.process import RedisProcess
 from support.waiting import until_async
 
 LONG = 60.0
-"""Seconds for what may take a while on a busy machine."""
+"""Seconds for operations that may be slow on a busy machine."""
 WORKERS = ("execution", "embedding", "query")
 """The services with replicas."""
 STEPS = (
     *("orchestrator", "execution", "embedding", "execution"),
     *("query", "embedding", "execution"),
 )
-"""The services that work on a turn, in their order."""
+"""The services of a turn, in their order."""
 Changes = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the WebSocket said to a turn."""
+    """The WebSocket's answer to a turn."""
 
     said: Mapping[str, Any]
 
     @property
     def error(self) -> str:
-        """Why there is no answer, for programs; empty where there is one."""
+        """The reason of a failed turn, "" if it succeeded."""
         reason: str = self.said.get("error", "")
         return reason
 
     @property
     def seen(self) -> Sequence[Seen]:
-        """What the services said, step by step."""
+        """The services' observations, step by step."""
         return list(all_of(self.said.get(SEEN, ())))
 
     @property
     def versions(self) -> Mapping[str, int]:
-        """What all services agreed on; AssertionError where they did not."""
+        """The versions that all services used. Raises AssertionError if they differ."""
         first, *others = [seen.versions for seen in self.seen]
         assert all(each == first for each in others), self.said
         return first
 
     def pids(self, service: str) -> set[int]:
-        """The processes of a service that worked on it."""
+        """The processes of a service that worked on the turn."""
         return {seen.pid for seen in self.seen if seen.service == service}
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """How a handshake was refused."""
+    """The refusal of a handshake."""
 
     status: int
     reason: str
@@ -79,16 +79,16 @@ class Conversation:
         self._connection = connection
 
     async def ask(self, text: str = "Can I return a tent?") -> Answer:
-        """Take a turn."""
+        """Send a turn, and return its answer."""
         await self.say(text)
         return await self.answer()
 
     async def say(self, text: str = "Can I return a tent?") -> None:
-        """Begin a turn."""
+        """Send a turn."""
         await self._connection.send(text)
 
     async def answer(self) -> Answer:
-        """What comes back."""
+        """Receive an answer."""
         async with asyncio.timeout(LONG):
             return Answer(json.loads(await self._connection.recv()))
 
@@ -105,12 +105,12 @@ class Platform:
     @classmethod
     @asynccontextmanager
     async def running(cls, redis: RedisProcess, **times: float) -> AsyncGenerator[Self]:
-        """Start one, on this Redis."""
+        """Start a platform on this Redis."""
         async with nooble("relevo", redis=redis.url, **times) as platform:
             yield cls(platform, redis)
 
     def talk(self, tenant_id: str, agent_id: str) -> Talk:
-        """A conversation that nobody has held before."""
+        """A conversation with a new id."""
         self._conversations += 1
         return Talk(tenant_id, agent_id, f"c-{self._conversations}", "u-1")
 
@@ -123,7 +123,7 @@ class Platform:
             yield Conversation(each)
 
     async def refusal(self, headers: Mapping[str, str]) -> Refusal:
-        """How a handshake with these headers is refused; AssertionError where it is not."""
+        """The refusal of a handshake with these headers. AssertionError if it is accepted."""
         try:
             async with self._connect(headers):
                 raise AssertionError("it was not refused")
@@ -139,18 +139,18 @@ class Platform:
         return connect(url, additional_headers=headers, open_timeout=LONG)
 
     async def change(self, key: ContextKey, changes: Changes) -> int:
-        """Have agent management change a configuration: its new version."""
+        """Change a configuration in agent management, and return its new version."""
         response = await self.patch(key.text, changes)
         version: int = response.raise_for_status().json()["version"]
         return version
 
     async def patch(self, key: str, changes: Any) -> httpx.Response:
-        """The same, whatever comes of it."""
+        """Send a change to agent management, and return the response."""
         async with self._management() as management:
             return await management.patch(f"/configurations/{key}", json=changes)
 
     async def reads(self) -> int:
-        """How often agent management was asked for a configuration."""
+        """The number of requests to agent management for a configuration."""
         async with self._management() as management:
             reads: int = (await management.get("/counts")).json()["reads"]
             return reads
@@ -159,13 +159,13 @@ class Platform:
         return httpx.AsyncClient(base_url=self.wiring.management, timeout=LONG)
 
     def named(self, service: str) -> set[int]:
-        """The processes of a service that are alive."""
+        """The live processes of a service."""
         pids = {process.pid for process in self._platform.named(service)}
         return {pid for pid in pids if not has_ended(pid)}
 
     @contextmanager
     def halted(self, *services: str) -> Generator[set[int]]:
-        """All processes of some services do nothing, for as long as the block lasts."""
+        """Halt all processes of some services for the duration of the block."""
         pids = {pid for service in services for pid in self.named(service)}
         try:
             for pid in pids:
@@ -173,55 +173,55 @@ class Platform:
             yield pids
         finally:
             for pid in pids:
-                go_on(pid)
+                resume(pid)
 
     async def kill(self, *services: str) -> None:
-        """End all processes of some services at once, without a chance to say goodbye."""
+        """Kill all processes of some services."""
         for service in services:
             for pid in self.named(service):
                 await kill(pid)
 
     def entries(self, queue: str) -> int:
-        """How many entries a queue has ever had."""
+        """The number of entries that a queue has ever had."""
         with self.redis.client() as client:
             length: int = client("XLEN", queue)
             return length
 
     def holders(self, queue: str, service: str) -> dict[int, int]:
-        """The processes of a service that hold entries of a queue, and how many they hold."""
+        """The number of pending entries of a queue for each process of a service."""
         with self.redis.client() as client:
             consumers = client("XPENDING", queue, service)["consumers"]
             return {int(each["name"].rpartition(b"-")[2]): each["pending"] for each in consumers}
 
     def begun(self, queue: str, service: str) -> list[int]:
-        """How many handlers have begun with each entry that a service has not acknowledged."""
-        # redis-py expects what XPENDING says without a range.
+        """The number of started handlers for each entry that a service has not acknowledged."""
+        # redis-py expects the reply of XPENDING without a range.
         script = "return redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 100)"
         with self.redis.client() as client:
             pending = client("EVAL", script, 1, queue, service)
             return [count - 1 for _, _, _, count in pending]
 
     def dead_letters(self) -> list[bytes]:
-        """What could not be done, the oldest first, with why."""
+        """The dead letters with their reasons, the oldest first."""
         with self.redis.client() as client:
             entries = client("XRANGE", "dead_letters", "-", "+")
             return [b"".join(fields.values()) for _, fields in entries]
 
 
-def go_on(pid: int) -> None:
-    """Let a halted process go on, where it is alive."""
+def resume(pid: int) -> None:
+    """Resume a halted process, if it is alive."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)
 
 
 async def kill(pid: int) -> None:
-    """End a process at once."""
+    """Kill a process."""
     os.kill(pid, signal.SIGKILL)
     await until_async(lambda: asyncio.sleep(0, has_ended(pid)), what=f"the end of {pid}")
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or waits for nothing but to be reaped."""
+    """Whether a process has ended, even if it was not reaped yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

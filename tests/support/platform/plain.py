@@ -1,4 +1,4 @@
-"""What a platform without Relevo has beside its Redis: its agent management, and its work."""
+"""The parts of a platform without Relevo besides its Redis: agent management, and its work."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,25 +8,25 @@ from relevo.demo.v1.rag_platform_pb2 import EmbedRequest, EmbedResponse, Observa
 
 
 class AgentsError(Exception):
-    """Agent management cannot be asked."""
+    """Raised if agent management cannot be reached."""
 
 
 class Agents:
-    """Agent management: its database, and what services ask it by."""
+    """Agent management: its database, and its interface to services."""
 
     def __init__(self) -> None:
         self.asked = 0
-        """How often it was asked for a configuration."""
+        """The number of requests for a configuration."""
         self.is_away = False
-        """Whether it cannot be asked now."""
+        """Whether it cannot be reached."""
         self._configs: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def save(self, tenant_id: str, agent_id: str, config: dict[str, Any]) -> None:
-        """Write to its database."""
+        """Write a configuration to the database."""
         self._configs[tenant_id, agent_id] = config
 
     async def config(self, tenant_id: str, agent_id: str) -> dict[str, Any]:
-        """Answer a service. Raises AgentsError."""
+        """Read a configuration for a service. Raises AgentsError."""
         self.asked += 1
         if self.is_away or (tenant_id, agent_id) not in self._configs:
             raise AgentsError
@@ -45,25 +45,25 @@ class Counter:
 
 
 async def ask(model: str, text: str) -> str:
-    """Ask a language model, which answers its name."""
+    """A language model that answers with its name."""
     del text
     return model
 
 
 async def find(model: str, text: str) -> dict[str, Any]:
-    """Search, with a model."""
+    """Search with a model."""
     del text
     return {"model": model}
 
 
 def embed(model: str, texts: Sequence[str]) -> EmbedResponse:
-    """Embed texts, with a model."""
+    """Embed texts with a model."""
     del texts
     return EmbedResponse(observations=[Observation(service=model)])
 
 
 def work_of(agents: Agents) -> dict[str, Any]:
-    """What the platform's code uses, by name."""
+    """The functions that the platform's code uses, by name."""
     return {
         "agents": agents,
         "database": agents,

@@ -1,1 +1,1 @@
-"""Redis servers: real ones, and one that answers as a test says."""
+"""Redis servers: real ones, and a fake with scripted answers."""

@@ -1,4 +1,4 @@
-"""A Redis client of the tests' own, to look behind the store's back."""
+"""A Redis client that inspects and changes the store's data directly."""
 
 from typing import Any, Self
 
@@ -8,7 +8,7 @@ import redis
 class RedisClient:
     """Sends commands to one Redis server: `client("HGET", name, field)`. Use with `with`.
 
-    Answers are what redis-py makes of them; names and values are bytes.
+    Replies are in redis-py's form; names and values are bytes.
     """
 
     def __init__(self, url: str) -> None:
@@ -37,5 +37,5 @@ class RedisClient:
             self("DEL", *names)
 
     def commands(self) -> Any:
-        """What MONITOR says, as redis-py's own context manager."""
+        """The output of MONITOR, as redis-py's own context manager."""
         return self._client.monitor()

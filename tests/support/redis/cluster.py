@@ -20,8 +20,8 @@ _OPTIONS = (
 class RedisCluster:
     """Three masters that share the slots evenly. Use with `with`.
 
-    `clients` has a client for each node, `url` is what the server is told. `start` makes
-    a node of the options of redis-server and of `bus`; `options` are further ones.
+    `clients` has a client for each node, `url` is the store's URL. `start` makes a node
+    from options of redis-server and from `bus`; `options` are further options.
     """
 
     def __init__(self, start: Callable[..., RedisProcess] = RedisProcess, *options: str) -> None:
@@ -33,7 +33,7 @@ class RedisCluster:
         self.url = ""
 
     def __enter__(self) -> Self:
-        with self._stack:  # whatever was started ends, should the rest fail
+        with self._stack:  # stops the started servers if the rest fails
             for _ in range(NODES):
                 node = self._start(*self._options, bus=_BUS)
                 self.nodes.append(self._stack.enter_context(node))
@@ -61,7 +61,7 @@ class RedisCluster:
         return slot
 
     def node_of(self, name: str) -> int:
-        """Which node a key belongs to at first: its number."""
+        """The number of the node that a key belongs to at first."""
         return next(i for i in range(NODES) if self.slot_of(name) < SLOTS * (i + 1) // NODES)
 
     def give(self, slot: int, node: int, *, told: Collection[int] = range(NODES)) -> None:

@@ -1,4 +1,4 @@
-"""A Redis that answers as a test says, for answers that are hard to come by."""
+"""A fake Redis with scripted replies, for replies that a real one rarely gives."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -11,7 +11,7 @@ _HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
 async def answering_redis(
     answer: Callable[[list[bytes]], Awaitable[bytes]],
 ) -> AsyncGenerator[int, None]:
-    """The port of a server that answers each command so; it hangs up if that is empty."""
+    """Run a server that replies with `answer`, or hangs up if that is empty. Yields its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while header := await reader.readline():
@@ -34,7 +34,7 @@ async def answering_redis(
 
 @asynccontextmanager
 async def refusing_redis(error: str) -> AsyncGenerator[str, None]:
-    """The URL of a server that agrees to everything but scripts, which end with this error."""
+    """Run a server on which only scripts fail, with this error. Yields its URL."""
 
     async def answer(words: list[bytes]) -> bytes:
         match words[0].upper():

@@ -1,4 +1,4 @@
-"""Real Redis servers, started by the tests on free ports and ended by them."""
+"""Real Redis servers, which the tests start on free ports and stop."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from support.waiting import until
 
 
 def describe() -> str:
-    """Which Redis the tests run on."""
+    """The Redis that the tests run on."""
     given = os.environ.get("RELEVO_TEST_REDIS")
     if given:
         return f"{given} (RELEVO_TEST_REDIS)"
@@ -31,11 +31,11 @@ def describe() -> str:
 
 
 class RedisProcess:
-    """A Redis server that keeps nothing on disk unless told to. Use with `with`.
+    """A Redis server, by default without persistence. Use with `with`.
 
-    `options` are further arguments of redis-server; `config` is what is in its
-    configuration file, for those who need one; `bus` is how much above its port it has a
-    second one. Ends with a SIGKILL at the latest, whatever state the process is in.
+    `options` are further arguments of redis-server; `config` is the content of its
+    configuration file, if it needs one; `bus` is the distance of its second port from the
+    first. It ends by SIGKILL at the latest, whatever the state of the process.
     """
 
     def __init__(self, *options: str, bus: int = 0, config: str = "") -> None:
@@ -58,9 +58,9 @@ class RedisProcess:
         self._directory.cleanup()
 
     def start(self, *, ready: bool = True) -> None:
-        """Start the server, on the same port as before where it was stopped.
+        """Start the server, on the same port as before if it was stopped.
 
-        Returns as soon as it answers, or at once without `ready`.
+        Returns as soon as the server answers, or at once without `ready`.
         """
         self._process = subprocess.Popen(
             [
@@ -75,14 +75,14 @@ class RedisProcess:
             until(self.answers, within=60, what=f"redis-server on port {self.port}")
 
     def stop(self) -> None:
-        """End the server at once."""
+        """Kill the server."""
         if self._process:
             self.signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def lose_data(self) -> None:
-        """Remove what a stopped server has on disk."""
+        """Remove a stopped server's data from disk."""
         assert self._process is None
         for each in Path(self._directory.name).iterdir():
             if each != self._config:
@@ -94,11 +94,11 @@ class RedisProcess:
         self._process.send_signal(number)
 
     def client(self) -> RedisClient:
-        """A client of the tests' own, to be used with `with`."""
+        """A client for the tests, to be used with `with`."""
         return RedisClient(self.url)
 
     def answers(self) -> bool:
-        """Whether the server answers, and with more than that it is loading."""
+        """Whether the server answers and has finished loading."""
         with self.client() as client:
             try:
                 return bool(client("PING"))

@@ -1,4 +1,4 @@
-"""A real master with replicas and Sentinels, started and ended by the tests."""
+"""A real master with replicas and Sentinels, which the tests start and stop."""
 
 from contextlib import ExitStack
 from typing import Any, Self
@@ -19,20 +19,20 @@ sentinel failover-timeout {service} 2000
 class RedisSentinels:
     """A master, two replicas, and three Sentinels that fail over within seconds. Use with `with`.
 
-    `url` is what the server is told; `silence` is for how many seconds a server may be
-    silent before it is taken for lost.
+    `url` is the store's URL; `silence` is the seconds after which a silent server counts as
+    lost.
     """
 
     def __init__(self, *, silence: float = 0.5) -> None:
         self._silence = silence
         self._stack = ExitStack()
         self.servers: list[RedisProcess] = []
-        """The first was the first master."""
+        """The servers; the first one is the first master."""
         self.sentinels: list[RedisProcess] = []
         self.url = ""
 
     def __enter__(self) -> Self:
-        with self._stack:  # whatever was started ends, should the rest fail
+        with self._stack:  # stops the started servers if the rest fails
             first = self._start(self.servers)
             for _ in range(REPLICAS):
                 self._start(self.servers, "--replicaof", "127.0.0.1", str(first.port))
@@ -50,19 +50,19 @@ class RedisSentinels:
         self._stack.close()
 
     def master(self) -> RedisProcess:
-        """The master. AssertionError while the Sentinels differ about it."""
+        """The master. Raises AssertionError while the Sentinels disagree."""
         master = self.agreed()
         assert master, "the Sentinels differ"
         return master
 
     def agreed(self) -> RedisProcess | None:
-        """The master that all Sentinels agree on, if they do."""
+        """The master that all Sentinels agree on, or None."""
         ports = {found["port"] for found in map(_ask, self.sentinels)}
         named = [server for server in self.servers if server.port in ports]
         return named[0] if len(named) == 1 else None
 
     def is_whole(self) -> bool:
-        """Whether every Sentinel knows all others, and replicas that follow."""
+        """Whether every Sentinel knows all others, and the replicas are in sync."""
         for found in map(_ask, self.sentinels):
             if (found["num-slaves"], found["num-other-sentinels"]) != (REPLICAS, SENTINELS - 1):
                 return False

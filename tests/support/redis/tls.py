@@ -1,4 +1,4 @@
-"""Redis servers that speak TLS: by themselves if they are built with it, else behind a proxy."""
+"""Redis servers that speak TLS: themselves if they are built with it, else behind a proxy."""
 
 import ssl
 import subprocess
@@ -16,16 +16,18 @@ from support.redis.process import RedisProcess
 
 @cache
 def is_built_with_tls() -> bool:
-    """Whether the Redis of the tests speaks TLS by itself."""
+    """Whether the Redis of the tests is built with TLS."""
     words = [binary(), "--port", "0", "--tls-port", "1"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=10)
-    return "No tls-" in done.stdout  # "No tls-cert-file configured!"; others know no such port
+    return (
+        "No tls-" in done.stdout
+    )  # "No tls-cert-file configured!"; other builds do not know the option
 
 
 class TlsRedisProcess(RedisProcess):
-    """A Redis that speaks TLS and nothing else; in a Cluster or under Sentinels, with others too.
+    """A Redis that speaks only TLS, also with its peers in a Cluster or under Sentinels.
 
-    It shows `pair`, and trusts what `authority` has signed. `url` has options that do so.
+    It presents `pair`, and trusts certificates of `authority`. `url` has the matching options.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class TlsRedisProcess(RedisProcess):
 
 
 class ProxiedRedisProcess(RedisProcess):
-    """A Redis without TLS, and a proxy that speaks it: what its peers tell others of."""
+    """A Redis without TLS behind a proxy with TLS, whose port its peers announce."""
 
     def __init__(self, pair: Pair, authority: Pair, *options: str, bus: int = 0) -> None:
         super().__init__(*options, bus=bus)
@@ -66,10 +68,10 @@ class ProxiedRedisProcess(RedisProcess):
         self._proxy.__exit__()
 
     def client(self) -> RedisClient:
-        """A client of the tests' own, which needs no TLS."""
+        """A client for the tests, without TLS."""
         return RedisClient(self._plain)
 
 
 def url_of(port: int, authority: Pair) -> str:
-    """The URL of a Redis on this host, whose certificate an authority has signed."""
+    """The URL of a Redis on this host with a certificate of an authority."""
     return f"rediss://127.0.0.1:{port}?{urlencode({'ssl_ca_certs': authority.certificate})}"

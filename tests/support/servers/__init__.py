@@ -1,1 +1,1 @@
-"""Servers: of the store, of services that use it, and what stands behind them."""
+"""Servers for tests: the store's, services that use it, and storage backends."""

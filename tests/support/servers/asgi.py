@@ -1,4 +1,4 @@
-"""ASGI applications, driven by hand and by a real server."""
+"""ASGI applications, driven directly and by a real server."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ from relevo_client.asgi import ASGIApp, ContextMiddleware, Receive, Scope, Send
 Pairs = Iterable[tuple[str | bytes, str | bytes]]
 
 Edge = Callable[..., ContextMiddleware]
-"""Makes the middleware, around an application and by rules."""
+"""Makes the middleware around an application, with rules."""
 
 HEADERS = {"X-Tenant-ID": "acme", "X-Conversation-ID": "c-1"}
-"""Of a request that names a conversation."""
+"""The headers of a request that names a conversation."""
 
 
 class Answer(NamedTuple):
-    """What a request came to."""
+    """The response to a request."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 def scope_of(headers: Pairs = (), *, kind: str = "http", **more: Any) -> dict[str, Any]:
-    """The scope of a request or handshake, as a server makes it; bytes stay as they are."""
+    """The scope of a request or handshake, as a server makes it; bytes stay unchanged."""
     wire = [
         (name if isinstance(name, bytes) else name.lower().encode(), _bytes(value))
         for name, value in headers
@@ -50,7 +50,7 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 async def ask(app: ASGIApp, headers: Pairs = (), **more: Any) -> Answer:
-    """One HTTP request, as a server hands it over, and its answer."""
+    """Pass one HTTP request to an application, as a server does, and return the response."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -69,7 +69,7 @@ async def ask(app: ASGIApp, headers: Pairs = (), **more: Any) -> Answer:
 
 
 async def handshake(app: ASGIApp, headers: Pairs = (), **more: Any) -> list[Any]:
-    """What an application sends to a client that wants to open a WebSocket and says nothing."""
+    """The messages of an application to a client that opens a WebSocket and sends nothing."""
     sent: list[Any] = []
     coming = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1005}]
 
@@ -84,7 +84,7 @@ async def handshake(app: ASGIApp, headers: Pairs = (), **more: Any) -> list[Any]
 
 
 def seen() -> dict[str, Any]:
-    """What is current here."""
+    """The current context, as JSON."""
     context, ref = current_context(), current_ref()
     return {
         "context": context and context.to_cache_dict(),
@@ -94,7 +94,7 @@ def seen() -> dict[str, Any]:
 
 
 async def see(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that answers what it sees, and the names of the headers that reached it."""
+    """An application that responds with its current context and the names of its headers."""
     del receive
     await respond(send, {**seen(), "names": [name.decode() for name, _ in scope["headers"]]})
 
@@ -107,11 +107,11 @@ async def respond(send: Send, body: Any) -> None:
 
 @asynccontextmanager
 async def serving(app: Any) -> AsyncGenerator[str, None]:
-    """A real server on a free port of the loopback address: host:port."""
+    """Run a real server on a free port of the loopback address. Yields host:port."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, ws="websockets-sansio")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # Connections wait from here on: nobody has to know when the server is ready.
+        # From here on connections are queued, so nobody must wait until the server is ready.
         task = asyncio.create_task(server.serve(sockets=[listening]))
         host, port = listening.getsockname()
         try:

@@ -1,4 +1,4 @@
-"""The `relevo` command as real processes."""
+"""Runs the `relevo` command as real processes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ COMMAND = (sys.executable, "-m", "relevo_server")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -25,12 +25,12 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """What it printed."""
+        """The JSON that it printed."""
         return json.loads(self.out)
 
     @property
     def message(self) -> str:
-        """The one line that says what went wrong: the last one, after a usage."""
+        """The error message: the last line, after the usage."""
         assert "Traceback" not in self.err, self.err
         lines = self.err.splitlines()
         explained = [line for line in lines if line.startswith("relevo")]
@@ -42,7 +42,7 @@ class Outcome:
 def relevo(
     *arguments: str, stdin: str | bytes = "", environment: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Run `relevo` to its end. `environment` is added to the tests' own."""
+    """Run `relevo` to its end. `environment` is added to the tests' environment."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
@@ -55,8 +55,8 @@ def relevo(
 
 
 def interrupted(*arguments: str) -> Outcome:
-    """Run `relevo` without the end of its input, and interrupt it when it waits for that."""
-    # Where the tests run in the background, their children would ignore SIGINT.
+    """Run `relevo` with its input left open, and interrupt it while it waits for the end."""
+    # If the tests run in the background, their children would ignore SIGINT.
     program = (
         "import signal, sys; from relevo_server.cli import main; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
@@ -69,11 +69,11 @@ def interrupted(*arguments: str) -> Outcome:
         bufsize=0,
     ) as process:
         assert process.stdin
-        # A pipe takes 64 KiB: the last byte of this is taken when the rest was read.
+        # A pipe holds 64 KiB: the last byte of this is written once the rest was read.
         process.stdin.write(b" " * (1 << 16))
         process.stdin.write(b" ")
         try:
-            # Again, where it came while Python was between two looks for signals.
+            # Repeated, in case the signal came between two of Python's checks for signals.
             until(lambda: _ends(process), what="the end of the command")
         finally:
             process.kill()
@@ -91,7 +91,7 @@ def _ends(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def broken_pipe(*arguments: str) -> Outcome:
-    """Run `relevo` with nobody to read what it prints."""
+    """Run `relevo` with its output closed."""
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write) as nobody:

@@ -1,4 +1,4 @@
-"""Servers of both kinds, blocking and asyncio, with one face for the tests."""
+"""One interface for tests to servers of both kinds, blocking and asyncio."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from relevo_client.testing import RecordedCalls
 from support.servers.shapes import Behaviour, Kind
 
 Methods = Mapping[str, tuple[str, Behaviour]]
-"""By their names: arity and behaviour."""
+"""Methods by name, each with its arity and behaviour."""
 
 SERVICE = "relevo.test.Shapes"
 
@@ -38,11 +38,11 @@ class Host:
 
     address: str
     pool: ThreadPoolExecutor
-    """Where it runs what does not run on an event loop."""
+    """The threads for handlers that do not run on an event loop."""
     _server: Any
 
     async def stop(self) -> None:
-        """Stop at once, whatever runs. May be called again."""
+        """Stop at once, without waiting for calls. May be called again."""
         if isinstance(self._server, aio.Server):
             await self._server.stop(None)
         else:
@@ -64,7 +64,7 @@ class StoreClients:
 
 
 def recording(kind: Kind, calls: RecordedCalls) -> Any:
-    """The interceptor of a record of calls, for a server of this kind."""
+    """The interceptor that records calls, for a server of this kind."""
     return calls.server_interceptor() if kind == "blocking" else calls.aio_server_interceptor()
 
 
@@ -79,7 +79,7 @@ async def hosted(
     port: int = 0,
     credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncGenerator[Host, None]:
-    """A running server with these methods. It has one thread, so that what stays there is seen."""
+    """A running server with these methods, and one thread so that leftovers are noticed."""
     pool = ThreadPoolExecutor(threads)
     server: Any = (
         grpc.server(pool, interceptors=list(interceptors))

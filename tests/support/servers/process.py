@@ -1,4 +1,4 @@
-"""Real `relevo serve` processes."""
+"""Runs real `relevo serve` processes."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from support.waiting import until
 
 
 class RelevoProcess:
-    """A running server. Everything that it prints is collected while it runs."""
+    """A running server process, whose output is collected."""
 
     def __init__(self, flags: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self.lines: list[str] = []
-        """What it printed on stderr so far."""
+        """The lines that it has printed on stderr so far."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "relevo_server", "serve", *flags],
             stdout=subprocess.DEVNULL,
@@ -40,7 +40,7 @@ class RelevoProcess:
 
     @property
     def address(self) -> str:
-        """Where the server listens."""
+        """The address that the server listens on."""
         address: str = self.events("server.started")[0]["address"]
         return address
 
@@ -49,13 +49,13 @@ class RelevoProcess:
         self.process.send_signal(number)
 
     def wait(self, within: float = 10.0) -> int:
-        """Wait for the end: the exit code. After it, `lines` is complete."""
+        """Wait for the end and return the exit code. Afterwards `lines` is complete."""
         code = self.process.wait(within)
         self._reader.join(within)
         return code
 
     def close(self) -> None:
-        """End the server, with SIGTERM, and with SIGKILL if that does not help."""
+        """Stop the server with SIGTERM, and with SIGKILL if it does not end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
@@ -75,15 +75,15 @@ class RelevoProcess:
 def relevo_serve(
     *flags: str, environment: Mapping[str, str] | None = None
 ) -> Generator[RelevoProcess, None, None]:
-    """A server on a free port that answers, ended in the end.
+    """Run a server on a free port, wait until it is ready, and stop it at the end.
 
-    `flags` may name another port; `environment` is added to the tests' own.
+    `flags` may set another port; `environment` is added to the tests' environment.
     """
     server = RelevoProcess(("--listen", "127.0.0.1:0", *flags), environment or {})
     try:
         until(
             lambda: server.events("server.started") or server.process.poll() is not None,
-            within=60,  # a busy machine's
+            within=60,  # for a busy machine
             what="relevo serve",
         )
         assert server.process.poll() is None, "".join(server.lines)
@@ -95,7 +95,7 @@ def relevo_serve(
 def relevo_ends(
     *flags: str, environment: Mapping[str, str] | None = None, within: float = 10.0
 ) -> "subprocess.CompletedProcess[str]":
-    """`relevo serve` that is expected to end by itself: its exit code and what it printed."""
+    """Run `relevo serve` until it ends by itself, and return its exit code and output."""
     return subprocess.run(
         [sys.executable, "-m", "relevo_server", "serve", *flags],
         capture_output=True,

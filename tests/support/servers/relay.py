@@ -1,4 +1,4 @@
-"""A gRPC server that stands before a store and passes its calls on, late, or fails to."""
+"""A gRPC server that forwards calls to a store, with delays and lost answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,35 +14,35 @@ Behaviour = Callable[[bytes, Context], Awaitable[bytes]]
 
 @dataclass(frozen=True)
 class Call:
-    """A call that arrived: its method's name, the serialized request and the metadata."""
+    """A received call: the method's name, the serialized request and the metadata."""
 
     method: str
     request: bytes
     metadata: tuple[tuple[str, str | bytes], ...]
     remaining: float
-    """The seconds that it had when it arrived."""
+    """The seconds until its deadline when it arrived."""
 
 
 class Relay(grpc.GenericRpcHandler):
-    """Passes unary calls on to `target`, bytes as they are. Use with `async with`."""
+    """Forwards unary calls to `target`, with unchanged bytes. Use with `async with`."""
 
     def __init__(self, target: str) -> None:
         self._target = target
         self._server = aio.server()
         self._server.add_generic_rpc_handlers((self,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        """Where the relay listens."""
+        """The address that the relay listens on."""
         self.calls: list[Call] = []
-        """What arrived so far, repetitions included."""
+        """The calls received so far, including retries."""
         self.delays: dict[str, float] = {}
-        """The seconds that calls of a method wait before they are passed on."""
+        """The delay in seconds, by method, before calls are forwarded."""
         self.answers_to_lose = 0
-        """How many of the next answers are lost: the store has worked, the caller
-        is told another status."""
+        """The number of next answers to lose: the store executes the call, and the caller
+        gets another status."""
         self.while_losing: Callable[[], Awaitable[object]] | None = None
-        """What happens between the store's work and the loss of its answer."""
+        """A function to call between the store's execution and the loss of its answer."""
         self.lost_with = grpc.StatusCode.UNAVAILABLE
-        """That status."""
+        """The status that callers get for a lost answer."""
 
     async def __aenter__(self) -> Self:
         self._channel = aio.insecure_channel(self._target)
@@ -54,13 +54,13 @@ class Relay(grpc.GenericRpcHandler):
         await self._channel.close()
 
     def of(self, method: str) -> list[Call]:
-        """The calls of one method that arrived so far."""
+        """The calls of one method received so far."""
         return [call for call in self.calls if call.method == method]
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Any, Any]":
-        """Every method is passed on."""
+        """Forward every method."""
         method = handler_call_details.method
         return grpc.unary_unary_rpc_method_handler(self._passing_on(method))
 

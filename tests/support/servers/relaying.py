@@ -1,7 +1,7 @@
-"""Services that pass calls on to another one, in every shape that their server takes.
+"""Services that call the next service, in every shape of handler that their server supports.
 
-A request names a tenant. Whoever handles it compares what is current with that,
-at every step, and asks the next service in a shape that it draws.
+A request names a tenant. Its handler compares the current context with that tenant at
+every step, and calls the next service in a random shape.
 """
 
 import random
@@ -23,27 +23,27 @@ _TIMEOUT = 60.0
 
 
 class Observer:
-    """Compares what is current with what should be, from any thread or task."""
+    """Compares the current context with the expected one, in any thread or task."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.looks = 0
-        """How often a handler looked."""
+        self.comparisons = 0
+        """The number of comparisons."""
         self.strangers: list[tuple[str, str]] = []
-        """Whom a handler expected, and whom it found instead."""
+        """The pairs of an expected tenant and the different one that was current."""
 
-    def look(self, expected: bytes) -> None:
-        """A look, in the name of a tenant."""
+    def compare(self, expected: bytes) -> None:
+        """Compare the current tenant with the expected one."""
         context = current_context()
         found = context.tenant_id if context else ""
         with self._lock:
-            self.looks += 1
+            self.comparisons += 1
             if found != expected.decode():
                 self.strangers.append((expected.decode(), found))
 
 
 class Onward:
-    """The way to the next service: channels of both kinds, with Relevo's interceptors."""
+    """Channels of both kinds to the next service, with Relevo's interceptors."""
 
     def __init__(self, address: str, methods: Iterable[str]) -> None:
         self._methods = tuple(methods)
@@ -57,15 +57,15 @@ class Onward:
         self._blocking.close()
         await self._asyncio.close()
 
-    def ask(self, tenant: bytes) -> None:
-        """A call from a thread."""
+    def call(self, tenant: bytes) -> None:
+        """Call the next service from a thread."""
         arity, path = self._drawn()
         answer = getattr(self._blocking, arity)(path)(_requests(arity, tenant), timeout=_TIMEOUT)
         answers = list(answer) if arity.endswith("stream") else [answer]
         assert answers == [tenant] * len(answers)
 
-    async def ask_async(self, tenant: bytes) -> None:
-        """A call from a task."""
+    async def call_async(self, tenant: bytes) -> None:
+        """Call the next service from a task."""
         arity, path = self._drawn()
         call = getattr(self._asyncio, arity)(path)(_requests(arity, tenant), timeout=_TIMEOUT)
         answers = [each async for each in call] if arity.endswith("stream") else [await call]
@@ -77,7 +77,7 @@ class Onward:
 
 
 class Relaying:
-    """The handlers of one service. Without a way onward, it is the last."""
+    """The handlers of one service; the last service has no `onward`."""
 
     def __init__(self, observer: Observer, onward: Onward | None) -> None:
         self._observer = observer
@@ -103,10 +103,10 @@ class Relaying:
     def _items(self, request: Any, _: Any) -> Iterator[bytes]:
         onward = self._onward
         for tenant in [request] * _MESSAGES if isinstance(request, bytes) else request:
-            self._observer.look(tenant)
+            self._observer.compare(tenant)
             if onward:
-                onward.ask(tenant)
-                self._observer.look(tenant)
+                onward.call(tenant)
+                self._observer.compare(tenant)
                 onward = None
             yield tenant
 
@@ -116,10 +116,10 @@ class Relaying:
     async def _items_async(self, request: Any, _: Any) -> AsyncIterator[bytes]:
         onward = self._onward
         async for tenant in _each(request):
-            self._observer.look(tenant)
+            self._observer.compare(tenant)
             if onward:
-                await onward.ask_async(tenant)
-                self._observer.look(tenant)
+                await onward.call_async(tenant)
+                self._observer.compare(tenant)
                 onward = None
             yield tenant
 
@@ -139,7 +139,7 @@ async def chained(
     *,
     threads: int = 8,
 ) -> AsyncGenerator[Onward, None]:
-    """The way to the first of some services in a row, which are of these kinds."""
+    """Run a chain of services of these kinds, and yield the channels to the first one."""
     async with AsyncExitStack() as stack:
         onward: Onward | None = None
         for kind in reversed(kinds):

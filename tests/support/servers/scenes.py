@@ -1,4 +1,4 @@
-"""What a handler of the tests does with its call, and what it sees meanwhile."""
+"""Scenes: the behaviour of a test's handler in one call, and what it observes."""
 
 import asyncio
 import threading
@@ -11,17 +11,17 @@ from grpc import StatusCode
 from relevo_client import current_context, current_ref
 
 ITEMS = 3
-"""How many messages a stream has, either way."""
+"""The number of messages of a stream, in either direction."""
 
 NOBODY = "nobody without a reference"
-"""What is seen where no context is current."""
+"""The observation if no context is current."""
 
 TRAILING = ("x-why", "deleted")
-"""Metadata that comes with an error status."""
+"""Trailing metadata of an error status."""
 
 
 class Ending(Enum):
-    """How a call ends."""
+    """The ending of a call."""
 
     SUCCESS = "success"
     SET_CODE = "an error status"
@@ -35,7 +35,7 @@ class Ending(Enum):
 
     @property
     def is_outside(self) -> bool:
-        """Whether the handler waits for an end that comes from outside."""
+        """Whether the handler waits for an end from outside."""
         return self in (Ending.CANCEL, Ending.DEADLINE, Ending.STOP)
 
 
@@ -49,34 +49,34 @@ _STATUS = _Status(StatusCode.NOT_FOUND, "no such document", (TRAILING,))
 
 
 class Scene:
-    """A handler's part in one call. Its threads and tasks may use it, and the test's."""
+    """A handler's part in one call. It is safe for the threads and tasks of handler and test."""
 
     def __init__(self, ending: Ending = Ending.SUCCESS) -> None:
         self.ending = ending
         self.seen: list[str] = []
-        """What was current, each time that the handler looked."""
+        """The observations of the current context by the handler."""
         self.context: Any = None
-        """gRPC's servicer context, as the handler got it."""
+        """The servicer context that gRPC passed to the handler."""
         self.is_over = threading.Event()
-        """The handler has ended, its `finally` too."""
+        """Set once the handler, including its `finally`, has ended."""
         self._free = threading.Event()
 
     def see(self) -> bytes:
-        """Look at what is current. What it was is also the next message's content."""
+        """Record the current context. It is also the content of the next message."""
         context, ref = current_context(), current_ref()
         user = context.user_id if context else "nobody"
         self.seen.append(f"{user} {ref}" if ref else f"{user} without a reference")
         item = self.seen[-1].encode()
-        # Items that nobody reads fill the connection, so that the handler is stopped amid them.
+        # Unread items fill the connection, so that the handler is blocked among them.
         return item.ljust(1 << 16) if self.ending is Ending.CANCEL_AMID_ITEMS else item
 
     async def has_worked(self) -> bool:
-        """Whether the handler has received everything, and answered what it streams."""
+        """Whether the handler has received all requests, and sent its stream."""
         return len(self.seen) > ITEMS
 
     @contextmanager
     def playing(self) -> Generator[None, None, None]:
-        """Around the handler's body."""
+        """Wrap the handler's body."""
         self.see()
         try:
             yield
@@ -85,10 +85,10 @@ class Scene:
             self.is_over.set()
 
     def end(self, context: Any) -> None:
-        """End as the ending says, in a thread."""
+        """End the call with the scene's ending, in a thread."""
         self.context = context
         if self.ending is Ending.ABORT:
-            # An asyncio server sends a thread's abort past the items that it has not sent yet.
+            # An asyncio server sends a thread's abort before the items that it has not sent yet.
             self._free.wait()
             context.set_trailing_metadata((TRAILING,))
             context.abort(StatusCode.NOT_FOUND, "no such document")
@@ -100,7 +100,7 @@ class Scene:
             self._end_in_place(context)
 
     async def end_async(self, context: Any) -> None:
-        """End as the ending says, in a task."""
+        """End the call with the scene's ending, in a task."""
         self.context = context
         if self.ending is Ending.ABORT:
             await context.abort(StatusCode.NOT_FOUND, "no such document", (TRAILING,))
@@ -112,7 +112,7 @@ class Scene:
             self._end_in_place(context)
 
     def let_go(self) -> None:
-        """Let a handler go on that waits in a thread."""
+        """Resume a handler that waits in a thread."""
         self._free.set()
 
     def _end_in_place(self, context: Any) -> None:

@@ -1,4 +1,4 @@
-"""Small gRPC services of the tests' own: methods are functions of bytes."""
+"""Small gRPC services for tests, whose methods are functions of bytes."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def service(
     name: str = SERVICE,
     port: int = 0,
 ) -> AsyncGenerator[str, None]:
-    """A running service with these methods, by their names: its address."""
+    """Run a service with these methods, by name. Yields its address."""
     server = aio.server(interceptors=interceptors)
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         method: grpc.unary_unary_rpc_method_handler(behaviour)
@@ -48,12 +48,12 @@ async def silence(_: bytes, __: Any) -> bytes:
 def method_of(
     channel: aio.Channel, method: str = "Do", *, name: str = SERVICE
 ) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
-    """A method of a service of the tests' own, to be called with bytes."""
+    """A method of such a service, to be called with bytes."""
     return channel.unary_unary(f"/{name}/{method}")
 
 
 class Seen(NamedTuple):
-    """What a handler saw: the current user and reference, and the metadata that came in."""
+    """A handler's observation: the current user and reference, and the call's metadata."""
 
     user: str | None
     ref: str | None
@@ -61,7 +61,7 @@ class Seen(NamedTuple):
 
 
 async def see(_: bytes, context: ServicerContext) -> bytes:
-    """A handler that answers what it sees."""
+    """A handler that answers with its observation."""
     current = current_context()
     metadata = [(name, str(value)) for name, value in context.invocation_metadata() or ()]
     ref = current_ref()
@@ -69,6 +69,6 @@ async def see(_: bytes, context: ServicerContext) -> bytes:
 
 
 def seen(answer: bytes) -> Seen:
-    """What the handler that answered this saw."""
+    """Parse the observation in a handler's answer."""
     user, ref, metadata = json.loads(answer)
     return Seen(user, ref, [(name, value) for name, value in metadata])

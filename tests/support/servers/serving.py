@@ -1,4 +1,4 @@
-"""Servers within the test's own process, on real ports."""
+"""Runs servers in the test's own process, on real ports."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,8 +18,8 @@ from support.clients.strict import StrictChannel
 
 @asynccontextmanager
 async def stub_of(address: str) -> AsyncGenerator[Stub, None]:
-    """The generated stub, on a channel of its own. Fails if an answer is not strict."""
-    # A channel of its own: gRPC shares connections between channels that look alike.
+    """The generated stub, on a channel of its own. Fails if a response is not strict."""
+    # A connection of its own: gRPC shares connections between equal channels.
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with aio.insecure_channel(address, options) as channel:
         strict: Any = StrictChannel(channel)
@@ -31,14 +31,14 @@ async def stub_of(address: str) -> AsyncGenerator[Stub, None]:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncGenerator[Stub, None]:
-    """The stub of a server with these settings."""
+    """Run a server with these settings. Yields its stub."""
     async with Server(settings) as server, stub_of(server.address) as stub:
         yield stub
 
 
 @asynccontextmanager
 async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[Stub, None]:
-    """The stub of a server that answers from a backend of the test's own making."""
+    """Run a server on the test's own backend. Yields its stub."""
     server = aio.server()
     service = ContextStore(storage, settings)
     service.add_to(server)
@@ -53,7 +53,7 @@ async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[S
 
 
 async def health_of(address: str, service: str = "") -> str:
-    """What the standard health service says: SERVING or NOT_SERVING."""
+    """The status of the standard health service: SERVING or NOT_SERVING."""
     async with aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stub has no methods
         response = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)

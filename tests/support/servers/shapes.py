@@ -1,4 +1,4 @@
-"""Handlers of every shape that gRPC knows. Each of them tells what it sees."""
+"""Handlers of every shape that gRPC supports, which record their observations."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Kind = Literal["blocking", "asyncio"]
 
 @dataclass(frozen=True)
 class Shape:
-    """A handler's shape. `server` is the kind of server that it runs on."""
+    """The shape of a handler. `server` is the kind of server that it runs on."""
 
     server: Kind
     arity: str
@@ -28,21 +28,21 @@ class Shape:
 
     @property
     def streams(self) -> bool:
-        """Whether it answers with a stream."""
+        """Whether it responds with a stream."""
         return self.arity.endswith("stream")
 
     @property
     def is_plain_on_asyncio(self) -> bool:
-        """Whether it runs in a thread of an asyncio server's."""
+        """Whether it runs in a thread of an asyncio server."""
         return self.server == "asyncio" and self.make in (function, generator, iterator)
 
     def can_have(self, ending: Ending) -> bool:
-        """Whether gRPC itself lets this shape's calls end so."""
+        """Whether gRPC itself supports this ending for the shape."""
         if ending is Ending.ABORT_WITH_STATUS:
             # The servicer context of such a thread has no such method.
             return not self.is_plain_on_asyncio
         if ending is Ending.CANCEL_AMID_ITEMS:
-            # Such a thread waits for ever to hand over an item that nobody takes.
+            # Such a thread waits forever to hand over an item that is never read.
             return self.streams and not self.is_plain_on_asyncio
         return True
 
@@ -73,7 +73,7 @@ def generator(scene: Scene) -> Behaviour:
 
 
 def iterator(scene: Scene) -> Behaviour:
-    """A plain function that returns an iterator, which is no generator and cannot be closed."""
+    """A plain function that returns an iterator, which is not a generator and cannot be closed."""
 
     def handler(request: Any, context: Any) -> Iterator[bytes]:
         return map(bytes, generator(scene)(request, context))
@@ -82,7 +82,7 @@ def iterator(scene: Scene) -> Behaviour:
 
 
 def coroutine(scene: Scene) -> Behaviour:
-    """A coroutine function that answers once."""
+    """A coroutine function that returns one response."""
 
     async def handler(request: Any, context: Any) -> bytes:
         with scene.playing():
@@ -95,7 +95,7 @@ def coroutine(scene: Scene) -> Behaviour:
 
 
 def reading_coroutine(scene: Scene) -> Behaviour:
-    """A coroutine function that asks for each request."""
+    """A coroutine function that reads each request."""
 
     async def handler(_: Any, context: Any) -> bytes:
         with scene.playing():
@@ -108,7 +108,7 @@ def reading_coroutine(scene: Scene) -> Behaviour:
 
 
 def writing_coroutine(scene: Scene) -> Behaviour:
-    """A coroutine function that writes its answers."""
+    """A coroutine function that writes its responses."""
 
     async def handler(request: Any, context: Any) -> None:
         with scene.playing():
@@ -120,7 +120,7 @@ def writing_coroutine(scene: Scene) -> Behaviour:
 
 
 def reading_and_writing_coroutine(scene: Scene) -> Behaviour:
-    """A coroutine function that asks for each request, and writes its answers."""
+    """A coroutine function that reads each request, and writes its responses."""
 
     async def handler(_: Any, context: Any) -> None:
         with scene.playing():
@@ -157,18 +157,18 @@ _HANDLERS: Sequence[tuple[Kind, str, Callable[[Scene], Behaviour], Sequence[str]
     ("asyncio", "generator", generator, ("unary_stream", "stream_stream")),
     ("asyncio", "iterator", iterator, ("unary_stream", "stream_stream")),
 )
-"""Each with the arities that it is for."""
+"""The makers of handlers, each with its arities."""
 
 SHAPES = [
     Shape(server, arity, name, make)
     for server, name, make, arities in _HANDLERS
     for arity in arities
 ]
-"""Every shape, on every kind of server that takes it."""
+"""Every shape, on every kind of server that supports it."""
 
 
 def _received(scene: Scene, request: Any) -> Iterable[object]:
-    """The requests; a unary one as often as it is to be answered."""
+    """The requests; a unary request is repeated for each response."""
     requests = repeat(request, ITEMS) if isinstance(request, bytes) else request
     return (each for each in requests for _ in _answers(scene))
 
@@ -184,5 +184,5 @@ async def _received_async(scene: Scene, request: Any) -> AsyncIterator[object]:
 
 
 def _answers(scene: Scene) -> Iterable[int]:
-    """How many answers a request gets: without end, where the client is to cancel amid them."""
+    """The responses to a request: endless, if the client is to cancel among them."""
     return count() if scene.ending is Ending.CANCEL_AMID_ITEMS else range(1)

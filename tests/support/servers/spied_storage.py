@@ -1,4 +1,4 @@
-"""A backend whose use is counted, and whose answers can be held up."""
+"""A spy on a backend, which counts its calls and can delay its answers."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -12,21 +12,21 @@ from relevo_server.storage.interface import Gap, Read, Tail
 
 
 class Spy:
-    """Stands between a backend, of whatever kind, and those who read from it."""
+    """Wraps a backend of any kind."""
 
     def __init__(self, storage: Storage, patch: pytest.MonkeyPatch) -> None:
         self.reads = 0
-        """How often entries were read."""
+        """The number of reads of entries."""
         self.looks = 0
-        """How often a log was looked at."""
+        """The number of polls of a log."""
         self.ends = 0
-        """How often whoever looked at a log, or waited for it, was made to stop."""
+        """The number of polls of a log, or waits for it, that were cancelled."""
         self.looks_go_on = asyncio.Event()
-        """Unset: who looks at a log gets no answer."""
+        """While unset, polls of a log get no answer."""
         self.answers_go_on = asyncio.Event()
-        """Unset: what was read of entries is on its way, and does not arrive."""
+        """While unset, the answers of reads are in flight and do not arrive."""
         self.gap: Gap | None = None
-        """What the next look at a log says."""
+        """The gap that the next poll of a log returns."""
         self._storage = storage
         self._wait, self._read, self._tail = storage.wait, storage.read, storage.tail
         self.looks_go_on.set()
@@ -35,14 +35,14 @@ class Spy:
             patch.setattr(storage, name, getattr(self, name))
 
     async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Read entries, and hold the answer up."""
+        """Read entries, and delay the answer."""
         self.reads += 1
         read = await self._read(keys, known_versions)
         await self.answers_go_on.wait()
         return read
 
     async def tail(self, *args: Any, **options: Any) -> Tail:
-        """Look at a log, when that may go on."""
+        """Poll a log, once polls may continue."""
         self.looks += 1
         with self._told_of_ends():
             await self.looks_go_on.wait()

@@ -1,4 +1,4 @@
-"""Backends that misbehave as no real one would do on demand."""
+"""Backends that misbehave on demand."""
 
 import asyncio
 import math
@@ -12,17 +12,17 @@ from relevo_server.storage.memory import MemoryStorage
 
 
 class GatedStorage(MemoryStorage):
-    """A memory backend whose reads wait before a gate. It is open until it is closed."""
+    """A memory backend whose reads wait at a gate, which is open at first."""
 
     def __init__(self) -> None:
         super().__init__(4, log_length=1000, request_ttl_ms=600_000)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
-        """How many reads wait now."""
+        """The number of reads that wait now."""
 
     async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Wait, then look the entries up."""
+        """Wait at the gate, then look the entries up."""
         self.waiting += 1
         try:
             async with asyncio.timeout_at(earliest(math.inf)):

@@ -1,4 +1,4 @@
-"""Two servers over one Redis, as a client sees them that may go to either."""
+"""Two servers over one Redis, for clients that may connect to either."""
 
 import signal
 from collections.abc import Generator
@@ -19,26 +19,26 @@ class Servers:
         self.ports = (self._reserved[0].number, self._reserved[1].number)
 
     def start(self, port: int) -> None:
-        """Start one, and wait until it listens."""
+        """Start one server, and wait until it listens."""
         stack = ExitStack()
         serving = relevo_serve("--store", self._redis.url, "--listen", f"127.0.0.1:{port}")
         self._running[port] = stack, stack.enter_context(serving)
 
     def target(self, first: int = 0) -> str:
-        """Both, for a client that begins with the first or the second one."""
+        """The target of both servers, for a client that starts with the first or the second one."""
         ports = self.ports if first == 0 else reversed(self.ports)
         return "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
     def stop(self, port: int) -> None:
-        """Stop one with SIGTERM. It ends well."""
+        """Stop one server with SIGTERM, and check its exit code."""
         assert self._end(port, signal.SIGTERM) == 0
 
     def kill(self, port: int) -> None:
-        """Kill one."""
+        """Kill one server."""
         assert self._end(port, signal.SIGKILL) == -signal.SIGKILL
 
     def close(self) -> None:
-        """Stop those that run."""
+        """Stop the running servers."""
         for port in list(self._running):
             self.stop(port)
         for each in self._reserved:
@@ -53,7 +53,7 @@ class Servers:
 
 @contextmanager
 def two_servers(redis: RedisProcess) -> Generator[Servers, None, None]:
-    """Both of them, running."""
+    """Run both servers."""
     servers = Servers(redis)
     try:
         for port in servers.ports:

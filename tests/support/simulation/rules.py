@@ -1,4 +1,4 @@
-"""What must hold whenever a simulated cache serves something. Each check raises AssertionError."""
+"""The rules for every answer of a simulated cache. Each check raises AssertionError."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from relevo_server.wire.contexts import key_of
 from support.simulation.store import HEAD, LAYER, Store
 
 MAX_STALENESS = 2.0
-"""For how many seconds a copy may be used after its entry has ended."""
+"""Seconds for which a copy may be used after its entry has ended."""
 MAX_ENTRIES = 5
 MAX_BYTES = 1 << 16
 
@@ -31,29 +31,29 @@ class Rules:
         self._snapshots: dict[ContextKey, ExecutionContext] = {}
 
     def check_missing_layer(self, cache: NearCache) -> None:
-        """The layer was missing while the head was there."""
+        """Check that the layer was missing at a moment when the head existed."""
         head = cache.lookup(ContextKey(*HEAD), 0, self._time())
         assert head, "the layer was there"
         assert self._store.had_together({HEAD: head.held, LAYER: ABSENT}), "the layer was there"
 
     def check_whole(self, found: ContextEntry) -> None:
-        """All parts were there at the same moment (N9)."""
+        """Check that all parts existed at the same moment (N9)."""
         versions = {key_of(each.key.to_message()): each.version for each in (found, *found.layers)}
         assert self._store.had_together(versions), f"{versions} never existed together"
 
     def check_snapshot(self, found: ContextEntry) -> None:
-        """Whoever asks for its snapshot gets what it is (promise 2)."""
+        """Check that the entry's snapshot has the same content (promise 2)."""
         snapshot = self._snapshots.setdefault(self._snapshot_key(found), found.context)
         assert snapshot == found.context, "the snapshot differs from what was resolved"
 
     def check_copy(self, key: Key, copy: Copy, fence: int) -> None:
-        """A copy may be served, and is what it says."""
+        """Check that a copy may be served, and has its version's content."""
         self.check(key, copy.version, fence)
         if copy.version != ABSENT:
             assert copy.held == copy.version
 
     def check(self, key: Key, version: int | None, fence: int) -> None:
-        """The version existed, at or after the fence, and has not ended for too long (N1, N2)."""
+        """Check that the version existed at or after the fence, and is not too old (N1, N2)."""
         eras = [era for era in self._store.eras[key] if era.version == version]
         assert eras, f"{key} never had the version {version}"
         reached = [era for era in eras if era.until is None or era.until > fence]
@@ -64,6 +64,6 @@ class Rules:
 
     @staticmethod
     def check_bounds(cache: NearCache) -> None:
-        """The cache is no larger than it may be (N6)."""
+        """Check that the cache is within its limits (N6)."""
         assert len(cache) <= MAX_ENTRIES, "more entries than allowed"
         assert cache.size <= MAX_BYTES, "more bytes than allowed"

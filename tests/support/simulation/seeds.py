@@ -1,4 +1,4 @@
-"""The seeds that simulations run through, and how one of them is replayed."""
+"""Runs simulations with many seeds, and reports how to replay one of them."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -15,10 +15,10 @@ class Simulated(Protocol):
     """A simulated world."""
 
     served: int
-    """How often it has answered what it was to be asked."""
+    """How often its cache has served an answer."""
 
     def run(self, steps: int) -> None:
-        """Let things happen. AssertionError where a rule does not hold."""
+        """Run this many steps. Raises AssertionError if a rule is violated."""
         ...
 
 
@@ -29,11 +29,11 @@ some_seeds = pytest.mark.parametrize(
     [range(start, min(start + _AT_ONCE, _FIRST + _SEEDS)) for start in _STARTS],
     ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}",
 )
-"""Gives a test all `seeds`, some at a time: no test takes long, and they run side by side."""
+"""Parametrizes a test with batches of `seeds`: each test is short, and they run in parallel."""
 
 
 def served_in_all(make: Callable[[int], Simulated], steps: int, seeds: Iterable[int]) -> int:
-    """Run the world of each seed: how often they served. One that fails says how to replay it."""
+    """Run a world for each seed, and return how often they served. A failure names its seed."""
     served = 0
     for seed in seeds:
         world = make(seed)

@@ -1,4 +1,4 @@
-"""A server of the simulated world, and the streams on which clients hear from it."""
+"""A server of the simulated world, and its Watch streams."""
 
 import asyncio
 from collections import deque
@@ -21,18 +21,18 @@ _PUSHED = Limits(1 << 20, 1 << 20)
 
 @dataclass
 class Stream:
-    """A Watch call: messages under way, in their order."""
+    """A Watch call with its messages in flight, in their order."""
 
     server: "Server"
     outbox: Outbox
     up: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
     down: deque[bytes] = field(default_factory=deque[bytes])
     is_silent: bool = False
-    """Whether nothing arrives any more, and nobody is told."""
+    """Whether no message arrives any more, without an error on either side."""
 
 
 class Server:
-    """A server's part in one partition, with reads of the store that take their time."""
+    """A server's part for one partition, whose reads of the store take time."""
 
     def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
         self._store = store
@@ -43,7 +43,7 @@ class Server:
         self._confirm: Callable[[], None] | None = None
 
     def take(self, outbox: Outbox, request: WatchRequest) -> None:
-        """What a client asks."""
+        """Handle a client's request."""
         match request.WhichOneof("request"):
             case "subscribe":
                 asked = request.subscribe
@@ -58,7 +58,7 @@ class Server:
                 pass
 
     def follow(self) -> None:
-        """One step of reading the log: begin a read, or do something with what was read."""
+        """One step of following the log: start a poll, or process its result."""
         step, self._follow = self._follow, None
         if step:
             step()
@@ -68,7 +68,7 @@ class Server:
         self._follow = lambda: self._told(tail, look)
 
     def answer(self) -> None:
-        """One step of answering what was asked."""
+        """One step of answering subscriptions."""
         if self._steps:
             self._answers.apply(*self._steps.popleft())
             return
@@ -78,7 +78,7 @@ class Server:
             self._steps.extend(batch.steps(read, size=1))
 
     def confirm(self) -> None:
-        """One step of looking at the log beside `follow`, as for streams that are new."""
+        """One poll of the log in addition to `follow`, as for new streams."""
         step, self._confirm = self._confirm, None
         if step:
             step()

@@ -1,7 +1,7 @@
-"""A world in one thread for the server's cache: a store, one follower, and reads that take time.
+"""A simulated world for the server's cache: a store, one follower, and reads that take time.
 
-The copies are the real ones, the store is a model. What was read of the log, or of entries,
-arrives when the scheduler says, in any order that connections of their own could have.
+The copies are real, the store is a model. The scheduler decides when the result of a poll of
+the log or of a read arrives, in any order that separate connections could have.
 """
 
 import random
@@ -17,12 +17,14 @@ from support.simulation.store import KEYS, PARTITION, Era, Store
 
 MAX_STALENESS = 1.0
 MAX_ENTRIES = 4
-MAX_BYTES = MAX_ENTRIES * OVERHEAD + 16  # so many that are absent, and one less that are there
+MAX_BYTES = (
+    MAX_ENTRIES * OVERHEAD + 16
+)  # room for this many absent entries, or one present entry less
 
 
 @dataclass
 class Reading:
-    """A read of the store whose answer is under way."""
+    """A read of the store whose answer is in flight."""
 
     keys: list[Key]
     read: Read
@@ -30,7 +32,7 @@ class Reading:
 
 
 class CacheWorld:
-    """Everything, and the scheduler. `make_copies` makes the server's copies."""
+    """The world and its scheduler. `make_copies` makes the server's copies."""
 
     def __init__(self, seed: int, make_copies: Callable[..., Copies] = Copies) -> None:
         self.random = random.Random(seed)  # noqa: S311 - to be replayed
@@ -44,10 +46,10 @@ class CacheWorld:
         self._readings: deque[Reading] = deque(maxlen=8)
         self._expiries: dict[tuple[Key, int], float] = {}
         self.served = 0
-        """How often entries could be had from the copies."""
+        """How often the copies have served entries."""
 
     def run(self, steps: int) -> None:
-        """Do so many things, then see that all becomes well. Raises AssertionError."""
+        """Run this many steps, then check convergence without faults. Raises AssertionError."""
         for _ in range(steps):
             match self.random.choices(
                 ["look", "time", "write", "follow", "ask", "answer", "fault"],
@@ -82,9 +84,9 @@ class CacheWorld:
                 self.store.raise_floor(self.random.choice(["", "conversation"]))
 
     def _follow(self) -> None:
-        """Look at the log, or take in what was seen."""
+        """Poll the log, or apply the last poll's result."""
         if self._tail is None:
-            # Now and then more has happened than is read at once.
+            # Sometimes there are more events than one poll returns.
             limit = self.random.choice([1, 500])
             tail = self.store.tail(self._position)
             self._tail = tail._replace(events=tail.events[:limit]), self.now
@@ -97,7 +99,7 @@ class CacheWorld:
         self.copies.apply(PARTITION, tail, begun)
 
     def _ask(self, keys: list[Key]) -> None:
-        """Read entries together."""
+        """Start a read of entries."""
         read = Read(self.store.reached, [self._read(key) for key in keys])
         self._readings.append(Reading(keys, read, self.now))
 
@@ -107,7 +109,7 @@ class CacheWorld:
         return stored._replace(ttl_ms=int(left * 1000)) if stored and left > 0 else None
 
     def _answer(self) -> None:
-        """One of the answers arrives, not always in their order."""
+        """Deliver one of the answers, not always in their order."""
         if self._readings:
             self._readings.rotate(self.random.randrange(len(self._readings)))
             arrived = self._readings.popleft()
@@ -121,7 +123,7 @@ class CacheWorld:
                 self.store.trim()
             case "lose":
                 self.store.lose(self.random.randint(1, 4))
-                for eras in self.store.eras.values():  # what is so again was so before
+                for eras in self.store.eras.values():  # a state that is restored has existed before
                     eras[-1].since = min(eras[-1].since, self.store.reached)
             case _:
                 self.copies.forget(PARTITION)
@@ -140,7 +142,7 @@ class CacheWorld:
             self._check(key, stored, found.revision)
 
     def _check(self, key: Key, stored: Stored | None, revision: int) -> None:
-        """The entry was so at the revision, and not too long ago."""
+        """Check that the entry had this state at the revision, and not too long ago."""
         version = stored.version if stored else ABSENT
         name = f"{key}@{version}"
         eras = [
@@ -159,15 +161,15 @@ class CacheWorld:
             assert stored.ttl_ms / 1000 <= left + 0.001, f"{name} is said to live too long"
 
     def _shows(self, key: Key, era: Era, version: int) -> bool:
-        """Whether readers saw this version in an era: where its time was over, they saw nothing."""
+        """Whether readers saw this version in an era: after its expiry they saw no entry."""
         expiry = self._expiries.get((key, era.version))
         is_over = expiry is not None and expiry <= (era.ended or self.now)
         return era.version == version or (version == ABSENT and is_over)
 
     def _settle(self) -> None:
-        """No more faults: what is asked for is had from the copies, and is what the store has."""
+        """Check that, without further faults, the copies equal the store."""
         self._readings.clear()
-        self.store.invalidate(KEYS[0])  # where all was lost, there is no order to be as of
+        self.store.invalidate(KEYS[0])  # after a total loss there is no revision to be as of
         for _ in range(2 * len(self.store.log) + 6):
             self._follow()
         for key in KEYS:

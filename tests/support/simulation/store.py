@@ -1,4 +1,4 @@
-"""A model of one partition of the store, which remembers what was ever true."""
+"""A model of one partition of the store, which remembers its whole history."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -16,21 +16,21 @@ KEYS = [Key("conversation", TENANT, f"c{i}") for i in range(4)] + [
     Key("agent_config", TENANT, f"a{i}") for i in range(2)
 ]
 HEAD, LAYER = KEYS[0], KEYS[-1]
-"""The one includes the other."""
+"""The keys of an entry and of the layer that it includes."""
 
 
 @dataclass
 class Era:
-    """What a key was from a revision on."""
+    """The state of a key from a revision on."""
 
     version: int
     since: int
     ended: float | None = None
-    """When it stopped being so, in seconds."""
+    """The time in seconds at which the state ended."""
     until: int | None = None
-    """The revision that ended it; None where the order was lost, or nothing has."""
+    """The revision that ended it; None if nothing has, or if the order was lost."""
     first: int = 0
-    """The number of the change that it began with."""
+    """The number of the change that began it."""
     last: int | None = None
     """The number of the change that ended it; None if nothing has."""
 
@@ -42,23 +42,23 @@ class Store:
     random: random.Random
     time: Callable[[], float]
     revision: int = 0
-    """The last revision there ever was."""
+    """The greatest revision that ever existed."""
     reached: int = 0
-    """The last one that the store itself knows of."""
+    """The last revision that the store itself knows."""
     log: list[Event] = field(default_factory=list[Event])
     changes: int = 0
-    """How often anything has changed: what is between two changes existed together."""
+    """The number of changes so far: all states between two changes existed together."""
     is_trimmed: bool = False
     """Whether the log has lost its beginning."""
     contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
     versions: dict[int, Stored] = field(default_factory=dict[int, Stored])
-    """All that was ever written."""
+    """All entries that were ever written, by version."""
     eras: dict[Key, list[Era]] = field(
         default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
     )
 
     def put(self, key: Key) -> None:
-        """Write an entry. One of them includes another one."""
+        """Write an entry. The head includes the layer."""
         revision = self._next()
         context = ExecutionContext(user_id=f"{revision}")
         context.metadata[key.id] = revision
@@ -79,7 +79,7 @@ class Store:
         self._begin(key, ABSENT, revision)
 
     def raise_floor(self, scope: str) -> None:
-        """End all entries of a tenant, or of one scope of it."""
+        """End all entries of a tenant, or of one of its scopes."""
         revision = self._next()
         self.log.append(Event(revision, "floor", tenant_id=TENANT, scope=scope))
         for key in KEYS:
@@ -88,13 +88,13 @@ class Store:
                 self._begin(key, ABSENT, revision)
 
     def trim(self) -> None:
-        """Forget the older half of the log."""
+        """Drop the older half of the log."""
         half = len(self.log) // 2
         del self.log[:half]
         self.is_trimmed = self.is_trimmed or half > 0
 
     def lose(self, number: int) -> None:
-        """Lose the last writes, as in a failover; what follows has later revisions still."""
+        """Lose the last writes, as in a failover; later writes still have greater revisions."""
         lost = self.log[-number:]
         if not lost:
             return
@@ -109,11 +109,11 @@ class Store:
                 self.contexts.pop(key, None)
                 if version:
                     self.contexts[key] = self.versions[version]
-        # The clock goes on: the next revision is beyond all that was lost.
+        # The clock continues: the next revision is greater than all lost ones.
         self.reached = self.log[-1].revision if self.log else 0
 
     def tail(self, position: int | None, seen: Sequence[int] = ()) -> Tail:
-        """What a server reads of the log."""
+        """Read the log, as a server does."""
         if position is None:
             return Tail(self.reached, [])
         if position == 0 and self.is_trimmed:
@@ -125,12 +125,12 @@ class Store:
         return Tail(self.reached, [event for event in self.log if event.revision > position])
 
     def read(self, key: Key, known: int = 0) -> Stored | None:
-        """What a server reads of an entry."""
+        """Read an entry, as a server does."""
         stored = self.contexts.get(key)
         return stored._replace(context=None) if stored and stored.version == known else stored
 
     def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """What a server reads of entries within limits."""
+        """Read entries within limits, as a server does."""
         stored = [self.contexts.get(key) for key in keys]
         return Read(self.reached, within(stored, limits))
 
@@ -149,7 +149,7 @@ class Store:
         self.eras[key].append(Era(version, since, first=self.changes))
 
     def had_together(self, versions: Mapping[Key, int]) -> bool:
-        """Whether there was a moment at which all of these keys had these versions."""
+        """Whether all of these keys had these versions at one moment."""
         found = [
             [era for era in self.eras[key] if era.version == version]
             for key, version in versions.items()

@@ -1,8 +1,8 @@
-"""A world in one thread: a store, servers, streams and near caches, driven by a seed.
+"""A simulated world: a store, servers, streams and near caches, driven by a seed.
 
-The caches and the servers' fan-outs are the real ones. The store, what servers read
-of it, the network and time are models, and whatever takes time (a read of the log, a
-message) ends when the scheduler says: in any order that a real network could have.
+The caches and the servers' fan-outs are real. The store, the servers' reads of it, the
+network and time are models. The scheduler decides when a poll of the log or a message
+arrives, in any order that a real network could have.
 """
 
 import random
@@ -37,11 +37,11 @@ _RATES = {
     "network": 150,
     "fault": 1,
 }
-"""How often each thing happens."""
+"""The relative frequency of each kind of step."""
 _AHEAD = {**_RATES, "write": 1, "follow": 0, "confirm": 0, "fault": 0}
-"""The same while nobody looks at the log: what is read is ahead of the position."""
+"""The same while no log is polled: reads are ahead of the position."""
 _QUIET = {**_RATES, "time": 20, "write": 0, "fault": 0}
-"""The same while nothing changes: what is wrong stays so."""
+"""The same while nothing changes, so that an error persists."""
 _FAULTS = ("cut", "cut", "silence", "restart", "trim", "lose", "fail over")
 
 
@@ -52,14 +52,14 @@ class Client:
         self.cache = cache
         self.stream: Stream | None = None
         self.written = 0
-        """The last revision that it has written; 0 where the store has lost it."""
+        """The last revision that it has written; 0 if the store has lost it."""
 
 
 Compose = Callable[[NearCache, ContextRef, float], ContextEntry | None]
 
 
 class World:
-    """Everything, and the scheduler. The other arguments are the parts that it is made of."""
+    """The world and its scheduler. The arguments after the seed are its parts."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class World:
         options = CacheOptions(MAX_STALENESS, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
         self.clients = [Client(make_cache(options)) for _ in range(2)]
         self.served = 0
-        """How often a cache could serve."""
+        """How often a cache has served an entry."""
         self.composed = 0
-        """How often it could serve an entry with its layer."""
+        """How often a cache has served an entry with its layer."""
 
     def run(self, steps: int) -> None:
-        """Do so many things, then see that all becomes well. Raises AssertionError."""
+        """Run this many steps, then check convergence without faults. Raises AssertionError."""
         self._steps(steps, _RATES)
         self._settle()
 
@@ -118,7 +118,7 @@ class World:
                 self._fault(client)
 
     def _write(self) -> None:
-        # Those that are composed change most.
+        # The head and the layer change most.
         key = self.random.choice([*KEYS, HEAD, HEAD, LAYER, LAYER])
         match self.random.choices(["put", "invalidate", "floor"], [8, 2, 1])[0]:
             case "put":
@@ -153,7 +153,7 @@ class World:
                 self._fail_over()
 
     def _fail_over(self) -> None:
-        """Lose a write that was read ahead of the log, and read its successor before a look."""
+        """Lose a write that was read ahead of the log, and read its successor before a poll."""
         self._write()
         self._steps(100, _AHEAD)
         self._lose(1)
@@ -174,10 +174,10 @@ class World:
             client.cache.lost()
 
     def _move(self, client: Client) -> None:
-        """Something small happens between a client and its server."""
+        """Simulate a minor event between a client and its server."""
         stream = client.stream
         if stream is None:
-            # A small buffer, so that slow watchers are reset now and then.
+            # A small buffer, so that slow watchers are sometimes reset.
             outbox = self._make_outbox(self.random.choice([120, 100_000]))
             client.stream = Stream(self.random.choice(self.servers), outbox)
             client.cache.opened(self.now)
@@ -210,12 +210,12 @@ class World:
         self._rules.check_bounds(client.cache)
 
     def _resolve(self, client: Client) -> None:
-        """Look at the entry that includes another one, and take a snapshot of both."""
+        """Peek at the head, and take a snapshot of it with its layer."""
         ref = ContextRef(ContextKey(*HEAD), self._fence())
         try:
             found = self._resolve_from(client.cache, ref, self.now)
         except NotFoundError:
-            return  # `_look` sees whether that is so
+            return  # `_look` checks that
         except IncompleteContextError:
             self._rules.check_missing_layer(client.cache)
             return
@@ -228,20 +228,20 @@ class World:
         self._rules.check_bounds(client.cache)
 
     def _last_known(self, client: Client) -> None:
-        """Look at what would be used for want of the store."""
+        """Check the entry that would be used while the store is unavailable."""
         found = self._last_known_from(client.cache, ContextRef(ContextKey(*HEAD)), self.now)
         if found is not None:
             self._rules.check_whole(found)
 
     def _settle(self) -> None:
-        """No more faults: within a bounded time all caches have what the store has."""
+        """Check that, without further faults, all caches equal the store within a bounded time."""
         for client in self.clients:
             if client.stream and client.stream.is_silent:
                 self._cut(client)
         had: set[tuple[int, Key]] = set()
-        # As many as a cache has room for, with the layer that the first one includes.
+        # As many keys as a cache has room for, with the layer that the first one includes.
         keys = [*KEYS[:3], KEYS[-2]]
-        # Longer than own writes are a fence for, which the store may have lost.
+        # Longer than own writes, which the store may have lost, act as a fence.
         for round_ in range(60):
             self.now += 0.05
             for number, client in enumerate(self.clients):
