@@ -23,9 +23,10 @@ STORE, SERVICE = "localhost:7390", "localhost:50051"
 def names() -> dict[str, Any]:
     """What the page says is imported."""
     modules = (relevo_client, rag_platform_pb2, rag_platform_pb2_grpc)
-    return {name: value for module in modules for name, value in vars(module).items()} | {
-        "aio": aio
-    }
+    found: dict[str, Any] = {"aio": aio}
+    for module in modules:
+        found.update(vars(module))
+    return found
 
 
 async def ran(label: str, given: dict[str, Any], addresses: dict[str, str]) -> None:
@@ -52,7 +53,8 @@ async def test_its_services(server: Server, port: int) -> None:
     async def ask(model: str, text: str) -> object:
         return rag_platform_pb2.RunAgentResponse(text=f"{model}: {text}")
 
-    given = names() | {"ask": ask}
+    given = names()
+    given["ask"] = ask
     addresses = {STORE: server.address, SERVICE: f"127.0.0.1:{port}"}
     for label in (OWNER, FIRST, EVERY):
         await ran(label, given, addresses)
