@@ -107,7 +107,11 @@ def test_a_long_step() -> None:
 async def test_each_call_counts(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a call that is answered from memory."""
     calls = list[float]()
-    monkeypatch.setattr(Pace, "called", lambda _, now: calls.append(now))
+
+    def called(_: Pace, now: float) -> None:
+        calls.append(now)
+
+    monkeypatch.setattr(Pace, "called", called)
     await put(stub, key("c"), ExecutionContext())
     await stub.Get(GetRequest(key=key("c")))
     assert len(calls) == 2
