@@ -47,10 +47,11 @@ test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longe
 test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with every Python, that are proven
 	$(BIN)/python -m matrix $(MATRIX)
 
-check: $(VENV)/ready $(GENERATE)/ready ## Lint, types, the wire contract, and drift of what is generated
+check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/buf lint

@@ -209,12 +209,17 @@ async def test_filters_that_are_coroutine_functions() -> None:
 async def test_channels() -> None:
     """A channel is for the client, and wrapped by the function, of its own kind."""
     async with aio.insecure_channel(NOWHERE) as channel:
-        with pytest.raises(TypeError, match=r"needs a grpc.Channel, not a grpc.aio.Channel"):
+        with pytest.raises(
+            TypeError,
+            match=r"needs a grpc.Channel, and got a grpc.aio.Channel: .* AsyncContextClient",
+        ):
             ContextClient(channel=channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        with pytest.raises(TypeError, match="use aio_context_channel"):
+        with pytest.raises(TypeError, match="for that there is aio_context_channel"):
             context_channel(channel)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with grpc.insecure_channel(NOWHERE) as blocking:
-        with pytest.raises(TypeError, match=r"needs a grpc.aio.Channel, not a grpc.Channel"):
+        with pytest.raises(
+            TypeError, match=r"needs a grpc.aio.Channel, and got a grpc.Channel: .* ContextClient"
+        ):
             AsyncContextClient(channel=blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        with pytest.raises(TypeError, match="use context_channel"):
+        with pytest.raises(TypeError, match="for that there is context_channel"):
             aio_context_channel(blocking)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

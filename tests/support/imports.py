@@ -1,8 +1,7 @@
-"""The imports between modules, read from the source, for tests of the layout's rules."""
+"""The imports between modules, read from the source, for rules that `lint-imports` cannot say."""
 
 import ast
 from collections.abc import Iterator, Mapping
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +50,3 @@ def reachable(graph: Graph, *start: str) -> set[str]:
             found.add(module)
             waiting += graph[module]
     return found
-
-
-def in_order(graph: Graph) -> list[str]:
-    """The modules, each after its imports. Raises graphlib's CycleError if there is a cycle."""
-    return list(TopologicalSorter(graph).static_order())

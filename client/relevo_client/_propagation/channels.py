@@ -12,6 +12,7 @@ import grpc
 from grpc import aio
 
 from relevo_client._propagation.outgoing import Outbound
+from relevo_client._store.channel import must_be_asyncio, must_be_blocking
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -27,8 +28,7 @@ def context_channel(
     The arguments are those of `client_interceptors`, and so are the rules. Closing
     it closes `channel`.
     """
-    if isinstance(channel, aio.Channel):
-        raise TypeError("context_channel needs a grpc.Channel: use aio_context_channel")
+    must_be_blocking(channel, "context_channel", instead="aio_context_channel")
     return _Channel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 
@@ -44,8 +44,7 @@ def aio_context_channel(
     The arguments are those of `aio_client_interceptors`, and so are the rules. Closing
     it closes `channel`.
     """
-    if isinstance(channel, grpc.Channel):
-        raise TypeError("aio_context_channel needs a grpc.aio.Channel: use context_channel")
+    must_be_asyncio(channel, "aio_context_channel", instead="context_channel")
     return _AioChannel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 

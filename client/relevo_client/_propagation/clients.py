@@ -2,6 +2,10 @@
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._client.blocking import ContextClient
+from relevo_client._context.kinds import Kind, must_not_be
+
+_BLOCKING = Kind(ContextClient, "a ContextClient")
+_ASYNCIO = Kind(AsyncContextClient, "an AsyncContextClient")
 
 
 def must_be_blocking(client: object, user: str, *, instead: str) -> None:
@@ -9,7 +13,8 @@ def must_be_blocking(client: object, user: str, *, instead: str) -> None:
 
     `instead` is what takes an asyncio client.
     """
-    _must_be(ContextClient, client, user, AsyncContextClient, instead)
+    must_not_be(_ASYNCIO, client, user, needed=_BLOCKING, instead=instead)
+    _must_resolve(client, user, _BLOCKING)
 
 
 def must_be_asyncio(client: object, user: str, *, instead: str = "") -> None:
@@ -17,16 +22,14 @@ def must_be_asyncio(client: object, user: str, *, instead: str = "") -> None:
 
     `instead` is what takes a blocking client, if anything does.
     """
-    _must_be(AsyncContextClient, client, user, ContextClient, instead)
+    must_not_be(_BLOCKING, client, user, needed=_ASYNCIO, instead=instead)
+    _must_resolve(client, user, _ASYNCIO)
 
 
-def _must_be(needed: type, client: object, user: str, other: type, instead: str) -> None:
-    text = f"{user} needs {_a(needed)}, and got {_a(type(client))}"
-    if isinstance(client, other):
-        raise TypeError(f"{text}: for that there is {instead}" if instead else text)
+def _must_resolve(client: object, user: str, needed: Kind) -> None:
     # What is like a client is welcome: tests have some of their own.
     if not callable(getattr(client, "resolve", None)):
-        raise TypeError(text)
+        raise TypeError(f"{user} needs {needed.name}, and got {_a(type(client))}")
 
 
 def _a(kind: type) -> str:

@@ -10,7 +10,7 @@ from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import closed, forked, unreadable
-from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of
+from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_asyncio
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
 
@@ -38,8 +38,7 @@ class AsyncStore:
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
-        if isinstance(channel, grpc.Channel):
-            raise TypeError("an AsyncContextClient needs a grpc.aio.Channel, not a grpc.Channel")
+        must_be_asyncio(channel, "AsyncContextClient", instead="ContextClient")
         self.timeout = timeout
         self.contact = Contact(target, timeout)
         """Whether the store answers, as this client knows it."""

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
-from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import closed, forked
 from relevo_client._context.reasons import Reason
-from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of
+from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_blocking
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
 
@@ -31,8 +30,7 @@ class Store:
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
-        if isinstance(channel, aio.Channel):
-            raise TypeError("a ContextClient needs a grpc.Channel, not a grpc.aio.Channel")
+        must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
         self.timeout = timeout
         self.contact = Contact(target, timeout)
         """Whether the store answers, as this client knows it."""

@@ -2,9 +2,12 @@
 
 import json
 
+import grpc
+from grpc import aio
 from relevo.v1 import store_pb2
 
 from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.kinds import Kind, must_not_be
 
 _SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -47,3 +50,17 @@ def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
     if not (token.isascii() and token.isprintable()):
         raise InvalidFieldError([("token", "must be printable ASCII, without a line end")])
     return (("authorization", f"Bearer {token}"),)
+
+
+_BLOCKING = Kind(grpc.Channel, "a grpc.Channel")
+_ASYNCIO = Kind(aio.Channel, "a grpc.aio.Channel")
+
+
+def must_be_blocking(channel: object, user: str, *, instead: str) -> None:
+    """Raise TypeError for an asyncio channel, which `user` cannot work with; `instead` can."""
+    must_not_be(_ASYNCIO, channel, user, needed=_BLOCKING, instead=instead)
+
+
+def must_be_asyncio(channel: object, user: str, *, instead: str) -> None:
+    """Raise TypeError for a blocking channel, which `user` cannot work with; `instead` can."""
+    must_not_be(_BLOCKING, channel, user, needed=_ASYNCIO, instead=instead)
