@@ -1,19 +1,17 @@
 """Requests whose context cannot be had: what they are answered, and what else a policy can do."""
 
 import asyncio
-import logging
 from time import monotonic
 from typing import Any
 
 import pytest
+from asgi.answers import FAILED, KEY, UNAVAILABLE, why
 from relevo_client import (
     AsyncContextClient,
     ContextKey,
     ExecutionContext,
     Fallback,
-    InvalidFieldError,
     LostContext,
-    NotFoundError,
     Policy,
     TooLargeError,
     UnavailableError,
@@ -25,18 +23,8 @@ from support.servers.asgi import HEADERS, Answer, Edge, ask, handshake, respond,
 from support.servers.services import service, silence
 from support.waiting import until_async
 
-KEY = ContextKey("conversation", "acme", "c-1")
 STORE = "relevo.v1.ContextStore"
 DOWN = "127.0.0.1:1"
-
-
-def why(answer: Answer) -> tuple[int, str, str]:
-    """The status, and both parts of the reason."""
-    return answer.status, answer.body["error"]["reason"], answer.body["error"]["message"]
-
-
-UNAVAILABLE = 503, "UNAVAILABLE", "the call's context cannot be resolved now"
-FAILED = 500, "INTERNAL", "the call's context could not be resolved"
 
 
 async def test_a_store_that_is_down() -> None:
@@ -142,12 +130,6 @@ async def test_a_request_that_names_no_conversation(contexts: AsyncContextClient
     assert (answer.body["context"]["user_id"], answer.body["key"]) == ("visitor", None)
 
 
-async def test_nothing_begins_without_begin(contexts: AsyncContextClient) -> None:
-    """Where the service begins no conversations, one that does not exist is 409."""
-    answer = await ask(ContextMiddleware(see, contexts), HEADERS.items())
-    assert why(answer) == (409, "NOT_FOUND", "the call's context does not exist")
-
-
 async def test_an_incomplete_context(edge: Edge, store: LocalStore) -> None:
     """A missing layer is 409 with a fixed text, and not a smaller context."""
     missing = ContextKey("agent_config", "acme", "secret-agent")
@@ -186,64 +168,6 @@ async def test_headers_that_contradict_the_conversation(
     assert why(await ask(edge(), headers.items())) == (status, reason, message)
 
 
-async def fails(_: ExecutionContext) -> ExecutionContext:
-    """A `begin` with a defect."""
-    raise RuntimeError("secret")
-
-
-async def nothing(_: ExecutionContext) -> Any:
-    """A `begin` that forgets to return."""
-
-
-async def of_another_tenant(identity: ExecutionContext) -> ExecutionContext:
-    """A `begin` whose context the store refuses."""
-    return identity.update(includes=(ContextKey("agent_config", "secret-tenant", "a"),))
-
-
-async def is_slow(_: ExecutionContext) -> ExecutionContext:
-    """A `begin` whose own call took too long."""
-    raise TimeoutError("secret")
-
-
-@pytest.mark.parametrize(
-    "begin, error",
-    [
-        (fails, RuntimeError),
-        (nothing, TypeError),
-        (of_another_tenant, InvalidFieldError),
-        (is_slow, TimeoutError),
-    ],
-)
-async def test_a_begin_that_fails(
-    contexts: AsyncContextClient,
-    store: LocalStore,
-    caplog: pytest.LogCaptureFixture,
-    begin: Any,
-    error: type[Exception],
-) -> None:
-    """It is 500 with a fixed text, logged by type and place, and the next request tries anew."""
-    del store
-    app = ContextMiddleware(see, contexts, begin=begin)
-    for _ in range(2):
-        assert why(await ask(app, HEADERS.items())) == FAILED
-    records = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert len(records) == 2
-    for record in records:
-        text = f"{begin.__name__} failed on a call's context: {error.__name__}"
-        assert record.getMessage().startswith(text)
-    assert "secret" not in caplog.text
-
-
-async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None:
-    """What `begin` could not ask the store for is the policy's to decide, as is all else."""
-
-    async def begin(_: ExecutionContext) -> ExecutionContext:
-        raise UnavailableError("internals", reason="UNAVAILABLE", retry_after=2.5)
-
-    answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
-    assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "3")
-
-
 async def test_a_begin_whose_store_has_too_many_calls(contexts: AsyncContextClient) -> None:
     """A store that has too many calls may answer later: 503, as one that is down."""
 
@@ -252,38 +176,6 @@ async def test_a_begin_whose_store_has_too_many_calls(contexts: AsyncContextClie
 
     answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
     assert (why(answer), answer.headers["retry-after"]) == (UNAVAILABLE, "1")
-
-
-async def test_a_begin_that_finds_nothing(contexts: AsyncContextClient, store: LocalStore) -> None:
-    """Where what a conversation would build on does not exist, it is 409, and asked for once."""
-    del store
-    asked: list[ExecutionContext] = []
-
-    async def begin(identity: ExecutionContext) -> ExecutionContext:
-        asked.append(identity)
-        raise NotFoundError("internals", reason="NOT_FOUND")
-
-    answer = await ask(ContextMiddleware(see, contexts, begin=begin), HEADERS.items())
-    assert why(answer) == (409, "NOT_FOUND", "the call's context does not exist")
-    assert len(asked) == 1
-
-
-async def test_a_begin_that_hangs(contexts: AsyncContextClient) -> None:
-    """A request gives up in its time; the beginning goes on for those that come later."""
-    go = asyncio.Event()
-    begun: list[ExecutionContext] = []
-
-    async def begin(identity: ExecutionContext) -> ExecutionContext:
-        begun.append(identity)
-        await go.wait()
-        return identity
-
-    hurried = ContextMiddleware(see, contexts, begin=begin, timeout=0.2)
-    assert why(await ask(hurried, HEADERS.items())) == UNAVAILABLE
-    go.set()
-    patient = ContextMiddleware(see, contexts, begin=begin)
-    assert (await ask(patient, HEADERS.items())).body["key"] == KEY.text
-    assert len(begun) == 1
 
 
 async def test_a_handshake_that_is_refused(edge: Edge) -> None:

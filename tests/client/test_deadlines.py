@@ -26,7 +26,6 @@ from relevo_client import (
     await_context,
     current_context,
 )
-from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
 from support.clients.actions import action_of, binding, user
@@ -90,47 +89,6 @@ async def clients(relay: Relay, endless: Factory) -> AsyncIterator[StoreClients]
         with ContextClient(relay.address, loaders=blocking_loaders, **options) as blocking:
             yield StoreClients(blocking, client)
             endless.let.set()
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return self.now
-
-
-def test_what_is_left_becomes_less() -> None:
-    """A deadline is a point in time: what is left of it is never negative."""
-    clock = Clock()
-    deadline = Deadline.after(10, clock=clock)
-    assert deadline.remaining() == 10
-    clock.now += 4
-    assert deadline.remaining() == 6
-    clock.now += 7
-    assert deadline.remaining() == 0
-
-
-def test_no_bound() -> None:
-    """Nothing is left of no bound but no bound; half of it is none either."""
-    for deadline in (UNBOUNDED, UNBOUNDED.half(), Deadline.after(None)):
-        assert deadline.remaining() is None
-
-
-def test_a_part_of_a_deadline() -> None:
-    """A part ends by itself, and never after the whole."""
-    clock = Clock()
-    whole = Deadline.after(10, clock=clock)
-    clock.now += 4
-    assert whole.half().remaining() == 3
-    assert whole.within(5).remaining() == 5
-    assert whole.within(60).remaining() == 6
-    assert UNBOUNDED.within(5).remaining() == pytest.approx(5, abs=1)
-    clock.now += 20
-    assert whole.half().remaining() == whole.within(5).remaining() == 0
 
 
 @pytest.mark.parametrize("client", [AsyncContextClient, ContextClient])

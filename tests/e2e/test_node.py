@@ -21,9 +21,10 @@ from e2e.node.chain import (
     run_agent,
     search,
 )
+from e2e.node.endings import status_of
 from e2e.node.running import node_service
 from e2e.node.values import AGENT, COLLECTION, CONVERSATION, TENANT, VALUES
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 from relevo_client import (
@@ -109,13 +110,6 @@ async def entry(client: AsyncContextClient) -> ContextEntry:
         ),
     )
     return await client.resolve(CONVERSATION)
-
-
-async def status_of(call: Awaitable[object]) -> tuple[StatusCode, str]:
-    """How a call ends, which is not well."""
-    with pytest.raises(aio.AioRpcError) as caught:
-        await call
-    return caught.value.code(), caught.value.details() or ""
 
 
 # --- a service that only forwards ---

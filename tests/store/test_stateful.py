@@ -8,7 +8,7 @@ the log, which also shows that every write has exactly one event.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hypothesis.strategies as st
@@ -19,31 +19,24 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from relevo_server.errors import StoreError
 from relevo_server.keys import Key, partition_of
-from relevo_server.storage import Storage, open_storage
+from relevo_server.storage import open_storage
 from relevo_server.storage.interface import (
     ABSENT,
-    Event,
     LeaseAttempt,
     Leased,
     Once,
     Read,
     Stored,
     Write,
-    Written,
 )
 from relevo_server.storage.memory import MemoryStorage
+from store.backends import PARTITIONS, REQUEST_TTL, SLACK_MS, Backend, Call
 from support.redis.client import RedisClient
 
-PARTITIONS = 2
 TENANTS = ("a", "a:%", "d")  # the first two share a partition
 SCOPES = ("conversation", "a:b")
 KEYS = [Key(scope, tenant, name) for scope in SCOPES for tenant in TENANTS for name in ("1", "2")]
-REQUEST_TTL = 250.0
-SLACK_MS = 60_000  # real time that a run may take, far less than any step of the clock
-
-Call = Callable[[Storage], Awaitable[Any]]
 
 keys = st.sampled_from(KEYS)
 tenants = st.sampled_from(TENANTS)
@@ -52,73 +45,6 @@ request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
 onces = st.none() | st.builds(Once, request_ids, fingerprints)
 tokens = st.sampled_from(["t1", "t2"])
-
-
-class Backend:
-    """One of the two, with the log that it has written so far."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.logs: list[list[Event]] = [[] for _ in range(PARTITIONS)]
-
-    async def follow(self) -> None:
-        """Read what is new in the logs. Their revisions grow."""
-        for partition, log in enumerate(self.logs):
-            last = log[-1].revision if log else 0
-            for event in (await self.storage.tail(partition, last, 1000)).events:
-                assert event.revision > last
-                last = event.revision
-                log.append(event)
-
-    def rank(self, partition: int, revision: int) -> int:
-        """Which event of the partition has this revision, counted from 1; 0 for none."""
-        if revision == 0:
-            return 0
-        return [event.revision for event in self.logs[partition]].index(revision) + 1
-
-    def revision(self, partition: int, rank: int) -> int:
-        """The revision of an event, by its rank."""
-        return self.logs[partition][rank - 1].revision
-
-    async def outcome(self, partition: int, call: Call) -> Any:
-        """What a call came to, with ranks for revisions."""
-        try:
-            result = await call(self.storage)
-        except StoreError as error:
-            await self.follow()
-            metadata = dict(error.metadata)
-            if "current_version" in metadata:
-                metadata["current_version"] = str(
-                    self.rank(partition, int(metadata["current_version"]))
-                )
-            return error.code, error.reason, error.message, metadata, error.violations
-        await self.follow()
-        match result:
-            case Read():
-                entries = [self._ranked(partition, stored) for stored in result.entries]
-                return Read(self.rank(partition, result.revision), entries)
-            case Leased():
-                return result._replace(
-                    revision=self.rank(partition, result.revision),
-                    entry=self._ranked(partition, result.entry),
-                )
-            case Written():
-                return result._replace(
-                    version=self.rank(partition, result.version),
-                    created=self.rank(partition, result.created),
-                )
-            case int(revision), int(count):
-                return self.rank(partition, revision), count
-            case int():
-                return self.rank(partition, result)
-            case _:
-                return result
-
-    def _ranked(self, partition: int, stored: Stored | None) -> Stored | None:
-        return stored and stored._replace(
-            version=self.rank(partition, stored.version),
-            created=self.rank(partition, stored.created),
-        )
 
 
 class Backends(RuleBasedStateMachine):

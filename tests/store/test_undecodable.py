@@ -4,10 +4,8 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from typing import Any
 
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from grpc import StatusCode
@@ -20,7 +18,6 @@ from relevo.v1.store_pb2 import (
     GetRequest,
     InvalidateRequest,
     LeaseRequest,
-    Ping,
     PutRequest,
     ReleaseRequest,
     Subscribe,
@@ -32,11 +29,12 @@ from relevo.v1.store_pb2 import (
 from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from relevo_server.wire.statuses import status_of
+from store.any_requests import STRATEGIES
+from store.nesting import put_of
 from support.clients.calls import context, key
-from support.clients.raw import METHODS, RawClient, raw_client, trailer_size
+from support.clients.raw import METHODS, RawClient, raw_client
 from support.failures import Failure
-from support.servers.statuses import EVERY_ERROR, of_key
+from support.servers.statuses import EVERY_ERROR
 from support.strategies import on_real_servers
 
 CODES = {each.code for each in EVERY_ERROR}
@@ -126,41 +124,6 @@ async def test_texts_that_are_none(
 ) -> None:
     """A text that is not UTF-8 is refused by its path, or by that of the section it is in."""
     assert (await refusal(client, method, broken(message, "#"))).fields == [path]
-
-
-def nested(kind: str, depth: int) -> Value:
-    """A value of so many levels."""
-    value = Value(bool_value=True)
-    for _ in range(depth):
-        inner, value = value, Value()
-        if kind == "list":
-            value.list_value.values.add().CopyFrom(inner)
-        else:
-            value.struct_value.fields["a"].CopyFrom(inner)
-    return value
-
-
-def put_of(kind: str, depth: int) -> bytes:
-    """A Put whose section has so many levels, itself among them. Made inside out, of bytes."""
-
-    def field(number: int, data: bytes) -> bytes:
-        size, length = len(data), b""
-        while size > 0x7F:
-            length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
-        return bytes([number << 3 | 2]) + length + bytes([size]) + data
-
-    value = Value(bool_value=True).SerializeToString()
-    for _ in range(depth - 1):
-        if kind == "list":
-            value = field(6, field(1, value))  # Value.list_value, ListValue.values
-        else:
-            value = field(5, field(1, field(1, b"a") + field(2, value)))  # a Struct's entry
-    section = field(1, field(1, b"a") + field(2, value))
-    whole = PutRequest(key=key()).SerializeToString() + field(2, field(8, section))
-    if depth < 20:  # where protobuf itself can, it makes the same
-        inner = Struct(fields={"a": nested(kind, depth - 1)})
-        assert PutRequest.FromString(whole).context.llm_config == inner
-    return whole
 
 
 @pytest.mark.parametrize("kind", ["object", "list"])
@@ -280,112 +243,6 @@ async def test_the_longest_key(client: RawClient, part: str) -> None:
     assert failure
     assert failure.reason == "NO_ENTRY"
     assert failure.metadata == {"key": str(Key(longest, longest, longest))}
-
-
-async def test_a_tenant_of_any_length(settings: Settings) -> None:
-    """PERMISSION_DENIED is told before the tenant's name was looked at, however long it is."""
-    principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
-    known = settings.model_copy(update={"principals": (principal,)})
-    async with Server(known) as server, raw_client(server.address) as client:
-        message = GetRequest(key=key(tenant="😀" * 100_000))
-        failure = await client.send(
-            "Get", message.SerializeToString(), metadata=(("authorization", "Bearer t"),)
-        )
-        assert failure
-        assert failure.code is StatusCode.PERMISSION_DENIED
-        assert failure.metadata["tenant_id"].endswith("😀...")
-
-
-@pytest.mark.parametrize("part", ["x", "😀", "%"])
-def test_every_error_fits_into_a_header(part: str) -> None:
-    """Whatever its key is, no error has more than 6 of the 8 KiB that all libraries take."""
-    longest = part * (256 // len(part.encode()))
-    for error in of_key(Key(longest, longest, longest)):
-        size = trailer_size(error.message, status_of(error).SerializeToString())
-        assert size < 6144, error.reason
-
-
-numbers = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)])
-small = st.integers(-(2**31), 2**31 - 1)
-names = st.sampled_from(["acme", "c1", "", "\0", "é" * 128, "x" * 257, "%:"])
-keys = st.builds(ContextKey, scope=names, tenant_id=names, id=names) | st.just(key())
-times = st.fixed_dictionaries({"seconds": numbers, "nanos": small})
-values: st.SearchStrategy[Value] = st.recursive(
-    st.builds(Value, number_value=st.floats())
-    | st.builds(Value)
-    | st.builds(Value, null_value=st.integers(0, 3))
-    | st.builds(Value, string_value=names),
-    lambda inner: (
-        st.builds(
-            Value, struct_value=st.builds(Struct, fields=st.dictionaries(names, inner, max_size=3))
-        )
-        | st.builds(Value, list_value=st.builds(ListValue, values=st.lists(inner, max_size=3)))
-    ),
-    max_leaves=8,
-)
-contexts = st.builds(
-    context,
-    tenant_id=names,
-    user_id=names,
-    llm_config=st.builds(Struct, fields=st.dictionaries(names, values, max_size=3)),
-    includes=st.lists(keys, max_size=3),
-    create_time=st.none() | times,
-    update_time=st.none() | times,
-)
-gets = st.builds(
-    GetRequest,
-    key=keys,
-    min_revision=numbers,
-    consistency=st.integers(0, 3),
-    include_layers=st.booleans(),
-    known_version=numbers,
-)
-paths = st.lists(names | st.sampled_from(["user_id", "llm_config.a", "*"]), max_size=2)
-put_fields: dict[str, st.SearchStrategy[Any]] = {
-    "key": keys,
-    "context": st.none() | contexts,
-    "ttl": st.none() | times,
-    "update_mask": st.builds(FieldMask, paths=paths),
-    "request_id": names,
-}
-puts = (
-    st.builds(PutRequest, **put_fields)
-    | st.builds(PutRequest, if_version=numbers, **put_fields)
-    | st.builds(PutRequest, if_absent=st.booleans(), **put_fields)
-    | st.builds(PutRequest, lease_token=names, **put_fields)
-)
-invalidates = st.builds(
-    InvalidateRequest, keys=st.builds(ContextKeys, keys=st.lists(keys, max_size=3))
-) | st.builds(InvalidateRequest, tenant=st.builds(TenantSelector, tenant_id=names, scope=names))
-leases = st.builds(
-    LeaseRequest,
-    key=keys,
-    # Not long: it may be waited for.
-    wait=st.none() | st.fixed_dictionaries({"seconds": st.integers(-(2**63), 0), "nanos": small}),
-    renew_version=numbers,
-    request_id=names,
-)
-releases = st.builds(ReleaseRequest, key=keys, lease_token=names)
-watches = (
-    st.builds(
-        WatchRequest,
-        subscribe=st.builds(
-            Subscribe, key=keys, known_version=numbers, position=numbers, number=numbers
-        ),
-    )
-    | st.builds(WatchRequest, unsubscribe=st.builds(Unsubscribe, key=keys))
-    | st.builds(WatchRequest, touch=st.builds(Touch, key=keys))
-    | st.builds(WatchRequest, ping=st.builds(Ping, number=numbers))
-)
-STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
-    "Get": gets,
-    "BatchGet": st.builds(BatchGetRequest, requests=st.lists(gets, max_size=3)),
-    "Put": puts,
-    "Invalidate": invalidates,
-    "Lease": leases,
-    "Release": releases,
-    "Watch": watches,
-}
 
 
 @st.composite

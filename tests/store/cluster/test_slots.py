@@ -2,28 +2,18 @@
 
 import asyncio
 import signal
-import uuid
 
 import pytest
 import redis
 from grpc import StatusCode, aio
-from pydantic import SecretStr
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
+from store.cluster.tenants import TENANTS
 from support.clients.calls import Stub, context, get, is_alive, key, put
 from support.failures import failure_of
 from support.redis.cluster import RedisCluster
 from support.servers.serving import serving
 from support.waiting import until, until_async
-
-TENANTS = [f"tenant-{i}" for i in range(30)]
-
-
-@pytest.fixture
-def settings(redis_cluster: RedisCluster) -> Settings:
-    """Settings of a server that keeps its entries in the cluster."""
-    prefix = f"test-{uuid.uuid4().hex}"
-    return Settings(listen="127.0.0.1:0", store=SecretStr(redis_cluster.url), store_prefix=prefix)
 
 
 def tag_of(settings: Settings, tenant: str) -> str:

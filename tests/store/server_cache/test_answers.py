@@ -2,20 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from hashlib import sha256
 from itertools import count
-from typing import Any
 
 import pytest
-from google.protobuf.message import Message
-from grpc import StatusCode, aio
-from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest, GetResponse, PutRequest
-from relevo_server.settings import Principal, Settings
+from grpc import StatusCode
+from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest, GetResponse
 from relevo_server.storage import Storage
 from relevo_server.storage.interface import Gap
 from relevo_server.wire.contexts import key_of
+from store.server_cache.asking import AGENT, CACHED, from_memory, is_as_of, is_asked, outcome
 from support.clients.calls import (
     TIMEOUT,
     Stub,
@@ -28,71 +23,9 @@ from support.clients.calls import (
     put,
     seconds,
 )
-from support.contexts import of_size
 from support.failures import failure_in, failure_of
-from support.servers.serving import serving_from
 from support.servers.spied_storage import Spy
 from support.waiting import until_async
-
-CACHED = Consistency.CONSISTENCY_CACHED
-AGENT = key("a1", scope="agent_config")
-STALENESS = 0.3
-
-
-@pytest.fixture
-def spy(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Spy:
-    """What the server asks of its backend."""
-    return Spy(storage, monkeypatch)
-
-
-@pytest.fixture
-def options() -> dict[str, Any]:
-    """Settings of the test's own: a bound that no pause of the machine reaches."""
-    return {"cache_max_staleness": 30.0, "watch_heartbeat": 0.1}
-
-
-@pytest.fixture
-async def stub(
-    storage: Storage, settings: Settings, options: dict[str, Any], spy: Spy
-) -> AsyncIterator[Stub]:
-    """The stub of a server whose backend is spied upon."""
-    del spy  # it is there before the server
-    async with serving_from(storage, settings.model_copy(update=options)) as stub:
-        yield stub
-
-
-async def outcome(stub: Stub, target: ContextKey, **rest: Any) -> Message | StatusCode:
-    """What a CACHED Get answers, or how it fails."""
-    try:
-        return await get(stub, target, consistency=CACHED, **rest)
-    except aio.AioRpcError as error:
-        return error.code()
-
-
-async def from_memory(stub: Stub, spy: Spy, target: ContextKey, **rest: Any) -> Any:
-    """What a CACHED Get is answered, as soon as the store is not asked for it."""
-    found: Message | StatusCode = StatusCode.UNKNOWN
-
-    async def is_at_hand() -> bool:
-        nonlocal found
-        before = spy.reads
-        found = await outcome(stub, target, **rest)
-        return spy.reads == before
-
-    await until_async(is_at_hand, what=f"{target} is answered from memory")
-    return found
-
-
-async def is_asked(stub: Stub, spy: Spy, target: ContextKey, **rest: Any) -> bool:
-    """Whether the store is asked for a CACHED Get."""
-    before = spy.reads
-    await outcome(stub, target, **rest)
-    return spy.reads > before
-
-
-async def is_as_of(stub: Stub, target: ContextKey, revision: int) -> bool:
-    """Whether an entry that is there is answered as of this revision or later."""
-    return (await get(stub, target, consistency=CACHED)).revision >= revision
 
 
 async def test_the_store_is_not_asked_again(stub: Stub, spy: Spy) -> None:
@@ -314,101 +247,3 @@ async def test_a_batch_from_memory(stub: Stub, spy: Spy) -> None:
     ]
     assert failure_in(missing.error).reason == "NO_ENTRY"
     assert spy.reads == before + 1
-
-
-@pytest.mark.parametrize("options", [{"cache_max_staleness": STALENESS}])
-async def test_nothing_is_older_than_the_bound(stub: Stub, spy: Spy) -> None:
-    """When the log cannot be looked at, memory answers no longer than `cache_max_staleness`."""
-    await put(stub, key())
-    await from_memory(stub, spy, key())
-    spy.looks_go_on.clear()
-    blind = time.monotonic()
-
-    async def is_asked_now() -> bool:
-        sent = time.monotonic()
-        if await is_asked(stub, spy, key()):
-            return True
-        assert sent - blind <= STALENESS
-        return False
-
-    await until_async(is_asked_now)
-    assert await is_asked(stub, spy, key())
-    spy.looks_go_on.set()
-    await from_memory(stub, spy, key())
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param({"cache_max_staleness": 30.0, "cache_max_entries": 3}, id="entries"),
-        pytest.param({"cache_max_staleness": 30.0, "cache_max_bytes": 200_000}, id="bytes"),
-    ],
-)
-async def test_memory_is_bounded(stub: Stub, spy: Spy) -> None:
-    """Where there is no room for all, those go that were not used for longest."""
-    for i in range(6):
-        await put(stub, key(f"c{i}"), of_size(60_000))
-        await from_memory(stub, spy, key(f"c{i}"))
-        if i == 4:
-            await from_memory(stub, spy, key("c2"))
-    kept = [not await is_asked(stub, spy, key(f"c{i}")) for i in (2, 4, 5)]
-    assert kept == [True, True, True]
-    assert await is_asked(stub, spy, key("c3"))
-
-
-@pytest.mark.parametrize("options", [{"cache_max_bytes": 1000}])
-async def test_no_room_for_an_entry(stub: Stub, spy: Spy) -> None:
-    """What is larger than all of the cache is asked for each time, and leaves room for others."""
-    await put(stub, key(), of_size(2000))
-    await from_memory(stub, spy, key("none"))
-    for _ in range(5):
-        assert await is_asked(stub, spy, key())
-    await from_memory(stub, spy, key("none"))
-
-
-@pytest.mark.parametrize("options", [{"cache_max_entries": 0}])
-async def test_without_a_cache(stub: Stub, spy: Spy) -> None:
-    """Where there is no cache, CACHED Gets ask the store, and no log is followed for them."""
-    await put(stub, key())
-    for _ in range(5):
-        assert await is_asked(stub, spy, key())
-    assert spy.looks == 0
-
-
-@pytest.mark.parametrize("options", [{"cache_idle": 0.2, "watch_heartbeat": 0.1}])
-async def test_an_idle_partition_is_not_followed(stub: Stub, spy: Spy) -> None:
-    """When nobody asks any more, the log is let go; who asks again finds the store's value."""
-    await put(stub, key())
-    await from_memory(stub, spy, key())
-    await until_async(lambda: asyncio.sleep(0, spy.ends))
-    revision = (await put(stub, key())).revision
-    assert (await get(stub, key(), consistency=CACHED)).entry.version == revision
-    await from_memory(stub, spy, key())
-
-
-PRINCIPALS = tuple(
-    Principal(name=name, token_sha256=sha256(name.encode()).hexdigest(), tenants=(name,))
-    for name in ("acme", "globex")
-)
-
-
-@pytest.mark.parametrize("options", [{"principals": PRINCIPALS}])
-async def test_access_is_looked_at_first(stub: Stub, spy: Spy) -> None:
-    """What one caller has brought into memory is not another tenant's."""
-
-    def get_as(name: str) -> Any:
-        metadata = (("authorization", f"Bearer {name}"),)
-        request = GetRequest(key=key(), consistency=CACHED)
-        return stub.Get(request, metadata=metadata, timeout=TIMEOUT)
-
-    put_request = PutRequest(key=key(), context=context())
-    await stub.Put(put_request, metadata=(("authorization", "Bearer acme"),), timeout=TIMEOUT)
-
-    async def is_at_hand() -> bool:
-        before = spy.reads
-        await get_as("acme")
-        return spy.reads == before
-
-    await until_async(is_at_hand)
-    failure = await failure_of(get_as("globex"))
-    assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")

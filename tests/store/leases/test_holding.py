@@ -1,17 +1,10 @@
 """Leases: the right to write an entry, which one caller has at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from grpc import StatusCode
-from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import LeaseRequest, LeaseResponse, ReleaseRequest
-from relevo_server import deadline
-from relevo_server.server import Server
-from relevo_server.settings import Settings
-from relevo_server.storage import Storage
+from relevo.v1.store_pb2 import LeaseRequest, ReleaseRequest
 from support.clients.calls import (
     TIMEOUT,
     Stub,
@@ -24,36 +17,9 @@ from support.clients.calls import (
     put,
     seconds,
 )
+from support.clients.leasing import lease, release
 from support.failures import failure_of
-from support.servers.serving import serving, serving_from, stub_of
 from support.waiting import until_async
-
-
-async def lease(
-    stub: Stub, wanted: ContextKey | None = None, *, wait: float = 0, **rest: Any
-) -> LeaseResponse:
-    """Ask for an entry, or the right to write it."""
-    request = LeaseRequest(key=wanted or key(), wait=seconds(wait), **rest)
-    return await stub.Lease(request, timeout=TIMEOUT)
-
-
-async def release(stub: Stub, token: str, wanted: ContextKey | None = None) -> None:
-    """Give a lease back."""
-    request = ReleaseRequest(key=wanted or key(), lease_token=token)
-    await stub.Release(request, timeout=TIMEOUT)
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Leases outlast each test, unless it says otherwise."""
-    return settings.model_copy(update={"lease_ttl": 60.0})
-
-
-@pytest.fixture
-async def brief(storage: Storage, settings: Settings) -> AsyncIterator[Stub]:
-    """A server whose leases end soon. That of `storage_stub` has the same store."""
-    async with serving_from(storage, settings.model_copy(update={"lease_ttl": 0.8})) as stub:
-        yield stub
 
 
 async def test_an_entry_that_is_there(stub: Stub) -> None:
@@ -160,79 +126,6 @@ async def test_a_lease_that_runs_out_while_nobody_waits(brief: Stub) -> None:
     assert (await failure_of(put(brief, key(), lease_token=token))).reason == "LEASE_LOST"
 
 
-async def test_a_thousand_wait_for_one(stub: Stub) -> None:
-    """All who wait get the entry that the holder writes, none of them a lease of its own."""
-    token = (await lease(stub)).lease.token
-    waiting = [asyncio.create_task(lease(stub, wait=15)) for _ in range(1000)]
-    version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
-    answers = await asyncio.gather(*waiting)
-    assert {answer.entry.version for answer in answers} == {version}
-    assert {answer.entry.context.user_id for answer in answers} == {"u"}
-
-
-@pytest.mark.parametrize("how", ["released", "keys", "tenant"])
-async def test_the_next_one_takes_over(stub: Stub, how: str) -> None:
-    """Where the lease ends without an entry, one of those who wait gets it; the others wait on."""
-    token = (await lease(stub)).lease.token
-    waiting = {asyncio.create_task(lease(stub, wait=15)) for _ in range(5)}
-    match how:
-        case "released":
-            await release(stub, token)
-        case "keys":
-            await invalidate(stub, key())
-        case _:
-            await invalidate_tenant(stub, "acme")
-    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    (first,) = done
-    assert first.result().lease.token not in ("", token)
-    version = (await put(stub, key(), lease_token=first.result().lease.token)).revision
-    assert {answer.entry.version for answer in await asyncio.gather(*waiting)} == {version}
-
-
-@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
-async def test_others_on_another_server(settings: Settings, stub: Stub) -> None:
-    """Who waits on one server gets what was written, or released, through another."""
-    async with Server(settings) as other, stub_of(other.address) as elsewhere:
-        token = (await lease(stub)).lease.token
-        waiting = asyncio.create_task(lease(elsewhere, wait=15))
-        await release(stub, token)
-        token = (await waiting).lease.token
-        waiting = asyncio.create_task(lease(stub, wait=15))
-        version = (await put(elsewhere, key(), lease_token=token)).revision
-        assert (await waiting).entry.version == version
-
-
-async def test_each_waits_for_as_long_as_it_said(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The wait, or the call's own end, is each caller's: the others wait on."""
-    # An answer that is late by seconds is then still in time.
-    monkeypatch.setattr(deadline, "WAIT_SHARE", 0.2)
-    request = LeaseRequest(key=key(), wait=seconds(15))
-    async with serving(settings) as stub:
-        token = (await lease(stub)).lease.token
-        patient = stub.Lease(request, timeout=100)
-        failure = await failure_of(lease(stub, wait=0.05))
-        assert (failure.code, failure.reason) == (StatusCode.ABORTED, "LEASE_HELD")
-        assert (await failure_of(stub.Lease(request, timeout=5))).reason == "LEASE_HELD"
-        assert not patient.done()
-        version = (await put(stub, key(), lease_token=token)).revision
-        assert (await patient).entry.version == version
-
-
-async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
-    """A lease never goes to a caller that was cancelled: the one behind it gets it."""
-    token = (await lease(stub)).lease.token
-    gone = [asyncio.create_task(lease(stub, wait=15)) for _ in range(5)]
-    next_one = asyncio.create_task(lease(stub, wait=15))
-    await failure_of(lease(stub, wait=0.05))  # a round trip later, all of them wait
-    for each in gone:
-        each.cancel()
-    await asyncio.wait(gone)
-    await release(stub, token)
-    assert (await next_one).lease.token not in ("", token)
-
-
 async def test_a_repeated_request_is_the_same(stub: Stub) -> None:
     """A Lease with the request_id of the holder's gets the same lease; another one does not."""
     token = (await lease(stub, request_id="r1")).lease.token
@@ -279,17 +172,6 @@ async def test_a_missing_entry_that_somebody_renews(stub: Stub) -> None:
 
 async def _is_dead(stub: Stub) -> bool:
     return not await is_alive(stub, key())
-
-
-async def test_a_server_that_stops(settings: Settings) -> None:
-    """Those who wait are told at once that the server stops, and nobody waits for them."""
-    async with Server(settings) as server, stub_of(server.address) as stub:
-        await lease(stub)
-        waiting = asyncio.create_task(lease(stub, wait=15))
-        await failure_of(lease(stub, wait=0.05))
-        await server.__aexit__()
-        failure = await failure_of(waiting)
-    assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "SERVER_STOPPING")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,15 @@
 """The store on a real Redis Cluster of three nodes: no script touches two slots."""
 
 import asyncio
-import signal
 import uuid
 from contextlib import ExitStack
 from itertools import pairwise
 
-import pytest
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from pydantic import SecretStr
-from relevo.v1.store_pb2 import GetRequest
-from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
+from store.cluster.tenants import TENANTS, node_of
 from support.clients.calls import (
     Stub,
     batch_get,
@@ -31,21 +28,6 @@ from support.failures import failure_of
 from support.redis.cluster import NODES, RedisCluster
 from support.servers.serving import health_of, serving
 from support.waiting import until_async
-
-TENANTS = [f"tenant-{i}" for i in range(30)]
-
-
-@pytest.fixture
-def settings(redis_cluster: RedisCluster) -> Settings:
-    """Settings of a server that keeps its entries in the cluster."""
-    prefix = f"test-{uuid.uuid4().hex}"
-    return Settings(listen="127.0.0.1:0", store=SecretStr(redis_cluster.url), store_prefix=prefix)
-
-
-def node_of(cluster: RedisCluster, settings: Settings, tenant: str) -> int:
-    """The node on which a tenant lives."""
-    partition = partition_of(tenant, settings.partitions)
-    return cluster.node_of(f"{{{settings.store_prefix}:{partition}}}")
 
 
 async def use(stub: Stub, tenant: str) -> None:
@@ -145,31 +127,6 @@ async def test_health_of_a_server_on_a_cluster(
     await until_async(serving)
     layouts = [client.names(settings.store_prefix) for client in redis_cluster.clients]
     assert sum(f"{settings.store_prefix}:layout" in names for names in layouts) == 1
-
-
-async def test_a_node_that_stopped(
-    redis_cluster: RedisCluster, settings: Settings, stub: Stub
-) -> None:
-    """Its tenants are UNAVAILABLE, in time; those of other nodes are answered as ever."""
-    await asyncio.gather(*(put(stub, key(tenant=tenant)) for tenant in TENANTS))
-    nodes = {node_of(redis_cluster, settings, tenant): key(tenant=tenant) for tenant in TENANTS}
-    redis_cluster.nodes[2].signal(signal.SIGSTOP)
-    try:
-        failure = await failure_of(stub.Get(GetRequest(key=nodes[2]), timeout=4))
-        assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
-        for node in (0, 1):
-            assert (await stub.Get(GetRequest(key=nodes[node]), timeout=4)).entry.key == nodes[node]
-    finally:
-        redis_cluster.nodes[2].signal(signal.SIGCONT)
-
-    async def answered() -> bool:
-        try:
-            return await is_alive(stub, nodes[2])
-        except aio.AioRpcError as error:
-            assert error.code() is StatusCode.UNAVAILABLE  # noqa: PT017
-            return False
-
-    await until_async(answered)
 
 
 async def test_watches_on_every_node(

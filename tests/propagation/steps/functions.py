@@ -1,0 +1,152 @@
+"""Functions of every kind that runs step by step, and each form in which one is handed over."""
+
+import asyncio
+import functools
+import types
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+)
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from relevo_client import current_context
+from support.entries import entry_of
+
+ONE, TWO, THREE = (entry_of(user, revision=n) for n, user in enumerate(("one", "two", "three"), 1))
+
+
+def user() -> str:
+    """The user whose context is current."""
+    context = current_context()
+    return context.user_id if context else "nobody"
+
+
+def items(times: int = 3) -> Generator[str, str | None, str]:
+    """Says who is current: in each step, in what is sent and thrown in, and in its end."""
+    try:
+        for _ in range(times):
+            try:
+                sent = yield user()
+            except KeyError:
+                yield f"thrown to {user()}"
+            else:
+                if sent:
+                    yield f"{sent} to {user()}"
+        return f"returned by {user()}"
+    finally:
+        ENDED.append(user())
+
+
+async def async_items(times: int = 3) -> AsyncGenerator[str, str | None]:
+    """The same, which waits amid each step."""
+    try:
+        for _ in range(times):
+            await asyncio.sleep(0)
+            try:
+                sent = yield user()
+            except KeyError:
+                yield f"thrown to {user()}"
+            else:
+                if sent:
+                    yield f"{sent} to {user()}"
+    finally:
+        await asyncio.sleep(0)
+        ENDED.append(user())
+
+
+async def once() -> str:
+    """Says who is current, after a while."""
+    await asyncio.sleep(0)
+    return user()
+
+
+ENDED: list[str] = []
+"""Who was current in each generator's `finally`."""
+
+
+class Steps:
+    """One object with methods of each kind."""
+
+    def items(self, times: int = 3) -> Generator[str, str | None, str]:
+        """A generator method."""
+        return (yield from items(times))
+
+    async def async_items(self, times: int = 3) -> AsyncGenerator[str, str | None]:
+        """An async generator method."""
+        async with aclosing(async_items(times)) as inner:
+            async for item in inner:
+                yield item
+
+    async def once(self) -> str:
+        """A coroutine method."""
+        return await once()
+
+
+class Items(Steps):
+    """An object whose `__call__` is a generator function."""
+
+    def __call__(self, times: int = 3) -> Generator[str, str | None, str]:
+        """The same."""
+        return (yield from items(times))
+
+
+class AsyncItems(Steps):
+    """An object whose `__call__` is an async generator function."""
+
+    async def __call__(self, times: int = 3) -> AsyncGenerator[str, str | None]:
+        """The same."""
+        async with aclosing(async_items(times)) as inner:
+            async for item in inner:
+                yield item
+
+
+class Once(Steps):
+    """An object whose `__call__` is a coroutine function."""
+
+    async def __call__(self) -> str:
+        """The same."""
+        return await once()
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that does not keep the function's kind, as many do not."""
+
+    def decorated(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return decorated
+
+
+@types.coroutine
+def awaited() -> Generator[Any, Any, str]:
+    """A coroutine of the old kind: a generator that is awaited."""
+    yield from once().__await__()
+    return user()
+
+
+def _forms(function: Any, method: Any, called: Any) -> list[Any]:
+    """A function in every form in which it may be handed over."""
+    return [
+        pytest.param(function, id="function"),
+        pytest.param(functools.partial(function), id="partial"),
+        pytest.param(functools.partial(functools.partial(function)), id="partial of a partial"),
+        pytest.param(method, id="method"),
+        pytest.param(functools.partial(method), id="partial of a method"),
+        pytest.param(called, id="object"),
+        pytest.param(functools.partial(called), id="partial of an object"),
+        pytest.param(plain(function), id="decorated"),
+    ]
+
+
+each_generator = pytest.mark.parametrize("function", _forms(items, Steps().items, Items()))
+each_async_generator = pytest.mark.parametrize(
+    "function", _forms(async_items, Steps().async_items, AsyncItems())
+)
+
+
+async def begin(begun: AsyncGenerator[str, str | None]) -> str:
+    """Take the first item, in whatever task this is awaited."""
+    return await anext(begun)

@@ -1,0 +1,87 @@
+"""One of two backends that are compared, with a clock that the test moves."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from relevo_server.errors import StoreError
+from relevo_server.storage import Storage
+from relevo_server.storage.interface import (
+    Event,
+    Leased,
+    Read,
+    Stored,
+    Written,
+)
+
+PARTITIONS = 2
+REQUEST_TTL = 250.0
+SLACK_MS = 60_000  # real time that a run may take, far less than any step of the clock
+
+Call = Callable[[Storage], Awaitable[Any]]
+
+
+class Backend:
+    """One of the two, with the log that it has written so far."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.logs: list[list[Event]] = [[] for _ in range(PARTITIONS)]
+
+    async def follow(self) -> None:
+        """Read what is new in the logs. Their revisions grow."""
+        for partition, log in enumerate(self.logs):
+            last = log[-1].revision if log else 0
+            for event in (await self.storage.tail(partition, last, 1000)).events:
+                assert event.revision > last
+                last = event.revision
+                log.append(event)
+
+    def rank(self, partition: int, revision: int) -> int:
+        """Which event of the partition has this revision, counted from 1; 0 for none."""
+        if revision == 0:
+            return 0
+        return [event.revision for event in self.logs[partition]].index(revision) + 1
+
+    def revision(self, partition: int, rank: int) -> int:
+        """The revision of an event, by its rank."""
+        return self.logs[partition][rank - 1].revision
+
+    async def outcome(self, partition: int, call: Call) -> Any:
+        """What a call came to, with ranks for revisions."""
+        try:
+            result = await call(self.storage)
+        except StoreError as error:
+            await self.follow()
+            metadata = dict(error.metadata)
+            if "current_version" in metadata:
+                metadata["current_version"] = str(
+                    self.rank(partition, int(metadata["current_version"]))
+                )
+            return error.code, error.reason, error.message, metadata, error.violations
+        await self.follow()
+        match result:
+            case Read():
+                entries = [self._ranked(partition, stored) for stored in result.entries]
+                return Read(self.rank(partition, result.revision), entries)
+            case Leased():
+                return result._replace(
+                    revision=self.rank(partition, result.revision),
+                    entry=self._ranked(partition, result.entry),
+                )
+            case Written():
+                return result._replace(
+                    version=self.rank(partition, result.version),
+                    created=self.rank(partition, result.created),
+                )
+            case int(revision), int(count):
+                return self.rank(partition, revision), count
+            case int():
+                return self.rank(partition, result)
+            case _:
+                return result
+
+    def _ranked(self, partition: int, stored: Stored | None) -> Stored | None:
+        return stored and stored._replace(
+            version=self.rank(partition, stored.version),
+            created=self.rank(partition, stored.created),
+        )

@@ -1,0 +1,24 @@
+"""Servers whose leases last, and one whose leases end soon."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from relevo_server.settings import Settings
+from relevo_server.storage import Storage
+from support.clients.calls import (
+    Stub,
+)
+from support.servers.serving import serving_from
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Leases outlast each test, unless it says otherwise."""
+    return settings.model_copy(update={"lease_ttl": 60.0})
+
+
+@pytest.fixture
+async def brief(storage: Storage, settings: Settings) -> AsyncIterator[Stub]:
+    """A server whose leases end soon. That of `storage_stub` has the same store."""
+    async with serving_from(storage, settings.model_copy(update={"lease_ttl": 0.8})) as stub:
+        yield stub

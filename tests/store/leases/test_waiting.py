@@ -1,0 +1,106 @@
+"""Who waits for a lease gets the entry, or the right to write it."""
+
+import asyncio
+
+import pytest
+from grpc import StatusCode
+from relevo.v1.store_pb2 import LeaseRequest
+from relevo_server import deadline
+from relevo_server.server import Server
+from relevo_server.settings import Settings
+from support.clients.calls import (
+    Stub,
+    context,
+    invalidate,
+    invalidate_tenant,
+    key,
+    put,
+    seconds,
+)
+from support.clients.leasing import lease, release
+from support.failures import failure_of
+from support.servers.serving import serving, stub_of
+
+
+async def test_a_thousand_wait_for_one(stub: Stub) -> None:
+    """All who wait get the entry that the holder writes, none of them a lease of its own."""
+    token = (await lease(stub)).lease.token
+    waiting = [asyncio.create_task(lease(stub, wait=15)) for _ in range(1000)]
+    version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
+    answers = await asyncio.gather(*waiting)
+    assert {answer.entry.version for answer in answers} == {version}
+    assert {answer.entry.context.user_id for answer in answers} == {"u"}
+
+
+@pytest.mark.parametrize("how", ["released", "keys", "tenant"])
+async def test_the_next_one_takes_over(stub: Stub, how: str) -> None:
+    """Where the lease ends without an entry, one of those who wait gets it; the others wait on."""
+    token = (await lease(stub)).lease.token
+    waiting = {asyncio.create_task(lease(stub, wait=15)) for _ in range(5)}
+    match how:
+        case "released":
+            await release(stub, token)
+        case "keys":
+            await invalidate(stub, key())
+        case _:
+            await invalidate_tenant(stub, "acme")
+    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    (first,) = done
+    assert first.result().lease.token not in ("", token)
+    version = (await put(stub, key(), lease_token=first.result().lease.token)).revision
+    assert {answer.entry.version for answer in await asyncio.gather(*waiting)} == {version}
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_others_on_another_server(settings: Settings, stub: Stub) -> None:
+    """Who waits on one server gets what was written, or released, through another."""
+    async with Server(settings) as other, stub_of(other.address) as elsewhere:
+        token = (await lease(stub)).lease.token
+        waiting = asyncio.create_task(lease(elsewhere, wait=15))
+        await release(stub, token)
+        token = (await waiting).lease.token
+        waiting = asyncio.create_task(lease(stub, wait=15))
+        version = (await put(elsewhere, key(), lease_token=token)).revision
+        assert (await waiting).entry.version == version
+
+
+async def test_each_waits_for_as_long_as_it_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait, or the call's own end, is each caller's: the others wait on."""
+    # An answer that is late by seconds is then still in time.
+    monkeypatch.setattr(deadline, "WAIT_SHARE", 0.2)
+    request = LeaseRequest(key=key(), wait=seconds(15))
+    async with serving(settings) as stub:
+        token = (await lease(stub)).lease.token
+        patient = stub.Lease(request, timeout=100)
+        failure = await failure_of(lease(stub, wait=0.05))
+        assert (failure.code, failure.reason) == (StatusCode.ABORTED, "LEASE_HELD")
+        assert (await failure_of(stub.Lease(request, timeout=5))).reason == "LEASE_HELD"
+        assert not patient.done()
+        version = (await put(stub, key(), lease_token=token)).revision
+        assert (await patient).entry.version == version
+
+
+async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
+    """A lease never goes to a caller that was cancelled: the one behind it gets it."""
+    token = (await lease(stub)).lease.token
+    gone = [asyncio.create_task(lease(stub, wait=15)) for _ in range(5)]
+    next_one = asyncio.create_task(lease(stub, wait=15))
+    await failure_of(lease(stub, wait=0.05))  # a round trip later, all of them wait
+    for each in gone:
+        each.cancel()
+    await asyncio.wait(gone)
+    await release(stub, token)
+    assert (await next_one).lease.token not in ("", token)
+
+
+async def test_a_server_that_stops(settings: Settings) -> None:
+    """Those who wait are told at once that the server stops, and nobody waits for them."""
+    async with Server(settings) as server, stub_of(server.address) as stub:
+        await lease(stub)
+        waiting = asyncio.create_task(lease(stub, wait=15))
+        await failure_of(lease(stub, wait=0.05))
+        await server.__aexit__()
+        failure = await failure_of(waiting)
+    assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "SERVER_STOPPING")

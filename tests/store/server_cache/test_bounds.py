@@ -1,0 +1,124 @@
+"""What bounds the server's cache: staleness, memory, use and access."""
+
+import asyncio
+import time
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from grpc import StatusCode
+from relevo.v1.store_pb2 import GetRequest, PutRequest
+from relevo_server.settings import Principal
+from store.server_cache.asking import CACHED, from_memory, is_asked
+from support.clients.calls import (
+    TIMEOUT,
+    Stub,
+    context,
+    get,
+    key,
+    put,
+)
+from support.contexts import of_size
+from support.failures import failure_of
+from support.servers.spied_storage import Spy
+from support.waiting import until_async
+
+STALENESS = 0.3
+
+
+@pytest.mark.parametrize("options", [{"cache_max_staleness": STALENESS}])
+async def test_nothing_is_older_than_the_bound(stub: Stub, spy: Spy) -> None:
+    """When the log cannot be looked at, memory answers no longer than `cache_max_staleness`."""
+    await put(stub, key())
+    await from_memory(stub, spy, key())
+    spy.looks_go_on.clear()
+    blind = time.monotonic()
+
+    async def is_asked_now() -> bool:
+        sent = time.monotonic()
+        if await is_asked(stub, spy, key()):
+            return True
+        assert sent - blind <= STALENESS
+        return False
+
+    await until_async(is_asked_now)
+    assert await is_asked(stub, spy, key())
+    spy.looks_go_on.set()
+    await from_memory(stub, spy, key())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"cache_max_staleness": 30.0, "cache_max_entries": 3}, id="entries"),
+        pytest.param({"cache_max_staleness": 30.0, "cache_max_bytes": 200_000}, id="bytes"),
+    ],
+)
+async def test_memory_is_bounded(stub: Stub, spy: Spy) -> None:
+    """Where there is no room for all, those go that were not used for longest."""
+    for i in range(6):
+        await put(stub, key(f"c{i}"), of_size(60_000))
+        await from_memory(stub, spy, key(f"c{i}"))
+        if i == 4:
+            await from_memory(stub, spy, key("c2"))
+    kept = [not await is_asked(stub, spy, key(f"c{i}")) for i in (2, 4, 5)]
+    assert kept == [True, True, True]
+    assert await is_asked(stub, spy, key("c3"))
+
+
+@pytest.mark.parametrize("options", [{"cache_max_bytes": 1000}])
+async def test_no_room_for_an_entry(stub: Stub, spy: Spy) -> None:
+    """What is larger than all of the cache is asked for each time, and leaves room for others."""
+    await put(stub, key(), of_size(2000))
+    await from_memory(stub, spy, key("none"))
+    for _ in range(5):
+        assert await is_asked(stub, spy, key())
+    await from_memory(stub, spy, key("none"))
+
+
+@pytest.mark.parametrize("options", [{"cache_max_entries": 0}])
+async def test_without_a_cache(stub: Stub, spy: Spy) -> None:
+    """Where there is no cache, CACHED Gets ask the store, and no log is followed for them."""
+    await put(stub, key())
+    for _ in range(5):
+        assert await is_asked(stub, spy, key())
+    assert spy.looks == 0
+
+
+@pytest.mark.parametrize("options", [{"cache_idle": 0.2, "watch_heartbeat": 0.1}])
+async def test_an_idle_partition_is_not_followed(stub: Stub, spy: Spy) -> None:
+    """When nobody asks any more, the log is let go; who asks again finds the store's value."""
+    await put(stub, key())
+    await from_memory(stub, spy, key())
+    await until_async(lambda: asyncio.sleep(0, spy.ends))
+    revision = (await put(stub, key())).revision
+    assert (await get(stub, key(), consistency=CACHED)).entry.version == revision
+    await from_memory(stub, spy, key())
+
+
+PRINCIPALS = tuple(
+    Principal(name=name, token_sha256=sha256(name.encode()).hexdigest(), tenants=(name,))
+    for name in ("acme", "globex")
+)
+
+
+@pytest.mark.parametrize("options", [{"principals": PRINCIPALS}])
+async def test_access_is_looked_at_first(stub: Stub, spy: Spy) -> None:
+    """What one caller has brought into memory is not another tenant's."""
+
+    def get_as(name: str) -> Any:
+        metadata = (("authorization", f"Bearer {name}"),)
+        request = GetRequest(key=key(), consistency=CACHED)
+        return stub.Get(request, metadata=metadata, timeout=TIMEOUT)
+
+    put_request = PutRequest(key=key(), context=context())
+    await stub.Put(put_request, metadata=(("authorization", "Bearer acme"),), timeout=TIMEOUT)
+
+    async def is_at_hand() -> bool:
+        before = spy.reads
+        await get_as("acme")
+        return spy.reads == before
+
+    await until_async(is_at_hand)
+    failure = await failure_of(get_as("globex"))
+    assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")

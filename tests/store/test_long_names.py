@@ -1,0 +1,39 @@
+"""However long names are, errors about them fit into what gRPC's libraries take."""
+
+from hashlib import sha256
+
+import pytest
+from grpc import StatusCode
+from relevo.v1.store_pb2 import (
+    GetRequest,
+)
+from relevo_server.keys import Key
+from relevo_server.server import Server
+from relevo_server.settings import Principal, Settings
+from relevo_server.wire.statuses import status_of
+from support.clients.calls import key
+from support.clients.raw import raw_client, trailer_size
+from support.servers.statuses import of_key
+
+
+async def test_a_tenant_of_any_length(settings: Settings) -> None:
+    """PERMISSION_DENIED is told before the tenant's name was looked at, however long it is."""
+    principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
+    known = settings.model_copy(update={"principals": (principal,)})
+    async with Server(known) as server, raw_client(server.address) as client:
+        message = GetRequest(key=key(tenant="😀" * 100_000))
+        failure = await client.send(
+            "Get", message.SerializeToString(), metadata=(("authorization", "Bearer t"),)
+        )
+        assert failure
+        assert failure.code is StatusCode.PERMISSION_DENIED
+        assert failure.metadata["tenant_id"].endswith("😀...")
+
+
+@pytest.mark.parametrize("part", ["x", "😀", "%"])
+def test_every_error_fits_into_a_header(part: str) -> None:
+    """Whatever its key is, no error has more than 6 of the 8 KiB that all libraries take."""
+    longest = part * (256 // len(part.encode()))
+    for error in of_key(Key(longest, longest, longest)):
+        size = trailer_size(error.message, status_of(error).SerializeToString())
+        assert size < 6144, error.reason
