@@ -1,4 +1,4 @@
-"""The Watch streams of a server: what they ask for, and what they are told."""
+"""The Watch streams of a server: subscriptions in, changes out."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -18,7 +18,7 @@ from relevo_server.wire.requests import Ping, Subscribe, Touch, Unsubscribe, rea
 
 
 class Watching:
-    """Subscribes streams to keys, in the partitions that `followers` follow for them."""
+    """Subscribes streams to keys. `followers` follows the logs of the keys' partitions."""
 
     def __init__(self, storage: Storage, followers: Followers, settings: Settings) -> None:
         self._storage = storage
@@ -28,18 +28,18 @@ class Watching:
         self._is_stopping = False
 
     def stop(self) -> None:
-        """End every stream; new ones end at once."""
+        """End every stream with UNAVAILABLE; new ones end at once."""
         self._is_stopping = True
         for outbox in self._outboxes:
             outbox.wake()
 
     async def stream(
-        self, asked: AsyncIterator[bytes], caller: Caller
+        self, messages: AsyncIterator[bytes], caller: Caller
     ) -> AsyncGenerator[WatchResponse, None]:
-        """What one client is told, without end. Raises StoreError."""
+        """The responses to one client, without end. Raises StoreError."""
         outbox = Outbox(self._settings.watch_buffer_bytes)
         keys: set[Key] = set()
-        listening = asyncio.create_task(self._listen(asked, outbox, keys, caller))
+        listening = asyncio.create_task(self._listen(messages, outbox, keys, caller))
         # What ends the stream ends the wait for the next message too.
         listening.add_done_callback(lambda _: outbox.wake())
         self._outboxes.add(outbox)
@@ -47,21 +47,21 @@ class Watching:
             while not self._is_stopping:
                 message = await outbox.take(self._settings.watch_heartbeat / 2)
                 if listening.done():
-                    listening.result()  # it ends well when the client has nothing more to ask
+                    listening.result()  # raises if a message was refused
                 if message:
                     yield message
             raise errors.stopping()
         finally:
             self._outboxes.discard(outbox)
-            listening.cancel()  # it asks for nothing more
-            # At once: who waits here may be cancelled.
+            listening.cancel()  # before its subscriptions are dropped
+            # The subscriptions are dropped before the first await, which may be cancelled.
             await self._followers.stop_idle(*self._drop(outbox, keys))
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(
-        self, asked: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
+        self, messages: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
     ) -> None:
-        async for serialized in asked:
+        async for serialized in messages:
             match read_watch(serialized, caller):
                 case Ping(number):
                     outbox.ping = max(outbox.ping, number)
@@ -82,7 +82,7 @@ class Watching:
                         await self._storage.touch(key)
 
     def _drop(self, outbox: Outbox, keys: AbstractSet[Key]) -> AbstractSet[int]:
-        """Forget a stream and what it has asked for, at once; in which partitions that was."""
+        """Drop a stream's subscriptions and requests, without waiting. Returns their partitions."""
         partitions = {self._storage.partition_of(key.tenant_id) for key in keys}
         for partition in partitions:
             follower = self._followers.get(partition)

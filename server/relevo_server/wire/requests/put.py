@@ -116,7 +116,7 @@ def _precondition_problems(request: PutRequest) -> Iterator[Violation]:
         case "if_version" if request.if_version <= 0:
             yield "if_version", "must be a version, which is more than 0"
         case "if_absent" if not request.if_absent:
-            yield "if_absent", "must be true where it is given"
+            yield "if_absent", "must be true if it is given"
         case "if_absent" if request.update_mask.paths:
             yield "if_absent", "cannot be together with update_mask"
         case "lease_token" if not request.lease_token:
