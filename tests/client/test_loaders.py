@@ -90,6 +90,11 @@ async def test_a_missing_entry_is_made(
             assert len(factory.calls) == times
 
 
+def hears_nothing(_: NearCache, __: object) -> bool:
+    """Take no notice of what the stream says."""
+    return False
+
+
 @each_kind
 async def test_what_the_store_denies_is_made(
     server: Server, owner: Either, kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -100,7 +105,7 @@ async def test_what_the_store_denies_is_made(
     async with opened(kind, server.address, cache=CacheOptions(), loaders=loaders) as client:
         await client.ask(resolving(AGENT))
         before = await client.local(AGENT)
-        monkeypatch.setattr(NearCache, "received", lambda *_: False)  # it hears nothing more
+        monkeypatch.setattr(NearCache, "received", hears_nothing)
         await owner.ask(lambda client: client.invalidate(AGENT))
         found = await client.ask(lambda client: client.resolve(AGENT, fresh=True))
         assert found.version > before.version

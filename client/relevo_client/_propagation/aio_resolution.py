@@ -30,7 +30,7 @@ from relevo_client._propagation.refusals import RejectedError
 class AsyncSource(Protocol):
     """Where contexts come from: the store, or a policy's function."""
 
-    def peek(self, ref: ContextRef) -> ContextEntry | None:
+    def peek(self, ref: ContextRef, /) -> ContextEntry | None:
         """The entry that is referred to, if it is at hand."""
         ...
 
