@@ -17,8 +17,9 @@ class ThreadSource:
         self._source = source
         self._loop = loop
 
-    def peek(self, _: ContextRef) -> None:
-        """Nothing: what the client has is its loop's."""
+    def peek(self, ref: ContextRef) -> None:
+        """None: the client's cache belongs to its loop."""
+        del ref
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The copy that the client had last."""

@@ -127,7 +127,7 @@ def awaited() -> Generator[Any, Any, str]:
     return user()
 
 
-def _forms(function: Any, method: Any, called: Any) -> list[Any]:
+def forms(function: Any, method: Any, called: Any) -> list[Any]:
     """A function in every form in which it may be handed over."""
     return [
         pytest.param(function, id="function"),
@@ -141,9 +141,9 @@ def _forms(function: Any, method: Any, called: Any) -> list[Any]:
     ]
 
 
-each_generator = pytest.mark.parametrize("function", _forms(items, Steps().items, Items()))
+each_generator = pytest.mark.parametrize("function", forms(items, Steps().items, Items()))
 each_async_generator = pytest.mark.parametrize(
-    "function", _forms(async_items, Steps().async_items, AsyncItems())
+    "function", forms(async_items, Steps().async_items, AsyncItems())
 )
 
 

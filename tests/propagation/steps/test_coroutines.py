@@ -22,9 +22,9 @@ from propagation.steps.functions import (
     Items,
     Once,
     Steps,
-    _forms,
     async_items,
     awaited,
+    forms,
     items,
     once,
     plain,
@@ -50,7 +50,7 @@ async def test_a_block_that_a_coroutine_leaves_open() -> None:
     assert user() == "nobody"
 
 
-@pytest.mark.parametrize("function", _forms(once, Steps().once, Once()))
+@pytest.mark.parametrize("function", forms(once, Steps().once, Once()))
 async def test_a_coroutine(function: Callable[[], Coroutine[Any, Any, str]]) -> None:
     """Awaited amid another tenant's call, a coroutine has its own context, in whatever form."""
     with use_context(ONE):
