@@ -10,6 +10,8 @@ from async_to_sync import NotTwinsError, made_from, renamed
 from support.imports import ROOT
 from twins import TWINS, Twin
 
+pytestmark = pytest.mark.processes  # ruff formats what is made
+
 SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
 
 
