@@ -81,9 +81,9 @@ class _TakingAnything(NearCache):
 class _WithoutVerifying(NearCache):
     """N4 broken: after a reconnect the copies are used as they were."""
 
-    def lost(self) -> None:
+    def stream_ended(self) -> None:
         answered = [copy for copy in self._copies.values() if copy.is_answered]
-        super().lost()
+        super().stream_ended()
         for copy in answered:
             copy.is_answered = True
 

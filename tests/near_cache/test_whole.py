@@ -95,10 +95,10 @@ def test_what_was_whole_is_known_for_want_of_the_store() -> None:
     put(LAYER, HEAD, LAYER)(stage.store)
     stage.look_at_the_log()
     stage.deliver(1)
-    stage.cache.lost()
+    stage.cache.stream_ended()
     assert stage.last_known() == before
     stage.cache.opened(NOW)  # and the server is not there
-    stage.cache.lost()
+    stage.cache.stream_ended()
     assert stage.last_known() == before
 
 
@@ -109,7 +109,7 @@ def test_what_came_last_is_known_for_want_of_the_store() -> None:
     put(LAYER)(stage.store)
     stage.look_at_the_log()
     stage.deliver()
-    stage.cache.lost()
+    stage.cache.stream_ended()
     now = tuple(stage.store.contexts[key].version for key in (HEAD, LAYER))
     assert stage.last_known() == now
 

@@ -11,14 +11,14 @@ from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
-from relevo_client._context.resolved import Known, Rebuilt
+from relevo_client._context.resolved import Rebuilt, Resolved
 
 _current: ContextVar[Current] = ContextVar("relevo_context", default=None)
 
 
-def _known() -> Known:
+def _resolved() -> Resolved:
     current = _current.get()
-    return current.known() if isinstance(current, Deferred) else current
+    return current.resolved() if isinstance(current, Deferred) else current
 
 
 def current_entry() -> ContextEntry | None:
@@ -27,14 +27,14 @@ def current_entry() -> ContextEntry | None:
     None if no context is current, or one without an entry: rebuilt by a policy's function,
     or given to `use_context` as an ExecutionContext.
     """
-    known = _known()
-    return known if isinstance(known, ContextEntry) else None
+    resolved = _resolved()
+    return resolved if isinstance(resolved, ContextEntry) else None
 
 
 def current_context() -> ExecutionContext | None:
     """The context that is current, None if there is none."""
-    known = _known()
-    return known.context if known else None
+    resolved = _resolved()
+    return resolved.context if resolved else None
 
 
 def require_context() -> ExecutionContext:
@@ -43,10 +43,10 @@ def require_context() -> ExecutionContext:
     Raises NoContextError if there is none. A handler that lets it pass ends its call with
     FAILED_PRECONDITION.
     """
-    known = _known()
-    if known is None:
+    resolved = _resolved()
+    if resolved is None:
         raise NoContextError
-    return known.context
+    return resolved.context
 
 
 def require_entry() -> ContextEntry:
@@ -55,10 +55,10 @@ def require_entry() -> ContextEntry:
     Raises NoContextError if no context is current, or (CONTEXT_WITHOUT_ENTRY) one that a
     policy's function or a test has made.
     """
-    known = _known()
-    if isinstance(known, ContextEntry):
-        return known
-    if known:
+    resolved = _resolved()
+    if isinstance(resolved, ContextEntry):
+        return resolved
+    if resolved:
         raise NoContextError(
             "the current context has no entry", reason=Reason.CONTEXT_WITHOUT_ENTRY
         )
@@ -172,14 +172,14 @@ def use_context(
 
     Raises TypeError for anything else.
     """
-    block = _Block(_as_known(entry))
+    block = _Block(_as_resolved(entry))
     try:
         yield entry.context if isinstance(entry, ContextEntry) else entry
     finally:
         block.end()
 
 
-def _as_known(entry: object) -> Known:
+def _as_resolved(entry: object) -> Resolved:
     if entry is None or isinstance(entry, ContextEntry):
         return entry
     if isinstance(entry, ExecutionContext):

@@ -9,7 +9,7 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.reasons import Reason
-from relevo_client._context.resolved import Known, Rebuilt
+from relevo_client._context.resolved import Rebuilt, Resolved
 
 
 class Deferred:
@@ -17,58 +17,58 @@ class Deferred:
 
     def __init__(self, ref: ContextRef | None) -> None:
         self.ref = ref
-        self._known: Known = None
-        self._is_known = False
+        self._resolved: Resolved = None
+        self._is_settled = False
 
-    def known(self) -> Known:
+    def resolved(self) -> Resolved:
         """What it came to. Raises where that takes I/O which cannot be done here."""
-        if not self._is_known:
+        if not self._is_settled:
             raise NoContextError(
                 "the context is not resolved yet: the server's policy is lazy; use "
                 "'await await_context()' first",
                 reason=Reason.CONTEXT_NOT_RESOLVED,
             )
-        return self._known
+        return self._resolved
 
-    def _settle(self, known: Known) -> None:
-        self._known, self._is_known = known, True
+    def _settle(self, resolved: Resolved) -> None:
+        self._resolved, self._is_settled = resolved, True
 
 
 class BlockingDeferred(Deferred):
     """Resolved by `load()`, in the thread that asks first."""
 
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Known]) -> None:
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Resolved]) -> None:
         super().__init__(ref)
         self._load = load
         self._lock = threading.Lock()
 
-    def known(self) -> Known:
+    def resolved(self) -> Resolved:
         """What it came to, resolved now where it has not been."""
         with self._lock:
-            if not self._is_known:
+            if not self._is_settled:
                 self._settle(self._load())
-        return self._known
+        return self._resolved
 
 
 class AsyncDeferred(Deferred):
     """Resolved by `await load()`, in the task that asks first."""
 
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Known]]) -> None:
+    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Resolved]]) -> None:
         super().__init__(ref)
         self._load = load
         self._lock = asyncio.Lock()
 
     async def resolve(self) -> None:
-        """Make it known, where it is not."""
+        """Resolve it, if it is not resolved."""
         async with self._lock:
-            if not self._is_known:
+            if not self._is_settled:
                 self._settle(await self._load())
 
 
 class Carried(Deferred):
     """A context that nobody resolves here: its reference is only passed on."""
 
-    def known(self) -> Known:
+    def resolved(self) -> Resolved:
         """Nothing."""
         return None
 

@@ -60,11 +60,11 @@ class ContextKey:
     @staticmethod
     def from_message(message: context_pb2.ContextKey) -> "ContextKey":
         """The key that the wire has."""
-        return _known(message.scope, message.tenant_id, message.id)
+        return _key_of(message.scope, message.tenant_id, message.id)
 
 
 # The same few keys arrive again and again, with every push.
-_known = lru_cache(maxsize=256)(ContextKey)
+_key_of = lru_cache(maxsize=256)(ContextKey)
 
 
 @dataclass(frozen=True)

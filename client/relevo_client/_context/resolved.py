@@ -17,4 +17,4 @@ class Rebuilt:
     context: ExecutionContext
 
 
-Known: TypeAlias = ContextEntry | Rebuilt | None
+Resolved: TypeAlias = ContextEntry | Rebuilt | None

@@ -114,7 +114,7 @@ class AsyncWatcher:
             except Exception as error:  # noqa: BLE001 - told by its kind
                 self._contact.stream_ended(attempt, error)
             finally:
-                self._cache.lost()
+                self._cache.stream_ended()
             await asyncio.sleep(backoff.after(time.monotonic() - begun))
 
     async def _stream(self) -> None:

@@ -151,7 +151,7 @@ class Watcher:
                     self._contact.stream_ended(attempt, error)
             pause = backoff.after(time.monotonic() - begun)
             with self._lock:
-                self._cache.lost()
+                self._cache.stream_ended()
                 self._changed.wait_for(lambda: self._is_closed, pause)
 
     def _read(self) -> None:

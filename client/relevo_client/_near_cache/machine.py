@@ -136,9 +136,9 @@ class NearCache:
         self._stream = Stream(now, self._stream.number, heard=now)
         self.ping(now)
         for copy in reversed(self._copies.values()):
-            self._ask(copy)
+            self._subscribe(copy)
 
-    def lost(self) -> None:
+    def stream_ended(self) -> None:
         """The stream has ended."""
         self._stream = Stream(number=self._stream.number)
         has_answered = any(copy.is_answered for copy in self._copies.values())
@@ -146,7 +146,7 @@ class NearCache:
             if has_answered and not copy.is_answered:
                 copy.confirmed = 0
             self._doubt(copy)
-        self._partitions.lost()
+        self._partitions.stream_ended()
 
     def received(self, message: WatchResponse) -> bool:
         """Apply what the stream says. Whether this answers something that it was asked."""
@@ -180,7 +180,7 @@ class NearCache:
         if copy.version is None or copy.deadline <= now:
             # It is too large for news, or somebody may have kept it alive: the answer says.
             self._doubt(copy)
-            self._ask(copy)
+            self._subscribe(copy)
             return False
         self._keep_alive(copy, now)
         if copy.key.scope in self._renewed_scopes:
@@ -249,7 +249,7 @@ class NearCache:
             # What was not answered yet may be of this partition, and its answer gone too.
             if copy.partition in (reset.partition, UNKNOWN):
                 copy.is_answered, copy.confirmed = False, 0
-                self._ask(copy)
+                self._subscribe(copy)
                 # The answer will be as of now; the store may have lost what was written.
                 self._own_writes.discard(copy.key.tenant_id)
 
@@ -259,7 +259,7 @@ class NearCache:
         if copy.deadline - now < half and now - copy.touched >= half:
             copy.touched = now
             self._stream.touch(copy.key)
-            self._ask(copy)  # the answer says how long it lives now
+            self._subscribe(copy)  # the answer says how long it lives now
 
     def _age(self, copy: Copy, version: int, now: float) -> None:
         """Say that an entry is in the last fifth of its time; again where that did not help."""
@@ -269,10 +269,10 @@ class NearCache:
 
     def _begin(self, key: ContextKey) -> Copy:
         copy = self._copies[key] = Copy(key)
-        self._ask(copy)
+        self._subscribe(copy)
         return copy
 
-    def _ask(self, copy: Copy) -> None:
+    def _subscribe(self, copy: Copy) -> None:
         if self._stream.opened is None:
             return  # it will be asked for when one is opened
         position = self._partitions.position(copy)

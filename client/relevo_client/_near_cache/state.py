@@ -102,7 +102,7 @@ class Partitions(dict[int, Partition]):
             partition.told = max(partition.told, position.revision)
             partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
 
-    def lost(self) -> None:
+    def stream_ended(self) -> None:
         """The stream has ended. Positions stay: they are what the next one is held to."""
         for partition in self.values():
             partition.told, partition.as_of = 0, LONG_AGO

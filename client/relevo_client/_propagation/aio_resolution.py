@@ -11,7 +11,7 @@ from relevo_client._context.deferred import AsyncDeferred, Current
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
-from relevo_client._context.resolved import Known, Rebuilt
+from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
@@ -76,12 +76,12 @@ class AsyncClientSource:
             with own_timeouts(make.function):
                 return await called(make.function, make.lost)
 
-        return make.made(await self._flights.share(make.flight, load, deadline))
+        return make.rebuilt(await self._flights.share(make.flight, load, deadline))
 
 
 async def aio_resolved(
     source: AsyncSource, policy: Policy, ref: ContextRef | None, asking: Asking
-) -> Known:
+) -> Resolved:
     """The context that is referred to, or what a policy has instead. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
@@ -89,17 +89,17 @@ async def aio_resolved(
             return await source.resolve(ref, asking.deadline.half())
         except RelevoError as caught:
             error = caught
-    return await aio_fallen_back(source, policy, asking, asking.lost(ref, error))
+    return await aio_fallen_back(source, policy, asking, asking.lost_context(ref, error))
 
 
 async def aio_fallen_back(
     source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
-) -> Known:
+) -> Resolved:
     """What a policy goes on with if a context cannot be had. Raises RejectedError."""
     log_incomplete(lost.error)
     way = instead(policy, lost)
     if isinstance(way, LastKnown):
-        return way.known(source.last_known(way.ref))
+        return way.entry_or_refuse(source.last_known(way.ref))
     if way is None:
         return None
     try:
@@ -139,7 +139,7 @@ class AsyncEntrance:
         call = Call(self._method, context, metadata, deadline_of(context))
         return self._resolved(ref, call)
 
-    async def _resolved(self, ref: ContextRef | None, call: Call) -> Known:
+    async def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
             return await aio_resolved(self._source, self._policy, ref, call)
         except RejectedError as rejected:

@@ -12,7 +12,7 @@ from relevo_client._context.deferred import BlockingDeferred, Current
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
-from relevo_client._context.resolved import Known, Rebuilt
+from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
@@ -77,10 +77,10 @@ class ClientSource:
             with own_timeouts(make.function):
                 return called(make.function, make.lost)
 
-        return make.made(self._flights.share(make.flight, load, deadline))
+        return make.rebuilt(self._flights.share(make.flight, load, deadline))
 
 
-def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Asking) -> Known:
+def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Asking) -> Resolved:
     """The context that is referred to, or what a policy has instead. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
@@ -88,15 +88,15 @@ def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Ask
             return source.resolve(ref, asking.deadline.half())
         except RelevoError as caught:
             error = caught
-    return fallen_back(source, policy, asking, asking.lost(ref, error))
+    return fallen_back(source, policy, asking, asking.lost_context(ref, error))
 
 
-def fallen_back(source: Source, policy: Policy, asking: Asking, lost: LostContext) -> Known:
+def fallen_back(source: Source, policy: Policy, asking: Asking, lost: LostContext) -> Resolved:
     """What a policy goes on with if a context cannot be had. Raises RejectedError."""
     log_incomplete(lost.error)
     way = instead(policy, lost)
     if isinstance(way, LastKnown):
-        return way.known(source.last_known(way.ref))
+        return way.entry_or_refuse(source.last_known(way.ref))
     if way is None:
         return None
     try:
@@ -133,7 +133,7 @@ class Entrance:
         call = Call(self._method, context, metadata, deadline_of(context))
         return self._resolved(ref, call)
 
-    def _resolved(self, ref: ContextRef | None, call: Call) -> Known:
+    def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
             return resolved(self._source, self._policy, ref, call)
         except RejectedError as rejected:

@@ -19,20 +19,20 @@ def must_be_plain(**rules: Any) -> None:
             raise TypeError(f"{name} must be a plain function: a coroutine is always true")
 
 
-def ask(answer: Any, *arguments: Any) -> bool:
-    """A user's answer: a bool, or a function of the arguments.
+def evaluate(rule: Any, *arguments: Any) -> bool:
+    """What a user's rule says: a bool, or a function of the arguments.
 
     Raises RejectedError if the function raises, or returns what is to be awaited.
     """
-    if isinstance(answer, bool):
-        return answer
+    if isinstance(rule, bool):
+        return rule
     try:
-        said = answer(*arguments)
+        answer = rule(*arguments)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise failure(answer, error) from None
-    if inspect.isawaitable(said):  # and so true, whatever it will say
-        raise failure(answer, TypeError())
-    return bool(said)
+        raise failure(rule, error) from None
+    if inspect.isawaitable(answer):  # and so true, whatever it will say
+        raise failure(rule, TypeError())
+    return bool(answer)
 
 
 def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
@@ -40,11 +40,11 @@ def failure(function: object, error: Exception, lost: RelevoError | None = None)
 
     `lost` is why the function was asked, if that was because a context could not be had.
     """
-    tell(function, error)
+    log_user_failure(function, error)
     return RejectedError(FAILED, lost)
 
 
-def tell(function: object, error: Exception) -> None:
+def log_user_failure(function: object, error: Exception) -> None:
     """Log that a user's function failed: with the class and the place, without the text."""
     log.error("%s failed on a call's context: %s", name_of(function), shown(error, function))
 
@@ -55,5 +55,5 @@ def own_timeouts(function: object) -> Generator[None, None, None]:
     try:
         yield
     except TimeoutError as error:
-        tell(function, error)
+        log_user_failure(function, error)
         raise

@@ -161,7 +161,7 @@ class Make(NamedTuple):
         # A call without a reference shares nothing; each function makes its own.
         return id(self.function), self.lost.ref.key if self.lost.ref else object()
 
-    def made(self, context: object) -> Rebuilt:
+    def rebuilt(self, context: object) -> Rebuilt:
         """The context that was made, for this call. Raises TypeError where it is none."""
         if not isinstance(context, ExecutionContext):
             raise TypeError(f"a policy's function made {type(context).__name__}, no context")
@@ -182,7 +182,7 @@ class LastKnown(NamedTuple):
     """How the call ends where there is none."""
     error: RelevoError | None
 
-    def known(self, entry: ContextEntry | None) -> ContextEntry:
+    def entry_or_refuse(self, entry: ContextEntry | None) -> ContextEntry:
         """The copy. Raises RejectedError where there is none."""
         if entry is None:
             raise RejectedError(self.refusal, self.error)

@@ -42,16 +42,16 @@ class Rewrapped:
 
     def __init__(self, wrap: Callable[[str, bool, Behaviour], Behaviour]) -> None:
         self._wrap = wrap
-        self._made: dict[str, tuple[Any, Any]] = {}
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, method: str, handler: Any) -> Any:
         """The handler of the same arity with its behaviour wrapped."""
-        known, made = self._made.get(method, (None, None))
-        if known is not handler:
-            made = self._make(method, handler)
-            if len(self._made) < self._MOST:
-                self._made[method] = handler, made
-        return made
+        original, wrapped = self._wrapped.get(method, (None, None))
+        if original is not handler:
+            wrapped = self._make(method, handler)
+            if len(self._wrapped) < self._MOST:
+                self._wrapped[method] = handler, wrapped
+        return wrapped
 
     def _make(self, method: str, handler: Any) -> Any:
         arity = "_".join(

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import ContextRef
-from relevo_client._propagation.callbacks import ask, must_be_plain
+from relevo_client._propagation.callbacks import evaluate, must_be_plain
 from relevo_client._propagation.fallbacks import LostContext, Policy
 from relevo_client._propagation.metadata import Pairs, decode, names_a_context
 from relevo_client._propagation.refusals import FORBIDDEN, MALFORMED, RejectedError
@@ -28,7 +28,7 @@ class Asking(Protocol):
         """Until when it can wait; for the store only half as long: a policy needs some time too."""
         ...
 
-    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+    def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told where the context cannot be had."""
         ...
 
@@ -56,7 +56,7 @@ class Call:
         """Until when it can wait. Work that outlives the call is not bound to the call's time."""
         return UNBOUNDED if self.is_over else self._deadline
 
-    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+    def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told where the context cannot be had."""
         metadata = tuple((name, value) for name, value in self._metadata or ())
         return LostContext(self.method, ref, metadata, error)
@@ -94,11 +94,11 @@ class Inbound:
 
     def is_exempt(self, method: str) -> bool:
         """Whether a method has no part in this. Raises RejectedError."""
-        return ask(self._exempt, method)
+        return evaluate(self._exempt, method)
 
     def policy_of(self, method: str) -> Policy:
         """The first policy whose filter applies, else the default. Raises RejectedError."""
-        return next((p for applies, p in self._policies if ask(applies, method)), self._policy)
+        return next((p for applies, p in self._policies if evaluate(applies, method)), self._policy)
 
     def reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
         """What a call refers to; None where it names nothing, or is not trusted to.
@@ -108,13 +108,13 @@ class Inbound:
         """
         # A function is asked only about calls that name a context.
         if self._trust is not True and not (
-            names_a_context(metadata) and ask(self._trust, context)
+            names_a_context(metadata) and evaluate(self._trust, context)
         ):
             return None
         try:
             ref = decode(metadata)
         except InvalidFieldError:
             raise RejectedError(MALFORMED) from None
-        if ref and self._authorize and not ask(self._authorize, ref, context):
+        if ref and self._authorize and not evaluate(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref

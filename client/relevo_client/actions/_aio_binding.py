@@ -7,7 +7,7 @@ from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.current import using
 from relevo_client._context.deferred import AsyncDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
-from relevo_client._context.resolved import Known
+from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolved
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
@@ -56,7 +56,7 @@ async def aio_bound(
         aio_must_fit(contexts, policy)
         source = AsyncClientSource(contexts)
 
-        async def load() -> Known:
+        async def load() -> Resolved:
             asking = AskingAction(action, timeout)
             try:
                 return await aio_resolved(source, policy, action.context_ref, asking)

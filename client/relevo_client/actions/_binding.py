@@ -35,7 +35,7 @@ class AskingAction:
         self._type = action.action_type
         self.deadline = Deadline.after(timeout)
 
-    def lost(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
+    def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """What a policy's function is told if the context cannot be had."""
         return LostContext(self._type, ref, (), error)
 

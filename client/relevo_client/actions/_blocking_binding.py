@@ -8,7 +8,7 @@ from relevo_client._client.blocking import ContextClient
 from relevo_client._context.current import using
 from relevo_client._context.deferred import BlockingDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
-from relevo_client._context.resolved import Known
+from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.blocking_resolution import ClientSource, resolved
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
@@ -57,7 +57,7 @@ def bound(
         must_fit(contexts, policy)
         source = ClientSource(contexts)
 
-        def load() -> Known:
+        def load() -> Resolved:
             asking = AskingAction(action, timeout)
             try:
                 return resolved(source, policy, action.context_ref, asking)

@@ -102,11 +102,11 @@ class Consumer:
                 await self._entries.check(entry)
                 await self._bury(message, delivery, failure)
                 await message.ack()
-                delivery.tell(logging.ERROR, "is a dead letter", failure)
+                delivery.log_outcome(logging.ERROR, "is a dead letter", failure)
             else:
-                delivery.tell(logging.WARNING, "will be delivered again", failure)
+                delivery.log_outcome(logging.WARNING, "will be delivered again", failure)
         except NotHeldError:
-            delivery.tell(logging.INFO, "is left to another consumer", _deliveries.NOT_HELD)
+            delivery.log_outcome(logging.INFO, "is left to another consumer", _deliveries.NOT_HELD)
 
     async def _outcome(
         self, read: DomainAction | Failure, delivery: Delivery, begin: Begin, begun: int | None
@@ -117,9 +117,9 @@ class Consumer:
             if begun >= self._max_deliveries:
                 return _deliveries.TOO_OFTEN
             if begun:
-                delivery.tell(logging.INFO, "is begun again", _deliveries.NOT_DONE)
+                delivery.log_outcome(logging.INFO, "is begun again", _deliveries.NOT_DONE)
             else:
-                delivery.tell(logging.INFO, "is taken over", _deliveries.NOT_BEGUN)
+                delivery.log_outcome(logging.INFO, "is taken over", _deliveries.NOT_BEGUN)
         return await self._work(read, begin)
 
 

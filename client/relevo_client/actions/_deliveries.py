@@ -62,7 +62,7 @@ class Delivery:
     action: DomainAction | None = None
     """What was delivered, None if it cannot be read."""
 
-    def tell(self, level: int, outcome: str, failure: Failure) -> None:
+    def log_outcome(self, level: int, outcome: str, failure: Failure) -> None:
         """Write a line to the log."""
         log.log(
             level,

@@ -92,7 +92,7 @@ class Left(NamedTuple):
     """Empty if the entry was trimmed: then it is acknowledged, as nobody can do it."""
 
 
-class Look(NamedTuple):
+class Inspection(NamedTuple):
     """What a look at the queue has found."""
 
     group: bytes
@@ -118,7 +118,7 @@ class Entries:
         self._group = group
         self._consumer = consumer
         self._held = client.register_script(_HELD)
-        self._look = client.register_script(_LOOK)
+        self._inspect = client.register_script(_LOOK)
 
     async def create_group(self) -> None:
         """Create the consumer group, for all that the queue holds, unless it is there."""
@@ -144,22 +144,24 @@ class Entries:
         """Acknowledge an entry. Raises NotHeldError."""
         await self._held_or_raise("acknowledge", entry)
 
-    async def look(self, idle: float | None = None, known: bytes = b"") -> Look:
-        """Look which group it is, and take over what was left undone.
+    async def inspect(self, idle: float | None = None, seen: bytes = b"") -> Inspection:
+        """Read which group it is, and take over what was left undone.
 
         Args:
             idle: claim the oldest entry that is idle for so many seconds, whoever has it.
                 None claims nothing.
-            known: which group it was before, if there was a look before.
+            seen: which group it was at the last inspection, if there was one.
 
         """
         milliseconds = "" if idle is None else round(idle * 1000)
-        arguments = [self._group, self._consumer, milliseconds, known, uuid.uuid4().hex]
-        group, *left = await self._look(keys=[self._queue], args=arguments)
+        arguments = [self._group, self._consumer, milliseconds, seen, uuid.uuid4().hex]
+        group, *left = await self._inspect(keys=[self._queue], args=arguments)
         if not left:
-            return Look(group, None)
+            return Inspection(group, None)
         entry, begun, parts = left
-        return Look(group, Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True))))
+        return Inspection(
+            group, Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
+        )
 
     async def _held_or_raise(self, verb: str, entry: bytes) -> int:
         deliveries = await self._do(verb, entry)

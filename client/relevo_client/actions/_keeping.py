@@ -74,14 +74,14 @@ class Keeper:
     async def begin(self) -> None:
         """Create the group if it is missing. What is lost from now on is told."""
         await self._entries.create_group()
-        self._group, _ = await self._entries.look()
+        self._group, _ = await self._entries.inspect()
 
     async def run(self) -> None:
         """Do it until cancelled. What was taken over is cancelled then, too."""
         try:
             while True:
                 await self._pause()
-                await self._look_after()
+                await self._keep_once()
         finally:
             if self._handling:
                 self._handling.cancel()
@@ -93,15 +93,15 @@ class Keeper:
         else:
             await asyncio.sleep(self._every)
 
-    async def _look_after(self) -> None:
+    async def _keep_once(self) -> None:
         try:
             try:
-                await self._look()
+                await self._keep()
             except Exception as error:
                 if "NOGROUP" not in str(error):
                     raise
                 await self._entries.create_group()
-                await self._look()
+                await self._keep()
         except Exception as error:  # noqa: BLE001 - Redis may be away: it is tried again
             if not self._is_away:
                 log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
@@ -109,14 +109,14 @@ class Keeper:
         else:
             self._is_away = False
 
-    async def _look(self) -> None:
+    async def _keep(self) -> None:
         if self._in_hand:
             await self._entries.keep(tuple(self._in_hand))
         while True:
             is_free = self._handling is None or self._handling.done()
             takes_over = is_free and not self.is_ending
             idle = self._redeliver_after if takes_over else None
-            group, left = await self._entries.look(idle, self._group)
+            group, left = await self._entries.inspect(idle, self._group)
             self._compare(group)
             await self._start_stopped()
             if left is None:

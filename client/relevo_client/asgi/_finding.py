@@ -18,7 +18,7 @@ from relevo_client._context.errors import (
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
-from relevo_client._context.resolved import Known
+from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.fallbacks import CASES, Policy, cannot_answer_now
@@ -63,7 +63,7 @@ class Finder:
         self._policy = policy
         self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
 
-    async def find(self, asked: Asked, call: Call) -> Known:
+    async def find(self, asked: Asked, call: Call) -> Resolved:
         """What is to be current in a request. Raises AnsweredError."""
         error: RelevoError | None = None
         try:
@@ -72,13 +72,13 @@ class Finder:
                     return await self._in_time(asked, asked.ref, call)
                 except RelevoError as caught:
                     error = caught
-            lost = call.lost(asked.ref, error)
-            known = await aio_fallen_back(self._source, self._policy, call, lost)
+            lost = call.lost_context(asked.ref, error)
+            resolved = await aio_fallen_back(self._source, self._policy, call, lost)
         except RejectedError as ended:
             raise rejected(ended.refusal, ended.error) from None
-        if known:
-            _must_not_contradict(asked.identity, known.context)
-        return known
+        if resolved:
+            _must_not_contradict(asked.identity, resolved.context)
+        return resolved
 
     async def _in_time(self, asked: Asked, ref: ContextRef, call: Call) -> ContextEntry:
         # A function that makes a context instead needs time too.

@@ -9,8 +9,8 @@ from relevo_client._context.deadline import Deadline
 from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.keys import ContextRef, problem_of
 from relevo_client._context.model import ExecutionContext
-from relevo_client._context.resolved import Known
-from relevo_client._propagation.callbacks import ask, must_be_plain
+from relevo_client._context.resolved import Resolved
+from relevo_client._propagation.callbacks import evaluate, must_be_plain
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.incoming import Authorize, Call, Trust
@@ -95,30 +95,30 @@ class ContextMiddleware:
         """Serve one request, as ASGI has it."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        known: Known = None
+        resolved: Resolved = None
         is_trusted = False
         try:
             has_reference = _headers.names_reference(scope["headers"])
-            is_trusted = has_reference and ask(self._trust, scope)
+            is_trusted = has_reference and evaluate(self._trust, scope)
             if has_reference and not is_trusted:
                 # What an application passes on must not be what it was not to believe.
                 # Only then a copy: middlewares outside read what the application adds.
                 scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
-            if self._exempt is None or not ask(self._exempt, scope):
-                known = await self._known(scope, is_trusted=is_trusted)
+            if self._exempt is None or not evaluate(self._exempt, scope):
+                resolved = await self._resolved(scope, is_trusted=is_trusted)
         except RejectedError as ended:
             return await send_answer(rejected(ended.refusal).answer, scope, receive, send)
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
-        with only(known):
-            if known is None and not self._names_one(scope, is_trusted=is_trusted):
+        with only(resolved):
+            if resolved is None and not self._names_one(scope, is_trusted=is_trusted):
                 return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)
 
-    async def _known(self, scope: Scope, *, is_trusted: bool) -> Known:
+    async def _resolved(self, scope: Scope, *, is_trusted: bool) -> Resolved:
         """What is to be current. Raises AnsweredError, RejectedError."""
         asked = self._asked(scope, is_trusted=is_trusted)
-        if asked.ref and self._authorize and not ask(self._authorize, asked.ref, scope):
+        if asked.ref and self._authorize and not evaluate(self._authorize, asked.ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
         deadline = Deadline.after(self._timeout)
         call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)

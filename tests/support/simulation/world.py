@@ -171,7 +171,7 @@ class World:
         if client.stream:
             client.stream.server.fanout.drop(client.stream.outbox)
             client.stream = None
-            client.cache.lost()
+            client.cache.stream_ended()
 
     def _move(self, client: Client) -> None:
         """Simulate a minor event between a client and its server."""
