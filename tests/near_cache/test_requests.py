@@ -21,10 +21,10 @@ class Recording(GatedStorage):
         super().__init__()
         self.asked: list[str] = []
 
-    async def read(self, keys: Sequence[Key], known: Sequence[int] = ()) -> Read:
+    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
         """Remember, then wait."""
         self.asked += [each.id for each in keys]
-        return await super().read(keys, known)
+        return await super().read(keys, known_versions)
 
 
 @pytest.fixture
