@@ -124,10 +124,12 @@ class Store:
                 return Tail(self.reached, [], Gap.TRIMMED if first > known else Gap.CHANGED)
         return Tail(self.reached, [event for event in self.log if event.revision > position])
 
-    def read(self, key: Key, known: int = 0) -> Stored | None:
+    def read(self, key: Key, known_version: int = 0) -> Stored | None:
         """Read an entry, as a server does."""
         stored = self.contexts.get(key)
-        return stored._replace(context=None) if stored and stored.version == known else stored
+        if stored and stored.version == known_version:
+            return stored._replace(context=None)
+        return stored
 
     def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
         """Read entries within limits, as a server does."""
