@@ -67,7 +67,9 @@ def test_what_is_quick() -> None:
     """What runs in memory is quick; on Redis one file is; what starts processes is not."""
     ttl, smoke, forks = "store/test_ttl.py", "store/test_round_trip.py", "client/test_forks.py"
     clients, ports = "client/test_loaders.py", "faults/test_ports.py"
-    quick = collected("quick", *(f"tests/{each}" for each in (ttl, smoke, forks, clients, ports)))
+    both = "near_cache/test_refill.py"  # its tests have backends of their own
+    every = (ttl, smoke, forks, clients, ports, both)
+    quick = collected("quick", *(f"tests/{each}" for each in every))
     assert {line.partition("::")[0] for line in quick} == {
         f"tests/{e}" for e in (ttl, smoke, clients)
     }

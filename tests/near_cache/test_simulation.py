@@ -16,6 +16,8 @@ from support.simulation.store import LAYER, TENANT
 from support.simulation.world import World
 
 STEPS = 1500
+SHOWING = (5, 7, 8, 11, 32, 67, 92)
+"""Seeds that have shown what is broken before: they are tried first, and save minutes."""
 
 
 @some_seeds
@@ -198,5 +200,5 @@ def test_a_broken_composition_is_seen(broken: Mapping[str, Any]) -> None:
 
 
 def _run_seeds(**parts: Any) -> None:
-    for seed in range(3000):
+    for seed in (*SHOWING, *range(3000)):
         World(seed, **parts).run(STEPS)

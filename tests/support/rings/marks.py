@@ -52,8 +52,14 @@ def _starts_processes(item: pytest.Item) -> bool:
     return (
         item.nodeid.split("/")[1] in FOLDERS
         or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        or _parameter(item, "store_url") == "redis"
         or bool(module and _imports_any(module))
     )
+
+
+def _parameter(item: pytest.Item, name: str) -> object:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get(name) if callspec else None
 
 
 def _imports_any(module: ModuleType) -> bool:
