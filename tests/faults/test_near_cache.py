@@ -59,10 +59,16 @@ async def test_a_connection_that_stalls_and_goes_on(
 ) -> None:
     """Signs of life that were held up for long do not make an old copy new."""
     path.to_client.hold()
+    before = path.to_client.bytes
+    await until_async(
+        lambda: asyncio.sleep(0, path.to_client.bytes > before), what="a sign of life"
+    )
+    path.to_server.hold()  # a newer one would rightly make the copy last until the change is told
     await asyncio.sleep(OPTIONS.max_staleness + 2 * SLACK)  # time itself is what is waited for
     await owner.put(KEY, ExecutionContext(user_id="after"))
     assert reader.sees() is None
     path.to_client.let_go()
+    path.to_server.let_go()
     seen: set[str | None] = set()
 
     async def is_new() -> bool:
