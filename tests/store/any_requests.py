@@ -1,4 +1,4 @@
-"""Requests of every method, with whatever values their fields can hold."""
+"""Requests of every method, with arbitrary values in their fields."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ invalidates = st.builds(
 leases = st.builds(
     LeaseRequest,
     key=keys,
-    # Not long: it may be waited for.
+    # Short, because a test may wait for the whole of it.
     wait=st.none() | st.fixed_dictionaries({"seconds": st.integers(-(2**63), 0), "nanos": small}),
     renew_version=numbers,
     request_id=names,

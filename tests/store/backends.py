@@ -1,4 +1,4 @@
-"""One of two backends that are compared, with a clock that the test moves."""
+"""One of two storage backends that are compared, with a clock that the test sets."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,20 +15,20 @@ from relevo_server.storage.interface import (
 
 PARTITIONS = 2
 REQUEST_TTL = 250.0
-SLACK_MS = 60_000  # real time that a run may take, far less than any step of the clock
+SLACK_MS = 60_000  # real seconds that a run may last, far less than any step of the clock
 
 Call = Callable[[Storage], Awaitable[Any]]
 
 
 class Backend:
-    """One of the two, with the log that it has written so far."""
+    """A backend, with the log that it has written so far."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.logs: list[list[Event]] = [[] for _ in range(PARTITIONS)]
 
     async def follow(self) -> None:
-        """Read what is new in the logs. Their revisions grow."""
+        """Read the new events of the logs. Revisions must grow."""
         for partition, log in enumerate(self.logs):
             last = log[-1].revision if log else 0
             for event in (await self.storage.tail(partition, last, 1000)).events:
@@ -37,17 +37,17 @@ class Backend:
                 log.append(event)
 
     def rank(self, partition: int, revision: int) -> int:
-        """Which event of the partition has this revision, counted from 1; 0 for none."""
+        """The rank of this revision among its partition's events, from 1; 0 for no revision."""
         if revision == 0:
             return 0
         return [event.revision for event in self.logs[partition]].index(revision) + 1
 
     def revision(self, partition: int, rank: int) -> int:
-        """The revision of an event, by its rank."""
+        """The revision of the event with this rank."""
         return self.logs[partition][rank - 1].revision
 
     async def outcome(self, partition: int, call: Call) -> Any:
-        """What a call came to, with ranks for revisions."""
+        """The result or the error of a call, with ranks in place of revisions."""
         try:
             result = await call(self.storage)
         except StoreError as error:

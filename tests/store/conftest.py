@@ -13,7 +13,7 @@ from support.servers.serving import serving_from
 
 @pytest.fixture
 async def storage(settings: Settings) -> AsyncIterator[Storage]:
-    """A backend, opened as the server opens it, for what the wire does not show."""
+    """A backend, opened as the server opens it, for properties that the wire does not show."""
     storage = open_storage(
         settings.store.get_secret_value(),
         partitions=settings.partitions,
@@ -32,11 +32,11 @@ async def storage_stub(storage: Storage, settings: Settings) -> AsyncIterator[St
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the certificates are."""
+    """The folder of the certificates."""
     return tmp_path_factory.mktemp("certificates")
 
 
 @pytest.fixture(scope="module")
 def signer(folder: Path) -> Pair:
-    """The authority of all certificates that are any good."""
+    """The authority that signed all valid certificates."""
     return authority(folder, "authority")

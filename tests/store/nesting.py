@@ -1,4 +1,4 @@
-"""Deeply nested values, and Puts with them that protobuf itself would not make."""
+"""Deeply nested values, and Puts with them that the protobuf library itself cannot build."""
 
 from google.protobuf.struct_pb2 import Struct, Value
 from relevo.v1.store_pb2 import (
@@ -8,7 +8,7 @@ from support.clients.calls import key
 
 
 def nested(kind: str, depth: int) -> Value:
-    """A value of so many levels."""
+    """A value with this many levels."""
     value = Value(bool_value=True)
     for _ in range(depth):
         inner, value = value, Value()
@@ -20,7 +20,7 @@ def nested(kind: str, depth: int) -> Value:
 
 
 def put_of(kind: str, depth: int) -> bytes:
-    """A Put whose section has so many levels, itself among them. Made inside out, of bytes."""
+    """A Put whose section has this many levels, including itself. Built from bytes, inside out."""
 
     def field(number: int, data: bytes) -> bytes:
         size, length = len(data), b""
@@ -36,7 +36,7 @@ def put_of(kind: str, depth: int) -> bytes:
             value = field(5, field(1, field(1, b"a") + field(2, value)))  # a Struct's entry
     section = field(1, field(1, b"a") + field(2, value))
     whole = PutRequest(key=key()).SerializeToString() + field(2, field(8, section))
-    if depth < 20:  # where protobuf itself can, it makes the same
+    if depth < 20:  # the library builds the same, if it can
         inner = Struct(fields={"a": nested(kind, depth - 1)})
         assert PutRequest.FromString(whole).context.llm_config == inner
     return whole

@@ -1,4 +1,4 @@
-"""Malformed requests: each is refused, and nothing of it is written."""
+"""Checks that a malformed request is refused, and that nothing of it is written."""
 
 from collections.abc import Awaitable
 
@@ -17,7 +17,7 @@ Request = GetRequest | BatchGetRequest | PutRequest | InvalidateRequest
 
 
 def send(stub: Stub, request: Request) -> Awaitable[object]:
-    """Send a request to the method that it belongs to."""
+    """Send a request to its method."""
     match request:
         case GetRequest():
             return stub.Get(request, timeout=TIMEOUT)
@@ -30,7 +30,7 @@ def send(stub: Stub, request: Request) -> Awaitable[object]:
 
 
 async def refusal(stub: Stub, storage: Storage, request: Request) -> Failure:
-    """How a malformed request is refused. It must not have written anything."""
+    """The refusal of a malformed request, which must not have written anything."""
     failure = await failure_of(send(stub, request))
     assert (failure.code, failure.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
     assert all(description for _, description in failure.violations)

@@ -1,4 +1,4 @@
-"""Who may call: bearer tokens, and the tenants that they open."""
+"""Access: bearer tokens, and the tenants that each of them opens."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from hashlib import sha256
@@ -28,12 +28,12 @@ async def server(settings: Settings) -> AsyncIterator[Server]:
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """What a caller with this token sends."""
+    """The metadata of a caller with this token."""
     return (("authorization", f"Bearer {token}"),)
 
 
 def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]:
-    """One call of each kind about a tenant, each sent when it is asked for."""
+    """One call of each kind for a tenant; each is sent when its function is called."""
     named = key(tenant=tenant)
     rest: dict[str, Any] = {"metadata": metadata, "timeout": TIMEOUT}
     yield stub.Put(store_pb2.PutRequest(key=named, context=context()), **rest)
@@ -72,7 +72,7 @@ def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]
     ],
 )
 async def test_without_a_token_nothing_is_answered(stub: Stub, metadata: Any) -> None:
-    """A call without a token that the server knows is UNAUTHENTICATED, whatever it asks."""
+    """Any call without a known token is UNAUTHENTICATED."""
     for call in calls(stub, "acme", metadata):
         failure = await failure_of(call)
         assert (failure.code, failure.reason) == (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
@@ -83,14 +83,14 @@ async def test_without_a_token_nothing_is_answered(stub: Stub, metadata: Any) ->
     "token, tenant", [("acme-token", "acme"), ("both-token", "globex"), ("all-token", "initech")]
 )
 async def test_a_token_opens_its_tenants(stub: Stub, token: str, tenant: str) -> None:
-    """Every call about a tenant of the token is answered."""
+    """Every call for a tenant of the token is answered."""
     for call in calls(stub, tenant, bearer(token)):
         await call
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
 async def test_the_schemes_case_does_not_matter(stub: Stub, scheme: str) -> None:
-    """`Bearer` is a name of an HTTP authentication scheme, and those have no case."""
+    """The authentication scheme `Bearer` is accepted in any case, as HTTP requires."""
     for call in calls(stub, "acme", (("authorization", f"{scheme} acme-token"),)):
         await call
 
@@ -99,7 +99,7 @@ async def test_the_schemes_case_does_not_matter(stub: Stub, scheme: str) -> None
     "token, tenant", [("acme-token", "globex"), ("both-token", "initech"), ("acme-token", "*")]
 )
 async def test_a_token_opens_no_other_tenant(stub: Stub, token: str, tenant: str) -> None:
-    """Any call about another tenant is PERMISSION_DENIED, and names it."""
+    """Any call for another tenant is PERMISSION_DENIED, and its error names that tenant."""
     for call in calls(stub, tenant, bearer(token)):
         failure = await failure_of(call)
         assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
@@ -107,7 +107,7 @@ async def test_a_token_opens_no_other_tenant(stub: Stub, token: str, tenant: str
 
 
 async def test_a_batch_is_judged_one_by_one(stub: Stub) -> None:
-    """In a batch, a Get of a foreign tenant has an error of its own."""
+    """A Get of a foreign tenant fails alone in its batch, with its own error."""
     await stub.Put(
         store_pb2.PutRequest(key=key(), context=context()), metadata=bearer("acme-token")
     )

@@ -23,7 +23,7 @@ def code_of(result: BatchGetResult) -> str:
 
 
 async def test_hits_and_misses_of_a_hundred(stub: Stub) -> None:
-    """A hundred Gets of many tenants are answered in their order, each hit or missed."""
+    """A hundred Gets of many tenants are answered in order, each a hit or a miss."""
     keys = [key(f"c{i}", tenant=f"t{i % 7}") for i in range(100)]
     await fill(stub, *keys[::2])
     results = await batch_get(stub, *keys)
@@ -37,7 +37,7 @@ async def test_hits_and_misses_of_a_hundred(stub: Stub) -> None:
 
 
 async def test_every_get_has_its_own_error(stub: Stub) -> None:
-    """Malformed Gets, and such that are ahead of the store, fail alone, as they would outside."""
+    """A Get that is malformed, or ahead of the store, fails alone, with the error of a lone Get."""
     revision = (await put(stub, key(), context(user_id="u"))).revision
     requests = [
         GetRequest(key=key()),
@@ -71,13 +71,13 @@ async def test_every_get_has_its_own_error(stub: Stub) -> None:
 
 
 async def test_a_key_may_be_asked_for_twice(stub: Stub) -> None:
-    """Each of several Gets for one key is answered."""
+    """Several Gets of a batch may have the same key, and each is answered."""
     await put(stub, key())
     assert [code_of(result) for result in await batch_get(stub, key(), key())] == ["OK", "OK"]
 
 
 async def test_an_answer_has_a_limit(settings: Settings) -> None:
-    """What has no room is left out by name; what comes later and fits is still given."""
+    """Results that do not fit are named and left out; later ones that fit are returned."""
     async with serving(settings.model_copy(update={"max_batch_bytes": 25_000})) as stub:
         keys = [key(f"c{i}") for i in range(5)]
         await fill(stub, *keys[:4], size=10_000)
@@ -96,7 +96,7 @@ async def test_an_answer_has_a_limit(settings: Settings) -> None:
 
 
 async def test_who_asks_again_comes_on(settings: Settings) -> None:
-    """Even where each entry is over the limit, every answer has one: asking again ends."""
+    """Each answer has at least one entry, so that a client that repeats the rest gets them all."""
     async with serving(settings.model_copy(update={"max_batch_bytes": 1000})) as stub:
         waiting = [key(f"c{i}") for i in range(4)]
         await fill(stub, *waiting, size=5000)
@@ -122,7 +122,7 @@ async def test_any_batch_fits_into_a_plain_clients_channel(stub: Stub) -> None:
 
 
 async def test_layers_in_a_batch(stub: Stub) -> None:
-    """A Get of a batch may ask for layers."""
+    """A Get in a batch may request layers."""
     agent = key("a1", scope="agent_config")
     await put(stub, agent, context(llm_config={"model": "m1"}))
     await put(stub, key(), context(includes=[agent]))

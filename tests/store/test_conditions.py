@@ -18,7 +18,7 @@ from support.waiting import until_async
 
 
 async def end(stub: Stub, how: str) -> None:
-    """End the entry in one of the ways in which entries end."""
+    """End the entry in one of the ways that an entry can end."""
     if how == "invalidated":
         await invalidate(stub, key())
     elif how == "tenant":
@@ -38,7 +38,7 @@ ENDS = ("invalidated", "tenant", "scope", "expired")
 
 
 async def test_if_version_holds_for_the_current_version_only(stub: Stub) -> None:
-    """A Put with the live entry's version replaces it; the version before is then refused."""
+    """A Put with the live entry's version replaces it; the previous version is then refused."""
     first = (await put(stub, key(), context(user_id="one"))).revision
     second = (await put(stub, key(), context(user_id="two"), if_version=first)).revision
     failure = await failure_of(put(stub, key(), context(user_id="three"), if_version=first))
@@ -49,7 +49,7 @@ async def test_if_version_holds_for_the_current_version_only(stub: Stub) -> None
 
 
 async def test_if_version_does_not_hold_for_what_never_was(stub: Stub) -> None:
-    """Where there is no entry, no version is the current one."""
+    """If no entry ever existed, every `if_version` is refused."""
     failure = await failure_of(put(stub, key(), if_version=1))
     assert (failure.code, failure.reason) == (StatusCode.ABORTED, "VERSION_MISMATCH")
     assert failure.metadata["current_version"] == "0"
@@ -58,7 +58,7 @@ async def test_if_version_does_not_hold_for_what_never_was(stub: Stub) -> None:
 
 @pytest.mark.parametrize("how", ENDS)
 async def test_if_version_does_not_hold_for_what_has_ended(stub: Stub, how: str) -> None:
-    """The last version of an entry that has ended is refused, re-created or not."""
+    """The last version of an ended entry is refused, whether or not the entry was created again."""
     version = (await put(stub, key())).revision
     await end(stub, how)
     failure = await failure_of(put(stub, key(), if_version=version))
@@ -69,7 +69,7 @@ async def test_if_version_does_not_hold_for_what_has_ended(stub: Stub, how: str)
 
 
 async def test_if_absent_creates_once(stub: Stub) -> None:
-    """A Put with `if_absent` creates an entry, and is refused where there is one."""
+    """A Put with `if_absent` creates an entry, and is refused if one exists."""
     version = (await put(stub, key(), context(user_id="one"), if_absent=True)).revision
     failure = await failure_of(put(stub, key(), context(user_id="two"), if_absent=True))
     assert (failure.code, failure.reason) == (StatusCode.ABORTED, "ENTRY_EXISTS")
@@ -79,7 +79,7 @@ async def test_if_absent_creates_once(stub: Stub) -> None:
 
 @pytest.mark.parametrize("how", ENDS)
 async def test_if_absent_holds_for_what_has_ended(stub: Stub, how: str) -> None:
-    """An entry that has ended, in whatever way, is absent."""
+    """An entry that has ended, in any way, counts as absent."""
     await put(stub, key())
     await end(stub, how)
     await put(stub, key(), if_absent=True)
@@ -87,7 +87,7 @@ async def test_if_absent_holds_for_what_has_ended(stub: Stub, how: str) -> None:
 
 
 async def test_a_lease_that_nobody_holds_is_refused(stub: Stub) -> None:
-    """A Put with a lease's token writes nothing where the lease is not held (S4)."""
+    """A Put with a lease's token writes nothing if that lease is not held (S4)."""
     failure = await failure_of(put(stub, key(), lease_token="t"))  # noqa: S106
     assert (failure.code, failure.reason) == (StatusCode.FAILED_PRECONDITION, "LEASE_LOST")
     assert failure.metadata == {"key": "conversation:acme:c1"}

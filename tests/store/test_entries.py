@@ -1,4 +1,4 @@
-"""Entries put together from serialized parts are what protobuf makes of the whole."""
+"""Entries assembled from serialized parts equal those that protobuf serializes as a whole."""
 
 import time
 
@@ -12,7 +12,7 @@ from relevo_server.wire.entries import Entries, serialize
 
 MAX = (1 << 63) - 1
 ENTRIES = Entries()
-"""One for all examples: none may show in the answer of another."""
+"""One for all examples: no example may show in the answer of another one."""
 
 
 @given(
@@ -26,7 +26,7 @@ ENTRIES = Entries()
 def test_a_get_is_answered_as_protobuf_would(
     key: Key, user_id: str, partition: int, version: int, ttl_ms: int, revision: int
 ) -> None:
-    """Whatever is in them, and whatever was answered before."""
+    """The bytes parse to the same Get response, for any entry and after any earlier response."""
     stored = Stored(version, version, ttl_ms, serialize(ExecutionContext(user_id=user_id)))
     before = int(time.time() * 1000)
     answer = GetResponse.FromString(ENTRIES.get_response(key, partition, stored, revision))

@@ -1,4 +1,4 @@
-"""The log: an event if and only if there is a value (S1)."""
+"""The log: an event exists if and only if its write does (S1)."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -43,7 +43,7 @@ async def test_every_write_has_one_event(storage: Storage, storage_stub: Stub) -
     put4 = (await put(stub, key(), update_mask=masked("user_id"))).revision
     put5 = (await put(stub, key(), request_id="r")).revision
     end1 = (await invalidate(stub, key())).revision
-    end2 = (await invalidate(stub, key())).revision  # nothing was alive: an event all the same
+    end2 = (await invalidate(stub, key())).revision  # no entry was alive: an event all the same
     floor = (await invalidate_tenant(stub, "acme")).revision
     scope = (await invalidate_tenant(stub, "acme", "agent_config")).revision
     assert await log_of(storage) == [
@@ -62,7 +62,7 @@ async def test_every_write_has_one_event(storage: Storage, storage_stub: Stub) -
 async def test_every_key_of_an_invalidate_has_an_event(
     storage: Storage, storage_stub: Stub
 ) -> None:
-    """The keys' events come in their order; the answer's revision is the last one's."""
+    """The keys' events are in the keys' order; the answer's revision is that of the last one."""
     await put(storage_stub, key("c2"))
     before = (await get(storage_stub, key("c2"))).revision
     ended = await invalidate(storage_stub, key(), key("c2"))
@@ -73,7 +73,7 @@ async def test_every_key_of_an_invalidate_has_an_event(
 
 
 async def test_what_is_refused_has_no_event(storage: Storage, storage_stub: Stub) -> None:
-    """No refused call, for whatever reason, leaves an event behind."""
+    """A refused call leaves no event, whatever the reason."""
     stub = storage_stub
     version = (await put(stub, key(), request_id="r")).revision
     await put(stub, key(), request_id="r")
@@ -102,7 +102,7 @@ async def test_what_is_refused_has_no_event(storage: Storage, storage_stub: Stub
 
 
 async def test_expiry_has_no_event(storage: Storage, storage_stub: Stub) -> None:
-    """An entry whose time is over is gone without a word: readers know its time left."""
+    """Expiry writes no event: readers know the entry's time to live."""
     version = (await put(storage_stub, key(), ttl=seconds(0.03))).revision
 
     async def expired() -> bool:
@@ -127,7 +127,7 @@ async def test_concurrent_writes_have_one_event_each(storage: Storage, storage_s
 
 
 async def test_partitions_have_logs_of_their_own(storage: Storage, storage_stub: Stub) -> None:
-    """An event stands in the log of its tenant's partition, and in no other."""
+    """An event is in the log of its tenant's partition, and in no other one."""
     tenants = [f"t{i}" for i in range(20)]
     for tenant in tenants:
         await put(storage_stub, key(tenant=tenant))
@@ -138,7 +138,7 @@ async def test_partitions_have_logs_of_their_own(storage: Storage, storage_stub:
 
 
 async def test_any_name_survives_in_an_event(storage: Storage, storage_stub: Stub) -> None:
-    """Events name keys, tenants and scopes exactly, whatever characters they have."""
+    """Events name keys, tenants and scopes exactly, with any characters."""
     name = "a:b %3A 日本語😀"
     version = (await put(storage_stub, key(name, tenant=name, scope=name))).revision
     floor = (await invalidate_tenant(storage_stub, name, name)).revision
@@ -149,7 +149,7 @@ async def test_any_name_survives_in_an_event(storage: Storage, storage_stub: Stu
 
 
 async def test_a_log_is_read_piece_by_piece(storage: Storage, storage_stub: Stub) -> None:
-    """`after` is exclusive and `limit` counts: pieces join without a gap or an overlap."""
+    """`after` is exclusive and `limit` counts events: pages join without a gap or an overlap."""
     for i in range(10):
         await put(storage_stub, key(f"c{i}"))
     whole = await log_of(storage)
@@ -163,7 +163,7 @@ async def test_a_log_is_read_piece_by_piece(storage: Storage, storage_stub: Stub
 
 
 async def test_a_log_is_bounded(settings: Settings) -> None:
-    """Old events are given up, about `log_length` are kept, and revisions go on."""
+    """About `log_length` events are kept, older ones are dropped, and revisions go on."""
     storage = open_storage(
         settings.store.get_secret_value(),
         partitions=1,
@@ -173,7 +173,7 @@ async def test_a_log_is_bounded(settings: Settings) -> None:
     try:
         async with serving_from(storage, settings) as stub:
             revisions = [(await put(stub, key(f"c{i % 3}"))).revision for i in range(400)]
-        # From its beginning it cannot be read any more: that is lost, and the reader is told.
+        # A reader that starts before the oldest kept event learns that events are lost.
         assert await storage.tail(0, 0, 10_000) == Tail(revisions[-1], [], Gap.TRIMMED)
         events = (await storage.tail(0, revisions[-100], 10_000)).events
         assert [event.revision for event in events] == revisions[-99:]
@@ -182,7 +182,7 @@ async def test_a_log_is_bounded(settings: Settings) -> None:
 
 
 async def test_a_log_that_is_full(settings: Settings) -> None:
-    """It may have been trimmed: whoever has seen nothing of it is told so, others read on."""
+    """A full log may have been trimmed: a reader without a position is told so; others continue."""
     storage = open_storage(
         settings.store.get_secret_value(),
         partitions=1,
@@ -202,7 +202,7 @@ async def test_a_log_that_is_full(settings: Settings) -> None:
 
 
 async def test_what_was_seen_is_looked_for(storage: Storage, storage_stub: Stub) -> None:
-    """A look finds every revision that was seen, wherever it is in the log."""
+    """A read of the log finds every revision that was announced, anywhere in the log."""
     seen = [(await put(storage_stub, key())).revision for _ in range(5)]
     partition = storage.partition_of("acme")
     tail = await storage.tail(partition, seen[1], 10, seen=[0, *seen])
@@ -211,7 +211,7 @@ async def test_what_was_seen_is_looked_for(storage: Storage, storage_stub: Stub)
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_what_was_seen_and_is_not_there(storage: Storage, storage_stub: Stub) -> None:
-    """The log is another one as soon as one of them is missing, not only the last (S3)."""
+    """If any announced revision is missing, not only the last one, the log is another one (S3)."""
     seen = [(await put(storage_stub, key())).revision for _ in range(5)]
     partition = storage.partition_of("acme")
     tail = await storage.tail(partition, seen[1], 10, seen=[seen[2] + (1 << 19), seen[4]])

@@ -1,4 +1,4 @@
-"""A Redis that may evict anything, and so the order of revisions: the server warns of it."""
+"""A Redis that may evict any key may lose the order of revisions: the server warns of it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +14,12 @@ EVICTING = ("--maxmemory-policy", "allkeys-lru")
 
 
 def warned(server: RelevoProcess) -> list[Any]:
-    """The policies that the server has warned of, one for each warning."""
+    """The policies in the server's warnings, one for each warning."""
     return [event["policy"] for event in server.events("store.eviction")]
 
 
 def test_at_start() -> None:
-    """One warning, which names the policy and what to set instead."""
+    """At its start the server logs one warning with the policy, and the one to set instead."""
     with RedisProcess(*EVICTING) as redis, relevo_serve("--store", redis.url) as server:
         (event,) = server.events("store.eviction")
     assert (event["level"], event["policy"]) == ("warning", "allkeys-lru")
@@ -28,7 +28,7 @@ def test_at_start() -> None:
 
 @pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "volatile-ttl"])
 def test_policies_that_will_do(policy: str) -> None:
-    """What takes entries only, or nothing, is no reason for a warning."""
+    """Policies that evict nothing, or only keys with a time to live, cause no warning."""
     with (
         RedisProcess("--maxmemory-policy", policy) as redis,
         relevo_serve("--store", redis.url) as server,
@@ -49,7 +49,7 @@ USER = "user relevo on >pw ~* &* +@all"
     ],
 )
 def test_what_may_not_be_asked(forbidden: str, policies: list[str]) -> None:
-    """INFO or CONFIG GET, whichever the user may use; a Redis that does not say is not blamed."""
+    """INFO or CONFIG GET is enough; a Redis user that may run neither causes no warning."""
     with RedisProcess(*EVICTING, config=f"{USER} {forbidden}\n") as redis:
         url = redis.url.replace("//", "//relevo:pw@")
         with relevo_serve("--store", url, "--log-level", "debug") as server:
@@ -58,7 +58,7 @@ def test_what_may_not_be_asked(forbidden: str, policies: list[str]) -> None:
 
 
 def test_found_again() -> None:
-    """A Redis that is found again may be another one: it is asked anew."""
+    """A Redis that is reached again may be another one: its policy is checked again."""
     with RedisProcess(*EVICTING) as redis:
         redis.stop()
         flags = ("--health-interval", "0.1", "--store-timeout", "0.3")
@@ -74,7 +74,7 @@ def test_found_again() -> None:
 
 @pytest.fixture
 def one_evicts(redis_cluster: RedisCluster) -> Iterator[RedisCluster]:
-    """A Cluster of which the last node evicts anything."""
+    """A Cluster whose last node may evict any key."""
     client = redis_cluster.clients[-1]
     client("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu")
     yield redis_cluster
@@ -82,13 +82,13 @@ def one_evicts(redis_cluster: RedisCluster) -> Iterator[RedisCluster]:
 
 
 def test_a_node_of_a_cluster(one_evicts: RedisCluster) -> None:
-    """Every master of a Cluster is asked, whatever node the URL names."""
+    """Every master of a Cluster is checked, whichever node the URL names."""
     with relevo_serve("--store", one_evicts.url) as server:
         assert warned(server) == ["allkeys-lfu"]
 
 
 def test_the_master_of_sentinels() -> None:
-    """The master that Sentinels know is asked."""
+    """The policy of the master that the Sentinels report is checked."""
     with RedisSentinels(silence=60) as sentinels:
         with sentinels.master().client() as client:
             client("CONFIG", "SET", "maxmemory-policy", "allkeys-random")

@@ -1,4 +1,4 @@
-"""Floors: a whole tenant, or a scope of it, is ended in one step."""
+"""Floors: one step ends all entries of a tenant, or of one of its scopes."""
 
 import asyncio
 
@@ -25,14 +25,14 @@ from support.servers.serving import serving
 
 
 def neighbour(tenant: str, partitions: int) -> str:
-    """Another tenant that lives in the same partition."""
+    """Another tenant in the same partition."""
     partition = partition_of(tenant, partitions)
     names = (f"{tenant}-{i}" for i in range(100_000))
     return next(name for name in names if partition_of(name, partitions) == partition)
 
 
 async def alive(stub: Stub, keys: list[ContextKey]) -> int:
-    """How many of the keys have a live entry. All others must be NOT_FOUND."""
+    """The number of keys with a live entry. All others must be NOT_FOUND."""
     count = 0
     for start in range(0, len(keys), 100):
         for result in await batch_get(stub, *keys[start : start + 100]):
@@ -46,7 +46,7 @@ async def alive(stub: Stub, keys: list[ContextKey]) -> int:
 async def test_a_thousand_entries_die_in_one_call(
     storage: Storage, storage_stub: Stub, settings: Settings
 ) -> None:
-    """One call, one event: all entries of the tenant are dead, and nobody else's is."""
+    """One call with one event ends all entries of the tenant, and no other tenant's."""
     stub = storage_stub
     scopes = ("conversation", "agent_config", "collection_config", "other")
     keys = [key(f"c{i}", scope=scopes[i % 4]) for i in range(1000)]
@@ -70,7 +70,7 @@ async def test_a_thousand_entries_die_in_one_call(
 
 
 async def test_a_scope_floor_spares_other_scopes(stub: Stub) -> None:
-    """Only entries of the named scope die, and only the named tenant's."""
+    """A scope's floor ends only the entries of that scope, and only the named tenant's."""
     keys = [
         key(scope=scope, tenant=tenant)
         for scope in ("conversation", "agent_config")
@@ -84,7 +84,7 @@ async def test_a_scope_floor_spares_other_scopes(stub: Stub) -> None:
 
 @pytest.mark.parametrize("first, then", [("", "conversation"), ("conversation", "")])
 async def test_floors_do_not_lower_one_another(stub: Stub, first: str, then: str) -> None:
-    """Whichever floor comes last, what was under the first is still dead."""
+    """A later floor, of a tenant or a scope, never revives an entry that an earlier one ended."""
     await put(stub, key("old"))
     await invalidate_tenant(stub, "acme", first)
     await put(stub, key("between"))
@@ -109,7 +109,7 @@ async def test_floors_do_not_lower_one_another(stub: Stub, first: str, then: str
 async def test_floors_of_names_that_look_alike(
     settings: Settings, ended: tuple[str, str], spared: ContextKey
 ) -> None:
-    """No name of a tenant or scope is taken for another one, all in one partition."""
+    """Similar names of tenants or scopes in one partition are never confused."""
     async with serving(settings.model_copy(update={"partitions": 1})) as stub:
         await put(stub, spared)
         await invalidate_tenant(stub, *ended)
@@ -117,7 +117,7 @@ async def test_floors_of_names_that_look_alike(
 
 
 async def test_a_floor_ends_for_every_kind_of_call(stub: Stub) -> None:
-    """What is under a floor is absent for conditions, masks, layers and Invalidate's count."""
+    """An entry below a floor is absent for conditions, masks, layers and Invalidate's count."""
     agent = key("a1", scope="agent_config")
     version = (await put(stub, agent)).revision
     await put(stub, key(), context(includes=[agent]))
@@ -133,13 +133,13 @@ async def test_a_floor_ends_for_every_kind_of_call(stub: Stub) -> None:
 
 
 async def test_a_tenant_without_entries_has_a_floor(stub: Stub) -> None:
-    """Ending a tenant of which nothing is known takes a revision like any write."""
+    """Ending a tenant without entries takes a revision like any other write."""
     first = (await invalidate_tenant(stub, "acme")).revision
     assert (await invalidate_tenant(stub, "acme", "any")).revision > first > 0
 
 
 async def test_puts_that_race_with_a_floor(stub: Stub) -> None:
-    """Whatever the order: what was written at or below the floor is dead, the rest alive."""
+    """Amid concurrent Puts, a floor ends exactly the entries with a revision at or below it."""
     keys = [key(f"c{i}") for i in range(60)]
     writes = [asyncio.create_task(put(stub, each)) for each in keys[:30]]
     floor = asyncio.create_task(invalidate_tenant(stub, "acme"))

@@ -49,7 +49,7 @@ def end(request: pytest.FixtureRequest) -> End:
 
 
 async def test_a_repeat_is_answered_as_the_first(stub: Stub, end: End) -> None:
-    """A repeated Invalidate gets the first one's answer, and what was put in between lives on."""
+    """A repeated Invalidate gets the first one's answer, and spares entries put in between."""
     await put(stub, key("c1"))
     first = await end(stub)
     later = await put(stub, key("c1"))
@@ -59,7 +59,7 @@ async def test_a_repeat_is_answered_as_the_first(stub: Stub, end: End) -> None:
 
 
 async def test_the_count_is_the_first_one(stub: Stub) -> None:
-    """`invalidated_count` says how many entries the first copy ended, at each repeat."""
+    """Each repetition returns the first call's `invalidated_count`."""
     await put(stub, key("c1"))
     counts = [
         (await invalidate(stub, key("c1"), key("c2"), request_id="r")).invalidated_count
@@ -69,7 +69,7 @@ async def test_the_count_is_the_first_one(stub: Stub) -> None:
 
 
 async def test_a_repeat_is_no_event(storage: Storage, storage_stub: Stub, end: End) -> None:
-    """Watchers, and servers with copies, hear of an Invalidate once."""
+    """An Invalidate has one event, however often it is repeated."""
     await end(storage_stub)
     partition = storage.partition_of("acme")
     events = (await storage.tail(partition, 0, 10)).events
@@ -78,7 +78,7 @@ async def test_a_repeat_is_no_event(storage: Storage, storage_stub: Stub, end: E
 
 
 async def test_a_repeat_voids_no_lease(stub: Stub, end: End) -> None:
-    """A lease that was given after the first copy is still held after a repeat."""
+    """A lease that was granted after the first Invalidate is still held after its repetition."""
     await end(stub)
     lease = (await stub.Lease(LeaseRequest(key=key("c1")), timeout=TIMEOUT)).lease
     await end(stub)
@@ -94,7 +94,7 @@ OTHERS: dict[str, End] = {
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS.keys())
 async def test_another_cannot_have_its_id(stub: Stub, end: End, other: End) -> None:
-    """A request_id that a different Invalidate of the tenant had is refused; nothing ends."""
+    """A request_id that a different Invalidate of the tenant had is refused, and no entry ends."""
     await end(stub)
     for each in ("c1", "c2"):
         await put(stub, key(each))
@@ -106,21 +106,21 @@ async def test_another_cannot_have_its_id(stub: Stub, end: End, other: End) -> N
 
 
 async def test_ids_belong_to_tenants_and_calls(stub: Stub) -> None:
-    """The same request_id of another tenant, or of a Put, is another request."""
+    """The same request_id of another tenant, or of a Put, belongs to another request."""
     await put(stub, key("c1"), request_id="r")
     await put(stub, key("c1", tenant="globex"), request_id="r")
     await invalidate_tenant(stub, "globex", request_id="r")
     assert await is_alive(stub, key("c1"))
     await invalidate(stub, key("c1"), request_id="r")
     assert not await is_alive(stub, key("c1"))
-    await put(stub, key("c1"), request_id="r")  # the first one's copy, which writes nothing
+    await put(stub, key("c1"), request_id="r")  # a copy of the first one, which writes nothing
     assert not await is_alive(stub, key("c1"))
 
 
 @pytest.mark.parametrize("id", ["a:b", "a%3Ab", " ", "日本語", "x" * 128, "é" * 64])
 @pytest.mark.parametrize("tenant", ["acme", "a:b", "größe%"])
 async def test_any_text_is_an_id(stub: Stub, tenant: str, id: str) -> None:  # noqa: A002 - the field's name
-    """Up to 128 bytes of any text tell the Invalidates of any tenant apart."""
+    """Up to 128 bytes of any text identify the Invalidates of any tenant."""
     first = await invalidate_tenant(stub, tenant, request_id=id)
     assert (await invalidate_tenant(stub, tenant, request_id=id)).revision == first.revision
     other = await invalidate_tenant(stub, tenant, request_id=f"{id[1:]}!")
@@ -128,7 +128,7 @@ async def test_any_text_is_an_id(stub: Stub, tenant: str, id: str) -> None:  # n
 
 
 async def test_without_an_id_each_is_another(stub: Stub) -> None:
-    """Without a request_id an Invalidate ends what there is, each time."""
+    """Without a request_id, each Invalidate ends the entries that then exist."""
     first = await invalidate(stub, key())
     await put(stub, key())
     again = await invalidate(stub, key())
@@ -149,7 +149,7 @@ async def test_it_is_forgotten_in_the_end(settings: Settings, end: End) -> None:
 
 @pytest.fixture
 def proxy(redis_url: str) -> Iterator[Proxy]:
-    """Stands between a server and Redis."""
+    """A proxy between a server and Redis."""
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
     with Proxy(port) as proxy:
         yield proxy
@@ -157,12 +157,12 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_a_lost_answer(proxy: Proxy, redis_url: str, settings: Settings, end: End) -> None:
-    """A copy that another server gets, because the first answer was lost, ends nothing more."""
+    """If a server loses Redis's answer, the repetition on another server ends nothing more."""
     through = f"redis://127.0.0.1:{proxy.port}/0"
     one = settings.model_copy(update={"store": SecretStr(through), "store_timeout": 0.5})
     other = settings.model_copy(update={"store": SecretStr(redis_url)})
     async with Server(one) as server, serving(other) as elsewhere, stub_of(server.address) as stub:
-        # Redis knows the scripts then: else it is their being unknown that is lost.
+        # The scripts are loaded before, else the lost answer is that Redis does not know them.
         await invalidate(elsewhere, key("c1", tenant="globex"))
         await invalidate_tenant(elsewhere, "globex")
         await put(elsewhere, key("c1"))
@@ -182,7 +182,7 @@ async def test_a_lost_answer(proxy: Proxy, redis_url: str, settings: Settings, e
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 @pytest.mark.parametrize("count", [1, 2, 100])
 async def test_on_a_cluster(redis_cluster: RedisCluster, settings: Settings, count: int) -> None:
-    """The record lives in the slot of what it is about: a Redis Cluster takes both together."""
+    """The record of a request shares the slot of its keys, so that a Redis Cluster accepts both."""
     keys = [key(f"c{i}") for i in range(count)]
     requests = [
         InvalidateRequest(keys=ContextKeys(keys=keys), request_id="r1"),
@@ -200,7 +200,7 @@ async def test_on_a_cluster(redis_cluster: RedisCluster, settings: Settings, cou
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_records_end(redis_url: str, settings: Settings, end: End) -> None:
-    """What the store keeps for repeats has a time to live, as its entries have."""
+    """The records of requests have a time to live, as entries have."""
     there = settings.model_copy(update={"store": SecretStr(redis_url)})
     async with serving(there) as stub:
         await end(stub)

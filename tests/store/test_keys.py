@@ -1,4 +1,4 @@
-"""Keys: any text of up to 256 bytes, and none is taken for another."""
+"""Keys: any text of up to 256 bytes in each part, and no two keys are confused."""
 
 from itertools import permutations
 
@@ -44,7 +44,7 @@ TEXTS = (
 
 @pytest.mark.parametrize("field", ["scope", "tenant_id", "id"])
 async def test_any_text_is_a_part_of_a_key(stub: Stub, field: str) -> None:
-    """Put, Get, BatchGet and Invalidate work with it, and answer the very same key."""
+    """Put, Get, BatchGet and Invalidate accept any text in a key, and return exactly that key."""
     keys: list[ContextKey] = []
     for text in TEXTS:
         named = key()
@@ -61,9 +61,9 @@ async def test_any_text_is_a_part_of_a_key(stub: Stub, field: str) -> None:
 
 
 async def test_no_part_can_forge_another(settings: Settings) -> None:
-    """Keys whose parts look like other keys' parts, glued together, stay apart.
+    """Keys whose parts, joined, look like those of other keys are still different keys.
 
-    In one partition, so that nothing but their names keeps them apart.
+    They share one partition, so that only their names keep them apart.
     """
     parts = ("a", "a:b", "b", "a%3Ab", "b:a", "a::b")
     keys = [key(name, tenant=tenant, scope=scope) for scope, tenant, name in permutations(parts, 3)]
@@ -78,7 +78,7 @@ async def test_no_part_can_forge_another(settings: Settings) -> None:
 
 @pytest.mark.parametrize("tenant", TEXTS)
 async def test_any_text_is_a_tenant_to_end(stub: Stub, tenant: str) -> None:
-    """Floors work for any tenant and scope."""
+    """Floors work for any text as tenant and scope."""
     named = key(tenant=tenant, scope=tenant)
     await put(stub, named)
     await put(stub, key(tenant=tenant))

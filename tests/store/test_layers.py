@@ -1,4 +1,4 @@
-"""Layers: what a context includes comes with it, all as of one revision."""
+"""Layers: the included entries of a context are returned with it, all as of one revision."""
 
 import asyncio
 from itertools import count
@@ -26,7 +26,7 @@ def layers_of(answer: GetResponse) -> list[ContextKey]:
 
 @pytest.mark.parametrize("includes", [[AGENT, DOCS, FAQ], [FAQ, AGENT, DOCS], [DOCS]])
 async def test_layers_come_in_the_order_of_includes(stub: Stub, includes: list[ContextKey]) -> None:
-    """The layers that a context includes are answered in full, in its order, and no others."""
+    """Exactly the included layers are returned in full, in the order of `includes`."""
     for each in (AGENT, DOCS, FAQ):
         await put(stub, each, context(user_id=each.id, llm_config={"from": each.id}))
     await put(stub, key(), context(includes=includes))
@@ -40,7 +40,7 @@ async def test_layers_come_in_the_order_of_includes(stub: Stub, includes: list[C
 
 
 async def test_layers_come_only_when_asked_for(stub: Stub) -> None:
-    """Without `include_layers` a context comes alone, as it was put."""
+    """Without `include_layers`, a context is returned alone, as it was put."""
     await put(stub, AGENT)
     await put(stub, key(), context(includes=[AGENT]))
     answer = await get(stub, key())
@@ -49,7 +49,7 @@ async def test_layers_come_only_when_asked_for(stub: Stub) -> None:
 
 
 async def test_a_missing_layer_is_left_out(stub: Stub) -> None:
-    """What does not exist, or has ended, is left out; `includes` still names it."""
+    """A layer that does not exist, or has ended, is left out; `includes` still names it."""
     await put(stub, AGENT)
     await put(stub, FAQ)
     await invalidate(stub, AGENT)
@@ -60,7 +60,7 @@ async def test_a_missing_layer_is_left_out(stub: Stub) -> None:
 
 
 async def test_layers_have_no_layers(stub: Stub) -> None:
-    """The includes of an included entry do not count: composition is one level deep."""
+    """The includes of an included entry are ignored: composition is one level deep."""
     await put(stub, FAQ)
     await put(stub, DOCS, context(includes=[FAQ]))
     await put(stub, key(), context(includes=[DOCS]))
@@ -68,7 +68,7 @@ async def test_layers_have_no_layers(stub: Stub) -> None:
 
 
 async def test_a_new_layer_shows_at_once(stub: Stub) -> None:
-    """One write to an entry changes what every context that includes it is answered with."""
+    """After a write to an entry, every context that includes it is returned with the new value."""
     await put(stub, AGENT, context(llm_config={"model": "m1"}))
     heads = [key(f"c{i}") for i in range(3)]
     for head in heads:
@@ -81,7 +81,7 @@ async def test_a_new_layer_shows_at_once(stub: Stub) -> None:
 
 
 async def test_a_known_head_comes_with_its_layers(stub: Stub) -> None:
-    """With `known_version` the head's context is left out, and layers still come in full."""
+    """With `known_version` the head's context is left out, and its layers are still complete."""
     await put(stub, AGENT, context(user_id="u"))
     version = (await put(stub, key(), context(includes=[AGENT]))).revision
     answer = await get(stub, key(), include_layers=True, known_version=version)
@@ -91,7 +91,7 @@ async def test_a_known_head_comes_with_its_layers(stub: Stub) -> None:
 
 
 async def test_sixteen_layers(stub: Stub) -> None:
-    """As many layers as a context may include come in one answer."""
+    """One answer has as many layers as a context may include."""
     includes = [key(f"a{i}", scope="agent_config") for i in range(16)]
     for each in includes:
         await put(stub, each)
@@ -101,10 +101,10 @@ async def test_sixteen_layers(stub: Stub) -> None:
 
 @pytest.mark.parametrize("consistency", Consistency.values())
 async def test_an_answer_is_one_snapshot(stub: Stub, consistency: Consistency) -> None:
-    """Head and layers are as they were together at the answer's revision, whoever writes.
+    """Head and layers are those of one moment, the answer's revision, amid concurrent writes.
 
-    While writers replace the layers, and the head includes them in turns, every
-    answer must be what the history of writes says for its revision.
+    Writers replace the layers, and the head includes them in turns: every answer must equal the
+    history of writes at its revision.
     """
     history: dict[str, dict[int, str]] = {"c1": {}, "a1": {}, "docs": {}, "faq": {}}
     includes = {"both": [AGENT, DOCS], "other": [FAQ, AGENT], "none": []}
@@ -136,7 +136,7 @@ async def test_an_answer_is_one_snapshot(stub: Stub, consistency: Consistency) -
             asked = get(stub, key(), include_layers=True, consistency=consistency)
             try:
                 answers.append(await asked)
-            except aio.AioRpcError as error:  # the head was another one at each look
+            except aio.AioRpcError as error:  # each read found another head
                 if error.code() is not StatusCode.ABORTED:
                     raise
 
@@ -158,7 +158,7 @@ async def test_an_answer_is_one_snapshot(stub: Stub, consistency: Consistency) -
 
 
 async def test_a_layer_that_is_not_a_context(storage: Storage, storage_stub: Stub) -> None:
-    """Bytes that are not a context are DATA_LOSS, which names the entry that has them."""
+    """Bytes that are not a context are DATA_LOSS, and the error names their entry."""
     broken = Key("agent_config", "acme", "a1")
     await storage.write(Write(broken, b"\xff\xff", 60_000))
     await put(storage_stub, key(), context(includes=[AGENT]))
@@ -170,7 +170,7 @@ async def test_a_layer_that_is_not_a_context(storage: Storage, storage_stub: Stu
 async def test_known_includes_are_read_at_once(
     storage: Storage, storage_stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asks again for a context with its layers costs one read; when it includes others, two."""
+    """Another read of a context with its layers takes one step; if its includes changed, two."""
     for each in (AGENT, DOCS):
         await put(storage_stub, each)
     await put(storage_stub, key(), context(includes=[AGENT]))

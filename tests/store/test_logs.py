@@ -1,4 +1,4 @@
-"""Logs: one object a line, and never a context's value, a token or a password."""
+"""Logs: one JSON object a line, without context values, tokens or passwords."""
 
 import json
 from hashlib import sha256
@@ -15,7 +15,7 @@ from support.servers.process import relevo_serve
 
 @pytest.fixture
 def store_url(redis_url: str) -> str:
-    """On Redis, which has more ways to fail."""
+    """Redis, which has more ways to fail than memory."""
     return redis_url
 
 
@@ -27,7 +27,7 @@ PRINCIPALS = json.dumps(
 
 
 def test_no_value_is_ever_logged(redis_url: str, settings: Settings) -> None:
-    """With everything logged, calls that succeed and calls that fail leave no value in the log."""
+    """At the DEBUG level, neither successful nor failed calls leave a value in the log."""
     secret = context(user_id=SECRET, llm_config={SECRET: SECRET, "nested": {"a": [SECRET]}})
     bad = context(llm_config={"a": float("nan"), "b": SECRET})
     flags = ("--store", redis_url, "--store-prefix", settings.store_prefix, "--log-level", "debug")
@@ -60,7 +60,7 @@ def test_no_value_is_ever_logged(redis_url: str, settings: Settings) -> None:
         call(stub.Put, bad_request, grpc.StatusCode.INVALID_ARGUMENT)
         foreign = store_pb2.PutRequest(key=key(tenant="globex"), context=secret)
         call(stub.Put, foreign, grpc.StatusCode.PERMISSION_DENIED)
-        # What stands where the log should be makes Redis refuse the write.
+        # A key of another type in place of the log makes Redis refuse the write.
         (log,) = (name for name in redis.names(settings.store_prefix) if name.endswith(":log"))
         redis("DEL", log)
         redis("SET", log, "not a stream")

@@ -1,4 +1,4 @@
-"""However long names are, errors about them fit into what gRPC's libraries take."""
+"""Errors about names of any length fit into the header limits of gRPC's libraries."""
 
 from hashlib import sha256
 
@@ -17,7 +17,7 @@ from support.servers.statuses import of_key
 
 
 async def test_a_tenant_of_any_length(settings: Settings) -> None:
-    """PERMISSION_DENIED is told before the tenant's name was looked at, however long it is."""
+    """PERMISSION_DENIED is returned before the tenant's name is validated, whatever its length."""
     principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
     known = settings.model_copy(update={"principals": (principal,)})
     async with Server(known) as server, raw_client(server.address) as client:
@@ -32,7 +32,7 @@ async def test_a_tenant_of_any_length(settings: Settings) -> None:
 
 @pytest.mark.parametrize("part", ["x", "😀", "%"])
 def test_every_error_fits_into_a_header(part: str) -> None:
-    """Whatever its key is, no error has more than 6 of the 8 KiB that all libraries take."""
+    """For any key, an error takes at most 6 of the 8 KiB that all libraries accept."""
     longest = part * (256 // len(part.encode()))
     for error in of_key(Key(longest, longest, longest)):
         size = trailer_size(error.message, status_of(error).SerializeToString())

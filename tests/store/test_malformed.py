@@ -1,4 +1,4 @@
-"""Malformed requests: every rule, each named by the path of its field."""
+"""Malformed requests: every rule names the path of its field."""
 
 import math
 
@@ -42,7 +42,7 @@ def bad_key(part: str, text: str) -> ContextKey:
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("text", BAD_PARTS.values(), ids=BAD_PARTS.keys())
 async def test_keys(storage_stub: Stub, storage: Storage, part: str, text: str) -> None:
-    """Each part of a key has 1 to 256 bytes without control characters, wherever it stands."""
+    """Each part of a key has 1 to 256 bytes without control characters, in every request."""
     bad = bad_key(part, text)
     for request, path in (
         (GetRequest(key=bad), "key"),
@@ -52,7 +52,7 @@ async def test_keys(storage_stub: Stub, storage: Storage, part: str, text: str) 
     ):
         failure = await refusal(storage_stub, storage, request)
         assert f"{path}.{part}" in failure.fields
-        # A key of another tenant breaks a rule of its own.
+        # The key of another tenant breaks a rule of its own.
         assert set(failure.fields) <= {f"{path}.{part}", f"{path}.tenant_id"}
 
 
@@ -103,7 +103,7 @@ async def test_all_broken_rules_are_named_at_once(storage_stub: Stub, storage: S
 async def test_get(
     storage_stub: Stub, storage: Storage, request_: GetRequest, fields: list[str]
 ) -> None:
-    """The rules of a Get hold in a BatchGet too, where they are the result's error."""
+    """The rules of a Get also hold in a BatchGet, which reports them in that result's error."""
     failure = await refusal(storage_stub, storage, request_)
     assert failure.fields == fields
     response = await storage_stub.BatchGet(BatchGetRequest(requests=[request_]), timeout=TIMEOUT)
@@ -162,19 +162,19 @@ async def test_batches(storage_stub: Stub, storage: Storage, count: int) -> None
                 id=f"scope: {name}",
             )
             for name, text in BAD_PARTS.items()
-            if text  # an empty scope means all of them
+            if text  # an empty scope means all scopes
         ),
     ],
 )
 async def test_invalidate(
     storage_stub: Stub, storage: Storage, request_: InvalidateRequest, fields: list[str]
 ) -> None:
-    """The rules of an Invalidate, one by one."""
+    """Each rule of an Invalidate is checked."""
     assert (await refusal(storage_stub, storage, request_)).fields == fields
 
 
 async def test_the_edges_are_not_malformed(stub: Stub) -> None:
-    """What is just within the rules is accepted."""
+    """Values at the limits of the rules are accepted."""
     edge = context(
         tenant_id="acme",
         includes=[key(f"a{i}") for i in range(16)],

@@ -1,4 +1,4 @@
-"""Malformed contexts and masks: a Put is refused before it does anything."""
+"""Malformed contexts and masks: a Put is refused before it changes anything."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ from support.failures import failure_of
 
 
 def value_in(value: Value | None) -> ExecutionContext:
-    """A context with a value deep within a section, None for one without a kind."""
+    """A context with a value deep within a section; None is a value without a kind."""
     found = value or Value()
     inner = Struct(
         fields={"b": Value(list_value=ListValue(values=[Value(bool_value=True), found]))}
@@ -133,7 +133,7 @@ DEEP = "context.rag_config.a.b[1]"
 async def test_put(
     storage_stub: Stub, storage: Storage, change: dict[str, Any], fields: list[str]
 ) -> None:
-    """The rules of a Put, one by one."""
+    """Each rule of a Put is checked."""
     fields_given: dict[str, Any] = {"key": key(), "context": context(), **change}
     request = PutRequest(**fields_given)
     assert (await refusal(storage_stub, storage, request)).fields == fields
@@ -146,7 +146,7 @@ async def test_put(
 async def test_every_section_is_looked_at(
     storage_stub: Stub, storage: Storage, section: str
 ) -> None:
-    """A number that JSON does not have is found in each of the sections."""
+    """In every section, a number that JSON cannot express is found."""
     request = PutRequest(key=key(), context=context(**{section: {"a": math.inf}}))
     failure = await refusal(storage_stub, storage, request)
     assert failure.fields == [f"context.{section}.a"]
@@ -184,7 +184,7 @@ async def test_every_section_is_looked_at(
     ids=lambda paths: ",".join(paths) or "empty",
 )
 async def test_masks(storage_stub: Stub, storage: Storage, paths: list[str]) -> None:
-    """A path names a field of a context, or a key within a section; anything else is refused."""
+    """A mask's path is a field of a context, or a key within a section; any other is refused."""
     request = PutRequest(key=key(), context=context(), update_mask=masked(*paths))
     assert (await refusal(storage_stub, storage, request)).fields == ["update_mask"]
 
@@ -199,8 +199,8 @@ async def test_masks(storage_stub: Stub, storage: Storage, paths: list[str]) -> 
 async def test_what_is_accepted_can_be_answered(stub: Stub, kind: str, depth: int) -> None:
     """A context nested as deeply as a Put accepts can be read by every call and client.
 
-    Parsers of protobuf stop at a depth of messages, and answers wrap a context in
-    more of them than a Put does: what is too deep has to be refused by its path.
+    Protobuf parsers limit the depth of messages, and answers wrap a context in more of them than a
+    Put does: a context that is too deep must be refused, by its path.
     """
     nested = Value(bool_value=True)
     for _ in range(depth - 1):
@@ -224,7 +224,7 @@ async def test_what_is_accepted_can_be_answered(stub: Stub, kind: str, depth: in
 
 
 async def test_lists_are_looked_at_as_far_as_they_may_go(stub: Stub) -> None:
-    """What is wrong with the thousands behind the last that is allowed is not looked for."""
+    """Elements beyond a list's allowed length are not validated."""
     many = context(composed_from=[ContextRef()] * 20_000, includes=[ContextKey()] * 20_000)
     failure = await failure_of(put(stub, key(), many))
     assert failure.code is StatusCode.INVALID_ARGUMENT
@@ -232,7 +232,7 @@ async def test_lists_are_looked_at_as_far_as_they_may_go(stub: Stub) -> None:
 
 
 async def test_a_context_that_is_too_large_is_looked_at_no_further(stub: Stub) -> None:
-    """Its size comes first: looking for broken rules takes time in proportion to it."""
+    """The size is checked first: validation takes time in proportion to it."""
     large = context(composed_from=[ContextRef()] * 200_000)
     failure = await failure_of(put(stub, key(), large))
     assert failure.reason == "CONTEXT_TOO_LARGE"

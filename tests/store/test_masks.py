@@ -1,4 +1,4 @@
-"""Update masks: what they name is set or cleared, everything else stays."""
+"""Update masks: the named fields are set or cleared, all others stay."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ BEFORE = context(
 
 
 def after(**changes: Any) -> ExecutionContext:
-    """What `BEFORE` becomes when these fields are replaced."""
+    """`BEFORE` with these fields replaced."""
     changed = ExecutionContext()
     changed.CopyFrom(BEFORE)
     for field in changes:
@@ -47,7 +47,7 @@ def after(**changes: Any) -> ExecutionContext:
 
 
 def llm_config(**changes: Any) -> dict[str, Any]:
-    """`BEFORE`'s llm_config with other values; None for a key that is cleared."""
+    """`BEFORE`'s llm_config with other values; None clears a key."""
     section: dict[str, Any] = {
         "model": "m1",
         "top-p": 0.5,
@@ -203,7 +203,7 @@ NESTED = {"limits": {"tokens": 1, "calls": {"hour": 2}}, "model": {"name": {"sho
 async def test_a_mask_names_what_changes(
     stub: Stub, paths: list[str], source: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """What a path names and the request has is set; what the request has not is cleared."""
+    """A path sets what the request has there, and clears what the request lacks."""
     await put(stub, key(), BEFORE)
     written = await put(stub, key(), context(**source), update_mask=masked(*paths))
     entry = (await get(stub, key())).entry
@@ -216,7 +216,7 @@ async def test_a_mask_names_what_changes(
 
 @pytest.mark.parametrize("paths", [[], ["*"]], ids=["no mask", "*"])
 async def test_everything_is_replaced(stub: Stub, paths: list[str]) -> None:
-    """Without a mask, or with `*`, nothing of the old context is left; it need not exist."""
+    """Without a mask, or with `*`, the whole context is replaced; the entry need not exist."""
     for before in (BEFORE, context()):
         await put(stub, key(), before)
         await put(stub, key(), context(user_id="u2"), update_mask=masked(*paths))
@@ -231,7 +231,7 @@ async def test_everything_is_replaced(stub: Stub, paths: list[str]) -> None:
 
 
 async def test_a_mask_needs_an_entry(stub: Stub) -> None:
-    """A masked Put to what is absent, or has ended, is NOT_FOUND and creates nothing."""
+    """A masked Put to an entry that is absent or has ended is NOT_FOUND, and creates nothing."""
     failure = await failure_of(put(stub, key(), update_mask=masked("user_id")))
     assert (failure.code, failure.reason) == (StatusCode.NOT_FOUND, "NO_ENTRY")
     await put(stub, key())
@@ -242,7 +242,7 @@ async def test_a_mask_needs_an_entry(stub: Stub) -> None:
 
 
 async def test_a_mask_may_have_a_condition(stub: Stub) -> None:
-    """A masked Put with `if_version` holds for the current version only, absent or not."""
+    """A masked Put with `if_version` succeeds only for the current version of a live entry."""
     first = (await put(stub, key(), BEFORE)).revision
     change = {"update_mask": masked("user_id"), "if_version": first}
     second = (await put(stub, key(), context(user_id="u2"), **change)).revision
@@ -256,7 +256,7 @@ async def test_a_mask_may_have_a_condition(stub: Stub) -> None:
 
 
 async def test_a_mask_sets_the_time_to_live_anew(stub: Stub) -> None:
-    """A masked Put gives the entry the request's or the scope's time, not what was left."""
+    """A masked Put restarts the entry's time: the request's, or else its scope's."""
     await put(stub, key(), BEFORE, ttl=seconds(60))
     written = await put(stub, key(), update_mask=masked("user_id"))
     assert written.entry.ttl.seconds == 1800
@@ -265,7 +265,7 @@ async def test_a_mask_sets_the_time_to_live_anew(stub: Stub) -> None:
 
 
 async def test_the_merged_context_is_limited_too(settings: Settings) -> None:
-    """The size limit is about what would be stored, not about what a masked Put carries."""
+    """The size limit applies to the merged context, not only to the fields in the request."""
     async with serving(settings.model_copy(update={"max_context_bytes": 100})) as stub:
         first = await put(stub, key(), context(llm_config={"a": "x" * 50}))
         failure = await failure_of(

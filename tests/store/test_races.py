@@ -1,4 +1,4 @@
-"""Fifty writers at once. On Redis, half of them write through another server."""
+"""Fifty concurrent writers. On Redis, half of them write through another server."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ async def writers(settings: Settings, store_url: str) -> AsyncIterator[list[Stub
     async with AsyncExitStack() as stack:
         stubs = [await stack.enter_async_context(serving(settings))]
         if store_url != "memory://":
-            # The way to Redis is uneven, so that steps of different writers mix.
+            # The delay to Redis varies, so that steps of different writers interleave.
             url = urlsplit(store_url)
             way = stack.enter_context(Proxy(url.port or 6379, host=url.hostname or "localhost"))
             way.to_server.delay = lambda: random.uniform(0, 0.005)  # noqa: S311
@@ -40,7 +40,7 @@ async def writers(settings: Settings, store_url: str) -> AsyncIterator[list[Stub
 
 
 async def test_exactly_one_writer_wins_each_version(writers: list[Stub]) -> None:
-    """Of fifty Puts with the same `if_version`, one wins; all others hear of its version."""
+    """Of fifty Puts with the same `if_version`, one succeeds; all others get the new version."""
     version = (await put(writers[0], key())).revision
     for _ in range(5):
         puts = [
@@ -62,7 +62,7 @@ async def test_exactly_one_writer_wins_each_version(writers: list[Stub]) -> None
 
 
 async def test_no_increment_is_lost(writers: list[Stub]) -> None:
-    """Fifty writers that each read, add one and write `if_version`, until it holds, add fifty."""
+    """Fifty writers that read, add one and retry with `if_version` add fifty in total."""
     await put(writers[0], key(), context(metadata={"count": 0}))
     replaced: Counter[int] = Counter()
 
@@ -84,7 +84,7 @@ async def test_no_increment_is_lost(writers: list[Stub]) -> None:
 
 
 async def test_exactly_one_writer_creates(writers: list[Stub]) -> None:
-    """Of fifty Puts with `if_absent`, one creates the entry and the others find it."""
+    """Of fifty Puts with `if_absent`, one creates the entry; all others get its version."""
     puts = [
         asyncio.create_task(put(stub, key(), context(user_id=str(i)), if_absent=True))
         for i, stub in enumerate(writers)
@@ -98,7 +98,7 @@ async def test_exactly_one_writer_creates(writers: list[Stub]) -> None:
 
 
 async def test_no_masked_put_is_lost(writers: list[Stub]) -> None:
-    """Fifty masked Puts to different keys of one section all have their effect."""
+    """Fifty concurrent masked Puts to different keys of one section all take effect."""
     await put(writers[0], key(), context(llm_config={"model": "m1"}))
     await asyncio.gather(
         *(
@@ -117,7 +117,7 @@ async def test_no_masked_put_is_lost(writers: list[Stub]) -> None:
 
 @pytest.mark.parametrize("condition", [{}, {"if_absent": True}], ids=["unconditional", "if_absent"])
 async def test_one_request_is_one_write(writers: list[Stub], condition: dict[str, bool]) -> None:
-    """Fifty copies of one Put that arrive at once write once, and get one answer."""
+    """Fifty concurrent copies of one Put write once, and get the same answer."""
     answers = await asyncio.gather(
         *(put(stub, key(), context(user_id="u"), request_id="r", **condition) for stub in writers)
     )
@@ -127,7 +127,7 @@ async def test_one_request_is_one_write(writers: list[Stub], condition: dict[str
 
 @pytest.mark.parametrize("conditional", [False, True], ids=["unconditional", "if_version"])
 async def test_one_masked_request_is_one_write(writers: list[Stub], conditional: bool) -> None:
-    """The same holds for a masked Put, whose copies read the entry before they write it."""
+    """Fifty concurrent copies of one masked Put write once, though each reads the entry first."""
     version = (await put(writers[0], key())).revision
     condition = {"if_version": version} if conditional else {}
     answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Reads: the fence, what is not sent twice, and the times that the store knows."""
+"""Reads: the fence, contexts that are not sent twice, and the store's timestamps."""
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,7 +24,7 @@ MICROSECONDS = Timestamp(seconds=1_700_000_000, nanos=123_456_000)
 
 @pytest.mark.parametrize("consistency", Consistency.values())
 async def test_a_fence_that_is_reached(stub: Stub, consistency: Consistency) -> None:
-    """A Get answers where the store is at `min_revision` or beyond, whatever its consistency."""
+    """A Get is answered if the store has reached `min_revision`, whatever its consistency."""
     first = (await put(stub, key())).revision
     last = (await put(stub, key("c2"))).revision
     for fence in (0, first, last):
@@ -33,7 +33,7 @@ async def test_a_fence_that_is_reached(stub: Stub, consistency: Consistency) -> 
 
 
 async def test_a_fence_that_is_not_reached(stub: Stub) -> None:
-    """Where the store is behind `min_revision` it says so, and where it is."""
+    """If the store is behind `min_revision`, the error says so, and names the store's revision."""
     revision = (await put(stub, key())).revision
     for target in (key(), key("none")):
         failure = await failure_of(get(stub, target, min_revision=revision + 1))
@@ -44,13 +44,13 @@ async def test_a_fence_that_is_not_reached(stub: Stub) -> None:
 
 
 async def test_a_fence_before_an_empty_store(stub: Stub) -> None:
-    """A store that has seen no write is behind every fence."""
+    """A store without writes is behind every fence."""
     failure = await failure_of(get(stub, key(), min_revision=2**63 - 1))
     assert failure.metadata == {"key": "conversation:acme:c1", "revision": "0"}
 
 
 async def test_a_fence_is_reached_by_an_end(stub: Stub) -> None:
-    """An Invalidate moves the store on: behind it, what it ended is not found."""
+    """An Invalidate advances the store: with its revision as fence, its entry is not found."""
     await put(stub, key())
     revision = (await invalidate(stub, key())).revision
     failure = await failure_of(get(stub, key(), min_revision=revision))
@@ -62,7 +62,7 @@ async def test_a_fence_is_reached_by_an_end(stub: Stub) -> None:
 
 
 async def test_what_is_known_is_not_sent_again(stub: Stub) -> None:
-    """For the current version the context is left out, and nothing else."""
+    """If the client has the current version, the answer omits the context, and nothing else."""
     await put(stub, key(), context(user_id="u"))
     full = await get(stub, key())
     answer = await get(stub, key(), known_version=full.entry.version)
@@ -74,7 +74,7 @@ async def test_what_is_known_is_not_sent_again(stub: Stub) -> None:
 
 
 async def test_what_is_outdated_is_sent(stub: Stub) -> None:
-    """Any other version than the current one is answered in full, re-created or not."""
+    """For any version but the current one, the full context is returned, created again or not."""
     old = (await put(stub, key(), context(user_id="u"))).revision
     for end in (put(stub, key()), invalidate(stub, key())):
         await end
@@ -88,7 +88,7 @@ async def test_what_is_outdated_is_sent(stub: Stub) -> None:
 
 
 async def test_create_time_is_when_the_entry_began(stub: Stub) -> None:
-    """Where a Put leaves it out, `create_time` stays with the entry until that ends."""
+    """If a Put omits `create_time`, the entry keeps its own until it ends."""
     first = (await put(stub, key())).revision
     await put(stub, key("clock"))
     created = (await get(stub, key())).entry.context.create_time
@@ -107,7 +107,7 @@ async def test_create_time_is_when_the_entry_began(stub: Stub) -> None:
 
 @pytest.mark.parametrize("how", ["invalidated", "tenant", "expired"])
 async def test_create_time_begins_anew(stub: Stub, how: str) -> None:
-    """An entry that ended and was put again began when it was put again."""
+    """An entry that was put again after its end has a new `create_time`."""
     first = (await put(stub, key(), ttl=seconds(0.05))).revision
     if how == "invalidated":
         await invalidate(stub, key())
@@ -130,7 +130,7 @@ async def test_create_time_begins_anew(stub: Stub, how: str) -> None:
     ids=["microseconds", "seconds", "epoch", "first"],
 )
 async def test_a_create_time_that_is_given_is_kept(stub: Stub, given: Timestamp) -> None:
-    """A Put's own `create_time` is kept, to the microsecond, until a Put leaves it out."""
+    """A Put's own `create_time` is kept, to the microsecond, until a Put omits it."""
     first = (await put(stub, key(), context(create_time=given))).revision
     assert (await get(stub, key())).entry.context.create_time == given
     await put(stub, key(), context(user_id="u"), update_mask=masked("user_id"))
@@ -140,6 +140,6 @@ async def test_a_create_time_that_is_given_is_kept(stub: Stub, given: Timestamp)
 
 
 async def test_update_time_is_the_stores(stub: Stub) -> None:
-    """Whatever a Put says, `update_time` is when the entry was written."""
+    """`update_time` is the time of the write, whatever the Put says."""
     version = (await put(stub, key(), context(update_time=MICROSECONDS))).revision
     assert (await get(stub, key())).entry.context.update_time.ToMilliseconds() == version >> 20

@@ -1,4 +1,4 @@
-"""What was read last is at hand: Redis sends a version's context once, and is asked every time."""
+"""Recent contexts are cached by version: Redis sends each context once, and is read every time."""
 
 import time
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 
 
 async def fetched(settings: Settings, stub: Stub) -> float:
-    """How often a context's size Redis has sent for so many Gets."""
+    """How often Redis has sent a context's size for this many Gets."""
     with RedisClient(settings.store.get_secret_value()) as redis:
         before: int = redis("INFO", "stats")["total_net_output_bytes"]
         for _ in range(GETS):
@@ -37,7 +37,7 @@ async def test_a_version_is_sent_once(settings: Settings, stub: Stub) -> None:
 
 @pytest.mark.parametrize("room", [0, SIZE // 2])
 async def test_what_has_no_room(settings: Settings, room: int) -> None:
-    """Without room for it a context is sent each time."""
+    """A context that does not fit into this cache is sent each time."""
     async with (
         Server(settings.model_copy(update={"recent_max_bytes": room})) as server,
         stub_of(server.address) as stub,
@@ -47,7 +47,7 @@ async def test_what_has_no_room(settings: Settings, room: int) -> None:
 
 
 async def test_what_another_server_writes(settings: Settings, stub: Stub) -> None:
-    """A STRONG Get shows every acknowledged write and end, by whichever server (S2)."""
+    """A STRONG Get shows every acknowledged write and end, through any server (S2)."""
     async with Server(settings) as other, stub_of(other.address) as to_other:
         for i in range(20):
             await put(to_other, key(), context(user_id=f"{i}"))
@@ -71,9 +71,9 @@ async def test_what_another_server_writes(settings: Settings, stub: Stub) -> Non
 
 
 async def test_a_version_that_comes_again(settings: Settings, stub: Stub) -> None:
-    """A write that a failover lost is not served as the next one, though that has its version.
+    """A write that a failover lost is never served for a later one with the same version.
 
-    That happens if the new master's clock is behind the log.
+    The version can come again if the new master's clock is behind the log.
     """
     tag = f"{{{settings.store_prefix}:{partition_of('acme', settings.partitions)}}}"
     log, state = f"{tag}:log", f"{tag}:state"

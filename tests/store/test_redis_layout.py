@@ -1,4 +1,4 @@
-"""What the store keeps in Redis: names, times to live, and how it is set up (S3, S7)."""
+"""The keys of the store in Redis: names, times to live, and the record of the layout (S3, S7)."""
 
 import signal
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from support.servers.serving import serving
 
 @pytest.fixture
 def store_url(redis_url: str) -> str:
-    """These are about Redis."""
+    """These tests are about Redis."""
     return redis_url
 
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[RedisClient]:
-    """A client of the test's own."""
+    """The test's own client."""
     with RedisClient(redis_url) as client:
         yield client
 
@@ -52,7 +52,7 @@ async def use(stub: Stub) -> None:
 async def test_only_entries_and_requests_carry_a_ttl(
     stub: Stub, settings: Settings, redis: RedisClient
 ) -> None:
-    """A `volatile-*` eviction policy can take entries, and never the order of revisions."""
+    """Only entries and request records have a TTL: `volatile-*` eviction never takes the order."""
     await use(stub)
     prefix = settings.store_prefix
     kinds: dict[str, list[bool]] = {}
@@ -71,7 +71,7 @@ async def test_only_entries_and_requests_carry_a_ttl(
 async def test_names_of_one_tenant_share_a_hash_tag(
     stub: Stub, settings: Settings, redis: RedisClient
 ) -> None:
-    """Everything but the layout stands under the tag of its tenant's partition."""
+    """All keys but the layout's have the hash tag of their tenant's partition."""
     await use(stub)
     prefix = settings.store_prefix
     tags = {name.partition("}")[0] + "}" for name in redis.names(prefix)}
@@ -85,7 +85,7 @@ async def test_names_of_one_tenant_share_a_hash_tag(
 async def test_evicted_entries_leave_the_order_alone(
     stub: Stub, settings: Settings, redis: RedisClient
 ) -> None:
-    """An entry that Redis took away is absent, and its versions go on where they were."""
+    """An entry that Redis evicted is absent, and its versions continue."""
     version = (await put(stub, key())).revision
     redis("DEL", *(name for name in redis.names(settings.store_prefix) if ":entry:" in name))
     assert not await is_alive(stub, key())
@@ -93,7 +93,7 @@ async def test_evicted_entries_leave_the_order_alone(
 
 
 async def test_a_ttl_is_never_missing(stub: Stub, settings: Settings, redis: RedisClient) -> None:
-    """Each write of an entry has its time to live, also one over an entry without any."""
+    """Each write sets the entry's TTL, also if the entry had lost it."""
     await put(stub, key())
     (name,) = (n for n in redis.names(settings.store_prefix) if ":entry:" in n)
     redis("PERSIST", name)
@@ -102,7 +102,7 @@ async def test_a_ttl_is_never_missing(stub: Stub, settings: Settings, redis: Red
 
 
 async def test_the_layout_is_recorded_once(settings: Settings, redis: RedisClient) -> None:
-    """The first server records the number of partitions; others with the same may join."""
+    """The first server records the number of partitions; others with the same number may join."""
     async with serving(settings), serving(settings) as stub:
         await put(stub, key())
         layout = redis("HGETALL", f"{settings.store_prefix}:layout")
@@ -110,7 +110,7 @@ async def test_the_layout_is_recorded_once(settings: Settings, redis: RedisClien
 
 
 async def test_another_number_of_partitions_refuses_to_start(settings: Settings) -> None:
-    """A server that would look for tenants elsewhere does not start (S7)."""
+    """A server with another number of partitions, which would miss entries, does not start (S7)."""
     async with serving(settings) as stub:
         await put(stub, key())
         with pytest.raises(LayoutError, match=r"64 partitions.*32"):
@@ -119,7 +119,7 @@ async def test_another_number_of_partitions_refuses_to_start(settings: Settings)
 
 
 def test_the_command_says_so_too(settings: Settings, redis: RedisClient) -> None:
-    """`relevo serve` ends with exit code 1 and one readable line."""
+    """`relevo serve` reports another layout in one readable line, and exits with code 1."""
     redis("HSET", f"{settings.store_prefix}:layout", "partitions", 64, "version", 1)
     store = ("--store", settings.store.get_secret_value(), "--store-prefix", settings.store_prefix)
     ended = relevo_ends(*store, "--partitions", "32", "--listen", "127.0.0.1:0")
@@ -134,7 +134,7 @@ def test_the_command_says_so_too(settings: Settings, redis: RedisClient) -> None
 def test_a_store_that_changed_hands_ends_the_server(
     settings: Settings, redis: RedisClient, field: str
 ) -> None:
-    """A running server whose store was set up anew for others ends, and says why."""
+    """A running server ends with the reason if its store now belongs to another layout."""
     store = ("--store", settings.store.get_secret_value(), "--store-prefix", settings.store_prefix)
     with relevo_serve(*store, "--health-interval", "0.05") as server:
         redis("HSET", f"{settings.store_prefix}:layout", field, 2)
@@ -143,7 +143,7 @@ def test_a_store_that_changed_hands_ends_the_server(
 
 
 async def test_prefixes_are_stores_of_their_own(settings: Settings, redis: RedisClient) -> None:
-    """Stores with different prefixes in one Redis know nothing of one another."""
+    """Stores with different prefixes in one Redis are independent."""
     other = f"{settings.store_prefix}.b"
     changes = {"store_prefix": other, "partitions": 8}
     async with serving(settings) as stub, serving(settings.model_copy(update=changes)) as theirs:
@@ -155,7 +155,7 @@ async def test_prefixes_are_stores_of_their_own(settings: Settings, redis: Redis
 
 
 def test_the_log_says_where_but_not_who(settings: Settings) -> None:
-    """The address of the store is logged without its password."""
+    """The log has the store's address without its password."""
     url = settings.store.get_secret_value().replace("redis://", "redis://:s3cret@")
     with relevo_serve("--store", url, "--store-prefix", settings.store_prefix) as server:
         server.signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""`rediss://`: whom the server trusts, and what operators learn where it does not.
+"""`rediss://`: the certificates that the server trusts, and its log if it does not trust one.
 
-The Redis of the tests may be built without TLS: a proxy of the tests' own speaks
-it, in front of a real Redis.
+The Redis of the tests may be built without TLS: a proxy of the tests terminates TLS in front of a
+real Redis.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from support.servers.serving import serving, stub_of
 
 @pytest.fixture(scope="module")
 def stranger(folder: Path) -> Pair:
-    """An authority that nobody trusts."""
+    """An authority that no server trusts."""
     return authority(folder, "stranger")
 
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisProcess]:
-    """A Redis of this module's own."""
+    """A Redis for this module."""
     with RedisProcess() as process:
         yield process
 
 
 @pytest.fixture
 def context_of_redis(folder: Path, signer: Pair) -> ssl.SSLContext:
-    """Redis shows a certificate that the authority has signed."""
+    """Redis presents a certificate that the authority has signed."""
     own = signed_by(signer, folder, "redis")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(own.certificate, own.key)
@@ -49,14 +49,14 @@ def context_of_redis(folder: Path, signer: Pair) -> ssl.SSLContext:
 
 @pytest.fixture
 def secure(redis: RedisProcess, context_of_redis: ssl.SSLContext) -> Iterator[Proxy]:
-    """The way to Redis, over TLS."""
+    """The TLS port of Redis."""
     with Proxy(redis.port, tls=context_of_redis) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def mutual(redis: RedisProcess, context_of_redis: ssl.SSLContext, signer: Pair) -> Iterator[Proxy]:
-    """The way to Redis, for those who show a certificate of the authority's."""
+    """The TLS port of Redis that requires a client certificate of the authority."""
     context_of_redis.verify_mode = ssl.CERT_REQUIRED
     context_of_redis.load_verify_locations(signer.certificate)
     with Proxy(redis.port, tls=context_of_redis) as proxy:
@@ -64,7 +64,7 @@ def mutual(redis: RedisProcess, context_of_redis: ssl.SSLContext, signer: Pair) 
 
 
 def url_of(proxy: Proxy, *, at: str = "127.0.0.1", **options: Path) -> str:
-    """A URL with options, named as redis-py names them."""
+    """A URL with options, named as in redis-py."""
     return f"rediss://{at}:{proxy.port}/1?{urlencode(options)}"
 
 
@@ -90,7 +90,7 @@ async def test_every_call(secure: Proxy, signer: Pair, host: str) -> None:
 
 
 async def test_a_connection_that_was_closed(secure: Proxy, signer: Pair) -> None:
-    """A connection that ended while it was idle is replaced, over TLS as without."""
+    """A connection that was closed while idle is replaced, as without TLS."""
     settings = settings_for(url_of(secure, ssl_ca_certs=signer.certificate))
     async with serving(settings) as stub:
         await put(stub, key())
@@ -103,7 +103,7 @@ async def test_a_connection_that_was_closed(secure: Proxy, signer: Pair) -> None
 async def test_a_client_certificate(
     mutual: Proxy, signer: Pair, stranger: Pair, folder: Path
 ) -> None:
-    """`ssl_certfile` and `ssl_keyfile` are shown; without them, or with others, UNAVAILABLE."""
+    """`ssl_certfile` and `ssl_keyfile` are presented; without them, or with others, UNAVAILABLE."""
     good, bad = signed_by(signer, folder, "good"), signed_by(stranger, folder, "bad")
     own = url_of(
         mutual,
@@ -125,7 +125,7 @@ async def test_a_client_certificate(
 
 
 async def refused(url: str, cause: str) -> None:
-    """See that calls are UNAVAILABLE, and that the log says why."""
+    """Check that calls are UNAVAILABLE, and that the log has the reason."""
     with relevo_serve("--store", url) as server:
         async with stub_of(server.address) as stub:
             assert (await failure_of(put(stub, key()))).reason == "STORE_UNAVAILABLE"
@@ -138,12 +138,12 @@ async def test_an_authority_that_is_not_trusted(secure: Proxy, stranger: Pair) -
 
 
 async def test_no_authority(secure: Proxy) -> None:
-    """Without `ssl_ca_certs`, the system's authorities are trusted, and they only."""
+    """Without `ssl_ca_certs`, only the system's authorities are trusted."""
     await refused(url_of(secure), "CERTIFICATE_VERIFY_FAILED")
 
 
 async def test_a_certificate_of_another_host(redis: RedisProcess, folder: Path) -> None:
-    """A certificate that is trusted, but names another host, is refused."""
+    """A trusted certificate that names another host is refused."""
     elsewhere = self_signed(folder, "elsewhere", is_here=False)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(elsewhere.certificate, elsewhere.key)
@@ -152,7 +152,7 @@ async def test_a_certificate_of_another_host(redis: RedisProcess, folder: Path) 
 
 
 async def test_a_redis_without_tls(redis: RedisProcess, signer: Pair) -> None:
-    """There is no falling back to a connection without TLS."""
+    """The server never falls back to a connection without TLS."""
     url = f"rediss://127.0.0.1:{redis.port}?ssl_ca_certs={signer.certificate}"
     settings = Settings(listen="127.0.0.1:0", store=SecretStr(url), store_timeout=0.3)
     async with serving(settings) as stub:
@@ -161,7 +161,7 @@ async def test_a_redis_without_tls(redis: RedisProcess, signer: Pair) -> None:
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile"])
 def test_files_that_cannot_be_used(tmp_path: Path, option: str) -> None:
-    """A file that is not there, or is no PEM, is a wrong setting, found before anything is sent."""
+    """A file that is missing, or not PEM, is a wrong setting, reported before any connection."""
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("this is not PEM")
     for file in (garbage, tmp_path / "none.pem"):
@@ -171,14 +171,14 @@ def test_files_that_cannot_be_used(tmp_path: Path, option: str) -> None:
 
 
 def test_tls_towards_a_redis_without_it(redis: RedisProcess) -> None:
-    """`rediss://` towards a Redis that does not speak TLS: the log says that it does not."""
+    """`rediss://` to a Redis that does not speak TLS: the log says so."""
     flags = ("--store", f"rediss://127.0.0.1:{redis.port}", "--store-timeout", "0.5")
     with relevo_serve(*flags) as server:
         assert "does not speak TLS" in server.events("store.lost")[0]["cause"]
 
 
 def test_a_redis_with_tls_spoken_to_without(secure: Proxy) -> None:
-    """`redis://` towards a port that speaks TLS: the log says that it does."""
+    """`redis://` to a port that speaks TLS: the log says so."""
     with relevo_serve("--store", f"redis://127.0.0.1:{secure.port}") as server:
         (lost,) = server.events("store.lost")
         assert "speaks TLS" in lost["cause"]
@@ -186,7 +186,7 @@ def test_a_redis_with_tls_spoken_to_without(secure: Proxy) -> None:
 
 
 async def test_a_port_that_answers_with_an_alert() -> None:
-    """What answers with TLS's own alert, or with anything that is not Redis's, is named as such."""
+    """An answer that is a TLS alert, or not Redis's protocol, is named as that."""
     for answer, cause in ((b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS"), (b"HTTP", "no Redis")):
 
         async def serve(

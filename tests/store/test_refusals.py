@@ -1,4 +1,4 @@
-"""Calls that end without an answer, for other reasons than what they ask."""
+"""Calls that end without an answer, for reasons other than their arguments."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from support.waiting import until_async
 async def test_bytes_that_are_not_a_context(
     storage: Storage, storage_stub: Stub, masks: tuple[str, ...]
 ) -> None:
-    """What cannot be read as a context is DATA_LOSS, and is not overwritten in part."""
+    """Bytes that are not a context are DATA_LOSS, and a masked Put does not overwrite them."""
     await storage.write(Write(Key("conversation", "acme", "c1"), b"\xff\xff", 60_000))
     call = (
         put(storage_stub, key(), update_mask=masked(*masks)) if masks else get(storage_stub, key())
@@ -36,7 +36,7 @@ async def test_bytes_that_are_not_a_context(
 
 
 async def test_more_calls_than_the_server_may_work_on() -> None:
-    """Calls over the limit are refused at once, with a time to come back; others go on."""
+    """Calls over the limit are refused at once with a retry delay; the others continue."""
     storage = GatedStorage()
     settings = Settings(max_concurrent_calls=3)
     async with serving_from(storage, settings) as stub:
@@ -56,7 +56,7 @@ async def test_more_calls_than_the_server_may_work_on() -> None:
 
 
 async def test_calls_that_end_badly_are_not_counted_for_ever() -> None:
-    """Failed and cancelled calls give their place to the next one."""
+    """Failed and cancelled calls free their place for the next one."""
     storage = GatedStorage()
     async with serving_from(storage, Settings(max_concurrent_calls=2)) as stub:
         await put(stub, key())
@@ -76,7 +76,7 @@ async def test_calls_that_end_badly_are_not_counted_for_ever() -> None:
 @pytest.mark.timing
 @pytest.mark.parametrize("deadline", [3.0, 4.0])
 async def test_a_backend_that_never_answers(deadline: float) -> None:
-    """The call is UNAVAILABLE, with a time to come back, before its own deadline."""
+    """If the backend never answers, the call is UNAVAILABLE before its deadline, with a delay."""
     storage = GatedStorage()
     async with serving_from(storage, Settings()) as stub:
         storage.gate.clear()
@@ -89,7 +89,7 @@ async def test_a_backend_that_never_answers(deadline: float) -> None:
 
 
 class RestlessStorage(MemoryStorage):
-    """Before each write comes another one of the same entry."""
+    """A backend that writes the same entry again before each write."""
 
     async def write(self, write: Write) -> Written:
         """Write twice."""
@@ -98,7 +98,7 @@ class RestlessStorage(MemoryStorage):
 
 
 async def test_a_masked_put_that_is_never_fast_enough() -> None:
-    """A masked Put that other writers keep overtaking ends ABORTED, and may be repeated."""
+    """A masked Put that other writers keep overtaking ends with ABORTED, and may be repeated."""
     storage = RestlessStorage(4, log_length=1000, request_ttl_ms=60_000)
     async with serving_from(storage, Settings()) as stub:
         await put(stub, key())
@@ -114,12 +114,12 @@ class BrokenStorage(MemoryStorage):
     """A backend with a defect that quotes a secret."""
 
     async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Stumble."""
+        """Fail with that text."""
         raise KeyError(f"s3cret of {keys}, {known_versions}")
 
 
 async def test_a_defect(caplog: pytest.LogCaptureFixture) -> None:
-    """An unexpected error is INTERNAL with a fixed text; its own text goes nowhere."""
+    """An unexpected error is INTERNAL with a fixed text; its own text is not passed on."""
     storage = BrokenStorage(4, log_length=1000, request_ttl_ms=60_000)
     async with serving_from(storage, Settings()) as stub:
         failure = await failure_of(get(stub, key()))

@@ -27,7 +27,7 @@ from support.waiting import until_async
 async def test_a_repeated_put_is_answered_as_the_first(
     storage: Storage, storage_stub: Stub
 ) -> None:
-    """The same Put later gets the same answer, to the last field, and there is one event."""
+    """A repeated Put gets the identical answer later, and has one event."""
     request: dict[str, Any] = {"ttl": seconds(60), "request_id": "r"}
     first = await put(storage_stub, key(), context(user_id="u"), **request)
 
@@ -67,7 +67,7 @@ async def test_another_put_cannot_have_its_id(stub: Stub, change: dict[str, Any]
 
 
 async def test_it_outlives_its_own_if_version(stub: Stub) -> None:
-    """A repeated Put succeeds although its first copy has changed the version."""
+    """A repeated Put succeeds although the first one has changed the version."""
     version = (await put(stub, key())).revision
     first = await put(stub, key(), if_version=version, request_id="r")
     again = await put(stub, key(), if_version=version, request_id="r")
@@ -75,7 +75,7 @@ async def test_it_outlives_its_own_if_version(stub: Stub) -> None:
 
 
 async def test_it_outlives_its_own_if_absent(stub: Stub) -> None:
-    """A repeated Put succeeds although its first copy has created the entry."""
+    """A repeated Put succeeds although the first one has created the entry."""
     first = await put(stub, key(), if_absent=True, request_id="r")
     assert (await put(stub, key(), if_absent=True, request_id="r")).revision == first.revision
 
@@ -96,7 +96,7 @@ async def test_a_masked_put_is_repeated_too(stub: Stub, conditional: bool) -> No
 
 
 async def test_a_masked_put_is_repeated_after_the_end(stub: Stub) -> None:
-    """A repeated masked Put gets its answer even where the entry has ended meanwhile."""
+    """A repeated masked Put gets its answer even if the entry has ended."""
     await put(stub, key(), context(user_id="u"))
     request: dict[str, Any] = {"update_mask": masked("user_id"), "request_id": "r"}
     first = await put(stub, key(), context(user_id="v"), **request)
@@ -108,10 +108,10 @@ async def test_a_masked_put_is_repeated_after_the_end(stub: Stub) -> None:
 
 @pytest.mark.parametrize("ended", [False, True], ids=["alive", "ended"])
 async def test_a_masked_put_is_repeated_while_it_is_under_way(ended: bool) -> None:
-    """A copy that began before the first was written gets the first one's answer too.
+    """A repetition that runs while the first masked Put is in flight gets the first one's answer.
 
-    The late copy has asked for the request's record in vain, and reads the entry
-    only after the first copy has changed it, or after it has ended.
+    The late copy has found no record of the request, and reads the entry only after the first copy
+    has changed it, or after the entry has ended.
     """
     storage = GatedStorage()
     async with serving_from(storage, Settings()) as stub:
@@ -132,7 +132,7 @@ async def test_a_masked_put_is_repeated_while_it_is_under_way(ended: bool) -> No
 
 
 async def test_a_repeated_put_does_not_bring_back_what_ended(stub: Stub) -> None:
-    """A late copy of a Put does not undo an Invalidate that came after the first."""
+    """A late copy of a Put does not undo an Invalidate that followed the first copy."""
     first = await put(stub, key(), request_id="r")
     await invalidate(stub, key())
     assert (await put(stub, key(), request_id="r")).revision == first.revision
@@ -140,7 +140,7 @@ async def test_a_repeated_put_does_not_bring_back_what_ended(stub: Stub) -> None
 
 
 async def test_a_repeated_put_does_not_lengthen_a_life(stub: Stub) -> None:
-    """The entry's time goes on from the first copy, however often the Put is repeated."""
+    """The entry's time counts from the first copy, however often the Put is repeated."""
     await put(stub, key(), request_id="r", ttl=seconds(0.2))
 
     async def expired() -> bool:
@@ -151,7 +151,7 @@ async def test_a_repeated_put_does_not_lengthen_a_life(stub: Stub) -> None:
 
 
 async def test_ids_belong_to_keys(stub: Stub) -> None:
-    """The same request_id under two keys is two Puts."""
+    """The same request_id for two keys identifies two Puts."""
     one = await put(stub, key("c1"), request_id="r")
     two = await put(stub, key("c2"), request_id="r")
     assert two.revision > one.revision
@@ -159,7 +159,7 @@ async def test_ids_belong_to_keys(stub: Stub) -> None:
 
 @pytest.mark.parametrize("id", ["a:b", "a%3Ab", " ", "日本語", "x" * 128, "é" * 64])
 async def test_any_text_is_an_id(stub: Stub, id: str) -> None:  # noqa: A002 - the field's name
-    """Up to 128 bytes of any text tell Puts apart."""
+    """Up to 128 bytes of any text identify a Put."""
     first = await put(stub, key(), request_id=id)
     assert (await put(stub, key(), request_id=id)).revision == first.revision
     assert (await put(stub, key(), request_id=f"{id[1:]}!")).revision > first.revision

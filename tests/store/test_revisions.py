@@ -1,4 +1,4 @@
-"""Revisions only grow, even where the clock does not (S1, S3)."""
+"""Revisions only grow, even if the clock does not (S1, S3)."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from support.redis.client import RedisClient
 from support.servers.serving import serving_from
 
 LAST_SEQUENCE = (1 << 20) - 1
-FUTURE = 4_000_000_000_001  # milliseconds: the year 2096; odd, as half of all times are
+FUTURE = 4_000_000_000_001  # milliseconds: the year 2096; odd, as a timestamp may be
 
 
 async def test_a_clock_that_steps_back_in_memory() -> None:
-    """Whatever the time of day does, every revision is greater than the one before."""
+    """Every revision is greater than the one before, even if the time of day steps back."""
     times = [1000.0, 1000.0, 1000.001, 999.0, 0.5, 999.999, 1000.002, -1.0, 1001.0]
     remaining = iter(times)
     storage = MemoryStorage(1, log_length=100, request_ttl_ms=1000, clock=lambda: next(remaining))
@@ -28,7 +28,7 @@ async def test_a_clock_that_steps_back_in_memory() -> None:
 
 
 async def test_a_clock_that_stands_still_in_memory() -> None:
-    """More writes than a millisecond has sequence numbers go on into the next one."""
+    """If one millisecond's sequence numbers are used up, revisions continue in the next one."""
     storage = MemoryStorage(1, log_length=100, request_ttl_ms=1000, clock=lambda: 1.0)
     async with serving_from(storage, Settings()) as stub:
         first = (await put(stub, key())).revision
@@ -39,19 +39,19 @@ async def test_a_clock_that_stands_still_in_memory() -> None:
 
 @pytest.fixture
 def store_url(redis_url: str) -> str:
-    """These are about Redis."""
+    """These tests are about Redis."""
     return redis_url
 
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[RedisClient]:
-    """A client of the test's own."""
+    """The test's own client."""
     with RedisClient(redis_url) as client:
         yield client
 
 
 def set_last(redis: RedisClient, prefix: str, partition: int, log_id: str) -> None:
-    """Make this the last revision of a partition, as a clock that was ahead would have."""
+    """Set the last revision of a partition, like a clock that was ahead."""
     tag = f"{{{prefix}:{partition}}}"
     redis("XADD", f"{tag}:log", log_id, "op", "put", "key", "conversation:acme:c0")
     redis("HSET", f"{tag}:state", "revision", log_id)
@@ -76,7 +76,7 @@ async def test_a_clock_that_steps_back_in_redis(
 async def test_a_used_up_sequence_in_redis(
     storage: Storage, storage_stub: Stub, settings: Settings, redis: RedisClient
 ) -> None:
-    """Where a millisecond's sequence is used up, the next begins early: numbers stay distinct."""
+    """If one millisecond's sequence is used up, the next begins early: revisions stay distinct."""
     stub = storage_stub
     partition = storage.partition_of("acme")
     last = f"{FUTURE}-{LAST_SEQUENCE - 1}"
@@ -99,7 +99,7 @@ async def test_a_used_up_sequence_in_redis(
 async def test_a_sequence_that_ends_within_an_invalidate(
     storage: Storage, storage_stub: Stub, settings: Settings, redis: RedisClient, tenant: bool
 ) -> None:
-    """An Invalidate crosses the end of a sequence like a Put does, and still ends entries."""
+    """An Invalidate passes the end of a sequence like a Put does, and still ends entries."""
     stub = storage_stub
     await put(stub, key())
     partition = storage.partition_of("acme")

@@ -1,4 +1,4 @@
-"""What is put comes back: every value, and fields that the server does not know."""
+"""A Get returns what was put: every value, and fields that the server does not know."""
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 from relevo.v1.context_pb2 import ContextKey, ExecutionContext
@@ -23,19 +23,19 @@ WHOLE = context(
     includes=[key("a1", scope="agent_config")],
 )
 
-# Field 100, a text; field 101, a number: what a newer contract might have.
+# Field 100, a text, and field 101, a number, stand for fields of a newer contract.
 NEWER = b"\xa2\x06\x05newer" + b"\xa8\x06\x2a"
 
 
 def as_put(found: ExecutionContext) -> ExecutionContext:
-    """What was read without the times that the store adds."""
+    """A read context without the times that the store adds."""
     found.ClearField("create_time")
     found.ClearField("update_time")
     return found
 
 
 async def test_every_value_comes_back(stub: Stub) -> None:
-    """Every field, and every kind of value in a section, comes back as it was put."""
+    """Every field, and every kind of value in a section, is returned as it was put."""
     await put(stub, key(), WHOLE)
     found = as_put((await get(stub, key())).entry.context)
     assert found == WHOLE
@@ -44,7 +44,7 @@ async def test_every_value_comes_back(stub: Stub) -> None:
 
 
 async def test_nothing_comes_back_as_nothing(stub: Stub) -> None:
-    """An empty context is a context, and a section that was not put is not there."""
+    """An empty context is a context, and a section that was not put is absent."""
     await put(stub, key())
     found = (await get(stub, key())).entry
     assert found.HasField("context")
@@ -59,7 +59,7 @@ def unknown_numbers(message: ExecutionContext | ContextKey) -> list[int]:
 
 
 async def test_unknown_fields_survive(stub: Stub) -> None:
-    """What the server does not know is kept: in a context, and in messages within it."""
+    """Fields that the server does not know are kept, in a context and in its nested messages."""
     newer = ExecutionContext.FromString(WHOLE.SerializeToString() + NEWER)
     newer.includes[0].MergeFromString(NEWER)
     await put(stub, key(), newer)
@@ -70,7 +70,7 @@ async def test_unknown_fields_survive(stub: Stub) -> None:
 
 
 async def test_unknown_fields_survive_a_mask(stub: Stub) -> None:
-    """A masked Put leaves the entry's unknown fields alone."""
+    """A masked Put keeps the entry's unknown fields."""
     newer = ExecutionContext.FromString(WHOLE.SerializeToString() + NEWER)
     await put(stub, key(), newer)
     await put(stub, key(), context(llm_config={"a": 1}), update_mask=masked("llm_config.a"))
@@ -79,7 +79,7 @@ async def test_unknown_fields_survive_a_mask(stub: Stub) -> None:
 
 
 async def test_unknown_fields_survive_in_layers(stub: Stub) -> None:
-    """A layer's unknown fields are answered too."""
+    """A layer's unknown fields are returned too."""
     agent = key("a1", scope="agent_config")
     await put(stub, agent, ExecutionContext.FromString(NEWER))
     await put(stub, key(), WHOLE)

@@ -1,4 +1,4 @@
-"""The store on the master that real Sentinels know, and what a URL of Sentinels may say."""
+"""The store on the master that real Sentinels report, and the options of a Sentinel URL."""
 
 import signal
 import time
@@ -32,25 +32,25 @@ from support.waiting import until, until_async
 
 @pytest.fixture(scope="module")
 def sentinels() -> Iterator[RedisSentinels]:
-    """A master, replicas and Sentinels, which nobody breaks here."""
+    """A master, replicas and Sentinels that no test breaks."""
     with RedisSentinels(silence=60) as sentinels:
         yield sentinels
 
 
 @pytest.fixture
 def settings(sentinels: RedisSentinels) -> Settings:
-    """Settings of a server that asks the Sentinels."""
+    """Settings of a server that finds its master through the Sentinels."""
     return settings_for(sentinels.url)
 
 
 def settings_for(url: str) -> Settings:
-    """Settings of a server on a store of its own."""
+    """Settings of a server with its own store."""
     prefix = f"test-{uuid.uuid4().hex}"
     return Settings(listen="127.0.0.1:0", store=SecretStr(url), store_prefix=prefix, grace=0.5)
 
 
 async def test_every_call(stub: Stub, sentinels: RedisSentinels, settings: Settings) -> None:
-    """Put, Get, Invalidate and Watch work, and the master has what was put."""
+    """Put, Get, Invalidate and Watch work, and the master holds the entries."""
     agent = key("a1", scope="agent_config")
     await put(stub, agent, context(llm_config={"model": "m1"}), if_absent=True)
     first = await put(stub, key(), context(includes=[agent]), request_id="r")
@@ -71,7 +71,7 @@ async def test_every_call(stub: Stub, sentinels: RedisSentinels, settings: Setti
 
 
 async def test_health(server: Server) -> None:
-    """A server whose Sentinels know the master is SERVING."""
+    """A server whose Sentinels report a master is SERVING."""
 
     async def is_serving() -> bool:
         return await health_of(server.address) == "SERVING"
@@ -80,18 +80,18 @@ async def test_health(server: Server) -> None:
 
 
 async def test_a_sentinel_that_is_not_there(sentinels: RedisSentinels) -> None:
-    """One Sentinel that answers is enough, whichever of them it is."""
+    """One Sentinel that answers is enough, whichever it is."""
     nobody = sentinels.url.replace("://", "://127.0.0.1:1,")
     async with serving(settings_for(nobody)) as stub:
         assert (await put(stub, key())).revision
 
 
 async def test_a_sentinel_that_is_silent(sentinels: RedisSentinels) -> None:
-    """A Sentinel that accepts connections and says nothing holds nobody up."""
+    """A Sentinel that accepts connections and never answers delays nobody."""
     with RedisProcess() as silent:
         silent.signal(signal.SIGSTOP)
         url = sentinels.url.replace("://", f"://127.0.0.1:{silent.port},")
-        # Whoever waited for it would do so for that long.
+        # A caller that waited for this Sentinel would wait this long.
         settings = settings_for(url).model_copy(update={"store_timeout": 30.0})
         begin = time.monotonic()
         async with serving(settings) as stub:
@@ -100,7 +100,7 @@ async def test_a_sentinel_that_is_silent(sentinels: RedisSentinels) -> None:
 
 
 def test_a_service_that_is_not_known(sentinels: RedisSentinels) -> None:
-    """Calls are UNAVAILABLE, and the log has what each Sentinel said."""
+    """For an unknown service, calls are UNAVAILABLE, and the log has each Sentinel's error."""
     with relevo_serve("--store", f"{sentinels.url}-of-others") as server:
         assert server.events("store.lost")
         until(lambda: len(server.events("sentinel.lost")) == len(sentinels.sentinels))
@@ -108,7 +108,7 @@ def test_a_service_that_is_not_known(sentinels: RedisSentinels) -> None:
 
 
 async def test_a_server_that_is_no_master(sentinels: RedisSentinels) -> None:
-    """What says that it is a replica is not used, whatever a Sentinel says of it."""
+    """A server that reports itself as a replica is not used, whatever a Sentinel reports."""
     replica = next(each for each in sentinels.servers if each is not sentinels.master())
     watch = f"sentinel monitor {SERVICE} 127.0.0.1 {replica.port} 1"
     with RedisProcess("--sentinel", config=watch) as wrong:
@@ -122,7 +122,7 @@ async def test_a_server_that_is_no_master(sentinels: RedisSentinels) -> None:
 
 
 def test_a_sentinel_with_a_password(sentinels: RedisSentinels) -> None:
-    """`sentinel_password` is what the Sentinels are told; the log never has it."""
+    """`sentinel_password` is sent to the Sentinels, and never logged."""
     watch = f"sentinel monitor {SERVICE} 127.0.0.1 {sentinels.master().port} 1"
     with RedisProcess("--sentinel", "--requirepass", "s3cret", config=watch) as guarded:
         url = f"redis+sentinel://127.0.0.1:{guarded.port}/{SERVICE}"
@@ -138,7 +138,7 @@ def test_a_sentinel_with_a_password(sentinels: RedisSentinels) -> None:
 
 
 def test_what_a_url_says() -> None:
-    """The parts go to whom they are for; Sentinels and servers share the options."""
+    """Each part of the URL goes to Sentinels or servers; both share the TLS options."""
     found = Service.parse(
         "rediss+sentinel://u:p%40@one,two:7,[::1]:8/my%20master/3"
         "?ssl_ca_certs=/ca.pem&sentinel_username=s&sentinel_password=q%2F"
@@ -166,7 +166,7 @@ def test_what_a_url_says() -> None:
     ],
 )
 def test_a_malformed_url(url: str, problem: str) -> None:
-    """The error says what is wrong, and never quotes a URL, which may have a password."""
+    """The error names the problem, and never quotes the URL, which may have a password."""
     with pytest.raises(ValueError, match=problem) as caught:
         open_storage(url, partitions=1)
     assert "s3c" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The server beside its service: health and reflection."""
+"""The services beside the store: health and reflection."""
 
 from typing import Any
 
@@ -19,19 +19,19 @@ STORE = "relevo.v1.ContextStore"
 
 @pytest.mark.parametrize("service", ["", STORE])
 async def test_a_server_whose_store_answers_is_serving(server: Server, service: str) -> None:
-    """The health of the server, and of its service, is SERVING."""
+    """The health of the server and of its service is SERVING."""
     assert await health_of(server.address, service) == "SERVING"
 
 
 async def test_health_of_what_is_not_there(server: Server) -> None:
-    """Health knows no service that the server does not have."""
+    """Health reports NOT_FOUND for a service that the server does not have."""
     with pytest.raises(aio.AioRpcError) as caught:
         await health_of(server.address, "relevo.v1.Nothing")
     assert caught.value.code() is StatusCode.NOT_FOUND
 
 
 async def test_health_can_be_watched(server: Server) -> None:
-    """The health service's own Watch tells the state, as load balancers want it."""
+    """The health service's Watch reports the state, as load balancers need it."""
     async with aio.insecure_channel(server.address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=STORE), timeout=TIMEOUT)
@@ -47,7 +47,7 @@ def reflection_of(channel: aio.Channel) -> Any:
 
 
 async def reflect(address: str, question: ServerReflectionRequest) -> Any:
-    """What reflection answers to one question."""
+    """The answer of reflection to one request."""
     async with aio.insecure_channel(address) as channel:
         call = reflection_of(channel).ServerReflectionInfo(iter([question]))
         answers = [answer async for answer in call]
@@ -55,14 +55,14 @@ async def reflect(address: str, question: ServerReflectionRequest) -> Any:
 
 
 async def test_reflection_lists_the_services(server: Server) -> None:
-    """Whoever asks what there is, is told all services of the port."""
+    """Reflection lists all services of the port."""
     answer = await reflect(server.address, ServerReflectionRequest(list_services=""))
     names = [service.name for service in answer.list_services_response.service]
     assert sorted(names) == sorted([*SERVICES, STORE])
 
 
 async def test_reflection_describes_the_store(server: Server) -> None:
-    """The descriptors of the service are those of the contract, with all its methods."""
+    """Reflection returns the contract's descriptors, with all methods of the service."""
     answer = await reflect(server.address, ServerReflectionRequest(file_containing_symbol=STORE))
     files = [
         FileDescriptorProto.FromString(each)
@@ -82,17 +82,17 @@ async def test_reflection_describes_the_store(server: Server) -> None:
 
 
 async def test_reflection_can_be_turned_off(settings: Settings) -> None:
-    """Without reflection the port does not tell what it has."""
+    """Without reflection, the port does not describe its services."""
     silent = settings.model_copy(update={"reflection": False})
     async with Server(silent) as server, aio.insecure_channel(server.address) as channel:
-        # Nothing is sent: gRPC's asyncio client loses the status of a call that is refused
+        # The test sends nothing: gRPC's asyncio client loses the status of a call that is refused
         # while it still sends.
         refused = reflection_of(channel).ServerReflectionInfo()
         assert await refused.code() is StatusCode.UNIMPLEMENTED
 
 
 async def test_a_server_can_be_started_after_another(settings: Settings) -> None:
-    """Servers leave nothing behind in their process that the next would stumble over."""
+    """A second server in the same process works: the first one leaves no state behind."""
     for _ in range(3):
         async with serving(settings):
             pass

@@ -1,4 +1,4 @@
-"""The rules of the server's cache hold in any order of things, and the checker sees where not."""
+"""The server's cache keeps its rules in any order of events, and the checker detects violations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,17 +15,17 @@ STEPS = 1000
 
 @some_seeds
 def test_any_order(seeds: range) -> None:
-    """In no order of reads, events and faults is an answer from memory what it must not be.
+    """In any order of reads, events and faults, an answer from memory keeps every promise.
 
-    It is as of its fence or later, was true within the bound, is one snapshot of all
-    entries in it, and honours times to live; and memory is bounded.
+    It is as of its fence or later, was true within the staleness bound, is one snapshot of all its
+    entries, and respects times to live; and memory is bounded.
     """
     served = served_in_all(CacheWorld, STEPS, seeds)
     assert served > len(seeds) * 20, "the copies were hardly ever used"
 
 
 class _KeepingWhatIsOvertaken(Copies):
-    """A read is kept whatever happened since it was begun."""
+    """A read is kept even if an event overtook it."""
 
     def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
         part = self._partitions.get(partition)
@@ -33,7 +33,7 @@ class _KeepingWhatIsOvertaken(Copies):
 
 
 class _KeepingWhatIsAhead(Copies):
-    """A read is kept that is ahead of the position, and might be of another order."""
+    """A read that is ahead of the position, and may belong to another order, is kept."""
 
     def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
         part = self._partitions.get(partition)
@@ -51,7 +51,7 @@ class _WithoutFence(Copies):
 
 
 class _WithoutStaleness(Copies):
-    """Copies are trusted for ever."""
+    """Cached entries are trusted forever."""
 
     def __init__(self, **options: Any) -> None:
         options["max_staleness"] = 1e9
@@ -59,21 +59,21 @@ class _WithoutStaleness(Copies):
 
 
 class _TrustingAnyLook(Copies):
-    """A look that did not reach the end of the log counts as one that did."""
+    """A read that did not reach the end of the log counts as one that did."""
 
     def apply(self, partition: int, tail: Tail, begun: float) -> None:
         super().apply(partition, tail._replace(revision=0) if tail.events else tail, begun)
 
 
 class _WithoutResets(Copies):
-    """Where the log does not continue, copies are used as they were."""
+    """Cached entries are used after a gap in the log."""
 
     def apply(self, partition: int, tail: Tail, begun: float) -> None:
         super().apply(partition, tail._replace(gap=None), begun)
 
 
 class _WithoutFloors(Copies):
-    """The end of a whole tenant is not heard of."""
+    """The end of a whole tenant is ignored."""
 
     def apply(self, partition: int, tail: Tail, begun: float) -> None:
         events = [event._replace(tenant_id="another") for event in tail.events]
@@ -81,14 +81,14 @@ class _WithoutFloors(Copies):
 
 
 class _WithoutExpiry(Copies):
-    """Times to live are counted from the answer's arrival, which may be late."""
+    """Times to live count from the answer's arrival, which may be late."""
 
     def keep(self, partition: int, keys: Sequence[Key], read: Read, begun: float) -> None:
         super().keep(partition, keys, read, begun + 1)
 
 
 class _WithoutBounds(Copies):
-    """Nothing is dropped for want of room."""
+    """Nothing is evicted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"max_bytes": 1 << 30})
@@ -109,7 +109,7 @@ class _WithoutBounds(Copies):
     ],
 )
 def test_broken_copies_are_seen(broken: Callable[..., Copies]) -> None:
-    """A cache that breaks one rule is caught."""
+    """The checker detects a cache that breaks one rule."""
     with pytest.raises(AssertionError):
         _run_seeds(broken)
 

@@ -1,4 +1,4 @@
-"""Settings of `relevo serve`: where they come from, and what is said about wrong ones."""
+"""Settings of `relevo serve`: their sources, and the errors about wrong ones."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from support.servers.process import relevo_ends, relevo_serve
 
 
 def ttl_of(address: str, scope: str) -> float:
-    """How long an entry of this scope lives on a server."""
+    """The time to live of a new entry in this scope on a server."""
     with grpc.insecure_channel(address) as channel:
         stub = store_pb2_grpc.ContextStoreStub(channel)
         request = store_pb2.PutRequest(key=key(scope=scope), context=context())
@@ -26,7 +26,7 @@ def ttl_of(address: str, scope: str) -> float:
 
 @pytest.fixture
 def ports() -> Iterator[list[int]]:
-    """Three ports that can be told apart."""
+    """Three different ports."""
     with ReservedPort() as one, ReservedPort() as two, ReservedPort() as three:
         yield [one.number, two.number, three.number]
 
@@ -96,16 +96,16 @@ def test_a_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The server ends with exit code 2 and names the setting, not its value."""
+    """A wrong setting ends the server with exit code 2, and is named without its value."""
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    # A server that would start after all ends at once: its port is taken.
+    # A server that started in spite of it would end at once: its port is taken.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code: object
         try:
             code = main(["serve", "--listen", f"127.0.0.1:{port}", *arguments])
-        except SystemExit as end:  # argparse's way to end
+        except SystemExit as end:  # how argparse ends
             code = end.code
     told = capsys.readouterr().err
     assert name in told
@@ -115,7 +115,7 @@ def test_a_wrong_setting_is_named(
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x"])
 def test_an_address_that_cannot_be_is_named(address: str) -> None:
-    """The server listens where it was told to, or says that it cannot; never elsewhere."""
+    """The server listens at the given address, or names it as unusable; never at another one."""
     ended = relevo_ends("--listen", address, within=20)
     assert "listen" in ended.stderr
     assert ended.returncode == 2
@@ -132,7 +132,7 @@ def test_an_address_that_cannot_be_is_named(address: str) -> None:
     ],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, content: str | None, name: str) -> None:
-    """A wrong setting in a file is named, and so is a file that cannot be read."""
+    """A wrong setting in a file is named, and so is an unreadable file."""
     file = tmp_path / "relevo.toml"
     if content is not None:
         file.write_text(content)

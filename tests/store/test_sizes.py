@@ -1,4 +1,4 @@
-"""The size limit: 256 KiB of the serialized context, and not a byte more."""
+"""The size limit: 256 KiB of the serialized context, to the byte."""
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +13,7 @@ LIMIT = 256 * 1024
 
 
 async def test_256_kib_are_accepted(stub: Stub) -> None:
-    """A context of exactly 256 KiB is kept, and comes back whole."""
+    """A context of exactly 256 KiB is stored and returned whole."""
     largest = of_size(LIMIT)
     await put(stub, key(), largest)
     found = (await get(stub, key())).entry.context
@@ -31,14 +31,14 @@ async def test_one_byte_more_is_refused(stub: Stub) -> None:
 
 
 async def test_far_too_much_is_refused_in_the_same_words(stub: Stub) -> None:
-    """A context of several MiB gets the store's own answer too, not one of gRPC's."""
+    """A context of several MiB gets the store's own error too, not one of gRPC's."""
     failure = await failure_of(put(stub, key(), of_size(3 << 20)))
     assert failure.reason == "CONTEXT_TOO_LARGE"
     assert not await is_alive(stub, key())
 
 
 async def test_what_the_store_sets_does_not_count(stub: Stub) -> None:
-    """`update_time` is the store's: a caller's own takes no room."""
+    """A caller's `update_time` does not count for the size: the store sets its own."""
     largest = of_size(LIMIT)
     largest.update_time.CopyFrom(Timestamp(seconds=1))
     await put(stub, key(), largest)
@@ -47,7 +47,7 @@ async def test_what_the_store_sets_does_not_count(stub: Stub) -> None:
 
 @pytest.mark.parametrize("limit", [1000, 1 << 20])
 async def test_the_settings_decide(settings: Settings, limit: int) -> None:
-    """The limit is a setting, above the default as well as below it."""
+    """The setting can raise the default limit as well as lower it."""
     async with serving(settings.model_copy(update={"max_context_bytes": limit})) as stub:
         await put(stub, key(), of_size(limit))
         failure = await failure_of(put(stub, key(), of_size(limit + 1)))

@@ -1,9 +1,8 @@
-"""Redis held against memory: the same operations, everything observable compared.
+"""Redis compared with memory: the same operations must have the same observable results.
 
-The memory backend is the model. Its clocks are moved by hand; on Redis, time
-passes by taking it from what the keys have left to live. Revisions of the two
-differ, so they are compared by rank: a revision is the number of its event in
-the log, which also shows that every write has exactly one event.
+The memory backend is the model. The test sets the model's clocks; on Redis, time passes by reducing
+the TTLs of the keys. Revisions of the two differ, so they are compared by rank: a revision is the
+number of its event in the log. That also shows that every write has exactly one event.
 """
 
 import asyncio
@@ -48,7 +47,7 @@ tokens = st.sampled_from(["t1", "t2"])
 
 
 class Backends(RuleBasedStateMachine):
-    """Does the same to both, and compares."""
+    """Runs the same call on both, and compares the results."""
 
     def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str) -> None:
         super().__init__()
@@ -71,12 +70,12 @@ class Backends(RuleBasedStateMachine):
         self._other = Backend(storage)
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Remove all data."""
         self._run(self._other.storage.close())
         self._redis.forget(self._prefix)
 
     def same(self, tenant: str, *calls: Call) -> Any:
-        """Do it to both: one call for both, or one for each. What it came to."""
+        """Run one call on both, or one call for each, and return their common outcome."""
         partition = partition_of(tenant, PARTITIONS)
         expected = self._run(self._memory.outcome(partition, calls[0]))
         found = self._run(self._other.outcome(partition, calls[-1]))
@@ -84,7 +83,7 @@ class Backends(RuleBasedStateMachine):
         return expected
 
     def _comparable(self, found: Any, expected: Any) -> Any:
-        """The same with the model's times left, where they are close enough to them."""
+        """The outcome with the model's times to live, if the other's are close enough."""
         match found, expected:
             case (Read(), Read()):
                 entries = map(self._comparable, found.entries, expected.entries)
@@ -120,9 +119,9 @@ class Backends(RuleBasedStateMachine):
         lease: str,
         once: Once | None,
     ) -> None:
-        """Write, with any condition: none, absent, the current version, any earlier revision.
+        """Put, with any condition: none, absent, the current version, any earlier revision.
 
-        Under a lease or not.
+        With or without a lease.
         """
         partition = partition_of(key.tenant_id, PARTITIONS)
         logged = len(self._memory.logs[partition])
@@ -145,7 +144,7 @@ class Backends(RuleBasedStateMachine):
         self.same(key.tenant_id, on(self._memory), on(self._other))
 
     def _current(self, key: Key) -> int:
-        """The live entry's version, by its rank."""
+        """The rank of the live entry's version."""
         stored = self._run(self._memory.storage.read([key])).entries[0]
         partition = partition_of(key.tenant_id, PARTITIONS)
         return self._memory.rank(partition, stored.version) if stored else ABSENT
@@ -158,7 +157,7 @@ class Backends(RuleBasedStateMachine):
         request_id=st.one_of(st.just(""), request_ids),
     )
     def lease(self, key: Key, token: str, ttl: float, renews: bool, request_id: str) -> None:
-        """Ask for the right to create an entry, or to renew the current one."""
+        """Request the right to create an entry, or to renew the current one."""
         partition = partition_of(key.tenant_id, PARTITIONS)
         rank = self._current(key) if renews else ABSENT
 
@@ -171,17 +170,17 @@ class Backends(RuleBasedStateMachine):
 
     @rule(key=keys, token=tokens)
     def release(self, key: Key, token: str) -> None:
-        """Give a lease back, held or not."""
+        """Release a lease, held or not."""
         self.same(key.tenant_id, lambda storage: storage.release(key, token))
 
     @rule(key=keys, request_id=request_ids, fingerprint=fingerprints)
     def recall(self, key: Key, request_id: str, fingerprint: bytes) -> None:
-        """Ask what a request came to."""
+        """Read the outcome of an earlier request."""
         self.same(key.tenant_id, lambda storage: storage.recall(key, Once(request_id, fingerprint)))
 
     @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5), once=onces)
     def invalidate(self, tenant: str, names: list[int], once: Once | None) -> None:
-        """End some entries of a tenant, some of them perhaps named twice."""
+        """Invalidate some entries of a tenant, possibly with repeated keys."""
         own = [key for key in KEYS if key.tenant_id == tenant]
         named = once and once._replace(fingerprint=f"{names} {once.fingerprint!r}".encode())
         self.same(tenant, lambda storage: storage.invalidate([own[i] for i in names], named))
@@ -194,7 +193,7 @@ class Backends(RuleBasedStateMachine):
 
     @rule(seconds=steps)
     def time_passes(self, seconds: float) -> None:
-        """Let time pass on both."""
+        """Advance the time of both."""
         self._since += seconds
         for name in self._redis.names(self._prefix):
             left = self._redis("PTTL", name)
@@ -203,12 +202,12 @@ class Backends(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-1000.0, -0.001, 0.001, 1000.0]))
     def clock_is_set(self, seconds: float) -> None:
-        """Set the model's time of day. It matters for nothing that can be observed."""
+        """Set the model's time of day, which must have no observable effect."""
         self._day += seconds
 
     @invariant()
     def entries_are_the_same(self) -> None:
-        """Reading everything of a partition answers the same, as of the same revision."""
+        """Both return the same entries of a partition, as of the same revision."""
         for partition in range(PARTITIONS):
             own = [key for key in KEYS if partition_of(key.tenant_id, PARTITIONS) == partition]
             if own:
@@ -216,7 +215,7 @@ class Backends(RuleBasedStateMachine):
 
     @invariant()
     def logs_are_the_same(self) -> None:
-        """Both logs tell the same story, event by event."""
+        """Both logs have the same events in the same order."""
         for ours, theirs in zip(self._memory.logs, self._other.logs, strict=True):
             assert [event._replace(revision=0) for event in ours] == [
                 event._replace(revision=0) for event in theirs
@@ -228,7 +227,7 @@ def _reading(own: Sequence[Key]) -> Call:
 
 
 def test_redis_does_what_memory_does(redis_url: str) -> None:
-    """No sequence of operations tells the two backends apart (S6)."""
+    """No sequence of operations distinguishes the two backends (S6)."""
     assert len({partition_of(tenant, PARTITIONS) for tenant in TENANTS}) == PARTITIONS
     with asyncio.Runner() as loop, RedisClient(redis_url) as redis:
 

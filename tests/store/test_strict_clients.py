@@ -1,4 +1,4 @@
-"""Answers are read alike by every implementation of protobuf, by one that merges nothing too."""
+"""Every implementation of protobuf reads answers alike, even one that merges no repeated fields."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ from support.strategies import sections, texts
 AGENT = key("a1", scope="agent_config")
 TIME = Timestamp(seconds=1_700_000_000, nanos=1000)
 NEWER = b"\xfa\x3e\x05newer" + b"\x80\x3f\x07"
-"""Fields 1007 and 1008, of a contract that is newer than this one."""
+"""Fields 1007 and 1008, of a newer contract than this one."""
 
 SOURCES = [ContextRef(key=key(), revision=1), ContextRef(key=AGENT, revision=2)]
 
@@ -53,7 +53,7 @@ CONTEXTS = {
 
 @pytest.mark.parametrize("put_", CONTEXTS.values(), ids=CONTEXTS.keys())
 async def test_every_call(stub: Stub, put_: ExecutionContext) -> None:
-    """No call answers a singular field twice, at any level, whatever was put and is asked for.
+    """No answer has a singular field twice, at any level, for any entry and any request.
 
     The stub refuses such an answer, and fields in disorder.
     """
@@ -88,7 +88,7 @@ async def test_every_call(stub: Stub, put_: ExecutionContext) -> None:
 
 
 async def test_a_split_put(stub: Stub) -> None:
-    """What a client sends in pieces, as protobuf allows, is answered in one."""
+    """A message that a client sends in pieces, as protobuf allows, is returned in one piece."""
     pieces = (
         PutRequest(key=key(), context=context(user_id="u", llm_config={"a": 1})),
         PutRequest(context=context(user_id="v", llm_config={"b": 2}, create_time=TIME)),
@@ -138,7 +138,7 @@ STORED: dict[str, Callable[[], bytes]] = {
 async def test_what_others_wrote_into_the_store(
     storage: Storage, storage_stub: Stub, stored: Callable[[], bytes]
 ) -> None:
-    """A context that is in pieces in the store is answered in one, with what protobuf reads."""
+    """A context that is stored in pieces is returned in one, equal to what protobuf reads."""
     await put(storage_stub, AGENT, context(includes=[key()]))
     written = await storage.write(Write(Key("conversation", "acme", "c1"), stored(), 60_000))
     wanted = ExecutionContext.FromString(stored())
@@ -169,7 +169,7 @@ async def test_what_others_wrote_into_the_store(
 def test_entries_of_any_content(
     parts: list[ExecutionContext], unknown: bytes, hand_made: bool
 ) -> None:
-    """Whatever is stored, the entry that it makes is strict, and is what protobuf reads."""
+    """For any stored bytes, the assembled entry is strict, and equals what protobuf reads."""
     stored = b"".join(part.SerializeToString() for part in parts) + unknown
     wanted = ExecutionContext.FromString(stored)
     if not hand_made:
@@ -182,7 +182,7 @@ def test_entries_of_any_content(
         entry = Stored(5 << 20, 4 << 20, 1000, stored)
         got = entries.get_response(name, 3, entry, 9 << 20)
         alone = entries.serialized(name, 3, entry, body=True)
-        # Only what others wrote into the store may be in disorder.
+        # Only bytes that other programs wrote into the store may be in disorder.
         others = check(got, GetResponse, in_order=not hand_made)
         assert all(path.startswith("entry.context#") for path in others)
         check(alone, ContextEntry, in_order=not hand_made)
@@ -207,13 +207,13 @@ def test_entries_of_any_content(
     ],
 )
 def test_the_reader_is_strict(data: bytes, problem: str) -> None:
-    """The reader of these tests refuses what it is there to refuse."""
+    """The tests' strict reader refuses repeated and disordered fields."""
     with pytest.raises(NotStrictError, match=problem):
         check(data, GetResponse)
 
 
 def test_the_reader_knows_oneofs() -> None:
-    """Two fields of one oneof are one too many."""
+    """Two fields of one oneof count as a repetition."""
     requests = [WatchRequest(ping={"number": 1}), WatchRequest(touch={"key": key()})]
     data = b"".join(each.SerializeToString() for each in reversed(requests))
     with pytest.raises(NotStrictError, match="is not the only one of request"):

@@ -1,7 +1,7 @@
-"""`rediss+cluster://` and `rediss+sentinel://`: every node is spoken to over TLS.
+"""`rediss+cluster://` and `rediss+sentinel://`: connections to every node use TLS.
 
-With a Redis that is built with TLS, it is that which speaks it, among its nodes too; with
-one that is not, a proxy in front of each node does.
+If Redis is built with TLS, it uses TLS itself, also among its nodes; if not, a proxy in front of
+each node does.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def own(folder: Path, signer: Pair) -> Pair:
 
 @pytest.fixture(scope="module")
 def cluster(own: Pair, signer: Pair) -> Iterator[RedisCluster]:
-    """Three nodes, which tell clients the ports that speak TLS."""
+    """Three nodes that report their TLS ports to clients."""
     if is_built_with_tls():
         started = RedisCluster(partial(TlsRedisProcess, own, signer), "--tls-cluster", "yes")
     else:
@@ -46,9 +46,10 @@ def cluster(own: Pair, signer: Pair) -> Iterator[RedisCluster]:
 
 
 def settings_for(url: str) -> Settings:
-    """Settings of a server on this store, whose keys are the test's own.
+    """Settings of a server on this store, with the test's own keys.
 
-    It is patient: on a busy machine, dozens of TLS handshakes at once take more than a second.
+    The timeout is long: on a busy machine, dozens of simultaneous TLS handshakes take more than a
+    second.
     """
     return Settings(
         listen="127.0.0.1:0",
@@ -60,7 +61,7 @@ def settings_for(url: str) -> Settings:
 
 
 async def test_every_node(cluster: RedisCluster) -> None:
-    """Put, Get, Invalidate and Watch work for tenants of all nodes, wherever MOVED leads."""
+    """Put, Get, Invalidate and Watch work on all nodes, and MOVED is followed over TLS."""
     settings = settings_for(cluster.url)
     assert settings.store.get_secret_value().startswith("rediss+cluster://")
 
@@ -85,7 +86,7 @@ async def test_every_node(cluster: RedisCluster) -> None:
 
 
 async def test_a_slot_that_moves(cluster: RedisCluster) -> None:
-    """A node that ASK or MOVED names later is spoken to over TLS as well."""
+    """The connection to a node that ASK or MOVED names later uses TLS too."""
     settings = settings_for(cluster.url)
     async with serving(settings) as stub:
         named = key(tenant="moving")
@@ -106,7 +107,7 @@ async def test_a_slot_that_moves(cluster: RedisCluster) -> None:
 
 
 async def test_nodes_that_are_not_trusted(cluster: RedisCluster) -> None:
-    """Without the authority in `ssl_ca_certs` no node is spoken to, and the log says why."""
+    """Without the authority in `ssl_ca_certs`, no node is used, and the log has the reason."""
     with relevo_serve("--store", cluster.url.partition("?")[0]) as server:
         async with stub_of(server.address) as stub:
             assert (await failure_of(put(stub, key()))).reason == "STORE_UNAVAILABLE"
@@ -115,7 +116,7 @@ async def test_nodes_that_are_not_trusted(cluster: RedisCluster) -> None:
 
 @pytest.mark.skipif(not is_built_with_tls(), reason="this Redis is built without TLS")
 async def test_sentinels_over_tls(own: Pair, signer: Pair) -> None:
-    """Sentinels, and the master that they name, are spoken to over TLS."""
+    """Connections to Sentinels, and to the master that they report, use TLS."""
     redis = partial(TlsRedisProcess, own, signer)
     with redis() as master:
         config = f"sentinel monitor mymaster 127.0.0.1 {master.port} 1\n"
@@ -130,7 +131,7 @@ async def test_sentinels_over_tls(own: Pair, signer: Pair) -> None:
 
 
 def test_options_of_the_url(tmp_path: Path) -> None:
-    """The URL's TLS options are those of `rediss://`, and a file that is not there is named."""
+    """The URL has the TLS options of `rediss://`, and a missing file is named."""
     url = f"rediss+cluster://:s3cret@127.0.0.1?ssl_ca_certs={tmp_path}/none.pem"
     with pytest.raises(ValueError, match="TLS files") as caught:
         open_storage(url, partitions=1)

@@ -1,4 +1,4 @@
-"""Time to live: by scope, by request, within a maximum; decided when an entry is read (S5)."""
+"""Time to live: from scope or request, within a maximum; expiry is decided at the read (S5)."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from support.waiting import until_async
     [("conversation", 1800), ("agent_config", 600), ("collection_config", 900), ("other", 300)],
 )
 async def test_the_scope_decides(stub: Stub, scope: str, expected: int) -> None:
-    """An entry lives as long as its scope says; Get answers the time that is left."""
+    """An entry lives as long as its scope's setting; Get returns the time that is left."""
     written = await put(stub, key(scope=scope))
     assert (written.entry.ttl.seconds, written.entry.ttl.nanos) == (expected, 0)
     read = (await get(stub, key(scope=scope))).entry
@@ -37,7 +37,7 @@ async def test_the_scope_decides(stub: Stub, scope: str, expected: int) -> None:
 
 
 async def test_the_settings_decide_about_scopes(settings: Settings) -> None:
-    """The settings add scopes and replace those that are built in."""
+    """The settings add scopes, and replace those that are built in."""
     ttl = Ttl(default=7, maximum=50, scopes={"tool": 0.25, "agent_config": 20})
     async with serving(settings.model_copy(update={"ttl": ttl})) as stub:
         for scope, expected in {
@@ -52,27 +52,27 @@ async def test_the_settings_decide_about_scopes(settings: Settings) -> None:
 
 @pytest.mark.parametrize("wanted", [0.001, 0.25, 12.345, 86_400])
 async def test_the_request_decides(stub: Stub, wanted: float) -> None:
-    """A Put's own time goes before its scope's, to the millisecond, up to the maximum."""
+    """A Put's own time overrides its scope's, to the millisecond, up to the maximum."""
     entry = (await put(stub, key(), ttl=seconds(wanted))).entry
     assert entry.ttl.ToTimedelta().total_seconds() == wanted
 
 
 async def test_less_than_a_millisecond_is_one(stub: Stub) -> None:
-    """Times are rounded up to whole milliseconds, so that none becomes nothing."""
+    """Times are rounded up to whole milliseconds, so that none becomes zero."""
     ttl = seconds(0)
     ttl.nanos = 1
     assert (await put(stub, key(), ttl=ttl)).entry.ttl.nanos == 1_000_000
 
 
 async def test_over_the_maximum(stub: Stub) -> None:
-    """More than the maximum is refused, not cut down."""
+    """A time above the maximum is refused, not reduced."""
     failure = await failure_of(put(stub, key(), ttl=seconds(86_400.001)))
     assert (failure.code, failure.fields) == (StatusCode.INVALID_ARGUMENT, ["ttl"])
     assert not await is_alive(stub, key())
 
 
 async def test_every_put_sets_it_anew(stub: Stub) -> None:
-    """A later Put's time replaces what was left, be it longer or shorter."""
+    """A later Put's time replaces the remaining time, whether longer or shorter."""
     for wanted in (60, 3600, 30):
         await put(stub, key(), ttl=seconds(wanted))
         left = (await get(stub, key())).entry.ttl.ToTimedelta().total_seconds()
@@ -80,7 +80,7 @@ async def test_every_put_sets_it_anew(stub: Stub) -> None:
 
 
 async def test_expire_time_is_the_same_by_the_clock(stub: Stub) -> None:
-    """`expire_time` is `ttl` after now, by the clock of the server, which is here our own."""
+    """`expire_time` is now plus `ttl`, by the clock of the server, which is here our own."""
     before = time.time()
     entry = (await put(stub, key(), ttl=seconds(100))).entry
     after = time.time()
@@ -89,7 +89,7 @@ async def test_expire_time_is_the_same_by_the_clock(stub: Stub) -> None:
 
 
 async def test_an_entry_is_gone_when_its_time_is_over(stub: Stub) -> None:
-    """A sub-second time to live ends: for Get, BatchGet, Invalidate's count and conditions."""
+    """An entry with a sub-second time ends for Get, BatchGet, conditions and Invalidate's count."""
     await put(stub, key(), ttl=seconds(0.15))
     await put(stub, key("long"))
 
@@ -105,7 +105,7 @@ async def test_an_entry_is_gone_when_its_time_is_over(stub: Stub) -> None:
 
 
 async def test_an_expired_layer_is_missing(stub: Stub) -> None:
-    """A layer whose time is over is left out like one that never was."""
+    """An expired layer is left out, like one that never existed."""
     agent = key("a1", scope="agent_config")
     await put(stub, agent, ttl=seconds(0.05))
     await put(stub, key(), context(includes=[agent]))
@@ -117,7 +117,7 @@ async def test_an_expired_layer_is_missing(stub: Stub) -> None:
 
 
 async def test_a_life_is_not_lengthened_by_reading(stub: Stub) -> None:
-    """Reading an entry again and again does not keep it alive."""
+    """Reads do not prolong an entry's life."""
     await put(stub, key(), ttl=seconds(0.2))
 
     async def expired() -> bool:
@@ -128,16 +128,16 @@ async def test_a_life_is_not_lengthened_by_reading(stub: Stub) -> None:
 
 @dataclass
 class Clocks:
-    """The time of day and the time since some start, moved by hand."""
+    """The time of day and the monotonic time, both set by the test."""
 
     day: float = 1_800_000_000.0
     since: float = 0.0
 
 
 async def test_expiry_is_decided_at_the_very_moment() -> None:
-    """Until the last millisecond an entry is alive, and from its deadline on it is not.
+    """An entry is alive until the last millisecond, and expired from its deadline on.
 
-    In memory, where the clock can be held.
+    Tested in memory, with a clock that the test sets.
     """
     clocks = Clocks()
     storage = MemoryStorage(
@@ -156,7 +156,7 @@ async def test_expiry_is_decided_at_the_very_moment() -> None:
 
 
 async def test_the_time_of_day_does_not_matter() -> None:
-    """A clock that is set forward ends no entry, and one that is set back keeps none alive."""
+    """Changes of the time of day neither end an entry nor prolong its life."""
     clocks = Clocks()
     storage = MemoryStorage(
         4,

@@ -1,4 +1,4 @@
-"""Bytes of any kind: each call ends with a status of the contract, and a small one."""
+"""Arbitrary bytes: each call ends with a status of the contract, and a small one."""
 
 import logging
 import math
@@ -42,13 +42,13 @@ CODES = {each.code for each in EVERY_ERROR}
 
 @pytest.fixture
 def store_url() -> str:
-    """What is read of requests is the same for every backend."""
+    """Memory, as requests are parsed alike for every backend."""
     return "memory://"
 
 
 @pytest.fixture
 async def client(server: Server, caplog: pytest.LogCaptureFixture) -> AsyncIterator[RawClient]:
-    """A client that sends any bytes. What it sends is no reason to log anything."""
+    """A client that sends any bytes. Its requests must not cause log records."""
     async with raw_client(server.address) as client:
         yield client
     for when in ("setup", "call"):
@@ -57,13 +57,13 @@ async def client(server: Server, caplog: pytest.LogCaptureFixture) -> AsyncItera
 
 
 async def refusal(client: RawClient, method: str, data: bytes) -> Failure:
-    """How bytes are refused that are no request."""
+    """The refusal of bytes that are not a request."""
     failure = await client.send(method, data)
     assert failure
     assert (failure.code, failure.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
     assert failure.violations
     assert all(field and description for field, description in failure.violations)
-    # Nothing of how the server is made.
+    # The error has no details of the server's implementation.
     for word in ("Error", "pb2", "protobuf", "Request", "class", "Unexpected"):
         assert word not in failure.message
     return failure
@@ -76,12 +76,12 @@ async def refusal(client: RawClient, method: str, data: bytes) -> Failure:
     ids=["no tag", "field 0", "a length of 4 GiB", "truncated", "a group", "much"],
 )
 async def test_bytes_that_are_no_message(client: RawClient, method: str, data: bytes) -> None:
-    """Bytes that do not decode end a call with INVALID_ARGUMENT, and its ErrorInfo and field."""
+    """Bytes that do not decode are INVALID_ARGUMENT, with ErrorInfo and the field."""
     assert (await refusal(client, method, data)).fields == ["request"]
 
 
 async def test_a_stream_ends_at_bytes_that_are_no_message(client: RawClient) -> None:
-    """On a Watch it does not matter how much was understood before."""
+    """A Watch ends at bytes that do not decode, even after valid requests."""
     subscribe = WatchRequest(subscribe=Subscribe(key=key(), number=1)).SerializeToString()
     failure = await client.send("Watch", subscribe, b"\xff")
     assert failure
@@ -89,7 +89,7 @@ async def test_a_stream_ends_at_bytes_that_are_no_message(client: RawClient) -> 
 
 
 def broken(message: Message, text: str) -> bytes:
-    """A message with a text in it that is not UTF-8, in the place of this one."""
+    """A message of this type with a text that is not UTF-8."""
     data = message.SerializeToString()
     assert data.count(text.encode()) == 1
     return data.replace(text.encode(), b"\xff" * len(text))
@@ -122,7 +122,7 @@ BROKEN = key("#")
 async def test_texts_that_are_none(
     client: RawClient, method: str, message: Message, path: str
 ) -> None:
-    """A text that is not UTF-8 is refused by its path, or by that of the section it is in."""
+    """A text that is not UTF-8 is refused by its path, or by its section's."""
     assert (await refusal(client, method, broken(message, "#"))).fields == [path]
 
 
@@ -142,7 +142,7 @@ async def test_nesting(client: RawClient, kind: str, depth: int) -> None:
 
 
 async def test_all_that_is_wrong_is_told(client: RawClient) -> None:
-    """Also of a request that does not decode, as far as what is wrong can be told apart."""
+    """All violations that can be told apart are named, even in an undecodable request."""
     request = PutRequest(
         key=key("#"),
         context=context(user_id="#", llm_config={"a": math.nan}, rag_config={"#": 1}),
@@ -158,7 +158,7 @@ async def test_all_that_is_wrong_is_told(client: RawClient) -> None:
 async def test_large_requests_are_not_searched(
     client: RawClient, items: int, fields: list[str]
 ) -> None:
-    """The values of a request that does not decode are examined only if it is small.
+    """The values of an undecodable request are examined only if it is small.
 
     To examine them takes a hundred times as long as to decode them.
     """
@@ -169,7 +169,7 @@ async def test_large_requests_are_not_searched(
 
 
 async def test_the_caller_comes_first(settings: Settings) -> None:
-    """Nothing is read of what a stranger sends."""
+    """A request of a caller without access is not parsed."""
     principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
     known = settings.model_copy(update={"principals": (principal,)})
     async with Server(known) as server, raw_client(server.address) as client:
@@ -181,7 +181,7 @@ async def test_the_caller_comes_first(settings: Settings) -> None:
 
 @pytest.mark.parametrize("count", [19, 20, 21, 500, 50_000])
 async def test_many_violations(client: RawClient, count: int) -> None:
-    """As many broken rules as a status has room for are named, up to 20; the rest is counted."""
+    """As many violations as fit into a status are named, up to 20; the rest is counted."""
     nothings = ListValue(values=[Value()] * count)
     section = Struct(fields={"a": Value(list_value=nothings)})
     request = PutRequest(key=key(), context=context(llm_config=section))
@@ -229,14 +229,14 @@ LONG: dict[str, tuple[str, Message, list[str]]] = {
 async def test_long_requests_have_short_refusals(
     client: RawClient, method: str, message: Message, fields: list[str]
 ) -> None:
-    """A refusal quotes only the beginning of what a client has sent."""
+    """A refusal quotes only the beginning of a client's values."""
     failure = await refusal(client, method, message.SerializeToString())
     assert failure.fields[: len(fields)] == fields
 
 
 @pytest.mark.parametrize("part", ["x", "é", "😀", "%", ":"])
 async def test_the_longest_key(client: RawClient, part: str) -> None:
-    """The metadata of an error has the longest key there is, whole."""
+    """The metadata of an error has even the longest key in full."""
     longest = part * (256 // len(part.encode()))
     message = GetRequest(key=ContextKey(scope=longest, tenant_id=longest, id=longest))
     failure = await client.send("Get", message.SerializeToString())
@@ -247,7 +247,7 @@ async def test_the_longest_key(client: RawClient, part: str) -> None:
 
 @st.composite
 def spoilt(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A request to a method: of another one's, cut, spoilt, or nothing but chance."""
+    """Bytes for a method: another method's request, a truncated or damaged one, or random ones."""
     method = draw(st.sampled_from(METHODS))
     message = draw(STRATEGIES[method] | STRATEGIES[draw(st.sampled_from(METHODS))])
     data = message.SerializeToString()
@@ -268,7 +268,7 @@ def spoilt(draw: st.DrawFn) -> tuple[str, bytes]:
 @given(requests=st.lists(spoilt(), min_size=10, max_size=10))
 @example(requests=[(method, b"") for method in METHODS])
 async def test_any_bytes(client: RawClient, requests: list[tuple[str, bytes]]) -> None:
-    """Whatever is sent to whatever method: it is answered, or ends as the contract says."""
+    """Any bytes sent to any method are answered, or refused with a status of the contract."""
     for method, data in requests:
         failure = await client.send(method, data)
         assert failure is None or failure.code in CODES

@@ -1,4 +1,4 @@
-"""Versions and revisions: they only grow, and never come twice (S3)."""
+"""Versions and revisions: they only grow, and none repeats (S3)."""
 
 from support.clients.calls import (
     Stub,
@@ -14,7 +14,7 @@ from support.waiting import until_async
 
 
 async def test_every_write_takes_a_greater_revision(stub: Stub) -> None:
-    """Writes of every kind take growing revisions, through delete, floor and re-creation."""
+    """All kinds of writes take growing revisions, also across ends, floors and new creations."""
     revisions = [
         (await put(stub, key())).revision,
         (await put(stub, key())).revision,
@@ -43,7 +43,7 @@ async def test_an_expired_entry_does_not_restart_its_versions(stub: Stub) -> Non
 
 
 async def test_a_version_is_the_revision_of_the_last_write(stub: Stub) -> None:
-    """Put's revision, its entry's version and the version that Get answers are one number."""
+    """Put's revision, its entry's version and the version that Get returns are the same number."""
     for _ in range(3):
         written = await put(stub, key())
         assert written.revision == written.entry.version
@@ -51,7 +51,7 @@ async def test_a_version_is_the_revision_of_the_last_write(stub: Stub) -> None:
 
 
 async def test_an_answer_is_as_of_the_last_write_of_the_partition(stub: Stub) -> None:
-    """Get's revision is that of the tenant's last write, whatever it wrote."""
+    """Get's revision is that of the tenant's last write, of any kind."""
     version = (await put(stub, key())).revision
     for write in (put(stub, key("c2")), invalidate(stub, key("c3")), put(stub, key("c4"))):
         revision = (await write).revision
@@ -60,7 +60,7 @@ async def test_an_answer_is_as_of_the_last_write_of_the_partition(stub: Stub) ->
 
 
 async def test_put_answers_the_entry_without_its_context(stub: Stub) -> None:
-    """Put's answer names key, version, partition and time to live, and has no context."""
+    """Put's answer has key, version, partition and time to live, and no context."""
     entry = (await put(stub, key())).entry
     read = (await get(stub, key())).entry
     assert not entry.HasField("context")
@@ -70,7 +70,7 @@ async def test_put_answers_the_entry_without_its_context(stub: Stub) -> None:
 
 
 async def test_invalidate_ends_entries_and_counts_the_living(stub: Stub) -> None:
-    """Invalidate ends what it names, counts what was alive, and spares the rest."""
+    """Invalidate ends the named entries, counts those that were alive, and keeps all others."""
     for name in ("c1", "c2", "c3"):
         await put(stub, key(name))
     ended = await invalidate(stub, key("c1"), key("none"), key("c2"))
@@ -82,13 +82,13 @@ async def test_invalidate_ends_entries_and_counts_the_living(stub: Stub) -> None
 
 
 async def test_a_key_that_is_named_twice_counts_once(stub: Stub) -> None:
-    """An entry can be ended only once by one Invalidate."""
+    """One Invalidate counts an entry once, even if it names the key twice."""
     await put(stub, key())
     assert (await invalidate(stub, key(), key())).invalidated_count == 1
 
 
 async def test_a_tenant_is_ended_without_counting(stub: Stub) -> None:
-    """The count is about keys only: a tenant is ended in one step."""
+    """A tenant's Invalidate ends it in one step, without a count, which is for keys only."""
     await put(stub, key())
     assert (await invalidate_tenant(stub, "acme")).invalidated_count == 0
     assert not await is_alive(stub, key())

@@ -1,4 +1,4 @@
-"""Tenants on all nodes of a cluster."""
+"""Tenants, spread over all nodes of a cluster."""
 
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
@@ -8,6 +8,6 @@ TENANTS = [f"tenant-{i}" for i in range(30)]
 
 
 def node_of(cluster: RedisCluster, settings: Settings, tenant: str) -> int:
-    """The node on which a tenant lives."""
+    """The node that holds a tenant's keys."""
     partition = partition_of(tenant, settings.partitions)
     return cluster.node_of(f"{{{settings.store_prefix}:{partition}}}")

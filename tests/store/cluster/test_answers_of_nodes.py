@@ -1,4 +1,4 @@
-"""What nodes of a Redis Cluster answer: who they are, and that they do not run a command now."""
+"""The answers of Redis Cluster's nodes: their addresses, and that they cannot run a command now."""
 
 import asyncio
 from contextlib import suppress
@@ -10,9 +10,9 @@ from support.redis.fake import answering_redis
 
 
 async def test_a_master_without_a_host_is_who_was_asked() -> None:
-    """A node that leaves its own host out is found, though it is not the first to be asked by then.
+    """A node that omits its own host gets the address at which it was asked, also amid other calls.
 
-    While it says which the masters are, a command to it fails, and another node comes first.
+    While it reports the masters, a command to it fails, and another node moves to the front.
     """
     asked, told = asyncio.Event(), asyncio.Event()
 
@@ -44,14 +44,14 @@ async def test_a_master_without_a_host_is_who_was_asked() -> None:
 
 @pytest.mark.parametrize("refusal", ["TRYAGAIN Multiple keys request", "MOVED 1 {}", "ASK 1 {}"])
 async def test_a_command_that_no_node_runs_yet(refusal: str) -> None:
-    """While its slot moves it is sent again, as often as it takes, and run once."""
+    """A command that is refused while its slot moves is sent again until it runs, and runs once."""
     refused = ran = 0
 
     async def answer(words: list[bytes]) -> bytes:
         nonlocal refused, ran
         if words == [b"ASKING"]:
             return b"+OK\r\n"
-        if refused < 12:  # more than once around, if it is sent from node to node
+        if refused < 12:  # more than one round, if it is sent from node to node
             refused += 1
             return f"-{refusal.format(f'127.0.0.1:{port}')}\r\n".encode()
         ran += 1
@@ -66,7 +66,7 @@ async def test_a_command_that_no_node_runs_yet(refusal: str) -> None:
 
 @pytest.mark.parametrize("refusal", ["TRYAGAIN Multiple keys request", "MOVED 1 {}"])
 async def test_a_slot_that_moves_for_too_long(refusal: str) -> None:
-    """A command ends with its time, and with the reason."""
+    """If a slot moves for longer than the command's timeout, the command fails with that reason."""
 
     async def answer(_: list[bytes]) -> bytes:
         return f"-{refusal.format(f'127.0.0.1:{port}')}\r\n".encode()
@@ -80,7 +80,7 @@ async def test_a_slot_that_moves_for_too_long(refusal: str) -> None:
 
 @pytest.mark.parametrize("refusal", ["CLUSTERDOWN The cluster is down", "LOADING Redis is loading"])
 async def test_an_outage_is_told_at_once(refusal: str) -> None:
-    """What lasts longer than a call is not waited for: its caller may have something else."""
+    """An outage fails the command at once: it outlasts a call, whose caller may have a fallback."""
     asked = 0
 
     async def answer(_: list[bytes]) -> bytes:

@@ -31,7 +31,7 @@ from support.waiting import until_async
 
 
 async def use(stub: Stub, tenant: str) -> None:
-    """Make every kind of call about a tenant."""
+    """Make every kind of call for a tenant."""
     agent = key("a1", tenant=tenant, scope="agent_config")
     named = key(tenant=tenant)
     await put(stub, agent, context(llm_config={"model": "m1"}), if_absent=True)
@@ -56,7 +56,7 @@ async def use(stub: Stub, tenant: str) -> None:
 async def test_every_call_works_on_every_node(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub
 ) -> None:
-    """All calls work for tenants of all nodes, which really hold their entries."""
+    """All calls work for tenants on all nodes, and each node holds its tenants' entries."""
     await asyncio.gather(*(use(stub, tenant) for tenant in TENANTS))
     assert {node_of(redis_cluster, settings, tenant) for tenant in TENANTS} == set(range(NODES))
     for i, client in enumerate(redis_cluster.clients):
@@ -68,7 +68,7 @@ async def test_every_call_works_on_every_node(
 async def test_a_batch_over_all_nodes(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub
 ) -> None:
-    """One BatchGet answers entries of tenants that live on different nodes, in order."""
+    """One BatchGet returns the entries of tenants on different nodes, in order."""
     for tenant in TENANTS:
         await put(stub, key(tenant=tenant), context(user_id=tenant))
     nodes = [node_of(redis_cluster, settings, tenant) for tenant in TENANTS]
@@ -89,10 +89,10 @@ async def test_floors_are_the_tenants_own(stub: Stub) -> None:
 
 
 async def test_every_script_stays_in_one_slot(redis_cluster: RedisCluster, stub: Stub) -> None:
-    """Whatever a script does, it does to the keys that it was called with, all of one slot.
+    """A script touches only the keys that it is called with, and they share one slot.
 
-    Redis itself refuses keys of two slots in a call, but not what a script makes
-    up within its node: MONITOR tells every command of every script.
+    Redis itself refuses a call with keys of two slots, but not key names that a script builds for
+    its own node: MONITOR shows every command of every script.
     """
     with ExitStack() as stack:
         monitors = [stack.enter_context(client.commands()) for client in redis_cluster.clients]
@@ -132,7 +132,7 @@ async def test_health_of_a_server_on_a_cluster(
 async def test_watches_on_every_node(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub
 ) -> None:
-    """One stream is told the value of keys on all nodes, and then every change, in order."""
+    """One stream gets the current value of keys on all nodes, and then every change, in order."""
     assert {node_of(redis_cluster, settings, tenant) for tenant in TENANTS} == set(range(NODES))
     for tenant in TENANTS:
         async with Watch(stub) as watch:
@@ -149,7 +149,7 @@ async def test_watches_on_every_node(
 
 
 async def test_more_watches_than_connections(redis_cluster: RedisCluster) -> None:
-    """Waiting for every partition's log leaves connections for calls."""
+    """While watches wait for every partition's log, connections remain for calls."""
     settings = Settings(
         listen="127.0.0.1:0",
         store=SecretStr(redis_cluster.url),
@@ -166,13 +166,13 @@ async def test_more_watches_than_connections(redis_cluster: RedisCluster) -> Non
 
 
 async def test_touch(redis_cluster: RedisCluster, settings: Settings, stub: Stub) -> None:
-    """A Touch begins the time of an entry anew, on the node that has it."""
+    """A Touch renews the time to live of an entry, on the node that holds it."""
     for tenant in TENANTS[:10]:
         await is_touched(redis_cluster, settings, stub, tenant)
 
 
 async def is_touched(cluster: RedisCluster, settings: Settings, stub: Stub, tenant: str) -> None:
-    """See that an entry whose time is nearly over gets all of it again."""
+    """Check that an entry whose time is nearly over gets its full time again."""
     named = key(tenant=tenant)
     await put(stub, named, ttl=seconds(100))
     node = cluster.clients[node_of(cluster, settings, tenant)]

@@ -1,4 +1,4 @@
-"""Slots of a real Redis Cluster that move to another node, while a server uses them."""
+"""Slots of a real Redis Cluster that move to another node while a server uses them."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ def slot(redis_cluster: RedisCluster, settings: Settings, tenant: str) -> int:
 async def test_a_slot_that_moved(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub, tenant: str, slot: int
 ) -> None:
-    """A tenant whose slot was given to another node is found there, or UNAVAILABLE for now."""
+    """A tenant whose slot moved to another node is found there, or is UNAVAILABLE for a moment."""
     await asyncio.gather(*(is_alive(stub, key(tenant=each)) for each in TENANTS))
     redis_cluster.give(slot, 1)
 
@@ -60,10 +60,10 @@ async def test_a_slot_that_moved(
 async def test_a_slot_whose_keys_have_moved_before_it(
     redis_cluster: RedisCluster, stub: Stub, tenant: str, slot: int
 ) -> None:
-    """Reads at the end of a slot's move are answered by the node that has its keys (ASK).
+    """Near the end of a slot's move, the node that has the keys answers reads (ASK).
 
-    A write also names keys that may not be there, of which that node cannot know whether they
-    are still to come: if the slot does not arrive in the write's time, it is UNAVAILABLE.
+    A write also names keys that may not exist. That node cannot know whether they will still
+    arrive: if the slot does not move within the write's timeout, the write is UNAVAILABLE.
     """
     version = (await put(stub, key(tenant=tenant))).revision
     await asyncio.gather(*(get(stub, key(tenant=tenant)) for _ in range(20)))
@@ -84,7 +84,7 @@ async def test_a_slot_whose_keys_have_moved_before_it(
 async def test_a_write_waits_for_its_slot(
     redis_cluster: RedisCluster, settings: Settings, tenant: str, slot: int
 ) -> None:
-    """A write that no node runs while its slot moves (TRYAGAIN) is run when the slot arrives."""
+    """A write that no node runs while its slot moves (TRYAGAIN) runs once the slot has arrived."""
 
     def refused() -> int:
         found = redis_cluster.clients[1]("INFO", "errorstats").get("errorstat_TRYAGAIN")
@@ -107,7 +107,7 @@ async def test_a_write_waits_for_its_slot(
 async def test_a_node_that_lost_its_slots(
     redis_cluster: RedisCluster, stub: Stub, tenant: str, slot: int
 ) -> None:
-    """After a node fell silent others are asked who has its slots, be it the node of the URL."""
+    """If a node falls silent, other nodes report its slots, even if the URL names that node."""
     await asyncio.gather(*(is_alive(stub, key(tenant=each)) for each in TENANTS))
     redis_cluster.nodes[0].signal(signal.SIGSTOP)
     try:
@@ -121,7 +121,7 @@ async def test_a_node_that_lost_its_slots(
 
 
 def move_keys(cluster: RedisCluster, slot: int) -> None:
-    """Begin to move a slot from the first node to the second one: all but its end."""
+    """Begin to move a slot from the first node to the second one: every step but the last."""
     here, there, _ = cluster.clients
     there("CLUSTER", "SETSLOT", slot, "IMPORTING", here("CLUSTER", "MYID"))
     here("CLUSTER", "SETSLOT", slot, "MIGRATING", there("CLUSTER", "MYID"))
@@ -130,7 +130,7 @@ def move_keys(cluster: RedisCluster, slot: int) -> None:
 
 
 def give_back(cluster: RedisCluster, slot: int) -> None:
-    """Let the first node have a slot again that the second one has, without its keys."""
+    """Move a slot from the second node back to the first one, without its keys."""
 
     def is_given() -> bool:
         for name in cluster.clients[1]("CLUSTER", "GETKEYSINSLOT", slot, 1000):
@@ -138,7 +138,7 @@ def give_back(cluster: RedisCluster, slot: int) -> None:
         try:
             cluster.give(slot, 0)
         except redis.ResponseError as error:
-            # A Put whose caller has given up is written late: there are keys again.
+            # A Put whose caller has given up may still be written: the slot has keys again.
             assert "hold keys" in str(error)  # noqa: PT017
             return False
         return True

@@ -1,4 +1,4 @@
-"""A Redis Cluster one of whose nodes stops."""
+"""A Redis Cluster with a stopped node."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from support.waiting import until_async
 async def test_a_node_that_stopped(
     redis_cluster: RedisCluster, settings: Settings, stub: Stub
 ) -> None:
-    """Its tenants are UNAVAILABLE, in time; those of other nodes are answered as ever."""
+    """A stopped node's tenants are UNAVAILABLE in time; the tenants of other nodes are served."""
     await asyncio.gather(*(put(stub, key(tenant=tenant)) for tenant in TENANTS))
     nodes = {node_of(redis_cluster, settings, tenant): key(tenant=tenant) for tenant in TENANTS}
     redis_cluster.nodes[2].signal(signal.SIGSTOP)

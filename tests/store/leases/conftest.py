@@ -1,4 +1,4 @@
-"""Servers whose leases last, and one whose leases end soon."""
+"""Servers with long leases, and one with short ones."""
 
 from collections.abc import AsyncIterator
 
@@ -13,12 +13,12 @@ from support.servers.serving import serving_from
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Leases outlast each test, unless it says otherwise."""
+    """Leases outlast each test, unless the test sets their time."""
     return settings.model_copy(update={"lease_ttl": 60.0})
 
 
 @pytest.fixture
 async def brief(storage: Storage, settings: Settings) -> AsyncIterator[Stub]:
-    """A server whose leases end soon. That of `storage_stub` has the same store."""
+    """A server with short leases, on the same store as that of `storage_stub`."""
     async with serving_from(storage, settings.model_copy(update={"lease_ttl": 0.8})) as stub:
         yield stub

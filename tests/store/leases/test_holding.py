@@ -1,4 +1,4 @@
-"""Leases: the right to write an entry, which one caller has at a time."""
+"""Leases: the right to write an entry, held by one caller at a time."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ from support.waiting import until_async
 
 
 async def test_an_entry_that_is_there(stub: Stub) -> None:
-    """Where there is a live entry, that is the answer, with its context."""
+    """If a live entry exists, Lease returns it with its context, and grants no lease."""
     version = (await put(stub, key(), context(user_id="u"))).revision
     answer = await lease(stub)
     assert (answer.entry.version, answer.entry.context.user_id) == (version, "u")
@@ -32,7 +32,7 @@ async def test_an_entry_that_is_there(stub: Stub) -> None:
 
 
 async def test_one_caller_has_it(stub: Stub) -> None:
-    """The first gets a token and a time; the second is told when that ends, at once."""
+    """The first caller gets a token and a time; the second learns at once when that lease ends."""
     first = await lease(stub)
     assert first.lease.token
     assert first.lease.ttl.seconds == 60
@@ -45,7 +45,7 @@ async def test_one_caller_has_it(stub: Stub) -> None:
 
 
 async def test_the_holder_writes_the_entry(stub: Stub) -> None:
-    """A Put with the token creates the entry, once: then the lease is over."""
+    """A Put with the token creates the entry, and ends the lease."""
     token = (await lease(stub)).lease.token
     version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
     assert (await lease(stub)).entry.version == version
@@ -54,7 +54,7 @@ async def test_the_holder_writes_the_entry(stub: Stub) -> None:
 
 
 async def test_another_token_is_refused(stub: Stub) -> None:
-    """A Put with any other token than the holder's writes nothing, and harms no lease."""
+    """A Put with any token but the holder's writes nothing, and leaves the lease alone."""
     token = (await lease(stub)).lease.token
     failure = await failure_of(put(stub, key(), lease_token=f"{token}x"))
     assert failure.reason == "LEASE_LOST"
@@ -64,9 +64,9 @@ async def test_another_token_is_refused(stub: Stub) -> None:
 
 @pytest.mark.parametrize("how", ["keys", "tenant", "scope", "put", "released"])
 async def test_a_late_put_brings_nothing_back(stub: Stub, how: str) -> None:
-    """What ends a lease: Invalidate of the key, the tenant or the scope; a Put; Release (S4).
+    """Invalidate of the key, tenant or scope, a Put and Release each end a lease (S4).
 
-    A Put with its token is then refused, and the next caller gets another lease.
+    A Put with the ended lease's token is refused, and the next caller gets another lease.
     """
     token = (await lease(stub)).lease.token
     match how:
@@ -89,7 +89,7 @@ async def test_a_late_put_brings_nothing_back(stub: Stub, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["other key", "other tenant", "other scope", "earlier"])
 async def test_what_leaves_a_lease_alone(stub: Stub, how: str) -> None:
-    """What names something else, or came before, ends no lease."""
+    """Writes and releases of other entries, or from before the lease, do not end it."""
     if how == "earlier":
         await invalidate_tenant(stub, "acme")
         await invalidate(stub, key())
@@ -110,7 +110,7 @@ async def test_what_leaves_a_lease_alone(stub: Stub, how: str) -> None:
 
 
 async def test_a_lease_that_runs_out(brief: Stub, storage_stub: Stub) -> None:
-    """Its holder's Put is refused, whether or not another caller has the lease by then."""
+    """An expired lease's Put is refused, whether or not another caller has the lease by then."""
     token = (await lease(brief)).lease.token
     other = (await lease(storage_stub, wait=10)).lease.token
     assert other not in ("", token)
@@ -120,14 +120,14 @@ async def test_a_lease_that_runs_out(brief: Stub, storage_stub: Stub) -> None:
 
 
 async def test_a_lease_that_runs_out_while_nobody_waits(brief: Stub) -> None:
-    """Time alone ends a lease."""
+    """A lease expires even if no other caller waits for it."""
     token = (await lease(brief)).lease.token
-    await asyncio.sleep(0.9)  # time itself is what is waited for
+    await asyncio.sleep(0.9)  # the test waits for time itself
     assert (await failure_of(put(brief, key(), lease_token=token))).reason == "LEASE_LOST"
 
 
 async def test_a_repeated_request_is_the_same(stub: Stub) -> None:
-    """A Lease with the request_id of the holder's gets the same lease; another one does not."""
+    """A Lease with the holder's request_id returns the same lease; another request_id does not."""
     token = (await lease(stub, request_id="r1")).lease.token
     again = await lease(stub, request_id="r1")
     assert again.lease.token == token
@@ -137,7 +137,7 @@ async def test_a_repeated_request_is_the_same(stub: Stub) -> None:
 
 
 async def test_renewing_what_is_there(stub: Stub) -> None:
-    """One caller may write the version that it names anew, while the others have the entry."""
+    """One caller may renew the version that it names, while the others get the current entry."""
     version = (await put(stub, key(), context(user_id="one"))).revision
     token = (await lease(stub, renew_version=version)).lease.token
     assert token
@@ -145,13 +145,13 @@ async def test_renewing_what_is_there(stub: Stub) -> None:
     assert (await lease(stub)).entry.version == version
     renewed = (await put(stub, key(), context(user_id="two"), lease_token=token)).revision
     assert renewed > version
-    # Who comes too late with the old version gets the new one.
+    # A late caller that names the old version gets the new entry.
     assert (await lease(stub, renew_version=version)).entry.version == renewed
 
 
 @pytest.mark.parametrize("how", ["put", "keys"])
 async def test_a_renewal_that_was_overtaken(stub: Stub, how: str) -> None:
-    """Whoever writes or ends the entry meanwhile wins: the late renewal is refused (S4)."""
+    """A renewal is refused if the entry was written or ended in the meantime (S4)."""
     version = (await put(stub, key())).revision
     token = (await lease(stub, renew_version=version)).lease.token
     await (put(stub, key(), context(user_id="theirs")) if how == "put" else invalidate(stub, key()))
@@ -161,7 +161,7 @@ async def test_a_renewal_that_was_overtaken(stub: Stub, how: str) -> None:
 
 
 async def test_a_missing_entry_that_somebody_renews(stub: Stub) -> None:
-    """Where the entry ends while it is renewed, who misses it waits for the renewal."""
+    """If an entry ends during its renewal, other callers wait for that renewal."""
     version = (await put(stub, key(), ttl=seconds(0.05))).revision
     token = (await lease(stub, renew_version=version)).lease.token
     await until_async(lambda: _is_dead(stub))
@@ -187,7 +187,7 @@ async def _is_dead(stub: Stub) -> bool:
 async def test_malformed(
     stub: Stub, request_: LeaseRequest | ReleaseRequest, fields: list[str]
 ) -> None:
-    """Each malformed field is named by its path."""
+    """Each malformed field of Lease and Release is named by its path."""
     call = (
         stub.Lease(request_, timeout=TIMEOUT)
         if isinstance(request_, LeaseRequest)
@@ -198,7 +198,7 @@ async def test_malformed(
 
 
 async def test_a_watcher_does_not_notice_leases(stub: Stub) -> None:
-    """Lease and Release change no entry: a copy that is there stays, versions go on."""
+    """Lease and Release change no entry: cached entries remain valid, and versions continue."""
     version = (await put(stub, key())).revision
     token = (await lease(stub, renew_version=version)).lease.token
     await release(stub, token)

@@ -1,4 +1,4 @@
-"""Who waits for a lease gets the entry, or the right to write it."""
+"""Callers that wait for a lease get the entry, or the right to write it."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ from support.servers.serving import serving, stub_of
 
 
 async def test_a_thousand_wait_for_one(stub: Stub) -> None:
-    """All who wait get the entry that the holder writes, none of them a lease of its own."""
+    """All waiting callers get the entry that the holder writes; none gets a lease."""
     token = (await lease(stub)).lease.token
     waiting = [asyncio.create_task(lease(stub, wait=15)) for _ in range(1000)]
     version = (await put(stub, key(), context(user_id="u"), lease_token=token)).revision
@@ -34,7 +34,7 @@ async def test_a_thousand_wait_for_one(stub: Stub) -> None:
 
 @pytest.mark.parametrize("how", ["released", "keys", "tenant"])
 async def test_the_next_one_takes_over(stub: Stub, how: str) -> None:
-    """Where the lease ends without an entry, one of those who wait gets it; the others wait on."""
+    """If the lease ends without an entry, one waiting caller gets it, and the others still wait."""
     token = (await lease(stub)).lease.token
     waiting = {asyncio.create_task(lease(stub, wait=15)) for _ in range(5)}
     match how:
@@ -53,7 +53,7 @@ async def test_the_next_one_takes_over(stub: Stub, how: str) -> None:
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_others_on_another_server(settings: Settings, stub: Stub) -> None:
-    """Who waits on one server gets what was written, or released, through another."""
+    """A caller that waits on one server gets what was written or released through another one."""
     async with Server(settings) as other, stub_of(other.address) as elsewhere:
         token = (await lease(stub)).lease.token
         waiting = asyncio.create_task(lease(elsewhere, wait=15))
@@ -67,8 +67,8 @@ async def test_others_on_another_server(settings: Settings, stub: Stub) -> None:
 async def test_each_waits_for_as_long_as_it_said(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait, or the call's own end, is each caller's: the others wait on."""
-    # An answer that is late by seconds is then still in time.
+    """Each caller waits until its own timeout or deadline, and the others still wait."""
+    # Long enough that an answer that is seconds late is still in time.
     monkeypatch.setattr(deadline, "WAIT_SHARE", 0.2)
     request = LeaseRequest(key=key(), wait=seconds(15))
     async with serving(settings) as stub:
@@ -83,11 +83,11 @@ async def test_each_waits_for_as_long_as_it_said(
 
 
 async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
-    """A lease never goes to a caller that was cancelled: the one behind it gets it."""
+    """A cancelled caller never gets a lease: the next waiting caller gets it."""
     token = (await lease(stub)).lease.token
     gone = [asyncio.create_task(lease(stub, wait=15)) for _ in range(5)]
     next_one = asyncio.create_task(lease(stub, wait=15))
-    await failure_of(lease(stub, wait=0.05))  # a round trip later, all of them wait
+    await failure_of(lease(stub, wait=0.05))  # after one more round trip, all of them wait
     for each in gone:
         each.cancel()
     await asyncio.wait(gone)
@@ -96,7 +96,7 @@ async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
 
 
 async def test_a_server_that_stops(settings: Settings) -> None:
-    """Those who wait are told at once that the server stops, and nobody waits for them."""
+    """When a server stops, waiting callers learn it at once, and nothing waits for them."""
     async with Server(settings) as server, stub_of(server.address) as stub:
         await lease(stub)
         waiting = asyncio.create_task(lease(stub, wait=15))

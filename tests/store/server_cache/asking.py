@@ -1,4 +1,4 @@
-"""CACHED Gets, and whether the store was asked for them."""
+"""CACHED Gets, and whether each one read from the store."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ AGENT = key("a1", scope="agent_config")
 
 
 async def outcome(stub: Stub, target: ContextKey, **rest: Any) -> Message | StatusCode:
-    """What a CACHED Get answers, or how it fails."""
+    """The answer or the error of a CACHED Get."""
     try:
         return await get(stub, target, consistency=CACHED, **rest)
     except aio.AioRpcError as error:
@@ -27,7 +27,7 @@ async def outcome(stub: Stub, target: ContextKey, **rest: Any) -> Message | Stat
 
 
 async def from_memory(stub: Stub, spy: Spy, target: ContextKey, **rest: Any) -> Any:
-    """What a CACHED Get is answered, as soon as the store is not asked for it."""
+    """The first answer to a CACHED Get that did not read from the store."""
     found: Message | StatusCode = StatusCode.UNKNOWN
 
     async def is_at_hand() -> bool:
@@ -41,12 +41,12 @@ async def from_memory(stub: Stub, spy: Spy, target: ContextKey, **rest: Any) -> 
 
 
 async def is_asked(stub: Stub, spy: Spy, target: ContextKey, **rest: Any) -> bool:
-    """Whether the store is asked for a CACHED Get."""
+    """Whether a CACHED Get reads from the store."""
     before = spy.reads
     await outcome(stub, target, **rest)
     return spy.reads > before
 
 
 async def is_as_of(stub: Stub, target: ContextKey, revision: int) -> bool:
-    """Whether an entry that is there is answered as of this revision or later."""
+    """Whether an existing entry is answered as of this revision or a later one."""
     return (await get(stub, target, consistency=CACHED)).revision >= revision

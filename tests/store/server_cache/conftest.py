@@ -1,4 +1,4 @@
-"""A server whose backend is spied upon: what memory answers, the backend is not asked for."""
+"""A server with a spy on its backend, which sees what the cache does not answer."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,13 +15,13 @@ from support.servers.spied_storage import Spy
 
 @pytest.fixture
 def spy(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> Spy:
-    """What the server asks of its backend."""
+    """Records the server's reads of its backend."""
     return Spy(storage, monkeypatch)
 
 
 @pytest.fixture
 def options() -> dict[str, Any]:
-    """Settings of the test's own: a bound that no pause of the machine reaches."""
+    """The test's own settings, with a staleness bound that no pause of the machine reaches."""
     return {"cache_max_staleness": 30.0, "watch_heartbeat": 0.1}
 
 
@@ -29,7 +29,7 @@ def options() -> dict[str, Any]:
 async def stub(
     storage: Storage, settings: Settings, options: dict[str, Any], spy: Spy
 ) -> AsyncIterator[Stub]:
-    """The stub of a server whose backend is spied upon."""
-    del spy  # it is there before the server
+    """The stub of a server with a spy on its backend."""
+    del spy  # written before the server starts
     async with serving_from(storage, settings.model_copy(update=options)) as stub:
         yield stub

@@ -1,4 +1,4 @@
-"""The server's cache: memory answers what the log confirms, else the store is asked."""
+"""The server's cache: memory answers what the log confirms, and the store answers the rest."""
 
 import asyncio
 import time
@@ -29,13 +29,13 @@ from support.waiting import until_async
 
 
 async def test_the_store_is_not_asked_again(stub: Stub, spy: Spy) -> None:
-    """A CACHED Get of what was read before is answered from memory, as the store would."""
+    """A CACHED Get of an entry that was read before is answered from memory, as by the store."""
     await put(stub, key(), context(user_id="u", llm_config={"model": "m"}))
     begun = time.monotonic()
     answer: GetResponse = await from_memory(stub, spy, key())
     strong = await get(stub, key())
     slack = 2 + (time.monotonic() - begun) * 1000
-    # The copy's was rounded down twice, and is counted from when the store was asked.
+    # The cached entry's time was rounded down twice, and counts from the read of the store.
     assert abs(answer.entry.ttl.ToMilliseconds() - strong.entry.ttl.ToMilliseconds()) <= slack
     for each in (answer, strong):
         each.entry.ClearField("ttl")
@@ -51,7 +51,7 @@ async def test_the_store_is_not_asked_again(stub: Stub, spy: Spy) -> None:
     "consistency", [Consistency.CONSISTENCY_UNSPECIFIED, Consistency.CONSISTENCY_STRONG]
 )
 async def test_strong_reads_ask_the_store(stub: Stub, spy: Spy, consistency: Consistency) -> None:
-    """A STRONG Get shows the last acknowledged write, fenced or not, whatever is in memory."""
+    """A STRONG Get returns the last acknowledged write, with or without a fence."""
     first = (await put(stub, key())).revision
     await from_memory(stub, spy, key())
     spy.looks_go_on.clear()
@@ -66,7 +66,7 @@ async def test_strong_reads_ask_the_store(stub: Stub, spy: Spy, consistency: Con
 
 
 async def test_a_fence_beyond_the_position(stub: Stub, spy: Spy) -> None:
-    """A fence that memory has not reached makes the server ask; one that it has does not."""
+    """A Get reads from the store only if its fence is beyond the position of the cache."""
     first = (await put(stub, key())).revision
     await from_memory(stub, spy, key())
     spy.looks_go_on.clear()
@@ -84,7 +84,7 @@ async def test_a_fence_beyond_the_position(stub: Stub, spy: Spy) -> None:
 
 @pytest.mark.parametrize("how", ["put", "invalidated", "tenant", "scope"])
 async def test_an_event_ends_a_copy(stub: Stub, spy: Spy, how: str) -> None:
-    """Each kind of write shows in CACHED Gets, without anyone's asking for a later revision."""
+    """CACHED Gets show each kind of write without a request for a later revision."""
     await put(stub, key())
     await from_memory(stub, spy, key())
     wanted: int | StatusCode = StatusCode.NOT_FOUND
@@ -106,7 +106,7 @@ async def test_an_event_ends_a_copy(stub: Stub, spy: Spy, how: str) -> None:
 
 
 async def test_events_about_others_end_nothing(stub: Stub, spy: Spy, storage: Storage) -> None:
-    """What happens to other entries of the partition moves a copy on, and leaves it in memory."""
+    """Events about other entries advance a cached entry's position, and keep it cached."""
     here = storage.partition_of("acme")
     other = next(name for name in map(str, count()) if storage.partition_of(name) == here)
     await put(stub, key())
@@ -122,7 +122,7 @@ async def test_events_about_others_end_nothing(stub: Stub, spy: Spy, storage: St
 
 
 async def test_a_reply_that_was_overtaken_is_not_kept(stub: Stub, spy: Spy) -> None:
-    """What was read before an event, and arrives after it, is answered once and then forgotten."""
+    """A value that an event overtook on its way answers one call, and is not cached."""
     await put(stub, key("c2"))
     await put(stub, key(), context(user_id="old"))
     await from_memory(stub, spy, key("c2"))
@@ -139,7 +139,7 @@ async def test_a_reply_that_was_overtaken_is_not_kept(stub: Stub, spy: Spy) -> N
 
 @pytest.mark.parametrize("gap", Gap)
 async def test_a_log_that_does_not_continue(stub: Stub, spy: Spy, gap: Gap) -> None:
-    """Where events are missing, or the order was lost, nothing in memory is used any more."""
+    """If events are missing or the order was lost, no cached entry is used any more."""
     for name in ("c1", "c2"):
         await put(stub, key(name))
     for name in ("c1", "c2"):
@@ -152,8 +152,8 @@ async def test_a_log_that_does_not_continue(stub: Stub, spy: Spy, gap: Gap) -> N
 
 
 async def test_what_is_absent_is_known(stub: Stub, spy: Spy) -> None:
-    """That there is no entry is answered from memory too, until there is one (N7)."""
-    await put(stub, key("c2"))  # the partition has an order
+    """The absence of an entry is answered from memory too, until one is written (N7)."""
+    await put(stub, key("c2"))  # an event in the partition, so that it has a position
     assert await from_memory(stub, spy, key()) is StatusCode.NOT_FOUND
     await put(stub, key())
     await until_async(lambda: _is_there(stub))
@@ -164,7 +164,7 @@ async def _is_there(stub: Stub) -> bool:
 
 
 async def test_time_to_live_is_counted_in_memory(stub: Stub, spy: Spy) -> None:
-    """A copy says what is left of its time, and none outlives it, although no event says so."""
+    """A cached entry reports the rest of its time to live, and expires without an event."""
     await put(stub, key(), ttl=seconds(2))
     await from_memory(stub, spy, key())
     spy.looks_go_on.clear()
@@ -186,7 +186,7 @@ async def test_time_to_live_is_counted_in_memory(stub: Stub, spy: Spy) -> None:
 
 
 async def test_a_life_that_was_prolonged(stub: Stub, spy: Spy, storage: Storage) -> None:
-    """When the time that a copy knows of is over, the store may know of more, and is asked."""
+    """When a cached entry's time is over, the store is asked: it may have prolonged that time."""
     version = (await put(stub, key(), ttl=seconds(2))).revision
     await from_memory(stub, spy, key())
     asked = spy.reads
@@ -201,7 +201,7 @@ async def test_a_life_that_was_prolonged(stub: Stub, spy: Spy, storage: Storage)
 
 
 async def test_layers_from_memory(stub: Stub, spy: Spy) -> None:
-    """An entry comes with all of its layers, as of one revision, or the store is asked for all."""
+    """Memory answers an entry only with all its layers as of one revision; else the store does."""
     await put(stub, AGENT, context(user_id="a"))
     await put(stub, key(), context(includes=[AGENT, key("none")]))
     answer = await from_memory(stub, spy, key(), include_layers=True)
@@ -218,7 +218,7 @@ async def test_layers_from_memory(stub: Stub, spy: Spy) -> None:
 
 
 async def test_what_is_known_is_not_sent_again(stub: Stub, spy: Spy) -> None:
-    """`known_version` leaves the context out, and does not keep it out of memory."""
+    """With `known_version` the answer omits the context, and the cache still keeps it."""
     version = (await put(stub, key(), context(user_id="u"))).revision
     answer = await from_memory(stub, spy, key(), known_version=version)
     assert answer.not_modified
@@ -230,7 +230,7 @@ async def test_what_is_known_is_not_sent_again(stub: Stub, spy: Spy) -> None:
 
 
 async def test_a_batch_from_memory(stub: Stub, spy: Spy) -> None:
-    """The Gets of a batch are answered from memory one by one, each as it wishes."""
+    """Memory answers the Gets of a batch one by one, each with its own consistency."""
     for name in ("c1", "c2"):
         await put(stub, key(name), context(user_id=name))
         await from_memory(stub, spy, key(name))

@@ -1,4 +1,4 @@
-"""What bounds the server's cache: staleness, memory, use and access."""
+"""The bounds of the server's cache: staleness, memory, idle time and access."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ STALENESS = 0.3
 
 @pytest.mark.parametrize("options", [{"cache_max_staleness": STALENESS}])
 async def test_nothing_is_older_than_the_bound(stub: Stub, spy: Spy) -> None:
-    """When the log cannot be looked at, memory answers no longer than `cache_max_staleness`."""
+    """If the log cannot be read, memory answers for no longer than `cache_max_staleness`."""
     await put(stub, key())
     await from_memory(stub, spy, key())
     spy.looks_go_on.clear()
@@ -55,7 +55,7 @@ async def test_nothing_is_older_than_the_bound(stub: Stub, spy: Spy) -> None:
     ],
 )
 async def test_memory_is_bounded(stub: Stub, spy: Spy) -> None:
-    """Where there is no room for all, those go that were not used for longest."""
+    """If the cache is full, the least recently used entries are evicted."""
     for i in range(6):
         await put(stub, key(f"c{i}"), of_size(60_000))
         await from_memory(stub, spy, key(f"c{i}"))
@@ -68,7 +68,7 @@ async def test_memory_is_bounded(stub: Stub, spy: Spy) -> None:
 
 @pytest.mark.parametrize("options", [{"cache_max_bytes": 1000}])
 async def test_no_room_for_an_entry(stub: Stub, spy: Spy) -> None:
-    """What is larger than all of the cache is asked for each time, and leaves room for others."""
+    """An entry larger than the whole cache is read from the store each time, and evicts nothing."""
     await put(stub, key(), of_size(2000))
     await from_memory(stub, spy, key("none"))
     for _ in range(5):
@@ -78,7 +78,7 @@ async def test_no_room_for_an_entry(stub: Stub, spy: Spy) -> None:
 
 @pytest.mark.parametrize("options", [{"cache_max_entries": 0}])
 async def test_without_a_cache(stub: Stub, spy: Spy) -> None:
-    """Where there is no cache, CACHED Gets ask the store, and no log is followed for them."""
+    """Without a cache, CACHED Gets read from the store, and no log is followed for them."""
     await put(stub, key())
     for _ in range(5):
         assert await is_asked(stub, spy, key())
@@ -87,7 +87,7 @@ async def test_without_a_cache(stub: Stub, spy: Spy) -> None:
 
 @pytest.mark.parametrize("options", [{"cache_idle": 0.2, "watch_heartbeat": 0.1}])
 async def test_an_idle_partition_is_not_followed(stub: Stub, spy: Spy) -> None:
-    """When nobody asks any more, the log is let go; who asks again finds the store's value."""
+    """The log of an idle partition is no longer followed; a later Get reads the store's value."""
     await put(stub, key())
     await from_memory(stub, spy, key())
     await until_async(lambda: asyncio.sleep(0, spy.ends))
@@ -104,7 +104,7 @@ PRINCIPALS = tuple(
 
 @pytest.mark.parametrize("options", [{"principals": PRINCIPALS}])
 async def test_access_is_looked_at_first(stub: Stub, spy: Spy) -> None:
-    """What one caller has brought into memory is not another tenant's."""
+    """An entry that one caller brought into memory is not served to another tenant's caller."""
 
     def get_as(name: str) -> Any:
         metadata = (("authorization", f"Bearer {name}"),)
