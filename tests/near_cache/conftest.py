@@ -1,4 +1,4 @@
-"""A server with each backend, and clients of both kinds that keep what they resolve."""
+"""A server with each backend, and clients of both kinds with a near cache."""
 
 from collections.abc import AsyncIterator
 
@@ -13,7 +13,7 @@ from support.servers.shapes import Kind
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     kind: Kind = request.param
     return kind
 

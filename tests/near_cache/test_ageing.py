@@ -1,4 +1,4 @@
-"""Two decisions of the near cache's machine that depend on time alone: ageing, and silence."""
+"""Two decisions of the near cache's machine that depend on time alone: ageing and silence."""
 
 import hypothesis.strategies as st
 from hypothesis import given
@@ -17,7 +17,7 @@ pauses = st.lists(st.floats(0.0, 0.5), min_size=1, max_size=200)
 
 
 def answer(cache: NearCache, lifetime: float) -> None:
-    """Answer what the cache asks: each entry is there, and was just written."""
+    """Answer the cache's requests: each entry exists, and was just written."""
     for request in cache.requests():
         if request.HasField("ping"):
             position = Position(partition=1, revision=1, ping=request.ping.number)
@@ -34,7 +34,7 @@ def answer(cache: NearCache, lifetime: float) -> None:
 
 @given(lifetime=st.floats(1.0, 60.0), pauses=pauses)
 def test_ageing(lifetime: float, pauses: list[float]) -> None:
-    """In the last fifth of its time, each twentieth at most, and where the scope has a loader."""
+    """A used entry of a scope with a loader ages in its last fifth, at most once per twentieth."""
     cache = NearCache(CacheOptions(MAX_STALENESS), renewed_scopes={LOADED.scope})
     cache.opened(NOW)
     for key in (LOADED, PLAIN):
@@ -43,7 +43,7 @@ def test_ageing(lifetime: float, pauses: list[float]) -> None:
     said: list[float] = []
     now = NOW
     for pause in pauses:
-        # Time goes on in twentieths of the whole, so that each run has an end in it.
+        # Time advances in twentieths of the whole, so that each run includes the entry's end.
         now += pause * lifetime / 20
         cache.ping(now)
         pings = [each for each in cache.requests() if each.HasField("ping")]
@@ -61,9 +61,9 @@ def test_ageing(lifetime: float, pauses: list[float]) -> None:
 
 @given(pauses=pauses)
 def test_silence(pauses: list[float]) -> None:
-    """A stream is silent where a subscription, or a ping, has no answer for `max_staleness`.
+    """A stream is silent if a subscription or a ping has no answer for `max_staleness`.
 
-    What it says by itself counts for nothing; and without a subscription it has none to give.
+    Other messages do not count as answers. Without a subscription, no answer is due.
     """
     cache = NearCache(CacheOptions(max_staleness=MAX_STALENESS))
     now = NOW

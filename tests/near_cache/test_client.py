@@ -1,4 +1,4 @@
-"""A client with a cache: contexts that are local, and current."""
+"""A client with a near cache: contexts are local, and current."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +19,7 @@ AGENT = ContextKey("agent_config", "acme", "a1")
 
 
 def said(client: Either, name: str | None) -> Callable[[], Awaitable[bool]]:
-    """Whether what the client has is somebody's; None for what it knows to be absent."""
+    """The user of the cached entry, or None if it is known to be absent."""
 
     async def is_said() -> bool:
         try:
@@ -37,12 +37,12 @@ def putting(context: ExecutionContext, key: ContextKey = KEY) -> Ask:
 
 
 def resolving(target: ContextKey | ContextRef) -> Ask:
-    """Its resolution."""
+    """A resolution of the key."""
     return lambda client: client.resolve(target)
 
 
 async def test_what_was_resolved_is_local(client: Either) -> None:
-    """After the first time nothing is asked, and the answer is the store's."""
+    """After the first resolution no call reaches the store, and the result is the store's."""
     assert client.peek(KEY) is None
     ref = await client.ask(putting(ExecutionContext(user_id="u", llm_config={"model": "m"})))
     first = await client.ask(resolving(ref))
@@ -52,7 +52,7 @@ async def test_what_was_resolved_is_local(client: Either) -> None:
 
 
 async def test_a_change_comes_by_itself(server: Server, kind: Kind, client: Either) -> None:
-    """Another client's Put, and its Invalidate, reach this one without being asked for."""
+    """Another client's Put or Invalidate reaches this client's cache without a request."""
     async with opened(kind, server.address) as other:
         await other.ask(putting(ExecutionContext(user_id="u")))
         await client.local(KEY)
@@ -76,7 +76,7 @@ async def test_what_comes_after_a_fence(client: Either) -> None:
 
 
 async def test_layers(client: Either) -> None:
-    """A context is composed from what it includes, and one write to a layer changes it."""
+    """A context is composed from the entries that it includes, and a layer's change shows in it."""
     await client.ask(putting(ExecutionContext(llm_config={"model": "m1", "temperature": 1}), AGENT))
     await client.ask(putting(ExecutionContext(includes=(AGENT,), llm_config={"temperature": 0})))
     found = await client.local(KEY)
@@ -91,7 +91,7 @@ async def test_layers(client: Either) -> None:
 
 
 async def test_a_layer_that_ends(client: Either) -> None:
-    """A context whose layer is missing is an error that names it, never a smaller context."""
+    """A context with a missing layer is an error that names the layer, never a smaller context."""
     await client.ask(putting(ExecutionContext(llm_config={"model": "m1"}), AGENT))
     await client.ask(putting(ExecutionContext(includes=(AGENT,))))
     await client.local(KEY)
@@ -102,7 +102,7 @@ async def test_a_layer_that_ends(client: Either) -> None:
 
 
 async def test_the_reference_waits_for_nothing_else(client: Either) -> None:
-    """Writes that are not about a context do not move the fence that it passes on."""
+    """Writes other than of contexts do not advance the fence that a client passes on."""
     ref = await client.ask(putting(ExecutionContext(user_id="u")))
     for i in range(5):
         await client.ask(
@@ -112,7 +112,7 @@ async def test_the_reference_waits_for_nothing_else(client: Either) -> None:
 
 
 async def test_what_is_handed_out_is_immutable(client: Either) -> None:
-    """Nobody can change a copy for others."""
+    """A caller cannot change a context for other callers."""
     await client.ask(putting(ExecutionContext(llm_config={"stop": ["a"]})))
     found = (await client.local(KEY)).context
     with pytest.raises(TypeError):
@@ -120,7 +120,7 @@ async def test_what_is_handed_out_is_immutable(client: Either) -> None:
 
 
 async def test_without_a_cache(server: Server, kind: Kind) -> None:
-    """A client that is to keep nothing keeps nothing."""
+    """A client without a cache keeps no entries."""
     async with opened(kind, server.address, cache=None) as client:
         await client.ask(putting(ExecutionContext()))
         await client.ask(resolving(KEY))

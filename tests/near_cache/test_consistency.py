@@ -1,4 +1,4 @@
-"""Which reads of a client the server may answer from its memory."""
+"""Consistency: which reads of a client the server may answer from its memory."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ STRONG, CACHED = Consistency.CONSISTENCY_STRONG, Consistency.CONSISTENCY_CACHED
 
 
 class Recorder(aio.UnaryUnaryClientInterceptor):
-    """Notes what Gets ask for."""
+    """Records the consistency of Gets."""
 
     def __init__(self) -> None:
         self.asked: list[Consistency] = []
@@ -27,7 +27,7 @@ class Recorder(aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> Any:
-        """Note it, and let it go on."""
+        """Record the consistency, and continue the call."""
         if isinstance(request, GetRequest):
             self.asked.append(request.consistency)
         return await continuation(client_call_details, request)
@@ -37,13 +37,13 @@ class Recorder(aio.UnaryUnaryClientInterceptor):
 async def test_what_resolve_asks_for(
     server: Server, cache: CacheOptions | None, fenced: Consistency
 ) -> None:
-    """Only who keeps copies, and has a fence, is content with a copy; `get` never is."""
+    """Only `resolve` with a near cache and a fence accepts a cached answer; `get` never does."""
     recorder = Recorder()
     async with aio.insecure_channel(server.address, interceptors=[recorder]) as channel:
         async with AsyncContextClient(channel=channel, timeout=10) as owner:
             ref = await owner.put(KEY, ExecutionContext())
         for target, wanted in ((ref, fenced), (KEY, STRONG), (ContextRef(KEY), STRONG)):
-            # A new one each time: it has no copy yet.
+            # A new client each time, with an empty cache.
             async with AsyncContextClient(channel=channel, timeout=10, cache=cache) as client:
                 await client.resolve(target)
                 await client.get(KEY, min_revision=ref.revision)

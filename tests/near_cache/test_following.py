@@ -1,4 +1,4 @@
-"""How a log is followed: in parts, with pings that are answered in time; and how that ends."""
+"""Followers of a log: partial reads, pings answered in time, and the end of a follower."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -37,14 +37,14 @@ SIZE = 1000
 
 
 def stored(version: int, size: int = SIZE) -> Stored:
-    """An entry."""
+    """An entry of this version."""
     return Stored(
         version, version, 60_000, ExecutionContext(user_id="x" * size).SerializeToString()
     )
 
 
 class Stage:
-    """A fan-out with one stream that has subscribed to two keys, and was answered."""
+    """A fan-out with one stream, whose two subscriptions have been answered."""
 
     def __init__(self, max_bytes: int) -> None:
         self.fanout = Fanout(7, Entries(), max_push_bytes=1 << 20)
@@ -58,25 +58,25 @@ class Stage:
         assert [message.answers for message in self.read()] == [1, 2]
 
     def answer(self, entries: dict[Key, Stored], revision: int = 1) -> None:
-        """Answer all that has room."""
+        """Answer all subscriptions that have room."""
         while batch := self.answers.next():
             found = [entries.get(each) for each in batch.keys]
             self.answers.apply(batch, Read(revision, found))
 
     def put(self, key: Key, version: int, size: int = SIZE, **options: Any) -> None:
-        """A value is put, and told."""
+        """Write a value, and publish its event."""
         event, value = Event(version, "put", key), {key: stored(version, size)}
         self.fanout.tell([event], value, [version], self.fanout.look(), **options)
 
     def read(self) -> list[WatchResponse]:
-        """All that is to be sent now and is more than progress, as the client hears it."""
+        """The messages to send now, but those with progress only, as the client receives them."""
         sent = iter(self.outbox.next, None)
         messages = [WatchResponse.FromString(each.SerializeToString()) for each in sent]
         return [message for message in messages if not message.HasField("progress")]
 
 
 def test_pings_are_answered_when_all_is_told() -> None:
-    """While the log has more than was told, no ping is answered: a copy may be older (N2)."""
+    """No ping is answered before the whole log has been published: a copy may be older (N2)."""
     stage = Stage(1 << 20)
     stage.outbox.ping = 5
     stage.put(KEY, 10, is_all=False)
@@ -88,7 +88,7 @@ def test_pings_are_answered_when_all_is_told() -> None:
 
 
 def test_a_position_is_told_once() -> None:
-    """Not again with each of many answers that are as of it; anew after the order was lost."""
+    """Answers as of one position announce it once, and again after the order was lost."""
     stage = Stage(1 << 20)
     for number in range(3, 20):
         subscription = stage.fanout.subscribe(stage.outbox, KEY)
@@ -105,7 +105,7 @@ def test_a_position_is_told_once() -> None:
 
 
 def test_a_value_follows_when_there_is_room() -> None:
-    """A change without room is told at once, its value later; of later ones only the newest."""
+    """A change without room is published at once, and only the newest value follows later."""
     stage = Stage(3 * SIZE)
     for version in (10, 11, 12):
         stage.put(KEY, version)
@@ -122,7 +122,7 @@ def test_a_value_follows_when_there_is_room() -> None:
 
 
 def test_what_ends_before_its_value_follows() -> None:
-    """Its end is told, and nothing follows."""
+    """If an entry ends before its value follows, its end is published, and no value follows."""
     stage = Stage(3 * SIZE)
     for version in (10, 11):
         stage.put(KEY, version)
@@ -135,7 +135,7 @@ def test_what_ends_before_its_value_follows() -> None:
 
 
 def test_who_subscribes_while_values_are_read() -> None:
-    """What was not read is told as a change whose value follows, not as an end."""
+    """An event without its value is published as a change whose value follows, not as an end."""
     stage = Stage(1 << 20)
     stage.fanout.tell([Event(10, "put", KEY)], {}, [], stage.fanout.look())
     (changed,) = stage.read()
@@ -146,7 +146,10 @@ def test_who_subscribes_while_values_are_read() -> None:
 
 
 def test_a_slow_watcher_is_reset_and_left_alone() -> None:
-    """Who takes nothing while much is superseded is reset, once, until it asks again (N5)."""
+    """A watcher that reads nothing while values are superseded is reset once (N5).
+
+    It gets nothing more until it subscribes again.
+    """
     stage = Stage(3 * SIZE)
     for version in range(10, 100):
         stage.put(KEY, version)
@@ -164,7 +167,7 @@ def test_a_slow_watcher_is_reset_and_left_alone() -> None:
 
 
 def test_a_watcher_that_takes_something_is_not_reset() -> None:
-    """However much is superseded."""
+    """A watcher that reads is not reset, however many values are superseded."""
     stage = Stage(3 * SIZE)
     for version in range(10, 200):
         stage.put(KEY, version)
@@ -174,7 +177,7 @@ def test_a_watcher_that_takes_something_is_not_reset() -> None:
 
 
 def test_room_is_given_back() -> None:
-    """Of a read that failed, or whose stream is gone; then there is room for the next one."""
+    """The room of a read that failed, or whose stream has ended, becomes free for the next one."""
     stage = Stage(2 * SIZE)
     subscription = stage.fanout.subscribe(stage.outbox, KEY)
     for number in range(3, 30):
@@ -191,7 +194,7 @@ def test_room_is_given_back() -> None:
 
 
 class Stubborn(GatedStorage):
-    """A backend whose looks at the log end late when they are cancelled."""
+    """A backend whose reads of the log end late if they are cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +204,7 @@ class Stubborn(GatedStorage):
     async def tail(
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
-        """Never answer."""
+        """Wait until the test allows the end."""
         del partition, position, limit, seen
         self.is_looking.set()
         with suppress(asyncio.CancelledError):
@@ -220,7 +223,7 @@ def follow() -> Callable[[GatedStorage], Follower]:
 async def test_who_waits_for_the_end_can_be_cancelled(
     follow: Callable[[GatedStorage], Follower],
 ) -> None:
-    """`close` does not take its caller's cancellation for that of what it has cancelled."""
+    """A caller that waits in `close` can be cancelled, although `close` cancels tasks itself."""
     storage = Stubborn()
     follower = follow(storage)
     await storage.is_looking.wait()
@@ -234,7 +237,7 @@ async def test_who_waits_for_the_end_can_be_cancelled(
 
 
 def test_a_tenant_ends_before_a_change_whose_value_follows() -> None:
-    """What has changed is not taken for absent because its tenant ended before that (N7)."""
+    """An entry whose value follows is not absent if its tenant ended before the change (N7)."""
     cache = NearCache(CacheOptions(max_staleness=2.0))
     cache.opened(0.0)
     cache.lookup(ContextKey(*KEY), 0, 0.0)
@@ -246,7 +249,7 @@ def test_a_tenant_ends_before_a_change_whose_value_follows() -> None:
     position = Position(partition=7, revision=12, ping=ping)
     for message in (
         WatchResponse(invalidated=Invalidated(key=key, revision=5, partition=7), answers=number),
-        # The value that was read for an event was later than the events that follow.
+        # The value that was read for an event is newer than the event that follows it.
         WatchResponse(invalidated=Invalidated(key=key, revision=11, partition=7, is_changed=True)),
         WatchResponse(invalidated=Invalidated(tenant=tenant, revision=10, partition=7)),
         WatchResponse(progress=Progress(positions=[position])),

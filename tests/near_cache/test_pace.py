@@ -1,4 +1,4 @@
-"""Answers that fill a cache leave the loop to calls: in short steps, with rests in between."""
+"""Answers that fill a cache leave the loop to calls: in short steps, with pauses between them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ MILLISECOND = 0.001
 
 
 class Counting(Outbox):
-    """An outbox that knows how many values were put."""
+    """An outbox that counts the values in it."""
 
     values = 0
 
@@ -36,7 +36,7 @@ class Counting(Outbox):
 
 @pytest.fixture
 async def follower() -> AsyncIterator[Follower]:
-    """A follower of the partition that the keys are in."""
+    """A follower of the keys' partition."""
     storage = GatedStorage()
     context = ExecutionContext(user_id="u").SerializeToString()
     for each in KEYS:
@@ -49,7 +49,7 @@ async def follower() -> AsyncIterator[Follower]:
 
 
 async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
-    """Whatever is read together: who waits for the loop has it in between."""
+    """At most two answers are published in one step, however many were read together."""
     outbox = Counting(ROOM)
     for number, each in enumerate(KEYS, start=1):
         follower.subscribe(outbox, each, Asked(number, 0, 0))
@@ -62,7 +62,7 @@ async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
 
 
 async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None:
-    """The room that was reserved for those that are not told is given back."""
+    """If a follower ends amid its answers, the room that it reserved becomes free."""
     outbox = Counting(ROOM)
     for number, each in enumerate(KEYS, start=1):
         follower.subscribe(outbox, each, Asked(number, 0, 0))
@@ -77,7 +77,7 @@ async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None
 
 
 def test_nobody_calls() -> None:
-    """Then no time is lost."""
+    """Without concurrent calls, a refill does not pause."""
     pace = Pace()
     assert pace.pause(begun=10.0, now=11.0) == 0
     pace.called(now=11.0)
@@ -85,27 +85,27 @@ def test_nobody_calls() -> None:
 
 
 def test_calls_come() -> None:
-    """It rests for longer than it works; what is too short for a timer adds up."""
+    """Amid calls, a refill pauses for longer than it works; pauses too short for a timer add up."""
     pace = Pace()
     pace.called(now=10.0)
     step = MILLISECOND / 4
     assert pace.pause(10.0, 10.0 + step) == 0
     rest = pace.pause(10.0 + step, 10.0 + 2 * step)
     assert rest == pytest.approx(6 * step)
-    # Another partition's answers have their step meanwhile, and rest with the first.
+    # Another partition's answers take their step meanwhile, and pause with the first.
     pace.called(now=10.0 + 3 * step)
     assert pace.pause(10.0 + 3 * step, 10.0 + 3 * step) == pytest.approx(5 * step)
 
 
 def test_a_long_step() -> None:
-    """A step that took long, as on a machine that is busy, stops a refill only for a moment."""
+    """After one long step, as on a busy machine, a refill pauses only briefly."""
     pace = Pace()
     pace.called(now=20.0)
     assert pace.pause(begun=10.0, now=20.0) == pytest.approx(5 * MILLISECOND)
 
 
 async def test_each_call_counts(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a call that is answered from memory."""
+    """Each call counts for the pace, also one that is answered from memory."""
     calls = list[float]()
 
     def called(_: Pace, now: float) -> None:

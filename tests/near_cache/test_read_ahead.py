@@ -1,7 +1,7 @@
-"""What a server has told ahead of the log's position, when a failover loses just that.
+"""Values that a server read ahead of the log's position, and that a failover then loses.
 
-The orders of things in which it goes wrong are too rare to be found at random each time
-(the simulation needs some thousand seeds), so they are played here.
+The failing orders of events are too rare to be found at random each time (the simulation needs some
+thousand seeds), so these tests play them.
 """
 
 import random
@@ -22,7 +22,7 @@ NOW = 1000.0
 
 
 class Stage:
-    """A store with one write that a server has told, and a client with a cache."""
+    """A store with one write that a server has published, and a client with a near cache."""
 
     def __init__(self, make_fanout: Callable[..., Fanout]) -> None:
         self.store = Store(random.Random(0), lambda: NOW)  # noqa: S311 - to be replayed
@@ -35,25 +35,25 @@ class Stage:
         self.look_at_the_log()
 
     def look_at_the_log(self) -> None:
-        """Begin a look, do what follows from it, and tell the client."""
+        """Begin a read of the log, apply its results, and deliver them to the client."""
         for _ in range(3):
             self.server.follow()
         self._deliver()
 
     def serves(self) -> int | None:
-        """The version of the lost entry that the client uses; None where it asks the store."""
+        """The version of the lost entry that the client uses; None if it asks the store."""
         copy = self._cache.lookup(ContextKey(*LOST), 0, NOW)
         self._deliver()
         return copy.version if copy else None
 
     def begin_to_read(self) -> None:
-        """The client subscribes to what is lost; the server looks at it, and reads it."""
+        """The client subscribes to the lost entry; the server reads the log, and then the entry."""
         self.serves()
         for _ in range(3):
             self.server.answer()
 
     def read_the_next(self) -> None:
-        """The client subscribes to what is written after the failover, and is answered."""
+        """The client subscribes to the write after the failover, and gets its answer."""
         self._cache.lookup(ContextKey(*NEXT), 0, NOW)
         self._deliver()
         for _ in range(4):
@@ -67,7 +67,7 @@ class Stage:
 
 
 def a_newer_value_is_read(stage: Stage) -> None:
-    """The answer is ahead of the position, and before the next look so is one of the new order."""
+    """Before the next read of the log, an answer of the new order overtakes the lost one."""
     stage.store.put(LOST)
     stage.begin_to_read()
     stage.server.answer()
@@ -77,7 +77,7 @@ def a_newer_value_is_read(stage: Stage) -> None:
 
 
 def the_answer_is_late(stage: Stage) -> None:
-    """The answer arrives when the position has passed it, in the log that does not have it."""
+    """The answer arrives after the position has passed it, in a log that lacks it."""
     stage.store.put(LOST)
     stage.begin_to_read()
     stage.store.lose(1)
@@ -87,7 +87,7 @@ def the_answer_is_late(stage: Stage) -> None:
 
 
 def check(play: Callable[[Stage], None], make_fanout: Callable[..., Fanout]) -> None:
-    """After two more looks the client has what the store has: nothing."""
+    """After two more reads of the log, the client has the store's state: no entry."""
     stage = Stage(make_fanout)
     play(stage)
     stage.look_at_the_log()
@@ -100,7 +100,7 @@ def check(play: Callable[[Stage], None], make_fanout: Callable[..., Fanout]) -> 
 
 
 class _SeeingTheLast(Fanout):
-    """Of all that was told only the last revision is looked for."""
+    """Of all published revisions, only the last one is looked for in the log."""
 
     def look(self) -> Look:
         look = super().look()
@@ -108,7 +108,7 @@ class _SeeingTheLast(Fanout):
 
 
 class _SeeingAhead(Fanout):
-    """What the position has passed is not looked for."""
+    """Revisions that the position has passed are not looked for in the log."""
 
     def look(self) -> Look:
         look = super().look()
@@ -117,7 +117,7 @@ class _SeeingAhead(Fanout):
 
 @pytest.mark.parametrize("play", [a_newer_value_is_read, the_answer_is_late])
 def test_what_was_lost_is_reset(play: Callable[[Stage], None]) -> None:
-    """Each revision as of which something was told has to be in the log, not just the last (S3)."""
+    """Each published revision must be in the log, not only the last one (S3)."""
     check(play, Fanout)
 
 
@@ -128,6 +128,6 @@ def test_what_was_lost_is_reset(play: Callable[[Stage], None]) -> None:
 def test_what_looks_for_less_is_seen(
     play: Callable[[Stage], None], broken: Callable[..., Fanout]
 ) -> None:
-    """A server that looks for fewer of them is caught."""
+    """A server that looks for fewer revisions is detected."""
     with pytest.raises(AssertionError, match="what was lost"):
         check(play, broken)

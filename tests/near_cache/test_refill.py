@@ -1,4 +1,4 @@
-"""Refill: answers wait for room, whatever was asked for, and no watcher asks for ever (N4, N5)."""
+"""Refill: answers wait for room, however many are requested, and no watcher loops (N4, N5)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -21,14 +21,14 @@ from support.servers.serving import stub_of
 
 BUFFER = 128 << 10
 _PROBES = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
-"""Without the probe, gRPC itself takes no more than 64 KiB that nobody reads."""
+"""Without the probe, gRPC itself buffers no more than 64 KiB that nobody reads."""
 
 pytestmark = pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Little waits for a watcher."""
+    """The server buffers little for each watcher."""
     return settings.model_copy(update={"watch_buffer_bytes": BUFFER})
 
 
@@ -43,14 +43,14 @@ async def slow(server: Server) -> AsyncIterator[Watch]:
 
 
 async def put_all(stub: Stub, keys: Iterable[KeyMessage], size: int) -> dict[str, int]:
-    """Put a context of this size under each key: their versions, by the keys' ids."""
+    """Put a context of this size for each key, and return their versions by the keys' ids."""
     context = of_size(size)
     answers = await asyncio.gather(*(put(stub, each, context) for each in keys))
     return {each.entry.key.id: each.entry.version for each in answers}
 
 
 async def learnt(watch: Watch, versions: dict[str, int]) -> list[WatchResponse]:
-    """Read until the stream has told each of these versions whole: all that it said."""
+    """Read until the stream has sent each of these versions whole, and return all messages."""
     told: list[WatchResponse] = []
     missing = dict(versions)
     while missing:
@@ -66,7 +66,7 @@ async def learnt(watch: Watch, versions: dict[str, int]) -> list[WatchResponse]:
     "number, size", [(20, 100 << 10), (100, 12 << 10), (1000, 1 << 10)], ids=str
 )
 async def test_answers_wait_for_room(stub: Stub, slow: Watch, number: int, size: int) -> None:
-    """More than has room is asked for at once: each is answered once, and nothing is reset."""
+    """More subscriptions than have room are answered once each, without a reset."""
     keys = [key(f"c{i}") for i in range(number)]
     versions = await put_all(stub, keys, size)
     asked = [slow.subscribe(each) for each in keys]
@@ -76,13 +76,13 @@ async def test_answers_wait_for_room(stub: Stub, slow: Watch, number: int, size:
 
 @pytest.mark.parametrize("number, size", [(100, 12 << 10), (1000, 1 << 10)], ids=str)
 async def test_every_entry_is_put_anew(stub: Stub, slow: Watch, number: int, size: int) -> None:
-    """Changes that have no room are told without their values, and these follow."""
+    """Changes without room are published without their values, which follow."""
     keys = [key(f"c{i}") for i in range(number)]
     versions = await put_all(stub, keys, size)
     for each in keys:
         slow.subscribe(each)
     await learnt(slow, versions)
-    # Nobody reads meanwhile.
+    # The test does not read meanwhile.
     versions = await put_all(stub, keys, size)
     news = await learnt(slow, versions)
     assert any(message.invalidated.is_changed for message in news), "all had room"
@@ -90,7 +90,7 @@ async def test_every_entry_is_put_anew(stub: Stub, slow: Watch, number: int, siz
 
 
 async def test_an_answer_that_is_larger_than_all_room(stub: Stub, slow: Watch) -> None:
-    """It is told all the same, and so is what is asked for before and after it."""
+    """An answer larger than the whole buffer is sent, and so are those before and after it."""
     small = await put_all(stub, [key("s1"), key("s2")], 100)
     large = await put_all(stub, [key("l1"), key("l2")], BUFFER + 1)
     for name in ("l1", "s1", "l2", "s2"):
@@ -101,7 +101,7 @@ async def test_an_answer_that_is_larger_than_all_room(stub: Stub, slow: Watch) -
 async def test_others_do_not_wait_for_one_that_does_not_read(
     stub: Stub, slow: Watch, watch: Watch
 ) -> None:
-    """A stream that has asked for more than it reads holds up no answer to another one."""
+    """A stream that does not read its many answers does not delay those of another stream."""
     keys = [key(f"c{i}") for i in range(100)]
     versions = await put_all(stub, keys, 12 << 10)
     for each in keys:
@@ -112,7 +112,7 @@ async def test_others_do_not_wait_for_one_that_does_not_read(
 
 
 async def test_what_a_client_has_is_not_read_again(settings: Settings, stub: Stub) -> None:
-    """Versions that the client has are answered without contexts, and none is fetched for it."""
+    """Versions that the client has are answered without contexts, and no context is fetched."""
     keys = [key(f"c{i}") for i in range(300)]
     versions = await put_all(stub, keys, 12 << 10)
     with RedisClient(settings.store.get_secret_value()) as redis:
@@ -138,7 +138,7 @@ def sent(redis: RedisClient) -> int:
 
 
 async def known(client: Either, keys: Iterable[ContextKey]) -> None:
-    """Use contexts, until the client's cache has all of them."""
+    """Resolve contexts until the client's cache has all of them."""
     for each in keys:
         await client.ask(methodcaller("resolve", each))
     for each in keys:
@@ -146,10 +146,10 @@ async def known(client: Either, keys: Iterable[ContextKey]) -> None:
 
 
 async def test_a_client(settings: Settings, stub: Stub, client: Either) -> None:
-    """A client knows all that it uses, and Redis sends each version of a context about once.
+    """A client caches all contexts in use, and Redis sends each version of one about once.
 
-    So it is after a first use, and after all was put anew: the Gets of the first use, the
-    answers and the pushes fetch a version together once.
+    This holds after a first use, and after all were put again: the Gets of the first use, the
+    answers and the pushes fetch a version once, together.
     """
     keys = [ContextKey("conversation", "acme", f"c{i}") for i in range(60)]
     messages = [each.to_message() for each in keys]

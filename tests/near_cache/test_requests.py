@@ -1,4 +1,4 @@
-"""What streams have asked for ends with what has asked: newer requests, subscriptions, streams."""
+"""Requests of a stream end when they are superseded: by newer requests, or the stream's end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,33 +15,33 @@ from support.waiting import until_async
 
 
 class Recording(GatedStorage):
-    """A gated backend that remembers which entries were read."""
+    """A backend with a gate, which records the entries that were read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
 
     async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Remember, then wait."""
+        """Record the keys, then wait."""
         self.asked += [each.id for each in keys]
         return await super().read(keys, known_versions)
 
 
 @pytest.fixture
 def storage() -> Recording:
-    """Its reads wait while its gate is closed, as in an outage."""
+    """A backend whose reads wait while its gate is closed, as in an outage."""
     return Recording()
 
 
 @pytest.fixture
 async def stub(storage: Recording) -> AsyncIterator[Stub]:
-    """A stub of a server that reads from it."""
+    """The stub of a server with this backend."""
     async with serving_from(storage, Settings()) as stub:
         yield stub
 
 
 async def hold_up(storage: Recording, watch: Watch) -> None:
-    """Close the gate, and have a read wait before it."""
+    """Close the gate, and let a read wait at it."""
     await watch.answer(watch.subscribe(key("none")))
     storage.gate.clear()
     watch.subscribe(key("held-up"))
@@ -50,7 +50,7 @@ async def hold_up(storage: Recording, watch: Watch) -> None:
 
 
 async def answers(watch: Watch, last: int) -> list[int]:
-    """The numbers of all answers, up to this one."""
+    """The numbers of all answers up to this one."""
     numbers: list[int] = []
     while last not in numbers:
         numbers.append((await watch.news()).answers)
@@ -60,16 +60,16 @@ async def answers(watch: Watch, last: int) -> list[int]:
 async def test_a_newer_request_replaces_the_older_one(
     storage: Recording, stub: Stub, watch: Watch
 ) -> None:
-    """Of many Subscribes for a key that wait only the last is answered, and the key is read once.
+    """Of many waiting Subscribes for a key, only the last is answered, with one read.
 
-    So it is for one that is being read already: what is read then is no answer to a later one.
+    That includes a Subscribe whose read has begun: its result does not answer a later one.
     """
     await put(stub, key())
     await hold_up(storage, watch)
     being_read = watch.subscribe(key("held-up"))
     numbers = [watch.subscribe(key()) for _ in range(100)]
     last = watch.subscribe(key("last"))
-    await watch.pong(watch.ping())  # it has arrived, and what was before it
+    await watch.pong(watch.ping())  # this one has arrived, and so have those before it
     storage.gate.set()
     told = await answers(watch, last)
     assert sorted(told) == [being_read, numbers[-1], last]
@@ -79,7 +79,7 @@ async def test_a_newer_request_replaces_the_older_one(
 async def test_an_unsubscribe_ends_what_was_asked_for(
     storage: Recording, stub: Stub, watch: Watch
 ) -> None:
-    """It is neither answered nor read."""
+    """After an Unsubscribe, its subscription is neither answered nor read."""
     await put(stub, key())
     await hold_up(storage, watch)
     watch.subscribe(key())
@@ -94,13 +94,13 @@ async def test_an_unsubscribe_ends_what_was_asked_for(
 async def test_streams_that_are_gone_are_not_answered(
     storage: Recording, stub: Stub, watch: Watch
 ) -> None:
-    """After an outage only what living streams have asked for is read."""
+    """After an outage, only subscriptions of open streams are read."""
     await hold_up(storage, watch)
     for turn in range(20):
         async with Watch(stub) as gone:
             for i in range(50):
                 gone.subscribe(key(f"gone-{turn}-{i}"))
-            # The log can be looked at, so it is known what has arrived.
+            # The log can be read, which shows what has arrived.
             await gone.pong(gone.ping())
     last = watch.subscribe(key("last"))
     await watch.pong(watch.ping())
@@ -113,7 +113,7 @@ async def test_streams_that_are_gone_are_not_answered(
 async def test_a_small_stream_does_not_wait_for_a_large_one(
     storage: Recording, stub: Stub, watch: Watch
 ) -> None:
-    """Streams take turns: who asks for one key is answered among the first."""
+    """Streams take turns: a stream with one subscription is answered among the first."""
     await hold_up(storage, watch)
     async with Watch(stub) as small:
         for i in range(2000):

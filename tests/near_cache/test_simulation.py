@@ -1,4 +1,4 @@
-"""The near cache's rules hold in whatever order things happen, and the checker sees where not."""
+"""The near cache's rules hold in any order of events, and the checker detects violations."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,24 +17,24 @@ from support.simulation.world import World
 
 STEPS = 1500
 SHOWING = (5, 7, 8, 11, 32, 67, 92)
-"""Seeds that have shown what is broken before: they are tried first, and save minutes."""
+"""Seeds that have detected broken variants before: trying them first saves minutes."""
 
 
 @some_seeds
 def test_any_order(seeds: range) -> None:
-    """In no order of messages and faults does a cache serve what it must not (N1 to N7, N9).
+    """In any order of messages and faults, a cache keeps the rules N1 to N7 and N9.
 
-    A copy is never older than its fence or the client's own last write, never in use for
-    longer than `max_staleness` after it has ended; what is composed existed together, the last
-    known too, and its snapshot has just that; and when faults end, every cache comes to have
-    what the store has.
+    A cached entry is never older than its fence or the client's own last write, and never in use
+    for longer than `max_staleness` after its end. The parts of a composed context existed together,
+    also in the last known one, and its snapshot has exactly those parts. When faults end, every
+    cache converges to the store's state.
     """
     served = served_in_all(World, STEPS, seeds)
     assert served > len(seeds) * 5, "the caches were hardly ever used"
 
 
 class _WithoutFence(NearCache):
-    """N1 broken: positions are not looked at."""
+    """N1 broken: positions are ignored."""
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
         del fence
@@ -42,21 +42,21 @@ class _WithoutFence(NearCache):
 
 
 class _WithoutOwnWrites(NearCache):
-    """Who writes does not see it: copies from before are used."""
+    """N1 broken: a writer uses cached entries from before its write."""
 
     def wrote(self, tenant_id: str, revision: int, now: float) -> None:
         del tenant_id, revision, now
 
 
 class _WithoutStaleness(NearCache):
-    """N2 broken: a copy is trusted for ever."""
+    """N2 broken: a cached entry is trusted forever."""
 
     def __init__(self, options: CacheOptions) -> None:
         super().__init__(replace(options, max_staleness=1e9))
 
 
 class _TrustingArrival(NearCache):
-    """N2 broken: what counts is when a sign of life has arrived."""
+    """N2 broken: a sign of life counts from its arrival."""
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
         self._now = now
@@ -70,7 +70,7 @@ class _TrustingArrival(NearCache):
 
 
 class _TakingAnything(NearCache):
-    """N3 broken: any news of a key counts as the answer to its subscription."""
+    """N3 broken: any message about a key counts as the answer to its subscription."""
 
     def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
         del answers
@@ -81,7 +81,7 @@ class _TakingAnything(NearCache):
 
 
 class _WithoutVerifying(NearCache):
-    """N4 broken: after a reconnect the copies are used as they were."""
+    """N4 broken: after a reconnect, cached entries are used without verification."""
 
     def stream_ended(self) -> None:
         answered = [copy for copy in self._copies.values() if copy.is_answered]
@@ -98,14 +98,14 @@ class _WithoutResets(NearCache):
 
 
 class _WithoutBounds(NearCache):
-    """N6 broken: nothing is dropped."""
+    """N6 broken: nothing is evicted."""
 
     def _evict(self) -> None:
         pass
 
 
 class _WithoutInvalidations(NearCache):
-    """N7 broken: an entry that has ended is still there."""
+    """N7 broken: an entry that has ended stays cached."""
 
     def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
         if answers:
@@ -113,7 +113,7 @@ class _WithoutInvalidations(NearCache):
 
 
 class _Overtaking(Outbox):
-    """N5 broken: progress is sent before the events that it is about."""
+    """N5 broken: progress is sent before the events that it confirms."""
 
     def next(self) -> WatchResponse | None:
         self._items, items = type(self._items)(), self._items
@@ -123,7 +123,7 @@ class _Overtaking(Outbox):
 
 
 class _Forgetting(Outbox):
-    """N5 broken: what is too much for a slow watcher is dropped, and nobody is told."""
+    """N5 broken: messages that a slow watcher has no room for are dropped without a reset."""
 
     def _overflow(self) -> None:
         self._items.clear()
@@ -154,20 +154,20 @@ class _Torn(NearCache):
     ],
 )
 def test_a_broken_cache_is_seen(broken: Callable[..., NearCache]) -> None:
-    """A cache that breaks one rule is caught."""
+    """The checker detects a cache that breaks one rule."""
     with pytest.raises(AssertionError):
         _run_seeds(make_cache=broken)
 
 
 @pytest.mark.parametrize("broken", [_Overtaking, _Forgetting])
 def test_a_broken_server_is_seen(broken: Callable[[int], Outbox]) -> None:
-    """A server that breaks one rule is caught."""
+    """The checker detects a server that breaks one rule."""
     with pytest.raises(AssertionError):
         _run_seeds(make_outbox=broken)
 
 
 def _incomplete(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """N9 broken: the cache says that a layer is missing, which may be ahead of the head."""
+    """N9 broken: a layer that may be ahead of the head is reported as missing."""
     layer = cache.lookup(ContextKey(*LAYER), ref.revision, now)
     head = cache.lookup(ref.key, ref.revision, now)
     if head and head.version and head.has_layers and layer and layer.version == ABSENT:
@@ -176,7 +176,7 @@ def _incomplete(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry |
 
 
 def _last_copies(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """Promise 6 broken: what is known last is put together of whatever copies there are."""
+    """Promise 6 broken: the last known context is composed from any cached parts."""
     copies = [cache.last_known(key, now) for key in (ref.key, ContextKey(*LAYER))]
     if not all(copies):
         return None
@@ -184,7 +184,7 @@ def _last_copies(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry 
 
 
 def _of_head(entry: ContextEntry) -> ContextKey:
-    """Promise 2 broken: a snapshot's name does not have the versions of the layers."""
+    """Promise 2 broken: a snapshot's name lacks the versions of the layers."""
     return ContextKey("snapshot", TENANT, f"{entry.version}")
 
 
@@ -194,7 +194,10 @@ def _of_head(entry: ContextEntry) -> ContextKey:
     ids=["incomplete", "last known", "snapshot"],
 )
 def test_a_broken_composition_is_seen(broken: Mapping[str, Any]) -> None:
-    """A client that composes what was not together, or names it too shortly, is caught."""
+    """The checker detects a client that composes or names contexts wrongly.
+
+    One composes parts that never existed together, another names snapshots too briefly.
+    """
     with pytest.raises(AssertionError):
         _run_seeds(**broken)
 

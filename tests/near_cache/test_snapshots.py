@@ -1,4 +1,4 @@
-"""Snapshots, and resolutions that ask the store: what a turn begins with, and keeps."""
+"""Snapshots and fresh resolutions: the fixed state that an agent's turn works with."""
 
 from dataclasses import replace
 from functools import partial
@@ -39,7 +39,7 @@ async def change(server: Server, kind: Kind) -> None:
 async def test_a_snapshot_stays_as_it_is(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """Whoever has the reference of a snapshot works with what it was made of, whatever changes."""
+    """A snapshot's reference always resolves to the same context, whatever changes later."""
     taken = await client.ask(lambda c: c.snapshot(entry))
     await change(server, kind)
     async with opened(kind, server.address, timeout=10) as other:
@@ -52,7 +52,7 @@ async def test_a_snapshot_stays_as_it_is(
 async def test_the_same_state_has_the_same_snapshot(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """Two processes that have resolved the same write one entry."""
+    """Two processes that snapshot the same state write one entry."""
     first = await client.ask(lambda c: c.snapshot(entry))
     async with opened(kind, server.address, timeout=10) as other:
         resolved = await other.ask(lambda c: c.resolve(KEY))
@@ -64,7 +64,7 @@ async def test_the_same_state_has_the_same_snapshot(
 async def test_a_change_makes_another_snapshot(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """The next snapshot of what was resolved anew has what was changed, in a layer too."""
+    """After a change, also of a layer, a fresh resolution has another snapshot."""
     first = await client.ask(lambda c: c.snapshot(entry))
     await change(server, kind)
     changed = await client.ask(lambda c: c.resolve(KEY, fresh=True))
@@ -74,14 +74,14 @@ async def test_a_change_makes_another_snapshot(
 
 
 async def test_a_known_snapshot_asks_nobody(client: Either, entry: ContextEntry) -> None:
-    """A snapshot that the cache has is the cache's own object, turn after turn."""
+    """A cached snapshot is returned as the same object each time, without a call."""
     taken = await client.ask(lambda c: c.snapshot(entry))
     await client.local(taken.key)
     assert await client.ask(lambda c: c.snapshot(entry)) is client.peek(taken.key)
 
 
 async def test_a_snapshot_of_a_long_name(client: Either) -> None:
-    """An entry whose id fills its part of the key can have snapshots too."""
+    """An entry whose id has the maximum length can have snapshots too."""
     key = replace(KEY, id="é" * 128)
     await client.ask(lambda c: c.put(key, ExecutionContext(user_id="u")))
     entry = await client.ask(lambda c: c.resolve(key))
@@ -91,7 +91,7 @@ async def test_a_snapshot_of_a_long_name(client: Either) -> None:
 
 
 async def test_no_snapshot_without_its_layers(client: Either, entry: ContextEntry) -> None:
-    """What `get` answers has no layers: its snapshot would be a smaller context, and is none."""
+    """An entry from `get` has no layers, and cannot be snapshot: it would be a smaller context."""
     bare = await client.ask(lambda c: c.get(entry.key))
     raised = await client.raised(lambda c: c.snapshot(bare))
     assert isinstance(raised, IncompleteContextError)
@@ -104,14 +104,14 @@ async def test_its_time_to_live_is_its_own(client: Either, entry: ContextEntry) 
 
 
 def putting(client: Any, model: str) -> Any:
-    """The agent has this model from now on."""
+    """A Put of an agent with this model."""
     return client.update(AGENT, {"llm_config": {"model": model}})
 
 
 async def test_fresh_sees_what_was_acknowledged(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """A resolution that is to be fresh has every change that was acknowledged before it."""
+    """A fresh resolution shows every change that was acknowledged before it."""
     await client.local(KEY)
     async with opened(kind, server.address, timeout=10, cache=None) as other:
         for turn in range(5):
@@ -125,7 +125,7 @@ async def test_fresh_sees_what_was_acknowledged(
 async def test_what_has_not_changed_is_not_made_again(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """A fresh answer that is what the cache has is the cache's own context, composed once."""
+    """A fresh answer equal to the cached entry is the cached context itself, composed once."""
     kept = await client.local(entry.key)
     fresh = await client.ask(lambda c: c.resolve(KEY, fresh=True))
     assert fresh.context is kept.context
@@ -135,7 +135,7 @@ async def test_what_has_not_changed_is_not_made_again(
 
 
 async def test_a_reference_asks_for_no_more_than_it_needs(client: Either) -> None:
-    """What others have written meanwhile is not waited for: the revision is the newest in it."""
+    """The revision of a fresh resolution is that of its newest part, not of other writes."""
     agent = await client.ask(lambda c: c.put(AGENT, ExecutionContext()))
     head = await client.ask(lambda c: c.put(KEY, ExecutionContext(includes=(AGENT,))))
     await client.ask(lambda c: c.put(replace(KEY, id="another"), ExecutionContext()))
@@ -144,7 +144,7 @@ async def test_a_reference_asks_for_no_more_than_it_needs(client: Either) -> Non
 
 
 async def test_what_is_not_the_snapshot_is_refused(client: Either, entry: ContextEntry) -> None:
-    """What the store holds under a snapshot's name is used only if it is that snapshot."""
+    """An entry stored under a snapshot's name is used only if it is that snapshot."""
     await client.ask(lambda c: c.put(entry.snapshot_key, ExecutionContext(user_id="stranger")))
     asks: list[Ask] = [
         lambda c: c.resolve(entry.snapshot_key),
@@ -165,7 +165,7 @@ async def test_what_is_not_the_snapshot_is_refused(client: Either, entry: Contex
 async def test_a_snapshot_says_what_it_was_composed_from(
     client: Either, entry: ContextEntry
 ) -> None:
-    """Whoever has a snapshot can tell of which entry it is, and which versions are in it."""
+    """A snapshot names its entry, and the versions of all its parts."""
     taken = await client.ask(lambda c: c.snapshot(entry))
     (agent,) = entry.layers
     assert [str(ref) for ref in taken.context.composed_from] == [
@@ -178,7 +178,7 @@ async def test_a_snapshot_says_what_it_was_composed_from(
 async def test_a_snapshot_that_has_ended_is_made_again(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """A snapshot of a state that had one is there again after it was ended."""
+    """If a snapshot was ended, the same state can be written again."""
     first = await client.ask(lambda c: c.snapshot(entry))
     async with opened(kind, server.address, timeout=10, cache=None) as other:
         await other.ask(lambda c: c.invalidate(first.key))

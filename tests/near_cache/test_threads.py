@@ -1,4 +1,4 @@
-"""The cache of the blocking client, among threads: each sees what it may; none is left."""
+"""The blocking client's cache among threads: reads respect fences, and no thread is left over."""
 
 import gc
 import logging
@@ -49,7 +49,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 class OneAtATime:
-    """A near cache that does not bear two threads at once, and gives them every opportunity."""
+    """A near cache that detects two threads at once, and lets threads switch at each step."""
 
     def __init__(self, cache: NearCache) -> None:
         self._cache = cache
@@ -72,12 +72,12 @@ class OneAtATime:
 
 
 def guarded(options: CacheOptions, *, renewed_scopes: AbstractSet[str]) -> Any:
-    """What makes such a cache, as the client's driver asks for it."""
+    """Creates such a cache, with the signature that the client's driver expects."""
     return OneAtATime(NearCache(options, renewed_scopes=renewed_scopes))
 
 
 def watching(client: ContextClient, target: ContextKey | ContextRef = KEY) -> ContextClient:
-    """The client, once its cache has the entry."""
+    """A client whose cache has the entry."""
     until(lambda: client.peek(target), what="the entry to be local")
     return client
 
@@ -87,8 +87,8 @@ OfClients = Callable[[], list[str]]
 
 @pytest.fixture
 def of_clients() -> OfClients:
-    """The threads that watch for this test's clients, Relevo's and gRPC's own beneath."""
-    before = set(threading.enumerate())  # a client of other tests may live as long as the session
+    """The threads of this test's clients: Relevo's, and gRPC's own below them."""
+    before = set(threading.enumerate())  # clients of other tests may live as long as the session
 
     def names() -> list[str]:
         return [
@@ -101,7 +101,7 @@ def of_clients() -> OfClients:
 
 
 def test_threads_amid_changes(store: LocalStore, pool: ThreadPoolExecutor) -> None:
-    """Each thread's context is never behind its fence, and each answer is counted once."""
+    """A thread's context is never behind its fence, and each answer is counted once."""
     with ContextClient(store.address, timeout=10, cache=CacheOptions()) as client:
         refs = deque([store.client.put(KEY, ExecutionContext(user_id="0"))], maxlen=1)
         watching(client)
@@ -134,7 +134,7 @@ def test_one_thread_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Entries come, go and are dropped in many threads, and only one is at the cache at a time."""
+    """Many threads add, end and evict entries, and the cache serves one thread at a time."""
     keys = [ContextKey("conversation", "acme", f"c-{i}") for i in range(6)]
     for key in keys:
         store.client.put(key, ExecutionContext(user_id=key.id))
@@ -159,7 +159,7 @@ def test_one_thread_at_a_time(
 
 
 def test_nothing_before_the_first_lookup(store: LocalStore, of_clients: OfClients) -> None:
-    """A cache that nobody uses has no threads, and the first lookup waits for none."""
+    """An unused cache has no threads, and the first lookup does not wait for them."""
     with ContextClient(store.address, cache=CacheOptions()) as client:
         assert of_clients() == []
         assert client.peek(KEY) is None
@@ -174,12 +174,12 @@ def test_closing_amid_lookups(
     is_own: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """`close` ends the stream and its threads at once; lookups are told, and nothing is logged."""
+    """`close` ends the stream and its threads at once; lookups fail, and nothing is logged."""
     caplog.set_level(logging.INFO)
     ref = store.client.put(KEY, ExecutionContext())
     with grpc.insecure_channel(store.address) as channel:
         where: dict[str, Any] = {"target": store.address} if is_own else {"channel": channel}
-        # Its next message is due in many seconds, for which `close` does not wait.
+        # The next message is due in many seconds, and `close` does not wait for it.
         client = watching(ContextClient(**where, cache=CacheOptions(max_staleness=80)))
         reads: list[int] = []
 
@@ -202,7 +202,7 @@ def test_closing_amid_lookups(
 
 
 def test_a_client_that_is_forgotten(store: LocalStore, of_clients: OfClients) -> None:
-    """A client that nobody has any more ends its stream and threads, closed or not."""
+    """A client without references ends its stream and threads, even if it was not closed."""
     store.client.put(KEY, ExecutionContext())
     client = watching(ContextClient(store.address, cache=CacheOptions()))
     assert of_clients()
@@ -214,7 +214,7 @@ def test_a_client_that_is_forgotten(store: LocalStore, of_clients: OfClients) ->
 def test_a_channel_that_is_closed_under_it(
     store: LocalStore, of_clients: OfClients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where its user closes the channel first, the cache knows nothing, and nothing crashes."""
+    """If the caller closes the channel first, the cache serves nothing, and nothing crashes."""
     store.client.put(KEY, ExecutionContext())
     channel = grpc.insecure_channel(store.address)
     with watching(ContextClient(channel=channel, cache=CacheOptions())) as client:
@@ -228,7 +228,7 @@ def test_a_channel_that_is_closed_under_it(
 
 
 class Opening(grpc.StreamStreamClientInterceptor):
-    """Sees which context is current where streams are opened, and where they are asked."""
+    """Records the current context at each stream's start and at each of its requests."""
 
     def __init__(self) -> None:
         self.seen: list[ContextRef | None] = []
@@ -239,7 +239,7 @@ class Opening(grpc.StreamStreamClientInterceptor):
         client_call_details: Any,
         request_iterator: Iterator[Any],
     ) -> Any:
-        """Look, and look again with each request."""
+        """Record it now, and again at each request."""
 
         def asked() -> Iterator[Any]:
             for request in request_iterator:
@@ -251,7 +251,7 @@ class Opening(grpc.StreamStreamClientInterceptor):
 
 
 def test_no_context_is_current_in_the_threads(store: LocalStore) -> None:
-    """What is current where the first lookup is made stays there."""
+    """The context that is current at the first lookup is not current in the cache's threads."""
     ref = store.client.put(KEY, ExecutionContext())
     opening = Opening()
     with grpc.insecure_channel(store.address) as plain:
@@ -276,7 +276,7 @@ print("done")
 
 
 def test_a_program_that_ends_without_closing(store: LocalStore) -> None:
-    """It ends as it would without a cache: at once, and without a word."""
+    """A program that ends without closing its client ends at once and silently."""
     store.client.put(KEY, ExecutionContext())
     done = with_unclean_memory(f"ADDRESS = {store.address!r}\n{NEVER_CLOSED}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

@@ -29,7 +29,7 @@ from support.waiting import until_async
 
 
 async def test_the_current_value_comes_first(stub: Stub, watch: Watch) -> None:
-    """A Subscribe is answered by the entry as a Get has it, then by progress that includes it."""
+    """A Subscribe is answered with the entry as from a Get, then with progress that includes it."""
     revision = (await put(stub, key(), context(user_id="u"))).revision
     answer = await watch.answer(watch.subscribe(key()))
     expected = (await get(stub, key())).entry
@@ -44,7 +44,7 @@ async def test_the_current_value_comes_first(stub: Stub, watch: Watch) -> None:
 
 
 async def test_what_is_not_there(stub: Stub, watch: Watch) -> None:
-    """A Subscribe to what does not exist is answered so, and its creation is news."""
+    """A Subscribe for an absent entry is answered as absent, and its creation is published."""
     clock = (await put(stub, key("clock"))).revision
     answer = await watch.answer(watch.subscribe(key()))
     assert answer.invalidated.key == key()
@@ -57,7 +57,7 @@ async def test_what_is_not_there(stub: Stub, watch: Watch) -> None:
 
 
 async def test_a_version_that_is_known(stub: Stub, watch: Watch) -> None:
-    """Where the client has the current version, the answer leaves the context out."""
+    """If the client has the current version, the answer omits the context."""
     first = (await put(stub, key(), context(user_id="u"))).revision
     second = (await put(stub, key(), context(user_id="v"))).revision
     known = await watch.answer(watch.subscribe(key(), known_version=second))
@@ -69,7 +69,7 @@ async def test_a_version_that_is_known(stub: Stub, watch: Watch) -> None:
 
 
 async def test_every_change_in_order(stub: Stub, watch: Watch) -> None:
-    """Puts and ends come in the order of their revisions, and progress after each."""
+    """Puts and ends arrive in the order of their revisions, with progress after each."""
     await watch.answer(watch.subscribe(key()))
     seen: list[tuple[str, int]] = []
     expected: list[tuple[str, int]] = []
@@ -87,7 +87,7 @@ async def test_every_change_in_order(stub: Stub, watch: Watch) -> None:
 
 
 async def test_progress_comes_with_its_message() -> None:
-    """The last message there is says how far the stream has come with it; no other one does."""
+    """Only the last of several waiting messages carries the stream's progress."""
     outbox = Outbox(1 << 20)
     taking = asyncio.create_task(outbox.take(60))
     await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_progress_comes_with_its_message() -> None:
 
 @pytest.mark.parametrize("scope", ["", "conversation"])
 async def test_a_whole_tenant_that_ends(stub: Stub, watch: Watch, scope: str) -> None:
-    """A floor is one message for all keys of the tenant; other tenants are not told."""
+    """A floor is one message for all keys of the tenant, and is not sent for other tenants."""
     other = ContextKey(scope="conversation", tenant_id="other", id="c1")
     for each in (key(), key("c2"), other):
         await put(stub, each)
@@ -120,7 +120,7 @@ async def test_a_whole_tenant_that_ends(stub: Stub, watch: Watch, scope: str) ->
 
 
 async def test_a_floor_of_another_scope(stub: Stub, watch: Watch) -> None:
-    """Who subscribed to nothing in a scope is not told that it has ended."""
+    """The floor of a scope is not sent to streams without a subscription in it."""
     await put(stub, key())
     await watch.answer(watch.subscribe(key()))
     await invalidate_tenant(stub, "acme", "agent_config")
@@ -129,7 +129,7 @@ async def test_a_floor_of_another_scope(stub: Stub, watch: Watch) -> None:
 
 
 async def test_a_context_that_is_too_large_to_push(stub: Stub, watch: Watch) -> None:
-    """Beyond 16 KiB the news is only that there is another version; an answer has it whole."""
+    """For a context above 16 KiB, only the change is pushed; an answer has the whole context."""
     await watch.answer(watch.subscribe(key()))
     small, large = of_size(16 << 10), of_size((16 << 10) + 1)
     await put(stub, key(), small)
@@ -140,11 +140,11 @@ async def test_a_context_that_is_too_large_to_push(stub: Stub, watch: Watch) -> 
     assert news.invalidated.revision < version
     answer = await watch.answer(watch.subscribe(key()))
     assert answer.entry.version == version
-    assert answer.entry.context.ByteSize() > large.ByteSize()  # the times are added
+    assert answer.entry.context.ByteSize() > large.ByteSize()  # the store adds the times
 
 
 async def test_unsubscribe(stub: Stub, watch: Watch) -> None:
-    """After an Unsubscribe there is no news of the key, and of others there still is."""
+    """After an Unsubscribe, the key's changes are no longer sent; those of other keys are."""
     for each in (key(), key("c2")):
         await watch.answer(watch.subscribe(each))
     watch.unsubscribe(key())
@@ -156,22 +156,22 @@ async def test_unsubscribe(stub: Stub, watch: Watch) -> None:
 
 
 async def test_signs_of_life(watch: Watch) -> None:
-    """A ping is answered in each partition with subscriptions, though nothing happens."""
+    """A ping is answered in each partition with subscriptions, even if no event happens."""
     await watch.answer(watch.subscribe(key()))
     for _ in range(3):
         await watch.pong(watch.ping())
 
 
 async def test_a_touch(stub: Stub, watch: Watch) -> None:
-    """It begins the time to live anew where the scope slides, and changes no version."""
+    """A Touch restarts the time to live in a sliding scope, and changes no version."""
     agent = key("a1", scope="agent_config")
     for each in (key(), agent):
         await put(stub, each, ttl=seconds(100))
     versions = [(await get(stub, each)).entry.version for each in (key(), agent)]
-    await asyncio.sleep(0.05)  # time itself is what is waited for
+    await asyncio.sleep(0.05)  # the test waits for time itself
     before = (await get(stub, agent)).entry.ttl.ToMilliseconds()
 
-    async def is_renewed() -> bool:  # what is not touched has less and less time
+    async def is_renewed() -> bool:  # an entry without a Touch has less and less time
         for each in (key(), agent):
             watch.touch(each)
         await watch.answer(watch.subscribe(key()))
@@ -183,7 +183,7 @@ async def test_a_touch(stub: Stub, watch: Watch) -> None:
 
 
 async def test_a_position_that_the_store_has_not_reached(stub: Stub, watch: Watch) -> None:
-    """Whoever has seen more than the store has is told that the order was lost."""
+    """A client with a later position than the store's learns that the order was lost."""
     revision = (await put(stub, key())).revision
     number = watch.subscribe(key(), position=revision + (1 << 40))
     reset = (await watch.news()).reset
@@ -192,9 +192,9 @@ async def test_a_position_that_the_store_has_not_reached(stub: Stub, watch: Watc
 
 
 async def test_a_watcher_that_does_not_read(settings: Settings) -> None:
-    """What is too much for one is dropped as a whole, and it is told so by a reset."""
+    """If a watcher's messages do not fit, all of them are dropped, and it gets a reset."""
     small = settings.model_copy(update={"watch_buffer_bytes": 50_000})
-    # Without the probe, gRPC itself takes no more than 64 KiB that nobody reads.
+    # Without the probe, gRPC itself buffers no more than 64 KiB that nobody reads.
     options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
     async with (
         Server(small) as server,
@@ -223,7 +223,7 @@ async def test_a_watcher_that_does_not_read(settings: Settings) -> None:
     ids=["empty", "key", "version"],
 )
 async def test_a_malformed_request(watch: Watch, request_: WatchRequest, field: str) -> None:
-    """It ends the stream with INVALID_ARGUMENT, which names the field."""
+    """A malformed request ends the stream with INVALID_ARGUMENT and the field's name."""
     watch.send(request_)
     failure = await failure_of(watch.news())
     assert failure.code is StatusCode.INVALID_ARGUMENT
@@ -231,7 +231,7 @@ async def test_a_malformed_request(watch: Watch, request_: WatchRequest, field: 
 
 
 async def test_a_server_that_stops(settings: Settings) -> None:
-    """Streams end at once, with UNAVAILABLE, and do not hold the server up."""
+    """If the server stops, streams end at once with UNAVAILABLE, and do not delay it."""
     async with Server(settings) as server, stub_of(server.address) as stub:
         watch = Watch(stub)
         await watch.answer(watch.subscribe(key()))
@@ -243,7 +243,7 @@ async def test_a_server_that_stops(settings: Settings) -> None:
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_data_that_is_gone(settings: Settings, stub: Stub, watch: Watch) -> None:
-    """Where Redis has lost everything, each partition is reset, and what is there is right."""
+    """If Redis loses all data, each partition is reset, and the stream shows the new state."""
     await put(stub, key())
     await watch.answer(watch.subscribe(key()))
     with RedisClient(settings.store.get_secret_value()) as redis:
@@ -257,7 +257,7 @@ async def test_data_that_is_gone(settings: Settings, stub: Stub, watch: Watch) -
 
 
 async def test_many_watchers(stub: Stub) -> None:
-    """A hundred streams get the same news, in the same order."""
+    """A hundred streams get the same changes in the same order."""
     watches = [Watch(stub) for _ in range(100)]
     try:
         for watch in watches:
@@ -267,7 +267,7 @@ async def test_many_watchers(stub: Stub) -> None:
             seen: list[int] = []
             while not seen or seen[-1] < versions[-1]:
                 seen.append((await watch.news()).entry.version)
-            # A value that was overtaken before it was read need not be seen.
+            # A stream may skip a value that was superseded before it was read.
             assert seen == [version for version in versions if version in seen]
     finally:
         for watch in watches:
@@ -275,7 +275,7 @@ async def test_many_watchers(stub: Stub) -> None:
 
 
 async def test_a_stream_needs_a_token(settings: Settings) -> None:
-    """Without a token that the server knows, a stream ends with UNAUTHENTICATED."""
+    """A stream without a known token ends with UNAUTHENTICATED."""
     principal = Principal(name="a", token_sha256="0" * 64, tenants=("acme",))
     async with serving(settings.model_copy(update={"principals": (principal,)})) as stub:
         watch = Watch(stub)

@@ -1,6 +1,6 @@
-"""What is composed existed as a whole (N9), in the orders of things in which it goes wrong.
+"""The parts of a composed context existed together (N9), in the orders that can break this.
 
-The simulation finds them at random; here each is played once, message by message.
+The simulation finds these orders at random; here each is played once, message by message.
 """
 
 import random
@@ -36,14 +36,14 @@ class Stage:
             self.deliver()
 
     def look_at_the_log(self) -> None:
-        """Read the log and the values that it is about, and answer what is asked."""
+        """Read the log and the values of its events, and answer the subscriptions."""
         for _ in range(3):
             self._server.follow()
         for _ in range(4):
             self._server.answer()
 
     def deliver(self, messages: int | None = None) -> None:
-        """Let so many messages arrive, all of them if None."""
+        """Deliver this many messages, or all of them if None."""
         for request in self.cache.requests():
             self._server.take(self._outbox, request)
         while messages != 0 and (message := self._outbox.next()):
@@ -51,7 +51,7 @@ class Stage:
             messages = messages and messages - 1
 
     def resolve(self) -> tuple[int, ...] | None:
-        """The versions that a call works with; None if the store is asked."""
+        """The versions that a call works with; None if it asks the store."""
         return versions(resolve(self.cache, REF, NOW))
 
     def last_known(self) -> tuple[int, ...] | None:
@@ -65,7 +65,7 @@ def versions(entry: ContextEntry | None) -> tuple[int, ...] | None:
 
 
 def put(*keys: object) -> Callable[[Store], None]:
-    """Writes of these keys, one after the other."""
+    """Writes these keys one after the other."""
 
     def write(store: Store) -> None:
         for key in keys:
@@ -89,7 +89,7 @@ def test_no_part_is_ahead_of_the_others() -> None:
 
 
 def test_what_was_whole_is_known_for_want_of_the_store() -> None:
-    """A part that is ahead does not take the last whole composition from those who need it."""
+    """A part that is ahead does not displace the last whole composition from `last_known`."""
     stage = Stage(put(LAYER, HEAD))
     before = stage.resolve()
     put(LAYER, HEAD, LAYER)(stage.store)
@@ -97,13 +97,13 @@ def test_what_was_whole_is_known_for_want_of_the_store() -> None:
     stage.deliver(1)
     stage.cache.stream_ended()
     assert stage.last_known() == before
-    stage.cache.opened(NOW)  # and the server is not there
+    stage.cache.opened(NOW)  # without an answer of the server
     stage.cache.stream_ended()
     assert stage.last_known() == before
 
 
 def test_what_came_last_is_known_for_want_of_the_store() -> None:
-    """Parts that nobody has composed yet are, if they were together when the stream was lost."""
+    """`last_known` composes the newest parts if they were together when the stream was lost."""
     stage = Stage(put(LAYER, HEAD))
     stage.resolve()
     put(LAYER)(stage.store)
@@ -116,7 +116,7 @@ def test_what_came_last_is_known_for_want_of_the_store() -> None:
 
 @pytest.mark.parametrize("deliver", [1, None])
 def test_the_store_says_what_is_incomplete(deliver: int | None) -> None:
-    """A layer that the cache knows to be absent may be there by now: the store is asked."""
+    """A layer that is cached as absent may exist by now: the store is asked."""
     stage = Stage(put(HEAD))
     assert stage.resolve() is None
     put(HEAD, LAYER, HEAD)(stage.store)
