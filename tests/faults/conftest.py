@@ -1,4 +1,4 @@
-"""Fixtures of the tests that break things: a Redis of their own."""
+"""Fixtures of the tests that break things, with a Redis for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,34 +18,34 @@ from support.servers.serving import stub_of
 
 @pytest.fixture
 def redis(request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
-    """A Redis server that the test may stop, fill and kill; with the test's own options."""
+    """A Redis server that the test may stop, fill and kill, with the test's own options."""
     with RedisProcess(*getattr(request, "param", ())) as process:
         yield process
 
 
 @pytest.fixture
 def client(redis: RedisProcess) -> Iterator[RedisClient]:
-    """A client of the test's own."""
+    """The test's own Redis client."""
     with redis.client() as client:
         yield client
 
 
 @pytest.fixture
 def way(redis: RedisProcess) -> Iterator[Proxy]:
-    """A proxy on the way to that Redis."""
+    """A proxy in front of that Redis."""
     with Proxy(redis.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def store_url(redis: RedisProcess) -> str:
-    """The server talks to Redis itself, unless a test puts the proxy in between."""
+    """The server connects to Redis directly, unless a test inserts the proxy."""
     return redis.url
 
 
 @pytest.fixture
 def settings(store_url: str) -> Settings:
-    """A server that looks at its store often."""
+    """Settings of a server that checks its store often."""
     return Settings(
         listen="127.0.0.1:0", store=SecretStr(store_url), health_interval=0.05, grace=0.5
     )
@@ -53,7 +53,7 @@ def settings(store_url: str) -> Settings:
 
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[Server]:
-    """A server within this process."""
+    """A server in this process."""
     async with Server(settings) as running:
         yield running
 
@@ -67,13 +67,13 @@ async def stub(server: Server) -> AsyncIterator[Stub]:
 
 @pytest.fixture
 def flags() -> tuple[str, ...]:
-    """Further flags of the server; a file of tests may have others."""
+    """Further flags of the server; a test file may override them."""
     return ()
 
 
 @pytest.fixture
 def process(redis: RedisProcess, port: int, flags: tuple[str, ...]) -> Iterator[RelevoProcess]:
-    """A server of its own."""
+    """A server process."""
     listen = ("--listen", f"127.0.0.1:{port}")
     with relevo_serve("--store", redis.url, *listen, *flags) as process:
         yield process
@@ -89,7 +89,7 @@ def path(process: RelevoProcess, port: int) -> Iterator[Proxy]:
 
 @pytest.fixture
 async def owner(process: RelevoProcess) -> AsyncIterator[AsyncContextClient]:
-    """Who changes things, directly at the server."""
+    """A client with a direct connection to the server, which changes entries."""
     async with AsyncContextClient(process.address, timeout=10) as owner:
         await owner.put(KEY, ExecutionContext(user_id="before"))
         yield owner
@@ -97,8 +97,8 @@ async def owner(process: RelevoProcess) -> AsyncIterator[AsyncContextClient]:
 
 @pytest.fixture
 async def reader(path: Proxy, owner: AsyncContextClient) -> AsyncIterator[Reader]:
-    """Who uses things, through the proxy; its cache has the entry."""
-    del owner  # it has put what is read here
+    """A client that reads through the proxy; its cache has the entry."""
+    del owner  # it has put the entry
     async with AsyncContextClient(f"127.0.0.1:{path.port}", timeout=10, cache=OPTIONS) as client:
         reader = Reader(client)
         await reader.until_it_sees("before")

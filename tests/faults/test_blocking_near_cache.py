@@ -16,19 +16,19 @@ pytestmark = pytest.mark.timing
 KEY = ContextKey("conversation", "acme", "c1")
 OPTIONS = CacheOptions(max_staleness=1.0)
 RECOVERY = 5.0
-"""Seconds after which a client works again at the latest, much less than gRPC's keepalive."""
+"""Seconds within which a client must work again, much less than gRPC's keepalive."""
 SLACK = 0.3
-"""Seconds that a busy machine may be late to look."""
+"""Seconds by which a busy machine may delay a check."""
 
 
 def sees(client: ContextClient) -> str | None:
-    """Whose context the cache says it is; None where it does not know."""
+    """The user of the cached entry; None if nothing is cached."""
     found = client.peek(KEY)
     return found.context.user_id if found else None
 
 
 def gave_up(caplog: pytest.LogCaptureFixture) -> bool:
-    """Whether the client has ended a stream for its silence."""
+    """Whether the client has closed a stream because it was silent."""
     return "the watch of the store has ended: TimeoutError" in caplog.messages
 
 
@@ -43,7 +43,7 @@ def path(server: Server) -> Iterator[Proxy]:
 async def test_a_silent_connection(
     server: Server, path: Proxy, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
-    """Trust ends within `max_staleness`; once the way is mended, what changed is seen."""
+    """Cached entries expire within `max_staleness`; once the network works, changes are seen."""
     caplog.set_level(logging.DEBUG)
     direction = getattr(path, way)
 
@@ -60,8 +60,8 @@ async def test_a_silent_connection(
             while sees(client) == "before":
                 assert looked - begun < OPTIONS.max_staleness + SLACK
                 time.sleep(0.01)
-                looked = time.monotonic()  # before the look: what follows may take its time
-            until(lambda: gave_up(caplog))  # no TCP loses bytes and goes on
+                looked = time.monotonic()  # before the check, as later steps may take their time
+            until(lambda: gave_up(caplog))  # TCP never loses bytes and continues
             direction.swallow = False
             until(lambda: sees(client) == "after", within=RECOVERY)
 
@@ -71,7 +71,7 @@ async def test_a_silent_connection(
 async def test_a_silent_connection_that_is_full(
     path: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stream that takes no more requests is given up too, and the client can be closed."""
+    """A stream that accepts no more requests is closed too, and the client can be closed."""
     caplog.set_level(logging.DEBUG)
 
     def read() -> None:
@@ -79,7 +79,7 @@ async def test_a_silent_connection_that_is_full(
             client.put(KEY, ExecutionContext(user_id="before"))
             until(lambda: sees(client) == "before")
             path.to_server.swallow = path.to_client.swallow = True
-            for i in range(2000):  # in bytes, more than the server's window for a stream
+            for i in range(2000):  # bytes, more than the server's window for a stream
                 client.peek(ContextKey("conversation", "acme", f"{i:0100}"))
             until(lambda: gave_up(caplog), within=2 * OPTIONS.max_staleness + SLACK)
             begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""A cancelled call never hands its reply to the next one (case 26)."""
+"""A cancelled call never passes its reply to the next one (case 26)."""
 
 import asyncio
 import random
@@ -25,18 +25,18 @@ def store_url(redis: RedisProcess, way: Proxy) -> str:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """So few connections that each is used by many calls, one after the other."""
+    """Few connections, so that each serves many calls, one after the other."""
     return settings.model_copy(update={"store_connections": CONNECTIONS})
 
 
 async def fill(stub: Stub) -> None:
-    """Put entries that say which one they are."""
+    """Put entries that identify themselves."""
     for i in range(KEYS):
         await put(stub, key(f"c{i}"), context(user_id=f"u{i}", metadata={"pad": "x" * (100 * i)}))
 
 
 async def test_every_answer_is_its_own(stub: Stub, way: Proxy) -> None:
-    """Of many concurrent Gets, half of them cancelled, each that is answered gets its own entry."""
+    """Of many concurrent Gets, half of them cancelled, each answered one gets its own entry."""
     await fill(stub)
     rng = random.Random(26)  # noqa: S311
     way.to_server.delay = lambda: rng.uniform(0, 0.004)
@@ -64,7 +64,7 @@ async def test_every_answer_is_its_own(stub: Stub, way: Proxy) -> None:
 
 
 async def test_batches_that_are_cancelled(stub: Stub, way: Proxy) -> None:
-    """The same for batches, whose many reads are cancelled together."""
+    """The answered ones among concurrent batches get their own entries, too."""
     await fill(stub)
     rng = random.Random(26)  # noqa: S311
     way.to_client.delay = lambda: rng.uniform(0, 0.004)
@@ -83,7 +83,7 @@ async def test_batches_that_are_cancelled(stub: Stub, way: Proxy) -> None:
 
 
 async def test_calls_that_run_out_of_time(stub: Stub, way: Proxy) -> None:
-    """A call that its deadline ends leaves nothing for the next one on its connection."""
+    """A call that ends with its deadline leaves no reply for the next one on its connection."""
     await fill(stub)
     rng = random.Random(26)  # noqa: S311
     way.to_client.delay = lambda: rng.uniform(0, 0.03)
@@ -107,13 +107,13 @@ async def test_calls_that_run_out_of_time(stub: Stub, way: Proxy) -> None:
 
 
 async def get_one_surely(stub: Stub, i: int) -> None:
-    """Get an entry, with all the time that it needs."""
+    """Get an entry, with a long deadline."""
     assert (await get(stub, key(f"c{i}"))).entry.context.user_id == f"u{i}"
 
 
 @pytest.mark.parametrize("how", ["cancelled", "out of time"])
 async def test_later_calls_are_answered(stub: Stub, way: Proxy, how: str) -> None:
-    """However calls end, no way to Redis is used up by them: later ones are answered."""
+    """Cancelled and expired calls do not use up connections: later calls are answered."""
     await fill(stub)
     for _ in range(5 * CONNECTIONS):
         way.to_client.hold()
@@ -123,7 +123,7 @@ async def test_later_calls_are_answered(stub: Stub, way: Proxy, how: str) -> Non
 
 
 async def end_some(stub: Stub, way: Proxy, how: str) -> None:
-    """End calls while the first of them wait for Redis, and others wait for their turn."""
+    """End calls while the first of them wait for Redis, and others wait for a connection."""
     before = way.to_server.bytes
     deadline = TIMEOUT if how == "cancelled" else 0.1
     calls = [

@@ -1,4 +1,4 @@
-"""What is composed existed as a whole, while a server stands still and goes on, again and again."""
+"""The parts of a composed context existed together, although a server stops and continues."""
 
 import asyncio
 import itertools
@@ -23,15 +23,15 @@ from support.servers.process import RelevoProcess, relevo_serve
 READS = 100_000
 STOPS = 8
 STOPPED = 0.25
-"""Seconds for which the server stands still; copies are trusted for longer."""
+"""Seconds that the server is stopped; cached entries are trusted for longer."""
 A, B = (ContextKey("layer", "acme", name) for name in "ab")
 HEAD = ContextKey("conversation", "acme", "head")
 GROWING = ContextKey("conversation", "acme", "growing")
-"""It includes layers that are new each time, and that exist before it includes them."""
+"""It includes ever new layers, each of which exists before it is included."""
 
 
 class Span(NamedTuple):
-    """From when on something was so, until it was not any more: numbers of writes."""
+    """The first and the last number of the writes between which a state was current."""
 
     first: int
     last: int
@@ -44,7 +44,7 @@ class History:
     writes: list[tuple[ContextKey, int]] = field(default_factory=list[tuple[ContextKey, int]])
 
     def spans(self) -> dict[tuple[ContextKey, int], Span]:
-        """When each key had each of its versions."""
+        """The span of each version of each key."""
         spans: dict[tuple[ContextKey, int], Span] = {}
         current: dict[ContextKey, int] = {}
         for number, (key, version) in enumerate(self.writes):
@@ -61,7 +61,7 @@ State = tuple[tuple[ContextKey, int], ...]
 
 @dataclass
 class Seen:
-    """What the readers have seen."""
+    """The states that the readers have seen."""
 
     reads: int = 0
     states: set[State] = field(default_factory=set[State])
@@ -69,7 +69,7 @@ class Seen:
     different: list[str] = field(default_factory=list[str])
 
     def state(self, entry: ContextEntry) -> bool:
-        """Note a read. Whether nobody has seen this state yet."""
+        """Record a read. Returns whether its state is new."""
         self.reads += 1
         state = tuple((each.key, each.version) for each in (entry, *entry.layers))
         is_new = state not in self.states
@@ -77,7 +77,7 @@ class Seen:
         return is_new
 
     def snapshot(self, entry: ContextEntry, snapshot: ContextEntry) -> None:
-        """Note what a snapshot has."""
+        """Record a snapshot that differs from its entry."""
         expected = entry.context.update(includes=(), composed_from=snapshot.context.composed_from)
         found = snapshot.context.update(created_at=expected.created_at, updated_at=None)
         if found != expected.update(updated_at=None):
@@ -85,12 +85,12 @@ class Seen:
 
 
 def of(number: int, *includes: ContextKey) -> ExecutionContext:
-    """A context that says which write it is of."""
+    """A context with the number of its write."""
     return ExecutionContext(metadata={f"m{number % 3}": number}, includes=includes)
 
 
 async def write(store: AsyncContextClient, history: History, is_over: asyncio.Event) -> None:
-    """Write A, B, A to the layers, and give the growing entry a layer that is new."""
+    """Write A, B, A to the layers, and add a new layer to the growing entry."""
     for number in itertools.count():
         new = ContextKey("layer", "acme", f"new-{number}")
         for key, context in (
@@ -108,7 +108,7 @@ async def write(store: AsyncContextClient, history: History, is_over: asyncio.Ev
 
 
 async def read(client: AsyncContextClient, seen: Seen, is_over: asyncio.Event) -> None:
-    """Resolve, without a fence, and take a snapshot of each state that is new."""
+    """Resolve without a fence, and take a snapshot of each new state."""
     while not is_over.is_set():
         for key in (HEAD, GROWING):
             try:
@@ -136,7 +136,7 @@ def read_blocking(client: ContextClient, seen: Seen, is_over: threading.Event) -
 
 @asynccontextmanager
 async def reading(addresses: Sequence[str], seen: Sequence[Seen]) -> AsyncGenerator[None, None]:
-    """Four asyncio clients and two blocking ones, each on one of the servers."""
+    """Four asyncio clients and two blocking ones, spread over the servers."""
     is_over, is_over_blocking = asyncio.Event(), threading.Event()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         places = itertools.cycle(addresses)
@@ -154,18 +154,18 @@ async def reading(addresses: Sequence[str], seen: Sequence[Seen]) -> AsyncGenera
 
 
 async def stop_and_continue(server: RelevoProcess, seen: Sequence[Seen]) -> None:
-    """Until enough was read, and the server stood still often enough."""
+    """Stop and continue the server, until it was stopped and read often enough."""
     for number in itertools.count():
         if number >= STOPS and sum(each.reads for each in seen) >= READS:
             return
         server.signal(signal.SIGSTOP)
-        await asyncio.sleep(STOPPED)  # what is written meanwhile is read in one look
+        await asyncio.sleep(STOPPED)  # all writes in the meantime are read from the log at once
         server.signal(signal.SIGCONT)
         await asyncio.sleep(STOPPED)
 
 
 async def test_compositions_are_whole(redis: RedisProcess) -> None:
-    """No read is torn or incomplete, and no snapshot differs from what it is of (2, 6, N9)."""
+    """No read is torn or incomplete, and no snapshot differs from its entry (2, 6, N9)."""
     history, seen, is_over = History(), [Seen() for _ in range(6)], asyncio.Event()
     with (
         relevo_serve("--store", redis.url) as stopped,
@@ -190,5 +190,5 @@ async def test_compositions_are_whole(redis: RedisProcess) -> None:
 
 
 def is_whole(spans: Sequence[Span]) -> bool:
-    """Whether there was a moment at which all were so."""
+    """Whether there was a moment at which all versions were current."""
     return max(span.first for span in spans) < min(span.last for span in spans)

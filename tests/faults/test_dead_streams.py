@@ -1,4 +1,4 @@
-"""Redis stands still while clients come and go: what is left of them is nothing."""
+"""Redis is stopped while clients come and go: their ended streams leave no work behind."""
 
 import asyncio
 import signal
@@ -20,13 +20,13 @@ SIZE = 20_000
 async def test_streams_that_came_and_went_in_an_outage(
     redis: RedisProcess, client: RedisClient, stub: Stub
 ) -> None:
-    """Living streams are answered at once after it, and nothing is read for the others."""
+    """After an outage, open streams are answered at once, and nothing is read for ended ones."""
     keys = [key(f"c{i}") for i in range(KEYS)]
     for each in keys:
         await put(stub, each, of_size(SIZE))
     await put(stub, key("mine"), context(user_id="me"))
     async with Watch(stub) as watch:
-        await watch.answer(watch.subscribe(key("other")))  # so that the log stays followed
+        await watch.answer(watch.subscribe(key("other")))  # keeps the log followed
         before = client("INFO", "stats")["total_net_output_bytes"]
         redis.signal(signal.SIGSTOP)
         try:
@@ -34,7 +34,7 @@ async def test_streams_that_came_and_went_in_an_outage(
                 async with Watch(stub) as gone:
                     for each in keys:
                         gone.subscribe(each)
-                    await asyncio.sleep(0.02)  # time itself: they arrive, and nothing happens
+                    await asyncio.sleep(0.02)  # the test waits for time itself: no event follows
             number = watch.subscribe(key("mine"))
             await asyncio.sleep(0.02)
         finally:

@@ -1,4 +1,4 @@
-"""A Redis that is full and evicts entries: what is lost is copies' sources, never the order."""
+"""A full Redis that evicts entries may lose entries, but never the order."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -23,15 +23,15 @@ OTHERS = [ContextKey("conversation", "acme", f"other-{i}") for i in range(100)]
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """A Redis that drops entries when it is full, and nothing that has no time to live."""
+    """A Redis that evicts only keys with a time to live when it is full."""
     with RedisProcess("--maxmemory-policy", "volatile-lru") as process:
         yield process
 
 
 @pytest.fixture
 async def reader(process: RelevoProcess, owner: AsyncContextClient) -> AsyncIterator[Reader]:
-    """A cache that trusts its copies for so long that no busy machine makes it ask again."""
-    del owner  # it has put what is read here
+    """A client that trusts its cache for so long that a busy machine causes no verification."""
+    del owner  # it has put the entry
     options = CacheOptions(max_staleness=20.0)
     async with AsyncContextClient(process.address, timeout=10, cache=options) as client:
         reader = Reader(client)
@@ -40,10 +40,10 @@ async def reader(process: RelevoProcess, owner: AsyncContextClient) -> AsyncIter
 
 
 async def evict(owner: AsyncContextClient, client: RedisClient) -> None:
-    """Fill the store until the entry is gone.
+    """Fill the store until the entry is evicted.
 
-    One Put at a time: Redis counts the requests that it has not handled yet as memory in use,
-    and many at once leave it nothing to evict.
+    One Put at a time: Redis counts requests that wait as memory in use, and many at once leave it
+    nothing to evict.
     """
     used: int = client("INFO", "memory")["used_memory"]
     client("CONFIG", "SET", "maxmemory", used + (2 << 20))
@@ -59,7 +59,7 @@ async def evict(owner: AsyncContextClient, client: RedisClient) -> None:
 
 
 async def read(owner: AsyncContextClient, key: ContextKey) -> str | None:
-    """Whose context the store has; None for nobody's."""
+    """The user of the stored entry; None if it is absent."""
     with suppress(NotFoundError):
         return (await owner.get(key)).context.user_id
     return None
@@ -68,10 +68,10 @@ async def read(owner: AsyncContextClient, key: ContextKey) -> str | None:
 async def test_an_entry_that_is_evicted(
     process: RelevoProcess, owner: AsyncContextClient, reader: Reader, client: RedisClient
 ) -> None:
-    """The store says that it is absent; a cache that has its last version may go on with that.
+    """The store reports an evicted entry as absent; a cache may continue with its last version.
 
-    An eviction writes no event, so a cache does not hear of it; it asks again when half
-    of the entry's time is over. The next Put is seen by all.
+    An eviction writes no event, so caches do not learn of it; they read the entry again when half
+    of its time is over. All caches see the next Put.
     """
     old = await owner.put(KEY, ExecutionContext(user_id="old"))
     last = await owner.put(KEY, ExecutionContext(user_id="last"))
@@ -79,7 +79,7 @@ async def test_an_entry_that_is_evicted(
     await evict(owner, client)
     assert await read(owner, KEY) is None
     assert reader.sees() == "last"
-    with pytest.raises(NotFoundError):  # with a fence too: absent, not behind
+    with pytest.raises(NotFoundError):  # with a fence too, it is absent and not behind
         await owner.resolve(ContextRef(KEY, last.revision))
     again = await owner.put(KEY, ExecutionContext(user_id="again"), if_absent=True)
     assert again.revision > last.revision > old.revision
@@ -90,7 +90,7 @@ async def test_an_entry_that_is_evicted(
 async def test_what_is_kept_when_entries_are_evicted(
     process: RelevoProcess, owner: AsyncContextClient, client: RedisClient
 ) -> None:
-    """Logs and floors are not evicted: what was ended stays so, and revisions go on."""
+    """Logs and floors are not evicted: ended entries remain ended, and revisions continue."""
     floor = (await owner.invalidate_tenant("acme", scope="agent_config")).revision
     partition = (await owner.get(KEY)).partition
     await evict(owner, client)

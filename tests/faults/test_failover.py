@@ -1,11 +1,10 @@
-"""Sentinel fails over under load: what was acknowledged is lost only where Redis lost it.
+"""A Sentinel failover under load loses only acknowledged writes that Redis itself lost.
 
-Redis replicates asynchronously, so a failover loses the last writes that the old
-master acknowledged. Which ones those are is decided by the new master's own log:
-a log has every write of its partition, and a replica has a log up to some write.
-So what is lost is one run of writes, all of them begun while the old master was
-in use; a write that is missing before others of the old master, or after the
-failover, was lost by us.
+Redis replicates asynchronously, so a failover loses the last writes that the old master
+acknowledged. The new master's own log decides which ones those are: a log has every write of its
+partition, and a replica has a log up to some write. So the lost writes are one run, all of them
+begun while the old master was in use. A write that is missing before others of the old master, or
+after the failover, was lost by Relevo.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from support.waiting import until, until_async
 
 USER = ("ACL", "SETUSER", "relevo", "on", ">secret", "~*", "+@all")
 SLACK = 1.0
-"""Seconds after the Sentinels agreed in which a server may not have heard of it."""
+"""Seconds after the Sentinels' agreement within which a server may still use the old master."""
 
 
 @pytest.fixture
@@ -43,30 +42,30 @@ def sentinels() -> Iterator[RedisSentinels]:
 
 @pytest.fixture
 def store_url(sentinels: RedisSentinels) -> str:
-    """The server has a user of its own, so that a test can shut all others out."""
+    """The server has its own Redis user, so that a test can lock out all others."""
     return sentinels.url.replace("://", "://relevo:secret@")
 
 
 @pytest.fixture
 async def load(store_url: str) -> AsyncIterator[Load]:
-    """Writers at one server and a reader at another."""
+    """Writers on one server, and a reader on another."""
     with relevo_serve("--store", store_url) as one, relevo_serve("--store", store_url) as other:
         async with Load(writing=one.address, reading=other.address) as load:
             yield load
 
 
 def killed(sentinels: RedisSentinels) -> None:
-    """The master is gone."""
+    """The master is killed."""
     sentinels.master().stop()
 
 
 def stopped(sentinels: RedisSentinels) -> None:
-    """The master says nothing, and its connections stay open."""
+    """The master is stopped, and its connections stay open."""
     sentinels.master().signal(signal.SIGSTOP)
 
 
 def demoted(sentinels: RedisSentinels) -> None:
-    """The master becomes a replica, because an operator asked for it."""
+    """The master becomes a replica by an operator's command."""
     with sentinels.sentinels[0].client() as client:
         client("SENTINEL", "FAILOVER", SERVICE)
 
@@ -77,7 +76,7 @@ def isolated(sentinels: RedisSentinels) -> None:
 
 
 def guarded(sentinels: RedisSentinels) -> None:
-    """The same, where a master takes no writes without a replica."""
+    """The same, for a master that refuses writes without a replica."""
     for server in sentinels.servers:
         with server.client() as client:
             client("CONFIG", "SET", "min-replicas-to-write", 1)
@@ -85,14 +84,14 @@ def guarded(sentinels: RedisSentinels) -> None:
 
 
 def shut_out(master: RedisProcess, *rules: str) -> None:
-    """Take rights from everyone but the user of the servers; replicas have to connect anew."""
+    """Revoke the rights of all users but the servers'; replicas must connect again."""
     with RedisClient(master.url.replace("://", "://relevo:secret@")) as client:
         client("ACL", "SETUSER", "default", *rules)
         client("CLIENT", "KILL", "TYPE", "replica")
 
 
 def log_of(server: RedisProcess) -> set[int]:
-    """The revisions that a server's log has."""
+    """The revisions in a Redis server's log."""
     partition = partition_of(KEYS[0].tenant_id, 64)
     with server.client() as client:
         events = client("XRANGE", f"{{relevo:{partition}}}:log", "-", "+")
@@ -107,10 +106,10 @@ FAULTS = [killed, stopped, demoted, isolated, guarded]
 async def test_failover_under_load(
     sentinels: RedisSentinels, load: Load, fault: Callable[[RedisSentinels], None]
 ) -> None:
-    """Writes and reads go on with the new master, and only what Redis lost is lost.
+    """Writes and reads continue with the new master, and only writes that Redis lost are lost.
 
-    An old master that is stopped and goes on, or that only the servers still
-    reach, is not written to any more; one that needs a replica refuses at once.
+    The old master gets no more writes if it continues after a stop, or if only the servers still
+    reach it. If it requires a replica, it refuses them at once.
     """
     old = sentinels.master()
     await load.settled(writes=20)
@@ -149,7 +148,7 @@ async def test_failover_under_load(
 async def test_a_position_that_the_new_master_does_not_have(
     sentinels: RedisSentinels, stub: Stub
 ) -> None:
-    """A watcher that was told of a write which Redis lost is reset, and told what there is (S3)."""
+    """A watcher that saw a write which Redis lost is reset, and gets the current value (S3)."""
     kept = (await put(stub, key(), context(user_id="kept"))).revision
     master = sentinels.master()
     async with Watch(stub) as watch:

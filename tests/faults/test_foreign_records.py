@@ -1,4 +1,4 @@
-"""Records in Redis that no server of Relevo has written cost themselves, never a partition (S8)."""
+"""Records in Redis that Relevo did not write affect only themselves, never a partition (S8)."""
 
 from collections.abc import AsyncIterator
 
@@ -43,7 +43,7 @@ FOREIGN = {
 
 @pytest.fixture
 async def watch(stub: Stub) -> AsyncIterator[Watch]:
-    """A stream that has subscribed, and was answered."""
+    """A stream that has subscribed, and got its answer."""
     await put(stub, key())
     async with Watch(stub) as watch:
         await watch.answer(watch.subscribe(key()))
@@ -59,7 +59,7 @@ async def test_a_foreign_log_entry(
     caplog: pytest.LogCaptureFixture,
     entry: tuple[str | bytes, ...],
 ) -> None:
-    """It is skipped and logged once; what comes after it is told, without a reset."""
+    """A foreign log entry is skipped and logged once; later events are sent without a reset."""
     client("XADD", LOG, *entry)
     await watch.pong(watch.ping())
     versions: list[int] = []
@@ -72,7 +72,7 @@ async def test_a_foreign_log_entry(
         await watch.pong(watch.ping())
     assert versions == sorted(versions)
     assert max(versions) < 1 << 63
-    # Another stream begins where this one has come to, and so does this one again.
+    # Another stream starts at this one's position, and so does this one after it reconnects.
     number = watch.subscribe(key(), known_version=versions[-1], position=watch.reached)
     assert (await watch.answer(number)).entry.version == versions[-1]
     lines = [record.getMessage() for record in caplog.records]
@@ -81,7 +81,7 @@ async def test_a_foreign_log_entry(
 
 
 async def test_many_foreign_entries(stub: Stub, client: RedisClient, watch: Watch) -> None:
-    """However many there are, nobody looks at them again and again, and writes are told."""
+    """Many foreign log entries are not read again and again, and writes are sent."""
     for i in range(2000):
         client("XADD", LOG, "*", "i", i)
     version = (await put(stub, key())).revision
@@ -106,15 +106,15 @@ BROKEN = {
 async def test_a_record_that_is_no_entry(
     stub: Stub, client: RedisClient, watch: Watch, commands: list[tuple[str, ...]]
 ) -> None:
-    """It is DATA_LOSS for whoever needs it, and a Put replaces it.
+    """A foreign record under an entry's key is DATA_LOSS, and a Put replaces it.
 
-    All else of its partition is read, told and written.
+    Everything else in its partition can be read, watched and written.
     """
     other, version = key("c2"), (await put(stub, key("c2"))).revision
     client("DEL", ENTRY)
     for command in commands:
         client(*command)
-    # A tampered-with event says that it has changed.
+    # The event of the manipulated entry reports a change.
     client("XADD", LOG, "*", "op", "put", "key", "conversation:acme:c1")
     news = await watch.news()
     assert (news.invalidated.key, news.invalidated.is_changed) == (key(), True)
@@ -124,19 +124,19 @@ async def test_a_record_that_is_no_entry(
     for call in (get(stub, key()), stub.Lease(LeaseRequest(key=key()), timeout=TIMEOUT)):
         failure = await failure_of(call)
         assert (failure.code, failure.reason) == (StatusCode.DATA_LOSS, "CORRUPT_ENTRY")
-    # Asked for together with others, it holds up none of them.
+    # In a batch with other entries, it does not delay them.
     numbers = [watch.subscribe(each) for each in (key(), other)]
     answers = {message.answers: message for message in [await watch.news(), await watch.news()]}
     assert answers[numbers[0]].invalidated.is_changed
     assert answers[numbers[1]].entry.version == version
-    # It is replaced by a Put, and is news as any other.
+    # A Put replaces it, and is sent like any other.
     written = (await put(stub, key(), context(user_id="new"))).revision
     assert (await watch.news()).entry.version == written
     assert (await get(stub, key())).entry.context.user_id == "new"
 
 
 async def test_a_record_that_is_no_entry_can_be_ended(stub: Stub, client: RedisClient) -> None:
-    """An Invalidate ends it, and all others that it names."""
+    """An Invalidate ends a foreign record, and all other entries that it names."""
     await put(stub, key("c2"))
     client("SET", ENTRY, "hello")
     answer = await invalidate(stub, key(), key("c2"))
@@ -147,7 +147,7 @@ async def test_a_record_that_is_no_entry_can_be_ended(stub: Stub, client: RedisC
 
 
 async def test_a_layer_that_is_no_entry(stub: Stub, client: RedisClient) -> None:
-    """Who needs it is told which entry it is; who reads the head alone, gets that."""
+    """A foreign record as a layer is named in the error; a read of the head alone succeeds."""
     await put(stub, key("head"), context(includes=[key()]))
     client("SET", ENTRY, "hello")
     failure = await failure_of(get(stub, key("head"), include_layers=True))
@@ -159,7 +159,7 @@ async def test_a_layer_that_is_no_entry(stub: Stub, client: RedisClient) -> None
 async def test_what_an_earlier_release_made_of_a_foreign_id(
     stub: Stub, client: RedisClient, watch: Watch
 ) -> None:
-    """A partition whose revision followed an id that none can hold goes on with one that can."""
+    """A partition whose last revision comes from an impossible foreign id gets a valid one next."""
     client("XADD", LOG, "1764363222000000-0", "a", "b")  # microseconds
     client("HSET", f"{TAG}:state", "revision", "1764363222000000-1")
     written = await put(stub, key(), context(user_id="after"))
@@ -173,7 +173,7 @@ async def test_what_an_earlier_release_made_of_a_foreign_id(
 
 
 async def test_the_last_revision_that_there_is(stub: Stub, client: RedisClient) -> None:
-    """Nothing can follow it: writes fail, and none repeats a version."""
+    """After the greatest possible revision writes fail, and no version repeats."""
     await put(stub, key(), context(user_id="before"))
     client("XADD", LOG, "8796093022207-1048575", "a", "b")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The checkers of recorded histories see what is wrong, and only that."""
+"""The checkers of recorded histories detect violations, and only those."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,32 +14,32 @@ V1, V2, V3 = 101, 102, 103
 
 
 def put(begin: int, end: int, value: str, version: int) -> Operation:
-    """A Put that was acknowledged."""
+    """An acknowledged Put."""
     return Operation("k", "put", begin, end, value=value, version=version)
 
 
 def get(begin: int, end: int, value: str | None, version: int = 0) -> Operation:
-    """A Get that was answered."""
+    """An answered Get."""
     return Operation("k", "get", begin, end, value=value, version=version)
 
 
 def cas(begin: int, end: int, expected: int, value: str, version: int) -> Operation:
-    """A compare-and-set that was acknowledged."""
+    """An acknowledged compare-and-set."""
     return Operation("k", "cas", begin, end, value=value, version=version, expected=expected)
 
 
 def conflict(begin: int, end: int, expected: int, current: int) -> Operation:
-    """A compare-and-set that was refused."""
+    """A refused compare-and-set."""
     return Operation("k", "cas", begin, end, "conflict", "never", current, expected)
 
 
 def invalidate(begin: int, end: int, version: int, count: int = 1) -> Operation:
-    """An Invalidate that was acknowledged."""
+    """An acknowledged Invalidate."""
     return Operation("k", "invalidate", begin, end, version=version, count=count)
 
 
 def unknown(operation: Operation) -> Operation:
-    """The same, with nobody who says whether it has happened."""
+    """The same operation with an unknown outcome."""
     return replace(operation, outcome="unknown", version=0, count=0)
 
 
@@ -93,7 +93,7 @@ def unknown(operation: Operation) -> Operation:
     ],
 )
 def test_what_is_wrong(history: list[Operation]) -> None:
-    """No order explains these, and the checker finds none."""
+    """The checker finds no order for these histories."""
     assert not is_linearizable(history)
 
 
@@ -116,7 +116,7 @@ def test_what_is_wrong(history: list[Operation]) -> None:
             id="an unknown invalidation",
         ),
         pytest.param(
-            # Nobody was told the version that the compare-and-set came upon.
+            # No caller learnt the version that the compare-and-set met.
             [put(0, 1, "a", V1), unknown(put(2, 3, "b", V2)), conflict(4, 5, V1, V2)],
             id="a conflict with an unknown outcome",
         ),
@@ -127,13 +127,13 @@ def test_what_is_wrong(history: list[Operation]) -> None:
     ],
 )
 def test_what_is_right(history: list[Operation]) -> None:
-    """Each of these has an order."""
+    """The checker finds an order for each of these histories."""
     assert is_linearizable(history)
 
 
 @st.composite
 def executions(draw: st.DrawFn) -> list[Operation]:
-    """What a register answers, in an order that is then hidden behind overlapping times."""
+    """The answers of a register, in an order that overlapping times then hide."""
     value: str | None = None
     version = 0
     history: list[Operation] = []
@@ -154,7 +154,7 @@ def executions(draw: st.DrawFn) -> list[Operation]:
             made = put(begin, end, name, fresh)
             operation = made if kind == "put" else cas(begin, end, version, name, fresh)
             value, version = name, fresh
-        # Who failed to hear of it, hears of it at the end of time; or it was never sent.
+        # An operation without an answer lasts to the end of time, or was never executed.
         is_heard = kind in ("get", "conflict") or draw(st.booleans())
         history.append(operation if is_heard else unknown(operation))
     return draw(st.permutations(history))
@@ -162,13 +162,13 @@ def executions(draw: st.DrawFn) -> list[Operation]:
 
 @given(executions())
 def test_whatever_a_register_did(history: list[Operation]) -> None:
-    """What has happened in an order is linearizable, however it overlaps and who heard of it."""
+    """Any sequential execution is linearizable, with any overlaps and unknown outcomes."""
     assert is_linearizable(history)
 
 
 @given(executions(), st.data())
 def test_whatever_a_register_did_not_do(history: list[Operation], data: st.DataObject) -> None:
-    """A read of a value that had ended, alone in its time, is found in any history."""
+    """In any history, an isolated read of an older value is detected."""
     told = [each for each in history if each.outcome == "ok" and each.kind in ("put", "cas")]
     if told:
         old = data.draw(st.sampled_from(told))
@@ -180,7 +180,7 @@ def test_whatever_a_register_did_not_do(history: list[Operation], data: st.DataO
 
 
 def naive(history: list[Operation]) -> bool:
-    """The definition itself: every order of all that has happened and of some that may have."""
+    """The definition: any order of all known operations and some of the unknown ones."""
     needed = [each for each in history if each.outcome != "unknown"]
     doubtful = [each for each in history if each.outcome == "unknown"]
     return any(
@@ -193,7 +193,7 @@ def naive(history: list[Operation]) -> bool:
 
 
 def explains(order: Sequence[Operation]) -> bool:
-    """Whether a register would have answered like that. Everybody was told of everything."""
+    """Whether a register would have given these answers, without unknown outcomes."""
     value, version, revision = None, 0, 0
     for each in order:
         match each.kind:
@@ -244,14 +244,14 @@ def anything(draw: st.DrawFn) -> list[Operation]:
 @settings(max_examples=1000)
 @given(anything())
 def test_whatever_there_may_be(history: list[Operation]) -> None:
-    """The checker finds an order exactly where there is one among all orders."""
+    """The checker finds an order if and only if the definition has one."""
     has_order = naive(history)
     event(f"has an order: {has_order}")
     assert is_linearizable(history) is has_order
 
 
 def test_a_long_history_of_many() -> None:
-    """Ten thousand operations, a dozen at a time, take seconds at the most."""
+    """Ten thousand operations, twelve at a time, are checked within seconds."""
     history = [put(10 * i - 120, 10 * i, f"v{i}", i + 1) for i in range(10_000)]
     assert is_linearizable(history)
     assert not is_linearizable([*history, get(100_000, 100_001, "v9", 10)])
@@ -274,13 +274,13 @@ def test_a_long_history_of_many() -> None:
     ],
 )
 def test_fences(read: FencedRead, is_behind: bool) -> None:
-    """A read is behind where a write at or below its fence is newer than what it answers."""
+    """A read is behind its fence if a write at or below the fence is newer than its answer."""
     history = [put(0, 1, "a", V1), put(2, 3, "b", V2), invalidate(4, 5, V3)]
     assert bool(behind_fence([read], history)) is is_behind
 
 
 def test_records_pass_between_processes() -> None:
-    """What is written as JSON is read as it was."""
+    """A record is the same after it was written as JSON and read."""
     operations = [put(0, 1, "a", V1), conflict(2, 3, V2, V1), unknown(invalidate(4, 5, V2))]
     reads = [FencedRead("k", V2, 5, 6, None, 0)]
     lines = [each.to_json() for each in operations] + [each.to_json() for each in reads]

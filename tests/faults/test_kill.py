@@ -23,16 +23,16 @@ PARTITIONS = 4
 
 
 def context_of(name: str) -> ExecutionContext:
-    """A context that says which one it is, at its beginning and at its end."""
+    """A context that identifies itself, at its beginning and at its end."""
     return context(context_id=name, llm_config={"a": "x" * 20_000}, rate_limits={"z": name})
 
 
 async def put_until_killed(
     stub: Stub, server: RelevoProcess, kill_at: int
 ) -> dict[Key, int | None]:
-    """Put from many writers at once, and kill the server when so many are acknowledged.
+    """Put from many writers at once, and kill the server after this many acknowledgements.
 
-    Every key that was put, with the revision that was acknowledged, if one was.
+    Returns every key with the acknowledged revision, or None.
     """
     attempts: dict[Key, int | None] = {}
     acknowledged = 0
@@ -71,9 +71,9 @@ async def events_of(storage: Storage) -> list[Event]:
 async def test_whole_with_its_event_or_absent_without(
     redis: RedisProcess, client: RedisClient, kill_at: int
 ) -> None:
-    """Each entry has all of its parts, its time to live and its event, or there is none of it.
+    """Each entry is whole, with its time to live and its event, or leaves no trace.
 
-    And every Put that was acknowledged is there.
+    Every acknowledged Put is present.
     """
     with relevo_serve("--store", redis.url, "--partitions", str(PARTITIONS)) as server:
         async with stub_of(server.address) as stub:
@@ -97,6 +97,6 @@ async def test_whole_with_its_event_or_absent_without(
             assert found[named] == acknowledged
     assert {event.key: event.revision for event in events} == found
     assert len(events) == len(found)
-    # It was amid the Puts: some were acknowledged, and many were under way.
+    # The kill was amid the Puts: some were acknowledged, and many were in flight.
     assert kill_at <= sum(revision is not None for revision in attempts.values())
     assert sum(revision is None for revision in attempts.values()) == WRITERS

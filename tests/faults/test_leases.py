@@ -1,4 +1,4 @@
-"""Leases among real processes, when holders, servers and Redis fail: one entry for all."""
+"""Leases among real processes, when holders, servers and Redis fail: all get one entry."""
 
 import signal
 import time
@@ -15,11 +15,11 @@ from support.waiting import until
 
 LEASE_TTL = 2.0
 SLACK = 1.0
-"""Seconds that a busy machine may be late."""
+"""Seconds by which a busy machine may be late."""
 
 
 class Factories:
-    """What the factories of all processes share: who was called, and when they may return."""
+    """The state of all processes' factories: their calls, and the permission to return."""
 
     def __init__(self, directory: Path) -> None:
         self._calls = directory / "calls"
@@ -28,18 +28,18 @@ class Factories:
 
     @property
     def calls(self) -> list[str]:
-        """Whose factories were called, in their order."""
+        """The names of the processes whose factories were called, in order."""
         return self._calls.read_text().split()
 
     def let(self) -> None:
-        """Let them return."""
+        """Let the factories return."""
         self._gate.touch()
 
     @contextmanager
     def process(
         self, target: str, name: str, callers: int = 1
     ) -> Generator[PythonProcess, None, None]:
-        """A process that wants the entry."""
+        """A process that needs the entry."""
         arguments = (target, name, str(callers), str(self._calls), str(self._gate))
         with python_process("support.clients.creator", *arguments) as process:
             until(lambda: process.lines, within=60, what=f"{name} begins")
@@ -48,30 +48,30 @@ class Factories:
 
 @pytest.fixture
 def factories(tmp_path: Path) -> Factories:
-    """Theirs."""
+    """The factories of the processes."""
     return Factories(tmp_path)
 
 
 @pytest.fixture
 def flags() -> tuple[str, ...]:
-    """Leases that end soon."""
+    """Short leases."""
     return ("--lease-ttl", str(LEASE_TTL))
 
 
 def called(process: PythonProcess) -> None:
-    """Wait until its factory was called."""
+    """Wait until this process's factory was called."""
     until(lambda: "called" in process.lines, what="the factory is called")
 
 
 def made(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str]]:
-    """What its callers got, in the end: versions and users."""
+    """The final results of its callers: versions and users."""
     assert process.wait(within) == 0
     return [(line[0], line[1]) for line in process.lines if line not in ("begun", "called")]
 
 
 @pytest.mark.timing
 def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -> None:
-    """Another process creates the entry when the lease is over, with one factory call."""
+    """If a holder is killed, another process creates the entry after the lease, with one call."""
     with factories.process(process.address, "one") as one:
         called(one)
         given = time.monotonic()
@@ -88,7 +88,7 @@ def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -
 
 
 def test_a_holder_that_stands_still(process: RelevoProcess, factories: Factories) -> None:
-    """Its Put comes too late and is refused; it returns what another one has made (S4)."""
+    """The late Put of a stopped holder is refused, and it returns the other's entry (S4)."""
     with factories.process(process.address, "one") as one:
         called(one)
         one.signal(signal.SIGSTOP)
@@ -104,7 +104,7 @@ def test_a_holder_that_stands_still(process: RelevoProcess, factories: Factories
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories, how: str) -> None:
-    """Those who wait go on at another server, and no second factory is called."""
+    """If their server is killed, waiting callers move to another; no second factory is called."""
     with two_servers(redis) as servers, ExitStack() as stack:
         one = stack.enter_context(factories.process(servers.target(1), "one"))
         called(one)
@@ -112,7 +112,7 @@ def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories
             stack.enter_context(factories.process(servers.target(0), f"other {i}", 20))
             for i in range(2)
         ]
-        time.sleep(0.5)  # they wait now; nothing tells, for their calls have no answer yet
+        time.sleep(0.5)  # they wait now; nothing shows it, as their calls have no answer yet
         servers.stop(servers.ports[0]) if how == "stop" else servers.kill(servers.ports[0])
         begun = time.monotonic()
         factories.let()
@@ -126,7 +126,7 @@ def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories
 def test_redis_that_loses_the_lease(
     process: RelevoProcess, redis: RedisProcess, factories: Factories
 ) -> None:
-    """A holder whose lease is lost is refused, or makes the entry anew; all have one entry."""
+    """A holder whose lease Redis lost is refused, or creates the entry again; all get one entry."""
     with ExitStack() as stack:
         one = stack.enter_context(factories.process(process.address, "one"))
         called(one)
@@ -142,7 +142,7 @@ def test_redis_that_loses_the_lease(
 
 
 def test_many_processes(process: RelevoProcess, factories: Factories) -> None:
-    """One factory call for all callers of all processes."""
+    """All callers of all processes share one factory call."""
     factories.let()
     with ExitStack() as stack:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""What several processes saw of a store, amid faults, has an order that explains it (S2, N1)."""
+"""Recorded calls of several processes, amid faults, are linearizable (S2, N1)."""
 
 import asyncio
 import signal
@@ -15,11 +15,11 @@ from support.servers.two_servers import Servers, two_servers
 PROCESSES = 3
 SECONDS = 8.0
 OPERATIONS = 1000
-"""At least so many, or too little has happened for this to say anything."""
+"""At least this many, else the test proves nothing."""
 
 
 async def break_things(redis: RedisProcess, servers: Servers) -> None:
-    """Short faults, as long as the processes work."""
+    """Cause short faults while the processes work."""
     for port in servers.ports:
         await asyncio.sleep(SECONDS / 6)
         redis.signal(signal.SIGSTOP)
@@ -31,10 +31,10 @@ async def break_things(redis: RedisProcess, servers: Servers) -> None:
 
 
 async def test_several_processes_amid_faults(redis: RedisProcess) -> None:
-    """STRONG calls about each key are linearizable, and cached reads never behind their fence.
+    """STRONG calls for each key are linearizable, and cached reads respect their fences.
 
-    Two servers, one of which is killed and started again, then the other; Redis stands
-    still for a while, twice.
+    One of two servers is killed and started again, then the other; Redis is stopped for a while,
+    twice.
     """
     with ExitStack() as stack:
         servers = stack.enter_context(two_servers(redis))

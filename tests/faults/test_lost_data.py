@@ -1,4 +1,4 @@
-"""Redis loses what it holds, under a running server: the order of revisions goes on."""
+"""Redis loses its data under a running server: the order of revisions continues."""
 
 import asyncio
 
@@ -13,14 +13,14 @@ from support.waiting import until_async
 
 
 async def recorded(client: RedisClient) -> None:
-    """Wait until the layout is in Redis again."""
+    """Wait until the layout is recorded again."""
     await until_async(lambda: asyncio.sleep(0, client("HGETALL", "relevo:layout")))
     assert client("HGETALL", "relevo:layout") == {b"partitions": b"64", b"version": b"1"}
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB"])
 async def test_flushed(stub: Stub, client: RedisClient, command: str) -> None:
-    """Entries are gone, the next versions are greater, and the layout is recorded again."""
+    """After FLUSHALL, entries are gone, versions continue, and the layout is recorded again."""
     before = [(await put(stub, key(), request_id="r")).revision for _ in range(3)]
     client(command)
     assert not await is_alive(stub, key())
@@ -43,7 +43,7 @@ async def test_restarted_empty(stub: Stub, redis: RedisProcess, client: RedisCli
 
 
 async def test_scripts_are_loaded_again(stub: Stub, client: RedisClient) -> None:
-    """A Redis that forgot its scripts is taught them again, within the call."""
+    """If Redis has lost its scripts, they are loaded again within the call."""
     before = (await put(stub, key())).revision
     client("SCRIPT", "FLUSH")
     assert (await put(stub, key())).revision > before
@@ -51,7 +51,7 @@ async def test_scripts_are_loaded_again(stub: Stub, client: RedisClient) -> None
 
 
 async def test_evicted(stub: Stub, client: RedisClient) -> None:
-    """A full Redis with a `volatile-*` policy takes entries, and never the order (S3)."""
+    """A full Redis with a `volatile-*` policy evicts entries, and never the order (S3)."""
     before = [(await put(stub, key(f"c{i}"), of_size(50_000))).revision for i in range(100)]
     client("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
     client("CONFIG", "SET", "maxmemory", client("INFO", "memory")["used_memory"] - 2_000_000)
@@ -69,7 +69,7 @@ async def test_evicted(stub: Stub, client: RedisClient) -> None:
 
 
 async def test_the_log_alone_is_lost(stub: Stub, client: RedisClient) -> None:
-    """Where only a log was deleted, versions of its partition still grow."""
+    """If only a log was deleted, versions of its partition still grow."""
     before = (await put(stub, key())).revision
     client("DEL", *(name for name in client.names("relevo") if name.endswith(":log")))
     assert (await put(stub, key())).revision > before

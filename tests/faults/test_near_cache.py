@@ -1,4 +1,4 @@
-"""The near cache when parts fail: what it says is right, or it says nothing; then it recovers."""
+"""The near cache amid faults: it serves correct entries or none, and then recovers."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from support.waiting import until_async
 pytestmark = pytest.mark.timing
 
 RECOVERY = 5.0
-"""Seconds after which a client works again at the latest, much less than gRPC's keepalive."""
+"""Seconds within which a client must work again, much less than gRPC's keepalive."""
 LONG = pytest.param(10.0, marks=pytest.mark.long)
 
 
@@ -30,7 +30,7 @@ async def test_a_silent_connection(
     way: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Trust ends within `max_staleness`, though the connection stays open; then another is made."""
+    """Cached entries expire within `max_staleness` on a silent connection, which is replaced."""
     caplog.set_level(logging.DEBUG)
     directions = [path.to_client, path.to_server] if way == "both" else [getattr(path, way)]
     for direction in directions:
@@ -63,8 +63,8 @@ async def test_a_connection_that_stalls_and_goes_on(
     await until_async(
         lambda: asyncio.sleep(0, path.to_client.bytes > before), what="a sign of life"
     )
-    path.to_server.hold()  # a newer one would rightly make the copy last until the change is told
-    await asyncio.sleep(OPTIONS.max_staleness + 2 * SLACK)  # time itself is what is waited for
+    path.to_server.hold()  # a newer one would rightly prolong the use of the cached entry
+    await asyncio.sleep(OPTIONS.max_staleness + 2 * SLACK)  # the test waits for time itself
     await owner.put(KEY, ExecutionContext(user_id="after"))
     assert reader.sees() is None
     path.to_client.let_go()
@@ -80,7 +80,7 @@ async def test_a_connection_that_stalls_and_goes_on(
 
 
 async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Reader) -> None:
-    """However long messages take, no copy is in use for longer than `max_staleness`."""
+    """With any message delay, no cached entry is used for longer than `max_staleness`."""
     path.to_client.delay = 0.7
     before = "before"
     for name in ("first", "second", "third"):
@@ -99,7 +99,7 @@ async def test_a_slow_network(path: Proxy, owner: AsyncContextClient, reader: Re
 async def test_redis_that_stands_still(
     redis: RedisProcess, owner: AsyncContextClient, reader: Reader, seconds: float
 ) -> None:
-    """A server that cannot look at the log gives no sign of life: trust ends, and comes back."""
+    """If a server cannot read the log, it sends no sign of life: entries expire, then recover."""
     redis.signal(signal.SIGSTOP)
     try:
         await asyncio.sleep(OPTIONS.max_staleness + SLACK)
@@ -116,7 +116,7 @@ async def test_redis_that_stands_still(
 async def test_a_server_that_stands_still(
     process: RelevoProcess, redis: RedisProcess, reader: Reader, seconds: float
 ) -> None:
-    """Its clients stop trusting their copies, and what changed meanwhile is seen."""
+    """If a server is stopped, its clients' cached entries expire; later they see the changes."""
     process.signal(signal.SIGSTOP)
     try:
         with relevo_serve("--store", redis.url) as other:
@@ -133,7 +133,7 @@ async def test_a_server_that_stands_still(
 async def test_a_server_that_is_killed(
     process: RelevoProcess, redis: RedisProcess, port: int, reader: Reader
 ) -> None:
-    """The next server tells what has changed, and what has not."""
+    """After a kill, the next server reports which entries have changed, and which have not."""
     process.signal(signal.SIGKILL)
     process.wait()
     await reader.until_it_sees(None)
@@ -151,7 +151,7 @@ async def test_a_server_that_is_killed(
 async def test_redis_that_loses_everything(
     redis: RedisProcess, client: RedisClient, owner: AsyncContextClient, reader: Reader, how: str
 ) -> None:
-    """What is gone is not served, and what is put then is."""
+    """Lost entries are not served, and new ones are."""
     if how == "FLUSHALL":
         client("FLUSHALL")
     else:
@@ -161,7 +161,7 @@ async def test_redis_that_loses_everything(
     await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
 
     async def is_put() -> bool:
-        with suppress(UnavailableError):  # the server may still look for Redis
+        with suppress(UnavailableError):  # the server may still be reconnecting
             await owner.put(KEY, ExecutionContext(user_id="after"))
             return True
         return False
@@ -176,7 +176,7 @@ async def test_redis_that_loses_everything(
 async def test_redis_that_comes_back_with_its_data(
     redis: RedisProcess, owner: AsyncContextClient, reader: Reader
 ) -> None:
-    """What was acknowledged is there after a SIGKILL; versions and watches go on from there."""
+    """Acknowledged writes survive a SIGKILL of Redis; versions and watches continue from there."""
     acknowledged = await owner.put(KEY, ExecutionContext(user_id="after"))
     redis.signal(signal.SIGKILL)
     redis.stop()

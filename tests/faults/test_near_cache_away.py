@@ -1,4 +1,4 @@
-"""The near cache when somebody was away: what happened meanwhile is known before a copy is used."""
+"""The near cache after an absence: changes are known before any cached entry is used."""
 
 import asyncio
 import signal
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.timing
 SAME = ContextKey("conversation", "acme", "same")
 ENDED = ContextKey("conversation", "acme", "ended")
 EVENTS = 400
-"""More than Redis keeps of a log that is to have 1: it drops whole nodes of 100."""
+"""More events than Redis keeps if the log's length is 1: it drops whole nodes of 100."""
 
 
 @pytest.fixture
 def flags() -> tuple[str, ...]:
-    """A log that is soon trimmed."""
+    """A log that is trimmed soon."""
     return ("--log-length", "1")
 
 
@@ -38,14 +38,14 @@ async def change_much(owner: AsyncContextClient) -> None:
 
 
 async def has_three(owner: AsyncContextClient, reader: Reader) -> None:
-    """Beside the first entry, put one that will stay and one that will end."""
+    """Besides the first entry, put one that will remain and one that will end."""
     for key, name in ((SAME, "same"), (ENDED, "ended")):
         await owner.put(key, ExecutionContext(user_id=name))
         await reader.until_it_sees(name, key)
 
 
 async def converges(reader: Reader) -> float:
-    """Wait until the reader sees all of what was changed: the seconds."""
+    """Wait until the reader sees all changes, and return the seconds."""
     begin = time.monotonic()
     await reader.until_it_sees("after")
     await reader.until_it_sees("", ENDED)
@@ -56,7 +56,7 @@ async def converges(reader: Reader) -> float:
 async def test_a_client_that_was_away_while_the_log_was_trimmed(
     path: Proxy, process: RelevoProcess, owner: AsyncContextClient, reader: Reader
 ) -> None:
-    """Its position is no longer in the log: each copy is verified, and none was used before."""
+    """If a client's position was trimmed from the log, each cached entry is verified before use."""
     await has_three(owner, reader)
     path.refuse()
     await change_much(owner)
@@ -69,7 +69,7 @@ async def test_a_client_that_was_away_while_the_log_was_trimmed(
 async def test_a_server_that_was_away_while_the_log_was_trimmed(
     process: RelevoProcess, redis: RedisProcess, owner: AsyncContextClient, reader: Reader
 ) -> None:
-    """It resets its watchers, and they verify each copy."""
+    """A server that was away during trimming resets its watchers, which verify each entry."""
     await has_three(owner, reader)
     with relevo_serve("--store", redis.url, "--log-length", "1") as other:
         process.signal(signal.SIGSTOP)
@@ -85,7 +85,7 @@ async def test_a_server_that_was_away_while_the_log_was_trimmed(
 
 @pytest.fixture
 def looking(owner: AsyncContextClient, process: RelevoProcess) -> Iterator[PythonProcess]:
-    """A process that looks at its cache all the time; it has the entry."""
+    """A process that reads its cache all the time; its cache has the entry."""
     del owner
     arguments = (process.address, KEY.text, str(OPTIONS.max_staleness))
     with python_process("support.clients.looking", *arguments) as looking:
@@ -97,11 +97,11 @@ def looking(owner: AsyncContextClient, process: RelevoProcess) -> Iterator[Pytho
 async def test_a_client_that_stands_still(
     owner: AsyncContextClient, looking: PythonProcess, seconds: float
 ) -> None:
-    """A process that is stopped and goes on does not take its copies for current."""
+    """A process that was stopped and continues does not use its old cached entries."""
     looking.signal(signal.SIGSTOP)
     await owner.put(KEY, ExecutionContext(user_id="after"))
     ended = time.monotonic_ns()
-    await asyncio.sleep(seconds)  # time itself is what is waited for
+    await asyncio.sleep(seconds)  # the test waits for time itself
     looking.signal(signal.SIGCONT)
     went_on = time.monotonic_ns()
     until(lambda: looking.lines[-1][1] == "after", what="it sees the change")

@@ -1,8 +1,7 @@
-"""The near cache under load when its servers restart and its connections break.
+"""The near cache under load while servers restart and connections break.
 
-While it happens, each read is checked (support/clients/traffic.py): none is older than its
-fence, no copy is in use for longer than `max_staleness` after its end. And in the end
-no acknowledged write is lost.
+Each read is checked (support/clients/traffic.py): none is older than its fence, and no entry is
+used for longer than `max_staleness` after its end. At the end, no acknowledged write is lost.
 """
 
 import asyncio
@@ -30,11 +29,11 @@ from support.servers.two_servers import two_servers
 pytestmark = pytest.mark.timing
 
 CUTS = 5
-"""Each doubles the time after which a client opens its stream again."""
+"""Each doubles the delay before a client opens its stream again."""
 
 
 def options(policy: str) -> Sequence[tuple[str, Any]]:
-    """A channel's options with a policy of choosing between servers."""
+    """Channel options with a load-balancing policy."""
     named = dict(CHANNEL_OPTIONS)
     config = json.loads(str(named["grpc.service_config"]))
     named["grpc.service_config"] = json.dumps({**config, "loadBalancingConfig": [{policy: {}}]})
@@ -42,7 +41,7 @@ def options(policy: str) -> Sequence[tuple[str, Any]]:
 
 
 async def test_a_rolling_restart(redis: RedisProcess) -> None:
-    """Servers are restarted one after the other: their clients go on at the other one."""
+    """While servers are restarted one after the other, their clients continue on the other one."""
     async with AsyncExitStack() as stack:
         servers = stack.enter_context(two_servers(redis))
 
@@ -69,12 +68,12 @@ async def test_a_rolling_restart(redis: RedisProcess) -> None:
 
 
 async def test_connections_that_break_again_and_again(process: RelevoProcess, path: Proxy) -> None:
-    """Connections that are reset amid messages lose time, and nothing else."""
+    """Connections that are reset amid messages delay reads, and have no other effect."""
     through = f"127.0.0.1:{path.port}"
     async with AsyncExitStack() as stack:
 
         async def client(**rest: Any) -> AsyncContextClient:
-            # Each on a connection of its own.
+            # Each client on its own connection.
             own = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
             channel = await stack.enter_async_context(aio.insecure_channel(through, own))
             return await stack.enter_async_context(AsyncContextClient(channel=channel, **rest))

@@ -1,4 +1,4 @@
-"""Ports: one server each, unless several are asked for (case 32)."""
+"""Ports: one server each, unless they are shared explicitly (case 32)."""
 
 import socket
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from support.servers.process import RelevoProcess, relevo_ends, relevo_serve
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port of the loopback address that somebody listens on."""
+    """A port of the loopback address with a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -27,7 +27,7 @@ def works(server: RelevoProcess) -> bool:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104
 def test_a_port_that_is_taken(taken: int, host: str) -> None:
-    """The server says which address it cannot have, and ends with exit code 1."""
+    """The server names the address that is in use, and ends with exit code 1."""
     ended = relevo_ends("--listen", f"{host}:{taken}")
     assert ended.returncode == 1
     assert f"relevo serve: cannot listen on {host}:{taken}" in ended.stderr
@@ -37,7 +37,7 @@ def test_a_port_that_is_taken(taken: int, host: str) -> None:
 
 @pytest.mark.parametrize("first", [True, False], ids=["shared", "not shared"])
 def test_two_servers_do_not_share_a_port_unasked(first: bool) -> None:
-    """The second server ends, whatever the first one allows."""
+    """A second server without `reuse_port` ends, whatever the first one allows."""
     flags = ["--reuse-port", "true"] if first else []
     with relevo_serve(*flags) as server:
         ended = relevo_ends("--listen", server.address)
@@ -46,7 +46,7 @@ def test_two_servers_do_not_share_a_port_unasked(first: bool) -> None:
 
 
 def test_a_server_does_not_join_one_that_does_not_share() -> None:
-    """Sharing needs both."""
+    """A second server with `reuse_port` ends if the first one does not share."""
     with relevo_serve() as server:
         ended = relevo_ends("--listen", server.address, "--reuse-port", "true")
         assert ended.returncode == 1
@@ -54,7 +54,7 @@ def test_a_server_does_not_join_one_that_does_not_share() -> None:
 
 
 def test_servers_that_share_a_port() -> None:
-    """Two servers that both ask for it listen on one port; either may end."""
+    """Two servers that both share listen on one port; either may end."""
     share = ("--reuse-port", "true")
     with relevo_serve(*share) as first:
         with relevo_serve(*share, "--listen", first.address) as second:
@@ -64,7 +64,7 @@ def test_servers_that_share_a_port() -> None:
 
 
 def test_a_port_is_free_again(taken: int) -> None:
-    """A server that ended leaves its port to the next one."""
+    """After a server's end, the next one can use its port."""
     assert taken
     with relevo_serve() as server:
         address = server.address

@@ -1,4 +1,4 @@
-"""The proxy that other tests rely on does what it says."""
+"""The proxy of other tests works as documented."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from support.waiting import until_async
 
 
 class Echo:
-    """A TCP server that sends back what it gets, line by line, and counts it."""
+    """A TCP server that returns what it gets, line by line, and counts the lines."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer until the other side has ended."""
+        """Echo until the other side ends."""
         while line := await reader.readline():
             self.lines.append(line)
             writer.write(line)
@@ -55,7 +55,7 @@ class Line:
         self.writer.write(text + b"\n")
 
     async def answer(self) -> bytes:
-        """The next line that comes back; empty where the connection has ended or broken."""
+        """The next line that arrives; empty if the connection has ended or broken."""
         async with asyncio.timeout(5):
             try:
                 return (await self.reader.readline()).removesuffix(b"\n")
@@ -84,7 +84,7 @@ async def test_bytes_and_ends_pass(proxy: Proxy, line: Line) -> None:
 
 
 async def test_delays_keep_the_order(proxy: Proxy, line: Line) -> None:
-    """Chunks take their time, and none overtakes another."""
+    """Chunks are delayed, and none overtakes another."""
     delays = chain([0.1], repeat(0.0))
     proxy.to_server.delay = lambda: next(delays)
     begin = time.monotonic()
@@ -96,7 +96,7 @@ async def test_delays_keep_the_order(proxy: Proxy, line: Line) -> None:
 
 
 async def test_what_is_held_comes_later(proxy: Proxy, line: Line, echo: Echo) -> None:
-    """Held bytes arrive when they are let go, and not before."""
+    """Held bytes arrive when they are released, and not before."""
     proxy.to_client.hold()
     line.send(b"held")
     await until_async(lambda: asyncio.sleep(0, proxy.to_client.bytes))
@@ -109,7 +109,7 @@ async def test_what_is_held_comes_later(proxy: Proxy, line: Line, echo: Echo) ->
 
 
 async def test_what_is_swallowed_never_comes(proxy: Proxy, line: Line, echo: Echo) -> None:
-    """Swallowed bytes are gone; the connection stays, and what follows arrives."""
+    """Discarded bytes never arrive; the connection stays, and later bytes arrive."""
     proxy.to_client.swallow = True
     line.send(b"lost")
     await until_async(lambda: asyncio.sleep(0, proxy.to_client.swallowed))
@@ -120,7 +120,7 @@ async def test_what_is_swallowed_never_comes(proxy: Proxy, line: Line, echo: Ech
 
 
 async def test_a_cut_ends_connections(proxy: Proxy, line: Line) -> None:
-    """A cut ends what there is, held or not; a new connection works."""
+    """A cut ends all connections, held or not; a new connection works."""
     line.send(b"one")
     assert await line.answer() == b"one"
     proxy.to_server.hold()
@@ -136,7 +136,7 @@ async def test_a_cut_ends_connections(proxy: Proxy, line: Line) -> None:
 
 
 async def test_a_cut_is_a_reset(proxy: Proxy, line: Line) -> None:
-    """Both sides are told that the connection broke, not that it came to its end."""
+    """After a cut, both sides get a reset, not an end of file."""
     line.send(b"one")
     assert await line.answer() == b"one"
     proxy.cut()
@@ -145,12 +145,12 @@ async def test_a_cut_is_a_reset(proxy: Proxy, line: Line) -> None:
 
 
 async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
-    """While it refuses, old and new connections end without a byte; then it accepts again."""
+    """While the proxy refuses, connections end without a byte; then it accepts again."""
 
     async def try_again() -> bytes:
         try:
             again = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
-        except ConnectionResetError:  # broken before it was noticed here that it is there
+        except ConnectionResetError:  # broken before this side has noticed that it exists
             return b""
         again.send(b"hello")
         answer = await again.answer()
@@ -165,8 +165,8 @@ async def test_a_proxy_that_refuses(proxy: Proxy, line: Line) -> None:
 
 
 async def test_a_server_that_is_not_there() -> None:
-    """Where nobody listens behind the proxy, a connection through it ends at once."""
-    # It may end so soon that it was never there.
+    """If no server listens behind the proxy, a connection through it ends at once."""
+    # It may end before this side sees it open.
     with Proxy(NOBODY) as proxy, suppress(ConnectionResetError):
         line = Line(*await asyncio.open_connection("127.0.0.1", proxy.port))
         assert await line.answer() == b""

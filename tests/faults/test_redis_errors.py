@@ -1,4 +1,4 @@
-"""Errors that Redis answers with: each is told as what it means."""
+"""Errors of Redis are mapped to the store's errors by their meaning."""
 
 import asyncio
 
@@ -47,10 +47,10 @@ WITHIN_SCRIPTS_TOO = [
     ],
 )
 async def test_what_will_pass_is_unavailable(error: str) -> None:
-    """What a Redis says that works, but not now or not for us, is UNAVAILABLE with RetryInfo.
+    """A temporary refusal of Redis is UNAVAILABLE with RetryInfo.
 
-    Be it the answer to the command itself, or to one within a script, as Redis
-    6.2 and 7.0 word it.
+    That holds for the answer to a command, and to one within a script, as Redis 6.2 and 7.0 word
+    it.
     """
     failure = await store_failure(error)
     assert failure.code is StatusCode.UNAVAILABLE
@@ -58,7 +58,7 @@ async def test_what_will_pass_is_unavailable(error: str) -> None:
 
 
 async def test_a_connection_to_a_replica_is_not_used_again(client: RedisClient, way: Proxy) -> None:
-    """After READONLY the next command opens a connection: the name may mean another server now."""
+    """After READONLY the next command opens a connection: the name may now be another server's."""
     storage = open_storage(f"redis://127.0.0.1:{way.port}", partitions=4)
     named = Key("conversation", "acme", "c1")
     await storage.write(Write(named, b"", 1000))
@@ -76,7 +76,7 @@ async def test_a_connection_to_a_replica_is_not_used_again(client: RedisClient, 
 async def test_who_waits_at_a_server_that_becomes_a_replica(
     redis: RedisProcess, client: RedisClient
 ) -> None:
-    """Who waits for a log learns at once that this is no master any more: UNAVAILABLE."""
+    """A caller that waits for a log learns at once if the master becomes a replica: UNAVAILABLE."""
     storage = open_storage(redis.url, partitions=4)
     await storage.check()
     waiting = asyncio.create_task(storage.wait(0, 1, 5))
@@ -90,7 +90,7 @@ async def test_who_waits_at_a_server_that_becomes_a_replica(
 
 @pytest.mark.parametrize("form", ["{}", SCRIPT_62, SCRIPT_70], ids=["plain", "6.2", "7.0"])
 async def test_no_memory_is_resource_exhausted(form: str) -> None:
-    """Want of memory is RESOURCE_EXHAUSTED, in every wording."""
+    """OOM is RESOURCE_EXHAUSTED, in every wording."""
     oom = "OOM command not allowed when used memory > 'maxmemory'."
     failure = await store_failure(form.format(oom))
     assert (failure.code, failure.reason) == (StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL")
@@ -101,14 +101,14 @@ async def test_no_memory_is_resource_exhausted(form: str) -> None:
     ["WRONGTYPE Operation against a key holding the wrong kind of value", "ERR something else"],
 )
 async def test_anything_else_is_a_defect(error: str) -> None:
-    """What nobody expects is INTERNAL, and not told to the caller."""
+    """An unexpected error is INTERNAL, and its text is not passed on."""
     failure = await store_failure(error)
     assert (failure.code, failure.reason) == (StatusCode.INTERNAL, "INTERNAL")
     assert error not in failure.message
 
 
 async def store_failure(error: str) -> StoreError:
-    """What reading and writing come to on a Redis that refuses all scripts; they agree."""
+    """The common error of reads and writes on a Redis that refuses all scripts."""
     failures: list[StoreError] = []
     named = Key("conversation", "acme", "c1")
     async with refusing_redis(error) as url:

@@ -1,4 +1,4 @@
-"""Redis stopped, killed, cut off or silent: UNAVAILABLE in time, and a recovery by itself."""
+"""Redis stopped, killed, cut off or silent: UNAVAILABLE in time, then automatic recovery."""
 
 import asyncio
 import signal
@@ -34,14 +34,14 @@ def store_url(way: Proxy) -> str:
 
 
 class Outage:
-    """One way in which Redis is gone, and its end."""
+    """One way in which Redis is unreachable, and its end."""
 
     def __init__(self, redis: RedisProcess, way: Proxy, kind: str) -> None:
         self.redis, self.way, self.kind = redis, way, kind
         self.loses_data = kind == "killed"
 
     def begin(self) -> None:
-        """Break it."""
+        """Break the connection or Redis."""
         match self.kind:
             case "stopped":
                 self.redis.signal(signal.SIGSTOP)
@@ -53,7 +53,7 @@ class Outage:
                 self.way.to_server.swallow = self.way.to_client.swallow = True
 
     def end(self) -> None:
-        """Mend it."""
+        """Repair it."""
         match self.kind:
             case "stopped":
                 self.redis.signal(signal.SIGCONT)
@@ -67,7 +67,7 @@ class Outage:
 
 @pytest.fixture(params=["stopped", "killed", "cut off", "silent"])
 def outage(redis: RedisProcess, way: Proxy, request: pytest.FixtureRequest) -> Iterator[Outage]:
-    """Each way in turn. Redis can be ended in the end, whatever the test left behind."""
+    """Each kind of outage. At the end Redis is stopped, in whatever state the test left it."""
     yield Outage(redis, way, request.param)
     way.accept()
 
@@ -87,14 +87,14 @@ def calls(stub: Stub, deadline: float) -> list[Callable[[], Awaitable[object]]]:
 
 
 def check(failure: Failure) -> None:
-    """Every failure says that the store cannot be reached, and when to come back."""
+    """Check that every failure says that the store is unreachable, and has a retry delay."""
     assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
     assert failure.retry_after is not None
     assert failure.retry_after > 0
 
 
 async def state(server: Server, wanted: str) -> None:
-    """Wait until health says so."""
+    """Wait for this health status."""
 
     async def says_so() -> bool:
         return await health_of(server.address) == wanted
@@ -108,8 +108,8 @@ async def test_calls_are_unavailable_in_time(
 ) -> None:
     """Every call ends before its deadline, with RetryInfo; the server recovers by itself.
 
-    Be it by the store's own timeout, or where that is long by the deadline itself. Both
-    leave the answer more than a second.
+    The store's own timeout ends a call; if that is long, its deadline does. Both leave the answer
+    more than a second.
     """
     patient = settings.model_copy(update={"store_timeout": 20.0})
     deadline = 5.0
@@ -139,7 +139,7 @@ async def test_calls_are_unavailable_in_time(
 async def test_a_call_without_a_deadline_ends_too(
     stub: Stub, outage: Outage, settings: Settings
 ) -> None:
-    """The store's own timeout bounds calls that have no deadline."""
+    """The store's own timeout bounds a call without a deadline."""
     await put(stub, key())
     outage.begin()
     begin = time.monotonic()
@@ -154,7 +154,7 @@ async def test_a_call_without_a_deadline_ends_too(
 
 @pytest.mark.timing
 async def test_a_batch_is_unavailable_get_by_get(stub: Stub, outage: Outage) -> None:
-    """A hundred Gets of a batch fail together and in time, each with its own error."""
+    """The hundred Gets of a batch fail together and in time, each with its own error."""
     await put(stub, key())
     outage.begin()
     begin = time.monotonic()
@@ -167,7 +167,7 @@ async def test_a_batch_is_unavailable_get_by_get(stub: Stub, outage: Outage) -> 
 
 
 async def test_connections_come_back(settings: Settings, outage: Outage) -> None:
-    """However many calls failed meanwhile, all connections can be used afterwards."""
+    """After many failed calls, all connections can be used."""
     few = settings.model_copy(update={"store_connections": 3})
     async with Server(few) as server, stub_of(server.address) as stub:
         await put(stub, key())
@@ -191,7 +191,7 @@ async def test_connections_come_back(settings: Settings, outage: Outage) -> None
 async def test_a_server_may_start_before_its_redis(
     settings: Settings, redis: RedisProcess, client: RedisClient, way: Proxy, down: bool
 ) -> None:
-    """A server starts without Redis, and takes up its work when Redis is there."""
+    """A server starts without Redis, and is SERVING when Redis is reachable."""
     if down:
         redis.stop()
     else:
@@ -229,7 +229,7 @@ async def test_nothing_is_written_before_the_layout_was_seen(
 
 
 def test_such_a_server_ends(redis: RedisProcess, client: RedisClient) -> None:
-    """It notices at its next look at the store, and says which layout it found."""
+    """At its next check of the store, such a server ends, and names the layout that it found."""
     client("HSET", "relevo:layout", "partitions", 8, "version", 1)
     with Proxy(redis.port) as way:
         way.refuse()
@@ -242,7 +242,7 @@ def test_such_a_server_ends(redis: RedisProcess, client: RedisClient) -> None:
 
 
 def test_a_port_where_nobody_listens() -> None:
-    """A wrong address of the store is no reason not to start, and the log says that it is lost."""
+    """A wrong address of the store does not prevent the start, and the log says that it is lost."""
     with relevo_serve("--store", f"redis://127.0.0.1:{NOBODY}") as server:
         until(lambda: server.events("store.lost"))
         assert server.events("store.lost")[0]["reason"] == "STORE_UNAVAILABLE"

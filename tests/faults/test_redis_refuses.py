@@ -1,4 +1,4 @@
-"""What Redis refuses is a typed error: never a conflict, never "not found" (case 27)."""
+"""Refusals of Redis are typed errors: never a conflict, never "not found" (case 27)."""
 
 import asyncio
 import socket
@@ -34,7 +34,7 @@ from support.waiting import until, until_async
 
 
 def unavailable(failure: Failure) -> bool:
-    """Whether a failure says to come back."""
+    """Whether a failure is UNAVAILABLE with a retry delay."""
     return (
         failure.code is StatusCode.UNAVAILABLE
         and failure.reason == "STORE_UNAVAILABLE"
@@ -43,7 +43,7 @@ def unavailable(failure: Failure) -> bool:
 
 
 async def recovered(stub: Stub) -> None:
-    """Wait until a Put is possible again. Until then it is UNAVAILABLE."""
+    """Wait until a Put succeeds. Until then it must be UNAVAILABLE."""
 
     async def written() -> bool:
         try:
@@ -57,7 +57,7 @@ async def recovered(stub: Stub) -> None:
 
 
 async def test_a_replica_takes_no_writes(stub: Stub, client: RedisClient, server: Server) -> None:
-    """Where the primary became a replica, writes are UNAVAILABLE; so is the server's health."""
+    """If the master became a replica, writes are UNAVAILABLE, and health is NOT_SERVING."""
     await put(stub, key(), context(user_id="u"))
     client("REPLICAOF", "127.0.0.1", NOBODY)
     for call in (
@@ -77,7 +77,7 @@ async def test_a_replica_takes_no_writes(stub: Stub, client: RedisClient, server
 
 
 async def test_a_replica_answers_no_strong_reads(stub: Stub, client: RedisClient) -> None:
-    """A replica may lag: what it holds is not handed out as the present (S2)."""
+    """A STRONG read on a replica is UNAVAILABLE, as a replica may lag (S2)."""
     await put(stub, key(), context(user_id="u"))
     with RedisProcess() as primary:
         client("REPLICAOF", "127.0.0.1", primary.port)
@@ -85,8 +85,8 @@ async def test_a_replica_answers_no_strong_reads(stub: Stub, client: RedisClient
 
 
 async def test_loading() -> None:
-    """While Redis reads its data, the store is UNAVAILABLE: what is not loaded is not missing."""
-    # Redis answers in between only every 2 MiB, and is made slow at each key.
+    """While Redis loads its data, the store is UNAVAILABLE: unloaded entries are not absent."""
+    # While it loads, Redis answers only after every 2 MiB, and is made slow at each key.
     slow = ("--key-load-delay", "150000", "--rdbcompression", "no")
     with RedisProcess(*slow) as redis, redis.client() as client:
         storage = open_storage(redis.url, partitions=1, timeout=5)
@@ -115,7 +115,7 @@ async def test_loading() -> None:
 
 
 async def test_no_memory(stub: Stub, server: Server, client: RedisClient) -> None:
-    """A full Redis refuses writes, which leave nothing behind. Reads go on, and so does health."""
+    """A full Redis refuses writes, which leave nothing behind. Reads and health continue."""
     first = await put(stub, key(), context(user_id="u"))
     before = contents(client)
     client("CONFIG", "SET", "maxmemory", "1mb")
@@ -139,7 +139,7 @@ async def test_no_memory(stub: Stub, server: Server, client: RedisClient) -> Non
 
 
 def scripts_run(client: RedisClient) -> int:
-    """How many scripts Redis was asked to run so far. When nobody calls, health does."""
+    """The number of scripts that Redis was asked to run so far. Health checks run some, too."""
     calls: int = client("INFO", "commandstats")["cmdstat_evalsha"]["calls"]
     return calls
 
@@ -147,7 +147,7 @@ def scripts_run(client: RedisClient) -> int:
 async def test_a_server_may_start_on_a_full_redis(
     stub: Stub, settings: Settings, client: RedisClient
 ) -> None:
-    """A store that is set up and full can be read by a server that comes later."""
+    """A server can start on a full Redis whose layout is recorded, and read its entries."""
     await put(stub, key())
     client("CONFIG", "SET", "maxmemory", "1mb")
     async with serving(settings) as other:
@@ -155,12 +155,12 @@ async def test_a_server_may_start_on_a_full_redis(
 
 
 def contents(client: RedisClient) -> dict[str, bytes]:
-    """Everything that the store holds."""
+    """All keys and values of the store."""
     return {name: client("DUMP", name) for name in client.names("relevo")}
 
 
 async def test_a_write_that_fails_halfway(stub: Stub, client: RedisClient) -> None:
-    """Where the event cannot be written, the value is not, and the revision stays."""
+    """If the event cannot be written, the entry is not written either, and the revision stays."""
     await put(stub, key(), context(user_id="u"))
     (log,) = (name for name in client.names("relevo") if name.endswith(":log"))
     client("RENAME", log, "aside")
@@ -179,7 +179,7 @@ async def test_a_write_that_fails_halfway(stub: Stub, client: RedisClient) -> No
 
 
 async def test_a_redis_that_is_busy(stub: Stub, client: RedisClient, redis: RedisProcess) -> None:
-    """While somebody's script blocks Redis, calls are UNAVAILABLE; then they work again."""
+    """While a foreign script blocks Redis, calls are UNAVAILABLE; then they work again."""
     await put(stub, key())
     client("CONFIG", "SET", "lua-time-limit", 20)
     with socket.create_connection(("127.0.0.1", redis.port)) as somebody:
@@ -188,7 +188,7 @@ async def test_a_redis_that_is_busy(stub: Stub, client: RedisClient, redis: Redi
         for call in (get(stub, key()), put(stub, key())):
             assert unavailable(await failure_of(call))
         client("SCRIPT", "KILL")
-        until(lambda: not is_busy(client))  # it is told to end, which is not to have ended
+        until(lambda: not is_busy(client))  # the script ends some time after it was told to
     assert await is_alive(stub, key())
 
 
@@ -202,7 +202,7 @@ def is_busy(client: RedisClient) -> bool:
 
 
 def obstruct_saving(client: RedisClient) -> None:
-    """Put a folder where Redis writes its file. From 7.0 on, no client may name another file."""
+    """Put a folder in the place of Redis's file. From 7.0 on, no client may name another file."""
     folder, file = (client("CONFIG", "GET", of)[of.encode()] for of in ("dir", "dbfilename"))
     Path(folder.decode(), file.decode()).mkdir()
 
@@ -211,7 +211,7 @@ def obstruct_saving(client: RedisClient) -> None:
 async def test_a_redis_that_takes_no_writes_now(
     stub: Stub, client: RedisClient, cause: str
 ) -> None:
-    """Where Redis could not save or replicate a write, it refuses it, and so does the store."""
+    """If Redis cannot save or replicate, it refuses writes, and the store is UNAVAILABLE."""
     first = await put(stub, key())
     before = contents(client)
     if cause == "NOREPLICAS":
@@ -230,7 +230,7 @@ async def test_a_redis_that_takes_no_writes_now(
 
 
 async def test_a_password_that_changed(stub: Stub, client: RedisClient, server: Server) -> None:
-    """Where Redis wants another password now, the store is UNAVAILABLE, and nothing is told."""
+    """If Redis now requires another password, the store is UNAVAILABLE, without details."""
     await put(stub, key())
     client("CONFIG", "SET", "requirepass", "s3cret")
     client("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

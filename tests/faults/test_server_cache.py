@@ -1,4 +1,4 @@
-"""The server's cache when Redis stands still, or loses what it holds."""
+"""The server's cache if Redis is stopped, or loses its data."""
 
 import asyncio
 import signal
@@ -21,25 +21,25 @@ STALENESS = 2.0
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """A bound that leaves time for several calls."""
+    """A staleness bound that leaves time for several calls."""
     return settings.model_copy(
         update={"cache_max_staleness": STALENESS, "store_timeout": 4.0, "watch_heartbeat": 0.1}
     )
 
 
 def calls_of(client: RedisClient, command: str) -> int:
-    """How often Redis has run a command, within scripts too."""
+    """How often Redis has run a command, including in scripts."""
     found = client("INFO", "commandstats").get(f"cmdstat_{command}")
     return int(found["calls"]) if found else 0
 
 
 def reads(client: RedisClient) -> int:
-    """How many live entries Redis was asked for: with each comes its time to live."""
+    """The number of live entries that Redis has returned, by the reads of their TTLs."""
     return calls_of(client, "pttl")
 
 
 async def ends(call: Awaitable[object]) -> StatusCode:
-    """How a call ends."""
+    """The result or the error of a call."""
     try:
         await call
     except aio.AioRpcError as error:
@@ -59,7 +59,7 @@ async def until_at_hand(stub: Stub, client: RedisClient) -> None:
 
 
 async def test_redis_stands_still(stub: Stub, redis: RedisProcess, client: RedisClient) -> None:
-    """CACHED Gets are answered without Redis, until the bound is reached; STRONG ones never."""
+    """While Redis is stopped, memory answers CACHED Gets up to the bound, and STRONG ones fail."""
     version = (await put(stub, key())).revision
     await until_at_hand(stub, client)
     redis.signal(signal.SIGSTOP)
@@ -85,7 +85,7 @@ async def test_redis_stands_still(stub: Stub, redis: RedisProcess, client: Redis
 
 
 async def test_redis_is_flushed(stub: Stub, client: RedisClient) -> None:
-    """What Redis has lost is soon lost here too, although no event says so."""
+    """Entries that Redis has lost soon leave the cache, although no event reports it."""
     await put(stub, key())
     await until_at_hand(stub, client)
     client("FLUSHALL")
@@ -100,7 +100,7 @@ async def test_redis_is_flushed(stub: Stub, client: RedisClient) -> None:
 
 
 async def test_a_log_that_is_lost(stub: Stub, client: RedisClient) -> None:
-    """While the log alone is gone memory answers nothing, and the server waits between looks."""
+    """While only the log is lost, memory answers nothing, and the server pauses between reads."""
     await put(stub, key())
     await until_at_hand(stub, client)
     client("DEL", *(name for name in client.names("relevo") if name.endswith(":log")))

@@ -1,7 +1,7 @@
-"""A Redis Cluster moves a slot to another node, under writes and a Watch: nothing is lost.
+"""A Redis Cluster moves a slot amid writes and a Watch, and nothing is lost.
 
-While a slot moves, its keys are on two nodes, and scripts that touch some of each
-are refused (TRYAGAIN): its tenants wait, or are UNAVAILABLE, for that long and no longer.
+While a slot moves, its keys are on two nodes, and scripts that touch some of each are refused
+(TRYAGAIN): only during that time, its tenants wait or are UNAVAILABLE.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from support.redis.cluster import NODES, RedisCluster
 from support.servers.process import RelevoProcess, relevo_serve
 
 STAGE = 0.3
-"""Seconds that each stage of the move lasts: the load meets all of them."""
+"""Seconds of each stage of the move, so that the load meets all of them."""
 
 
 @pytest.fixture
 def tag() -> str:
-    """The hash tag of the partition that is written to."""
+    """The hash tag of the partition that the load writes."""
     return f"{{test-{uuid.uuid4().hex}:{partition_of(KEYS[0].tenant_id, 64)}}}"
 
 
@@ -53,7 +53,7 @@ async def move(cluster: RedisCluster, slot: int, source: int, target: int) -> No
 async def test_a_slot_that_moves_under_load(
     redis_cluster: RedisCluster, servers: list[RelevoProcess], tag: str
 ) -> None:
-    """There and back: every acknowledged write is in the log, and readers converge unreset."""
+    """A slot moves there and back: all acknowledged writes are in the log; no watch is reset."""
     slot = redis_cluster.slot_of(tag)
     home = redis_cluster.node_of(tag)
     away = (home + 1) % NODES

@@ -1,4 +1,4 @@
-"""A server that is told to stop: calls under way end well, new ones go elsewhere."""
+"""A server that stops: calls in flight are answered, and new ones go elsewhere."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ FLAGS = (
 
 @pytest.fixture
 def process(way: Proxy) -> Iterator[RelevoProcess]:
-    """A server whose way to Redis can be held up."""
+    """A server whose connection to Redis can be held."""
     store = f"redis://127.0.0.1:{way.port}"
     with relevo_serve("--store", store, "--grace", "5", *FLAGS) as process:
         yield process
@@ -44,10 +44,10 @@ async def stub(process: RelevoProcess) -> AsyncIterator[Stub]:
 
 
 async def puts_under_way(stub: Stub, way: Proxy) -> set[PutTask]:
-    """As many Puts as the server may work on, each waiting for an answer of Redis."""
+    """As many Puts as the server accepts at once, each waiting for an answer of Redis."""
     way.to_client.hold()
     tasks = [asyncio.create_task(put(stub, key(f"c{i}"))) for i in range(CALLS + 1)]
-    # One too many: that it is refused shows that the server has begun all others.
+    # One more than the limit: its refusal shows that the server has begun all others.
     done, under_way = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     (refused,) = done
     assert (await failure_of(refused)).reason == "TOO_MANY_REQUESTS"
@@ -62,7 +62,7 @@ async def test_calls_under_way_end_well(
     redis: RedisProcess,
     number: signal.Signals,
 ) -> None:
-    """What the server has begun it ends; new calls are UNAVAILABLE; the exit code is 0."""
+    """Calls in flight are answered; new calls are UNAVAILABLE; the exit code is 0."""
     calls = await puts_under_way(stub, way)
     process.signal(number)
     await until_async(lambda: asyncio.sleep(0, process.events("server.stopping")))
@@ -89,8 +89,8 @@ async def test_calls_under_way_end_well(
 async def test_calls_that_are_on_their_way(redis: RedisProcess) -> None:
     """A call that the server has not begun when it stops is UNAVAILABLE, never CANCELLED.
 
-    UNAVAILABLE is what clients repeat at another server; CANCELLED means that
-    the caller itself gave up.
+    Clients repeat an UNAVAILABLE call on another server; CANCELLED means that the caller itself
+    gave up.
     """
     with relevo_serve("--store", redis.url) as process:
         async with stub_of(process.address) as stub:
@@ -117,7 +117,7 @@ async def test_a_client_that_is_connected_goes_elsewhere(
 
 
 async def test_grace_has_an_end(way: Proxy) -> None:
-    """Calls that do not end within `grace` are broken off, and the exit code is 0 still."""
+    """Calls that last longer than `grace` are aborted, and the exit code is still 0."""
     store = f"redis://127.0.0.1:{way.port}"
     with relevo_serve("--store", store, "--grace", "0.2", *FLAGS) as process:
         async with stub_of(process.address) as stub:
@@ -130,7 +130,7 @@ async def test_grace_has_an_end(way: Proxy) -> None:
 
 
 async def test_health_says_so_first(process: RelevoProcess) -> None:
-    """Whoever watches the server's health hears NOT_SERVING when it begins to stop."""
+    """A watch of the server's health gets NOT_SERVING when the server begins to stop."""
     async with aio.insecure_channel(process.address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
@@ -142,7 +142,7 @@ async def test_health_says_so_first(process: RelevoProcess) -> None:
 
 
 def test_a_server_may_be_told_at_once() -> None:
-    """SIGTERM right after the start is an orderly end too."""
+    """SIGTERM right after the start ends the server in order, too."""
     for _ in range(5):
         with relevo_serve() as process:
             process.signal(signal.SIGTERM)
@@ -151,7 +151,7 @@ def test_a_server_may_be_told_at_once() -> None:
 
 
 def test_idle_connections_do_not_keep_it(process: RelevoProcess) -> None:
-    """A server with clients that are connected and ask nothing ends without waiting for them."""
+    """A server does not wait for connected clients without calls."""
     with grpc.insecure_channel(process.address) as channel:
         grpc.channel_ready_future(channel).result(10)
         process.signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a client logs when its store goes and comes: one line each, whatever it does meanwhile."""
+"""A client's log when its store is lost and found: one line each, whatever calls it makes."""
 
 import asyncio
 import logging
@@ -26,18 +26,18 @@ with_and_without_cache = pytest.mark.parametrize("cache", [CACHE, None], ids=["c
 
 @pytest.fixture(autouse=True)
 def everything(caplog: pytest.LogCaptureFixture) -> None:
-    """The log at its most talkative."""
+    """The log at its most verbose level."""
     caplog.set_level(logging.DEBUG, "relevo_client")
 
 
 def told(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
-    """The level and the text of each line of the clients' that is not for debugging."""
+    """Level and text of each line of the clients above DEBUG."""
     records = [r for r in caplog.records if r.name == "relevo_client" and r.levelno >= level]
     return [f"{r.levelname} {r.getMessage()}" for r in records]
 
 
 async def use(client: Either, key: ContextKey = KEY) -> bool:
-    """Whether the store answers. It asks, whatever the cache has."""
+    """Whether the store answers a call, which no cache can answer."""
     try:
         await client.ask(lambda c: c.get(key))
     except RelevoError as error:
@@ -46,7 +46,7 @@ async def use(client: Either, key: ContextKey = KEY) -> bool:
 
 
 async def until_told(caplog: pytest.LogCaptureFixture, client: Either, count: int) -> list[str]:
-    """Use the client until it has said so many lines; they."""
+    """Use the client until it has logged this many lines, and return them."""
 
     async def is_told() -> bool:
         await use(client)
@@ -89,7 +89,7 @@ async def test_a_server_that_is_killed_and_comes_back(
 async def test_a_store_that_is_away_from_the_beginning(
     port: int, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client that has never had an answer says so too, by the attempts of its cache alone."""
+    """A client that never got an answer logs it, too, even if only its cache tries to connect."""
     async with opened(kind, f"127.0.0.1:{port}", timeout=0.5, cache=CACHE) as client:
         client.peek(KEY)
 
@@ -105,8 +105,8 @@ async def test_a_store_that_is_away_from_the_beginning(
 async def test_a_server_that_is_killed_amid_subscriptions(
     kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stream that ends before a request is written to it has ended: that is no defect."""
-    moments = 12  # turns of the loop in which gRPC may learn of the end
+    """If a stream ends before a request is written to it, that is not logged as a defect."""
+    moments = 12  # turns of the loop in which gRPC may notice the end
     async with AsyncExitStack() as stack:
         with relevo_serve() as server:
             clients = [
@@ -155,7 +155,7 @@ async def test_another_server_answers(
     end: Callable[[Servers, int], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A server that ends while another one answers is not the store: nothing is said."""
+    """If one server ends while another one answers, the store is not lost: nothing is logged."""
     async with opened(kind, servers.target(), timeout=2, cache=cache) as client:
         await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
         if cache:
@@ -181,7 +181,7 @@ async def test_redis_that_is_gone(
     cache: CacheOptions | None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The store is lost when its Redis is, though a server is there to say so."""
+    """If its Redis is lost, the store is lost, even though a server reports it."""
     async with opened(kind, process.address, cache=cache) as client:
         await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
         if cache:
@@ -197,7 +197,7 @@ async def test_redis_that_is_gone(
 async def test_a_timeout_of_the_callers_own(
     process: RelevoProcess, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A caller that does not wait long enough has not lost the store."""
+    """A caller whose own timeout is too short has not lost the store."""
     async with opened(kind, process.address, timeout=10, cache=None) as client:
         await use(client)
         for _ in range(5):

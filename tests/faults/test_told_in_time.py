@@ -1,4 +1,4 @@
-"""A store that cannot answer: a client is told so before its time is over, and what to do then."""
+"""A client of an unavailable store gets its error before its deadline, with advice on a retry."""
 
 import asyncio
 import signal
@@ -37,13 +37,13 @@ def store_url(way: Proxy) -> str:
 
 
 def check(error: RelevoError) -> None:
-    """The store itself has said that it cannot be reached, and when it may be asked again."""
+    """Check that the store itself says that it is unreachable, and when to retry."""
     assert (type(error), error.reason) == (UnavailableError, "STORE_UNAVAILABLE")
     assert error.retry_after == errors.RETRY_DELAY
 
 
 async def pushback_of(stub: Stub, timeout: float | None) -> str | None:
-    """What a failed Get says of its repetition."""
+    """The retry pushback of a failed Get."""
     with pytest.raises(aio.AioRpcError) as caught:
         await stub.Get(GetRequest(key=key()), timeout=timeout)
     assert caught.value.code() is StatusCode.UNAVAILABLE
@@ -56,7 +56,7 @@ async def pushback_of(stub: Stub, timeout: float | None) -> str | None:
 async def test_every_method_is_told_before_a_short_time_is_over(
     server: Server, redis: RedisProcess, kind: Kind, method: str
 ) -> None:
-    """Redis is silent: STORE_UNAVAILABLE and when to come back, in a fifth of a second too."""
+    """While Redis is silent, a deadline of 0.2 s suffices for STORE_UNAVAILABLE and its delay."""
     async with opened(kind, server.address, timeout=0.2, cache=None) as client:
         await until_known(client)
         redis.signal(signal.SIGSTOP)
@@ -66,11 +66,11 @@ async def test_every_method_is_told_before_a_short_time_is_over(
                 found: list[RelevoError] = await client.ask(METHODS[method])
             except RelevoError as error:
                 return error
-            return found[0]  # a batch has its errors in it
+            return found[0]  # the errors are in the batch's results
 
         told, _ = await measured(error)
         redis.signal(signal.SIGCONT)
-    check(told)  # and not gRPC, at the deadline
+    check(told)  # not from gRPC, at the deadline
 
 
 async def until_known(client: Either) -> None:
@@ -87,7 +87,7 @@ async def until_known(client: Either) -> None:
 
 @each_kind
 async def test_silence_is_told_once(server: Server, redis: RedisProcess, kind: Kind) -> None:
-    """The store has used up its second: the call is not repeated, however much time is left."""
+    """A call that took the store's whole timeout is not repeated, however much time is left."""
     async with (
         Relay(server.address) as relay,
         opened(kind, relay.address, timeout=8, cache=None) as client,
@@ -111,7 +111,7 @@ async def test_silence_is_told_once(server: Server, redis: RedisProcess, kind: K
 async def test_a_refusal_is_repeated_in_time(
     server: Server, way: Proxy, kind: Kind, seconds: float
 ) -> None:
-    """Redis refuses at once: the call is repeated, and told before its time is over."""
+    """If Redis refuses at once, the call is repeated, and its error arrives before its deadline."""
     async with (
         Relay(server.address) as relay,
         opened(kind, relay.address, timeout=seconds, cache=None) as client,
@@ -124,7 +124,7 @@ async def test_a_refusal_is_repeated_in_time(
             return await client.raised(METHODS["get"])
 
         told, _ = await measured(error, pause=seconds / 10)
-    check(told)  # and not gRPC, at the deadline
+    check(told)  # not from gRPC, at the deadline
     assert len(relay.calls) == 3
 
 
@@ -132,7 +132,7 @@ async def test_a_refusal_is_repeated_in_time(
 async def test_a_connection_that_broke_is_nobodys_failure(
     server: Server, way: Proxy, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server lost its connection to Redis amid a call: the repetition is answered."""
+    """If the server loses its connection to Redis amid a call, the repeated call succeeds."""
     monkeypatch.setattr(admission, "_SOON", 10.0)  # on a busy machine too
     async with opened(kind, server.address, timeout=60, cache=None) as client:
         await client.ask(METHODS["put"])
@@ -165,12 +165,12 @@ async def test_a_connection_that_broke_is_nobodys_failure(
 def test_when_a_call_may_be_repeated(
     error: StoreError, spent: float, left: float | None, said: int | None
 ) -> None:
-    """Never what has used up the store's time; in little time soon, at another server too."""
+    """After the store's whole timeout no retry is allowed; if little time is left, it is soon."""
     assert admission.pushback_ms(error, spent, left) == said
 
 
 async def test_what_a_server_says_of_repetition(stub: Stub, way: Proxy) -> None:
-    """-1 if the store has used up its time; soon if little is left; else the client decides."""
+    """The server's pushback is -1 after the store's whole timeout, and short in little time."""
     await put(stub, key())
     way.refuse()
     (ample, _) = await measured(lambda: pushback_of(stub, 20.0))
@@ -196,7 +196,7 @@ async def answered(stub: Stub) -> bool:
 @each_kind
 @pytest.mark.parametrize("seconds", [0.2, 2.0])
 async def test_no_server_at_all(kind: Kind, seconds: float) -> None:
-    """Nobody listens: UnavailableError in time, and when to try again."""
+    """If no server listens, UnavailableError comes in time, with a retry delay."""
     async with opened(kind, f"127.0.0.1:{NOBODY}", timeout=seconds, cache=None) as client:
         error, taken = await measured(lambda: client.raised(METHODS["get"]), pause=0.3)
     assert type(error) is UnavailableError
@@ -207,7 +207,7 @@ async def test_no_server_at_all(kind: Kind, seconds: float) -> None:
 
 @each_kind
 async def test_a_server_that_is_out_of_reach(server: Server, kind: Kind) -> None:
-    """Nothing comes back: UnavailableError when the time is over, and when to try again."""
+    """If packets are lost, UnavailableError comes at the deadline, with a retry delay."""
     with Proxy(int(server.address.rpartition(":")[2])) as path:
         path.to_client.swallow = True
         async with opened(kind, f"127.0.0.1:{path.port}", timeout=0.5, cache=None) as client:
