@@ -1,4 +1,4 @@
-"""Clients of a real server, on both backends, and stores for what needs no backend."""
+"""Clients of a real server, on both backends, and stores for tests that need only one backend."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +33,7 @@ def store() -> Iterator[LocalStore]:
 
 @pytest.fixture
 async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A store that never answers: its address, and whether a call has arrived."""
+    """A store that never answers: its address, and an event that is set when a call has arrived."""
     arrived = asyncio.Event()
 
     async def get(_: bytes, __: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""ContextClient: what AsyncContextClient does, for threads. The cases of tables are for both."""
+"""ContextClient has the behaviour of AsyncContextClient; the parametrized cases are for both."""
 
 import asyncio
 import inspect
@@ -42,7 +42,7 @@ each_method = pytest.mark.parametrize("method", METHODS)
 
 @pytest.fixture
 def store() -> Iterator[LocalStore]:
-    """A store whose BatchGets answer 10,000 bytes at most."""
+    """A store whose BatchGet answers have at most 10,000 bytes."""
     with LocalStore(max_batch_bytes=10_000) as store:
         yield store
 
@@ -70,7 +70,7 @@ async def silent() -> AsyncIterator[str]:
 
 
 def users(results: list[ContextEntry | RelevoError]) -> list[str]:
-    """The user of each entry of a batch, the reason of each error."""
+    """The user of each entry in a batch, or the reason of its error."""
     return [
         result.reason if isinstance(result, RelevoError) else result.context.user_id
         for result in results
@@ -78,7 +78,7 @@ def users(results: list[ContextEntry | RelevoError]) -> list[str]:
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    """The methods and their arguments are the asyncio client's, and all are tested for both."""
+    """Both clients have the same methods with the same arguments, and all are tested for both."""
 
     def methods(kind: type) -> dict[str, list[tuple[Any, ...]]]:
         return {
@@ -92,7 +92,7 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def test_get_answers_what_was_put(client: ContextClient) -> None:
-    """An entry has its key, version and time to live, as of a revision that can be asked for."""
+    """`get` returns an entry with key, version and time to live, as of a revision for fences."""
     ref = client.put(KEY, ExecutionContext(user_id="u"), ttl=90)
     entry = client.get(KEY, min_revision=ref.revision)
     assert ref == ContextRef(KEY, entry.version)
@@ -101,7 +101,7 @@ def test_get_answers_what_was_put(client: ContextClient) -> None:
 
 
 def test_put_on_conditions(client: ContextClient) -> None:
-    """`if_absent` and `if_version` hold, and a conflict knows the version that is there."""
+    """`if_absent` and `if_version` hold, and a conflict has the current version."""
     first = client.put(KEY, ExecutionContext(user_id="u1"), if_absent=True)
     second = client.put(KEY, ExecutionContext(user_id="u2"), if_version=first.revision)
     with pytest.raises(ConflictError) as caught:
@@ -111,7 +111,7 @@ def test_put_on_conditions(client: ContextClient) -> None:
 
 
 def test_batch_get(client: ContextClient) -> None:
-    """Any number of keys have their results in order, what had no room in one answer too."""
+    """`batch_get` returns the results of any number of keys in order, from several answers too."""
     keys = [ContextKey("conversation", "acme", f"c-{i}") for i in range(250)]
     for i in range(0, 250, 10):
         client.put(keys[i], ExecutionContext(user_id=f"u{i}", metadata={"x": "x" * 900}))
@@ -122,7 +122,7 @@ def test_batch_get(client: ContextClient) -> None:
 
 
 def test_update(client: ContextClient) -> None:
-    """`update` writes and clears parts, renews the time to live, and leaves the rest."""
+    """`update` writes and clears parts, restarts the time to live, and keeps all other parts."""
     client.put(KEY, ExecutionContext(user_id="u", llm_config={"model": "m1", "top_p": 1}))
     version = client.get(KEY).version
     ref = client.update(KEY, {"llm_config": {"model": "m2"}}, ttl=90, if_version=version)
@@ -136,7 +136,7 @@ def test_update(client: ContextClient) -> None:
 
 
 def test_invalidate(client: ContextClient) -> None:
-    """`invalidate` ends entries, says how many were alive, and takes a revision after them."""
+    """`invalidate` ends entries, returns how many were alive, and takes a later revision."""
     ref = client.put(KEY, ExecutionContext())
     done = client.invalidate(KEY, NOWHERE)
     assert done.count == 1
@@ -146,7 +146,7 @@ def test_invalidate(client: ContextClient) -> None:
 
 
 def test_invalidate_tenant(client: ContextClient) -> None:
-    """`invalidate_tenant` ends a tenant's entries, or those of one scope, and no others."""
+    """`invalidate_tenant` ends only a tenant's entries, or only those of one of its scopes."""
     everyone = [KEY, AGENT, ContextKey("conversation", "globex", "c-1")]
     for key in everyone:
         client.put(key, ExecutionContext(user_id="u"))
@@ -158,7 +158,7 @@ def test_invalidate_tenant(client: ContextClient) -> None:
 
 
 def test_resolve(client: ContextClient) -> None:
-    """The head is composed over its layers, by key and by a reference that was reached."""
+    """`resolve` composes an entry over its layers, by key and by a reference."""
     client.put(AGENT, ExecutionContext(llm_config={"model": "m1", "top_p": 1}))
     client.put(KEY, ExecutionContext(includes=(AGENT,), llm_config={"top_p": 2}))
     ref = client.update(AGENT, {"llm_config": {"model": "m2"}})
@@ -171,7 +171,7 @@ def test_resolve(client: ContextClient) -> None:
 
 
 def context_of(size: int) -> ExecutionContext:
-    """A context of about so many bytes."""
+    """A context of about this many bytes."""
     return ExecutionContext(metadata={"x": "x" * size})
 
 
@@ -199,7 +199,7 @@ FAILURES: list[tuple[type[RelevoError], str, Ask]] = [
 
 
 async def test_failures_are_the_same(store: LocalStore) -> None:
-    """Each failure has one class, reason, text and metadata, whichever client it comes from."""
+    """Each failure has one class, reason, text and metadata, with either client."""
     store.client.put(KEY, ExecutionContext(includes=(NOWHERE,)))
     for expected, reason, call in FAILURES:
         seen: list[tuple[object, ...]] = []
@@ -214,7 +214,7 @@ async def test_failures_are_the_same(store: LocalStore) -> None:
 @each_kind
 @each_method
 async def test_a_store_that_cannot_be_reached(kind: Kind, method: str) -> None:
-    """Nobody listens: UnavailableError, and no factory is asked."""
+    """If no server listens, UnavailableError is raised, and no factory is called."""
     async with opened(kind, "127.0.0.1:1") as either:
         error = await either.raised(METHODS[method])
     assert (type(error), error.reason) == (UnavailableError, "UNAVAILABLE")
@@ -223,7 +223,7 @@ async def test_a_store_that_cannot_be_reached(kind: Kind, method: str) -> None:
 @each_kind
 @each_method
 async def test_a_silent_store(silent: str, kind: Kind, method: str) -> None:
-    """A call takes no longer than its time, then it is UnavailableError."""
+    """A call to a silent store raises UnavailableError at its timeout."""
     began = monotonic()
     async with opened(kind, silent, timeout=0.1) as either:
         error = await either.raised(METHODS[method])
@@ -234,7 +234,7 @@ async def test_a_silent_store(silent: str, kind: Kind, method: str) -> None:
 @each_kind
 @pytest.mark.parametrize("timeout", [0.1, -1])
 async def test_resolve_can_have_less_time(silent: str, kind: Kind, timeout: float) -> None:
-    """`resolve` has the time that it is given, where that is less than the client's."""
+    """`resolve` observes its own timeout if that is shorter than the client's."""
     async with opened(kind, silent, timeout=60) as either:
         error = await either.raised(lambda client: client.resolve(KEY, timeout=timeout))
     assert (type(error), error.reason) == (UnavailableError, "DEADLINE_EXCEEDED")
@@ -242,7 +242,7 @@ async def test_resolve_can_have_less_time(silent: str, kind: Kind, timeout: floa
 
 @each_kind
 async def test_a_token_that_no_header_can_hold(store: LocalStore, kind: Kind) -> None:
-    """A token with the line end of its file is refused by a RelevoError that does not tell it."""
+    """A token with a line end, as from a file, is a RelevoError that does not contain the token."""
     with pytest.raises(RelevoError) as caught:
         async with opened(kind, store.address, token="sekret-7f3a\n") as either:  # noqa: S106
             await either.ask(METHODS["get"])

@@ -1,6 +1,6 @@
-"""The end of a ContextClient: what is under way and what comes after is told so, and nobody hangs.
+"""After `close`, calls in flight and later ones raise UnavailableError, and none hangs.
 
-The cases are for AsyncContextClient too, where they are not about threads.
+The cases that are not about threads are for AsyncContextClient, too.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_either_a_target_or_a_channel(store: LocalStore) -> None:
-    """A client has one of the two."""
+    """A client needs either a target or a channel."""
     with grpc.insecure_channel(store.address) as channel:
         for target, given in ((None, None), (store.address, channel)):
             with pytest.raises(ValueError, match="target or a channel"):
@@ -59,7 +59,7 @@ def test_close_twice(store: LocalStore) -> None:
 
 
 def test_a_channel_of_ones_own(store: LocalStore) -> None:
-    """A channel that was given is used, and still open when the client is closed."""
+    """A caller's channel is used, and remains open after the client is closed."""
     with grpc.insecure_channel(store.address) as channel:
         with ContextClient(channel=channel) as client:
             client.put(KEY, MADE)
@@ -70,7 +70,7 @@ def test_a_channel_of_ones_own(store: LocalStore) -> None:
 @each_kind
 @pytest.mark.parametrize("opening", [opened, opened_on_a_channel])
 async def test_use_after_close(store: LocalStore, kind: Kind, opening: Any) -> None:
-    """Every method of a closed client is UnavailableError, whoever owns the channel."""
+    """Every method of a closed client raises UnavailableError, whoever owns the channel."""
     async with opening(kind, store.address) as either:
         await either.ask(METHODS["put"])
         await either.close()
@@ -81,7 +81,7 @@ async def test_use_after_close(store: LocalStore, kind: Kind, opening: Any) -> N
 
 @each_kind
 async def test_closing_ends_calls(silent: tuple[str, asyncio.Event], kind: Kind) -> None:
-    """A call that is under way when its client is closed is told so, and does not wait on."""
+    """A call in flight raises UnavailableError when its client is closed."""
     address, arrived = silent
     async with opened(kind, address, timeout=60) as either:
         call = asyncio.create_task(either.raised(METHODS["get"]))
@@ -97,7 +97,7 @@ def how(error: BaseException | None) -> tuple[object, object]:
 
 
 def test_closing_amid_many_threads(store: LocalStore, pool: ThreadPoolExecutor) -> None:
-    """Threads that go on asking while their client is closed are all told so; none crashes."""
+    """All threads that use a client while it is closed get UnavailableError; none crashes."""
     client = ContextClient(store.address, timeout=10)
     client.put(KEY, MADE)
     answers: list[int] = []
@@ -115,9 +115,9 @@ def test_closing_amid_many_threads(store: LocalStore, pool: ThreadPoolExecutor) 
 
 @pytest.mark.parametrize("is_own", [True, False], ids=["own channel", "given channel"])
 def test_closing_amid_a_load(store: LocalStore, pool: ThreadPoolExecutor, is_own: bool) -> None:
-    """`close` waits for no factory; what one makes after it is not put, and its callers are told.
+    """`close` waits for no factory; a later result is not put, and its callers get an error.
 
-    A thread cannot be cancelled as a task can: its factory goes on, and its callers wait for it.
+    A thread cannot be cancelled as a task can: its factory continues, and its callers wait for it.
     """
     started, let = threading.Event(), threading.Event()
 
@@ -152,6 +152,6 @@ for _ in range(20):
 
 
 def test_a_channel_that_was_closed_before() -> None:
-    """A client of a channel that is closed already is UnavailableError, not the process's end."""
+    """A client of a closed channel raises UnavailableError, and does not end the process."""
     done = with_unclean_memory(ON_A_CLOSED_CHANNEL)
     assert (done.returncode, done.stdout) == (0, "CLIENT_CLOSED\n" * 20), done.stderr[-500:]

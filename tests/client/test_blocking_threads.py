@@ -1,4 +1,4 @@
-"""ContextClient among threads: each has its own answers, and all share one load."""
+"""ContextClient among threads: each call gets its own answer, and a load is shared by all."""
 
 import threading
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ THREADS = 50
 
 
 class Factory:
-    """Makes contexts, as often as it is called; `let` lets it finish."""
+    """Returns contexts and counts its calls; `let` allows it to return."""
 
     def __init__(self, context: ExecutionContext | Exception, *, is_quick: bool = False) -> None:
         self.calls: list[ContextKey] = []
@@ -37,7 +37,7 @@ class Factory:
             self.let.set()
 
     def __call__(self, key: ContextKey) -> ExecutionContext:
-        """What the factory was made with."""
+        """Return the given context, or raise the given exception."""
         self.calls.append(key)
         self.started.set()
         assert self.let.wait(30)
@@ -47,9 +47,9 @@ class Factory:
 
 
 class CountedKey(ContextKey):
-    """A key that counts how often it was looked up, which a caller does to find the load to join.
+    """A key that counts its lookups: a caller looks it up to find the load that it joins.
 
-    It does so under a lock that the load needs to end.
+    The caller holds a lock that the load needs to end.
     """
 
     lookups: list[None]
@@ -61,7 +61,7 @@ class CountedKey(ContextKey):
 
 @pytest.fixture
 def counted() -> CountedKey:
-    """A key that counts."""
+    """A key that counts its lookups."""
     key = CountedKey(KEY.scope, KEY.tenant_id, KEY.id)
     vars(key)["lookups"] = []
     return key
@@ -70,7 +70,7 @@ def counted() -> CountedKey:
 @pytest.fixture
 def client(store: LocalStore) -> Iterator[ContextClient]:
     """A client of the store."""
-    # What its cache does with a key is not counted.
+    # Without a cache, which would look up keys, too.
     with ContextClient(store.address, timeout=10, cache=None) as client:
         yield client
 
@@ -83,7 +83,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_creates_what_is_not_there(client: ContextClient) -> None:
-    """Where there is no live entry, the factory makes it; then nobody asks the factory again."""
+    """If there is no live entry, the factory creates it; later calls do not call the factory."""
     factory = Factory(MADE, is_quick=True)
     created = client.get_or_create(KEY, factory, ttl=60)
     found = client.get_or_create(KEY, factory)
@@ -96,7 +96,7 @@ def test_creates_what_is_not_there(client: ContextClient) -> None:
 def test_threads_share_one_factory_call(
     client: ContextClient, pool: ThreadPoolExecutor, counted: CountedKey
 ) -> None:
-    """All threads that ask while the factory works get what it made."""
+    """All threads that wait while the factory runs get the entry that it created."""
     factory = Factory(MADE)
     calls = [pool.submit(client.get_or_create, counted, factory) for _ in range(THREADS)]
     until(lambda: len(counted.lookups) == THREADS, what="all threads to wait")
@@ -109,7 +109,7 @@ def test_threads_share_one_factory_call(
 def test_what_the_factory_raises_reaches_all(
     client: ContextClient, pool: ThreadPoolExecutor, counted: CountedKey
 ) -> None:
-    """Every thread that waits gets the factory's exception as it is; the next call tries again."""
+    """Every waiting thread gets the factory's own exception; the next call tries again."""
     failure = RuntimeError("agent management is down")
     broken = Factory(failure)
     calls = [pool.submit(client.get_or_create, counted, broken) for _ in range(THREADS)]
@@ -121,7 +121,7 @@ def test_what_the_factory_raises_reaches_all(
 
 
 def test_a_factory_that_finds_nothing(client: ContextClient) -> None:
-    """That what it needs does not exist is the factory's to say too; it is not called again."""
+    """A factory may raise NotFoundError itself, and is not called again for it."""
     calls: list[ContextKey] = []
 
     def broken(key: ContextKey) -> ExecutionContext:
@@ -134,7 +134,7 @@ def test_a_factory_that_finds_nothing(client: ContextClient) -> None:
 
 
 def test_keys_do_not_wait_for_each_other(client: ContextClient, pool: ThreadPoolExecutor) -> None:
-    """Only the same key is shared: others are created meanwhile."""
+    """Only calls for the same key share a load: other entries are created in the meantime."""
     slow, other = Factory(MADE), ContextKey("conversation", "acme", "another")
     waiting = pool.submit(client.get_or_create, KEY, slow)
     assert slow.started.wait(10)
@@ -147,7 +147,7 @@ def test_keys_do_not_wait_for_each_other(client: ContextClient, pool: ThreadPool
 def test_another_process_was_faster(
     store: LocalStore, client: ContextClient, pool: ThreadPoolExecutor
 ) -> None:
-    """Where the entry exists when the factory is done, it is returned and not overwritten."""
+    """If the entry exists when the factory returns, it is returned and not overwritten."""
     mine = Factory(ExecutionContext(user_id="mine"))
     waiting = pool.submit(client.get_or_create, KEY, mine)
     assert mine.started.wait(10)
@@ -158,14 +158,14 @@ def test_another_process_was_faster(
 
 
 def test_what_the_factory_made_may_be_refused(client: ContextClient) -> None:
-    """What the store says of the new entry reaches the caller as it is."""
+    """The store's refusal of a new entry reaches the caller unchanged."""
     factory = Factory(ExecutionContext(metadata={"x": "x" * 300_000}), is_quick=True)
     with pytest.raises(TooLargeError):
         client.get_or_create(KEY, factory)
 
 
 def test_no_context_is_current_in_the_factory(client: ContextClient) -> None:
-    """The factory serves many callers: it sees no one's context, but what else is ambient."""
+    """No context is current in the factory; other context variables are those of its caller."""
     request_id: ContextVar[str] = ContextVar("request_id", default="")
     seen: list[object] = []
 
@@ -183,7 +183,7 @@ def test_no_context_is_current_in_the_factory(client: ContextClient) -> None:
 
 
 def test_many_threads_at_once(client: ContextClient, pool: ThreadPoolExecutor) -> None:
-    """Each thread reads what it wrote, with one client for all; none writes over another's."""
+    """Each thread reads its own writes, with one client shared by all."""
     client.put(KEY, ExecutionContext())
 
     def work(i: int) -> ContextEntry:

@@ -26,7 +26,7 @@ def keys(count: int, *, tenant: str = "acme") -> list[ContextKey]:
 
 
 def users(results: list[ContextEntry | RelevoError]) -> list[str]:
-    """The user of each entry of a batch, the reason of each error."""
+    """The user of each entry in a batch, or the reason of its error."""
     return [
         result.reason if isinstance(result, RelevoError) else result.context.user_id
         for result in results
@@ -34,7 +34,7 @@ def users(results: list[ContextEntry | RelevoError]) -> list[str]:
 
 
 async def test_get_answers_what_was_put(client: AsyncContextClient, key: ContextKey) -> None:
-    """An entry has its key, version, partition, and the time that it still has."""
+    """`get` returns an entry with key, version, partition and remaining time."""
     ref = await client.put(key, ExecutionContext(user_id="u"))
     entry = await client.get(key)
     assert (entry.key, entry.version, entry.context.user_id) == (key, ref.revision, "u")
@@ -45,14 +45,14 @@ async def test_get_answers_what_was_put(client: AsyncContextClient, key: Context
 
 
 async def test_get_of_nothing(client: AsyncContextClient, key: ContextKey) -> None:
-    """A key without a live entry is NotFoundError with the key's text."""
+    """`get` of a key without a live entry raises NotFoundError with the key's text."""
     with pytest.raises(NotFoundError) as caught:
         await client.get(key)
     assert (caught.value.reason, caught.value.metadata) == ("NO_ENTRY", {"key": key.text})
 
 
 async def test_get_asks_for_a_revision(client: AsyncContextClient, key: ContextKey) -> None:
-    """`min_revision` is answered as of that revision or later, else StoreBehindError."""
+    """`get` answers as of `min_revision` or later, or raises StoreBehindError."""
     ref = await client.put(key, ExecutionContext())
     assert (await client.get(key, min_revision=ref.revision)).revision >= ref.revision
     with pytest.raises(StoreBehindError):
@@ -60,7 +60,7 @@ async def test_get_asks_for_a_revision(client: AsyncContextClient, key: ContextK
 
 
 async def test_batch_get_keeps_the_order(client: AsyncContextClient) -> None:
-    """Each key has its own result or error, in the order of the keys, of several tenants too."""
+    """Each key has its own result or error, in the order of the keys, also of several tenants."""
     here, there = keys(3), keys(3, tenant="globex")
     for i, key in enumerate([here[0], here[2], there[1]]):
         await client.put(key, ExecutionContext(user_id=f"u{i}"))
@@ -70,7 +70,7 @@ async def test_batch_get_keeps_the_order(client: AsyncContextClient) -> None:
 
 
 async def test_batch_get_of_any_number(server: Server, client: AsyncContextClient) -> None:
-    """More than 100 keys are asked for 100 at a time."""
+    """More than 100 keys are requested 100 at a time."""
     many = keys(250)
     for i in range(0, 250, 7):
         await client.put(many[i], ExecutionContext(user_id=f"u{i}"))
@@ -81,7 +81,7 @@ async def test_batch_get_of_any_number(server: Server, client: AsyncContextClien
 
 
 async def test_batch_get_beyond_an_answers_size(client: AsyncContextClient) -> None:
-    """What has no room in one answer (3 MiB) is asked for again, until all is there."""
+    """Keys that had no room in an answer (3 MiB) are requested again, until all have results."""
     many = keys(40)
     for i, key in enumerate(many):
         await client.put(key, ExecutionContext(user_id=f"u{i}", metadata={"x": "x" * 250_000}))
@@ -96,7 +96,7 @@ async def test_batch_get_beyond_an_answers_size(client: AsyncContextClient) -> N
 async def test_put_with_a_ttl(
     client: AsyncContextClient, key: ContextKey, ttl: timedelta | float
 ) -> None:
-    """A time to live is seconds or a timedelta; an update renews it, as its scope says or else."""
+    """A time to live is seconds or a timedelta; an update sets the given one, or its scope's."""
     await client.put(key, ExecutionContext(), ttl=ttl)
     assert timedelta(seconds=80) < (await client.get(key)).ttl <= timedelta(seconds=90)
     await client.update(key, {"user_id": "u"}, ttl=ttl)
@@ -113,14 +113,14 @@ async def test_put_with_a_ttl(
 async def test_impossible_ttls_are_refused(
     client: AsyncContextClient, key: ContextKey, ttl: timedelta | float
 ) -> None:
-    """A time to live that no server grants is InvalidFieldError for `ttl`, whatever it is."""
+    """A time to live that no server grants raises InvalidFieldError for `ttl`."""
     with pytest.raises(InvalidFieldError) as caught:
         await client.put(key, ExecutionContext(), ttl=ttl)
     assert [field for field, _ in caught.value.violations] == ["ttl"]
 
 
 async def test_put_over_a_version(client: AsyncContextClient, key: ContextKey) -> None:
-    """`if_version` writes over that version only; ConflictError has the current one."""
+    """`if_version` replaces only that version; ConflictError has the current one."""
     first = await client.put(key, ExecutionContext(user_id="u1"))
     second = await client.put(key, ExecutionContext(user_id="u2"), if_version=first.revision)
     assert second.revision > first.revision
@@ -132,7 +132,7 @@ async def test_put_over_a_version(client: AsyncContextClient, key: ContextKey) -
 
 
 async def test_put_where_there_is_none(client: AsyncContextClient, key: ContextKey) -> None:
-    """`if_absent` writes where there is no live entry; ConflictError has the version of it."""
+    """`if_absent` writes only if no live entry exists; ConflictError has that entry's version."""
     first = await client.put(key, ExecutionContext(user_id="u1"), if_absent=True)
     with pytest.raises(ConflictError) as caught:
         await client.put(key, ExecutionContext(user_id="u2"), if_absent=True)
@@ -147,7 +147,7 @@ async def test_put_where_there_is_none(client: AsyncContextClient, key: ContextK
 async def test_versions_that_cannot_be(
     client: AsyncContextClient, key: ContextKey, version: int
 ) -> None:
-    """What no version can be is InvalidFieldError for `if_version`, in a Put and in an update."""
+    """An impossible version is InvalidFieldError for `if_version`, in a Put and an update."""
     with pytest.raises(InvalidFieldError) as caught:
         await client.put(key, ExecutionContext(), if_version=version)
     assert [field for field, _ in caught.value.violations] == ["if_version"]
@@ -160,7 +160,7 @@ async def test_versions_that_cannot_be(
 async def test_revisions_that_cannot_be(
     client: AsyncContextClient, key: ContextKey, revision: int
 ) -> None:
-    """What no revision can be is InvalidFieldError, in a Get and in a reference."""
+    """An impossible revision is InvalidFieldError, in a Get and a reference."""
     with pytest.raises(InvalidFieldError, match="min_revision"):
         await client.get(key, min_revision=revision)
     with pytest.raises(InvalidFieldError, match="revision"):
@@ -168,7 +168,7 @@ async def test_revisions_that_cannot_be(
 
 
 async def test_one_condition_at_a_time(client: AsyncContextClient, key: ContextKey) -> None:
-    """A Put has one condition at most."""
+    """A Put has at most one condition."""
     with pytest.raises(InvalidFieldError, match="if_absent"):
         await client.put(key, ExecutionContext(), if_version=7, if_absent=True)
 
@@ -184,7 +184,7 @@ async def test_the_tenant_is_the_keys(client: AsyncContextClient, key: ContextKe
 
 
 async def test_contexts_over_the_limit(client: AsyncContextClient, key: ContextKey) -> None:
-    """A context over 256 KiB is TooLargeError, and what was there stays."""
+    """A context over 256 KiB raises TooLargeError, and the stored entry stays."""
     await client.put(key, ExecutionContext(user_id="u"))
     with pytest.raises(TooLargeError) as caught:
         await client.put(key, ExecutionContext(metadata={"x": "x" * 262_144}))
@@ -194,7 +194,7 @@ async def test_contexts_over_the_limit(client: AsyncContextClient, key: ContextK
 
 
 async def test_invalidate(client: AsyncContextClient) -> None:
-    """`invalidate` ends entries, says how many were alive, and takes a revision after them."""
+    """`invalidate` ends entries, returns how many were alive, and takes a later revision."""
     some = keys(3)
     last = [await client.put(key, ExecutionContext()) for key in some][-1]
     nowhere = ContextKey("conversation", "acme", "nowhere")
@@ -207,7 +207,7 @@ async def test_invalidate(client: AsyncContextClient) -> None:
 
 
 async def test_invalidate_takes_1_to_100_keys_of_one_tenant(client: AsyncContextClient) -> None:
-    """Any other number is refused, and so are keys of two tenants."""
+    """`invalidate` refuses no keys, more than 100 keys, and keys of two tenants."""
     for wrong in ([], keys(101), [*keys(1), *keys(1, tenant="globex")]):
         with pytest.raises(InvalidFieldError, match="keys"):
             await client.invalidate(*wrong)
@@ -215,7 +215,7 @@ async def test_invalidate_takes_1_to_100_keys_of_one_tenant(client: AsyncContext
 
 
 async def test_invalidate_tenant(client: AsyncContextClient) -> None:
-    """`invalidate_tenant` ends a tenant's entries, or those of one scope, and no others."""
+    """`invalidate_tenant` ends only a tenant's entries, or only those of one of its scopes."""
     agent = ContextKey("agent_config", "acme", "a")
     (here,), (there,) = keys(1), keys(1, tenant="globex")
     everyone = [here, agent, there]
@@ -233,7 +233,7 @@ async def test_invalidate_tenant(client: AsyncContextClient) -> None:
 
 
 async def test_invalidate_tenant_of_a_malformed_name(client: AsyncContextClient) -> None:
-    """A tenant or scope that cannot be is InvalidFieldError by its path."""
+    """A malformed tenant or scope is InvalidFieldError with its path."""
     with pytest.raises(InvalidFieldError, match=r"tenant\.tenant_id"):
         await client.invalidate_tenant("")
     with pytest.raises(InvalidFieldError, match=r"tenant\.scope"):

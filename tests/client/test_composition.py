@@ -1,4 +1,4 @@
-"""Composition: a context and what it includes become one."""
+"""Composition: a context and its included entries become one context."""
 
 from typing import Any
 
@@ -23,13 +23,13 @@ AGENT = ContextKey("agent_config", "acme", "support")
 MANUALS = ContextKey("collection_config", "acme", "manuals")
 TICKETS = ContextKey("collection_config", "acme", "tickets")
 
-# Few names, so that parts meet.
+# Few names, so that the parts share keys.
 few_keys = st.dictionaries(st.sampled_from("abcd"), json_values, max_size=4)
 few_sections = st.dictionaries(st.sampled_from(SECTIONS), few_keys, max_size=4)
 
 
 def composed(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What composition means: in each section the last part wins, key by key."""
+    """The definition of composition: in each section, the last part wins for each key."""
     return {
         section: {key: value for part in parts for key, value in part.get(section, {}).items()}
         for section in SECTIONS
@@ -55,7 +55,7 @@ async def test_composition_is_section_by_section_key_by_key(
 
 
 async def test_order_of_includes_counts(client: AsyncContextClient, key: ContextKey) -> None:
-    """A later include wins over an earlier one, whatever the order of their writing."""
+    """A later include wins over an earlier one, whichever was written last."""
     await client.put(TICKETS, ExecutionContext(rag_config={"top_k": 2, "tickets": True}))
     await client.put(MANUALS, ExecutionContext(rag_config={"top_k": 1, "manuals": True}))
     for includes, top_k in (((MANUALS, TICKETS), 2), ((TICKETS, MANUALS), 1)):
@@ -65,7 +65,7 @@ async def test_order_of_includes_counts(client: AsyncContextClient, key: Context
 
 
 async def test_identity_is_the_heads_own(client: AsyncContextClient, key: ContextKey) -> None:
-    """Identity fields, times and includes are the head's, empty ones too."""
+    """Identity fields, times and includes are those of the head, even if they are empty."""
     await client.put(
         AGENT, ExecutionContext(user_id="nobody", agent_id="support", agent_config={"p": 1})
     )
@@ -75,7 +75,7 @@ async def test_identity_is_the_heads_own(client: AsyncContextClient, key: Contex
 
 
 async def test_includes_of_layers_do_not_count(client: AsyncContextClient, key: ContextKey) -> None:
-    """One level deep: what a layer includes is neither composed nor missed."""
+    """Composition is one level deep: a layer's own includes are neither composed nor required."""
     nowhere = ContextKey("agent_config", "acme", "nowhere")
     await client.put(MANUALS, ExecutionContext(rag_config={"from": "manuals"}))
     await client.put(
@@ -88,7 +88,7 @@ async def test_includes_of_layers_do_not_count(client: AsyncContextClient, key: 
 
 
 async def test_missing_layers_are_named(client: AsyncContextClient, key: ContextKey) -> None:
-    """A layer that does not exist makes the context incomplete: never silently smaller."""
+    """A missing layer makes the context incomplete, never smaller, and the error names it."""
     await client.put(MANUALS, ExecutionContext(rag_config={"top_k": 1}))
     await client.put(key, ExecutionContext(user_id="u", includes=(AGENT, MANUALS, TICKETS)))
     with pytest.raises(IncompleteContextError) as caught:
@@ -100,7 +100,7 @@ async def test_missing_layers_are_named(client: AsyncContextClient, key: Context
 
 
 async def test_an_entry_as_it_was_put(client: AsyncContextClient, key: ContextKey) -> None:
-    """`get` answers the head alone; only `resolve` composes, and hands out the layers too."""
+    """`get` returns the head alone; only `resolve` composes, and returns the layers as well."""
     agent = await client.put(AGENT, ExecutionContext(llm_config={"model": "m"}))
     await client.put(key, ExecutionContext(includes=(AGENT,)))
     alone, resolved = await client.get(key), await client.resolve(key)
@@ -112,7 +112,7 @@ async def test_an_entry_as_it_was_put(client: AsyncContextClient, key: ContextKe
 
 
 async def test_one_write_to_a_layer_changes_every_context(client: AsyncContextClient) -> None:
-    """A change of an agent's entry is in every conversation that includes it, at once."""
+    """A change of an agent's entry shows at once in every conversation that includes it."""
     await client.put(AGENT, ExecutionContext(llm_config={"model": "old"}))
     heads = [ContextKey("conversation", "acme", f"c-{i}") for i in range(20)]
     for head in heads:
@@ -124,7 +124,7 @@ async def test_one_write_to_a_layer_changes_every_context(client: AsyncContextCl
 
 
 async def test_sixteen_large_layers(client: AsyncContextClient, key: ContextKey) -> None:
-    """16 layers of nearly 256 KiB each come in one answer, which is over gRPC's default limit."""
+    """16 layers of nearly 256 KiB each fit in one answer, which is above gRPC's default limit."""
     includes = tuple(ContextKey("agent_config", "acme", str(i)) for i in range(16))
     for include in includes:
         await client.put(include, ExecutionContext(metadata={include.id: "x" * 262_000}))
@@ -134,7 +134,7 @@ async def test_sixteen_large_layers(client: AsyncContextClient, key: ContextKey)
 
 
 async def test_a_reference_is_a_fence(client: AsyncContextClient, key: ContextKey) -> None:
-    """A reference resolves to what it names or something newer, else to StoreBehindError."""
+    """A reference resolves to its revision or a later one, or raises StoreBehindError."""
     first = await client.put(key, ExecutionContext(user_id="u1"))
     second = await client.put(key, ExecutionContext(user_id="u2"))
     for ref in (ContextRef(key), first, second):
@@ -149,13 +149,13 @@ async def test_a_reference_is_a_fence(client: AsyncContextClient, key: ContextKe
 
 
 async def test_a_context_that_does_not_exist(client: AsyncContextClient, key: ContextKey) -> None:
-    """Resolving a key without an entry is NotFoundError."""
+    """`resolve` of a key without an entry raises NotFoundError."""
     with pytest.raises(NotFoundError):
         await client.resolve(key)
 
 
 async def test_a_composed_entry_is_one_entry(client: AsyncContextClient, key: ContextKey) -> None:
-    """What `resolve` answers has the head's key and version, and frozen sections."""
+    """The result of `resolve` has the head's key and version, and frozen sections."""
     await client.put(AGENT, ExecutionContext(llm_config={"stop": ["a"]}))
     put = await client.put(key, ExecutionContext(includes=(AGENT,), llm_config={"n": {"a": 1}}))
     entry = await client.resolve(key)

@@ -1,4 +1,4 @@
-"""How a client is connected: targets, channels, tokens, time, and its end."""
+"""The connection of a client: targets, channels, tokens, timeouts and closing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,26 +36,26 @@ async def guarded() -> AsyncIterator[Server]:
 
 
 def test_either_a_target_or_a_channel() -> None:
-    """A client has one of the two."""
+    """A client needs either a target or a channel."""
     with pytest.raises(ValueError, match="target or a channel"):
         AsyncContextClient()
 
 
 async def test_not_both_a_target_and_a_channel() -> None:
-    """With both, nobody could tell which one is meant."""
+    """Both a target and a channel are refused, as they may differ."""
     async with aio.insecure_channel("127.0.0.1:1") as channel:
         with pytest.raises(ValueError, match="target or a channel"):
             AsyncContextClient("127.0.0.1:1", channel=channel)
 
 
 async def test_nothing_is_sent_before_the_first_call() -> None:
-    """A client can be made where no server is yet, and outside of any event loop's work."""
+    """A client can be created before its server, and outside of an event loop."""
     async with AsyncContextClient("127.0.0.1:1"):
         pass
 
 
 async def test_a_token_opens_its_tenants(guarded: Server, key: ContextKey) -> None:
-    """The token is sent with every call; it opens its tenants and no others."""
+    """The token is sent with every call, and opens only its tenants."""
     async with AsyncContextClient(guarded.address, token=TOKEN) as client:
         await client.put(key, ExecutionContext(user_id="u"))
         assert (await client.get(key)).context.user_id == "u"
@@ -70,7 +70,7 @@ async def test_a_token_opens_its_tenants(guarded: Server, key: ContextKey) -> No
 async def test_unknown_tokens_open_nothing(
     guarded: Server, key: ContextKey, token: str | None
 ) -> None:
-    """Without a token that the server knows, every call is AccessDeniedError."""
+    """Without a known token, every call raises AccessDeniedError."""
     async with AsyncContextClient(guarded.address, token=token) as client:
         for call in (client.get(key), client.put(key, ExecutionContext())):
             with pytest.raises(AccessDeniedError) as caught:
@@ -79,7 +79,7 @@ async def test_unknown_tokens_open_nothing(
 
 
 async def test_only_the_token_is_sent(server: Server, key: ContextKey) -> None:
-    """A call carries the token and nothing else of Relevo's."""
+    """The client's calls carry the token, and no reference."""
     async with Relay(server.address) as relay:
         async with AsyncContextClient(relay.address, token=TOKEN) as client:
             await client.put(key, ExecutionContext())
@@ -91,7 +91,7 @@ async def test_only_the_token_is_sent(server: Server, key: ContextKey) -> None:
 
 
 async def test_a_silent_store(silent: tuple[str, asyncio.Event], key: ContextKey) -> None:
-    """A call takes no longer than its time, then it is UnavailableError."""
+    """A call to a silent store raises UnavailableError at its timeout."""
     address, _ = silent
     began = monotonic()
     async with AsyncContextClient(address, timeout=0.2) as client:
@@ -105,7 +105,7 @@ async def test_a_silent_store(silent: tuple[str, asyncio.Event], key: ContextKey
 async def test_resolve_can_have_less_time(
     silent: tuple[str, asyncio.Event], key: ContextKey
 ) -> None:
-    """`resolve` within a call has the time that the call has, none at all too."""
+    """`resolve` within a call has at most the call's remaining time, which may be none."""
     address, _ = silent
     async with AsyncContextClient(address, timeout=60) as client:
         for timeout in (0.1, 0, -1):
@@ -114,7 +114,7 @@ async def test_resolve_can_have_less_time(
 
 
 async def test_a_channel_of_ones_own(server: Server, key: ContextKey) -> None:
-    """A channel that was given is used, and still open when the client is closed."""
+    """A caller's channel is used, and remains open after the client is closed."""
     async with aio.insecure_channel(server.address, CHANNEL_OPTIONS) as channel:
         async with AsyncContextClient(channel=channel) as client:
             await client.put(key, ExecutionContext(user_id="u"))
@@ -134,7 +134,7 @@ async def test_close_twice(server: Server, key: ContextKey) -> None:
 
 
 async def test_closing_ends_calls(silent: tuple[str, asyncio.Event], key: ContextKey) -> None:
-    """A call that is under way when its client is closed is a RelevoError, not a cancellation."""
+    """A call in flight raises a RelevoError when its client is closed, and is not cancelled."""
     address, arrived = silent
     client = AsyncContextClient(address, timeout=60)
     call = asyncio.create_task(client.get(key))
@@ -147,7 +147,7 @@ async def test_closing_ends_calls(silent: tuple[str, asyncio.Event], key: Contex
 async def test_a_cancelled_call_is_cancelled(
     silent: tuple[str, asyncio.Event], key: ContextKey
 ) -> None:
-    """Cancelling the caller cancels the call, and remains a cancellation."""
+    """Cancelling the caller cancels the call, and is seen as a cancellation."""
     address, arrived = silent
     async with AsyncContextClient(address, timeout=60) as client:
         call = asyncio.create_task(client.get(key))
@@ -158,7 +158,7 @@ async def test_a_cancelled_call_is_cancelled(
 
 
 async def test_a_server_that_comes_back(settings: Settings, key: ContextKey) -> None:
-    """A client outlives its server, and works with the next one at the same address."""
+    """A client continues with the next server at the same address."""
     async with Server(settings) as server:
         address = server.address
         client = AsyncContextClient(address, timeout=10)

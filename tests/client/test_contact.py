@@ -1,4 +1,4 @@
-"""When a client says that the store is lost or found: the rules, without a network."""
+"""The rules by which a client logs that its store is lost or found, without a network."""
 
 import logging
 
@@ -13,7 +13,7 @@ MISSING = NotFoundError("there is no live entry", reason="NO_ENTRY")
 
 
 def test_a_failure_alone_is_no_loss() -> None:
-    """However many attempts one failure ends at once, the store is not lost by it."""
+    """A failure that ends any number of concurrent attempts does not count as a lost store."""
     evidence = Evidence()
     attempts = [evidence.begin() for _ in range(100)]
     assert not any(evidence.failed(attempt, 1.0) for attempt in attempts)
@@ -21,7 +21,7 @@ def test_a_failure_alone_is_no_loss() -> None:
 
 
 def test_a_second_failure_is_a_loss() -> None:
-    """The store is lost when an attempt fails that began after a failure, and that is news once."""
+    """The store is lost when an attempt fails that began after a failure, which is logged once."""
     evidence = Evidence()
     evidence.failed(evidence.begin(), 1.0)
     assert evidence.failed(evidence.begin(), 1.1)
@@ -30,7 +30,7 @@ def test_a_second_failure_is_a_loss() -> None:
 
 
 def test_an_answer_in_between_is_an_excuse() -> None:
-    """A failure that an answer follows counts no more: another server has answered."""
+    """A failure before an answer no longer counts: another server has answered."""
     evidence = Evidence()
     for now in range(10):
         evidence.failed(evidence.begin(), now)
@@ -39,7 +39,7 @@ def test_an_answer_in_between_is_an_excuse() -> None:
 
 
 def test_found_when_it_is_quiet() -> None:
-    """A lost store is found by an answer, once nothing has failed for `QUIET` seconds."""
+    """A lost store is found with the first answer after `QUIET` seconds without a failure."""
     evidence = Evidence()
     for now in (1.0, 1.1):
         evidence.failed(evidence.begin(), now)
@@ -51,7 +51,7 @@ def test_found_when_it_is_quiet() -> None:
 
 
 def test_half_a_store_is_lost_once() -> None:
-    """While some attempts fail and others are answered, there is one piece of news, not many."""
+    """While some attempts fail and others succeed, only one change is reported."""
     evidence = Evidence()
     news = 0
     for i in range(100):
@@ -63,13 +63,13 @@ def test_half_a_store_is_lost_once() -> None:
 
 
 def is_lost(caplog: pytest.LogCaptureFixture) -> bool:
-    """Whether the log says, once, that the store is lost."""
+    """Whether the log has exactly one record, about the lost store."""
     (message,) = caplog.messages
     return message.startswith("the store at 127.0.0.1:1 is lost: ")
 
 
 def test_what_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
-    """A refusal is an answer; what failed within a time that a caller made short says nothing."""
+    """A refusal is an answer; a failure within a caller's own short timeout does not count."""
     contact = Contact("127.0.0.1:1", 2.0)
     contact.ended(contact.begin(), BAD, 2.0)
     contact.ended(contact.begin(), MISSING, 2.0)
@@ -82,7 +82,7 @@ def test_what_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_client_with_a_short_timeout(caplog: pytest.LogCaptureFixture) -> None:
-    """The time in which an answer is expected is half of the client's own, if that is shorter."""
+    """A failure counts after half of the client's timeout, if that is shorter than the default."""
     contact = Contact("127.0.0.1:1", 0.1)
     for _ in range(2):
         contact.ended(contact.begin(), AWAY, 0.09)
@@ -102,7 +102,7 @@ def test_a_client_with_a_short_timeout(caplog: pytest.LogCaptureFixture) -> None
 def test_the_target_is_named_without_secrets(
     caplog: pytest.LogCaptureFixture, target: str | None, name: str
 ) -> None:
-    """The line names the client's target; users, passwords and options are left out."""
+    """The log names the client's target without users, passwords and options."""
     contact = Contact(target, 2.0)
     for _ in range(2):
         contact.ended(contact.begin(), BAD, 2.0)
@@ -112,7 +112,7 @@ def test_the_target_is_named_without_secrets(
 
 
 def test_a_closed_client_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """What ends once the client is closed is no news."""
+    """Calls that end after the client was closed are not logged."""
     caplog.set_level(logging.DEBUG)
     contact = Contact("127.0.0.1:1", 2.0)
     contact.close()

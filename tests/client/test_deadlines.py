@@ -1,7 +1,7 @@
-"""A timeout is one budget: each stage has what the stages before it have left of it.
+"""A timeout is one budget: each stage gets the time that earlier stages have left.
 
-In each test the store's first answer takes three quarters of the time, and a second stage
-never ends. If that one had a budget of its own, all would take one and three quarters.
+In each test the store's first answer takes three quarters of the timeout, and a second stage never
+ends. If that stage had its own timeout, the total would be one and three quarters.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ from support.servers.shapes import Kind
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 TIME = 0.8
-"""Seconds that the store has in all."""
+"""Seconds of the whole timeout."""
 FIRST = 0.75 * TIME
-"""Seconds that its first answer takes."""
+"""Seconds of the store's first answer."""
 TOO_LATE = TIME + FIRST / 2
-"""Seconds. A second stage that has what is left ends before; one with `TIME` of its own, after."""
+"""Seconds. A second stage with the remaining time ends earlier; one with its own `TIME`, later."""
 PAUSE = 0.15
-"""Seconds that a measurement may be wrong by."""
+"""Seconds of tolerance for a measurement."""
 
 AGENT = ContextKey("agent_config", "acme", "a1")
 COLLECTION = ContextKey("collection_config", "acme", "docs")
@@ -60,7 +60,7 @@ METHODS: dict[str, Callable[[Any], Ask]] = {
         lambda client: client.get_or_create(CONVERSATION, make, timeout=TIME)
     ),
 }
-"""A call of each method that takes a timeout, for a factory."""
+"""For each method with a timeout, a call of it with a factory."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def relay(store: LocalStore) -> AsyncIterator[Relay]:
 
 @pytest.fixture
 def endless() -> Iterator[Factory]:
-    """A factory that does not come to an end before the test does."""
+    """A factory that does not return before the test ends."""
     factory = Factory(ExecutionContext(), waits=True)
     yield factory
     factory.let.set()
@@ -81,7 +81,7 @@ def endless() -> Iterator[Factory]:
 
 @pytest.fixture
 async def clients(relay: Relay, endless: Factory) -> AsyncIterator[StoreClients]:
-    """Patient clients of both kinds, whose loader never ends."""
+    """Clients of both kinds with long timeouts, and with a loader that never returns."""
     options: dict[str, Any] = {"timeout": 60, "cache": None}
     blocking_loaders = {"agent_config": endless.of("blocking")}
     loaders = {"agent_config": endless.of("asyncio")}
@@ -93,7 +93,7 @@ async def clients(relay: Relay, endless: Factory) -> AsyncIterator[StoreClients]
 
 @pytest.mark.parametrize("client", [AsyncContextClient, ContextClient])
 def test_every_method_that_takes_a_timeout_is_here(client: type) -> None:
-    """A method that gets a timeout gets a test of two stages."""
+    """Each method with a timeout has a test with two stages."""
     takes_one = {
         name
         for name, method in inspect.getmembers(client, inspect.isfunction)
@@ -108,7 +108,7 @@ def test_every_method_that_takes_a_timeout_is_here(client: type) -> None:
 async def test_a_method_takes_its_timeout_in_all(
     relay: Relay, endless: Factory, kind: Kind, method: str
 ) -> None:
-    """What the store's answer has left is what the factory has."""
+    """The factory has the time that the store's answer has left."""
     make = endless.of(kind)
     async with opened(
         kind, relay.address, timeout=60, cache=None, loaders={"agent_config": make}
@@ -124,7 +124,7 @@ async def test_a_method_takes_its_timeout_in_all(
 @each_kind
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_first_stage_has_the_timeout_too(relay: Relay, kind: Kind, method: str) -> None:
-    """A store that does not answer is given up after the timeout, however patient the client."""
+    """A silent store is abandoned after the call's timeout, even if the client's is longer."""
     relay.delays = {"Get": 60.0, "Lease": 60.0}
     make = Factory(ExecutionContext()).of(kind)
     async with opened(kind, relay.address, timeout=60, cache=None) as client:
@@ -137,7 +137,7 @@ async def test_the_first_stage_has_the_timeout_too(relay: Relay, kind: Kind, met
 async def test_the_last_stage_has_what_the_loader_left(
     relay: Relay, store: LocalStore, kind: Kind
 ) -> None:
-    """The store is told how much time there is, at each of its calls."""
+    """Each call of the store carries the remaining time."""
     del store
     relay.delays = {"Get": 0.5}
     made = Factory(ExecutionContext(user_id="made"))
@@ -146,13 +146,13 @@ async def test_the_last_stage_has_what_the_loader_left(
     ) as client:
         await client.ask(lambda client: client.resolve(AGENT, timeout=9))
     first, *_, last = [call.remaining for call in relay.of("Get")]
-    assert first < 9.2  # gRPC rounds a little, and not down
+    assert first < 9.2  # gRPC rounds a little, and not downwards
     assert last < first - 0.4
 
 
 @each_kind
 async def test_missing_layers_are_loaded_at_the_same_time(store: LocalStore, kind: Kind) -> None:
-    """A context that lacks several layers waits for the slowest loader, not for all in turn."""
+    """The loaders of several missing layers run concurrently."""
     both = threading.Barrier(2)
     met: list[bool] = []
 
@@ -173,7 +173,7 @@ async def test_missing_layers_are_loaded_at_the_same_time(store: LocalStore, kin
 async def test_a_loader_that_fails_is_not_kept_waiting(
     store: LocalStore, endless: Factory, kind: Kind
 ) -> None:
-    """A context cannot be had as soon as one of its loaders has failed."""
+    """As soon as one loader fails, the resolution fails, without waiting for the others."""
     fails = Factory(RuntimeError("internals")).of(kind)
     store.client.put(CONVERSATION, ExecutionContext(includes=(AGENT, COLLECTION)))
     loaders = {"agent_config": endless.of(kind), "collection_config": fails}
@@ -184,19 +184,19 @@ async def test_a_loader_that_fails_is_not_kept_waiting(
 
 
 async def see_user(_: bytes, __: Any) -> bytes:
-    """Answer whose context it is, on an event loop."""
+    """Answer with the current context's user, on an event loop."""
     context = await await_context()
     return context.user_id.encode() if context else b""
 
 
 def see_user_in_a_thread(_: bytes, __: Any) -> bytes:
-    """The same in a thread."""
+    """The same handler in a thread."""
     context = current_context()
     return context.user_id.encode() if context else b""
 
 
 def instead(kind: Kind) -> Policy:
-    """Contexts are made where the store does not answer in time."""
+    """A policy rebuilds contexts if the store does not answer in time."""
 
     def rebuild(_: LostContext) -> ExecutionContext:
         return ExecutionContext(user_id="rebuilt")
@@ -220,7 +220,7 @@ def instead(kind: Kind) -> Policy:
 async def test_a_call_of_a_service(
     clients: StoreClients, kind: Kind, behaviour: Any, lazy: bool
 ) -> None:
-    """The store has half of a call's time, for all of its stages; the policy has the rest."""
+    """The store gets half of a call's time, for all stages; the policy gets the rest."""
     policy = replace(instead(kind), lazy=lazy)
     interceptor = clients.interceptor(kind, trust_callers=True, policy=policy)
     methods = {"Do": ("unary_unary", behaviour)}
@@ -242,7 +242,7 @@ async def test_a_call_of_a_service(
 @pytest.mark.timing
 @each_kind
 async def test_an_action(clients: StoreClients, kind: Kind) -> None:
-    """The same for an action that a queue delivered, in the time that `bound` was given."""
+    """The same for an action from a queue, within the timeout of `bound`."""
     action = action_of(ContextRef(AGENT))
 
     async def bind() -> str | None:
@@ -261,7 +261,7 @@ async def test_an_action(clients: StoreClients, kind: Kind) -> None:
 
 @pytest.mark.timing
 async def test_a_request(clients: StoreClients, relay: Relay) -> None:
-    """The same for an HTTP request; and the store is told how much time it has."""
+    """The same for an HTTP request; and the store receives the remaining time."""
 
     async def begin(_: ExecutionContext) -> ExecutionContext:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Statuses of the wire as exceptions: the kind, and everything that the server told."""
+"""Statuses of the wire become exceptions of one class, with all details of the server."""
 
 import pickle
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -64,7 +64,7 @@ each_error = pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: err
 
 
 def status_of(error: StoreError) -> status_pb2.Status:
-    """The status that the server ends a call with."""
+    """The status with which the server ends a call."""
     return status_pb2.Status.FromString(wire_status_of(error).SerializeToString())
 
 
@@ -72,7 +72,7 @@ def status_of(error: StoreError) -> status_pb2.Status:
 async def store_that_fails_with(
     status: status_pb2.Status,
 ) -> AsyncGenerator[AsyncContextClient, None]:
-    """A client of a store whose Gets end with a status, in a batch too."""
+    """A client of a store whose Gets end with a status, also in a batch."""
 
     async def get(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
         code = next(code for code in StatusCode if code.value[0] == status.code)
@@ -93,14 +93,14 @@ async def store_that_fails_with(
 
 
 async def raised_by(call: Awaitable[object]) -> RelevoError:
-    """What a call raises."""
+    """The exception of a call."""
     with pytest.raises(RelevoError) as caught:
         await call
     return caught.value
 
 
 async def both_ways(status: status_pb2.Status) -> list[RelevoError]:
-    """A status as a call's exception, and as a result of a batch."""
+    """A status as the exception of a call, and as a result in a batch."""
     async with store_that_fails_with(status) as client:
         of_a_call = await raised_by(client.get(KEY))
         (of_a_batch,) = await client.batch_get([KEY])
@@ -110,10 +110,10 @@ async def both_ways(status: status_pb2.Status) -> list[RelevoError]:
 
 @each_error
 async def test_every_reason_has_its_exception(error: StoreError) -> None:
-    """Each error of the contract is one kind of exception, with its reason, text and metadata."""
+    """Each error of the contract has one exception class, with its reason, text and metadata."""
     if error.reason == "RESPONSE_TOO_LARGE":
         async with store_that_fails_with(status_of(error)) as client:
-            found = [await raised_by(client.get(KEY))]  # in a batch it means: ask again
+            found = [await raised_by(client.get(KEY))]  # in a batch, the client asks again
     else:
         found = await both_ways(status_of(error))
     for exception in found:
@@ -125,7 +125,7 @@ async def test_every_reason_has_its_exception(error: StoreError) -> None:
 
 @each_error
 async def test_details_are_kept(error: StoreError) -> None:
-    """The paths of malformed fields and the time to wait are those that the server told."""
+    """The paths of malformed fields and the retry delay are those of the server."""
     async with store_that_fails_with(status_of(error)) as client:
         exception = await raised_by(client.get(KEY))
     assert getattr(exception, "violations", ()) == error.violations
@@ -133,7 +133,7 @@ async def test_details_are_kept(error: StoreError) -> None:
 
 
 async def test_a_conflict_knows_the_current_version() -> None:
-    """ConflictError has the live entry's version, 0 where there is none or nobody told."""
+    """ConflictError has the live entry's version, or 0 if there is none or it is unknown."""
     for error in EVERY_ERROR:
         if error.code is StatusCode.ABORTED:
             for exception in await both_ways(status_of(error)):
@@ -161,7 +161,7 @@ async def test_a_conflict_knows_the_current_version() -> None:
     ids=str,
 )
 async def test_statuses_without_details(code: StatusCode, kind: type[RelevoError]) -> None:
-    """What is between client and server fails with bare codes: the code is the reason."""
+    """Errors from between client and server have only a code, which becomes the reason."""
     for exception in await both_ways(status_pb2.Status(code=code.value[0], message="a proxy")):
         assert type(exception) is kind
         assert exception.reason == code.name
@@ -169,7 +169,7 @@ async def test_statuses_without_details(code: StatusCode, kind: type[RelevoError
 
 
 async def test_reasons_of_others_are_not_ours() -> None:
-    """ErrorInfo of another domain is not taken for a reason of Relevo."""
+    """The ErrorInfo of another domain has no reason of Relevo."""
     info = error_details_pb2.ErrorInfo(
         reason="LEASE_LOST", domain="other.example", metadata={"key": "theirs"}
     )
@@ -188,7 +188,7 @@ def with_details(code: StatusCode, *details: Message) -> status_pb2.Status:
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff", b"\x1a\x04\x0a\x02\xc3\x28", b""], ids=ascii)
 async def test_details_that_are_no_status(garbage: bytes) -> None:
-    """Details that cannot be read do not hide the status itself."""
+    """Unreadable details do not hide the status itself."""
 
     async def get(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
         await context.abort(StatusCode.NOT_FOUND, "gone", ((DETAILS, garbage),))
@@ -203,7 +203,7 @@ async def test_details_that_are_no_status(garbage: bytes) -> None:
 
 
 async def test_a_store_that_cannot_be_reached() -> None:
-    """Nobody listens: UnavailableError, within the time that a call may take."""
+    """If no server listens, UnavailableError is raised within the timeout."""
     async with AsyncContextClient("127.0.0.1:1", timeout=2) as client:
         for call in (
             client.get(KEY),
@@ -218,7 +218,7 @@ async def test_a_store_that_cannot_be_reached() -> None:
 
 
 def test_no_context() -> None:
-    """Where no context is current, `require_context` raises a LookupError with a reason."""
+    """If no context is current, `require_context` raises a LookupError with a reason."""
     with pytest.raises(LookupError) as caught:
         require_context()
     assert isinstance(caught.value, NoContextError)
@@ -226,7 +226,7 @@ def test_no_context() -> None:
 
 
 def test_the_tree() -> None:
-    """Everything is a RelevoError with a reason; what is malformed is a ValueError too."""
+    """Every exception is a RelevoError with a reason; for a malformed value, a ValueError too."""
     for kind in set(KINDS.values()) | {IncompleteContextError, NoContextError}:
         assert issubclass(kind, RelevoError)
     assert issubclass(InvalidFieldError, ValueError)
@@ -244,7 +244,7 @@ MADE: list[Callable[[], RelevoError]] = [
 
 @pytest.mark.parametrize("make", MADE, ids=lambda make: type(make()).__name__)
 def test_exceptions_survive_pickle(make: Callable[[], RelevoError]) -> None:
-    """An exception passes between processes: one that could not would break a process pool."""
+    """Exceptions can be pickled, so that they pass through a process pool."""
     error = make()
     read: RelevoError = pickle.loads(pickle.dumps(error))  # noqa: S301 - ours
     assert type(read) is type(error)

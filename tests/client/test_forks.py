@@ -1,6 +1,6 @@
-"""A process that forks while its client watches: the child is told so, and nothing hangs.
+"""If a process forks while its client watches, the child gets an error, and nothing hangs.
 
-Each program forks for real. Its child ends itself, by SIGALRM, where something hangs.
+Each program really forks. If its child hangs, SIGALRM ends it.
 """
 
 import sys
@@ -60,7 +60,7 @@ say("parent:", local(inherited, ref).context.user_id)
 
 
 def run(store: LocalStore, program: str) -> list[str]:
-    """What a program prints that finds the entry of `KEY` in the store."""
+    """The output of a program that finds the entry of `KEY` in the store."""
     store.client.put(KEY, ExecutionContext(user_id="u"))
     done = with_unclean_memory(f"ADDRESS = {store.address!r}\n{COMMON}\n{program}")
     assert done.returncode == 0, done.stderr
@@ -68,9 +68,9 @@ def run(store: LocalStore, program: str) -> list[str]:
 
 
 def test_a_blocking_client(store: LocalStore) -> None:
-    """In the child it raises CLIENT_FORKED and knows nothing; one of the child's own works.
+    """In the child, a parent's client raises CLIENT_FORKED; a client of the child's own works.
 
-    The parent goes on.
+    The parent's client continues.
     """
     assert run(store, BLOCKING) == [
         *["child: CLIENT_FORKED"] * 4,
@@ -123,9 +123,9 @@ asyncio.run(main())
 
 
 def test_an_asyncio_client(store: LocalStore) -> None:
-    """In the child CLIENT_FORKED is what all asyncio clients raise, for gRPC's asyncio is lost.
+    """In the child, every asyncio client raises CLIENT_FORKED, as gRPC's asyncio cannot fork.
 
-    A blocking client of the child's own works, and the parent goes on.
+    A blocking client of the child's own works, and the parent's client continues.
     """
     assert run(store, ASYNCIO) == [
         *["child: CLIENT_FORKED", "child knows None None"] * 2,
@@ -155,5 +155,5 @@ asyncio.run(main())
 
 
 def test_an_asyncio_client_that_is_used_after_the_fork_only(store: LocalStore) -> None:
-    """What was made before a fork and not used yet works in parent and child, cache and all."""
+    """A client that was unused before the fork works in parent and child, including its cache."""
     assert run(store, UNUSED) == ["u", "child ended with 0", "u"]

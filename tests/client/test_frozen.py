@@ -1,4 +1,4 @@
-"""What a context holds: dicts and lists as everyone knows them, only that they stay as they are."""
+"""The values of a context are dicts and lists that cannot be changed."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ CHANGES_OF_A_LIST: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture
 def context() -> ExecutionContext:
-    """A context with dicts and lists within each other."""
+    """A context with nested dicts and lists."""
     return ExecutionContext(user_id="u", llm_config=PLAIN)
 
 
@@ -55,7 +55,7 @@ def context() -> ExecutionContext:
 def test_dicts_refuse_every_change(
     context: ExecutionContext, change: Callable[[Any], object]
 ) -> None:
-    """No way of changing a dict changes a section, or a dict within one."""
+    """No method of a dict changes a section, or a dict within one."""
     for dictionary in (context.llm_config, context.llm_config["deep"]):
         with pytest.raises((TypeError, AttributeError)):
             change(dictionary)
@@ -66,14 +66,14 @@ def test_dicts_refuse_every_change(
 def test_lists_refuse_every_change(
     context: ExecutionContext, change: Callable[[Any], object]
 ) -> None:
-    """No way of changing a list changes one within a section."""
+    """No method of a list changes a list within a section."""
     with pytest.raises((TypeError, AttributeError)):
         change(context.llm_config["stop"])
     assert context.llm_config == PLAIN
 
 
 def test_no_change_is_left_out() -> None:
-    """These are all the methods by which a dict or a list can be changed."""
+    """The tests call all methods that change a dict or a list."""
     harmless = {"copy", "count", "fromkeys", "get", "index", "items", "keys", "values"}
     for kind, changes in ((dict, CHANGES_OF_A_DICT), (list, CHANGES_OF_A_LIST)):
         methods = {name for name in dir(kind) if not name.startswith("_")} - harmless
@@ -92,7 +92,7 @@ def test_fields_cannot_be_set(context: ExecutionContext) -> None:
 
 
 def test_what_was_given_is_copied() -> None:
-    """A context does not change with the dict that it was made from."""
+    """A context is independent of the dict that it was created from."""
     given = copy.deepcopy(PLAIN)
     context = ExecutionContext(llm_config=given)
     given["stop"].append("changed")
@@ -112,7 +112,7 @@ def test_they_are_dicts_and_lists(context: ExecutionContext) -> None:
 
 
 def test_deepcopy_of_a_section_can_be_changed(context: ExecutionContext) -> None:
-    """Whoever wants to work with a section makes a deep copy: plain all the way down."""
+    """A deep copy of a section consists of plain dicts and lists, which can be changed."""
     mine = copy.deepcopy(context.llm_config)
     assert mine == PLAIN
     mine["stop"][1]["b"].append(2)
@@ -124,7 +124,7 @@ def test_deepcopy_of_a_section_can_be_changed(context: ExecutionContext) -> None
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(context: ExecutionContext, protocol: int) -> None:
-    """A context survives pickle, and is as frozen as before."""
+    """A context survives pickle, and is frozen afterwards."""
     read: ExecutionContext = pickle.loads(pickle.dumps(context, protocol))  # noqa: S301 - ours
     assert read == context
     assert_frozen(read)
@@ -134,14 +134,14 @@ def test_pickle(context: ExecutionContext, protocol: int) -> None:
 def test_copies_of_a_context_are_frozen(
     context: ExecutionContext, copied: Callable[[ExecutionContext], ExecutionContext]
 ) -> None:
-    """A copy of a context is a context: equal, and frozen all the way down."""
+    """A copy of a context is equal, and frozen at every level."""
     copy_of_it = copied(context)
     assert copy_of_it == context
     assert_frozen(copy_of_it)
 
 
 def assert_frozen(context: ExecutionContext) -> None:
-    """Neither the sections nor what they hold can be changed."""
+    """Check that sections and the values in them refuse changes."""
     section: Any = context.llm_config
     with pytest.raises(TypeError):
         section["model"] = "changed"

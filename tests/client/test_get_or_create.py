@@ -1,4 +1,4 @@
-"""`get_or_create`: one factory call for all who need the same entry at the same time."""
+"""`get_or_create`: concurrent calls for the same entry share one factory call."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from support.servers.relay import Relay
 
 
 class Factory:
-    """Makes contexts, as often as it is called; `let` lets it finish."""
+    """Returns contexts and counts its calls; `let` allows it to return."""
 
     def __init__(self, context: ExecutionContext | Exception) -> None:
         self.calls: list[ContextKey] = []
@@ -34,7 +34,7 @@ class Factory:
         self._context = context
 
     async def __call__(self, key: ContextKey) -> ExecutionContext:
-        """What the factory was made with."""
+        """Return the given context, or raise the given exception."""
         self.calls.append(key)
         self.started.set()
         try:
@@ -52,13 +52,13 @@ MADE = ExecutionContext(user_id="made")
 
 @pytest.fixture
 async def other(server: Server) -> AsyncIterator[AsyncContextClient]:
-    """A client as another process has it."""
+    """A second client, as in another process."""
     async with AsyncContextClient(server.address, timeout=10) as client:
         yield client
 
 
 async def test_creates_what_is_not_there(client: AsyncContextClient, key: ContextKey) -> None:
-    """Where there is no live entry, the factory makes it; then nobody asks the factory again."""
+    """If there is no live entry, the factory creates it; later calls do not call the factory."""
     factory = Factory(MADE)
     factory.let.set()
     created = await client.get_or_create(key, factory, ttl=60)
@@ -72,7 +72,7 @@ async def test_creates_what_is_not_there(client: AsyncContextClient, key: Contex
 async def test_200_callers_share_one_factory_call(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """All who ask while the factory works get what it made."""
+    """All callers that wait while the factory runs get the entry that it created."""
     factory = Factory(MADE)
     callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(199)]
     await factory.started.wait()
@@ -85,7 +85,7 @@ async def test_200_callers_share_one_factory_call(
 
 
 async def test_keys_do_not_wait_for_each_other(client: AsyncContextClient, key: ContextKey) -> None:
-    """Only the same key is shared: others are created meanwhile."""
+    """Only calls for the same key share a load: other entries are created in the meantime."""
     slow, fast = Factory(MADE), Factory(MADE)
     waiting = asyncio.create_task(client.get_or_create(key, slow))
     await slow.started.wait()
@@ -100,7 +100,7 @@ async def test_keys_do_not_wait_for_each_other(client: AsyncContextClient, key: 
 async def test_a_cancelled_caller_disturbs_nobody(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """The load belongs to nobody: the first caller can give up, and any number of others."""
+    """No caller owns the load: the first one can be cancelled, and so can any others."""
     factory = Factory(MADE)
     callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(10)]
     await factory.started.wait()
@@ -118,7 +118,7 @@ async def test_a_cancelled_caller_disturbs_nobody(
 async def test_the_load_goes_on_without_any_caller(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """Where all callers gave up, the entry is created all the same, for the next ones."""
+    """If all callers were cancelled, the entry is created all the same, for later callers."""
     factory = Factory(MADE)
     caller = asyncio.create_task(client.get_or_create(key, factory))
     await factory.started.wait()
@@ -130,7 +130,7 @@ async def test_the_load_goes_on_without_any_caller(
 
 
 async def test_a_callers_timeout_is_its_own(client: AsyncContextClient, key: ContextKey) -> None:
-    """A caller with little time gets TimeoutError; one with more gets the entry."""
+    """A caller with a short timeout gets TimeoutError; one with a longer one gets the entry."""
     factory = Factory(MADE)
     patient = asyncio.create_task(client.get_or_create(key, factory))
     await factory.started.wait()
@@ -143,7 +143,7 @@ async def test_a_callers_timeout_is_its_own(client: AsyncContextClient, key: Con
 async def test_what_the_factory_raises_reaches_all(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """Everyone who waits gets the factory's exception as it is; the next call tries again."""
+    """Every waiting caller gets the factory's own exception; the next call tries again."""
     broken = Factory(RuntimeError("agent management is down"))
     callers = [asyncio.create_task(client.get_or_create(key, broken)) for _ in range(20)]
     await broken.started.wait()
@@ -159,7 +159,7 @@ async def test_what_the_factory_raises_reaches_all(
 
 
 async def test_a_factory_that_finds_nothing(client: AsyncContextClient, key: ContextKey) -> None:
-    """That what it needs does not exist is the factory's to say too; it is not called again."""
+    """A factory may raise NotFoundError itself, and is not called again for it."""
     broken = Factory(NotFoundError("no such agent", reason="NOT_FOUND"))
     broken.let.set()
     with pytest.raises(NotFoundError, match="no such agent"):
@@ -168,7 +168,7 @@ async def test_a_factory_that_finds_nothing(client: AsyncContextClient, key: Con
 
 
 async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: ContextKey) -> None:
-    """A load that fails after its callers have gone leaves no complaint behind."""
+    """A load that fails after its callers were cancelled causes no warning."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     broken = Factory(RuntimeError("nobody listens"))
@@ -176,10 +176,10 @@ async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: C
     await broken.started.wait()
     caller.cancel()
     await asyncio.wait([caller])
-    del caller  # it would keep the load alive
+    del caller  # the variable would keep the load alive
     broken.let.set()
     with pytest.raises(NotFoundError):
-        await client.get(key)  # a round trip later, the load has failed
+        await client.get(key)  # after one more round trip, the load has failed
     gc.collect()
     assert complaints == []
 
@@ -187,7 +187,7 @@ async def test_an_error_that_nobody_waits_for(client: AsyncContextClient, key: C
 async def test_what_the_factory_made_may_be_refused(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """What the store says of the new entry reaches the callers as it is."""
+    """The store's refusal of a new entry reaches the callers unchanged."""
     factory = Factory(ExecutionContext(metadata={"x": "x" * 300_000}))
     factory.let.set()
     with pytest.raises(TooLargeError):
@@ -197,7 +197,7 @@ async def test_what_the_factory_made_may_be_refused(
 async def test_no_context_is_current_in_the_factory(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """The factory serves many callers: it sees no one's context, but what else is ambient."""
+    """No context is current in the factory; other context variables are those of its caller."""
     request_id: ContextVar[str] = ContextVar("request_id", default="")
     seen: list[object] = []
 
@@ -217,7 +217,7 @@ async def test_no_context_is_current_in_the_factory(
 async def test_another_process_was_faster(
     client: AsyncContextClient, other: AsyncContextClient, key: ContextKey
 ) -> None:
-    """Where the entry exists when the factory is done, it is returned and not overwritten."""
+    """If the entry exists when the factory returns, it is returned and not overwritten."""
     mine = Factory(ExecutionContext(user_id="mine"))
     waiting = asyncio.create_task(client.get_or_create(key, mine))
     await mine.started.wait()
@@ -228,7 +228,7 @@ async def test_another_process_was_faster(
 
 
 async def test_the_store_is_asked_once(server: Server, key: ContextKey) -> None:
-    """A hundred callers cost one call where the entry exists."""
+    """If the entry exists, a hundred concurrent callers share one call to the store."""
     async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
         await client.put(key, MADE)
         factory = Factory(MADE)
@@ -238,7 +238,7 @@ async def test_the_store_is_asked_once(server: Server, key: ContextKey) -> None:
 
 
 async def test_a_store_that_is_away(key: ContextKey) -> None:
-    """Where the store cannot be reached, the factory is not asked at all."""
+    """If the store is unreachable, the factory is not called."""
     factory = Factory(MADE)
     async with AsyncContextClient("127.0.0.1:1") as client:
         with pytest.raises(UnavailableError):
@@ -247,10 +247,10 @@ async def test_a_store_that_is_away(key: ContextKey) -> None:
 
 
 async def test_closing_ends_the_load(server: Server, key: ContextKey) -> None:
-    """`close` amid a load ends the factory, and all who wait get a RelevoError.
+    """`close` during a load cancels the factory, and all waiting callers get a RelevoError.
 
-    Not CancelledError: nobody cancelled them, and whoever runs them would take
-    it for their own cancellation and lose the failure.
+    Not CancelledError: nobody cancelled the callers, and code around them would take it for its own
+    cancellation, and lose the failure.
     """
     factory = Factory(MADE)
     async with AsyncContextClient(server.address) as client:

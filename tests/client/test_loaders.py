@@ -1,4 +1,4 @@
-"""Loaders: what is missing is made by whoever needs it first, and anew before its time is over."""
+"""Loaders: the first caller creates a missing entry, and it is renewed before it expires."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ HEAD = ExecutionContext(user_id="u", includes=(AGENT, COLLECTION))
 
 
 def resolving(target: ContextKey | ContextRef, **options: float) -> Ask:
-    """Its resolution."""
+    """A resolution of the key."""
     return lambda client: client.resolve(target, **options)
 
 
@@ -49,7 +49,7 @@ def putting(user_id: str) -> Ask:
 
 @pytest.fixture
 async def owner(server: Server) -> AsyncIterator[Either]:
-    """Who puts what has no loader."""
+    """A client that puts entries without a loader."""
     async with opened("asyncio", server.address) as owner:
         await owner.ask(lambda client: client.put(KEY, HEAD))
         yield owner
@@ -60,7 +60,7 @@ async def owner(server: Server) -> AsyncIterator[Either]:
 async def test_missing_layers_are_made(
     server: Server, owner: Either, kind: Kind, cache: CacheOptions | None
 ) -> None:
-    """What a context includes and does not exist is made by its scope's loader, once."""
+    """A missing layer is created by its scope's loader, once."""
     del owner
     agent = Factory(ExecutionContext(llm_config={"model": "m"}))
     collection = Factory(ExecutionContext(rag_config={"top_k": 3}))
@@ -79,7 +79,7 @@ async def test_missing_layers_are_made(
 async def test_a_missing_entry_is_made(
     server: Server, kind: Kind, cache: CacheOptions | None
 ) -> None:
-    """What is resolved itself is made too; after an Invalidate, made anew."""
+    """A missing head is created by its loader, also again after an Invalidate."""
     factory = Factory(ExecutionContext(llm_config={"model": "m"}))
     loaders = {"agent_config": factory.of(kind)}
     async with opened(kind, server.address, cache=cache, loaders=loaders) as client:
@@ -91,7 +91,7 @@ async def test_a_missing_entry_is_made(
 
 
 def hears_nothing(_: NearCache, __: object) -> bool:
-    """Take no notice of what the stream says."""
+    """Ignore all messages of the stream."""
     return False
 
 
@@ -99,7 +99,7 @@ def hears_nothing(_: NearCache, __: object) -> bool:
 async def test_what_the_store_denies_is_made(
     server: Server, owner: Either, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the store says is missing is made, though the cache has not been told yet that it is."""
+    """An entry that the store reports as missing is created, though the cache still has it."""
     factory = Factory(ExecutionContext(llm_config={"model": "m"}))
     loaders = {"agent_config": factory.of(kind)}
     async with opened(kind, server.address, cache=CacheOptions(), loaders=loaders) as client:
@@ -114,7 +114,7 @@ async def test_what_the_store_denies_is_made(
 
 @each_kind
 async def test_a_scope_without_a_loader(server: Server, owner: Either, kind: Kind) -> None:
-    """Where one of the missing entries has no loader, that is an error, and none is called."""
+    """If one missing entry has no loader, the resolution fails, and no loader is called."""
     del owner
     agent = Factory(ExecutionContext())
     async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
@@ -130,7 +130,7 @@ async def test_a_scope_without_a_loader(server: Server, owner: Either, kind: Kin
 async def test_a_loader_that_fails(
     server: Server, owner: Either, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The context is as incomplete as before. The log has the cause's place, and not its text."""
+    """If a loader fails, the context is incomplete. The log has the cause's place, not its text."""
     await owner.ask(lambda client: client.put(COLLECTION, ExecutionContext()))
     agent = Factory(RuntimeError("s3cret"))
     async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
@@ -146,7 +146,7 @@ async def test_a_loader_that_fails(
 @pytest.mark.timing
 @each_kind
 async def test_a_loader_that_is_slow(server: Server, kind: Kind) -> None:
-    """Resolving takes no longer than its time; what the loader makes then is there for others."""
+    """`resolve` ends at its timeout; a later result of the loader is stored for other callers."""
     agent = Factory(ExecutionContext(user_id="made"), waits=True)
     async with opened(kind, server.address, loaders={"agent_config": agent.of(kind)}) as client:
         begun = time.monotonic()
@@ -160,7 +160,7 @@ async def test_a_loader_that_is_slow(server: Server, kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [AsyncContextClient, ContextClient])
 def test_a_scope_has_a_name(kind: Any) -> None:
-    """A loader for no scope is refused when the client is made."""
+    """A loader for an empty scope is refused when the client is created."""
     with pytest.raises(InvalidFieldError, match="loaders"):
         kind("127.0.0.1:1", loaders={"": print})
 
@@ -169,12 +169,12 @@ def test_a_scope_has_a_name(kind: Any) -> None:
 @each_kind
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)
 async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
-    """In the last fifth of an entry's time one of many processes makes it anew.
+    """In the last fifth of an entry's time, one of several processes renews it.
 
-    The others go on with what they have; it is missing at no time (`peek` would say so).
+    The others continue with the old entry; it is never missing (`peek` would show it).
     """
-    lifetime = 5.0  # a fifth of it is more than a machine pauses
-    # What is known of an entry's end is as exact as its clients ping often.
+    lifetime = 5.0  # a fifth of it is longer than a machine pauses
+    # The known end of an entry is as exact as its client's pings are frequent.
     cache = CacheOptions(max_staleness=0.8)
     ttl = Ttl(scopes={"agent_config": lifetime})
     made = iter(range(1000))
@@ -196,7 +196,7 @@ async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
         while time.monotonic() - begun < 2.5 * lifetime:
             seen += [client.peek(AGENT) for client in clients]
             await asyncio.sleep(0.01)
-        # The first, then one each four fifths of the time.
+        # One call at first, then one per four fifths of the time.
         assert 3 <= len(factory.calls) <= 5
     assert len({entry.version for entry in seen if entry}) >= 3
 
@@ -205,7 +205,7 @@ async def test_one_process_renews(settings: Settings, kind: Kind) -> None:
 async def test_a_renewal_that_fails(
     settings: Settings, kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The entry lives to its end, the failure is told, and it is tried again."""
+    """If a renewal fails, the entry lives to its end; the failure is logged, and tried again."""
     made = iter([ExecutionContext(user_id="first")])
 
     def make() -> ExecutionContext:
@@ -235,7 +235,7 @@ async def test_a_renewal_that_fails(
 
 @each_kind
 async def test_what_a_process_writes_it_sees(server: Server, kind: Kind) -> None:
-    """After its own Put or Invalidate no client uses an older copy, reference or not."""
+    """After its own Put or Invalidate, a client uses no older cached entry, fenced or not."""
     async with opened(kind, server.address, timeout=10, cache=CacheOptions()) as client:
         for i in range(50):
             await client.ask(putting(str(i)))

@@ -1,4 +1,4 @@
-"""The context as a service sees it: made, changed, and read from what platforms hold."""
+"""ExecutionContext: how it is created, changed, and read from a platform's JSON."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,8 +12,8 @@ from relevo_client import ContextKey, ExecutionContext
 from support.exact import exactly
 from support.strategies import key_parts, sections, texts, times
 
-# As a platform's Redis holds it: written by another library, times without a zone,
-# null for what is not known.
+# As a platform's Redis holds it: written by another library, with times without a zone, and null
+# for unknown values.
 BLOB = """{
     "context_id": "ctx-81f2", "tenant_id": "acme", "agent_id": "support",
     "tenant_tier": "enterprise", "conversation_id": "c-1", "session_id": null, "user_id": "u-7",
@@ -39,7 +39,7 @@ contexts = st.builds(
 
 
 def test_blobs_load_as_they_are() -> None:
-    """What platforms already hold loads unchanged; null means left out, no zone means UTC."""
+    """A platform's JSON loads unchanged; null means omitted, no time zone means UTC."""
     context = ExecutionContext.from_cache_dict(json.loads(BLOB))
     assert context.tenant_id == "acme"
     assert context.session_id == ""
@@ -56,7 +56,7 @@ def test_blobs_load_as_they_are() -> None:
 
 
 def test_the_cache_dict_is_plain_json() -> None:
-    """`to_cache_dict` gives JSON-like data with the names of the blob, free to be changed."""
+    """`to_cache_dict` returns JSON-like data with the platform's names, which may be changed."""
     blob = json.loads(BLOB)
     data = ExecutionContext.from_cache_dict(blob).to_cache_dict()
     assert data.keys() == blob.keys()
@@ -69,7 +69,7 @@ def test_the_cache_dict_is_plain_json() -> None:
 
 @given(context=contexts)
 def test_cache_dicts_lose_nothing(context: ExecutionContext) -> None:
-    """Any context comes back from its cache dict, through JSON text too."""
+    """Any context can be restored from its cache dict, also through JSON text."""
     text = json.dumps(context.to_cache_dict(), allow_nan=False)
     read = ExecutionContext.from_cache_dict(json.loads(text))
     assert read == context
@@ -77,7 +77,7 @@ def test_cache_dicts_lose_nothing(context: ExecutionContext) -> None:
 
 
 def test_includes_are_keys_or_their_texts() -> None:
-    """`includes` takes text forms, and the cache dict has them where there are any."""
+    """`includes` accepts text forms, and the cache dict has them if there are any."""
     context = ExecutionContext.from_cache_dict({"includes": ["agent_config:acme:a%3Ab"]})
     assert context.includes == (ContextKey("agent_config", "acme", "a:b"),)
     assert context.to_cache_dict()["includes"] == ["agent_config:acme:a%3Ab"]
@@ -106,7 +106,7 @@ def test_includes_are_keys_or_their_texts() -> None:
     ids=lambda value: ascii(value)[:50],
 )
 def test_errors_name_the_path_but_not_the_value(data: dict[str, Any], path: str) -> None:
-    """Whatever is wrong with a blob is said by the path of the field, without the value."""
+    """An error about JSON has the path of the field, and never its value."""
     with pytest.raises(ValidationError) as caught:
         ExecutionContext.from_cache_dict(data)
     message = str(caught.value)
@@ -116,7 +116,7 @@ def test_errors_name_the_path_but_not_the_value(data: dict[str, Any], path: str)
 
 
 def test_update_makes_a_new_one() -> None:
-    """`update` leaves the context as it is, and validates like the constructor."""
+    """`update` returns a new context, and validates like the constructor."""
     context = ExecutionContext.from_cache_dict(json.loads(BLOB))
     changed = context.update(user_id="u-8", llm_config={"model": "another"})
     assert (changed.user_id, changed.llm_config) == ("u-8", {"model": "another"})
@@ -134,14 +134,14 @@ def test_update_makes_a_new_one() -> None:
 def test_update_changes_only_what_it_names(
     context: ExecutionContext, user_id: str, section: dict[str, Any]
 ) -> None:
-    """Fields that `update` does not name stay; those that it names are as in a new context."""
+    """`update` keeps the fields that it does not name, and validates those that it names."""
     changed = context.update(user_id=user_id, metadata=section)
     expected = {**context.to_cache_dict(), "user_id": user_id, "metadata": section}
     assert changed == ExecutionContext.from_cache_dict(expected)
 
 
 def test_times_are_in_utc() -> None:
-    """A time without a zone is in UTC; any other is the same moment, in UTC."""
+    """A time without a zone is in UTC; any other is converted to UTC."""
     naive = datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001 - what this is about
     elsewhere = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=5.5)))
     context = ExecutionContext(created_at=naive, updated_at=elsewhere)

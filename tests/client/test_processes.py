@@ -1,6 +1,6 @@
-"""`get_or_create` across processes: one factory call for all, under a lease.
+"""`get_or_create` in several processes: one factory call for all, under a lease.
 
-Clients with a channel each stand for processes here; `tests/faults` has real ones.
+Here, clients with their own channels stand for processes; `tests/faults` has real ones.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ ONE, TWO = ExecutionContext(user_id="one"), ExecutionContext(user_id="two")
 
 @pytest.fixture
 async def one(server: Server, kind: Kind) -> AsyncIterator[Either]:
-    """A process."""
+    """One process."""
     async with opened(kind, server.address, timeout=2) as client:
         yield client
 
@@ -41,7 +41,7 @@ async def two(server: Server, kind: Kind) -> AsyncIterator[Either]:
 
 
 def creating(client: Either, kind: Kind, factory: Factory, **options: Any) -> asyncio.Task[Any]:
-    """Ask for the entry, which the factory makes."""
+    """A `get_or_create` of the entry with this factory."""
     made = factory.of(kind)
     return asyncio.create_task(
         client.ask(lambda client: client.get_or_create(KEY, made, **options))
@@ -50,7 +50,7 @@ def creating(client: Either, kind: Kind, factory: Factory, **options: Any) -> as
 
 @each_kind
 async def test_one_factory_call(kind: Kind, one: Either, two: Either) -> None:
-    """While one process makes the entry the others wait, for longer than a call takes."""
+    """While one process creates the entry, the others wait, even longer than a call may take."""
     first, second = Factory(ONE, waits=True), Factory(TWO)
     callers = [creating(one, kind, first)]
     await first.called()
@@ -66,7 +66,7 @@ async def test_one_factory_call(kind: Kind, one: Either, two: Either) -> None:
 
 @each_kind
 async def test_a_factory_that_fails(kind: Kind, one: Either, two: Either) -> None:
-    """Its caller gets what it raised; the next process takes over at once."""
+    """If the factory fails, its caller gets the exception, and the next process takes over."""
     first, second = Factory(RuntimeError("down"), waits=True), Factory(TWO)
     failing = creating(one, kind, first)
     await first.called()
@@ -74,7 +74,7 @@ async def test_a_factory_that_fails(kind: Kind, one: Either, two: Either) -> Non
     first.let.set()
     with pytest.raises(RuntimeError, match=r"^down$"):
         await failing
-    # The lease has 10 seconds, which nobody waits for.
+    # The lease lasts 10 seconds, for which no process waits.
     entry = await asyncio.wait_for(waiting, 5)
     assert entry.context.user_id == "two"
 
@@ -100,7 +100,7 @@ async def test_a_factory_that_is_too_slow(settings: Settings, kind: Kind) -> Non
 async def test_what_is_invalidated_meanwhile_is_made_anew(
     kind: Kind, one: Either, two: Either
 ) -> None:
-    """What a factory began to make before an Invalidate is not used after it (S4)."""
+    """A result of a factory that began before an Invalidate is not used after it (S4)."""
     made = iter([ONE, TWO])
     factory = Factory(lambda: next(made), waits=True)
     waiting = creating(one, kind, factory)
@@ -113,7 +113,7 @@ async def test_what_is_invalidated_meanwhile_is_made_anew(
 
 @each_kind
 async def test_what_is_always_invalidated(kind: Kind, one: Either, two: Either) -> None:
-    """An entry that is never written in time is an error, not an endless loop."""
+    """If no Put ever succeeds under its lease, the call ends with an error, not an endless loop."""
     ended = asyncio.get_running_loop()
 
     def make() -> ExecutionContext:
@@ -130,7 +130,7 @@ async def test_what_is_always_invalidated(kind: Kind, one: Either, two: Either) 
 
 @each_kind
 async def test_each_caller_has_its_own_time(kind: Kind, one: Either) -> None:
-    """A caller whose time is over goes; the load goes on for those who have more."""
+    """A caller whose timeout is over leaves; the load continues for callers with more time."""
     factory = Factory(ONE, waits=True)
     patient = creating(one, kind, factory, timeout=20)
     await factory.called()
@@ -144,7 +144,7 @@ async def test_each_caller_has_its_own_time(kind: Kind, one: Either) -> None:
 
 @each_kind
 async def test_a_timeout_of_the_factorys_own(kind: Kind, one: Either) -> None:
-    """What the factory raises is its own, a TimeoutError too."""
+    """An exception of the factory's own reaches the caller, even a TimeoutError."""
     factory = Factory(TimeoutError("mine"))
     with pytest.raises(TimeoutError, match=r"^mine$"):
         await creating(one, kind, factory, timeout=20)
@@ -152,11 +152,11 @@ async def test_a_timeout_of_the_factorys_own(kind: Kind, one: Either) -> None:
 
 @each_kind
 async def test_a_thousand_missers_in_four_processes(server: Server, kind: Kind) -> None:
-    """One factory call, whatever the number of callers and processes."""
+    """Any number of callers and processes share one factory call."""
     factory = Factory(ONE)
     clients = [opened(kind, server.address, timeout=10) for _ in range(4)]
     async with clients[0] as a, clients[1] as b, clients[2] as c, clients[3] as d:
-        per_client = 250 if kind == "asyncio" else 25  # each takes a thread
+        per_client = 250 if kind == "asyncio" else 25  # each caller takes a thread
         callers = [creating(e, kind, factory) for e in (a, b, c, d) for _ in range(per_client)]
         entries = await asyncio.gather(*callers)
     assert len({entry.version for entry in entries}) == 1
@@ -165,11 +165,11 @@ async def test_a_thousand_missers_in_four_processes(server: Server, kind: Kind) 
 
 @each_kind
 async def test_an_answer_that_is_lost(server: Server, kind: Kind) -> None:
-    """A Lease whose answer is lost is asked again, and is the same: nobody waits for its end."""
+    """A Lease whose answer was lost is repeated and the same, so no caller waits for its end."""
     factory = Factory(ONE)
     async with (
         Relay(server.address) as relay,
-        # Without a cache, whose stream would be an answer to lose, too.
+        # Without a cache, as the answers of its stream could be lost, too.
         opened(kind, relay.address, timeout=5, cache=None) as client,
     ):
         relay.answers_to_lose = 1
@@ -180,7 +180,7 @@ async def test_an_answer_that_is_lost(server: Server, kind: Kind) -> None:
 
 @each_kind
 async def test_other_keys_do_not_wait(kind: Kind, one: Either, two: Either) -> None:
-    """A lease is on one key."""
+    """A lease is for one key."""
     first = Factory(ONE, waits=True)
     waiting = creating(one, kind, first)
     await first.called()

@@ -1,4 +1,4 @@
-"""The names of the public face: those of the release before are there for one more release."""
+"""The public names: those of the previous release remain for one more release."""
 
 import re
 import warnings
@@ -10,7 +10,7 @@ from relevo_client import Fallback, Policy
 
 
 def test_an_old_name_is_the_new_one() -> None:
-    """`Action` is `Fallback`, and says so where it is used."""
+    """`Action` is `Fallback`, with a warning for its user."""
     with pytest.warns(DeprecationWarning, match=re.escape("relevo_client.Fallback")) as warned:
         from relevo_client import Action  # noqa: PLC0415
     assert {each.filename for each in warned} == {__file__}
@@ -19,7 +19,7 @@ def test_an_old_name_is_the_new_one() -> None:
 
 
 def test_who_does_not_use_it_is_not_warned() -> None:
-    """The old name is not among those that `import *` takes."""
+    """`import *` does not include the old name, and causes no warning."""
     names: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -29,7 +29,7 @@ def test_who_does_not_use_it_is_not_warned() -> None:
 
 
 def test_a_name_that_never_was() -> None:
-    """Any other name is an AttributeError, as with any module."""
+    """Any other name raises AttributeError, as in any module."""
     with pytest.raises(AttributeError, match="'relevo_client' has no attribute 'Actoin'"):
         getattr(relevo_client, "Actoin")  # noqa: B009
     assert not hasattr(relevo_client, "__path_of_nothing__")

@@ -1,4 +1,4 @@
-"""Reasons: the client's enum has those of the contract, gRPC's and its own; unknown ones pass."""
+"""The client's reasons are the contract's, gRPC's codes and its own; unknown ones remain text."""
 
 import pickle
 
@@ -17,11 +17,11 @@ OWN = {
     *("CLIENT_CLOSED", "CLIENT_FORKED", "QUEUE_LOST"),
     *("HANDLER_FAILED", "TOO_MANY_DELIVERIES", "NOT_DONE", "NOT_BEGUN", "NOT_HELD"),
 }
-"""What only the client has."""
+"""The reasons that only the client has."""
 
 
 def status(code: StatusCode, reason: str) -> Error:
-    """A status as a server ends a call with it."""
+    """A status as from a server."""
     message = Error(code=code.value[0], message="no")
     message.details.add().Pack(error_details_pb2.ErrorInfo(domain="relevo", reason=reason))
     return message
@@ -35,13 +35,13 @@ def test_the_contract_and_the_client_agree() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_reason_is_its_name(reason: Reason) -> None:
-    """As the wire and JSON have it, so that texts, logs and headers say the name."""
+    """The text of a reason is its name, in messages, logs and headers."""
     assert (reason.name, str(reason), f"{reason}") == (reason.value, reason.value, reason.value)
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))
 def test_a_known_reason_is_a_member(name: str) -> None:
-    """What a server says becomes the enum's member, in another process too."""
+    """A known reason becomes a member of the enum, also in another process."""
     error = error_of_status(status(StatusCode.NOT_FOUND, name))
     for each in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own
         assert each.reason is Reason[name]
@@ -49,7 +49,7 @@ def test_a_known_reason_is_a_member(name: str) -> None:
 
 
 def test_an_unknown_reason_is_its_name() -> None:
-    """A server that is newer than the client: the kind is the code's, the reason a plain string."""
+    """A newer server's reason is a plain text, and the code decides the exception's class."""
     error = error_of_status(status(StatusCode.NOT_FOUND, "MOVED_AWAY"))
     for each in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own
         assert type(each) is NotFoundError
@@ -58,14 +58,14 @@ def test_an_unknown_reason_is_its_name() -> None:
 
 
 def test_another_release_can_read_a_pickled_error() -> None:
-    """A pickle names no enum: its reason is a plain string, which any release understands."""
+    """A pickled error has its reason as plain text, which any release can read."""
     pickled = pickle.dumps(RelevoError("no", reason=Reason.LEASE_HELD))
     assert b"LEASE_HELD" in pickled
     assert b"reasons" not in pickled
 
 
 def test_a_held_lease_is_a_conflict_still() -> None:
-    """Whoever catches ConflictError for it goes on doing so."""
+    """LeaseHeldError is a ConflictError."""
     error = error_of_status(status(StatusCode.ABORTED, "LEASE_HELD"))
     assert type(error) is LeaseHeldError
     assert isinstance(error, ConflictError)

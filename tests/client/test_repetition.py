@@ -1,4 +1,4 @@
-"""Writes whose answer was lost: sent again by the channel, written once."""
+"""A write whose answer was lost is repeated by the channel, and written once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,9 +23,9 @@ from support.waiting import until_async
 
 @pytest.fixture(params=["UNAVAILABLE", "CANCELLED"])
 async def relay(request: pytest.FixtureRequest, server: Server) -> AsyncIterator[Relay]:
-    """A relay before the server that can lose answers.
+    """A relay in front of the server that can drop answers.
 
-    With either status that a call may end with at a server that stops.
+    With either status that a call may have if its server stops.
     """
     async with Relay(server.address) as relay:
         relay.lost_with = StatusCode[request.param]
@@ -40,27 +40,27 @@ async def relayed(relay: Relay) -> AsyncIterator[AsyncContextClient]:
 
 
 def request_ids(relay: Relay) -> list[str]:
-    """The request ids of the Puts that arrived, in their order."""
+    """The request ids of the Puts that arrived, in order."""
     return [store_pb2.PutRequest.FromString(call.request).request_id for call in relay.of("Put")]
 
 
 async def test_a_put_is_written_once(
     client: AsyncContextClient, relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A Put whose answer was lost is sent again with its request_id, and answered as the first."""
+    """A Put whose answer was lost is repeated with its request_id, and gets the first answer."""
     relay.answers_to_lose = 1
     ref = await relayed.put(key, ExecutionContext(user_id="u"))
     first, second = request_ids(relay)
     assert first == second != ""
     assert (await client.get(key)).version == ref.revision
-    # The next revision of the partition follows at once: nothing was written between.
+    # The next revision of the partition follows at once: no write came between.
     assert (await client.get(key)).revision == ref.revision
 
 
 async def test_if_absent_does_not_conflict_with_itself(
     relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A repeated `if_absent` is the same Put: it does not find itself in its way."""
+    """A repeated Put with `if_absent` succeeds, although the first one created the entry."""
     relay.answers_to_lose = 1
     first = await relayed.put(key, ExecutionContext(user_id="u"), if_absent=True)
     relay.answers_to_lose = 2
@@ -72,7 +72,7 @@ async def test_if_absent_does_not_conflict_with_itself(
 async def test_an_update_is_written_once(
     client: AsyncContextClient, relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A repeated update does not write over what came between."""
+    """A repeated update does not overwrite a write in between."""
     before = await client.put(key, ExecutionContext(llm_config={"a": 1, "b": 1}))
     relay.answers_to_lose = 1
     ref = await relayed.update(key, {"llm_config": {"a": 2}}, if_version=before.revision)
@@ -83,7 +83,7 @@ async def test_an_update_is_written_once(
 async def test_every_put_has_a_request_id_of_its_own(
     relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """Two Puts of the same context are two Puts."""
+    """Two Puts of the same context are two writes."""
     refs = [await relayed.put(key, ExecutionContext()) for _ in range(3)]
     assert len(set(request_ids(relay))) == 3
     assert len({ref.revision for ref in refs}) == 3
@@ -94,7 +94,7 @@ async def test_every_put_has_a_request_id_of_its_own(
 async def test_what_was_put_in_between_lives_on(
     client: AsyncContextClient, relay: Relay, key: ContextKey, kind: Kind, whole: bool
 ) -> None:
-    """An Invalidate that is sent again, as its answer was lost, ends no more than the first did."""
+    """A repeated Invalidate spares entries that were put after the first one."""
     end: Ask = lambda c: c.invalidate_tenant(key.tenant_id) if whole else c.invalidate(key)  # noqa: E731
     await client.put(key, ExecutionContext(user_id="before"))
     relay.answers_to_lose = 2
@@ -117,7 +117,7 @@ async def test_what_was_put_in_between_lives_on(
 async def test_reads_are_sent_again(
     client: AsyncContextClient, relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A read whose answer was lost is simply asked again."""
+    """A read whose answer was lost is repeated."""
     await client.put(key, ExecutionContext(user_id="u"))
     relay.answers_to_lose = 2
     assert (await relayed.get(key)).context.user_id == "u"
@@ -127,7 +127,7 @@ async def test_reads_are_sent_again(
 async def test_repetition_has_an_end(
     relay: Relay, relayed: AsyncContextClient, key: ContextKey
 ) -> None:
-    """Three attempts, then UnavailableError: a store in trouble is not flooded."""
+    """After three attempts a call raises UnavailableError, so that the store is not flooded."""
     relay.answers_to_lose = 100
     with pytest.raises(UnavailableError):
         await relayed.put(key, ExecutionContext())
@@ -137,7 +137,7 @@ async def test_repetition_has_an_end(
 async def test_a_connection_that_is_cut(
     server: Server, client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A Put whose connection breaks before the answer is there comes again on a new one."""
+    """A Put whose connection breaks before its answer is repeated on a new connection."""
     with Proxy(int(server.address.rpartition(":")[2])) as proxy:
         async with AsyncContextClient(f"127.0.0.1:{proxy.port}", timeout=10) as proxied:
             await proxied.put(key, ExecutionContext(user_id="warm"))

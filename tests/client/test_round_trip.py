@@ -1,4 +1,4 @@
-"""Contexts through the store: what was put is what is read, whoever put it."""
+"""A context survives the store: a client reads what any client has put."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ fields_of_contexts = st.fixed_dictionaries(
     },
 )
 
-# A field that this version of the contract does not know: number 1000, "future".
+# Field 1000, "future", which this version of the contract does not know.
 FUTURE = b"\xc2\x3e\x06future"
 
 
@@ -37,7 +37,7 @@ FUTURE = b"\xc2\x3e\x06future"
 async def test_contexts_survive_the_store(
     client: AsyncContextClient, key: ContextKey, fields: dict[str, Any]
 ) -> None:
-    """Every context comes back as it was put; of the times, the store sets what was left out."""
+    """Every context is returned as it was put, and the store sets the times that were omitted."""
     context = ExecutionContext(**fields)
     await client.invalidate(key)
     ref = await client.put(key, context)
@@ -59,7 +59,7 @@ async def test_contexts_survive_the_store(
 async def test_what_was_read_can_be_put_again(
     client: AsyncContextClient, key: ContextKey, fields: dict[str, Any]
 ) -> None:
-    """A context that was read can be put as it is, and nothing but its update time changes."""
+    """A context that was read can be put again; only its update time changes."""
     await client.put(key, ExecutionContext(**fields))
     first = (await client.get(key)).context
     await client.put(key, first)
@@ -71,7 +71,7 @@ async def test_what_was_read_can_be_put_again(
 
 
 async def test_the_store_tells_when(client: AsyncContextClient, key: ContextKey) -> None:
-    """The times come from the store: when the entry began to exist, when it was last written."""
+    """The store sets the times: of the entry's creation, and of its last write."""
     before = datetime.now(UTC)
     await client.put(key, ExecutionContext())
     first = (await client.get(key)).context
@@ -87,7 +87,7 @@ async def test_the_store_tells_when(client: AsyncContextClient, key: ContextKey)
 async def test_unknown_fields_pass_through(
     stub: Stub, client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A service of today changes a context of tomorrow and loses nothing of it."""
+    """An older client changes a context of a newer contract, and keeps its unknown fields."""
     context = context_pb2.ExecutionContext.FromString(FUTURE)
     context.user_id = "u1"
     await stub.Put(store_pb2.PutRequest(key=key.to_message(), context=context))
@@ -103,7 +103,7 @@ async def test_unknown_fields_pass_through(
 async def test_composed_contexts_keep_unknown_fields(
     stub: Stub, client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """A composed context still has what its head has beyond today's contract."""
+    """A composed context keeps the head's unknown fields."""
     layer = ContextKey("agent_config", "acme", "a")
     await client.put(layer, ExecutionContext(llm_config={"model": "m"}))
     context = context_pb2.ExecutionContext.FromString(FUTURE)
@@ -117,7 +117,7 @@ async def test_composed_contexts_keep_unknown_fields(
 
 
 async def unknown(stub: Stub, key: ContextKey) -> list[tuple[int, bytes]]:
-    """What the stored context has beyond today's contract."""
+    """The unknown fields of the stored context."""
     response = await stub.Get(store_pb2.GetRequest(key=key.to_message()))
     fields = UnknownFieldSet(response.entry.context)
     return [(fields[i].field_number, fields[i].data) for i in range(len(fields))]

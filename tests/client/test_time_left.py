@@ -1,11 +1,11 @@
-"""What is left of a call's time, at each of its stages."""
+"""Deadlines: the remaining time of a call at each of its stages."""
 
 import pytest
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 
 
 class Clock:
-    """A time that passes when it is told to."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -16,7 +16,7 @@ class Clock:
 
 
 def test_what_is_left_becomes_less() -> None:
-    """A deadline is a point in time: what is left of it is never negative."""
+    """The remaining time decreases with the clock, and is never negative."""
     clock = Clock()
     deadline = Deadline.after(10, clock=clock)
     assert deadline.remaining() == 10
@@ -27,13 +27,13 @@ def test_what_is_left_becomes_less() -> None:
 
 
 def test_no_bound() -> None:
-    """Nothing is left of no bound but no bound; half of it is none either."""
+    """Without a bound, the remaining time has none, and neither has a part of it."""
     for deadline in (UNBOUNDED, UNBOUNDED.half(), Deadline.after(None)):
         assert deadline.remaining() is None
 
 
 def test_a_part_of_a_deadline() -> None:
-    """A part ends by itself, and never after the whole."""
+    """A part of a deadline ends by itself, and never after the whole."""
     clock = Clock()
     whole = Deadline.after(10, clock=clock)
     clock.now += 4

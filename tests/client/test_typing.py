@@ -1,4 +1,4 @@
-"""The types of the public face, as mypy and pyright see them: they read this file too."""
+"""The public types, as mypy and pyright see them: they check this file, too."""
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from relevo_client import (
 
 
 async def test_the_client(client: AsyncContextClient, key: ContextKey) -> None:
-    """The methods take and return the public types, nothing partly known."""
+    """The methods accept and return the public types, none of them partly unknown."""
 
     async def factory(key: ContextKey) -> ExecutionContext:
         return ExecutionContext(user_id=key.id)
@@ -58,7 +58,7 @@ async def test_values(client: AsyncContextClient, key: ContextKey) -> None:
 
 
 async def test_what_is_current(client: AsyncContextClient, key: ContextKey) -> None:
-    """What is current may be nothing, except where it is required."""
+    """The current values may be None, except for the `require_` functions."""
     await client.put(key, ExecutionContext())
     with use_context(await client.get(key)) as context:
         assert_type(context, ExecutionContext)
@@ -79,15 +79,15 @@ async def test_what_is_current(client: AsyncContextClient, key: ContextKey) -> N
 
 
 class Work:
-    """An object that is called."""
+    """A callable object."""
 
     async def __call__(self, number: int) -> str:
-        """Work."""
+        """Return a text."""
         return str(number)
 
 
 async def test_what_is_wrapped() -> None:
-    """A wrapped function has the types of the function itself, whatever its kind."""
+    """A wrapped function has the same type as the function itself, of any kind."""
 
     def plain(number: int, *, name: str = "") -> str:
         return f"{number}{name}"
@@ -108,6 +108,6 @@ async def test_what_is_wrapped() -> None:
     assert_type(wrap(async_generator)(number=1), AsyncGenerator[int, str])
     assert_type(await wrap(coroutine)(1), str)
     assert_type(await wrap(Work())(number=1), str)
-    # What is called wrongly is seen by the type checkers, as without `wrap`.
+    # The type checkers report wrong calls, as without `wrap`.
     with pytest.raises(TypeError):
         wrap(plain)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""`update`: parts of a context are written, the rest stays."""
+"""`update` writes parts of a context, and keeps the others."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ BEFORE = ExecutionContext(
 
 @pytest.fixture
 async def entry(client: AsyncContextClient, key: ContextKey) -> ContextKey:
-    """An entry to be updated."""
+    """An entry to update."""
     await client.put(key, BEFORE)
     return key
 
@@ -37,13 +37,13 @@ async def entry(client: AsyncContextClient, key: ContextKey) -> ContextKey:
 async def context_after(
     client: AsyncContextClient, key: ContextKey, *changes: Any, **options: Any
 ) -> ExecutionContext:
-    """The context after an update, with the times taken out."""
+    """The context after an update, without the times."""
     await client.update(key, *changes, **options)
     return (await client.get(key)).context.update(created_at=None, updated_at=None)
 
 
 async def test_adds_and_replaces(client: AsyncContextClient, entry: ContextKey) -> None:
-    """Of a section only the given keys change; each is replaced whole, never merged."""
+    """In a section, only the given keys change; each value is replaced as a whole."""
     changes = {
         "user_id": "u2",
         "session_id": "s1",
@@ -65,7 +65,7 @@ async def test_adds_and_replaces(client: AsyncContextClient, entry: ContextKey) 
 
 
 async def test_clears(client: AsyncContextClient, entry: ContextKey) -> None:
-    """`clear` takes fields, sections and keys of sections away, at any depth, if they exist."""
+    """`clear` removes existing fields, sections and keys within sections, at any depth."""
     clear = [
         "user_id",
         "rag_config",
@@ -81,7 +81,7 @@ async def test_clears(client: AsyncContextClient, entry: ContextKey) -> None:
 
 
 async def test_empty_values_are_values(client: AsyncContextClient, entry: ContextKey) -> None:
-    """An empty text clears a field; null, "" and {} are values of a section's keys."""
+    """An empty text clears a field; in a section, null, "" and {} are values."""
     changes: dict[str, Any] = {
         "agent_id": "",
         "llm_config": {"model": None, "stop": [], "limits": {}, "new": ""},
@@ -110,7 +110,7 @@ names = texts.filter(bool)
 async def test_any_key_can_be_named(
     client: AsyncContextClient, key: ContextKey, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    """Whatever the keys of a section are (with dots, backticks, spaces), they are replaced."""
+    """Any key of a section can be replaced, with dots, backticks or spaces in it."""
     await client.put(key, ExecutionContext(metadata={**before, "rest": 1}))
     await client.update(key, {"metadata": after, "user_id": "u"})
     found = (await client.get(key)).context.metadata
@@ -120,7 +120,7 @@ async def test_any_key_can_be_named(
 async def test_a_key_without_letters_can_be_named(
     client: AsyncContextClient, key: ContextKey
 ) -> None:
-    """The empty text is a key like any other."""
+    """The empty text is a valid key."""
     await client.put(key, ExecutionContext(metadata={"": 1, "rest": 2}))
     await client.update(key, {"metadata": {"": 3}})
     assert (await client.get(key)).context.metadata == {"": 3, "rest": 2}
@@ -142,14 +142,14 @@ async def test_a_key_without_letters_can_be_named(
 async def test_clears_keys_in_backticks(
     client: AsyncContextClient, key: ContextKey, name: str, path: str
 ) -> None:
-    """A key that is not a plain identifier is cleared in backticks, a backtick doubled."""
+    """A key that is not a plain identifier is cleared in backticks, with backticks doubled."""
     await client.put(key, ExecutionContext(metadata={name: 1, "rest": 2}))
     await client.update(key, clear=[path])
     assert (await client.get(key)).context.metadata == {"rest": 2}
 
 
 async def test_conditions(client: AsyncContextClient, entry: ContextKey) -> None:
-    """`if_version` holds for an update too."""
+    """An update observes `if_version`."""
     version = (await client.get(entry)).version
     ref = await client.update(entry, {"user_id": "u2"}, if_version=version)
     assert ref.revision > version
@@ -160,7 +160,7 @@ async def test_conditions(client: AsyncContextClient, entry: ContextKey) -> None
 
 
 async def test_needs_a_live_entry(client: AsyncContextClient, key: ContextKey) -> None:
-    """There is nothing to update where there is no live entry."""
+    """Without a live entry, an update raises NotFoundError."""
     with pytest.raises(NotFoundError):
         await client.update(key, {"user_id": "u"})
 
@@ -189,7 +189,7 @@ async def test_needs_a_live_entry(client: AsyncContextClient, key: ContextKey) -
 async def test_malformed_updates_are_refused_by_their_path(
     client: AsyncContextClient, entry: ContextKey, changes: dict[str, Any], clear: Any, field: str
 ) -> None:
-    """Whatever is wrong with an update is said by the path of the field; nothing is written."""
+    """A malformed update is refused with the field's path, and nothing is written."""
     with pytest.raises(InvalidFieldError) as caught:
         await client.update(entry, changes, clear=clear)
     assert [path for path, _ in caught.value.violations] == [field]
@@ -198,6 +198,6 @@ async def test_malformed_updates_are_refused_by_their_path(
 
 
 async def test_many_updates_at_once(client: AsyncContextClient, entry: ContextKey) -> None:
-    """Updates of different keys at the same time are all kept."""
+    """Concurrent updates of different keys are all kept."""
     await asyncio.gather(*(client.update(entry, {"metadata": {f"k{i}": i}}) for i in range(20)))
     assert (await client.get(entry)).context.metadata == {f"k{i}": i for i in range(20)}

@@ -1,4 +1,4 @@
-"""What a section may hold, and that nothing of it changes on its way."""
+"""The values of a section: what is allowed, and that they never change on their way."""
 
 import json
 import math
@@ -52,7 +52,7 @@ FORBIDDEN: dict[str, Any] = {
 
 
 def nested(levels: int, wrap: Callable[[Any], Any], value: Any = 7) -> Any:
-    """Containers around a value, one in another."""
+    """A value within this many containers."""
     for _ in range(levels):
         value = wrap(value)
     return value
@@ -66,7 +66,7 @@ def nested(levels: int, wrap: Callable[[Any], Any], value: Any = 7) -> Any:
 async def test_values_survive_the_store(
     client: AsyncContextClient, section: dict[str, Any]
 ) -> None:
-    """Every allowed value comes back from the store as it was; integral numbers as int."""
+    """Every allowed value is returned by the store unchanged; integral numbers as int."""
     await client.put(KEY, ExecutionContext(llm_config=section))
     read = (await client.get(KEY)).context.llm_config
     assert exactly(read, as_read(section))
@@ -74,7 +74,7 @@ async def test_values_survive_the_store(
 
 @given(section=sections)
 def test_values_are_kept_as_given(section: dict[str, Any]) -> None:
-    """A context holds what it was given, and JSON text made of it reads the same."""
+    """A context keeps its values unchanged, and its JSON text reads the same."""
     context = ExecutionContext(rag_config=section)
     assert exactly(context.rag_config, section)
     assert exactly(json.loads(json.dumps(context.rag_config)), section)
@@ -82,7 +82,7 @@ def test_values_are_kept_as_given(section: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", FORBIDDEN.values(), ids=FORBIDDEN)
 def test_forbidden_values_are_refused_by_their_path(value: Any) -> None:
-    """What a double or JSON cannot hold is refused: the path is told, and never the value."""
+    """A value that a double or JSON cannot hold is refused with its path, and never quoted."""
     with pytest.raises(ValidationError) as caught:
         ExecutionContext(llm_config={"fine": 1, "a": {"b": [0, value]}})
     message = str(caught.value)
@@ -94,7 +94,7 @@ def test_forbidden_values_are_refused_by_their_path(value: Any) -> None:
 
 @pytest.mark.parametrize("value", FORBIDDEN.values(), ids=FORBIDDEN)
 async def test_updates_refuse_the_same(client: AsyncContextClient, value: Any) -> None:
-    """`update` refuses what a context refuses, before anything is sent."""
+    """`update` refuses the same values as the constructor, before it sends anything."""
     with pytest.raises(InvalidFieldError, match=r"llm_config\.a") as caught:
         await client.update(KEY, {"llm_config": {"a": value}})
     assert "secret" not in str(caught.value)
@@ -102,7 +102,7 @@ async def test_updates_refuse_the_same(client: AsyncContextClient, value: Any) -
 
 @pytest.mark.parametrize("value", [None, [], "text", 7, [("a", 1)], {1: 2}.items()], ids=ascii)
 def test_a_section_is_a_mapping(value: object) -> None:
-    """What is not a mapping cannot be a section, whatever dict() would make of it."""
+    """A section must be a mapping, even if dict() would accept other values."""
     with pytest.raises(ValidationError, match="metadata"):
         ExecutionContext(metadata=value)  # type: ignore[arg-type]
 
@@ -115,7 +115,7 @@ def test_a_section_is_a_mapping(value: object) -> None:
 def test_a_forbidden_value_is_found_wherever_it_is(
     section: dict[str, Any], bad: Any, steps: list[str]
 ) -> None:
-    """However deep a forbidden value is, its path is told; it is never dropped or changed."""
+    """A forbidden value at any depth is refused with its path, never dropped or changed."""
     value, path = bad, ""
     for step in steps:
         if step == "key":
@@ -153,7 +153,7 @@ async def test_the_deepest_nesting_passes(
 
 @pytest.mark.parametrize("section", DEEPEST.values(), ids=DEEPEST)
 def test_deeper_nesting_is_refused(section: dict[str, Any]) -> None:
-    """More than 32 levels are refused when the context is made, by their path."""
+    """More than 32 levels are refused by their path when the context is created."""
     for deeper in ({"a": section}, {"a": [section]}, {"a": nested(10_000, lambda value: [value])}):
         with pytest.raises(ValidationError, match="32 levels"):
             ExecutionContext(llm_config=deeper)
@@ -162,11 +162,10 @@ def test_deeper_nesting_is_refused(section: dict[str, Any]) -> None:
 async def test_the_store_takes_nothing_that_could_not_be_read(
     stub: Stub, client: AsyncContextClient
 ) -> None:
-    """A Put of another client that nests deeper than an answer can carry is refused by its path.
+    """The store refuses, by its path, a Put that nests deeper than an answer can carry.
 
-    Protobuf's parsers stop at 100 levels of messages, and answers wrap a context
-    in more of them than a Put does: else one such Put takes the entry away from
-    everyone who reads it.
+    Protobuf's parsers stop at 100 levels of messages, and answers wrap a context in more of them
+    than a Put does: otherwise, one such Put would make the entry unreadable.
     """
     await client.put(KEY, ExecutionContext(user_id="u1"))
     request = store_pb2.PutRequest(key=KEY.to_message())
