@@ -1,4 +1,4 @@
-"""A store in memory and a client of it: what these tests prove is the same on every backend."""
+"""A store in memory and a client of it: what these tests prove holds for every backend."""
 
 from collections.abc import AsyncIterator
 

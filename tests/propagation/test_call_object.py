@@ -1,4 +1,4 @@
-"""The call object that the caller gets is as alive as without Relevo."""
+"""The caller's call object works as without Relevo."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ ENTRY = entry_of("u")
 
 
 class Service:
-    """Handlers that tell of themselves, and how a call of theirs ended."""
+    """Handlers that report their calls, and how each call ended."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -55,7 +55,7 @@ async def address(handlers: Service) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def channel(address: str) -> AsyncIterator[aio.Channel]:
-    """A channel as a user of Relevo has it."""
+    """A channel with Relevo's interceptor."""
     interceptors = aio_client_interceptors()
     async with aio.insecure_channel(address, interceptors=interceptors) as channel:
         yield channel
@@ -75,7 +75,7 @@ async def result_of(call: "aio.UnaryUnaryCall[bytes, bytes]") -> bytes:
 
 
 async def test_metadata_and_status(channel: aio.Channel) -> None:
-    """Initial and trailing metadata, code and details are there, before and after the answer."""
+    """Initial and trailing metadata, code and details are available before and after the answer."""
     call = begin(channel, "Answer", b"x", timeout=5)
     assert ("x-initial", "1") in list(await call.initial_metadata())
     assert await call == b"x"
@@ -88,7 +88,7 @@ async def test_metadata_and_status(channel: aio.Channel) -> None:
 
 
 async def test_done_callbacks(channel: aio.Channel) -> None:
-    """Whoever asked to be told of the end is told, once."""
+    """Each done callback runs once."""
     told: list[object] = []
     call = begin(channel, "Answer", timeout=5)
     call.add_done_callback(told.append)
@@ -124,14 +124,14 @@ async def test_cancelling_the_caller(channel: aio.Channel, handlers: Service) ->
 
 
 async def test_timeout(channel: aio.Channel) -> None:
-    """A call's deadline holds, and ends as DEADLINE_EXCEEDED."""
+    """A call ends at its deadline with DEADLINE_EXCEEDED."""
     with pytest.raises(aio.AioRpcError) as caught:
         await begin(channel, "Hang", timeout=0.1)
     assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_wait_for_ready(port: int) -> None:
-    """A call that waits for a server to come is sent when it is there, with its reference."""
+    """A call that waits for a server is sent with its reference when the server is up."""
     async with aio.insecure_channel(
         f"127.0.0.1:{port}",
         options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50)],
@@ -148,7 +148,7 @@ async def test_wait_for_ready(port: int) -> None:
 
 
 async def test_compression(address: str) -> None:
-    """A call that asks for compression is sent compressed; one that does not, is not."""
+    """A call is compressed if, and only if, it requests compression."""
     request = b"0" * 100_000
     with Proxy(int(address.rpartition(":")[2])) as proxy:
         target, interceptors = f"127.0.0.1:{proxy.port}", aio_client_interceptors()

@@ -1,4 +1,4 @@
-"""A chain of four services that work with one context, and never with an older one."""
+"""A chain of four services that use one context, and never an older one."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,19 +32,19 @@ Step = dict[str, Any]
 
 @pytest.fixture(params=["memory", "redis"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """Both backends: the fence is the store's to keep."""
+    """Both backends, as the store keeps the fence."""
     return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
 
 
 @pytest.fixture
 async def owner(server: Server) -> AsyncIterator[AsyncContextClient]:
-    """The service that owns agents' configurations, with a client of its own."""
+    """The service that owns agents' configurations, with its own client."""
     async with AsyncContextClient(server.address, timeout=10) as client:
         yield client
 
 
 class Chain:
-    """Four services, each with its own client of the store. `during` runs within one's handler."""
+    """Four services, each with its own store client. `during` runs within the handler of one."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -73,7 +73,7 @@ class Chain:
         await self._stack.aclose()
 
     async def turn(self) -> list[Step]:
-        """What each service saw, in the order of the chain."""
+        """The context that each service saw, in the order of the chain."""
         steps: list[Step] = json.loads(await method_of(self._first)(b"", timeout=20))
         return steps
 
@@ -92,7 +92,7 @@ class Chain:
                 await self.during[name]()
             try:
                 answer = await method_of(following)(request, timeout=20) if following else b"[]"
-            except aio.AioRpcError as error:  # a service that passes on what it is told
+            except aio.AioRpcError as error:  # a service that passes on the errors that it gets
                 await servicer_context.abort(error.code(), error.details() or "")
             return json.dumps([step, *json.loads(answer)]).encode()
 
@@ -108,13 +108,13 @@ async def chain(server: Server) -> AsyncIterator[Chain]:
 
 @pytest.fixture
 async def conversation(owner: AsyncContextClient, key: ContextKey) -> ContextRef:
-    """A conversation of an agent's."""
+    """A conversation of an agent."""
     await owner.put(AGENT, ExecutionContext(llm_config={"model": "old"}))
     return await owner.put(key, ExecutionContext(user_id="u-1", includes=(AGENT,)))
 
 
 async def until_told(client: AsyncContextClient, key: ContextKey, revision: int) -> None:
-    """Wait until the server tells of a write: its memory, which may answer, has it by then."""
+    """Wait until the server has the write in its memory, which may answer."""
 
     async def is_told() -> bool:
         try:
@@ -128,7 +128,7 @@ async def until_told(client: AsyncContextClient, key: ContextKey, revision: int)
 async def test_every_service_works_with_the_same_context(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
-    """One key travels through four services; each has the caller's settings, composed."""
+    """Along a chain of four services, each has the caller's composed settings."""
     with use_context(await owner.resolve(conversation)):
         steps = await chain.turn()
     assert [step["service"] for step in steps] == list(SERVICES)
@@ -141,7 +141,7 @@ async def test_every_service_works_with_the_same_context(
 async def test_a_change_in_the_middle_of_a_turn(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef, where: str
 ) -> None:
-    """A callee works with its caller's context or a newer one: the revision never goes down."""
+    """A callee uses its caller's context or a newer one: the revision never decreases."""
 
     async def change() -> None:
         ref = await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
@@ -159,7 +159,7 @@ async def test_a_change_in_the_middle_of_a_turn(
 async def test_one_put_changes_every_service(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
-    """After one Put of the agent's owner, the next turn uses the new settings everywhere."""
+    """After one Put of the agent's owner, the next turn uses the new settings in every service."""
     with use_context(await owner.resolve(conversation)):
         assert {step["model"] for step in await chain.turn()} == {"old"}
     ref = await owner.put(AGENT, ExecutionContext(llm_config={"model": "new"}))
@@ -172,7 +172,7 @@ async def test_one_put_changes_every_service(
 async def test_a_fence_that_nobody_has_reached(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
-    """A caller that knows more than the store is refused at once, not given an older context."""
+    """A caller with a later fence than the store is refused at once, not given an older context."""
     entry = await owner.resolve(conversation)
     ahead = replace(entry, revision=entry.revision + (1 << 30))
     with use_context(ahead), pytest.raises(aio.AioRpcError) as caught:
@@ -184,7 +184,7 @@ async def test_a_fence_that_nobody_has_reached(
 async def test_the_end_of_a_context_in_the_middle(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
-    """Where the tenant is invalidated amid a turn, the next service refuses to go on."""
+    """If the tenant is invalidated amid a turn, the next service refuses the call."""
     reached: list[str] = []
 
     async def invalidate() -> None:
@@ -205,7 +205,7 @@ async def test_the_end_of_a_context_in_the_middle(
 async def test_a_chain_with_two_conversations(
     chain: Chain, owner: AsyncContextClient, conversation: ContextRef
 ) -> None:
-    """What one conversation's agent gets changed is nothing to another's."""
+    """A change of one conversation's agent does not affect another conversation."""
     other_agent = ContextKey("agent_config", "acme", "billing")
     await owner.put(other_agent, ExecutionContext(llm_config={"model": "old"}))
     other = await owner.put(

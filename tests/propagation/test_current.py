@@ -1,4 +1,4 @@
-"""What is current: one context for each call, task or thread, and never another's."""
+"""The current context belongs to one call, task or thread."""
 
 import asyncio
 import contextvars
@@ -44,7 +44,7 @@ def test_nothing_is_current_at_first() -> None:
 
 
 def test_a_context_is_current_within_its_block() -> None:
-    """Within the block everything tells of the same entry; after it, nothing is current."""
+    """Within the block, all functions return the same entry; after it, nothing is current."""
     with use_context(ONE) as context:
         assert context is current_context() is require_context() is ONE.context
         assert current_entry() is ONE
@@ -53,7 +53,7 @@ def test_a_context_is_current_within_its_block() -> None:
 
 
 def test_a_context_without_a_store() -> None:
-    """A handler's unit test gives an ExecutionContext: current without entry or reference."""
+    """For a handler's unit test, an ExecutionContext can be current without entry or reference."""
     given = ExecutionContext(user_id="u")
     with use_context(ONE):
         with use_context(given) as context:
@@ -67,7 +67,7 @@ def test_a_context_without_a_store() -> None:
 
 @pytest.mark.parametrize("wrong", ["conversation:acme:c-1", ContextKey("s", "t", "i"), {}, 0])
 def test_what_cannot_be_current(wrong: Any) -> None:
-    """Anything else is a TypeError that says what it got, and changes nothing."""
+    """Any other value raises TypeError with its type, and changes nothing."""
     with use_context(ONE):
         with pytest.raises(TypeError, match=f"and got {type(wrong).__name__}"), use_context(wrong):
             pass
@@ -75,7 +75,7 @@ def test_what_cannot_be_current(wrong: Any) -> None:
 
 
 def test_what_is_required() -> None:
-    """`require_entry` and `require_ref` have what is current; without, they raise and say what."""
+    """`require_entry` and `require_ref` return what is current, or raise an error that names it."""
     with use_context(ONE):
         assert require_entry() is ONE
         assert require_ref() == ONE.ref
@@ -96,7 +96,7 @@ def test_what_is_required() -> None:
 
 
 def test_blocks_nest() -> None:
-    """After an inner block, the outer one's context is current again; None takes it away."""
+    """After an inner block, the outer one's context is current again; None means no context."""
     with use_context(ONE):
         with use_context(TWO):
             assert user() == "two"
@@ -115,7 +115,7 @@ def test_blocks_nest() -> None:
 
 
 def test_a_block_ends_with_an_exception() -> None:
-    """However a block ends, what was current before is current again."""
+    """However a block ends, the previous context is current again."""
     with use_context(ONE):
         with pytest.raises(RuntimeError), use_context(TWO):
             raise RuntimeError
@@ -123,7 +123,7 @@ def test_a_block_ends_with_an_exception() -> None:
 
 
 async def test_tasks_are_isolated() -> None:
-    """A task has the context that was current when it was made; what it sets is its own."""
+    """A task inherits the context of its creation; its own changes stay within it."""
     inside, outside = asyncio.Event(), asyncio.Event()
 
     async def work() -> list[str | None]:
@@ -145,7 +145,7 @@ async def test_tasks_are_isolated() -> None:
 
 
 def test_threads_are_isolated() -> None:
-    """A thread of one's own has no context of the thread that started it, but of what it copies."""
+    """A thread does not inherit the context of its creator, unless it is copied."""
     seen: list[str | None] = []
 
     def work() -> None:
@@ -161,20 +161,20 @@ def test_threads_are_isolated() -> None:
 
 
 async def stream() -> Stream:
-    """A stream of a service's, which works with a context of its own."""
+    """A stream of a service with its own context."""
     with use_context(ONE):
         yield user()
         yield user()
 
 
 async def nothing() -> Stream:
-    """A stream that works without a context."""
+    """A stream without a context."""
     with use_context(None):
         yield user()
 
 
 async def begun_in_a_task(items: Stream) -> Stream:
-    """The stream after another task took its first item, under a context of its own."""
+    """The stream after another task took its first item, under its own context."""
 
     async def begin() -> None:
         with use_context(TWO):
@@ -189,10 +189,10 @@ async def begun_in_a_task(items: Stream) -> Stream:
 async def test_a_stream_that_is_closed_elsewhere(
     make: Callable[[], Stream], mine: ContextEntry | None
 ) -> None:
-    """Whoever closes a stream that another task began keeps the context that is its own.
+    """A task that closes a stream of another task keeps its own context.
 
-    That task's context is nothing to come back to here, even where the same
-    entry, or none, is current in both.
+    The other task's context is not restored here, even if the same entry, or none, is current in
+    both.
     """
     items = await begun_in_a_task(make())
     with use_context(mine):
@@ -202,7 +202,7 @@ async def test_a_stream_that_is_closed_elsewhere(
 
 
 async def test_a_stream_that_is_dropped() -> None:
-    """A stream that nobody closes ends in a task of the loop's, and disturbs no one."""
+    """A dropped stream ends in a task of the loop, and affects no other context."""
     items = await begun_in_a_task(stream())
     with use_context(TWO):
         del items
@@ -213,7 +213,7 @@ async def test_a_stream_that_is_dropped() -> None:
 
 
 def test_a_generator_that_is_closed_in_another_context() -> None:
-    """The same holds for plain generators, which may be closed by anyone."""
+    """The same holds for plain generators, which any context may close."""
 
     def items() -> Generator[str | None, None, None]:
         with use_context(ONE):
@@ -229,7 +229,7 @@ def test_a_generator_that_is_closed_in_another_context() -> None:
 
 
 def test_blocks_that_end_in_another_order() -> None:
-    """When every block has ended nothing is current, even where the outer one ended first."""
+    """After the end of all blocks nothing is current, even if the outer one ended first."""
 
     def items() -> Generator[str | None, None, None]:
         with use_context(ONE):
@@ -242,5 +242,5 @@ def test_blocks_that_end_in_another_order() -> None:
         begun.close()
         return user()
 
-    # In a copy, so that what is left behind is left to this test alone.
+    # In a copied context, so that other tests are not affected.
     assert contextvars.copy_context().run(work) is None

@@ -1,4 +1,4 @@
-"""What a handler finds: the context that the call names, and never anything else."""
+"""A handler has the context that its call names, and no other."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -30,7 +30,7 @@ REVISION = "context-revision"
 
 @pytest.fixture
 async def address(client: AsyncContextClient) -> AsyncIterator[str]:
-    """A service whose handlers have their call's context."""
+    """A service whose handlers have the context of their call."""
     async with service(
         {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]
     ) as address:
@@ -39,18 +39,18 @@ async def address(client: AsyncContextClient) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def plain(address: str) -> AsyncIterator[aio.Channel]:
-    """A channel to it without any interceptor."""
+    """A channel to it without Relevo's interceptor."""
     async with aio.insecure_channel(address) as channel:
         yield channel
 
 
 async def call(channel: aio.Channel, *metadata: tuple[str, str]) -> Seen:
-    """What the handler sees of a call with this metadata."""
+    """The handler's view of a call with this metadata."""
     return seen(await method_of(channel)(b"", metadata=metadata, timeout=5))
 
 
 async def status_of(channel: aio.Channel, *metadata: tuple[str, str]) -> tuple[StatusCode, str]:
-    """How a call with this metadata ends, which is not well."""
+    """The error of a call with this metadata."""
     with pytest.raises(aio.AioRpcError) as caught:
         await call(channel, *metadata)
     return caught.value.code(), caught.value.details() or ""
@@ -59,7 +59,7 @@ async def status_of(channel: aio.Channel, *metadata: tuple[str, str]) -> tuple[S
 async def test_the_handler_sees_the_callers_context(
     address: str, client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """What is current at the caller is current in the handler, as new or newer."""
+    """The handler has the caller's current context, in the same version or a newer one."""
     async with aio.insecure_channel(address, interceptors=aio_client_interceptors()) as channel:
         with use_context(entry):
             found = await call(channel)
@@ -70,12 +70,12 @@ async def test_the_handler_sees_the_callers_context(
 
 
 async def test_a_key_is_enough(plain: aio.Channel, entry: ContextEntry) -> None:
-    """Without a revision, the context as it is now."""
+    """Without a revision, the handler has the store's current context."""
     assert (await call(plain, (KEY, entry.key.text))).user == "u-1"
 
 
 async def test_two_equal_references_are_one(plain: aio.Channel, entry: ContextEntry) -> None:
-    """The same reference may arrive several times, as through two layers of interceptors."""
+    """The same reference may arrive several times, as through two interceptors."""
     twice = ((KEY, entry.key.text), (REVISION, str(entry.revision))) * 2
     assert (await call(plain, *twice)).user == "u-1"
 
@@ -109,7 +109,7 @@ async def test_two_equal_references_are_one(plain: aio.Channel, entry: ContextEn
 async def test_malformed_references_are_refused(
     plain: aio.Channel, metadata: tuple[tuple[str, str], ...]
 ) -> None:
-    """What cannot be read, or names two contexts, is INVALID_ARGUMENT with a fixed text."""
+    """A malformed reference, or two different ones, is INVALID_ARGUMENT with a fixed text."""
     assert await status_of(plain, *metadata) == (
         StatusCode.INVALID_ARGUMENT,
         "the call's context reference is malformed",
@@ -122,7 +122,7 @@ async def test_malformed_references_are_refused(
     revision=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=22),
 )
 async def test_no_reference_breaks_the_server(plain: aio.Channel, key: str, revision: str) -> None:
-    """Whatever the metadata holds: a documented status and text, never an internal one."""
+    """Any metadata gives a documented status and text, never an internal error."""
     assert await status_of(plain, (KEY, key), (REVISION, revision)) in [
         (StatusCode.INVALID_ARGUMENT, "the call's context reference is malformed"),
         (StatusCode.FAILED_PRECONDITION, "the call's context does not exist"),
@@ -131,7 +131,7 @@ async def test_no_reference_breaks_the_server(plain: aio.Channel, key: str, revi
 
 
 async def test_the_largest_revision(plain: aio.Channel, entry: ContextEntry) -> None:
-    """2^63 - 1 is a revision like any other: one that this store has not reached."""
+    """The revision 2^63 - 1 is valid, and one that this store has not reached."""
     code, text = await status_of(plain, (KEY, entry.key.text), (REVISION, str((1 << 63) - 1)))
     assert (code, text) == (
         StatusCode.FAILED_PRECONDITION,
@@ -141,7 +141,7 @@ async def test_the_largest_revision(plain: aio.Channel, entry: ContextEntry) -> 
 
 
 async def test_a_call_without_a_key_has_no_context(client: AsyncContextClient) -> None:
-    """Nothing ambient gets into a handler: not what was current when the server started."""
+    """Without a key a handler has no context, also not the one in which the server started."""
     with use_context(entry_of("ambient")):
         running = service(
             {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]
@@ -153,7 +153,7 @@ async def test_a_call_without_a_key_has_no_context(client: AsyncContextClient) -
 
 
 async def test_the_store_is_not_asked_without_a_key(server: Server) -> None:
-    """A call without a key costs the store nothing; one with a key, one Get."""
+    """A call without a key makes no call to the store; one with a key makes one Get."""
     async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
         ref = await client.put(ContextKey("a", "b", "c"), ExecutionContext(user_id="u"))
         running = service(
@@ -169,7 +169,7 @@ async def test_the_store_is_not_asked_without_a_key(server: Server) -> None:
 async def test_a_handler_that_is_a_plain_function(
     client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """An asyncio server runs plain functions too, in a thread: they have their context there."""
+    """On an asyncio server, a plain function runs in a thread, and has its context there."""
     users: list[str] = []
 
     def do(request: bytes, context: Any) -> bytes:
@@ -185,7 +185,7 @@ async def test_a_handler_that_is_a_plain_function(
 
 
 async def test_the_handlers_own_arguments(client: AsyncContextClient, entry: ContextEntry) -> None:
-    """The servicer context is gRPC's own: metadata, peer, deadline, trailers, codes."""
+    """The servicer context is gRPC's own, with metadata, peer, deadline, trailers and codes."""
 
     async def do(request: bytes, context: ServicerContext) -> bytes:
         assert (KEY, entry.key.text) in [(n, v) for n, v in context.invocation_metadata() or ()]
@@ -206,7 +206,7 @@ async def test_the_handlers_own_arguments(client: AsyncContextClient, entry: Con
 
 
 async def test_an_unknown_method(plain: aio.Channel, entry: ContextEntry) -> None:
-    """A method that does not exist is UNIMPLEMENTED, with and without a key."""
+    """An unknown method is UNIMPLEMENTED, with and without a key."""
     for metadata in ((), ((KEY, entry.key.text),), ((KEY, "malformed"),)):
         with pytest.raises(aio.AioRpcError) as caught:
             await method_of(plain, "Nothing")(b"", metadata=metadata, timeout=5)
@@ -214,7 +214,7 @@ async def test_an_unknown_method(plain: aio.Channel, entry: ContextEntry) -> Non
 
 
 async def test_health_checks_need_no_context() -> None:
-    """A health check is answered whatever its metadata, and wherever the store is."""
+    """A health check is answered with any metadata, and without the store."""
     async with AsyncContextClient("127.0.0.1:1") as nowhere:
         server = aio.server(interceptors=[aio_server_interceptor(nowhere, trust_callers=True)])
         health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)

@@ -1,4 +1,4 @@
-"""Many calls at once: each has its own context, in every service of a chain."""
+"""Concurrent calls each have their own context, in every service of a chain."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ TENANTS = [f"tenant-{i}" for i in range(10)]
 
 @pytest.fixture
 async def entries(client: AsyncContextClient) -> list[ContextEntry]:
-    """An entry of each of ten tenants."""
+    """An entry for each of ten tenants."""
     for tenant in TENANTS:
         key = ContextKey("conversation", tenant, "c")
         await client.put(key, ExecutionContext(tenant_id=tenant, llm_config={"owner": tenant}))
@@ -35,7 +35,7 @@ async def entries(client: AsyncContextClient) -> list[ContextEntry]:
 
 @pytest.fixture
 async def two_services(client: AsyncContextClient) -> AsyncIterator[aio.Channel]:
-    """A channel to a service that asks another one, with pauses everywhere."""
+    """A channel to a service that calls another one, with pauses in both."""
     async with AsyncExitStack() as stack:
         second: aio.Channel
 
@@ -48,7 +48,7 @@ async def two_services(client: AsyncContextClient) -> AsyncIterator[aio.Channel]
         async def relaying(_: bytes, __: ServicerContext) -> bytes:
             await _pause()
             mine = require_context().tenant_id
-            # Tasks of the handler's own, as services make them.
+            # Tasks of the handler's own, as services create them.
             parts = await asyncio.gather(*(method_of(second)(b"", timeout=20) for _ in range(3)))
             await _pause()
             assert require_context().tenant_id == mine
@@ -75,7 +75,7 @@ async def _pause() -> None:
 async def test_calls_of_ten_tenants_never_mix(
     two_services: aio.Channel, entries: list[ContextEntry]
 ) -> None:
-    """300 calls of ten tenants at once, each through two services: all see their own tenant."""
+    """300 concurrent calls of ten tenants, each through two services, see their own tenant."""
 
     async def one(entry: ContextEntry) -> None:
         tenant = entry.key.tenant_id.encode()
@@ -93,7 +93,7 @@ async def test_calls_of_ten_tenants_never_mix(
 async def test_cancelled_calls_leave_nothing_behind(
     client: AsyncContextClient, entries: list[ContextEntry]
 ) -> None:
-    """A handler that is cancelled amid its work does not hand its context to the next call."""
+    """A cancelled handler does not leave its context to the next call."""
     begun = asyncio.Event()
 
     async def do(request: bytes, _: Any) -> bytes:

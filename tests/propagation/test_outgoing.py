@@ -1,4 +1,4 @@
-"""What the client's interceptors put into a call's metadata, and what they leave alone."""
+"""The metadata that the client's interceptors add to a call, and what they do not change."""
 
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
@@ -39,37 +39,37 @@ METADATA_OF_OTHERS: dict[str, Any] = {
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    """A service that answers what it sees of a call."""
+    """A service that returns its view of a call."""
     async with service({"Do": see}) as address:
         yield address
 
 
 @pytest.fixture
 async def channel(address: str) -> AsyncIterator[aio.Channel]:
-    """A channel to it as a user of Relevo has it."""
+    """A channel with Relevo's interceptor."""
     async with aio.insecure_channel(address, interceptors=aio_client_interceptors()) as channel:
         yield channel
 
 
 @pytest.fixture
 async def plain(address: str) -> AsyncIterator[aio.Channel]:
-    """A channel to it without any interceptor."""
+    """A channel without Relevo's interceptor."""
     async with aio.insecure_channel(address) as channel:
         yield channel
 
 
 async def call(channel: aio.Channel, **options: Any) -> Seen:
-    """What the service sees of a call."""
+    """The service's view of a call."""
     return seen(await method_of(channel)(b"", timeout=5, **options))
 
 
 def sent(metadata: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What was sent, without what gRPC adds to every call."""
+    """The sent metadata, without gRPC's own."""
     return [pair for pair in metadata if pair[0] != "user-agent"]
 
 
 async def test_calls_carry_the_current_reference(channel: aio.Channel) -> None:
-    """A call under a context has exactly one key and one revision; after the block, none."""
+    """Under a context, a call has exactly one key and one revision; after the block, none."""
     with use_context(ENTRY):
         found = (await call(channel)).metadata
     assert [pair for pair in found if pair[0].startswith("context-")] == ATTACHED
@@ -80,11 +80,11 @@ async def test_calls_carry_the_current_reference(channel: aio.Channel) -> None:
 async def test_metadata_of_others_is_untouched(
     channel: aio.Channel, plain: aio.Channel, given: Any
 ) -> None:
-    """Whatever form it has, others' metadata arrives as without Relevo; ours comes after it."""
+    """Other metadata, in any form, arrives as without Relevo, and in front of Relevo's entries."""
     before = list(given or ())
     without = sent((await call(plain, metadata=given)).metadata)
     assert sent((await call(channel, metadata=given)).metadata) == without
-    for _ in range(3):  # the caller may use its object again: nothing accumulates in it
+    for _ in range(3):  # the caller may reuse its object: nothing accumulates in it
         with use_context(ENTRY):
             found = sent((await call(channel, metadata=given)).metadata)
         assert found == [*without, *ATTACHED]
@@ -103,15 +103,15 @@ async def test_metadata_of_others_is_untouched(
     ids=ascii,
 )
 async def test_a_key_that_the_call_names_wins(channel: aio.Channel, named: Any) -> None:
-    """A call that names a context itself carries that one only, whatever is current."""
+    """A call that names a context itself carries only that one, whatever is current."""
     with use_context(ENTRY):
         found = (await call(channel, metadata=named)).metadata
     assert [pair for pair in found if pair[0].startswith("context-")] == list(named)
 
 
 async def test_a_reference_over_the_limit_is_refused_locally(channel: aio.Channel) -> None:
-    """512 bytes of metadata are sent; one more is InvalidFieldError, and nothing is sent."""
-    # 11 + 16 bytes of names, 1 of the revision: 484 are left for the key's text.
+    """512 bytes of metadata are sent; one more byte is InvalidFieldError, and nothing is sent."""
+    # 11 + 16 bytes of names and 1 byte of the revision leave 484 for the key's text.
     key = ContextKey("s" * 200, "t" * 200, "i" * 82)
     assert len(key.text) == 484
     with use_context(entry_of("u", key=key)):
@@ -123,7 +123,7 @@ async def test_a_reference_over_the_limit_is_refused_locally(channel: aio.Channe
 
 
 async def test_the_store_gets_no_reference() -> None:
-    """Calls of the store, of health checks and of reflection are about no context."""
+    """Calls of the store, of health checks and of reflection carry no reference."""
     for name in ("relevo.v1.ContextStore", "grpc.health.v1.Health"):
         async with service({"Do": see}, name=name) as address:
             interceptors = aio_client_interceptors()
@@ -134,7 +134,7 @@ async def test_the_store_gets_no_reference() -> None:
 
 
 class Recorder(aio.UnaryUnaryClientInterceptor):
-    """An interceptor of somebody else's, which keeps what it sees."""
+    """Another project's interceptor, which records its calls."""
 
     def __init__(self) -> None:
         self.details: list[Any] = []
@@ -142,13 +142,13 @@ class Recorder(aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> Any:
-        """Keep the details and go on."""
+        """Record the details, and continue the call."""
         self.details.append(client_call_details)
         return await continuation(client_call_details, request)
 
 
 async def test_options_of_a_call_are_kept(address: str) -> None:
-    """Timeout, credentials, wait_for_ready and compression reach the next interceptor as given."""
+    """Timeout, credentials, wait_for_ready and compression reach the next interceptor unchanged."""
     recorder = Recorder()
     interceptors = [*aio_client_interceptors(), recorder]
     options = {
@@ -166,12 +166,12 @@ async def test_options_of_a_call_are_kept(address: str) -> None:
     assert details.wait_for_ready is True
     assert details._replace(metadata=None) == without._replace(metadata=None)
     assert list(details.metadata or ()) == [*(without.metadata or ()), *ATTACHED]
-    assert len(list(without.metadata or ())) == 2  # x-a, and how gRPC notes the compression
+    assert len(list(without.metadata or ())) == 2  # x-a, and gRPC's entry for the compression
 
 
 @pytest.mark.parametrize("ours_first", [True, False], ids=["outside", "inside"])
 async def test_with_interceptors_of_others(address: str, ours_first: bool) -> None:
-    """The reference arrives once, whether Relevo is outside or inside of others' interceptors."""
+    """The reference is sent once, with Relevo outside or inside of other interceptors."""
 
     class Tracing(Recorder):
         async def intercept_unary_unary(
@@ -211,9 +211,9 @@ USES: dict[str, Callable[[aio.Metadata], object]] = {
 async def test_what_a_channel_adds_is_metadata_as_any(
     address: str, use: Callable[[aio.Metadata], object]
 ) -> None:
-    """Interceptors may use what a context channel adds as they use all metadata.
+    """Interceptors can use the metadata of a context channel like any other.
 
-    What they change is sent with this call, and with no other.
+    Their changes are sent with this call, and with no other.
     """
     found: list[tuple[object, object]] = []
 

@@ -1,4 +1,4 @@
-"""Calls whose context cannot be had, and handlers that refuse: typed statuses, fixed texts."""
+"""Unavailable contexts, and handlers that refuse, end calls with typed statuses and fixed texts."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ FAILED = StatusCode.INTERNAL, "the call's context could not be resolved"
 async def refusal(
     client: AsyncContextClient, ref: ContextRef, *, timeout: float | None = 10
 ) -> tuple[StatusCode, str]:
-    """How a call ends whose context `client` has to find. The handler is never reached."""
+    """The error of a call whose context `client` has to resolve. The handler is never reached."""
     reached: list[bytes] = []
 
     async def do(request: bytes, _: Any) -> bytes:
@@ -55,30 +55,30 @@ async def refusal(
 
 
 async def test_an_entry_that_does_not_exist(client: AsyncContextClient, key: ContextKey) -> None:
-    """No live entry: FAILED_PRECONDITION, for NOT_FOUND would be the handler's own word."""
+    """No live entry: FAILED_PRECONDITION, as NOT_FOUND would be the handler's own status."""
     assert await refusal(client, ContextRef(key)) == DOES_NOT_EXIST
 
 
 async def test_an_incomplete_context(client: AsyncContextClient, key: ContextKey) -> None:
-    """A missing layer: FAILED_PRECONDITION, and not a smaller context."""
+    """A missing layer: FAILED_PRECONDITION, not a smaller context."""
     missing = ContextKey("agent_config", "acme", "secret-agent")
     ref = await client.put(key, ExecutionContext(includes=(missing,)))
     assert await refusal(client, ref) == INCOMPLETE
 
 
 async def test_a_store_that_is_behind(client: AsyncContextClient, entry: ContextEntry) -> None:
-    """A fence that the store has not reached: FAILED_PRECONDITION, and not an older context."""
+    """A fence that the store has not reached: FAILED_PRECONDITION, not an older context."""
     assert await refusal(client, ContextRef(entry.key, entry.revision + 1)) == NEWER
 
 
 async def test_a_store_that_is_down(key: ContextKey) -> None:
-    """Nobody answers: UNAVAILABLE."""
+    """No server listens: UNAVAILABLE."""
     async with AsyncContextClient("127.0.0.1:1") as client:
         assert await refusal(client, ContextRef(key)) == UNAVAILABLE
 
 
 async def test_a_store_that_goes_down(settings: Settings, key: ContextKey) -> None:
-    """The store was there and is gone: UNAVAILABLE from the next call on."""
+    """If the store stops, the next call is UNAVAILABLE."""
     async with Server(settings) as server:
         client = AsyncContextClient(server.address)
         ref = await client.put(key, ExecutionContext())
@@ -87,7 +87,7 @@ async def test_a_store_that_goes_down(settings: Settings, key: ContextKey) -> No
 
 
 async def test_a_store_that_is_silent(key: ContextKey) -> None:
-    """Resolving takes no longer than the call has left, and is UNAVAILABLE before that."""
+    """A call to a silent store is UNAVAILABLE before its own deadline."""
     async with (
         service({"Get": silence}, name=STORE) as address,
         AsyncContextClient(address, timeout=0.3) as client,
@@ -106,7 +106,7 @@ async def test_a_store_that_is_silent(key: ContextKey) -> None:
     ids=lambda error: error.reason,
 )
 async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> None:
-    """Whatever the store answers, the caller is told one of the fixed texts."""
+    """Whatever the store's error, the caller gets one of the fixed texts."""
 
     async def get(_: bytes, context: ServicerContext) -> bytes:
         details = statuses.status_of(error).SerializeToString()
@@ -127,7 +127,7 @@ async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> Non
 
 
 async def test_an_answer_that_cannot_be_read(key: ContextKey) -> None:
-    """A store that answers nonsense is no reason to tell the caller about it."""
+    """If the store's answer is unreadable, the caller gets a fixed text without its details."""
 
     async def get(_: bytes, __: Any) -> bytes:
         return b"\xff\xff\xff"
@@ -140,7 +140,7 @@ async def test_an_answer_that_cannot_be_read(key: ContextKey) -> None:
 
 
 async def test_a_client_whose_channel_is_closed(server: Server, key: ContextKey) -> None:
-    """A service that is going down closed its channel: a fixed text, no exception's."""
+    """If the client's channel was closed, as in a shutdown, the caller gets a fixed text."""
     channel = aio.insecure_channel(server.address, CHANNEL_OPTIONS)
     client = AsyncContextClient(channel=channel)
     await client.put(key, ExecutionContext())
@@ -150,7 +150,7 @@ async def test_a_client_whose_channel_is_closed(server: Server, key: ContextKey)
 
 @pytest.fixture
 async def aborting(client: AsyncContextClient) -> AsyncIterator[aio.Channel]:
-    """A channel to a service whose handlers refuse, in several ways."""
+    """A channel to a service whose handlers abort, in several ways."""
 
     async def abort(_: bytes, context: ServicerContext) -> bytes:
         await context.abort(StatusCode.NOT_FOUND, "no such document", (("x-why", "deleted"),))
@@ -175,7 +175,7 @@ async def aborting(client: AsyncContextClient) -> AsyncIterator[aio.Channel]:
 async def test_abort_passes_unchanged_and_unlogged(
     aborting: aio.Channel, entry: ContextEntry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a handler aborts with reaches the caller as it is, trailers too; it is no crash."""
+    """A handler's abort reaches the caller unchanged, with trailers, and is not logged."""
     caplog.set_level(logging.DEBUG)
     with use_context(entry), pytest.raises(aio.AioRpcError) as caught:
         await method_of(aborting, "Abort")(b"", timeout=5)
@@ -197,7 +197,7 @@ async def test_abort_passes_unchanged_and_unlogged(
 async def test_a_refusal_is_not_logged_as_a_crash(
     client: AsyncContextClient, key: ContextKey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A call that is refused for its context is no crash of the service either."""
+    """A call that is refused for its context is not logged as a crash of the service."""
     caplog.set_level(logging.DEBUG)
     assert await refusal(client, ContextRef(key)) == DOES_NOT_EXIST
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -206,7 +206,7 @@ async def test_a_refusal_is_not_logged_as_a_crash(
 async def test_a_crash_of_the_handler_is_grpcs_to_tell(
     aborting: aio.Channel, entry: ContextEntry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception of the handler ends as it does without Relevo: UNKNOWN, and logged by gRPC."""
+    """An exception of a handler ends as without Relevo: UNKNOWN, and logged by gRPC."""
     with use_context(entry), pytest.raises(aio.AioRpcError) as caught:
         await method_of(aborting, "Crash")(b"", timeout=5)
     assert caught.value.code() is StatusCode.UNKNOWN

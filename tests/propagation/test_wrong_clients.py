@@ -1,4 +1,4 @@
-"""Clients, channels and functions of the wrong kind are refused when given, before any call."""
+"""Clients, channels and functions of the wrong kind are refused when passed, before any call."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -72,7 +72,7 @@ def _channel(exempt: Any) -> object:
 
 @pytest.mark.parametrize("make", [_blocking, _asyncio, _channel])
 async def test_a_coroutine_function_that_exempts_calls(make: Callable[[Any], object]) -> None:
-    """TypeError: its coroutine is always true, and no call would carry anything."""
+    """TypeError: a coroutine is always true, so every call would be exempt."""
 
     async def exempt(_: str) -> bool:
         return False
@@ -86,7 +86,7 @@ async def test_a_coroutine_function_that_exempts_calls(make: Callable[[Any], obj
     [(server_interceptor, "aio_server_interceptor"), (_bind, "aio_bound")],
 )
 async def test_an_asyncio_client_for_threads(use: Callable[[Any], object], instead: str) -> None:
-    """TypeError, which says what takes it."""
+    """An asyncio client for a blocking server is a TypeError that names the right function."""
     async with AsyncContextClient(NOWHERE) as client:
         with pytest.raises(TypeError, match="an AsyncContextClient: for that there is") as caught:
             use(client)
@@ -105,7 +105,7 @@ async def test_an_asyncio_client_for_threads(use: Callable[[Any], object], inste
 async def test_a_blocking_client_for_a_loop(
     use: Callable[[Any], Awaitable[None]], instead: str | None
 ) -> None:
-    """The same the other way round: it would stop the loop at each call, or fail there."""
+    """A blocking client on an asyncio server is a TypeError: it would block the loop."""
     with (
         ContextClient(NOWHERE) as client,
         pytest.raises(TypeError, match="needs an AsyncContextClient, and got a ") as caught,
@@ -117,14 +117,14 @@ async def test_a_blocking_client_for_a_loop(
 
 @pytest.mark.parametrize("wrong", [NOWHERE, None])
 def test_no_client_at_all(wrong: Any) -> None:
-    """An address is no client, and neither is nothing."""
+    """An address or None in place of a client is a TypeError."""
     for use in (server_interceptor, aio_server_interceptor):
         with pytest.raises(TypeError, match=r"interceptor needs an? \w*Client, and got"):
             use(wrong)
 
 
 def test_a_clients_double() -> None:
-    """What does as a client does is welcome: a test's own double."""
+    """A test double with the client's methods is accepted."""
 
     class Double:
         def resolve(self, *_: Any, **__: Any) -> ContextEntry:
@@ -137,7 +137,7 @@ def test_a_clients_double() -> None:
 
 @pytest.mark.parametrize("case", ["no_reference", "not_found", "unavailable"])
 def test_coroutine_functions_in_threads(case: str) -> None:
-    """Nobody awaits what a policy's coroutine function makes there: TypeError, which names it."""
+    """A policy's coroutine function on a blocking server is a TypeError that names it."""
 
     async def make(_: LostContext) -> ExecutionContext:
         return ExecutionContext()
@@ -156,15 +156,15 @@ def test_coroutine_functions_in_threads(case: str) -> None:
 
 
 async def make_context(_: ContextKey) -> ExecutionContext:
-    """A loader, or a factory, of asyncio's kind."""
+    """A loader or factory of asyncio's kind."""
     return ExecutionContext()
 
 
 class Maker:
-    """An object that is called as one."""
+    """A callable object of that kind."""
 
     async def __call__(self, key: ContextKey) -> ExecutionContext:
-        """Make a context."""
+        """Create a context."""
         return await make_context(key)
 
 
@@ -175,7 +175,7 @@ COROUTINE_FUNCTIONS = [make_context, partial(make_context), Maker(), Maker().__c
     "make", COROUTINE_FUNCTIONS, ids=["function", "partial", "object", "method"]
 )
 async def test_coroutine_functions_that_make_entries(make: Any) -> None:
-    """A blocking client awaits nothing: TypeError when it gets one, and nothing is sent."""
+    """A coroutine function for a blocking client is a TypeError, and nothing is sent."""
     loaders = {"agent_config": make}
     with pytest.raises(TypeError, match=r"loaders\['agent_config'\] must be a plain function"):
         ContextClient(NOWHERE, loaders=loaders)
@@ -184,12 +184,12 @@ async def test_coroutine_functions_that_make_entries(make: Any) -> None:
             with pytest.raises(TypeError, match="factory must be a plain function"):
                 client.get_or_create(KEY, make)
     async with AsyncContextClient(NOWHERE, loaders=loaders) as asyncio_client:
-        with pytest.raises(UnavailableError):  # the store cannot be asked, but the function fits
+        with pytest.raises(UnavailableError):  # the store is unreachable, but the function is right
             await asyncio_client.get_or_create(KEY, make)
 
 
 async def test_filters_that_are_coroutine_functions() -> None:
-    """What would always be true is refused, as for the other rules."""
+    """A coroutine function as a filter is refused, as for the other rules."""
 
     async def always(_: str) -> bool:
         return False
@@ -207,7 +207,7 @@ async def test_filters_that_are_coroutine_functions() -> None:
 
 
 async def test_channels() -> None:
-    """A channel is for the client, and wrapped by the function, of its own kind."""
+    """A channel of the wrong kind is refused by the client and by the wrapping function."""
     async with aio.insecure_channel(NOWHERE) as channel:
         with pytest.raises(
             TypeError,

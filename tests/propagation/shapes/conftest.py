@@ -16,7 +16,7 @@ from support.servers.hosting import StoreClients
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[LocalStore]:
-    """The store. What tests put into it stays: each has keys of its own."""
+    """The store. Entries remain after a test: each test has its own keys."""
     with LocalStore() as store:
         yield store
 
@@ -37,7 +37,7 @@ async def clients(store: LocalStore, blocking_client: ContextClient) -> AsyncIte
 
 @pytest.fixture(scope="session")
 def key(store: LocalStore) -> ContextKey:
-    """The key of an entry that exists."""
+    """The key of an existing entry."""
     key = ContextKey("conversation", "acme", "c-1")
     store.client.put(key, ExecutionContext(user_id="u-1", tenant_id="acme"))
     return key
@@ -45,5 +45,5 @@ def key(store: LocalStore) -> ContextKey:
 
 @pytest.fixture
 def entry(store: LocalStore, key: ContextKey) -> ContextEntry:
-    """The entry as it is now: its reference has the revision that the store has reached."""
+    """The current entry: its reference has the store's current revision."""
     return store.client.get(key)

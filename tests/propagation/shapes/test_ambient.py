@@ -1,4 +1,4 @@
-"""Nothing ambient gets into a handler, and nothing of a handler gets out."""
+"""No ambient context reaches a handler, and no context of a handler remains after it."""
 
 import asyncio
 from typing import Any
@@ -18,26 +18,26 @@ AMBIENT = entry_of("ambient")
 
 
 class Careless(Scene):
-    """Makes a context of its own current each time that it has looked, and leaves it so."""
+    """A handler that makes a context of its own current after each look, and never resets it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._blocks: list[Any] = []
 
     def see(self) -> bytes:
-        """Look, then make one's own current."""
+        """Look, then make the own context current."""
         item = super().see()
         self.enter()
         return item
 
     def enter(self) -> None:
-        """Enter a block that is not left."""
+        """Enter a block without leaving it."""
         self._blocks.append(use_context(AMBIENT))
         self._blocks[-1].__enter__()
 
 
 async def seen_of(caller: Caller, shape: Shape, scene: Scene, **options: Any) -> set[str]:
-    """What a call's handler sees, all of it the same where all is well."""
+    """The one result of all looks of a call's handler."""
     scene.seen.clear()
     await caller.outcome(shape.arity, caller.begin(shape.arity, **options))
     return set(scene.seen)
@@ -48,7 +48,7 @@ async def seen_of(caller: Caller, shape: Shape, scene: Scene, **options: Any) ->
 async def test_what_was_current_when_the_server_started(
     clients: StoreClients, shape: Shape, exempt: bool
 ) -> None:
-    """A server that is built and started under a context gives it to no handler, exempt or not."""
+    """A server that is built and started under a context passes it to no handler, exempt or not."""
     rules = {"exempt": filters.service(SERVICE)} if exempt else {}
     scene = Scene()
     methods = {"Do": (shape.arity, shape.make(scene))}
@@ -64,7 +64,7 @@ async def test_what_was_current_when_the_server_started(
 async def test_what_is_current_in_the_servers_thread(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """A context that somebody left in a thread of the server's is no call's, and stays there."""
+    """A context that is current in a server's thread is not a call's, and stays there."""
     careless, scene = Careless(), Scene()
     methods = {"Do": (shape.arity, shape.make(scene))}
     interceptor = clients.interceptor(shape.server, trust_callers=True)
@@ -83,7 +83,7 @@ async def test_what_is_current_in_the_servers_thread(
 async def test_a_handler_that_sets_its_own(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """What a handler makes current and leaves so ends with its call."""
+    """A context that a handler makes current ends with its call."""
     careless, next_scene = Careless(), Scene()
     methods = {
         "Do": (shape.arity, shape.make(careless)),
@@ -96,7 +96,7 @@ async def test_a_handler_that_sets_its_own(
     ):
         call = caller.begin(shape.arity, metadata=naming(entry.ref))
         await caller.outcome(shape.arity, call)
-        # It kept its own from its second look on, across items too.
+        # From its second look on it saw its own context, across items too.
         assert careless.seen[0] == f"u-1 {entry.ref}"
         assert set(careless.seen[1:]) == {f"ambient {AMBIENT.ref}"}
         call = caller.begin(shape.arity, "Next")

@@ -1,4 +1,4 @@
-"""Beside OpenTelemetry's interceptors, on either side of them, both do their work."""
+"""Relevo's and OpenTelemetry's interceptors work together, in either order."""
 
 import asyncio
 import inspect
@@ -35,8 +35,8 @@ sdk: Any = pytest.importorskip("opentelemetry.sdk.trace")
 export: Any = pytest.importorskip("opentelemetry.sdk.trace.export")
 in_memory: Any = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
 
-# OpenTelemetry awaits what a handler on an asyncio server returns, and iterates its streams: it
-# supports no plain functions there, and no handlers that write.
+# OpenTelemetry awaits the result of an asyncio server's handler, and iterates its streams: it
+# supports neither plain functions there, nor handlers that write.
 SUPPORTED = [
     shape
     for shape in SHAPES
@@ -47,11 +47,11 @@ ENDINGS = Ending.SET_CODE, Ending.ABORT, Ending.EXCEPTION, Ending.CANCEL, Ending
 each_shape = pytest.mark.parametrize("shape", SUPPORTED, ids=str)
 each_client = pytest.mark.parametrize("client", ["blocking", "asyncio"])
 each_order = pytest.mark.parametrize("order", ["inside", "outside"])
-"""Where Relevo's interceptors are, seen from OpenTelemetry's."""
+"""The position of Relevo's interceptors, relative to OpenTelemetry's."""
 
 
 class Spans:
-    """The spans that were made."""
+    """The spans that were recorded."""
 
     def __init__(self) -> None:
         self._exporter = in_memory.InMemorySpanExporter()
@@ -59,26 +59,26 @@ class Spans:
         self.provider.add_span_processor(export.SimpleSpanProcessor(self._exporter))
 
     def clear(self) -> None:
-        """Forget the spans so far."""
+        """Forget all recorded spans."""
         self._exporter.clear()
 
     def of(self, kind: str) -> list[Any]:
-        """The finished spans of the service's method that are of this kind."""
+        """The finished spans of this kind, of the service's method."""
         finished = self._exporter.get_finished_spans()
         return [span for span in finished if span.kind.name == kind and SERVICE in span.name]
 
     def number_of(self, service: str) -> int:
-        """How many spans of another method, or of all of a service, have finished."""
+        """The number of finished spans of another method, or of a whole service."""
         return sum(service in span.name for span in self._exporter.get_finished_spans())
 
     async def are_there(self) -> bool:
-        """Whether both sides have ended theirs."""
+        """Whether both sides have ended their spans."""
         return bool(self.of("CLIENT") and self.of("SERVER"))
 
 
 @pytest.fixture(scope="session")
 def all_spans() -> Spans:
-    """A record of all spans: a process has one provider, once and for all."""
+    """The record of all spans: a process can have one provider only."""
     spans = Spans()
     trace.set_tracer_provider(spans.provider)
     return spans
@@ -86,13 +86,13 @@ def all_spans() -> Spans:
 
 @pytest.fixture
 def spans(all_spans: Spans) -> Spans:
-    """A record of the test's own spans."""
+    """The record of the test's own spans."""
     all_spans.clear()
     return all_spans
 
 
 def server_interceptors(kind: Kind, order: str, relevo: Any, spans: Spans) -> list[Any]:
-    """Both interceptors of a server; the first one is outside."""
+    """Both interceptors of a server; the first one is the outer one."""
     make = otel.server_interceptor if kind == "blocking" else otel.aio_server_interceptor
     theirs = make(tracer_provider=spans.provider)
     return [theirs, relevo] if order == "inside" else [relevo, theirs]
@@ -128,7 +128,7 @@ async def calling_with_both(
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged that somebody should look at."""
+    """The logged records at WARNING and above."""
     return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
 
 
@@ -137,7 +137,7 @@ async def result_of(caller: Caller, arity: str, call: Any) -> tuple[list[str], S
     if not inspect.isgenerator(call):
         over = await caller.outcome(arity, call)
         return over.items, over.code
-    # What OpenTelemetry's blocking client has for such a stream is no call object.
+    # OpenTelemetry's blocking client returns no call object for such a stream.
     items: list[str] = []
 
     def take_all(stream: Any) -> StatusCode:
@@ -164,7 +164,7 @@ async def test_both_do_their_work(
     client: Kind,
     order: str,
 ) -> None:
-    """The handler has its context, the reference goes out once, and the spans hang together."""
+    """The handler has its context, the reference is sent once, and the spans are connected."""
     scene, calls = Scene(), RecordedCalls()
     relevo = clients.interceptor(shape.server, trust_callers=True)
     interceptors = server_interceptors(shape.server, order, relevo, spans)
@@ -176,7 +176,7 @@ async def test_both_do_their_work(
         ) as host,
         calling_with_both(client, host.address, order, spans) as caller,
     ):
-        # Their blocking client begins a stream only when its first item is asked for.
+        # OpenTelemetry's blocking client begins a stream only when its first item is requested.
         with use_context(entry):
             call = caller.begin(shape.arity)
             items, code = await result_of(caller, shape.arity, call)
@@ -200,7 +200,8 @@ async def test_both_do_their_work(
         pytest.param(shape, ending, id=f"{shape}-{ending.value}")
         for shape in SUPPORTED
         for ending in ENDINGS
-        # Their asyncio client does not hand on the cancellation of a call with one answer.
+        # OpenTelemetry's asyncio client does not pass on the cancellation of a call with one
+        # answer.
         if shape.streams or ending is not Ending.CANCEL
     ],
 )
@@ -214,9 +215,9 @@ async def test_endings(
     order: str,
     ending: Ending,
 ) -> None:
-    """However the call ends, it ends so between the two as well, and the handler had its context.
+    """Each ending of a call is unchanged by both, and the handler had its context.
 
-    What OpenTelemetry itself has to say of early ends is its own.
+    OpenTelemetry's own log records about early ends are ignored.
     """
     scene = Scene(ending)
     relevo = clients.interceptor(shape.server, trust_callers=True)
@@ -241,7 +242,7 @@ async def test_endings(
 
 @pytest.fixture
 def instrumented(spans: Spans) -> Iterator[Spans]:
-    """All of gRPC, instrumented as `opentelemetry-instrument` does it."""
+    """gRPC, instrumented in the way of `opentelemetry-instrument`."""
     instrumentors = [
         otel.GrpcInstrumentorClient(),
         otel.GrpcInstrumentorServer(),
@@ -265,7 +266,7 @@ async def test_instrumentation(
     shape: Shape,
     client: Kind,
 ) -> None:
-    """The same holds where OpenTelemetry puts itself into every channel and server by itself.
+    """The same holds if OpenTelemetry instruments every channel and server automatically.
 
     The channel to the store is one of them.
     """
@@ -290,7 +291,7 @@ async def test_instrumentation(
     seen = f"u-1 {entry.ref}"
     assert items == [seen] * (ITEMS if shape.streams else 1)
     assert set(scene.seen) == {seen}
-    # The stream of the cache may have been faster than the second look of a blocking server.
+    # The stream of the cache may have been faster than the second look on a blocking server.
     assert counts.hits + counts.misses == 1
     assert instrumented.number_of("relevo.v1.ContextStore/Get") == counts.misses
     (client_span,), (server_span,) = instrumented.of("CLIENT"), instrumented.of("SERVER")

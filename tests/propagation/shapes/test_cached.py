@@ -1,4 +1,4 @@
-"""Handlers whose context the server's client has already: nobody is asked for it."""
+"""Handlers whose context is in the near cache: the store is not asked."""
 
 import pytest
 from relevo_client import ContextEntry
@@ -15,7 +15,7 @@ each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 async def test_a_context_that_is_local(
     store: LocalStore, entry: ContextEntry, shape: Shape
 ) -> None:
-    """Every shape of handler has it from the cache: one hit for the call, and no miss."""
+    """Handlers of every shape get the context from the cache: one hit for the call, and no miss."""
     async with caching(store.address) as clients:
         await until_known(clients, entry.ref)
         interceptor = clients.interceptor(shape.server, trust_callers=True)
@@ -28,8 +28,8 @@ async def test_a_context_that_is_local(
 
 @pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 async def test_a_context_that_is_not(store: LocalStore, entry: ContextEntry, shape: Shape) -> None:
-    """A context that the store is asked for is one miss, and no hit."""
-    # The relay has no streams: the cache hears of nothing between two looks.
+    """A context that is not cached is one miss, and no hit."""
+    # The relay has no streams, so the cache gets no entry between two looks.
     async with Relay(store.address) as relay, caching(relay.address) as clients:
         interceptor = clients.interceptor(shape.server, trust_callers=True)
         over = await play(shape, interceptor, naming(entry.ref))

@@ -1,4 +1,4 @@
-"""The call object that the caller gets is gRPC's own, and everything about it works."""
+"""The caller gets gRPC's own call object, with all of its functions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ INITIAL, TRAILING = ("x-initial", "1"), ("x-trailing", "2")
 
 
 class Service:
-    """Answers when it is told to, with metadata at both ends."""
+    """Handlers that answer when the test allows it, with metadata at both ends."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -26,7 +26,7 @@ class Service:
         self._begun = self._cancelled = False
 
     def answer(self) -> None:
-        """Let calls be answered. From any thread."""
+        """Allow the calls to answer. From any thread."""
         self._loop.call_soon_threadsafe(self._gate.set)
 
     async def has_begun(self) -> bool:
@@ -113,9 +113,9 @@ def _doing_nothing(kind: Kind) -> list[Any]:
 async def test_the_call_is_grpcs_own(
     *, service: Service, address: str, entry: ContextEntry, kind: Kind, wrapped: bool, arity: str
 ) -> None:
-    """However it is begun, it is of the class that gRPC has for calls of its own.
+    """A call has the class that gRPC gives its own calls, however it is begun.
 
-    With interceptors, of the class for calls through interceptors.
+    With interceptors, it has the class for intercepted calls.
     """
     service.answer()
     theirs: list[Any] = [] if wrapped else _doing_nothing(kind)
@@ -140,7 +140,7 @@ async def test_the_call_is_grpcs_own(
 
 
 async def test_a_wrapped_channel_is_a_channel(address: str) -> None:
-    """What its user did with the channel within can be done with it, and closes that one."""
+    """A wrapped channel offers all functions of a channel, and closes the inner one."""
     within = aio.insecure_channel(address)
     async with aio_context_channel(within) as channel:
         await asyncio.wait_for(channel.channel_ready(), 10)
@@ -163,7 +163,7 @@ async def test_a_wrapped_channel_is_a_channel(address: str) -> None:
 async def test_blocking_calls_with_one_answer(
     service: Service, address: str, entry: ContextEntry, arity: str
 ) -> None:
-    """`__call__`, `with_call` and `future` work; the future is live before and after its end."""
+    """`__call__`, `with_call` and `future` work; the future does before and after its end."""
 
     def use(method: Any) -> None:
         def request() -> Any:
@@ -202,7 +202,7 @@ async def test_blocking_calls_with_one_answer(
 async def test_blocking_streams(
     service: Service, address: str, entry: ContextEntry, arity: str
 ) -> None:
-    """A stream of answers is a live call while it runs and after."""
+    """A stream of answers is a call object with all functions, while it runs and afterwards."""
 
     def use(method: Any) -> None:
         told: list[object] = []
@@ -228,7 +228,7 @@ async def test_blocking_streams(
 async def test_asyncio_calls(
     service: Service, address: str, entry: ContextEntry, arity: str
 ) -> None:
-    """An asyncio call is alive while it runs and after; whoever wants to be told of its end is."""
+    """An asyncio call has its functions while it runs and afterwards, and runs done callbacks."""
     told: list[object] = []
     async with calling("asyncio", address) as caller:
         with use_context(entry):
@@ -272,7 +272,7 @@ async def test_writing_and_reading(
 async def test_cancel(
     service: Service, address: str, entry: ContextEntry, kind: Kind, arity: str
 ) -> None:
-    """Cancelling reaches the handler, and the call says that it was cancelled."""
+    """Cancelling reaches the handler, and the call is cancelled."""
     async with calling(kind, address) as caller:
         with use_context(entry):
             call = caller.begin(arity, arity)

@@ -1,4 +1,4 @@
-"""What a channel can do it does with Relevo too: retries, waiting, compression, credentials."""
+"""gRPC's channel features work with Relevo: retries, waiting, compression, credentials."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def shape_of(arity: str) -> Shape:
 
 
 class Failing(Scene):
-    """Ends a number of calls with UNAVAILABLE, before it plays along."""
+    """Fails a number of calls with UNAVAILABLE, and then lets them through."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Failing(Scene):
         self.refs: list[object] = []
 
     def fails(self) -> bool:
-        """Whether this call is to fail."""
+        """Whether this call fails."""
         self.refs.append(current_ref())
         self._times -= 1
         return self._times >= 0
@@ -108,7 +108,7 @@ async def test_retries(clients: StoreClients, entry: ContextEntry, kind: Kind, a
 async def test_wait_for_ready(
     clients: StoreClients, entry: ContextEntry, port: int, kind: Kind, arity: str
 ) -> None:
-    """A call that waits for its server is sent with its reference when that comes."""
+    """A call that waits for its server is sent with its reference when the server is up."""
     scene, shape = Scene(), shape_of(arity)
     async with calling(kind, f"127.0.0.1:{port}", options=QUICKLY) as caller:
         hasty = await caller.outcome(arity, caller.begin(arity))
@@ -125,7 +125,7 @@ async def test_wait_for_ready(
 @pytest.mark.parametrize("arity", ["unary_unary", "unary_stream"])
 @each_kind
 async def test_compression(entry: ContextEntry, kind: Kind, arity: str) -> None:
-    """A call that asks for compression is sent compressed; one that does not, is not."""
+    """A call is compressed if, and only if, it requests compression."""
     request = b"0" * 100_000
     methods = {"Do": (arity, shape_of(arity).make(Scene()))}
     sent: list[int] = []
@@ -147,7 +147,7 @@ async def test_compression(entry: ContextEntry, kind: Kind, arity: str) -> None:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    """A private key, and a certificate for this host that it signs itself."""
+    """A private key, and a self-signed certificate for this host."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl to make a certificate with")
@@ -166,14 +166,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
 
 
 class Token(grpc.AuthMetadataPlugin):
-    """Credentials of one call's."""
+    """The credentials of a call."""
 
     def __call__(self, _: Any, callback: Any) -> None:
-        """Hand them over."""
+        """Pass the token to gRPC."""
         callback((("authorization", "Bearer of the call"),), None)
 
 
-@pytest.mark.processes  # openssl
+@pytest.mark.processes  # openssl is missing
 @each_arity
 @each_kind
 async def test_credentials_of_a_call(
@@ -207,7 +207,7 @@ async def test_credentials_of_a_call(
 async def test_the_deadline_is_the_calls(
     clients: StoreClients, entry: ContextEntry, kind: Kind, server: Kind, arity: str
 ) -> None:
-    """The handler has what is left of the caller's timeout; without one, it has none."""
+    """The handler has the caller's remaining timeout; without one, it has none."""
     shape = next(each for each in SHAPES if (each.server, each.arity) == (server, arity))
     scene = Scene()
     interceptors = [clients.interceptor(server, trust_callers=True)]
@@ -222,5 +222,5 @@ async def test_the_deadline_is_the_calls(
                 call = caller.begin(arity, timeout=timeout)
             assert (await caller.outcome(arity, call)).code is StatusCode.OK
             left.append(scene.context.time_remaining())
-    assert 0 < (left[0] or 0) < 21  # the wire rounds it up
+    assert 0 < (left[0] or 0) < 21  # the wire rounds up
     assert left[1] is None or left[1] > 1e9

@@ -1,4 +1,4 @@
-"""A server whose client of the store is closed, as while a service stops, still answers well."""
+"""If a server's store client is closed, as during a shutdown, calls get a typed status."""
 
 import logging
 
@@ -19,12 +19,12 @@ UNAVAILABLE = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now
 async def test_a_closed_channel(
     store: LocalStore, entry: ContextEntry, shape: Shape, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call is refused with the fixed text for a store that cannot be asked; nobody logs it."""
+    """A call is refused with the fixed text of an unavailable store, and nothing is logged."""
     blocking_channel, channel = (
         grpc.insecure_channel(store.address),
         aio.insecure_channel(store.address),
     )
-    # Without a cache, which may have the context a little longer.
+    # Without a cache, which may have the context for a moment.
     blocking = ContextClient(channel=blocking_channel, cache=None)
     client = AsyncContextClient(channel=channel, cache=None)
     interceptor = StoreClients(blocking, client).interceptor(shape.server, trust_callers=True)
@@ -64,9 +64,9 @@ asyncio.run(main())
 
 
 def test_a_channel_that_was_closed_before_its_first_call() -> None:
-    """Using it is an error like any other, and not the end of the process.
+    """A call on a closed channel fails like any other, and does not end the process.
 
-    gRPC looks up a method in a channel's memory even where that is gone.
+    gRPC looks up methods in the channel's memory even after that was freed.
     """
     done = with_unclean_memory(CLOSED_BEFORE_ITS_FIRST_CALL)
     assert done.returncode == 0, done.stderr[-500:]

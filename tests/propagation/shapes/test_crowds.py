@@ -1,4 +1,4 @@
-"""Many calls at once, and long ways: everybody gets their own context, nobody another's."""
+"""Many concurrent calls, and long chains: each handler has its own caller's context."""
 
 import asyncio
 import time
@@ -23,12 +23,12 @@ CALLS = 1000
 SERVICES = 3
 
 LIMIT = 512  # bytes of a reference in metadata
-ROUNDS = 10  # each call draws its shape
+ROUNDS = 10  # each call has a random shape
 
 
 @pytest.fixture(scope="module")
 def entries(store: LocalStore) -> list[ContextEntry]:
-    """An entry of each of ten tenants."""
+    """An entry for each of ten tenants."""
     keys = [ContextKey("conversation", tenant, "c") for tenant in TENANTS]
     for key in keys:
         store.client.put(key, ExecutionContext(tenant_id=key.tenant_id))
@@ -44,9 +44,9 @@ def entries(store: LocalStore) -> list[ContextEntry]:
 async def test_a_thousand_calls_of_ten_tenants(
     clients: StoreClients, entries: list[ContextEntry], kinds: Sequence[Kind]
 ) -> None:
-    """In mixed shapes, half of them from threads, through three services: not one stranger.
+    """A thousand concurrent calls through three services each see only their own tenant.
 
-    And all of it within 30 seconds.
+    In mixed shapes, half of them from threads, and within 30 seconds.
     """
     observer = Observer()
 
@@ -69,15 +69,15 @@ async def test_a_thousand_calls_of_ten_tenants(
         await asyncio.gather(*(one(number) for number in range(CALLS)))
     assert time.monotonic() - began < 30
     assert observer.strangers == []
-    # Two looks at each of two messages or more, and one more at whoever asks onward.
+    # Two looks at each of two or more messages, and one more if the handler calls onward.
     assert observer.comparisons >= CALLS * (2 * SERVICES + SERVICES - 1)
     assert current_ref() is None
 
 
 async def test_eight_services_in_a_row(clients: StoreClients, store: LocalStore) -> None:
-    """The last sees the first one's context; on each way, the reference is as large as it may be.
+    """The eighth service sees the first one's context, with a reference of the maximum size.
 
-    The key is the longest that a reference has room for.
+    The key is the longest that a reference can hold.
     """
     room = LIMIT - len("context-key") - len("context-revision") - len(str((1 << 63) - 1))
     start = ContextKey("conversation", "ä" * 40, "c")

@@ -1,4 +1,4 @@
-"""Contexts that are incomplete: the service's log has the missing layers, the caller does not."""
+"""Incomplete contexts: the service's log names the missing layers, the caller's error does not."""
 
 import logging
 from uuid import uuid4
@@ -26,7 +26,7 @@ each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 
 
 def incomplete(store: LocalStore) -> tuple[ContextRef, str]:
-    """A context with a layer that is there and one that is not; and the latter's key."""
+    """A context with one present and one missing layer, and the key of the missing one."""
     there, missing = (ContextKey("agent_config", "acme", uuid4().hex) for _ in range(2))
     key = ContextKey("conversation", "acme", uuid4().hex)
     store.client.put(there, ExecutionContext(agent_config={"secret": "value"}))
@@ -35,7 +35,7 @@ def incomplete(store: LocalStore) -> tuple[ContextRef, str]:
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the client's logger warned of."""
+    """The warnings of the client's logger."""
     return [
         each.getMessage()
         for each in caplog.records
@@ -50,7 +50,7 @@ async def test_a_call(
     caplog: pytest.LogCaptureFixture,
     shape: Shape,
 ) -> None:
-    """One WARNING has the keys and nothing else; the status is the fixed text, call after call."""
+    """One WARNING has only the missing keys; the status has the fixed text, at each call."""
     caplog.set_level(logging.DEBUG)
     ref, missing = incomplete(store)
     interceptor = clients.interceptor(shape.server, trust_callers=True)
@@ -68,7 +68,7 @@ async def test_what_a_policy_is_told(
     caplog: pytest.LogCaptureFixture,
     shape: Shape,
 ) -> None:
-    """A policy that goes on all the same does not keep it from the log, nor from its function."""
+    """Under a policy that proceeds, the log has the keys, too, and so has the policy's function."""
     asked: list[LostContext] = []
 
     def make(lost: LostContext) -> ExecutionContext:
@@ -90,7 +90,7 @@ async def test_what_a_policy_is_told(
 async def test_a_request(
     store: LocalStore, clients: StoreClients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same holds at the HTTP edge."""
+    """The same holds for requests at the HTTP edge."""
     ref, missing = incomplete(store)
     headers = {"X-Tenant-ID": "acme", "X-Conversation-ID": ref.key.id}
     answer = await ask(ContextMiddleware(see, clients.asyncio), headers.items())
@@ -100,7 +100,7 @@ async def test_a_request(
 
 
 async def test_the_exception(store: LocalStore, clients: StoreClients) -> None:
-    """Who resolves by hand finds the keys in the exception, from the store and from the cache."""
+    """The exception of a direct `resolve` has the missing keys, from the store and the cache."""
     ref, missing = incomplete(store)
     with pytest.raises(IncompleteContextError) as caught:
         clients.blocking.resolve(ref)

@@ -1,4 +1,4 @@
-"""The policy `LAST_KNOWN`: what the cache had last, marked, where the store cannot be asked."""
+"""The fallback `LAST_KNOWN`: if the store is unreachable, the last cached context, marked stale."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -39,7 +39,7 @@ each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 
 
 class Marked(Scene):
-    """A handler that looks at the mark too."""
+    """A handler that also looks at the mark."""
 
     def see(self) -> bytes:
         """Look, and add the mark."""
@@ -52,27 +52,27 @@ class Marked(Scene):
 
 @pytest.fixture
 def path(store: LocalStore) -> Iterator[Proxy]:
-    """The way to the store, which can be closed."""
+    """A proxy in front of the store, which can be closed."""
     with Proxy(int(store.address.rpartition(":")[2])) as path:
         yield path
 
 
 @pytest.fixture
 async def clients(path: Proxy) -> AsyncIterator[StoreClients]:
-    """Clients that soon lose trust in what they have."""
+    """Clients whose cached entries soon expire."""
     options = CacheOptions(max_staleness=0.3)
     async with caching(f"127.0.0.1:{path.port}", options) as clients:
         yield clients
 
 
 async def call(shape: Shape, clients: StoreClients, ref: ContextRef) -> Play:
-    """A call that names the context."""
+    """Make a call that names the context."""
     interceptor = clients.interceptor(shape.server, trust_callers=True, policy=POLICY)
     return await play(shape, interceptor, naming(ref), scene=Marked())
 
 
 async def down(path: Proxy, clients: StoreClients) -> None:
-    """The store cannot be reached any more, and nothing that the caches have is trusted."""
+    """Make the store unreachable, and let all cached entries expire."""
     path.refuse()
     for client in (clients.blocking, clients.asyncio):
 
@@ -89,9 +89,9 @@ async def down(path: Proxy, clients: StoreClients) -> None:
 async def test_a_store_that_is_gone(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
-    """The handler has the copy, marked; its own calls go on with the fence that it was called with.
+    """The handler gets the cached context, marked; its own calls carry the caller's fence.
 
-    While the store is there, nothing is marked.
+    While the store is reachable, no context is marked.
     """
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     await until_known(clients, ref)
@@ -105,7 +105,7 @@ async def test_a_store_that_is_gone(
 async def test_a_store_that_is_behind(
     store: LocalStore, clients: StoreClients, shape: Shape
 ) -> None:
-    """`too_old` can be answered with the copy as well."""
+    """If the store is behind the fence (`too_old`), the policy may use the cached context, too."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     await until_known(clients, ref)
     ahead = ContextRef(KEY, ref.revision + HOUR)
@@ -116,7 +116,7 @@ async def test_a_store_that_is_behind(
 async def test_without_a_copy(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
-    """What was never known is rejected, as without the policy."""
+    """A context that was never cached is rejected, as without the policy."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     path.refuse()
     assert (await call(shape, clients, ref)).refusal == DOWN.refusal
@@ -124,7 +124,7 @@ async def test_without_a_copy(
 
 @each_shape
 async def test_without_a_cache(store: LocalStore, shape: Shape) -> None:
-    """Clients that keep no copies have none to go on with, though they have asked before."""
+    """A client without a cache has no last known context, even after earlier calls."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     ahead = ContextRef(KEY, ref.revision + HOUR)
     async with AsyncContextClient(store.address, timeout=10, cache=None) as client:
@@ -138,7 +138,7 @@ async def test_without_a_cache(store: LocalStore, shape: Shape) -> None:
 async def test_what_has_ended(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
-    """An entry that is known to be absent is not brought back."""
+    """An entry that is known to be absent is not revived."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"))
     await until_known(clients, ref)
     store.client.invalidate(KEY)
@@ -151,7 +151,7 @@ async def test_what_has_ended(
 async def test_what_has_run_out(
     store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
 ) -> None:
-    """An entry whose time is over is not brought back, though nobody has said so."""
+    """An entry whose time is over is not revived, even without an event."""
     ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=4)
     await until_known(clients, ref)
     await down(path, clients)
@@ -166,7 +166,7 @@ async def test_what_has_run_out(
 
 
 async def test_layers(store: LocalStore, path: Proxy, clients: StoreClients) -> None:
-    """A copy is composed as ever, and marked; one whose layer has ended is none."""
+    """The last known context is composed and marked; if a layer has ended, there is none."""
     store.client.put(AGENT, ExecutionContext(llm_config={"model": "m1"}))
     ref = store.client.put(KEY, ExecutionContext(user_id="u", includes=(AGENT,)))
     await until_known(clients, ref)
@@ -189,7 +189,7 @@ async def test_layers(store: LocalStore, path: Proxy, clients: StoreClients) -> 
 
 
 def test_where_it_makes_no_sense() -> None:
-    """A policy for what the store has answered, or the call, cannot be a copy: ValueError."""
+    """LAST_KNOWN for a cause other than an unavailable or late store raises ValueError."""
     for case in ("no_reference", "not_found", "incomplete"):
         fields: dict[str, Any] = {case: Fallback.LAST_KNOWN}
         with pytest.raises(ValueError, match=case):
@@ -197,7 +197,7 @@ def test_where_it_makes_no_sense() -> None:
 
 
 def test_what_the_store_refuses() -> None:
-    """A store that says no can be asked: no copy is handed out past it."""
+    """If the store refuses a client, its cached context is not used."""
     refused = AccessDeniedError("no", reason="TENANT_DENIED")
     action, refusal = chosen(POLICY, refused)
     assert (action, refusal.code) == (Fallback.REJECT, StatusCode.INTERNAL)

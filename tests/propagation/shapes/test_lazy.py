@@ -1,4 +1,4 @@
-"""The lazy policy: a context is resolved when its handler asks for it, and not before."""
+"""The lazy policy: a context is resolved at the handler's first use of it, and not before."""
 
 import asyncio
 import threading
@@ -31,9 +31,9 @@ from support.servers.relay import Relay
 from support.servers.shapes import Kind
 
 LAZY = Policy(lazy=True)
-BUDGET = 3.0  # seconds that a call may take: less than the slow store does
+BUDGET = 3.0  # seconds of a call's timeout: less than the slow store takes
 
-# Where a handler may simply ask: in threads, of either server.
+# Handlers that can use `current_context`: those in threads, of either server.
 each_server = pytest.mark.parametrize("server", ["blocking", "asyncio"])
 
 
@@ -45,7 +45,7 @@ async def answer_of(
     *,
     policy: Policy = LAZY,
 ) -> Outcome:
-    """What a call of the one method comes to."""
+    """The result of a call of the one method."""
     ((method, (arity, _)),) = methods.items()
     interceptor = clients.interceptor(server, trust_callers=True, policy=policy)
     async with (
@@ -58,12 +58,12 @@ async def answer_of(
 
 
 def once(work: Callable[[], str]) -> Methods:
-    """A plain function that answers what this work says."""
+    """A plain function with this work's result."""
     return {"Do": ("unary_unary", lambda _, __: work().encode())}
 
 
 def in_a_task(work: Callable[[], Awaitable[str]]) -> Methods:
-    """A coroutine function that answers what this work says."""
+    """A coroutine function with this work's result."""
 
     async def handler(_: Any, __: Any) -> bytes:
         return (await work()).encode()
@@ -73,7 +73,7 @@ def in_a_task(work: Callable[[], Awaitable[str]]) -> Methods:
 
 @each_server
 async def test_nothing_is_resolved_without_need(store: LocalStore, server: Kind) -> None:
-    """A handler that does not ask works with a store that is down, and passes its reference on."""
+    """A handler that uses no context works without a store, and passes on its reference."""
 
     def handler(_: Any, __: Any) -> Iterator[bytes]:
         for _ in range(3):
@@ -94,7 +94,7 @@ async def test_nothing_is_resolved_without_need(store: LocalStore, server: Kind)
 
 @each_server
 async def test_threads_simply_ask(clients: StoreClients, entry: ContextEntry, server: Kind) -> None:
-    """`current_context` and `require_context` resolve it where the handler runs in a thread."""
+    """In a thread, `current_context` and `require_context` resolve the context."""
     for ask in (current_context, require_context):
 
         def work(ask: Callable[[], ExecutionContext | None] = ask) -> str:
@@ -106,7 +106,7 @@ async def test_threads_simply_ask(clients: StoreClients, entry: ContextEntry, se
 
 
 async def test_tasks_await_it(clients: StoreClients, entry: ContextEntry) -> None:
-    """In a task, `await_context` resolves it; from then on it is there without waiting."""
+    """In a task, `await_context` resolves the context, which is then current without waiting."""
 
     async def work() -> str:
         context = await await_context()
@@ -119,7 +119,7 @@ async def test_tasks_await_it(clients: StoreClients, entry: ContextEntry) -> Non
 
 
 async def test_tasks_cannot_have_it_before(clients: StoreClients, entry: ContextEntry) -> None:
-    """A task that asks before is told what to do, and not that there is no context."""
+    """In a task, earlier access is an error that names `await_context`."""
 
     async def work() -> str:
         for ask in (current_context, require_context):
@@ -132,7 +132,7 @@ async def test_tasks_cannot_have_it_before(clients: StoreClients, entry: Context
 
 
 async def test_awaiting_elsewhere(clients: StoreClients, entry: ContextEntry) -> None:
-    """`await_context` is the current context where nothing is lazy, and None without a call."""
+    """`await_context` returns the current context if it is not lazy, and None without a call."""
 
     async def work() -> str:
         context = await await_context()
@@ -147,7 +147,7 @@ async def test_awaiting_elsewhere(clients: StoreClients, entry: ContextEntry) ->
 
 @each_server
 async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, server: Kind) -> None:
-    """However often and from wherever a handler asks, the store is asked once."""
+    """However often and wherever a handler uses its context, the store is asked once."""
 
     def from_threads() -> str:
         found: list[str] = []
@@ -181,9 +181,9 @@ async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, serve
 @pytest.mark.parametrize("cause", CAUSES, ids=str)
 @each_server
 async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> None:
-    """Where it cannot be had, the call ends as the policy says, when and where the handler asks."""
+    """If the context cannot be had, the call ends by the policy, at the handler's first use."""
     reached: list[str] = []
-    taken = threading.Event()  # by the caller: gRPC sends a thread's abort past unsent items
+    taken = threading.Event()  # by the caller: gRPC sends a thread's abort before unsent items
 
     def handler(_: Any, __: Any) -> Iterator[bytes]:
         yield b"before"
@@ -221,7 +221,7 @@ async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> 
 
 @each_server
 async def test_other_policies_at_use(store: LocalStore, server: Kind) -> None:
-    """Proceeding and rebuilding, too, happen when the handler asks."""
+    """Proceeding and rebuilding also happen at the handler's first use."""
     for cause in (NO_REFERENCE, NOT_FOUND):
         made: list[object] = []
 
@@ -245,7 +245,7 @@ async def test_other_policies_at_use(store: LocalStore, server: Kind) -> None:
 async def test_malformed_references_are_refused_at_once(
     clients: StoreClients, server: Kind
 ) -> None:
-    """What needs no store is not put off: the handler is not reached."""
+    """A malformed reference is refused before the handler, as that needs no store."""
     reached: list[str] = []
 
     def work() -> str:

@@ -1,8 +1,7 @@
-"""Every shape of call and handler, with every ending: one rule for all of them.
+"""Every shape of call and handler, with every ending, has the same guarantees.
 
-Whatever the kinds of client and server, the arity and the handler's shape, and
-however the call ends, the handler has its caller's context from its first line to
-its last, and nothing of it stays anywhere.
+For any kind of client and server, any arity, shape of handler and ending, the handler has its
+caller's context from its first line to its last, and nothing remains of it.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from support.servers.scenes import ITEMS, NOBODY, TRAILING, Ending, Scene
 from support.servers.shapes import SHAPES, Kind, Shape
 
 IN_SHORT = (Ending.SUCCESS, Ending.ABORT, Ending.CANCEL)
-"""The endings of calls through Relevo's channel, which has no part in how they end."""
+"""The endings of calls through Relevo's channel, which does not affect how they end."""
 
 CELLS = [
     pytest.param(
@@ -38,7 +37,7 @@ CELLS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """What is there already is no garbage of these tests, and need not be looked through."""
+    """Objects from before are not garbage of these tests, and need not be searched."""
     gc.collect()
     gc.freeze()
     yield
@@ -55,17 +54,15 @@ async def test_every_call_has_its_context_and_leaves_nothing(
     entry: ContextEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The context is there at the handler's every look; the end is the handler's own.
+    """The handler has the context at its every look, and its call ends as the handler ends it.
 
-    - The handler sees it at first, with every message, and in its `finally`.
+    - The handler sees it at its beginning, with every message, and in its `finally`.
     - One key and one revision are on the wire.
-    - The status, its text and its trailers are as the handler, or gRPC, made them.
-    - The caller's own context is as it was, between any two items too.
-    - The server's one thread has nothing left, and the next call, which names
-      no context, has none.
-    - Nobody logs a warning but gRPC, and gRPC only of the handler's own defect, or that
-      it has cut a call off. No exception is ignored, and no coroutine is never awaited:
-      pytest fails for them.
+    - The status, its text and its trailers are those of the handler, or of gRPC.
+    - The caller's own context is unchanged, also between any two items.
+    - The server's one thread keeps no context, and the next call, which names none, has none.
+    - Only gRPC logs warnings, and only of the handler's own defect, or of a call that it cut off.
+      No exception is ignored, and every coroutine is awaited: otherwise, pytest fails.
     """
     scene, next_scene = Scene(ending), Scene()
     calls = RecordedCalls()

@@ -1,4 +1,4 @@
-"""Handlers that need a context and have none: their calls end with a typed status."""
+"""If a handler needs a context and has none, its call ends with a typed status."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ Ask = Callable[[], object]
 
 
 class Asking:
-    """A handler of each shape that asks for the context: at once, or after some answers."""
+    """A handler of each shape that requires the context, at once or after some answers."""
 
     def __init__(self, shape: Shape, ask: Ask, *, after: int) -> None:
         self._ask = ask
@@ -79,7 +79,7 @@ class Asking:
 async def ended(
     shape: Shape, behaviour: Behaviour, clients: StoreClients, *metadata: Any, **rules: Any
 ) -> Outcome:
-    """How a call of this handler ends."""
+    """The status of a call of this handler."""
     methods = {"Do": (shape.arity, behaviour)}
     interceptor = clients.interceptor(shape.server, trust_callers=True, **rules)
     async with (
@@ -91,7 +91,7 @@ async def ended(
 
 
 def loud(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged at WARNING and above, by whomever."""
+    """All log records at WARNING and above."""
     return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
 
 
@@ -100,9 +100,9 @@ def loud(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_a_handler_that_needs_one(
     clients: StoreClients, caplog: pytest.LogCaptureFixture, shape: Shape, after: int
 ) -> None:
-    """FAILED_PRECONDITION with the contract's fixed text, after all that was answered before.
+    """FAILED_PRECONDITION with the contract's fixed text, after the answers that were sent.
 
-    That is no crash of the service's: nobody logs it.
+    That is not a crash of the service: nothing is logged.
     """
     caplog.set_level(logging.DEBUG)
     behaviour = Asking(shape, require_context, after=after).behaviour
@@ -121,28 +121,28 @@ each_unary = pytest.mark.parametrize("shape", UNARY, ids=str)
 
 
 def raise_with_a_text() -> None:
-    """Raise as a library of the service's may."""
+    """Raise an exception like that of a library."""
     raise NoContextError(SECRET)
 
 
 @pytest.mark.parametrize("ask", [require_entry, require_ref, raise_with_a_text])
 @each_unary
 async def test_whatever_it_is_that_is_needed(clients: StoreClients, shape: Shape, ask: Ask) -> None:
-    """An entry or a reference that is needed ends the call in the same way, texts left out."""
+    """A missing entry or reference ends the call in the same way."""
     over = await ended(shape, Asking(shape, ask, after=0).behaviour, clients)
     assert (over.code, over.details) == NEEDS_ONE
 
 
 @each_unary
 async def test_an_exempt_method(clients: StoreClients, shape: Shape) -> None:
-    """A method that is exempt has no context; one that needs it all the same says so."""
+    """An exempt method has no context; if it requires one, its call ends with the same status."""
     behaviour = Asking(shape, require_context, after=0).behaviour
     over = await ended(shape, behaviour, clients, exempt=filters.service(SERVICE))
     assert (over.code, over.details) == NEEDS_ONE
 
 
 async def test_tasks_of_a_group(clients: StoreClients) -> None:
-    """A TaskGroup whose tasks all need a context counts as one that does; with a defect, not."""
+    """A TaskGroup counts only if all of its failed tasks required a context."""
     (shape,) = TASKS
 
     async def ask() -> None:
@@ -168,7 +168,7 @@ async def test_tasks_of_a_group(clients: StoreClients) -> None:
 
 @each_unary
 async def test_a_handler_that_helps_itself(clients: StoreClients, shape: Shape) -> None:
-    """Who catches the exception goes on, or ends the call with a status of their own."""
+    """A handler may catch the exception and continue, or end the call with its own status."""
 
     def go_on() -> bool:
         try:
@@ -206,7 +206,7 @@ async def test_a_handler_that_helps_itself(clients: StoreClients, shape: Shape) 
 
 @each_unary
 async def test_other_exceptions_are_grpcs_to_tell(clients: StoreClients, shape: Shape) -> None:
-    """What a handler raises beside that ends as it does without Relevo."""
+    """Other exceptions of a handler end its call as they do without Relevo."""
 
     def fail() -> None:
         raise LookupError("a defect")
@@ -218,7 +218,7 @@ async def test_other_exceptions_are_grpcs_to_tell(clients: StoreClients, shape: 
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_a_lazy_policy(clients: StoreClients, kind: Kind) -> None:
-    """Under a lazy policy, too, a call without a reference ends so when its handler needs one."""
+    """Under a lazy policy, a call without a reference ends so at the handler's first use."""
     for shape in UNARY:
         if shape.server != kind:
             continue
@@ -242,9 +242,9 @@ async def test_a_lazy_policy(clients: StoreClients, kind: Kind) -> None:
 async def test_a_handler_that_does_not_await_a_lazy_context(
     clients: StoreClients, caplog: pytest.LogCaptureFixture, entry: Any, shape: Shape
 ) -> None:
-    """Asking before `await_context()` is the service's defect: INTERNAL, and logged with its line.
+    """Without `await_context()`, use of a lazy context is INTERNAL, and logged with its line.
 
-    The caller did name a context, and is not told that it did not.
+    That is a defect of the service: the caller did name a context, and gets no error about it.
     """
     behaviour = Asking(shape, require_context, after=0).behaviour
     over = await ended(shape, behaviour, clients, *naming(entry.ref), policy=Policy(lazy=True))
@@ -255,7 +255,7 @@ async def test_a_handler_that_does_not_await_a_lazy_context(
 
 
 async def test_a_call_that_is_over(clients: StoreClients) -> None:
-    """A thread that needs a context when its call has ended disturbs nobody and says nothing."""
+    """A thread that requires a context after its call has ended fails silently."""
     (shape,) = [each for each in UNARY if each.server == "blocking"]
     entered, is_over = threading.Event(), threading.Event()
     seen: list[object] = []

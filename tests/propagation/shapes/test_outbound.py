@@ -1,4 +1,4 @@
-"""What a call carries, in every arity and of both kinds of client."""
+"""The metadata of a call, in every arity and for both kinds of client."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ each_arity = pytest.mark.parametrize("arity", ARITIES)
 
 @dataclass(frozen=True)
 class Destination:
-    """A server that needs no context, and a record of what calls of it carried."""
+    """A server that needs no context, and records the metadata of its calls."""
 
     address: str
     calls: RecordedCalls
 
     async def carried(self, caller: Caller, arity: str, **options: Any) -> Metadata:
-        """What a call carries under the entry."""
+        """The metadata of a call under the entry."""
         self.calls.clear()
         with use_context(ENTRY):
             call = caller.begin(arity, arity, **options)
@@ -77,7 +77,7 @@ async def destination() -> AsyncIterator[Destination]:
 async def test_exactly_one_reference(
     destination: Destination, kind: Kind, wrapped: bool, arity: str
 ) -> None:
-    """One key and one revision, in the text form; after the block, none."""
+    """A call has exactly one key and one revision, in text form; after the block, it has none."""
     async with calling(kind, destination.address, wrapped=wrapped) as caller:
         assert await destination.carried(caller, arity) == ATTACHED
         destination.calls.clear()
@@ -101,7 +101,7 @@ async def test_exactly_one_reference(
 async def test_metadata_of_others(
     destination: Destination, kind: Kind, wrapped: bool, arity: str, given: Any
 ) -> None:
-    """Others' metadata keeps its order and duplicates, and the caller's own object is untouched."""
+    """Other metadata keeps its order and duplicates, and the caller's object is not changed."""
     before = list(given or ())
     async with calling(kind, destination.address, interceptors=()) as caller:
         without = await destination.carried(caller, arity, metadata=given)
@@ -119,7 +119,7 @@ async def test_metadata_of_others(
 async def test_the_key_that_a_call_names_wins(
     destination: Destination, kind: Kind, wrapped: bool, arity: str, named: str
 ) -> None:
-    """A call that names a context itself carries that one only, whatever is current."""
+    """A call that names a context itself carries only that one, whatever is current."""
     given = (("context-key", named),)
     async with calling(kind, destination.address, wrapped=wrapped) as caller:
         assert await destination.carried(caller, arity, metadata=given) == list(given)
@@ -130,7 +130,7 @@ async def test_the_key_that_a_call_names_wins(
 async def test_a_reference_over_the_limit(
     destination: Destination, kind: Kind, wrapped: bool, arity: str
 ) -> None:
-    """It is refused locally by the exception that says why, and nothing is sent."""
+    """A reference above the limit is refused locally with its reason, and nothing is sent."""
     key = ContextKey("s" * 200, "t" * 200, "i" * 83)
 
     async def call(caller: Caller) -> Outcome:
@@ -165,7 +165,7 @@ async def test_the_allowlist(
     allow: Sequence[str],
     is_allowed: bool,
 ) -> None:
-    """Where no pattern matches a channel's target, nothing is added; what a call names stays."""
+    """If no pattern matches a channel's target, no reference is added; a call's own one stays."""
     rules: dict[str, Any] = {"target": "orders.internal:443", "allow": allow}
     async with calling(kind, destination.address, wrapped=wrapped, **rules) as caller:
         found = await destination.carried(caller, arity)
@@ -184,7 +184,7 @@ async def test_the_allowlist(
     ],
 )
 def test_an_allowlist_needs_a_target(make: Any) -> None:
-    """Patterns without anything to match are a mistake, and not a list that allows everything."""
+    """Patterns without a target are an error, not an allowlist that allows every call."""
     with pytest.raises(ValueError, match="target"):
         make(allow=["*"])
 
@@ -194,7 +194,7 @@ def test_an_allowlist_needs_a_target(make: Any) -> None:
 async def test_exempt_methods(
     destination: Destination, kind: Kind, wrapped: bool, arity: str
 ) -> None:
-    """Calls of exempt methods carry nothing, others do."""
+    """Calls of exempt methods carry no reference; other calls do."""
     exempt = filters.method(f"/{SERVICE}/unary_unary")
     async with calling(kind, destination.address, wrapped=wrapped, exempt=exempt) as caller:
         found = await destination.carried(caller, arity)
@@ -202,7 +202,7 @@ async def test_exempt_methods(
 
 
 def test_filters_combine() -> None:
-    """Each filter applies to what its name says; together they do what logic does."""
+    """Each filter selects the methods of its definition, and combinations follow logic."""
     orders, place = filters.service("shop.v1.Orders"), filters.method("/shop.v1.Orders/Place")
     shop = filters.prefix("/shop.")
     table = {

@@ -1,4 +1,4 @@
-"""Contexts that cannot be had: each policy does what it says, within the call's deadline."""
+"""Each policy for unavailable contexts does what it promises, within the call's deadline."""
 
 import logging
 
@@ -21,7 +21,7 @@ from support.servers.hosting import SERVICE, Methods, StoreClients, hosted
 from support.servers.scenes import NOBODY, Scene
 from support.servers.shapes import Shape
 
-BUDGET = 3.0  # seconds that a call may take: less than the slow store does
+BUDGET = 3.0  # seconds of a call's timeout: less than the slow store takes
 assert BUDGET < SLOW
 
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
@@ -31,7 +31,7 @@ each_cause = pytest.mark.parametrize("cause", CAUSES, ids=str)
 async def lost(
     store: LocalStore, shape: Shape, cause: Cause, policy: Policy, *, timeout: float = BUDGET
 ) -> Play:
-    """A call under this policy whose context is lost for this cause."""
+    """A call under this policy, whose context is unavailable for this cause."""
     async with cause.lose(store) as loss:
         interceptor = loss.clients.interceptor(shape.server, trust_callers=True, policy=policy)
         metadata = naming(loss.ref) if loss.ref else ()
@@ -43,9 +43,9 @@ async def lost(
 async def test_reject(
     store: LocalStore, shape: Shape, cause: Cause, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call ends with the cause's status and fixed text. That is no crash: nobody logs it.
+    """The call ends with the cause's status and fixed text, and nothing is logged.
 
-    But for a missing layer, which is the owner's to put: one line says which.
+    A missing layer is logged in one line that names it, as its owner must put it.
     """
     caplog.set_level(logging.DEBUG)
     over = await lost(store, shape, cause, cause.handled(Fallback.REJECT))
@@ -58,7 +58,7 @@ async def test_reject(
 @each_cause
 @each_shape
 async def test_proceed(store: LocalStore, shape: Shape, cause: Cause) -> None:
-    """The handler runs, and has no context."""
+    """The handler runs without a context."""
     over = await lost(store, shape, cause, cause.handled(Fallback.PROCEED))
     assert over.outcome.code is StatusCode.OK
     assert {each.partition(" ")[0] for each in over.seen} == {"nobody"}
@@ -67,7 +67,7 @@ async def test_proceed(store: LocalStore, shape: Shape, cause: Cause) -> None:
 @each_cause
 @each_shape
 async def test_rebuild(store: LocalStore, shape: Shape, cause: Cause) -> None:
-    """The handler has the context that the function made; its own calls carry what it was asked."""
+    """The handler has the function's context; its own calls carry the original reference."""
     asked: list[LostContext] = []
 
     def make(lost_context: LostContext) -> ExecutionContext:
@@ -84,7 +84,7 @@ async def test_rebuild(store: LocalStore, shape: Shape, cause: Cause) -> None:
 
 @each_shape
 async def test_what_a_function_is_told(store: LocalStore, shape: Shape) -> None:
-    """It is told the method, the reference, the call's metadata, and why the context is lost."""
+    """The function gets the method, the reference, the call's metadata and the cause."""
     asked: list[LostContext] = []
 
     def make(lost_context: LostContext) -> ExecutionContext:
@@ -107,7 +107,7 @@ async def test_what_a_function_is_told(store: LocalStore, shape: Shape) -> None:
     "shape", [each for each in UNARY_SHAPES if each.server == "asyncio"], ids=str
 )
 async def test_coroutine_functions(store: LocalStore, shape: Shape) -> None:
-    """On an asyncio server the function may be a coroutine function."""
+    """On an asyncio server, the function may be a coroutine function."""
 
     async def make(_: LostContext) -> ExecutionContext:
         return ExecutionContext(user_id="rebuilt")
@@ -119,7 +119,7 @@ async def test_coroutine_functions(store: LocalStore, shape: Shape) -> None:
 @each_cause
 @each_shape
 async def test_the_default(store: LocalStore, shape: Shape, cause: Cause) -> None:
-    """A call that names no context has none; one whose context cannot be had is rejected."""
+    """By default, a call without a reference has no context, and an unavailable one is rejected."""
     over = await lost(store, shape, cause, Policy())
     if cause is NO_REFERENCE:
         assert over.outcome.code is StatusCode.OK
@@ -132,7 +132,7 @@ async def test_the_default(store: LocalStore, shape: Shape, cause: Cause) -> Non
 async def test_the_first_filter_that_applies_counts(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """Policies are for the methods that their filters choose, in their order; else the default."""
+    """The first policy whose filter matches the method applies, else the default."""
 
     def makes(name: str) -> Policy:
         return Policy(no_reference=lambda _: ExecutionContext(user_id=name))
@@ -165,7 +165,7 @@ async def test_the_first_filter_that_applies_counts(
 
 @each_shape
 async def test_the_default_policy_is_for_all_others(clients: StoreClients, shape: Shape) -> None:
-    """A method that no filter chooses has the default policy."""
+    """A method that no filter matches has the default policy."""
     interceptor = clients.interceptor(
         shape.server,
         policy=Policy(no_reference=Fallback.REJECT),

@@ -1,4 +1,4 @@
-"""Functions that make a context: one at a time for a key, within each call's own deadline."""
+"""Functions that rebuild a context: one call at a time per key, within each call's deadline."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ INTERNALS = "internals: 10.0.0.7"
 
 
 class Workshop:
-    """A function of a policy's that works until it may end, and counts itself."""
+    """A policy's function that runs until the test ends it, and counts its calls."""
 
     def __init__(self, shape: Shape, name: str = "made") -> None:
         self._name = name
@@ -34,16 +34,16 @@ class Workshop:
         self._may_end = threading.Event()
         self.begun = 0
         self.at_once = 0
-        """How many worked at the same time, at most."""
+        """The highest number of concurrent calls."""
         self._now = 0
         self.make: Any = self._make_async if shape.server == "asyncio" else self._make
 
     def let_end(self) -> None:
-        """Let it end, now and from now on."""
+        """Let all calls end, from now on."""
         self._may_end.set()
 
     async def has_begun(self) -> bool:
-        """Whether it was called."""
+        """Whether the function was called."""
         return self.begun > 0
 
     def _make(self, _: LostContext) -> ExecutionContext:
@@ -62,20 +62,20 @@ class Workshop:
 
 
 class Arrivals:
-    """An `authorize` that says yes, and counts."""
+    """An `authorize` that allows every call, and counts them."""
 
     def __init__(self) -> None:
         self.number = 0
         self._lock = threading.Lock()
 
     def __call__(self, _: ContextRef, __: Any) -> bool:
-        """Say yes."""
+        """Allow the call."""
         with self._lock:
             self.number += 1
         return True
 
     def are(self, number: int) -> Callable[[], Any]:
-        """Whether so many calls have arrived."""
+        """Whether this many calls have arrived."""
 
         async def arrived() -> bool:
             return self.number == number
@@ -85,7 +85,7 @@ class Arrivals:
 
 @pytest.fixture
 async def loss(store: LocalStore) -> AsyncIterator[Loss]:
-    """A context that does not exist."""
+    """An entry that does not exist."""
     async with NOT_FOUND.lose(store) as loss:
         yield loss
 
@@ -94,7 +94,7 @@ async def loss(store: LocalStore) -> AsyncIterator[Loss]:
 async def serving(
     shape: Shape, loss: Loss, scene: Scene, *, threads: int = 1, **rules: Any
 ) -> AsyncGenerator[tuple[Host, Caller], None]:
-    """A server with two methods alike, and a caller of it."""
+    """A server with two equal methods, and a caller of it."""
     interceptor = loss.clients.interceptor(shape.server, trust_callers=True, **rules)
     behaviour = shape.make(scene)
     methods = {"Do": (shape.arity, behaviour), "Other": (shape.arity, behaviour)}
@@ -112,7 +112,7 @@ def begin(caller: Caller, ref: ContextRef | None, method: str = "Do", **options:
 
 @each_shape
 async def test_one_at_a_time_for_a_key(loss: Loss, shape: Shape) -> None:
-    """Of twenty calls with one key, none calls the function while another's call of it runs."""
+    """Of twenty calls with one key, only one runs the function at a time."""
     workshop, arrivals = Workshop(shape), Arrivals()
     policy = Policy(not_found=workshop.make)
     async with serving(shape, loss, Scene(), threads=20, policy=policy, authorize=arrivals) as (
@@ -130,7 +130,7 @@ async def test_one_at_a_time_for_a_key(loss: Loss, shape: Shape) -> None:
 
 @each_shape
 async def test_keys_do_not_wait_for_each_other(store: LocalStore, shape: Shape) -> None:
-    """Calls with different keys, and calls without one, each get what was made for them."""
+    """Calls with different keys, and calls without one, each get their own context."""
     scene = Scene()
     names: list[str] = []
 
@@ -152,9 +152,9 @@ async def test_keys_do_not_wait_for_each_other(store: LocalStore, shape: Shape) 
 
 @each_shape
 async def test_each_call_keeps_its_own_reference(store: LocalStore, shape: Shape) -> None:
-    """Calls that share what was made for their key each pass on the revision that they came with.
+    """Calls that share a rebuilt context pass on their own revisions.
 
-    Else a callee could work with an older context than its caller has seen.
+    Otherwise, a callee could use an older context than its caller has seen.
     """
     workshop, arrivals = Workshop(shape), Arrivals()
     policy = Policy(too_old=workshop.make)
@@ -176,7 +176,7 @@ async def test_each_call_keeps_its_own_reference(store: LocalStore, shape: Shape
 
 @each_shape
 async def test_each_method_has_its_own_function(loss: Loss, shape: Shape) -> None:
-    """Where two methods have different functions, a call gets its own method's, same key or not."""
+    """If two methods have different functions, a call uses its own method's, even for one key."""
     slow, quick = Workshop(shape, "slow"), Workshop(shape, "quick")
     quick.let_end()
     policies = [
@@ -197,7 +197,7 @@ async def test_each_method_has_its_own_function(loss: Loss, shape: Shape) -> Non
 
 @each_shape
 async def test_it_outlives_the_deadline(loss: Loss, shape: Shape) -> None:
-    """A call is over at its deadline, its handler is not reached, and its thread is free again."""
+    """A call ends at its deadline before its handler, and its thread becomes free."""
     workshop, scene = Workshop(shape), Scene()
     try:
         async with serving(shape, loss, scene, policy=Policy(not_found=workshop.make)) as (
@@ -215,7 +215,7 @@ async def test_it_outlives_the_deadline(loss: Loss, shape: Shape) -> None:
 
 @each_shape
 async def test_it_is_not_bound_to_the_first_call(loss: Loss, shape: Shape) -> None:
-    """What the first call has no time to wait for, one with more time gets."""
+    """A function outlives the first call's deadline, and its context serves a later call."""
     workshop, arrivals = Workshop(shape), Arrivals()
     policy = Policy(not_found=workshop.make)
     async with serving(shape, loss, Scene(), threads=2, policy=policy, authorize=arrivals) as (
@@ -235,9 +235,9 @@ async def test_it_is_not_bound_to_the_first_call(loss: Loss, shape: Shape) -> No
 
 @each_shape
 async def test_it_raises(loss: Loss, shape: Shape, caplog: pytest.LogCaptureFixture) -> None:
-    """The caller is told a fixed text, and the log the kind of exception: its own text nowhere.
+    """The caller gets a fixed text; the log has the exception's class, and never its text.
 
-    The next call tries again.
+    The next call runs the function again.
     """
     caplog.set_level(logging.DEBUG)
     begun: list[LostContext] = []

@@ -1,4 +1,4 @@
-"""`relevo_client.testing`: what other people's tests stand on does what its page says."""
+"""`relevo_client.testing` gives other projects' tests the store that its page describes."""
 
 import time
 
@@ -29,7 +29,7 @@ KEY = ContextKey("conversation", "acme", "c-1")
 
 
 def test_a_store_for_blocking_tests() -> None:
-    """A store is there within the block, with a client of the test's own, and gone after it."""
+    """Within the block there is a store with a client for the test; afterwards it is gone."""
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext(user_id="u-1"))
         with ContextClient(store.address) as other:
@@ -40,7 +40,7 @@ def test_a_store_for_blocking_tests() -> None:
 
 
 async def test_a_store_for_asyncio_tests() -> None:
-    """The same store serves asyncio clients, on whatever loop they run."""
+    """The same store serves asyncio clients on any loop."""
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext(user_id="u-1"))
         async with AsyncContextClient(store.address) as client:
@@ -48,7 +48,7 @@ async def test_a_store_for_asyncio_tests() -> None:
 
 
 def test_stores_are_apart() -> None:
-    """Two stores share nothing: not their entries, not their time."""
+    """Two stores share neither entries nor time."""
     with LocalStore() as one, LocalStore() as other:
         one.client.put(KEY, ExecutionContext())
         other.client.put(KEY, ExecutionContext(), ttl=10)
@@ -60,7 +60,7 @@ def test_stores_are_apart() -> None:
 
 
 def test_entries_expire_by_the_clock() -> None:
-    """A conversation lives for 1800 s of the clock's, and as long as one likes of the day's."""
+    """A conversation expires after 1800 s of the store's clock, not of the time of day."""
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext())
         assert store.client.get(KEY).ttl.total_seconds() == 1800
@@ -73,14 +73,14 @@ def test_entries_expire_by_the_clock() -> None:
 
 
 def test_versions_grow_while_time_stands_still() -> None:
-    """Every write takes the next revision, though the clock does not move."""
+    """Every write takes the next revision, even though the clock stands still."""
     with LocalStore() as store:
         revisions = [store.client.put(KEY, ExecutionContext()).revision for _ in range(5)]
     assert revisions == sorted(set(revisions))
 
 
 def test_settings() -> None:
-    """Settings are those of `relevo serve`; a wrong one is said to be wrong."""
+    """Settings are those of `relevo serve`; a wrong one is reported."""
     with LocalStore(ttl={"scopes": {"conversation": 60}}) as store:
         store.client.put(KEY, ExecutionContext())
         assert store.client.get(KEY).ttl.total_seconds() == 60
@@ -89,7 +89,7 @@ def test_settings() -> None:
 
 
 def test_settings_are_only_those_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a developer's own shell sets for `relevo serve` changes nobody's tests."""
+    """A developer's environment variables for `relevo serve` do not affect tests."""
     monkeypatch.setenv("RELEVO_MAX_CONTEXT_BYTES", "1")
     monkeypatch.setenv("RELEVO_TTL__DEFAULT", "60")
     key = ContextKey("session", "acme", "s-1")
@@ -99,13 +99,13 @@ def test_settings_are_only_those_that_are_given(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_store_that_cannot_start() -> None:
-    """Where a store cannot listen, entering the block fails with the reason, and does not hang."""
+    """If a store cannot listen, entering the block fails with the reason."""
     with LocalStore() as store, pytest.raises(OSError, match="cannot listen"):
         LocalStore(listen=store.address).__enter__()
 
 
 def test_the_clock() -> None:
-    """Time passes by what it is told, never by itself, and never back."""
+    """The clock advances only when told to, and never steps back."""
     clock = Clock()
     begun = clock.time()
     assert abs(begun - time.time()) < 60
@@ -122,7 +122,7 @@ def test_the_clock() -> None:
 @pytest.mark.parametrize("arity", ARITIES)
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_recorded_calls(kind: Kind, arity: str) -> None:
-    """A record has each call that arrived, in order, with its metadata and its reference."""
+    """The record has each call that arrived, in order, with its metadata and its reference."""
     calls = RecordedCalls()
     shape = next(each for each in SHAPES if (each.server, each.arity) == (kind, arity))
     methods: Methods = dict.fromkeys(("Do", "Other"), (arity, shape.make(Scene())))
@@ -151,7 +151,7 @@ async def test_recorded_calls(kind: Kind, arity: str) -> None:
 
 
 async def test_a_recorded_call_that_is_malformed() -> None:
-    """What cannot be read is there to be looked at; asking for its reference says what is wrong."""
+    """A malformed reference is recorded; reading it raises the error."""
     calls = RecordedCalls()
     shape = SHAPES[0]
     methods = {"Do": (shape.arity, shape.make(Scene()))}
@@ -168,7 +168,7 @@ async def test_a_recorded_call_that_is_malformed() -> None:
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_an_unknown_method_is_recorded(kind: Kind) -> None:
-    """A call of a method that does not exist arrived all the same, and is UNIMPLEMENTED."""
+    """A call of an unknown method is recorded, and is UNIMPLEMENTED."""
     calls = RecordedCalls()
     async with (
         hosted(kind, {}, interceptors=[recording(kind, calls)]) as host,
@@ -231,7 +231,7 @@ BY_NAME = 'pytest_plugins = ["relevo_client.testing.plugin"]'
     ids=["entry point", "both", "by name only"],
 )
 def test_the_plugin(pytester: pytest.Pytester, conftest: str, options: tuple[str, ...]) -> None:
-    """A service's test passes without a warning, however often and by which name pytest is told."""
+    """A service's test passes without a warning, however the plugin is loaded, even twice."""
     pytester.makeconftest(conftest)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.makepyfile(TEST_OF_A_SERVICE)
@@ -240,7 +240,7 @@ def test_the_plugin(pytester: pytest.Pytester, conftest: str, options: tuple[str
 
 
 def test_the_plugin_is_light(pytester: pytest.Pytester) -> None:
-    """Tests that ask for none of its fixtures import nothing of Relevo's, nor what that needs."""
+    """Tests without the plugin's fixtures import neither Relevo nor its dependencies."""
     pytester.makepyfile(
         "import sys\n"
         "def test_it(pytestconfig):\n"
@@ -253,7 +253,7 @@ def test_the_plugin_is_light(pytester: pytest.Pytester) -> None:
 
 
 def test_without_the_extra(pytester: pytest.Pytester) -> None:
-    """Where what the extra brings is not installed, only a test that asks fails, and says so."""
+    """Without the extra's packages, only a test that uses a fixture fails, and names the extra."""
     pytester.makeconftest("import sys; sys.modules['pydantic_settings'] = None")
     pytester.makepyfile("def test_one(relevo_store): ...\ndef test_other(): ...")
     result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:cacheprovider")

@@ -1,4 +1,4 @@
-"""Who may say which context a call has: incoming references, malformed ones, exempt methods."""
+"""Trust: which callers may name a context, malformed references, and exempt methods."""
 
 import logging
 from typing import Any
@@ -27,7 +27,7 @@ INTERNALS = "internals: 10.0.0.7"
 async def test_callers_are_not_trusted_unless_told_so(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """What an outsider sends is ignored, whatever it is: the call has no context."""
+    """By default, an incoming reference is ignored: the call has no context."""
     interceptor = clients.interceptor(shape.server)
     for metadata in (naming(entry.ref), (("context-key", "malformed"),)):
         over = await play(shape, interceptor, metadata)
@@ -39,7 +39,7 @@ async def test_callers_are_not_trusted_unless_told_so(
 async def test_an_ignored_reference_is_none(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """Where a context is required, a reference that is not trusted does not count as one."""
+    """An ignored reference does not satisfy a policy that requires one."""
     interceptor = clients.interceptor(shape.server, policy=Policy(no_reference=Fallback.REJECT))
     over = await play(shape, interceptor, naming(entry.ref))
     assert over.refusal == (StatusCode.FAILED_PRECONDITION, "the call names no context")
@@ -47,7 +47,7 @@ async def test_an_ignored_reference_is_none(
 
 @each_shape
 async def test_trust_by_caller(clients: StoreClients, entry: ContextEntry, shape: Shape) -> None:
-    """A function of gRPC's servicer context says which callers are trusted."""
+    """A function of gRPC's servicer context decides which callers are trusted."""
 
     def inside(context: Any) -> bool:
         assert "127.0.0.1" in context.peer()
@@ -64,7 +64,7 @@ async def test_trust_by_caller(clients: StoreClients, entry: ContextEntry, shape
 
 @each_shape
 async def test_authorize(clients: StoreClients, entry: ContextEntry, shape: Shape) -> None:
-    """A reference that the caller may not use ends the call, before its handler."""
+    """A reference that the caller may not use ends the call before its handler."""
     asked: list[ContextRef] = []
 
     def authorize(ref: ContextRef, context: Any) -> bool:
@@ -79,7 +79,7 @@ async def test_authorize(clients: StoreClients, entry: ContextEntry, shape: Shap
     over = await play(shape, interceptor, [*naming(entry.ref), ("x-tenant", "other")])
     assert over.refusal == FORBIDDEN
     assert asked == [entry.ref] * 2
-    # Without a reference there is nothing to ask about.
+    # Without a reference, the function is not called.
     over = await play(shape, interceptor)
     assert set(over.seen) == {NOBODY}
     assert len(asked) == 2
@@ -94,7 +94,7 @@ async def test_a_rule_that_raises(
     rule: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The call ends with a fixed text; the log has the kind of exception, not its text."""
+    """If the function raises, the caller gets a fixed text; the log has the class, not the text."""
     caplog.set_level(logging.INFO)
 
     def fail(*_: Any) -> bool:
@@ -115,7 +115,7 @@ async def test_a_rule_that_raises(
 async def test_a_rule_that_is_a_coroutine_function(
     clients: StoreClients, entry: ContextEntry, shape: Shape, rule: str
 ) -> None:
-    """It never says yes by being one: its author is told, or the call is refused."""
+    """A coroutine function as a rule never allows a call: it is refused, or the call is."""
 
     async def deny(*_: Any) -> bool:
         return False
@@ -147,7 +147,7 @@ async def test_a_rule_that_is_a_coroutine_function(
 async def test_malformed_and_double_references(
     clients: StoreClients, shape: Shape, metadata: Metadata
 ) -> None:
-    """What cannot be read, or names two contexts, is INVALID_ARGUMENT in every shape."""
+    """A malformed reference, or two different ones, is INVALID_ARGUMENT in every shape."""
     over = await play(shape, clients.interceptor(shape.server, trust_callers=True), metadata)
     assert over.refusal == MALFORMED
 
@@ -156,7 +156,7 @@ async def test_malformed_and_double_references(
 async def test_the_same_reference_twice(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """Two equal references are one."""
+    """Two equal references count as one."""
     interceptor = clients.interceptor(shape.server, trust_callers=True)
     over = await play(shape, interceptor, [*naming(entry.ref), *naming(entry.ref)])
     assert set(over.seen) == {f"u-1 {entry.ref}"}
@@ -164,7 +164,7 @@ async def test_the_same_reference_twice(
 
 @each_shape
 async def test_exempt_methods(clients: StoreClients, entry: ContextEntry, shape: Shape) -> None:
-    """Exempt methods have no part in any of this: no context, no policy, no refusal."""
+    """An exempt method has no context, no policy and no refusal."""
     interceptor = clients.interceptor(
         shape.server,
         trust_callers=True,
@@ -189,7 +189,7 @@ async def test_exempt_methods(clients: StoreClients, entry: ContextEntry, shape:
 )
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_infrastructure_is_exempt(clients: StoreClients, kind: Kind, name: str) -> None:
-    """Health checks, reflection, channelz and the store itself are, on both sides, by default."""
+    """By default, health checks, reflection, channelz and the store are exempt, on both sides."""
     carried: list[list[str]] = []
 
     def handler(request: bytes, context: Any) -> bytes:
@@ -213,7 +213,7 @@ async def test_infrastructure_is_exempt(clients: StoreClients, kind: Kind, name:
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_an_unknown_method(clients: StoreClients, entry: ContextEntry, kind: Kind) -> None:
-    """A method that does not exist is UNIMPLEMENTED, whatever the call names."""
+    """An unknown method is UNIMPLEMENTED, with any reference."""
     interceptor = clients.interceptor(kind, trust_callers=True)
     async with (
         hosted(kind, {}, interceptors=[interceptor]) as host,
@@ -229,7 +229,7 @@ async def test_an_unknown_method(clients: StoreClients, entry: ContextEntry, kin
 async def test_the_servicer_context_is_grpcs_own(
     clients: StoreClients, entry: ContextEntry, shape: Shape
 ) -> None:
-    """The handler gets the object that gRPC made, and no stand-in for it."""
+    """The handler gets gRPC's own servicer context."""
     authorized: list[Any] = []
 
     def authorize(_: ContextRef, context: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Functions of the user's that fail: the log has the class, file and line, and never the text."""
+"""If a user's function fails, the log has the exception's class, file and line, never its text."""
 
 import inspect
 import json
@@ -40,7 +40,7 @@ FAILS_AT = f"ZeroDivisionError in fail ({__file__}:{inspect.getsourcelines(fail)
 
 
 def parse(*_: object) -> Any:
-    """A function that a library fails in."""
+    """A function in which a library fails."""
     return json.loads(SECRET)
 
 
@@ -53,12 +53,12 @@ class Failing:
 
 
 def nothing(*_: object) -> Any:
-    """A function that forgets to return."""
+    """A function without a return statement."""
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What was logged at WARNING and above; nowhere does it have a text of the functions'."""
+    """The log records at WARNING and above, which must not have a text of the functions."""
     caplog.set_level(logging.DEBUG)
 
     def loud() -> list[str]:
@@ -69,7 +69,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 async def lost(store: LocalStore, shape: Shape, cause: Cause, **rules: Any) -> Play:
-    """A call whose context is lost for this cause."""
+    """A call whose context is unavailable for this cause."""
     async with cause.lose(store) as loss:
         interceptor = loss.clients.interceptor(shape.server, **{"trust_callers": True, **rules})
         return await play(shape, interceptor, naming(loss.ref) if loss.ref else ())
@@ -90,7 +90,7 @@ async def lost(store: LocalStore, shape: Shape, cause: Cause, **rules: Any) -> P
 async def test_every_rule(
     store: LocalStore, log: Callable[[], list[str]], shape: Shape, rules: dict[str, Any]
 ) -> None:
-    """The caller is told a fixed text; the log the line at which the function raised."""
+    """The caller gets a fixed text; the log has the line at which the function raised."""
     over = await lost(store, shape, NOT_FOUND, **rules)
     assert over.refusal == FAILED
     assert log() == [f"fail failed on a call's context: {FAILS_AT}"]
@@ -100,7 +100,7 @@ async def test_every_rule(
 async def test_where_it_was_raised(
     store: LocalStore, log: Callable[[], list[str]], shape: Shape
 ) -> None:
-    """The way from the user's function to where it was raised is told, file and line of each."""
+    """The log has file and line of each frame, from the user's function to the raising one."""
     for function in (parse, partial(parse, 1), Failing()):
         await lost(store, shape, NOT_FOUND, policy=Policy(not_found=function))
     one, two, three = log()
@@ -119,7 +119,7 @@ async def test_where_it_was_raised(
 async def test_what_is_no_context(
     store: LocalStore, log: Callable[[], list[str]], shape: Shape
 ) -> None:
-    """If nothing was raised and the result is wrong, the log has where the function is defined."""
+    """If a function returns a wrong result, the log has the place of its definition."""
     over = await lost(store, shape, NOT_FOUND, policy=Policy(not_found=nothing))
     assert over.refusal == FAILED
     line = inspect.getsourcelines(nothing)[1]
@@ -131,7 +131,7 @@ async def test_what_is_no_context(
 async def test_a_function_that_takes_too_long_in_itself(
     store: LocalStore, log: Callable[[], list[str]], shape: Shape
 ) -> None:
-    """A TimeoutError of the function's own is told, too; the call ends as its cause says."""
+    """A function's own TimeoutError is logged, too; the call ends with the cause's status."""
 
     def give_up(_: LostContext) -> ExecutionContext:
         raise TimeoutError(SECRET)
@@ -144,7 +144,7 @@ async def test_a_function_that_takes_too_long_in_itself(
 
 @each_shape
 async def test_recursion(store: LocalStore, log: Callable[[], list[str]], shape: Shape) -> None:
-    """A way of a thousand places is told in one line of reasonable length."""
+    """A traceback of a thousand frames is logged in one line of bounded length."""
 
     def around(lost_context: LostContext) -> ExecutionContext:
         return around(lost_context)
@@ -159,7 +159,7 @@ async def test_recursion(store: LocalStore, log: Callable[[], list[str]], shape:
 async def test_a_rule_that_fails_concerns_its_methods(
     clients: StoreClients, log: Callable[[], list[str]], shape: Shape
 ) -> None:
-    """A filter is asked until one applies: what fails after that is not asked."""
+    """Filters are called until one matches: a failing one after that is not called."""
     policies = [(filters.service(SERVICE), Policy(no_reference=Fallback.PROCEED)), (fail, Policy())]
     over = await play(shape, clients.interceptor(shape.server, policies=policies))
     assert over.outcome.code is StatusCode.OK
@@ -168,7 +168,7 @@ async def test_a_rule_that_fails_concerns_its_methods(
 
 @each_shape
 async def test_a_filter_that_has_failed_is_asked_again(clients: StoreClients, shape: Shape) -> None:
-    """A filter that fails once refuses that call, and not its method for ever."""
+    """A filter that fails once refuses that call, and is called again for the next."""
     answers = iter([fail])
 
     def exempt(method: str) -> bool:
@@ -184,7 +184,7 @@ async def test_a_filter_that_has_failed_is_asked_again(clients: StoreClients, sh
 
 
 async def test_loaders(store: LocalStore, log: Callable[[], list[str]]) -> None:
-    """A loader that raises is told with the key that it was to make, in clients of both kinds."""
+    """A failing loader is logged with the key of its entry, by clients of both kinds."""
     key = ContextKey("no_such_scope", "acme", "a-1")
 
     async def load(_: ContextKey) -> Any:

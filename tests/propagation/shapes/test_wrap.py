@@ -1,4 +1,4 @@
-"""`wrap`: work that runs elsewhere or later has the context of where it was wrapped."""
+"""`wrap`: a function that runs elsewhere or later has the context of the place of its wrapping."""
 
 import asyncio
 import functools
@@ -26,18 +26,18 @@ def user() -> str | None:
 
 
 async def user_later() -> str | None:
-    """The same, after a while."""
+    """The current user, after a pause."""
     await asyncio.sleep(0)
     return user()
 
 
 def user_of(_: int) -> str | None:
-    """The same, for one of many."""
+    """The current user, for one of many items."""
     return user()
 
 
 def test_a_pool() -> None:
-    """In a pool's thread, wrapped work has its context and leaves nothing there; other has none."""
+    """In a pool's thread, a wrapped function has its context and leaves none; others have none."""
     with ThreadPoolExecutor(1) as pool:
         with use_context(ONE):
             wrapped, plain = pool.submit(wrap(user)), pool.submit(user)
@@ -48,7 +48,7 @@ def test_a_pool() -> None:
 
 
 def test_a_thread() -> None:
-    """The same holds for a thread of one's own."""
+    """The same holds for the caller's own thread."""
     found: list[str | None] = []
 
     def look() -> None:
@@ -62,7 +62,7 @@ def test_a_thread() -> None:
 
 
 async def test_run_in_executor() -> None:
-    """`loop.run_in_executor` does not carry a context by itself; what is wrapped has it."""
+    """`loop.run_in_executor` does not carry a context by itself; a wrapped function has its own."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool:
         with use_context(ONE):
@@ -73,7 +73,7 @@ async def test_run_in_executor() -> None:
 
 
 async def test_tasks() -> None:
-    """A task begun elsewhere has the context of where its function was wrapped."""
+    """A task that is begun elsewhere has the context of its function's wrapping."""
     with use_context(ONE):
         wrapped = wrap(user_later)
         own = asyncio.create_task(user_later())
@@ -86,7 +86,7 @@ async def test_tasks() -> None:
 
 
 async def test_callbacks() -> None:
-    """Callbacks of the loop's and of futures' have theirs."""
+    """Callbacks of the loop and of futures have their own contexts."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str | None] = loop.create_future()
     with use_context(ONE):
@@ -96,7 +96,7 @@ async def test_callbacks() -> None:
 
 
 def test_nothing_is_left_where_it_runs() -> None:
-    """Whoever calls a wrapped function keeps what is current there, whatever the function does."""
+    """A wrapped function does not change the context of its caller."""
     blocks: list[Any] = []
 
     def careless() -> None:
@@ -116,7 +116,7 @@ def test_nothing_is_left_where_it_runs() -> None:
 
 
 async def test_nothing_is_left_by_a_coroutine() -> None:
-    """The same holds where a wrapped coroutine function is awaited, fails or is cancelled."""
+    """The same holds if a wrapped coroutine function is awaited, fails or is cancelled."""
     begun = asyncio.Event()
 
     async def failing() -> None:
@@ -138,7 +138,7 @@ async def test_nothing_is_left_by_a_coroutine() -> None:
 
 
 def test_no_context_is_a_context_too() -> None:
-    """What was wrapped where nothing was current has nothing, wherever it runs."""
+    """A function that was wrapped without a current context has none, wherever it runs."""
     wrapped = wrap(user)
     with use_context(ONE):
         assert wrapped() is None
@@ -146,7 +146,7 @@ def test_no_context_is_a_context_too() -> None:
 
 
 async def test_what_it_wraps_stays_the_same() -> None:
-    """Name, arguments, result and kind are the function's own."""
+    """A wrapped function keeps its name, arguments, result and kind."""
 
     def work(number: int, *, times: int = 2) -> int:
         """Multiply."""
@@ -161,7 +161,7 @@ async def test_what_it_wraps_stays_the_same() -> None:
 
 
 def test_one_at_once_in_many_threads() -> None:
-    """A wrapped function may run in several threads at the same time, and within itself."""
+    """A wrapped function may run concurrently in several threads, and recursively."""
     barrier = threading.Barrier(4)
 
     def meet(again: Callable[[], Any] | None = None) -> str | None:

@@ -1,4 +1,4 @@
-"""Wrapped work that outlives its call."""
+"""Wrapped functions that outlive their call."""
 
 import asyncio
 import threading
@@ -27,24 +27,24 @@ from support.servers.shapes import Behaviour, Kind
 
 
 class LeftBehind:
-    """Handlers that leave work behind: it asks for the context when the call is long over."""
+    """Handlers that leave work behind, which uses the context long after the call."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        """Users; or what was raised instead."""
+        """The users that the work saw, or the exceptions."""
         self._is_over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def methods(self, kind: Kind) -> Methods:
-        """One method leaves a thread behind; on an asyncio server, another one leaves a task."""
+        """A method that leaves a thread behind; on an asyncio server, another one leaves a task."""
         methods: dict[str, tuple[str, Behaviour]] = {"Do": ("unary_unary", self._leave_a_thread)}
         if kind == "asyncio":
             methods["Later"] = ("unary_unary", self._leave_a_task)
         return methods
 
     async def end(self) -> None:
-        """Let the work be done, and wait for it."""
+        """Let the work run, and wait for it."""
         self._is_over.set()
         await asyncio.gather(*self._tasks)
         for thread in self._threads:
@@ -88,7 +88,7 @@ def _reason(error: Exception) -> str:
 async def left_behind(
     kind: Kind, clients: StoreClients, ref: ContextRef, policy: Policy
 ) -> list[str]:
-    """What work finds that a call of each kind left behind, when its deadline is over too."""
+    """The results of work of a call of each kind, after the call's deadline."""
     handlers = LeftBehind()
     methods = handlers.methods(kind)
     interceptor = clients.interceptor(kind, trust_callers=True, policy=policy)
@@ -100,7 +100,7 @@ async def left_behind(
         for method in methods:
             call = caller.begin("unary_unary", method, metadata=naming(ref), timeout=timeout)
             assert (await caller.outcome("unary_unary", call)).code is StatusCode.OK
-        await asyncio.sleep(timeout)  # nothing happens then that could be awaited
+        await asyncio.sleep(timeout)  # no event marks the deadline
         await handlers.end()
     return handlers.found
 
@@ -110,14 +110,14 @@ async def left_behind(
 async def test_work_that_outlives_its_call(
     clients: StoreClients, entry: ContextEntry, kind: Kind, lazy: bool
 ) -> None:
-    """What a handler leaves behind has the call's context when call and deadline are over."""
+    """Work that a handler leaves behind has the call's context after the call and its deadline."""
     found = await left_behind(kind, clients, entry.ref, Policy(lazy=lazy))
     assert set(found) == {"u-1"}
 
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_work_that_outlives_its_call_and_the_store(store: LocalStore, kind: Kind) -> None:
-    """Where it cannot be had any more, that is a RelevoError: there is no call left to end."""
+    """If its context is unavailable then, the work gets a RelevoError: no call is left to end."""
     async with DOWN.lose(store) as loss:
         assert loss.ref
         found = await left_behind(kind, loss.clients, loss.ref, Policy(lazy=True))
@@ -126,9 +126,9 @@ async def test_work_that_outlives_its_call_and_the_store(store: LocalStore, kind
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 async def test_what_a_function_is_told_after_its_call(store: LocalStore, kind: Kind) -> None:
-    """A policy's function that work asks so late is told the call's metadata all the same.
+    """A policy's function that work calls so late still gets the call's metadata.
 
-    gRPC itself has let go of it by then.
+    gRPC itself has freed it by then.
     """
     asked: list[LostContext] = []
 

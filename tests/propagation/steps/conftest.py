@@ -1,4 +1,4 @@
-"""Nothing is current where these tests begin, nor where they end."""
+"""No context is current before or after these tests."""
 
 from collections.abc import (
     Iterator,
@@ -11,7 +11,7 @@ from relevo_client import current_ref
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    """Every test begins and ends with nothing current."""
+    """Check that no context is current before and after every test."""
     ENDED.clear()
     assert current_ref() is None
     yield

@@ -1,4 +1,4 @@
-"""Functions of every kind that runs step by step, and each form in which one is handed over."""
+"""Functions of every kind that runs in steps, and each form in which one is wrapped."""
 
 import asyncio
 import functools
@@ -25,7 +25,7 @@ def user() -> str:
 
 
 def items(times: int = 3) -> Generator[str, str | None, str]:
-    """Says who is current: in each step, in what is sent and thrown in, and in its end."""
+    """Yields the current user: in each step, for each sent or thrown value, and at its end."""
     try:
         for _ in range(times):
             try:
@@ -41,7 +41,7 @@ def items(times: int = 3) -> Generator[str, str | None, str]:
 
 
 async def async_items(times: int = 3) -> AsyncGenerator[str, str | None]:
-    """The same, which waits amid each step."""
+    """The same as `items`, with a wait within each step."""
     try:
         for _ in range(times):
             await asyncio.sleep(0)
@@ -58,17 +58,17 @@ async def async_items(times: int = 3) -> AsyncGenerator[str, str | None]:
 
 
 async def once() -> str:
-    """Says who is current, after a while."""
+    """Returns the current user, after a wait."""
     await asyncio.sleep(0)
     return user()
 
 
 ENDED: list[str] = []
-"""Who was current in each generator's `finally`."""
+"""The user that was current in each generator's `finally`."""
 
 
 class Steps:
-    """One object with methods of each kind."""
+    """An object with methods of each kind."""
 
     def items(self, times: int = 3) -> Generator[str, str | None, str]:
         """A generator method."""
@@ -89,7 +89,7 @@ class Items(Steps):
     """An object whose `__call__` is a generator function."""
 
     def __call__(self, times: int = 3) -> Generator[str, str | None, str]:
-        """The same."""
+        """The same as `items`."""
         return (yield from items(times))
 
 
@@ -97,7 +97,7 @@ class AsyncItems(Steps):
     """An object whose `__call__` is an async generator function."""
 
     async def __call__(self, times: int = 3) -> AsyncGenerator[str, str | None]:
-        """The same."""
+        """The same as `async_items`."""
         async with aclosing(async_items(times)) as inner:
             async for item in inner:
                 yield item
@@ -107,12 +107,12 @@ class Once(Steps):
     """An object whose `__call__` is a coroutine function."""
 
     async def __call__(self) -> str:
-        """The same."""
+        """The same as `once`."""
         return await once()
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator that does not keep the function's kind, as many do not."""
+    """A decorator that does not keep the function's kind, as many decorators do not."""
 
     def decorated(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -122,13 +122,13 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @types.coroutine
 def awaited() -> Generator[Any, Any, str]:
-    """A coroutine of the old kind: a generator that is awaited."""
+    """An awaitable of the old kind, based on a generator."""
     yield from once().__await__()
     return user()
 
 
 def forms(function: Any, method: Any, called: Any) -> list[Any]:
-    """A function in every form in which it may be handed over."""
+    """A function in every form in which it may be wrapped."""
     return [
         pytest.param(function, id="function"),
         pytest.param(functools.partial(function), id="partial"),
@@ -148,5 +148,5 @@ each_async_generator = pytest.mark.parametrize(
 
 
 async def begin(begun: AsyncGenerator[str, str | None]) -> str:
-    """Take the first item, in whatever task this is awaited."""
+    """Take the first item, in the task that awaits this."""
     return await anext(begun)

@@ -1,6 +1,6 @@
-"""`wrap` of async generators: every step has the context of where they were wrapped.
+"""`wrap` of async generators: every step has the context of the place of their wrapping.
 
-Another tenant's context is current where the steps are taken; neither ever sees the other's.
+The steps run under another tenant's context, and neither side sees the other's.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from relevo_client import use_context, wrap
 async def test_an_async_generator(
     function: Callable[..., AsyncGenerator[str, str | None]],
 ) -> None:
-    """The same holds for an async generator."""
+    """A wrapped async generator has its own context in every step."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO):
@@ -46,7 +46,7 @@ async def test_an_async_generator(
 async def test_an_async_generators_protocol(
     function: Callable[..., AsyncGenerator[str, str | None]],
 ) -> None:
-    """What is thrown in arrives in the context."""
+    """Values thrown in arrive in the generator's context."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO):
@@ -61,7 +61,7 @@ async def test_an_async_generators_protocol(
 
 
 async def test_what_is_sent_to_an_async_generator() -> None:
-    """`asend` and `athrow` reach the generator's own body, and their answers come back."""
+    """`asend` and `athrow` reach the generator's own body, and return its answers."""
     with use_context(ONE):
         wrapped = wrap(async_items)
     with use_context(TWO):
@@ -80,7 +80,7 @@ async def test_what_is_sent_to_an_async_generator() -> None:
 async def test_an_async_generator_that_is_closed_in_another_task(
     function: Callable[..., AsyncGenerator[str, str | None]],
 ) -> None:
-    """Begun in one task and closed in another one, it leaves nothing in either."""
+    """A generator that is begun in one task and closed in another one changes neither's context."""
     with use_context(ONE):
         wrapped = wrap(function)
     begun = wrapped()
@@ -94,7 +94,7 @@ async def test_an_async_generator_that_is_closed_in_another_task(
 
 
 async def test_an_async_generator_that_is_dropped() -> None:
-    """What nobody closes the loop ends in a task of its own, with its context."""
+    """A dropped generator is ended by the loop in its own task, with its own context."""
     with use_context(ONE):
         begun = wrap(async_items)()
     with use_context(TWO):
@@ -107,7 +107,7 @@ async def test_an_async_generator_that_is_dropped() -> None:
 
 
 async def test_an_async_generator_that_is_cancelled() -> None:
-    """Cancelled amid a step, it ends in its context; the task that waited has its own again."""
+    """A generator cancelled in a step ends in its context, and its consumer's is unchanged."""
     waits = asyncio.Event()
 
     async def hanging() -> AsyncGenerator[str, None]:
@@ -138,7 +138,7 @@ async def test_an_async_generator_that_is_cancelled() -> None:
 
 
 async def test_two_tenants_taking_turns() -> None:
-    """Generators of two tenants, iterated in turns by a third one, each see their own tenant."""
+    """Generators of two tenants that a third one iterates alternately each see their own tenant."""
     begun: list[Generator[str, str | None, str]] = []
     async_begun: list[AsyncGenerator[str, str | None]] = []
     for entry in (ONE, TWO):
@@ -154,7 +154,7 @@ async def test_two_tenants_taking_turns() -> None:
 
 
 async def test_a_task_that_a_step_begins() -> None:
-    """A task that is created within a step has the step's context for good."""
+    """A task that is created within a step keeps the step's context."""
 
     async def spawning() -> AsyncGenerator[asyncio.Task[str], None]:
         yield asyncio.create_task(once())

@@ -1,4 +1,4 @@
-"""`wrap` of coroutines, and of what returns one: they have the context of where that happened."""
+"""`wrap` of coroutines, and of functions that return one: they have the context of the wrapping."""
 
 import asyncio
 import contextvars
@@ -34,7 +34,7 @@ from relevo_client import use_context, wrap
 
 
 async def test_a_block_that_a_coroutine_leaves_open() -> None:
-    """Whoever awaits a wrapped coroutine keeps the blocks that are its own."""
+    """A block that a wrapped coroutine leaves open does not affect the blocks of its caller."""
     blocks: list[Any] = []
 
     async def careless() -> str:
@@ -52,7 +52,7 @@ async def test_a_block_that_a_coroutine_leaves_open() -> None:
 
 @pytest.mark.parametrize("function", forms(once, Steps().once, Once()))
 async def test_a_coroutine(function: Callable[[], Coroutine[Any, Any, str]]) -> None:
-    """Awaited amid another tenant's call, a coroutine has its own context, in whatever form."""
+    """Awaited under another tenant's context, a coroutine in any form has its own context."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO):
@@ -79,7 +79,7 @@ async def test_what_a_function_returns_unstarted() -> None:
 
 
 def test_other_results_are_what_they_are() -> None:
-    """What a function returns that is no coroutine or generator is returned itself."""
+    """Any other result of a function is returned unchanged."""
 
     def given(result: object) -> object:
         return result
@@ -89,7 +89,7 @@ def test_other_results_are_what_they_are() -> None:
 
 
 def test_kinds_are_kept() -> None:
-    """What `inspect` says of a function it says of the wrapped one; an object's is its call's."""
+    """`inspect` sees the same kind for a wrapped function, and that of `__call__` for an object."""
     for kind, functions in (
         (inspect.isgeneratorfunction, (items, Steps().items, Items())),
         (inspect.isasyncgenfunction, (async_items, Steps().async_items, AsyncItems())),
@@ -104,7 +104,7 @@ def test_kinds_are_kept() -> None:
 
 
 async def test_what_has_been_called_is_refused() -> None:
-    """A coroutine or generator has no function to bind: TypeError, when it is wrapped."""
+    """Wrapping a coroutine or generator object raises TypeError: it has no function to bind."""
     coroutine = once()
     for called in (items(), async_items(), coroutine, None):
         with pytest.raises(TypeError, match="wrap takes a function, and got"):
@@ -114,7 +114,7 @@ async def test_what_has_been_called_is_refused() -> None:
 
 @pytest.mark.parametrize("where", ["another context", "another thread"])
 def test_a_coroutine_that_is_closed_elsewhere(where: str) -> None:
-    """One that is dropped amid its work, as at a loop's end, leaves nothing with who closes it."""
+    """A coroutine that is closed elsewhere, as at a loop's end, leaves no context there."""
 
     @types.coroutine
     def pause() -> Generator[None, None, None]:

@@ -1,6 +1,6 @@
-"""`wrap` of generators: every step has the context of where they were wrapped.
+"""`wrap` of generators: every step has the context of the place of their wrapping.
 
-Another tenant's context is current where the steps are taken; neither ever sees the other's.
+The steps run under another tenant's context, and neither side sees the other's.
 """
 
 import contextvars
@@ -25,7 +25,7 @@ from relevo_client import use_context, wrap
 
 @each_generator
 def test_a_generator(function: Callable[..., Generator[str, str | None, str]]) -> None:
-    """Iterated amid another tenant's call, a generator has its own context from first to last."""
+    """Iterated under another tenant's context, a generator has its own in every step."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO):
@@ -38,7 +38,7 @@ def test_a_generator(function: Callable[..., Generator[str, str | None, str]]) -
 
 @each_generator
 def test_a_generators_protocol(function: Callable[..., Generator[str, str | None, str]]) -> None:
-    """What is sent and thrown in arrives in the context, and what it returns comes back."""
+    """Sent and thrown values arrive in the generator's context, and its result is returned."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO):
@@ -65,7 +65,7 @@ def test_a_generators_protocol(function: Callable[..., Generator[str, str | None
 def test_a_generator_that_is_closed_early(
     function: Callable[..., Generator[str, str | None, str]],
 ) -> None:
-    """Its `finally` has its context, whoever closes it and in whatever thread."""
+    """Its `finally` has its context, whichever caller closes it, in whichever thread."""
     with use_context(ONE):
         wrapped = wrap(function)
     with use_context(TWO), closing(wrapped()) as begun:
@@ -87,7 +87,7 @@ def test_a_generator_that_is_closed_early(
 
 @pytest.mark.parametrize("order", ["inner first", "outer first"])
 def test_blocks_within_steps(order: str) -> None:
-    """A block that a step leaves open is the generator's own: those around the steps end well."""
+    """A block that a step leaves open is the generator's own: outer blocks end correctly."""
 
     def with_a_block() -> Generator[str, None, None]:
         yield user()
