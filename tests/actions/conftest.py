@@ -49,7 +49,7 @@ def blocking(store: LocalStore) -> Iterator[ContextClient]:
 
 @pytest.fixture
 def span() -> Iterator[str]:
-    """A span that is current; its traceparent."""
+    """A current span, and its traceparent."""
     spanning = trace.SpanContext(0xA, 0xB, is_remote=False, trace_flags=trace.TraceFlags(1))
     token = otel.attach(trace.set_span_in_context(trace.NonRecordingSpan(spanning)))
     yield f"00-{0xA:032x}-{0xB:016x}-01"
@@ -58,7 +58,7 @@ def span() -> Iterator[str]:
 
 @pytest.fixture
 def queueing(redis_url: str) -> Iterator[Queueing]:
-    """Queues of the test's own."""
+    """The test's own queues."""
     with RedisClient(redis_url) as client:
         queueing = Queueing(redis_url, f"test-{uuid.uuid4().hex}", client)
         yield queueing

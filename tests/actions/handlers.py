@@ -1,4 +1,4 @@
-"""A handler that fails as often as a test says."""
+"""A handler that fails as often as a test needs."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ SECRET = {"password": "secret"}
 
 
 def counting(queues: ActionQueues, queue: str, failures: int = 0) -> list[DomainAction]:
-    """What a handler gets that fails so many times at first."""
+    """The actions of a handler that fails this many times at first."""
     seen: list[DomainAction] = []
 
     @queues.handle(queue)

@@ -1,4 +1,4 @@
-"""An action's context: current for exactly one message, by both clients."""
+"""An action's context is current for exactly one message, with both clients."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -46,7 +46,7 @@ def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClien
 
 @pytest.fixture
 async def without_store() -> AsyncGenerator[StoreClients, None]:
-    """Clients of a store that is not there."""
+    """Clients of a store that does not exist."""
     target = f"127.0.0.1:{NOBODY}"
     async with AsyncContextClient(target, timeout=0.2) as client:
         with ContextClient(target, timeout=0.2) as blocking:
@@ -60,7 +60,7 @@ def put(store: LocalStore, tenant: str, user_id: str) -> ContextRef:
 
 
 async def test_it_is_current_within(kind: Kind, clients: StoreClients, ref: ContextRef) -> None:
-    """Within the block there is the context that the action refers to; after it, none."""
+    """Within the block, the action's context is current; after it, none."""
     async with binding(kind, clients, action_of(ref)):
         assert user() == "u-1"
         assert current_ref() == ref
@@ -71,7 +71,7 @@ async def test_it_is_current_within(kind: Kind, clients: StoreClients, ref: Cont
 async def test_a_consumer_of_many_messages(
     kind: Kind, clients: StoreClients, store: LocalStore
 ) -> None:
-    """Each message has its own context, one without a reference none, a redelivered one its own."""
+    """Each message has its own context, without a reference none, and again after a redelivery."""
     refs = {name: put(store, name, f"user of {name}") for name in ("acme", "globex")}
     seen: list[str | None] = []
     for name in ("acme", None, "globex", "acme", None):
@@ -84,7 +84,7 @@ async def test_a_consumer_of_many_messages(
 async def test_a_failure_leaves_nothing_behind(
     kind: Kind, clients: StoreClients, ref: ContextRef
 ) -> None:
-    """Whatever the handler raises passes, and the context ends with it."""
+    """An exception of the handler passes, and the context ends with the block."""
     with pytest.raises(ZeroDivisionError):
         async with binding(kind, clients, action_of(ref, trace_context={"traceparent": TRACE})):
             raise ZeroDivisionError
@@ -105,7 +105,7 @@ async def test_nothing_ambient(
 async def test_no_older_context_than_the_senders(
     kind: Kind, clients: StoreClients, ref: ContextRef, store: LocalStore
 ) -> None:
-    """A copy in the near cache serves only where it is as new as the reference."""
+    """A cached context is used only if it is as new as the reference."""
     async with binding(kind, clients, action_of(ref)):
         pass
     await until_known(clients, ref)
@@ -129,7 +129,7 @@ async def test_what_is_known_asks_nobody(
 async def test_another_tenants_context_is_refused(
     kind: Kind, clients: StoreClients, ref: ContextRef
 ) -> None:
-    """A reference of another tenant than the action's is malformed; of no tenant it is fine."""
+    """A reference of another tenant is malformed; for an action without a tenant, any is valid."""
     with pytest.raises(InvalidFieldError) as raised:
         async with binding(kind, clients, action_of(ref, tenant_id="other")):
             pytest.fail("must not be entered")
@@ -139,7 +139,7 @@ async def test_another_tenants_context_is_refused(
 
 
 async def test_why_it_is_rejected(kind: Kind, clients: StoreClients, store: LocalStore) -> None:
-    """Where the policy rejects, the consumer gets the error that says why."""
+    """If the policy rejects, the consumer gets the error with the cause."""
     key = ContextKey("conversation", "acme", "c-9")
     agent = ContextKey("agent_config", "acme", "a-9")
     reject = Policy(no_reference=Fallback.REJECT)
@@ -159,7 +159,7 @@ async def test_why_it_is_rejected(kind: Kind, clients: StoreClients, store: Loca
 
 
 async def test_the_store_is_gone(kind: Kind, without_store: StoreClients, ref: ContextRef) -> None:
-    """The store's absence is an error, or the policy's to bear; the reference is not lost."""
+    """If the store is unavailable, the policy decides, and the reference is kept."""
     with pytest.raises(UnavailableError):
         async with binding(kind, without_store, action_of(ref)):
             pass
@@ -169,7 +169,7 @@ async def test_the_store_is_gone(kind: Kind, without_store: StoreClients, ref: C
 
 
 async def test_a_context_is_made(kind: Kind, without_store: StoreClients, ref: ContextRef) -> None:
-    """A policy's function makes the context; it is told of the action, whose reference goes on."""
+    """A policy's function rebuilds the context from the action, whose reference is passed on."""
     asked: list[LostContext] = []
 
     def make(lost: LostContext) -> ExecutionContext:
@@ -191,7 +191,7 @@ async def test_a_function_that_fails(
     ref: ContextRef,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where the function fails, the reason is still the store's; the log has no values."""
+    """If the function fails, the reason is the store's, and the log has no values."""
 
     def make(_: LostContext) -> ExecutionContext:
         raise ValueError("secret")
@@ -204,7 +204,7 @@ async def test_a_function_that_fails(
 
 
 async def test_the_last_known_copy(kind: Kind, clients: StoreClients, ref: ContextRef) -> None:
-    """By policy, an action goes on with the copy of the cache, marked as stale."""
+    """By policy, an action gets the last known context, marked as stale."""
     await until_known(clients, ref)
     ahead = ContextRef(ref.key, ref.revision + (1 << 40))
     policy = Policy(too_old=Fallback.LAST_KNOWN)
@@ -216,7 +216,7 @@ async def test_the_last_known_copy(kind: Kind, clients: StoreClients, ref: Conte
 
 
 async def test_lazily(kind: Kind, clients: StoreClients, ref: ContextRef) -> None:
-    """A lazy policy asks when the handler does, and the reference is there before."""
+    """A lazy policy asks the store at the handler's first use; the reference is there before."""
     async with binding(kind, clients, action_of(ref), policy=Policy(lazy=True)):
         assert current_ref() == ref
         context = user() if kind == "blocking" else await await_context()
@@ -225,7 +225,7 @@ async def test_lazily(kind: Kind, clients: StoreClients, ref: ContextRef) -> Non
 
 
 async def test_only_passed_on(kind: Kind, ref: ContextRef) -> None:
-    """Without a client nothing is resolved; what is sent from there has the reference."""
+    """Without a client nothing is resolved, and outgoing actions have the reference."""
     nobody: Any = StoreClients(None, None)  # type: ignore[arg-type]
     async with binding(kind, nobody, action_of(ref)):
         assert user() is None
@@ -235,7 +235,7 @@ async def test_only_passed_on(kind: Kind, ref: ContextRef) -> None:
 
 
 async def test_the_trace_goes_on(kind: Kind, clients: StoreClients, span: str) -> None:
-    """Within, the action's trace is current; without one, what was current stays so."""
+    """Within the block, the action's trace is current; without one, the current trace stays."""
     assert span
     async with binding(kind, clients, action_of(trace_context={"traceparent": TRACE})):
         assert trace_id() == int("1" * 32, 16)
@@ -248,7 +248,7 @@ async def test_the_trace_goes_on(kind: Kind, clients: StoreClients, span: str) -
 async def test_messages_at_the_same_time(
     kind: Kind, clients: StoreClients, store: LocalStore
 ) -> None:
-    """Messages of different tenants that are worked on at once never see one another's."""
+    """Concurrent messages of different tenants each have their own context."""
     refs = [put(store, f"tenant-{n}", f"user-{n}") for n in range(8)]
     together = asyncio.Barrier(len(refs))
 
@@ -266,7 +266,7 @@ async def test_messages_at_the_same_time(
 
 
 async def test_what_the_block_gives(kind: Kind, clients: StoreClients, ref: ContextRef) -> None:
-    """`as` has the context, None where there is none or it is not resolved yet."""
+    """`as` returns the context, or None if there is none or it is not resolved yet."""
     lazy = Policy(lazy=True)
     if kind == "blocking":
         with bound(action_of(ref), clients.blocking) as context:

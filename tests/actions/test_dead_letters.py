@@ -1,4 +1,4 @@
-"""Actions that nobody can do: they are put aside, with why, and the others go on."""
+"""Dead letters: actions that cannot be handled are set aside with the reason; others go on."""
 
 import json
 
@@ -28,7 +28,7 @@ from support.clients.queueing import Queueing
 async def test_what_nobody_can_read(
     queueing: Queueing, caplog: pytest.LogCaptureFixture, field: str | bytes, value: bytes
 ) -> None:
-    """A malformed entry is a dead letter at once, and holds up no other; nothing of it is told."""
+    """A malformed entry is a dead letter at once, and delays no other; the log has no content."""
     queues = queueing.queues(redeliver_after=60)
     seen = counting(queues, queueing.work)
     queueing.redis("XADD", queueing.work, "*", field, value)
@@ -47,15 +47,15 @@ async def test_what_nobody_can_read(
 async def test_a_context_that_is_gone(
     queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
 ) -> None:
-    """What does not exist will not by waiting: a dead letter at once, and the sender is told.
+    """If an action's context does not exist, it is a dead letter at once, and its sender is told.
 
-    The reply names no context: who gets it could not have it either.
+    The reply names no context, as its receiver could not resolve it either.
     """
     queues = queueing.queues(contexts, redeliver_after=60)
     seen = counting(queues, queueing.work)
     await contexts.invalidate(ref.key)
     await queueing.send(queueing.action(tenant_id="acme", context_ref=ref))
-    # `send` refuses it, others may not.
+    # `send` refuses such an action, but other senders may not.
     another = queueing.action(tenant_id="globex", context_ref=ref)
     queueing.redis("XADD", queueing.work, "*", "data", another.model_dump_json())
     async with queues:
@@ -69,7 +69,7 @@ async def test_a_context_that_is_gone(
 
 
 async def test_headers_of_any_kind(queueing: Queueing) -> None:
-    """What FastStream's format cannot hold does not make a dead letter unreadable."""
+    """Headers outside of FastStream's format do not make a dead letter unreadable."""
     queues = queueing.queues()
     counting(queues, queueing.work)
     envelope = {"data": "{", "headers": {"größe": "ä", "n": 7, "reply_to": "nobody"}}

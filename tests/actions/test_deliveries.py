@@ -1,4 +1,4 @@
-"""Which deliveries count if the context of an action cannot be had."""
+"""The deliveries that count if an action's context cannot be had."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from support.servers.services import ServicerContext, service
     ids=lambda value: value.reason if isinstance(value, StoreError) else "",
 )
 async def test_what_counts(error: StoreError, counts: bool) -> None:
-    """A store that may answer later says nothing about the action: such a delivery is free."""
+    """A delivery does not count if the store may answer later."""
     begun: list[bool] = []
 
     async def get(_: bytes, context: ServicerContext) -> bytes:

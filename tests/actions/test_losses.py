@@ -1,4 +1,4 @@
-"""Who waits for a reply that Redis has lost is told so."""
+"""A service that waits for a reply which Redis has lost gets an error."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from support.redis.process import RedisProcess
 
 
 class Asking:
-    """Work that was asked for."""
+    """A request for work, and the state of its handler."""
 
     def __init__(self, asker: ActionQueues, action: DomainAction, queue: str) -> None:
         self._asker = asker
@@ -26,7 +26,7 @@ class Asking:
         self.answered: asyncio.Future[DomainAction]
 
     async def ask(self) -> DomainAction:
-        """Ask for it, and wait for the reply."""
+        """Send the action, and wait for the reply."""
         self.answered = asyncio.get_running_loop().create_future()
         async with self._asker.unless_lost():
             await self._asker.send(self._action, self._queue)
@@ -35,7 +35,7 @@ class Asking:
 
 @asynccontextmanager
 async def asking(redis: RedisProcess, redeliver_after: float = 30) -> AsyncGenerator[Asking]:
-    """Who has asked for work, and waits for its result, and who works on it."""
+    """A service that requests work and waits for the result, and one that works on it."""
     with redis.client() as client:
         queueing = Queueing(redis.url, "test", client)
         asker = queueing.queues(service="asker", redeliver_after=redeliver_after)
@@ -60,7 +60,7 @@ async def asking(redis: RedisProcess, redeliver_after: float = 30) -> AsyncGener
 @pytest.mark.timing
 @pytest.mark.parametrize("how", ["emptied", "restarted", "away for 2 s"])
 async def test_who_waits_is_told_of_a_loss(how: str) -> None:
-    """Who waits for a reply that Redis has lost knows it within 3 s of Redis being back.
+    """A waiting service gets the error within 3 s after Redis is back.
 
     With FastStream's own pause after errors, and the default of redeliver_after.
     """
@@ -84,15 +84,15 @@ async def test_who_waits_is_told_of_a_loss(how: str) -> None:
 
 
 async def wait_in_vain(queues: ActionQueues) -> None:
-    """Wait for a reply that does not come."""
+    """Wait for a reply that never comes."""
     async with asyncio.timeout(10), queues.unless_lost():
         await asyncio.Event().wait()
 
 
 async def test_each_replica_is_told_of_a_loss(caplog: pytest.LogCaptureFixture) -> None:
-    """All replicas of a service that wait at one queue know it, not only who sees it first.
+    """Every replica that waits at one queue gets the error, not only the first to see the loss.
 
-    Each tells its log once; who comes later has lost nothing.
+    Each logs the loss once; a replica that starts later has lost nothing.
     """
     with RedisProcess() as redis, redis.client() as client:
         queueing = Queueing(redis.url, "test", client)
@@ -112,7 +112,7 @@ async def test_each_replica_is_told_of_a_loss(caplog: pytest.LogCaptureFixture) 
                     await each
             async with late:
                 waiting = [asyncio.create_task(wait_in_vain(each)) for each in replicas]
-                done, _ = await asyncio.wait(waiting, timeout=SOON)  # ten looks of each
+                done, _ = await asyncio.wait(waiting, timeout=SOON)  # ten looks of each replica
                 assert not done
                 for each in waiting:
                     each.cancel()
@@ -120,7 +120,7 @@ async def test_each_replica_is_told_of_a_loss(caplog: pytest.LogCaptureFixture) 
 
 
 async def test_a_replica_at_work_is_told_of_a_loss() -> None:
-    """Also if it handles what it took over, and never sees the group missing."""
+    """The same holds for a replica that handles a claimed action, and never misses the group."""
     with RedisProcess() as redis, redis.client() as client:
         queueing = Queueing(redis.url, "test", client)
         queues = queueing.queues()
@@ -149,7 +149,7 @@ async def test_a_replica_at_work_is_told_of_a_loss() -> None:
 
 
 async def test_a_loss_is_told_once() -> None:
-    """Who asks after a loss waits for a reply that may come."""
+    """A request after a loss waits for its own reply, without an error."""
     with RedisProcess() as redis, redis.client() as client:
         async with asking(redis) as asked:
             waiting = asyncio.create_task(asked.ask())
@@ -166,11 +166,11 @@ async def test_a_loss_is_told_once() -> None:
 async def test_redis_comes_back_with_its_data(
     monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    """Nothing is lost, so nobody is told so: the reply comes.
+    """If Redis comes back with its data, nothing is lost: the reply comes, and there is no error.
 
-    If it was to be sent through a broken connection, it comes after `redeliver_after`.
+    A reply over a broken connection comes after `redeliver_after`.
     """
-    # FastStream's own: five seconds.
+    # FastStream's own pause: five seconds.
     monkeypatch.setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0.1)
     with RedisProcess("--appendonly", "yes", "--appendfsync", "no") as redis:
         async with asking(redis, redeliver_after=1) as asked:
@@ -184,7 +184,7 @@ async def test_redis_comes_back_with_its_data(
 
 
 async def test_a_block_that_a_loss_would_end_ends_otherwise() -> None:
-    """What happens within is as without: results, errors, timeouts and cancellations."""
+    """Without a loss, the block ends like its body: by error, timeout or cancellation."""
     queues = Queueing("redis://127.0.0.1:1", "test", None).queues()  # type: ignore[arg-type]
     for error in (ZeroDivisionError, TimeoutError, asyncio.CancelledError):
         with pytest.raises(error):

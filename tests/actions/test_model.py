@@ -1,4 +1,4 @@
-"""DomainAction: what it accepts, and that it survives the wire and JSON."""
+"""DomainAction: the values that it accepts, and that it survives the wire and JSON."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from relevo_client import ContextKey, ContextRef, InvalidFieldError
 from relevo_client.actions import DomainAction
 from support.strategies import json_values, key_parts, sections, texts, times
 
-REVISION = (1 << 62) + 1  # above what a double holds
+REVISION = (1 << 62) + 1  # above the exact integers of a double
 
 refs = st.builds(
     ContextRef,
@@ -48,14 +48,14 @@ few = settings(max_examples=30)
 
 
 def minimal(**fields: Any) -> DomainAction:
-    """An action of which nothing but these fields matters."""
+    """An action with only these fields and the required ones."""
     return DomainAction(action_type="query.search.run", **fields)
 
 
 @few
 @given(actions)
 def test_the_message_has_all_of_it(action: DomainAction) -> None:
-    """What goes into a message comes out of it the same, serialized or not."""
+    """An action survives its message, serialized or not."""
     message = action_pb2.DomainAction.FromString(action.to_message().SerializeToString())
     assert DomainAction.from_message(message) == action
 
@@ -63,7 +63,7 @@ def test_the_message_has_all_of_it(action: DomainAction) -> None:
 @few
 @given(actions)
 def test_json_has_all_of_it(action: DomainAction) -> None:
-    """What goes into JSON comes out of it the same, as text and as data."""
+    """An action survives JSON, as text and as data."""
     assert DomainAction.model_validate_json(action.model_dump_json()) == action
     data = json.loads(json.dumps(action.model_dump(mode="json")))
     assert DomainAction.model_validate(data) == action
@@ -71,13 +71,13 @@ def test_json_has_all_of_it(action: DomainAction) -> None:
 
 
 def test_the_model_has_the_fields_of_the_message() -> None:
-    """Every field of the contract is there under its own name, but the time of creation."""
+    """The model has every field of the contract under its own name, but the creation time."""
     names = {field.name for field in action_pb2.DomainAction.DESCRIPTOR.fields}
     assert set(DomainAction.model_fields) == names - {"create_time"} | {"created_at"}
 
 
 def test_fields_of_a_newer_contract_survive() -> None:
-    """A field that this version does not know comes through a service, changed or not."""
+    """A field that this version does not know survives a service, with or without an update."""
     unknown = b"\xaa\x06\x05later"  # field 101
     message = action_pb2.DomainAction.FromString(
         minimal().to_message().SerializeToString() + unknown
@@ -88,7 +88,7 @@ def test_fields_of_a_newer_contract_survive() -> None:
 
 
 def test_a_reference_in_json_has_two_names() -> None:
-    """JSON has the key's text form, and the revision as a string that no parser rounds."""
+    """JSON has the key's text form, and the revision as a string, which no parser rounds."""
     ref = ContextRef(ContextKey("conversation", "a:b", "c 1"), REVISION)
     data = minimal(context_ref=ref).model_dump(mode="json")
     assert data["context_cache_key"] == "conversation:a%3Ab:c%201"
@@ -103,7 +103,7 @@ def test_a_reference_in_json_has_two_names() -> None:
     + [(f', "context_revision": {form}', REVISION) for form in (REVISION, f'"{REVISION}"')],
 )
 def test_how_a_revision_may_be_written(written: str, revision: int) -> None:
-    """A revision is a decimal string or a number; where there is none it is 0."""
+    """A revision is a decimal string or a number, and 0 if it is missing."""
     key = '"context_cache_key": "conversation:acme:c-1"'
     action = DomainAction.model_validate_json(f'{{"action_type": "a.b.c", {key}{written}}}')
     assert action.context_ref == ContextRef(ContextKey("conversation", "acme", "c-1"), revision)
@@ -111,7 +111,7 @@ def test_how_a_revision_may_be_written(written: str, revision: int) -> None:
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_no_key_is_no_reference(key: str | None) -> None:
-    """Without a key there is no reference, whatever the revision says."""
+    """Without a key there is no reference, with any revision."""
     data = {"action_type": "a.b.c", "context_cache_key": key, "context_revision": "7"}
     action = DomainAction.model_validate(data)
     assert action.context_ref is None
@@ -145,17 +145,17 @@ def test_no_key_is_no_reference(key: str | None) -> None:
     ],
 )
 def test_what_is_malformed_is_named(field: str, value: object) -> None:
-    """An error says which field is wrong, and nothing of what is in it."""
+    """An error names the malformed field, and nothing of its value."""
     data = {"action_type": "a.b.c", "context_cache_key": "conversation:acme:c-1", field: value}
     with pytest.raises(ValidationError) as raised:
         DomainAction.model_validate(data)
     assert field in str(raised.value)
-    if field != "payload":  # whose path may be told
+    if field != "payload":  # whose path the error may have
         assert "secret" not in str(raised.value)
 
 
 def test_two_references_that_differ_are_refused() -> None:
-    """Nobody can tell which one is meant."""
+    """Two references that differ are refused."""
     one = ContextRef(ContextKey("conversation", "acme", "c-1"))
     with pytest.raises(ValidationError, match="context_ref: differs from context_cache_key"):
         minimal(context_ref=one, context_cache_key="conversation:acme:c-2")
@@ -164,7 +164,7 @@ def test_two_references_that_differ_are_refused() -> None:
 @few
 @given(st.dictionaries(texts.map("x-{}".format), json_values | st.just(1 << 60), max_size=3))
 def test_names_that_only_a_platform_knows_survive(extra: dict[str, Any]) -> None:
-    """Other names in JSON are kept, and so are their numbers, through an update too."""
+    """Unknown names in JSON are kept with their numbers, also by an update."""
     text = json.dumps({"action_type": "a.b.c", **extra})
     action = DomainAction.model_validate_json(text).update(task_id="t")
     kept = json.loads(action.model_dump_json())
@@ -172,7 +172,7 @@ def test_names_that_only_a_platform_knows_survive(extra: dict[str, Any]) -> None
 
 
 def test_a_message_has_no_place_for_other_names() -> None:
-    """Nothing is lost silently: who wants the message is told which names it cannot hold."""
+    """`to_message` refuses names that the message cannot hold, and lists them."""
     with pytest.raises(InvalidFieldError) as raised:
         minimal(priority=3).to_message()
     assert raised.value.violations == (("priority", "has no place in the message"),)
@@ -188,14 +188,14 @@ def test_a_message_has_no_place_for_other_names() -> None:
     ],
 )
 def test_a_malformed_message_is_refused(field: str, message: action_pb2.DomainAction) -> None:
-    """A message that nobody checked before is checked by the same rules."""
+    """A malformed message is refused by the same rules as JSON."""
     with pytest.raises(InvalidFieldError) as raised:
         DomainAction.from_message(message)
     assert field in [name for name, _ in raised.value.violations]
 
 
 def test_an_action_cannot_be_changed() -> None:
-    """Actions are frozen, all the way down."""
+    """Actions are frozen at every level."""
     action = minimal(payload={"a": [1]})
     with pytest.raises(ValidationError):
         action.task_id = "t"
@@ -204,5 +204,5 @@ def test_an_action_cannot_be_changed() -> None:
 
 
 def test_each_action_has_an_id_of_its_own() -> None:
-    """Where none is given, an action gets one."""
+    """An action without an id gets one."""
     assert minimal().action_id != minimal().action_id

@@ -1,4 +1,4 @@
-"""Actions whose handler needs a context that cannot be had: said by whom, and what is missing."""
+"""Actions whose handler requires an unavailable context: the log and the sender get the cause."""
 
 import logging
 from uuid import uuid4
@@ -26,9 +26,9 @@ async def need(_: DomainAction) -> None:
 async def test_an_action_that_names_none(
     queueing: Queueing, contexts: AsyncContextClient, policy: Policy
 ) -> None:
-    """It is a dead letter at once, as no other delivery will have a context; its sender is told.
+    """An action without a reference is a dead letter at once, and its sender is told.
 
-    Whether it is the policy that needs one or the handler.
+    The policy or the handler requires the context; no other delivery could have one.
     """
     queues = queueing.queues(contexts, policy=policy)
     queues.handle(queueing.work)(need)
@@ -45,7 +45,7 @@ async def test_an_action_that_names_none(
 async def test_a_handler_that_does_not_await_a_lazy_context(
     queueing: Queueing, contexts: AsyncContextClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """That is the handler's failure: tried again, and told with the file and the line."""
+    """A lazy context without `await_context` fails the handler: it is retried, and logged."""
     queues = queueing.queues(contexts, policy=Policy(lazy=True), max_deliveries=2)
     queues.handle(queueing.work)(need)
     async with queues:
@@ -62,7 +62,7 @@ async def test_a_context_that_is_incomplete(
     store: LocalStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The consumer's log says which layer is missing; the sender is told a fixed text."""
+    """The consumer's log names the missing layer; the sender gets a fixed text."""
     key, layer = (
         ContextKey(scope, "acme", uuid4().hex) for scope in ("conversation", "agent_config")
     )

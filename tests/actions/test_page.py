@@ -1,4 +1,4 @@
-"""docs/actions.md: what it shows works."""
+"""The code of docs/actions.md works."""
 
 import ast
 import asyncio
@@ -34,7 +34,7 @@ def shown(heading: str, language: str = "python") -> str:
 
 
 async def ran(code: str, **names: Any) -> dict[str, Any]:
-    """The names that some code defines; it may await."""
+    """The names that the code defines; it may use `await`."""
     compiled = compile(code, "docs/actions.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     running = eval(compiled, names)  # noqa: S307 - our own page
     if running is not None:
@@ -44,7 +44,7 @@ async def ran(code: str, **names: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def process() -> Iterator[RedisProcess]:
-    """A Redis of its own: the page's queues have names that others may use."""
+    """Its own Redis, as the page's queues have names that others may use."""
     with RedisProcess() as process:
         yield process
 
@@ -67,7 +67,7 @@ def test_its_json() -> None:
 
 
 async def test_its_block(contexts: AsyncContextClient, action: DomainAction) -> None:
-    """Within the block the context is there."""
+    """Within the block, the context is current."""
     found: list[object] = []
 
     async def search(config: object, payload: object) -> None:
@@ -82,7 +82,7 @@ async def test_its_block(contexts: AsyncContextClient, action: DomainAction) -> 
 async def test_its_queues(
     process: RedisProcess, contexts: AsyncContextClient, action: DomainAction
 ) -> None:
-    """The service on the page does what it is sent, and replies."""
+    """The page's service handles its actions, and replies."""
     stopped = asyncio.Event()
 
     async def find(text: str, config: object) -> list[object]:
@@ -98,7 +98,7 @@ async def test_its_queues(
 
 
 async def test_its_waiting(process: RedisProcess) -> None:
-    """Who asks as on the page gets the reply, and an error if Redis loses it."""
+    """The page's waiting code gets the reply, or an error if Redis loses it."""
     with process.client() as client:
         queueing = Queueing(process.url, "test", client)
         queues = queueing.queues()
@@ -125,7 +125,7 @@ async def test_its_waiting(process: RedisProcess) -> None:
 async def test_its_recipe(
     process: RedisProcess, blocking: ContextClient, action: DomainAction
 ) -> None:
-    """The loop for redis-py does what is new and what others left, and acknowledges both."""
+    """The loop for redis-py handles new and abandoned actions, and acknowledges both."""
     consume = (await ran(shown("With redis-py alone")))["consume"]
     library: Any = redis.Redis
     tasks: list[str] = []

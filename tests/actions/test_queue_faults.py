@@ -19,7 +19,7 @@ from support.redis.process import RedisProcess
 async def test_a_consumer_is_killed_at_work(
     queueing: Queueing, store: LocalStore, contexts: AsyncContextClient, ref: ContextRef
 ) -> None:
-    """Another consumer does the action, with the action's context."""
+    """If a consumer is killed amid its work, another one handles the action, with its context."""
     action = queueing.action(tenant_id="acme", context_ref=ref)
     await queueing.send(action)
     async with WorkerProcess.running(queueing, store.address) as worker:
@@ -41,7 +41,7 @@ async def test_a_consumer_is_killed_at_work(
 
 
 async def sent(queues: ActionQueues, action: DomainAction, queue: str) -> None:
-    """Send an action; again, where the connection was one of the Redis that is gone."""
+    """Send an action; repeat it if the connection was to the Redis that stopped."""
     for _ in range(5):
         with suppress(RedisConnectionError):
             return await queues.send(action, queue)
@@ -52,8 +52,8 @@ async def sent(queues: ActionQueues, action: DomainAction, queue: str) -> None:
 async def test_redis_loses_its_data(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
-    """The groups are there again by themselves, and what is sent from then on is done."""
-    # FastStream's own: five seconds.
+    """After Redis lost its data, consumers create the groups again, and handle new actions."""
+    # FastStream's own pause: five seconds.
     monkeypatch.setattr(stream_subscriber, "CONSUME_ERROR_BACKOFF_SECONDS", 0.1)
     with RedisProcess() as redis, redis.client() as client:
         queueing = Queueing(redis.url, "test", client)
@@ -80,7 +80,7 @@ async def test_redis_loses_its_data(
 
 
 async def test_redis_is_full() -> None:
-    """What needs no more memory goes on: actions are taken over and done, and nothing is lost."""
+    """On a full Redis, actions are still claimed and handled, and none is lost."""
     with RedisProcess() as redis, redis.client() as client:
         queueing = Queueing(redis.url, "test", client)
         queues = queueing.queues()
@@ -100,7 +100,7 @@ async def test_redis_is_full() -> None:
 
 
 async def test_redis_is_not_there() -> None:
-    """A consumer that cannot begin says so, and leaves nothing running."""
+    """A consumer that cannot start raises an error, and leaves no task behind."""
     with RedisProcess() as redis:
         url = redis.url
     queues = Queueing(url, "test", None).queues()  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Actions through Redis Streams: done with their own context, and their results sent."""
+"""Actions through Redis Streams are handled with their own context, and results are sent."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 async def test_work_is_done_with_its_context(
     queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
 ) -> None:
-    """The handler has the action's context and trace; the result goes to who waits for it."""
+    """The handler has the action's context and trace; the result is sent to the callback queue."""
     queues = queueing.queues(contexts)
 
     @queues.handle(queueing.work)
@@ -48,7 +48,7 @@ async def test_work_is_done_with_its_context(
 
 
 async def test_what_was_sent_before_anybody_read(queueing: Queueing) -> None:
-    """A consumer's first start finds what was sent before it; another start does none twice."""
+    """A consumer's first start handles earlier actions; another start repeats none."""
     seen: list[object] = []
 
     async def work(action: DomainAction) -> None:
@@ -67,7 +67,7 @@ async def test_what_was_sent_before_anybody_read(queueing: Queueing) -> None:
 async def test_a_sender_gives_the_current_context_along(
     queueing: Queueing, store: LocalStore, ref: ContextRef
 ) -> None:
-    """What is sent from a handler has the handler's reference, and its service's name."""
+    """An action that a handler sends has the handler's reference, and its service's name."""
     async with queueing.queues() as queues:
         with use_context(store.client.resolve(ref)):
             await queues.send(queueing.action(tenant_id="acme"), queueing.work)
@@ -81,7 +81,7 @@ async def test_a_sender_gives_the_current_context_along(
 async def test_without_a_client_references_are_passed_on(
     queueing: Queueing, ref: ContextRef
 ) -> None:
-    """A service that needs no context asks nobody, and what it sends has the reference still."""
+    """A service without a client resolves nothing, and its actions still carry the reference."""
     queues = queueing.queues(None)
     seen: list[object] = []
 
@@ -99,7 +99,7 @@ async def test_without_a_client_references_are_passed_on(
 
 
 async def test_an_action_is_sent_as_it_is(queueing: Queueing) -> None:
-    """A handler that returns an action of its own has that one sent."""
+    """An action that a handler returns is sent as it is."""
     queues = queueing.queues()
     own = DomainAction(action_type="my.own.result", payload={"a": 1})
 
@@ -120,7 +120,7 @@ async def test_an_action_is_sent_as_it_is(queueing: Queueing) -> None:
 
 
 async def test_nobody_waits(queueing: Queueing) -> None:
-    """Without a callback_queue a result goes nowhere, and the action is done."""
+    """Without a callback_queue, a result is dropped, and the action is acknowledged."""
     queues = queueing.queues()
     done = asyncio.Event()
 
@@ -137,7 +137,7 @@ async def test_nobody_waits(queueing: Queueing) -> None:
 
 
 async def test_entries_of_other_platforms(queueing: Queueing) -> None:
-    """An entry whose field `data` is an action's JSON is read, whoever added it."""
+    """An entry whose field `data` is an action's JSON is handled, whoever added it."""
     queues = queueing.queues()
     seen: list[DomainAction] = []
 
@@ -158,7 +158,7 @@ async def test_entries_of_other_platforms(queueing: Queueing) -> None:
 async def test_parallel_work(
     queueing: Queueing, contexts: AsyncContextClient, store: LocalStore
 ) -> None:
-    """As many actions as allowed are handled at a time, each with its own tenant's context."""
+    """At most `concurrency` actions are handled at a time, each with its own tenant's context."""
     queues = queueing.queues(contexts, concurrency=3, redeliver_after=5)
     running: set[str] = set()
     most = 0
@@ -192,7 +192,7 @@ async def test_parallel_work(
 
 
 async def test_what_is_delivered_again_is_handled_one_at_a_time(queueing: Queueing) -> None:
-    """Whatever `concurrency` is; what is new is handled beside it."""
+    """Redelivered actions are handled one at a time, with any `concurrency`, beside new ones."""
     queues = queueing.queues(concurrency=3)
     again: list[str] = []
     before_new: list[int] = []
@@ -222,9 +222,9 @@ async def test_what_is_delivered_again_is_handled_one_at_a_time(queueing: Queuei
 async def test_nothing_ambient_in_a_consumer(
     queueing: Queueing, store: LocalStore, ref: ContextRef
 ) -> None:
-    """What was current where the consumer was started is in no handler, and in no reply.
+    """A context that is current at the consumer's start is in no handler, and in no reply.
 
-    Redelivered actions too.
+    That includes redelivered actions.
     """
     queues = queueing.queues(max_deliveries=2)
     seen: list[object] = []
@@ -243,7 +243,7 @@ async def test_nothing_ambient_in_a_consumer(
 
 
 async def test_a_consumer_that_stops_ends_its_work(queueing: Queueing) -> None:
-    """Leaving the block waits for what is being done, however long, and it is acknowledged."""
+    """At its end, the block waits for running handlers, however long, and acknowledges them."""
     queues = queueing.queues()
     begun = asyncio.Event()
     number = 0
@@ -265,13 +265,13 @@ async def test_a_consumer_that_stops_ends_its_work(queueing: Queueing) -> None:
 
 
 async def test_what_cannot_be_registered(queueing: Queueing) -> None:
-    """A queue has one handler, which is a coroutine function; limits are positive."""
+    """A queue has one handler, a coroutine function; limits are positive."""
     queues = queueing.queues()
 
     @queues.handle(queueing.work)
     async def work(_: DomainAction) -> None: ...
 
-    plain: Any = len  # no coroutine function
+    plain: Any = len  # not a coroutine function
     with pytest.raises(ValueError, match="has a handler already"):
         queues.handle(queueing.work)
     with pytest.raises(TypeError, match="coroutine function"):

@@ -1,4 +1,4 @@
-"""What fails: delivered again as long as that may help, then a dead letter. Never lost."""
+"""Failed actions are redelivered as long as that may help, then dead letters, and never lost."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def test_a_handler_that_fails_once(
     ref: ContextRef,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The action comes again, with its context; the log tells of it and holds no values."""
+    """A failed action is redelivered with its context; the log reports it without values."""
     queues = queueing.queues(contexts)
     seen = counting(queues, queueing.work, failures=1)
     action = queueing.action(tenant_id="acme", context_ref=ref, payload=SECRET)
@@ -48,7 +48,7 @@ async def test_a_handler_that_fails_once(
 async def test_a_handler_that_always_fails(
     queueing: Queueing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After the last delivery the action is a dead letter, as it came, and its sender is told."""
+    """After its last delivery, an action is a dead letter, unchanged, and its sender is told."""
     queues = queueing.queues(max_deliveries=3)
     seen = counting(queues, queueing.work, failures=9)
     action = queueing.action(payload=SECRET)
@@ -72,7 +72,7 @@ async def test_a_handler_that_always_fails(
 async def test_who_needs_a_context_is_told_that_there_is_none(
     queueing: Queueing, contexts: AsyncContextClient, ref: ContextRef
 ) -> None:
-    """A failure that names no context is handled without one, also if the policy rejects that."""
+    """A failure reply without a reference is handled without a context, under any policy."""
     queues = queueing.queues(contexts, policy=Policy(no_reference=Fallback.REJECT))
     counting(queues, queueing.work)
     told: list[tuple[str, object]] = []
@@ -92,9 +92,9 @@ async def test_who_needs_a_context_is_told_that_there_is_none(
 async def test_the_store_comes_back(
     queueing: Queueing, port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without the store the action waits, however long, and is done when the store is there.
+    """While the store is unavailable, the action waits, and is handled afterwards.
 
-    That it cannot be asked is no failure of the action: it does not count.
+    A delivery does not count if the store could not be asked.
     """
     async with AsyncContextClient(f"127.0.0.1:{port}", timeout=0.1) as contexts:
         queues = queueing.queues(contexts, max_deliveries=1)
@@ -112,7 +112,7 @@ async def test_the_store_comes_back(
 
 
 async def test_work_that_takes_long(queueing: Queueing) -> None:
-    """A handler may take longer than redeliver_after: nobody gets its action meanwhile."""
+    """A handler may take longer than redeliver_after: no other consumer gets its action."""
     number = 0
 
     async def work(_: DomainAction) -> None:
@@ -120,7 +120,7 @@ async def test_work_that_takes_long(queueing: Queueing) -> None:
         number += 1
         await asyncio.sleep(1.5 * redeliver_after)
 
-    redeliver_after = 2.0  # longer than a machine pauses: what is in hand is kept all the while
+    redeliver_after = 2.0  # longer than a machine pauses: the action is kept all the while
     one, other = (
         queueing.queues(consumer=name, redeliver_after=redeliver_after) for name in ("one", "other")
     )
@@ -136,7 +136,7 @@ async def test_work_that_takes_long(queueing: Queueing) -> None:
 async def test_an_end_between_reply_and_acknowledgement(
     queueing: Queueing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The reply comes first, and twice where the acknowledgement did not: under one id."""
+    """The reply is sent before the acknowledgement; if that fails, twice, with one id."""
     ack = RedisStreamMessage.ack
     fails = True
 
@@ -162,7 +162,7 @@ async def test_an_end_between_reply_and_acknowledgement(
 async def test_what_was_trimmed_undone(
     queueing: Queueing, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What nobody can do any more is not pending for ever, and holds up nothing."""
+    """An action that was trimmed from its queue does not stay pending, and delays no other."""
     queues = queueing.queues()
     seen = counting(queues, queueing.work)
     await queueing.send(queueing.action())
@@ -178,7 +178,7 @@ async def test_what_was_trimmed_undone(
 
 
 async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:
-    """A result that is no mapping, or cannot be sent, is the handler's failure."""
+    """A result that is not a mapping, or cannot be sent, is the handler's failure."""
     queues = queueing.queues(max_deliveries=1)
     results: list[Any] = [7, {"x": float("nan")}]
 
@@ -195,7 +195,7 @@ async def test_a_handler_that_returns_nonsense(queueing: Queueing) -> None:
 
 
 async def test_something_is_cancelled_in_a_handler(queueing: Queueing) -> None:
-    """A handler that ends as cancelled, while its consumer is not, has failed; others go on."""
+    """A cancelled handler of a running consumer has failed; others continue."""
     queues = queueing.queues()
     seen: list[object] = []
 
@@ -214,7 +214,7 @@ async def test_something_is_cancelled_in_a_handler(queueing: Queueing) -> None:
 
 
 async def test_a_context_is_required(queueing: Queueing, contexts: AsyncContextClient) -> None:
-    """A handler that needs a context where the action names none fails as handlers do."""
+    """A handler that requires a context of an action without a reference has failed."""
     queues = queueing.queues(contexts, max_deliveries=1)
 
     @queues.handle(queueing.work)

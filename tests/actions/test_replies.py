@@ -1,4 +1,4 @@
-"""Replies: what they have of their action, and how failures are told."""
+"""Replies: the fields that they take from their action, and failures."""
 
 import pytest
 from pydantic import ValidationError
@@ -26,7 +26,7 @@ ACTION = DomainAction(
 
 
 def test_a_reply_is_about_the_same_work() -> None:
-    """It has the task, the identity, the context and the trace of its action, and no callback."""
+    """A reply has the task, identity, context and trace of its action, and no callback."""
     reply = ACTION.reply({"answer": 42})
     for field in (
         *("task_id", "tenant_id", "tenant_tier", "agent_id", "session_id", "conversation_id"),
@@ -40,7 +40,7 @@ def test_a_reply_is_about_the_same_work() -> None:
 
 
 def test_a_reply_keeps_its_identity() -> None:
-    """A reply that is made again, as after a crash, has the same id; no other action has it."""
+    """A reply that is created again, as after a crash, has the same id; other actions' differ."""
     assert ACTION.reply({"a": 1}).action_id == ACTION.reply({"a": 2}).action_id
     assert ACTION.reply({}).action_id == ACTION.failure("NOT_FOUND", "no").action_id
     assert ACTION.reply({}).action_id not in (
@@ -50,25 +50,25 @@ def test_a_reply_keeps_its_identity() -> None:
 
 
 def test_what_ties_a_reply_to_its_action() -> None:
-    """Without a correlation id, it is the action's own id."""
+    """Without a correlation id, a reply has the action's own id as correlation id."""
     assert ACTION.update(correlation_id="").reply({}).correlation_id == ACTION.action_id
 
 
 def test_a_reply_may_differ() -> None:
-    """Any field can be given, and is checked."""
+    """Any field of a reply can be set, and is validated."""
     assert ACTION.reply({}, origin_service="query").origin_service == "query"
     with pytest.raises(ValidationError, match="payload"):
         ACTION.reply({"x": float("inf")})
 
 
 def test_nobody_said_what_the_result_is_called() -> None:
-    """An action without a callback_action_type cannot be replied to, and the error names it."""
+    """Without a callback_action_type, `reply` raises an error that names the field."""
     with pytest.raises(InvalidFieldError, match="callback_action_type"):
         ACTION.update(callback_action_type="").reply({})
 
 
 def test_a_failure_is_told() -> None:
-    """A failure is a reply that the receiver can tell from a result."""
+    """A failure is a reply that the receiver can distinguish from a result."""
     failure = ACTION.failure("NOT_FOUND", "there is none")
     assert failure.payload == {"error": {"reason": "NOT_FOUND", "message": "there is none"}}
     assert failure.error == ActionFailure("NOT_FOUND", "there is none")
@@ -76,5 +76,5 @@ def test_a_failure_is_told() -> None:
 
 @pytest.mark.parametrize("error", [None, "no", {}, {"reason": "A"}, {"reason": 1, "message": "m"}])
 def test_what_only_looks_like_a_failure(error: object) -> None:
-    """A result may have a value named `error` of any other form."""
+    """A value named `error` in any other form is a result."""
     assert ACTION.reply({"error": error}).error is None

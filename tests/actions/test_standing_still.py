@@ -1,6 +1,6 @@
-"""Workers that stand still or die: only deliveries that reached a handler count.
+"""Workers that are stopped or killed: only deliveries that reached a handler count.
 
-Real worker processes, stopped and continued by signals, on a real Redis.
+These are real worker processes on a real Redis, stopped and continued by signals.
 """
 
 import socket
@@ -21,26 +21,26 @@ async def stand_still(queueing: Queueing, worker: WorkerProcess) -> None:
 
 
 async def give_to_halted(queueing: Queueing, worker: WorkerProcess, action: DomainAction) -> None:
-    """Stop a worker, and send what Redis gives to it at once: it blocks in reading."""
+    """Stop a worker in a blocked read, and send an action, which Redis gives to it at once."""
     while True:
         worker.halt()
         await queueing.until(worker.has_halted)
         entry = queueing.redis("XADD", queueing.work, "*", "data", action.model_dump_json())
         if queueing.pending():
             return
-        # It was halted between two reads.
+        # It was stopped between two reads.
         queueing.redis("XDEL", queueing.work, entry)
         worker.resume()
 
 
 def numbers_of(queueing: Queueing) -> list[tuple[str, str]]:
-    """Each dead letter's reason, and of how many deliveries it tells."""
+    """The reason and the count of deliveries of each dead letter."""
     letters = [headers for _, headers in queueing.entries(queueing.dead)]
     return [(headers["reason"], headers["deliveries"]) for headers in letters]
 
 
 async def test_a_worker_that_stands_still_with_work_in_hand(queueing: Queueing) -> None:
-    """Standing still again and again is no delivery: the action has as many tries as before."""
+    """A stop amid a handler does not count as a delivery: all tries remain."""
     await queueing.send(queueing.action())
     async with WorkerProcess.running(queueing, consumer="one", max_deliveries=2) as worker:
         assert await worker.line() == "-"
@@ -56,7 +56,7 @@ async def test_a_worker_that_stands_still_with_work_in_hand(queueing: Queueing) 
 
 
 async def test_a_worker_that_stands_still_and_dies(queueing: Queueing) -> None:
-    """What it had begun counts once, however often it stood still."""
+    """A delivery counts once, however often its worker was stopped before it was killed."""
     await queueing.send(queueing.action())
     async with WorkerProcess.running(queueing, consumer="one", max_deliveries=2) as worker:
         assert await worker.line() == "-"
@@ -71,14 +71,14 @@ async def test_a_worker_that_stands_still_and_dies(queueing: Queueing) -> None:
 
 
 async def test_a_worker_that_dies_before_its_handler_begins(queueing: Queueing) -> None:
-    """What was only read, or only claimed, was not tried: one delivery is enough for it."""
+    """A delivery that was only read or claimed does not count: one counted delivery is enough."""
     ref = ContextRef(ContextKey("conversation", "acme", "c-1"))
     queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
     async with WorkerProcess.running(queueing, consumer="reader") as worker:
         action = queueing.action(tenant_id="acme", context_ref=ref)
         await give_to_halted(queueing, worker, action)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        # The context's store says nothing.
+        # The context's store does not answer.
         address = "{}:{}".format(*silent.getsockname())
         async with WorkerProcess.running(queueing, address, consumer="claimer") as worker:
             await queueing.until(lambda: queueing.held().consumer == "claimer")
@@ -91,9 +91,9 @@ async def test_a_worker_that_dies_before_its_handler_begins(queueing: Queueing) 
 
 
 async def test_an_action_that_kills_its_workers(queueing: Queueing) -> None:
-    """A handler counts from its beginning: what kills every worker ends as a dead letter.
+    """A delivery counts from its handler's start: an action that kills workers is a dead letter.
 
-    Log and letter tell of the handlers that began.
+    The log and the dead letter have the count of the handlers that began.
     """
     await queueing.send(queueing.action())
     for number in range(2):
@@ -110,7 +110,7 @@ async def test_an_action_that_kills_its_workers(queueing: Queueing) -> None:
 
 
 async def test_what_another_has_done_meanwhile_is_not_begun(queueing: Queueing) -> None:
-    """Who was given an action, stood still and wakes up does not do it a second time."""
+    """A worker that was stopped after its read does not handle what another one has handled."""
     queueing.redis("XGROUP", "CREATE", queueing.work, SERVICE, "0", "MKSTREAM")
     async with WorkerProcess.running(queueing, consumer="still") as still:
         await give_to_halted(queueing, still, queueing.action(payload={"n": 1}))
@@ -128,7 +128,10 @@ async def test_what_another_has_done_meanwhile_is_not_begun(queueing: Queueing) 
 
 
 async def test_what_another_has_now_is_left_to_it(queueing: Queueing) -> None:
-    """Who wakes up with work in hand that was claimed keeps, acknowledges and buries it not."""
+    """A worker that was stopped amid a handler leaves the action to the worker that claimed it.
+
+    It neither keeps nor acknowledges it, nor makes it a dead letter.
+    """
     await queueing.send(queueing.action())
     async with WorkerProcess.running(queueing, consumer="still", max_deliveries=1) as still:
         assert await still.line() == "-"
@@ -148,7 +151,7 @@ async def test_what_another_has_now_is_left_to_it(queueing: Queueing) -> None:
 
 
 async def test_both_have_done_it(queueing: Queueing) -> None:
-    """Work in hand that was claimed meanwhile may be done twice, under one id: at least once."""
+    """An action that was claimed amid its handler may be handled twice, with one reply id."""
     action = queueing.action()
     await queueing.send(action)
     async with WorkerProcess.running(queueing, consumer="still") as still:

@@ -1,11 +1,11 @@
-"""A consumer in a process of its own, which does what its standard input tells it.
+"""A consumer in its own process, which its standard input controls.
 
-Each handler that begins writes a line: the context's user, or "-" without a context. It
-then reads a line: `return` ends it with a result, `fail` raises. Without a line it waits.
-What Relevo's logger says is a line, too, after "log: ".
+Each handler that begins writes a line: the context's user, or "-" without a context. It then reads
+a line: `return` ends it with a result, `fail` raises. Without a line it waits. The log records of
+Relevo are lines, too, after "log: ".
 
-Arguments: the URL of Redis, the queue, the service, the address of the store or "", and
-further options of `ActionQueues` as JSON.
+Arguments: the URL of Redis, the queue, the service, the address of the store or "", and further
+options of `ActionQueues` as JSON.
 """
 
 import asyncio
