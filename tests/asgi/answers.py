@@ -1,4 +1,4 @@
-"""How requests are refused if their context cannot be had."""
+"""The refusals of requests whose context cannot be had."""
 
 from relevo_client import (
     ContextKey,
@@ -9,7 +9,7 @@ KEY = ContextKey("conversation", "acme", "c-1")
 
 
 def why(answer: Answer) -> tuple[int, str, str]:
-    """The status, and both parts of the reason."""
+    """The status, reason and message of an answer."""
     return answer.status, answer.body["error"]["reason"], answer.body["error"]["message"]
 
 

@@ -12,14 +12,14 @@ from support.servers.asgi import Edge, see
 
 @pytest.fixture(scope="module")
 def module_store() -> Iterator[LocalStore]:
-    """A store for the tests of a module, which is quick to start once."""
+    """A store for all tests of a module, which saves its start."""
     with LocalStore() as store:
         yield store
 
 
 @pytest.fixture
 def store(module_store: LocalStore) -> LocalStore:
-    """The store, with nothing in it but the agent's configuration."""
+    """The store, with only the agent's configuration in it."""
     for tenant in ("acme", "globex"):
         module_store.client.invalidate_tenant(tenant)
     module_store.client.put(
@@ -31,13 +31,13 @@ def store(module_store: LocalStore) -> LocalStore:
 
 @pytest.fixture
 async def contexts(store: LocalStore) -> AsyncIterator[AsyncContextClient]:
-    """A client of the store, as the service at the edge has it."""
+    """A client of the store, like that of the service at the edge."""
     async with AsyncContextClient(store.address, timeout=10) as client:
         yield client
 
 
 class Beginnings:
-    """A `begin`, and what it was asked for."""
+    """A `begin` that records its arguments."""
 
     def __init__(self) -> None:
         self.identities: list[ExecutionContext] = []
@@ -52,7 +52,7 @@ class Beginnings:
 
 @pytest.fixture
 def begin() -> Beginnings:
-    """Begins conversations, and keeps what it was asked for."""
+    """A `begin` that records its arguments."""
     return Beginnings()
 
 

@@ -1,4 +1,4 @@
-"""A `begin` that fails, hangs or finds nothing: it is refused, or goes on by the policy."""
+"""A `begin` that fails, hangs or finds nothing: the request is refused, or the policy applies."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from support.servers.asgi import HEADERS, ask, see
 
 
 async def test_nothing_begins_without_begin(contexts: AsyncContextClient) -> None:
-    """Where the service begins no conversations, one that does not exist is 409."""
+    """Without a `begin`, a request for an unknown conversation is 409."""
     answer = await ask(ContextMiddleware(see, contexts), HEADERS.items())
     assert why(answer) == (409, "NOT_FOUND", "the call's context does not exist")
 
@@ -31,7 +31,7 @@ async def fails(_: ExecutionContext) -> ExecutionContext:
 
 
 async def nothing(_: ExecutionContext) -> Any:
-    """A `begin` that forgets to return."""
+    """A `begin` without a return statement."""
 
 
 async def of_another_tenant(identity: ExecutionContext) -> ExecutionContext:
@@ -40,7 +40,7 @@ async def of_another_tenant(identity: ExecutionContext) -> ExecutionContext:
 
 
 async def is_slow(_: ExecutionContext) -> ExecutionContext:
-    """A `begin` whose own call took too long."""
+    """A `begin` whose own call timed out."""
     raise TimeoutError("secret")
 
 
@@ -60,7 +60,7 @@ async def test_a_begin_that_fails(
     begin: Any,
     error: type[Exception],
 ) -> None:
-    """It is 500 with a fixed text, logged by type and place, and the next request tries anew."""
+    """A failing `begin` is 500 with a fixed text, logged by class and line, and called again."""
     del store
     app = ContextMiddleware(see, contexts, begin=begin)
     for _ in range(2):
@@ -74,7 +74,7 @@ async def test_a_begin_that_fails(
 
 
 async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None:
-    """What `begin` could not ask the store for is the policy's to decide, as is all else."""
+    """If `begin` cannot reach the store, the policy for an unavailable store applies."""
 
     async def begin(_: ExecutionContext) -> ExecutionContext:
         raise UnavailableError("internals", reason="UNAVAILABLE", retry_after=2.5)
@@ -84,7 +84,7 @@ async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None
 
 
 async def test_a_begin_that_finds_nothing(contexts: AsyncContextClient, store: LocalStore) -> None:
-    """Where what a conversation would build on does not exist, it is 409, and asked for once."""
+    """If `begin` finds no agent, the answer is 409, after one call."""
     del store
     asked: list[ExecutionContext] = []
 
@@ -98,7 +98,7 @@ async def test_a_begin_that_finds_nothing(contexts: AsyncContextClient, store: L
 
 
 async def test_a_begin_that_hangs(contexts: AsyncContextClient) -> None:
-    """A request gives up in its time; the beginning goes on for those that come later."""
+    """A request ends at its timeout; its `begin` continues for later requests."""
     go = asyncio.Event()
     begun: list[ExecutionContext] = []
 

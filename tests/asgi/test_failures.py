@@ -1,4 +1,4 @@
-"""Requests whose context cannot be had: what they are answered, and what else a policy can do."""
+"""Requests whose context cannot be had: their answers, and the alternatives of a policy."""
 
 import asyncio
 from time import monotonic
@@ -28,7 +28,7 @@ DOWN = "127.0.0.1:1"
 
 
 async def test_a_store_that_is_down() -> None:
-    """Nobody answers: 503, and when it may be tried again."""
+    """If no store listens, the answer is 503 with a retry delay."""
     async with AsyncContextClient(DOWN) as client:
         answer = await ask(ContextMiddleware(see, client), HEADERS.items())
     assert why(answer) == UNAVAILABLE
@@ -36,7 +36,7 @@ async def test_a_store_that_is_down() -> None:
 
 
 async def test_a_store_that_is_silent() -> None:
-    """All that is done before the application takes no longer than `timeout`."""
+    """All work before the application ends within `timeout`."""
     async with (
         service({"Get": silence}, name=STORE) as address,
         AsyncContextClient(address, timeout=30) as client,
@@ -48,7 +48,7 @@ async def test_a_store_that_is_silent() -> None:
 
 
 async def test_policies_for_a_store_that_is_down() -> None:
-    """A request goes on without a context, or with one that a function makes in its time."""
+    """By policy, a request continues without a context, or with a rebuilt one, in its timeout."""
     lost: list[LostContext] = []
 
     async def rebuild(call: LostContext) -> ExecutionContext:
@@ -66,7 +66,7 @@ async def test_policies_for_a_store_that_is_down() -> None:
 
         async def answer(unavailable: Any) -> Answer:
             policy = Policy(unavailable=unavailable)
-            # Only what hangs uses up its time.
+            # Only a function that hangs uses up its time.
             timeout = 0.5 if unavailable is hang else 30.0
             app = ContextMiddleware(see, client, policy=policy, timeout=timeout)
             return await ask(app, HEADERS.items())
@@ -84,7 +84,7 @@ async def test_policies_for_a_store_that_is_down() -> None:
 
 
 async def test_the_last_known_copy() -> None:
-    """With the store gone, a request goes on with what was known last, marked as such."""
+    """If the store is unavailable, a request gets the last known context, marked as stale."""
     stale: list[bool] = []
 
     async def app(_: Any, __: Any, send: Any) -> None:
@@ -104,7 +104,7 @@ async def test_the_last_known_copy() -> None:
             return client.peek(KEY) is not None
 
         await until_async(is_cached)
-    # The client may not have heard that the store is gone; an update asks it anyway.
+    # The client may not have noticed the store's end; an update asks the store anyway.
     edge = ContextMiddleware(app, client, policy=policy, overrides={"X-M": "llm_config.model"})
     headers = {**HEADERS, "X-M": "m"}
     assert (await ask(edge, headers.items())).body == "u-1"
@@ -114,7 +114,7 @@ async def test_the_last_known_copy() -> None:
 
 
 async def test_a_request_that_names_no_conversation(contexts: AsyncContextClient) -> None:
-    """By policy it is 400, or has a context that a function makes."""
+    """By policy, a request without a conversation is 400, or gets a rebuilt context."""
     app = ContextMiddleware(see, contexts, policy=Policy(no_reference=Fallback.REJECT))
     assert why(await ask(app)) == (
         400,
@@ -155,7 +155,7 @@ async def test_headers_that_contradict_the_conversation(
     reason: str,
     message: str,
 ) -> None:
-    """Another user is 403, another agent 409; what the conversation leaves out is free."""
+    """Another user is 403, another agent 409; fields that the conversation omits are free."""
     headers = {**HEADERS, header: "other"}
     store.client.put(KEY, ExecutionContext())
     assert (await ask(edge(), headers.items())).status == 200
@@ -169,7 +169,7 @@ async def test_headers_that_contradict_the_conversation(
 
 
 async def test_a_begin_whose_store_has_too_many_calls(contexts: AsyncContextClient) -> None:
-    """A store that has too many calls may answer later: 503, as one that is down."""
+    """A store with too many calls is 503, like one that is unavailable."""
 
     async def begin(_: ExecutionContext) -> ExecutionContext:
         raise TooLargeError("internals", reason="TOO_MANY_REQUESTS")
@@ -179,7 +179,7 @@ async def test_a_begin_whose_store_has_too_many_calls(contexts: AsyncContextClie
 
 
 async def test_a_handshake_that_is_refused(edge: Edge) -> None:
-    """A WebSocket is not opened; where the server can, the client is told why in HTTP."""
+    """A refused WebSocket does not open; if the server can, it sends the reason in HTTP."""
     headers = {**HEADERS, "X-User-ID": ""}.items()
     reason = "X-User-ID: must not be empty"
     assert await handshake(edge(), headers) == [
@@ -197,7 +197,7 @@ SIX = "X-Agent-ID", "X-Tenant-Tier", "X-Session-ID", "X-User-ID"
 
 
 def test_what_no_middleware_can_do(edge: Edge) -> None:
-    """Rules that cannot hold are refused when the middleware is made."""
+    """Rules that cannot hold are refused when the middleware is created."""
     for name, value, wrong in (
         ("policy", Policy(lazy=True), "lazy"),
         ("timeout", 0, "more than 0"),

@@ -1,4 +1,4 @@
-"""Requests find the conversation that their headers name, or begin it."""
+"""A request finds the conversation that its headers name, or begins it."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ IDENTITY = {
 
 
 async def test_a_conversation_begins(edge: Edge, begin: Any, store: LocalStore) -> None:
-    """What the store does not have is made by `begin`, stored, and current as composed."""
+    """A conversation that the store lacks is created by `begin`, stored, composed and current."""
     answer = await ask(edge(), IDENTITY.items())
     assert answer.status == 200
     context = answer.body["context"]
@@ -44,7 +44,7 @@ async def test_a_conversation_begins(edge: Edge, begin: Any, store: LocalStore) 
 
 
 async def test_a_conversation_goes_on(edge: Edge, begin: Any) -> None:
-    """What the store has is not begun again; it says what the headers leave out."""
+    """A stored conversation is not begun again, and has the fields that the headers omit."""
     app = edge()
     await ask(app, IDENTITY.items())
     answer = await ask(app, HEADERS.items())
@@ -53,13 +53,13 @@ async def test_a_conversation_goes_on(edge: Edge, begin: Any) -> None:
 
 
 async def test_a_conversation_of_an_other_scope(edge: Edge, store: LocalStore) -> None:
-    """The scope of the keys is the owner's choice."""
+    """The owner chooses the scope of conversation keys."""
     assert (await ask(edge(scope="chat"), HEADERS.items())).body["key"] == "chat:acme:c-1"
     assert store.client.get(ContextKey("chat", "acme", "c-1")).version
 
 
 async def test_many_begin_one_conversation(edge: Edge, begin: Any) -> None:
-    """`begin` is called once, whatever the number of requests that wait for it."""
+    """Concurrent requests for one conversation share one call of `begin`."""
     app = edge()
     answers = await asyncio.gather(*(ask(app, HEADERS.items()) for _ in range(50)))
     assert {answer.status for answer in answers} == {200}
@@ -67,7 +67,7 @@ async def test_many_begin_one_conversation(edge: Edge, begin: Any) -> None:
 
 
 async def test_a_change_counts_from_the_next_request_on(edge: Edge, store: LocalStore) -> None:
-    """A conversation that is in the cache is not an old one."""
+    """A change shows from the next request on, although the conversation is cached."""
     app = edge()
     first = await ask(app, HEADERS.items())
     ref = store.client.update(
@@ -79,7 +79,10 @@ async def test_a_change_counts_from_the_next_request_on(edge: Edge, store: Local
 
 
 async def test_a_request_that_names_none(edge: Edge, begin: Any) -> None:
-    """It passes without a context, not even an ambient one; other headers are not judged."""
+    """A request without a conversation has no context, not even an ambient one.
+
+    Its other headers are not validated.
+    """
     with use_context(entry_of("ambient")):
         answer = await ask(edge(), [("X-User-ID", ""), ("X-Agent-ID", b"\xff")])
     assert (answer.status, answer.body["context"], answer.body["key"]) == (200, None, None)
@@ -87,7 +90,7 @@ async def test_a_request_that_names_none(edge: Edge, begin: Any) -> None:
 
 
 async def test_an_exempt_request(edge: Edge, begin: Any) -> None:
-    """What is exempt has no context, whatever its headers say, and begins nothing."""
+    """An exempt request has no context, with any headers, and begins no conversation."""
 
     def is_health(scope: Scope) -> bool:
         return str(scope["path"]).startswith("/health")
@@ -100,7 +103,7 @@ async def test_an_exempt_request(edge: Edge, begin: Any) -> None:
 
 
 async def test_the_scope_is_the_servers_own(edge: Edge) -> None:
-    """What the application notes in the scope, as routers do, middlewares outside can read."""
+    """Values that the application puts into the scope are visible to outer middlewares."""
 
     async def app(scope: Scope, _: Any, __: Any) -> None:
         scope["route"] = "/talk/{who}"
@@ -115,7 +118,7 @@ async def nothing(*_: Any) -> Any:
 
 
 async def test_lifespan_passes(edge: Edge) -> None:
-    """What is neither HTTP nor WebSocket reaches the application as it is."""
+    """An event that is neither HTTP nor WebSocket reaches the application unchanged."""
     passed: list[Any] = []
 
     async def app(*arguments: Any) -> None:
@@ -127,7 +130,7 @@ async def test_lifespan_passes(edge: Edge) -> None:
 
 
 async def test_a_websocket_has_its_context(edge: Edge) -> None:
-    """A handshake's headers name the conversation of all of the connection."""
+    """The headers of a handshake name the conversation of the whole connection."""
     users: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -143,7 +146,7 @@ async def test_a_websocket_has_its_context(edge: Edge) -> None:
 
 
 async def test_a_block_that_ends_within_a_request(edge: Edge) -> None:
-    """A request has its context to its end, whatever ends in its task meanwhile."""
+    """A request keeps its context to its end, even if another block ends in its task."""
     block = use_context(entry_of("outer"))
     keys: list[Any] = []
 
@@ -159,7 +162,7 @@ async def test_a_block_that_ends_within_a_request(edge: Edge) -> None:
 
 
 async def test_nothing_is_left_behind(edge: Edge) -> None:
-    """After a request its task is as it was, also where the application leaves blocks open."""
+    """After a request its task has its previous context, even if a block was left open."""
     left: list[Any] = []
 
     async def app(_: Any, __: Any, send: Any) -> None:
@@ -181,7 +184,7 @@ async def test_nothing_is_left_behind(edge: Edge) -> None:
 
 
 async def test_a_request_that_is_given_up(edge: Edge) -> None:
-    """Where a server cancels a request, nothing is left in its task either."""
+    """If a server cancels a request, no context remains in its task either."""
     reached = asyncio.Event()
 
     async def app(*_: Any) -> None:
@@ -204,7 +207,7 @@ async def test_a_request_that_is_given_up(edge: Edge) -> None:
 
 
 async def test_what_the_application_raises(edge: Edge) -> None:
-    """An error of the application's passes as it is: it is the server's to tell."""
+    """An exception of the application passes unchanged to the server."""
 
     async def app(*_: Any) -> None:
         raise ConflictError("the application's own", reason="OWN")

@@ -1,4 +1,4 @@
-"""Headers that cannot be believed: 400, by their names and never by their values."""
+"""Malformed headers are 400: the answer has their names, and never their values."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ TENANT, CONVERSATION = HEADERS.items()
 
 
 def refusal(message: str) -> Any:
-    """The body of an answer about headers."""
+    """The body of a refusal of headers."""
     return {"error": {"reason": "INVALID_HEADER", "message": message}}
 
 
@@ -46,7 +46,7 @@ def refusal(message: str) -> Any:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_malformed_headers(edge: Edge, headers: Any, message: str) -> None:
-    """The answer names the header and what is wrong with it, not what it says."""
+    """The answer names the header and the problem, not the value."""
     answer = await ask(edge(), headers)
     assert (answer.status, answer.body) == (400, refusal(message))
     assert answer.headers["content-type"] == "application/json"
@@ -54,13 +54,13 @@ async def test_malformed_headers(edge: Edge, headers: Any, message: str) -> None
 
 
 async def test_what_is_said_twice_is_one(edge: Edge) -> None:
-    """Equal values are one, and spaces around a value are not of it."""
+    """Repeated equal values count as one, without the spaces around them."""
     answer = await ask(edge(), [TENANT, ("X-Tenant-ID", " acme\t"), CONVERSATION])
     assert answer.body["key"] == "conversation:acme:c-1"
 
 
 async def test_names_in_any_case(edge: Edge) -> None:
-    """A scope has names in lower case; from where it has not, they are the same headers."""
+    """A scope should have lower-case names; names in other cases are the same headers."""
     shouted = [(name.upper().encode(), value.encode()) for name, value in HEADERS.items()]
     answer = await ask(edge(), shouted)
     assert answer.body["key"] == "conversation:acme:c-1"
@@ -71,7 +71,7 @@ async def test_names_in_any_case(edge: Edge) -> None:
     tenant=key_parts.map(str.strip).filter(bool), conversation=key_parts.map(str.strip).filter(bool)
 )
 async def test_every_key_can_be_named(edge: Edge, tenant: str, conversation: str) -> None:
-    """What a key can hold, headers can say in UTF-8, unless no call could carry it."""
+    """Headers can name any key in UTF-8, unless it is too long for a call."""
     headers = [("X-Tenant-ID", tenant), ("X-Conversation-ID", conversation)]
     answer = await ask(edge(), headers)
     if answer.status == 400:
@@ -99,7 +99,7 @@ NAMES = st.sampled_from(
 @on_real_servers
 @given(headers=st.lists(st.tuples(NAMES, st.binary(max_size=300)), max_size=8))
 async def test_no_header_breaks_the_service(edge: Edge, headers: Any) -> None:
-    """Whatever the headers hold: an answer of the application's, or one that says why not."""
+    """With any headers, the answer is the application's, or a refusal with a reason."""
     app = edge(trust_callers=True, overrides={"X-LLM-Model": "llm_config.model"})
     answer: Answer = await ask(app, headers)
     if answer.status != 200:

@@ -1,4 +1,4 @@
-"""Applications that need a context, for requests that name no conversation."""
+"""Applications that require a context, for requests without a conversation."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ DOWN = "127.0.0.1:1"
 
 
 async def needs_one(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that needs a context."""
+    """An application that requires a context."""
     del scope, receive
     await respond(send, require_context().user_id)
 
@@ -39,7 +39,7 @@ async def needs_one(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_a_request_that_names_none(
     contexts: AsyncContextClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is refused as one that a policy rejects: 400, and no crash of the service's."""
+    """Such a request is refused as by a policy: 400, without a log record."""
     caplog.set_level(logging.DEBUG)
     answer = await ask(ContextMiddleware(needs_one, contexts))
     assert (answer.status, answer.body) == (400, NO_CONVERSATION)
@@ -47,7 +47,7 @@ async def test_a_request_that_names_none(
 
 
 async def test_within_a_framework(contexts: AsyncContextClient) -> None:
-    """The same holds for an endpoint, where the middleware is one of the framework's."""
+    """The same holds for a framework's endpoint, if the middleware is one of the framework's."""
 
     async def endpoint(_: Request) -> Response:
         return Response(str(require_ref()))
@@ -67,7 +67,7 @@ async def test_within_a_framework(contexts: AsyncContextClient) -> None:
 
 
 async def test_around_a_framework(contexts: AsyncContextClient) -> None:
-    """Around it, the middleware sees the exception after the framework has answered 500."""
+    """Around a framework, the middleware sees the exception after the framework's answer of 500."""
 
     async def endpoint(_: Request) -> Response:
         return Response(require_context().user_id)
@@ -79,7 +79,7 @@ async def test_around_a_framework(contexts: AsyncContextClient) -> None:
 
 
 async def test_tasks_of_a_group(contexts: AsyncContextClient) -> None:
-    """What a TaskGroup's tasks need counts as well."""
+    """An exception group of a TaskGroup's tasks counts as well."""
 
     async def app(_: Scope, __: Receive, ___: Send) -> None:
         async def need() -> None:
@@ -92,7 +92,7 @@ async def test_tasks_of_a_group(contexts: AsyncContextClient) -> None:
 
 
 async def test_a_websocket(contexts: AsyncContextClient) -> None:
-    """It is refused before it opens, and closed with the same reason after that."""
+    """A WebSocket is refused before it opens, and closed with the same reason afterwards."""
 
     def needs_one_after(*sent: str) -> Any:
         async def app(_: Scope, receive: Receive, send: Send) -> None:
@@ -118,7 +118,7 @@ async def test_a_websocket(contexts: AsyncContextClient) -> None:
 
 
 async def test_an_answer_that_has_begun(contexts: AsyncContextClient) -> None:
-    """HTTP has no status for it any more: the server gets the exception."""
+    """After an answer has begun, the exception is passed on to the server."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
@@ -130,7 +130,7 @@ async def test_an_answer_that_has_begun(contexts: AsyncContextClient) -> None:
 
 
 async def test_a_request_that_names_one() -> None:
-    """Whose policy goes on without, and who needs one all the same, has a defect: it is raised."""
+    """If the policy proceeds and the application requires a context, the exception passes."""
     async with AsyncContextClient(DOWN, timeout=1) as client:
         policy = Policy(unavailable=Fallback.PROCEED)
         with pytest.raises(NoContextError):
@@ -138,7 +138,7 @@ async def test_a_request_that_names_one() -> None:
 
 
 async def test_other_exceptions_pass(contexts: AsyncContextClient) -> None:
-    """What an application raises beside that is its server's to tell."""
+    """Other exceptions of an application pass on to its server."""
 
     async def app(_: Scope, __: Receive, ___: Send) -> None:
         raise LookupError

@@ -1,4 +1,4 @@
-"""Headers that change a conversation's own settings, for every service from then on."""
+"""Overrides: headers that change a conversation's own settings, for all services."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ async def test_an_override_counts_for_everyone(edge: Edge, store: LocalStore) ->
     assert before < own.version <= int(answer.body["revision"])
     agent = store.client.get(ContextKey("agent_config", "acme", "support"))
     assert agent.context.llm_config["model"] == "m-1"
-    # Without the headers it stays so, and what it has already is not written again.
+    # Without the headers the setting stays, and an equal one is not written again.
     assert (await ask(app, HEADERS.items())).body["context"]["llm_config"] == changed
     await ask(app, headers.items())
     assert store.client.get(KEY).version == own.version
 
 
 async def test_what_the_layers_say_already(edge: Edge, store: LocalStore) -> None:
-    """A header that says what the composed context has changes nothing."""
+    """A header with the value of the composed context changes nothing."""
     app = edge(overrides=RULES)
     answer = await ask(app, {**HEADERS, "X-LLM-Model": "m-1", "X-Temperature": "0.5"}.items())
     assert answer.status == 200
@@ -46,7 +46,7 @@ async def test_what_the_layers_say_already(edge: Edge, store: LocalStore) -> Non
 
 
 async def test_true_is_not_one(edge: Edge, store: LocalStore) -> None:
-    """Values of JSON are compared as JSON has them."""
+    """Values are compared as JSON: true is not 1."""
     store.client.put(KEY, ExecutionContext(rag_config={"rerank": 1}))
     rerank = Override("rag_config.rerank", convert=lambda text: text == "true")
     await ask(edge(overrides={"X-Rerank": rerank}), {**HEADERS, "X-Rerank": "true"}.items())
@@ -63,7 +63,7 @@ async def test_true_is_not_one(edge: Edge, store: LocalStore) -> None:
     ],
 )
 async def test_a_value_of_another_kind(edge: Edge, begin: Any, value: str, problem: str) -> None:
-    """What a header's text cannot stand for is 400, and nothing is begun or changed."""
+    """A header that cannot be converted is 400, and nothing is begun or changed."""
     answer = await ask(edge(overrides=RULES), {**HEADERS, "X-Temperature": value}.items())
     assert answer.status == 400
     assert answer.body["error"]["message"] == f"X-Temperature: {problem}"
@@ -71,7 +71,7 @@ async def test_a_value_of_another_kind(edge: Edge, begin: Any, value: str, probl
 
 
 async def test_a_converter_that_fails(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
-    """Any other error than ValueError is a defect of the service: 500, logged by its type."""
+    """Any other error than ValueError in a converter is 500, logged by its class."""
 
     def convert(text: str) -> float:
         raise KeyError(text)
@@ -83,7 +83,7 @@ async def test_a_converter_that_fails(edge: Edge, caplog: pytest.LogCaptureFixtu
 
 
 async def test_an_unknown_header_is_left_alone(edge: Edge) -> None:
-    """What is no override is the application's own business, as is one without a conversation."""
+    """A header that is not an override is ignored, and so is one without a conversation."""
     app = edge(overrides=RULES)
     assert (await ask(app, {**HEADERS, "X-Other": "\x00"}.items())).status == 200
     assert (await ask(app, [("X-Temperature", "warm")])).status == 200
@@ -103,6 +103,6 @@ async def test_who_is_not_of_the_conversation_changes_nothing(
     "path", ["", "model", "llm_config", "llm_config.", ".model", "llm_config.a.b", "user_id", "x.y"]
 )
 def test_paths_that_lead_nowhere(path: str) -> None:
-    """An override is of a section's key, or of what may change in an identity."""
+    """An override's path is a section's key, or a changeable field of the identity."""
     with pytest.raises(ValueError, match="section"):
         Override(path)

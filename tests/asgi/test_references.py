@@ -1,4 +1,4 @@
-"""References that requests carry: believed only where callers are trusted."""
+"""References in requests are used only if the caller is trusted."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ from support.servers.asgi import HEADERS, Edge, ask
 
 @pytest.fixture
 def ref(store: LocalStore) -> ContextRef:
-    """A conversation that there is."""
+    """An existing conversation."""
     key = ContextKey("conversation", "acme", "c-7")
     return store.client.put(key, ExecutionContext(tenant_id="acme", user_id="u-7"))
 
@@ -23,7 +23,7 @@ def carried(ref: ContextRef) -> dict[str, str]:
 
 
 async def test_a_stranger_is_not_believed(edge: Edge, ref: ContextRef) -> None:
-    """A reference from outside counts for nothing, and the application never sees it."""
+    """An outsider's reference is ignored, and removed before the application."""
     answer = await ask(edge(), carried(ref).items())
     assert (answer.body["context"], answer.body["names"]) == (None, [])
     answer = await ask(edge(), {**HEADERS, **carried(ref)}.items())
@@ -35,7 +35,7 @@ async def test_a_stranger_is_not_believed(edge: Edge, ref: ContextRef) -> None:
 
 
 async def test_an_exempt_request_is_not_believed_either(edge: Edge, ref: ContextRef) -> None:
-    """Exempt from having a context is not exempt from distrust."""
+    """An exempt request's untrusted reference is removed, too."""
 
     def all_of_them(_: Scope) -> bool:
         return True
@@ -45,7 +45,7 @@ async def test_an_exempt_request_is_not_believed_either(edge: Edge, ref: Context
 
 
 async def test_who_is_trusted_says_it(edge: Edge, ref: ContextRef, begin: Any) -> None:
-    """A trusted reference counts instead of the headers, as of its revision or later."""
+    """A trusted reference overrides the headers, as of its revision or later."""
     for headers in (carried(ref), {**carried(ref), "X-Tenant-ID": "acme", "X-User-ID": "u-7"}):
         answer = await ask(edge(trust_callers=True), headers.items())
         assert answer.body["context"]["user_id"] == "u-7"
@@ -58,7 +58,7 @@ async def test_who_is_trusted_says_it(edge: Edge, ref: ContextRef, begin: Any) -
 
 
 async def test_trust_by_the_scope(edge: Edge, ref: ContextRef) -> None:
-    """A function says who is trusted; it is asked only about requests with a reference."""
+    """A function decides which callers are trusted; it is called only if there is a reference."""
     asked: list[Scope] = []
 
     def is_internal(scope: Scope) -> bool:
@@ -84,13 +84,13 @@ async def test_trust_by_the_scope(edge: Edge, ref: ContextRef) -> None:
     ids=str,
 )
 async def test_a_malformed_reference(edge: Edge, headers: Any) -> None:
-    """What a trusted caller cannot have meant is 400, whatever else the request says."""
+    """A trusted caller's malformed reference is 400, with any other headers."""
     answer = await ask(edge(trust_callers=True), [*HEADERS.items(), *headers])
     assert (answer.status, answer.body["error"]["reason"]) == (400, "MALFORMED_REFERENCE")
 
 
 async def test_a_reference_to_nothing(edge: Edge, begin: Any) -> None:
-    """Where a reference leads nowhere, nothing is begun in its place."""
+    """If a reference's entry does not exist, no conversation is begun instead."""
     ref = ContextRef(ContextKey("conversation", "acme", "c-8"))
     answer = await ask(edge(trust_callers=True), {**HEADERS, **carried(ref)}.items())
     assert answer.status == 400  # c-1 is not c-8
@@ -100,7 +100,7 @@ async def test_a_reference_to_nothing(edge: Edge, begin: Any) -> None:
 
 
 async def test_headers_that_contradict_a_reference(edge: Edge, ref: ContextRef) -> None:
-    """A trusted request that names two tenants, or two conversations, is 400."""
+    """A trusted request with two tenants, or two conversations, is 400."""
     app = edge(trust_callers=True)
     answer = await ask(app, {**carried(ref), "X-Tenant-ID": "globex"}.items())
     assert answer.status == 400
@@ -113,7 +113,7 @@ async def test_headers_that_contradict_a_reference(edge: Edge, ref: ContextRef) 
 
 
 async def test_authorize(edge: Edge, ref: ContextRef, begin: Any) -> None:
-    """Where the owner's function says no: 403, before the store is asked and anything begun."""
+    """If `authorize` refuses, the answer is 403, before the store is asked or anything begun."""
     asked: list[tuple[str, str]] = []
 
     def may(ref: ContextRef, scope: Scope) -> bool:
@@ -135,7 +135,7 @@ async def test_authorize(edge: Edge, ref: ContextRef, begin: Any) -> None:
 async def test_a_rule_that_fails(
     edge: Edge, ref: ContextRef, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A function of the owner's that raises is 500 with a fixed text; the log has no values."""
+    """A rule that raises is 500 with a fixed text; the log has no values."""
 
     def fail(*_: Any) -> bool:
         raise RuntimeError("secret")
@@ -151,7 +151,7 @@ async def test_a_rule_that_fails(
 
 @pytest.mark.parametrize("name", ["trust_callers", "authorize", "exempt"])
 def test_rules_are_plain_functions(name: str, edge: Edge) -> None:
-    """A coroutine would always be true, and is refused when the middleware is made."""
+    """A coroutine function as a rule is refused when the middleware is created."""
 
     async def rule(*_: Any) -> bool:
         return False

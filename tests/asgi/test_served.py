@@ -1,4 +1,4 @@
-"""The middleware under a real server: bodies that stream, connections that stay, WebSockets."""
+"""The middleware under a real server: streamed bodies, kept connections, WebSockets."""
 
 import asyncio
 import json
@@ -24,23 +24,23 @@ from websockets.exceptions import InvalidStatus
 
 
 def conversation(name: str, tenant: str = "globex") -> dict[str, str]:
-    """The headers of a user's own conversation."""
+    """The headers of a user's conversation."""
     return {"X-Tenant-ID": tenant, "X-Conversation-ID": name, "X-User-ID": f"user of {name}"}
 
 
 def user() -> str | None:
-    """The user who is current here."""
+    """The current user."""
     context = current_context()
     return context.user_id if context else None
 
 
 async def in_task() -> str | None:
-    """The user who is current in a task that is made here."""
+    """The current user in a new task."""
     return await asyncio.create_task(asyncio.to_thread(user))
 
 
 async def test_streamed_bodies(edge: Edge) -> None:
-    """The context is current for each chunk that comes and goes, and in tasks made meanwhile."""
+    """The context is current for each chunk in and out, and in tasks created meanwhile."""
     finally_seen: list[str | None] = []
 
     async def app(_: Any, receive: Any, send: Any) -> None:
@@ -74,7 +74,7 @@ async def test_streamed_bodies(edge: Edge) -> None:
 
 
 async def test_a_connection_that_stays(edge: Edge) -> None:
-    """Requests of one connection have their own contexts, and none where they name none."""
+    """Requests on one connection each have their own context, or none."""
 
     async def app(scope: Any, _: Any, send: Any) -> None:
         body = json.dumps([user(), scope["client"][1]]).encode()
@@ -91,7 +91,7 @@ async def test_a_connection_that_stays(edge: Edge) -> None:
 
 
 async def test_many_tenants_at_once(edge: Edge, begin: Any) -> None:
-    """Requests that overlap see each its own tenant from beginning to end."""
+    """Concurrent requests each have their own tenant from beginning to end."""
     barrier = asyncio.Barrier(20)
 
     async def app(_: Any, __: Any, send: Any) -> None:
@@ -119,14 +119,14 @@ async def test_many_tenants_at_once(edge: Edge, begin: Any) -> None:
 
 
 async def echo(websocket: WebSocket) -> None:
-    """Say who is current with each message that comes."""
+    """Answer each message with the current user."""
     await websocket.accept()
     async for text in websocket.iter_text():
         await websocket.send_text(f"{user()} {await in_task()} {text}")
 
 
 async def test_websockets_side_by_side(edge: Edge) -> None:
-    """Each connection has its own context in each turn of its loop."""
+    """Each connection has its own context for each of its messages."""
     app = edge(Starlette(routes=[WebSocketRoute("/", echo)]))
     async with (
         serving(app) as address,
@@ -141,7 +141,7 @@ async def test_websockets_side_by_side(edge: Edge) -> None:
 
 
 async def test_a_websocket_that_is_refused(edge: Edge) -> None:
-    """The client of a handshake that is refused gets the status and the reason in HTTP."""
+    """The client of a refused handshake gets the status and the reason in HTTP."""
     app = edge(Starlette(routes=[WebSocketRoute("/", echo)]))
     async with serving(app) as address:
         headers = {**HEADERS, "X-User-ID": "x" * 257}
@@ -155,7 +155,7 @@ async def test_a_websocket_that_is_refused(edge: Edge) -> None:
 
 
 async def test_a_request_that_is_refused(edge: Edge) -> None:
-    """An answer reaches the client whole, whatever the method, and the connection stays."""
+    """A refusal reaches the client whole, with any method, and the connection stays open."""
     async with serving(edge()) as address, httpx.AsyncClient() as client:
         for method in ("GET", "HEAD", "POST"):
             answer = await client.request(
@@ -171,7 +171,7 @@ async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Respo
 
 
 async def test_a_starlette_application(store: LocalStore, begin: Any) -> None:
-    """As Starlette's own middleware: plain endpoints in threads, streams, background tasks."""
+    """As Starlette's middleware: for endpoints in threads, streams and background tasks."""
     later: list[str | None] = []
 
     async def on_loop(_: Request) -> Response:
@@ -188,11 +188,11 @@ async def test_a_starlette_application(store: LocalStore, begin: Any) -> None:
 
         return StreamingResponse(parts())
 
-    # Made before any event loop's work, as services make it.
+    # Created outside of an event loop, as services do.
     contexts = AsyncContextClient(store.address)
     app = Starlette(
         routes=[Route("/loop", on_loop), Route("/thread", in_thread), Route("/stream", streamed)],
-        # Starlette's own kind runs what is below it in a task of its own.
+        # Starlette's BaseHTTPMiddleware runs the inner application in its own task.
         middleware=[
             Middleware(BaseHTTPMiddleware, dispatch=pass_on),
             Middleware(ContextMiddleware, contexts=contexts, begin=begin),
