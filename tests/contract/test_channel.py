@@ -1,4 +1,4 @@
-"""What client and server agree on about their connections."""
+"""The connection settings that client and server must agree on."""
 
 import asyncio
 import json
@@ -15,13 +15,13 @@ SETTINGS, PING, GOAWAY = 4, 6, 7
 ACK = 1
 
 ALLOWED_INTERVAL = 5.0
-"""Seconds between two pings that a server has to allow."""
+"""Seconds between two pings that a server must allow."""
 PATIENCE = 5
-"""With this many pings too early, a gRPC server has said good-bye."""
+"""This many early pings make a gRPC server send GOAWAY."""
 
 
 def frame(kind: int, payload: bytes = b"", *, flags: int = 0) -> bytes:
-    """An HTTP/2 frame of the connection itself."""
+    """An HTTP/2 frame for the connection."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + bytes(4) + payload
 
 
@@ -33,7 +33,7 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
 
 
 class IdleConnection:
-    """An HTTP/2 connection without any call, which can ping."""
+    """An HTTP/2 connection without calls, which can ping."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -41,7 +41,7 @@ class IdleConnection:
         writer.write(PREFACE + frame(SETTINGS))
 
     async def ping(self) -> str:
-        """Ping: "answered", or why the server says good-bye instead."""
+        """Ping. Returns "answered", or the debug data of the server's GOAWAY."""
         self._writer.write(frame(PING, b"are you?"))
         while True:
             kind, flags, payload = await read_frame(self._reader)
@@ -57,9 +57,9 @@ class IdleConnection:
 
 
 async def test_idle_pings_as_frequent_as_allowed_are_answered() -> None:
-    """A client may ping an idle connection every 5 s, as often as it likes; more is too much.
+    """A client may ping an idle connection every 5 s, for any time, but not more often.
 
-    That it is too much at all shows that the server counts.
+    The refusal of more pings shows that the server counts them.
     """
     async with Server(Settings(listen="127.0.0.1:0")) as server:
         host, _, port = server.address.rpartition(":")
@@ -68,7 +68,7 @@ async def test_idle_pings_as_frequent_as_allowed_are_answered() -> None:
             connection = IdleConnection(reader, writer)
             assert await connection.ping() == "answered"
             for _ in range(PATIENCE - 1):
-                await asyncio.sleep(ALLOWED_INTERVAL * 1.01)  # what this test is about
+                await asyncio.sleep(ALLOWED_INTERVAL * 1.01)  # the test waits for time itself
                 assert await connection.ping() == "answered"
             answers = ["answered"]
             while answers[-1] == "answered" and len(answers) < 10 * PATIENCE:
@@ -83,7 +83,7 @@ def test_the_client_pings_no_more_often_than_allowed() -> None:
 
 
 def test_what_is_tried_again() -> None:
-    """The channel repeats calls of the store, a few times, where it was UNAVAILABLE, or stopped."""
+    """The channel retries calls of the store a few times if they are UNAVAILABLE, or it stopped."""
     options: dict[str, Any] = dict(CHANNEL_OPTIONS)
     (method,) = json.loads(options["grpc.service_config"])["methodConfig"]
     service = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]

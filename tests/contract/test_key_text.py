@@ -1,6 +1,6 @@
 """The text form of keys, as client and server each read and write it.
 
-The vectors are for implementations in other languages too.
+The vectors are for implementations in other languages, too.
 """
 
 import json
@@ -16,7 +16,7 @@ from support.strategies import key_parts
 
 VECTORS = json.loads((Path(__file__).parent / "key_vectors.json").read_text("utf-8"))
 
-# Texts that are close to the text form, so that both sides of every rule are met.
+# Texts that are close to the text form, so that both sides of every rule are tested.
 almost_keys = st.lists(
     st.sampled_from(["a", "Z", "9", "~", ":", "%", "%3A", "%c3%a9", "%c3", "%0", "%00", "é", " "]),
     max_size=12,
@@ -35,7 +35,7 @@ parts_of_keys = st.builds(Parts, key_parts, key_parts, key_parts)
 
 
 def read_by_client(text: str) -> Parts | None:
-    """What the client reads, None where it refuses the text."""
+    """The client's reading, or None if it refuses the text."""
     try:
         key = ContextKey.parse(text)
     except InvalidFieldError:
@@ -44,7 +44,7 @@ def read_by_client(text: str) -> Parts | None:
 
 
 def read_by_server(text: str) -> Parts | None:
-    """What the server reads, None where it refuses the text."""
+    """The server's reading, or None if it refuses the text."""
     try:
         return Parts(*Key.parse(text))
     except ValueError:
@@ -52,7 +52,7 @@ def read_by_server(text: str) -> Parts | None:
 
 
 def refused_by_client(parts: Parts) -> list[tuple[str, str]]:
-    """What the client finds wrong with the parts of a key."""
+    """The problems of a key's parts that the client reports."""
     try:
         ContextKey(*parts)
     except InvalidFieldError as error:
@@ -61,14 +61,14 @@ def refused_by_client(parts: Parts) -> list[tuple[str, str]]:
 
 
 def written(parts: Parts) -> str:
-    """The text form, on which both agree."""
+    """The text form, on which client and server agree."""
     by_client, by_server = str(ContextKey(*parts)), str(Key(*parts))
     assert by_client == by_server == ContextKey(*parts).text
     return by_client
 
 
 def parts_of(vector: dict[str, str]) -> Parts:
-    """The parts that a vector names."""
+    """The parts of a vector."""
     return Parts(vector["scope"], vector["tenant_id"], vector["id"])
 
 
@@ -79,7 +79,7 @@ def short(vector: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("vector", VECTORS["canonical"], ids=short)
 def test_each_key_has_one_text(vector: dict[str, str]) -> None:
-    """Both write the parts of a vector as its text, and read the parts back from it."""
+    """Client and server write a vector's parts as its text, and read the parts back from it."""
     parts = parts_of(vector)
     assert written(parts) == vector["text"]
     assert read_by_client(vector["text"]) == read_by_server(vector["text"]) == parts
@@ -87,7 +87,7 @@ def test_each_key_has_one_text(vector: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["also_read"], ids=short)
 def test_other_spellings_are_read(vector: dict[str, str]) -> None:
-    """Escapes that were not needed, and needed ones that are missing, name the same key."""
+    """Unnecessary escapes, and omitted necessary ones, name the same key."""
     parts = parts_of(vector)
     assert read_by_client(vector["text"]) == read_by_server(vector["text"]) == parts
     assert written(parts) != vector["text"]
@@ -95,7 +95,7 @@ def test_other_spellings_are_read(vector: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["malformed"], ids=short)
 def test_malformed_texts_are_refused(vector: dict[str, str]) -> None:
-    """Both refuse what is not a text form, and say why."""
+    """Both refuse a malformed text with a reason."""
     with pytest.raises(InvalidFieldError, match=r"(key|scope|tenant_id|id): .+"):
         ContextKey.parse(vector["text"])
     with pytest.raises(ValueError, match=r"(a key has the form|(scope|tenant_id|id): )"):
@@ -104,7 +104,7 @@ def test_malformed_texts_are_refused(vector: dict[str, str]) -> None:
 
 @given(parts=parts_of_keys)
 def test_parts_survive_their_text(parts: Parts) -> None:
-    """Any parts come back from their text, which is plain ASCII without spaces."""
+    """Any parts can be read from their text, which is plain ASCII without spaces."""
     text = written(parts)
     assert read_by_client(text) == read_by_server(text) == parts
     assert text.isascii()
@@ -116,14 +116,14 @@ def test_parts_survive_their_text(parts: Parts) -> None:
 @example(one=Parts("a:b", "c", "d"), other=Parts("a", "b:c", "d"))
 @example(one=Parts("a%3Ab", "c", "d"), other=Parts("a:b", "c", "d"))
 def test_no_two_keys_have_one_text(one: Parts, other: Parts) -> None:
-    """No part can forge another: texts are equal where the keys are, and only there."""
+    """Two texts are equal if and only if their keys are."""
     assert (written(one) == written(other)) == (one == other)
 
 
 @given(text=st.text() | almost_keys)
 @example("\ud800:b:c")
 def test_client_and_server_read_the_same(text: str) -> None:
-    """Any text gives both the same key, with a text of its own, or both a clear error."""
+    """Any text is the same key for both, with a text of its own, or an error for both."""
     parts = read_by_client(text)
     assert parts == read_by_server(text)
     if parts:
@@ -135,13 +135,13 @@ def test_client_and_server_read_the_same(text: str) -> None:
 @example(Parts("x" * 257, "a", "b"))
 @example(Parts("\x80", "a", "\x9f"))
 def test_client_and_server_have_the_same_rules(parts: Parts) -> None:
-    """What the client refuses of a key's parts is what the server does, for the same reasons."""
+    """Client and server refuse the same parts of keys, for the same reasons."""
     assert refused_by_client(parts) == list(Key(*parts).problems())
 
 
 @pytest.mark.parametrize("part", [None, 7, b"a", "\ud800"], ids=ascii)
 def test_parts_that_are_not_text_are_refused(part: object) -> None:
-    """What no message could carry is refused when the key is made, with the name of the part."""
+    """Parts that are not valid text are refused when the key is created, with the part's name."""
     with pytest.raises(InvalidFieldError) as caught:
         ContextKey("a", part, "c")  # type: ignore[arg-type]
     assert [field for field, _ in caught.value.violations] == ["tenant_id"]

@@ -1,7 +1,7 @@
-"""The layers of the house, as far as `lint-imports` cannot say it.
+"""The rules of layers that `lint-imports` cannot express.
 
-The contracts are in pyproject.toml. They say what must not be imported; here is what must be, what
-alone may be, and what is a part of a package of others.
+Its contracts are in pyproject.toml, and say what must not be imported. These tests say what must be
+imported, what alone may be, and the rules for parts of other packages.
 """
 
 import sys
@@ -21,31 +21,31 @@ CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_t
 
 
 def tops(imports: set[str]) -> set[str]:
-    """The packages that modules come from."""
+    """The top-level packages of modules."""
     return {name.partition(".")[0] for name in imports}
 
 
 @pytest.mark.parametrize("module", ["actions.faststream", "actions._reading"])
 def test_the_part_that_knows_faststream(module: str) -> None:
-    """The contract is about the modules that do import it."""
+    """The modules in the contract about FastStream do import it."""
     assert "faststream" in tops(CLIENT[f"relevo_client.{module}"])
 
 
 @pytest.mark.parametrize("module", [m for m in CLIENT if m.startswith("relevo.")])
 def test_the_plugin_knows_no_server(module: str) -> None:
-    """Pytest imports it wherever Relevo is installed. It is of no package that the linter reads."""
+    """Pytest loads the plugin wherever Relevo is installed; the linter does not read it."""
     assert tops(CLIENT[module]) <= {"collections", "pytest", "relevo_client", "typing"}
 
 
 @pytest.mark.parametrize("module", GENERATED)
 def test_generated_code_knows_neither(module: str) -> None:
-    """What the contract generates needs gRPC and protobuf only."""
+    """The code generated from the contract imports only gRPC and protobuf."""
     assert tops(GENERATED[module]) <= {"google", "grpc", "relevo", "warnings"}
 
 
 @pytest.mark.parametrize("module", PURE)
 def test_pure_parts_know_no_asyncio_channels(module: str) -> None:
-    """Of gRPC they may know statuses, and so may all they stand on: the linter sees all or none."""
+    """Pure modules import at most gRPC's statuses, and so does all that they import."""
     graph = within(CLIENT)
     for below in reachable(graph, module):
         assert not [name for name in CLIENT[below] if f"{name}.".startswith("grpc.aio.")]
@@ -53,10 +53,10 @@ def test_pure_parts_know_no_asyncio_channels(module: str) -> None:
 
 @pytest.mark.parametrize("module", [m for m in CLIENT if ".asgi." in m])
 def test_the_edge_knows_no_framework(module: str) -> None:
-    """The middleware is plain ASGI: any framework's applications, and none needed."""
+    """The middleware is plain ASGI: it imports no framework."""
     assert tops(CLIENT[module]) <= {"relevo_client", *sys.stdlib_module_names}
 
 
 def test_the_service_asks_the_interface() -> None:
-    """The service asks the storage interface; that it knows no backend is a contract."""
+    """The service imports the storage interface; a contract says that it imports no backend."""
     assert "relevo_server.storage.interface" in within(SERVER)["relevo_server.service.store"]

@@ -1,6 +1,6 @@
-"""The names of snapshots, which whoever receives one can verify.
+"""The names of snapshots, which each receiver can verify.
 
-The vectors are for implementations in other languages too.
+The vectors are for implementations in other languages, too.
 """
 
 import json
@@ -36,7 +36,7 @@ A, B = (ContextKey("layer", "acme", name) for name in "ab")
 
 
 def head_over(*layers: ContextEntry) -> ContextEntry:
-    """An entry that includes these, composed."""
+    """A composed entry that includes these."""
     keys = [layer.key for layer in layers]
     head = entry_of(ContextKey("conversation", "acme", "c"), 5, includes=keys)
     return composed(replace(head, layers=layers))
@@ -50,7 +50,7 @@ def test_vectors(vector: dict[str, Any]) -> None:
 
 
 def test_keys_that_read_alike() -> None:
-    """Scope `a` with id `b.c` and scope `a.b` with id `c` have snapshots of their own."""
+    """Scope `a` with id `b.c` and scope `a.b` with id `c` have different snapshots."""
     one = entry_of(ContextKey("a", "acme", "b.c"), 7, user_id="u")
     other = entry_of(ContextKey("a.b", "acme", "c"), 7, user_id="u")
     assert one.snapshot_key != other.snapshot_key
@@ -66,7 +66,7 @@ def test_every_version_counts() -> None:
 
 
 def test_a_snapshot_is_its_own() -> None:
-    """The snapshot of a snapshot is that snapshot."""
+    """The snapshot of a snapshot is the same snapshot."""
     entry = head_over(entry_of(A, 9, llm_config={"model": "m"}))
     snapshot = replace(ENTRY, key=entry.snapshot_key, context=snapshot_context(entry))
     assert snapshot.snapshot_key == snapshot.key
@@ -74,7 +74,7 @@ def test_a_snapshot_is_its_own() -> None:
 
 @given(contexts)
 def test_what_arrives_has_its_name(context: ExecutionContext) -> None:
-    """Any context, over the wire, is found to be the snapshot that it is."""
+    """Any snapshot that arrives over the wire is verified by its name."""
     entry = replace(ENTRY, context=context.update(includes=()))
     arrived = context_from_message(
         context_pb2.ExecutionContext.FromString(
@@ -86,7 +86,7 @@ def test_what_arrives_has_its_name(context: ExecutionContext) -> None:
 
 @given(contexts, st.data())
 def test_what_was_changed_is_refused(context: ExecutionContext, data: st.DataObject) -> None:
-    """A snapshot in which anything differs from its name is refused, and says which one it is."""
+    """A snapshot that differs from its name in any field is refused, and the error has its key."""
     entry = replace(ENTRY, context=context.update(includes=()))
     snapshot = snapshot_context(entry)
     changes: list[dict[str, Any]] = [
@@ -109,7 +109,7 @@ def test_what_was_changed_is_refused(context: ExecutionContext, data: st.DataObj
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_numbers_that_json_does_not_have(number: float) -> None:
-    """A snapshot with a number that no store should hold is refused like any that is corrupt."""
+    """A snapshot with a number that JSON cannot express is refused as corrupt."""
     message = context_pb2.ContextEntry(key=head_over().snapshot_key.to_message(), version=1)
     message.context.metadata["number"] = number
     with pytest.raises(RelevoError) as caught:
@@ -118,6 +118,6 @@ def test_numbers_that_json_does_not_have(number: float) -> None:
 
 
 def test_other_names_are_nobodys_digest() -> None:
-    """A key of the scope that is no digest names any entry, as those of earlier releases do."""
+    """A key of the scope without a digest names any entry, as in earlier releases."""
     for name in ("conversation.c-1.5", "sha256-12", "sha256-" + "g" * 64):
         digest.verify(ContextKey("snapshot", "acme", name), ExecutionContext(user_id="u"))

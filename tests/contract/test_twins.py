@@ -1,4 +1,4 @@
-"""One source for two kinds: the blocking modules are what is made from the asyncio ones."""
+"""The blocking modules are generated from the asyncio ones."""
 
 import subprocess
 import sys
@@ -16,14 +16,14 @@ SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
 
 
 def made(source: str, **phrases: str) -> str:
-    """The lines that are made from these, without the header."""
+    """The lines that are generated from these, without the header."""
     header, _, text = made_from(source, Twin(SOURCE, phrases)).partition("\n")
     assert header == "# Made from aio_thing.py by `make twins`: edit that file, and never this one."
     return text
 
 
 def checked(root: Path) -> "subprocess.CompletedProcess[str]":
-    """What the check says of a repository."""
+    """The result of the check of a repository."""
     return subprocess.run(
         [sys.executable, root / "tools/async_to_sync.py", "--check"],
         capture_output=True,
@@ -35,7 +35,7 @@ def checked(root: Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of what the tool reads."""
+    """A copy of the files that the tool reads."""
     for folder in ("client", "tools"):
         copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
@@ -43,13 +43,13 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_the_modules_are_what_is_made() -> None:
-    """Nobody has edited a module that is made, or a source without making it anew."""
+    """No generated module was edited, and no source was changed without generating again."""
     done = checked(ROOT)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_edits_are_noticed(copy: Path) -> None:
-    """A line that was edited by hand fails the check, which shows it and names the module."""
+    """A manual edit of a generated module fails the check, which shows the line and the module."""
     for twin in TWINS:
         module = copy / twin.made
         module.write_text(module.read_text("utf-8") + "# By hand.\n", "utf-8")
@@ -61,7 +61,7 @@ def test_edits_are_noticed(copy: Path) -> None:
 
 
 def test_a_change_of_a_source_is_noticed(copy: Path) -> None:
-    """A source that was changed fails the check too, until its module is made anew."""
+    """A change of a source fails the check until its module is generated again."""
     twin = TWINS[0]
     source = copy / twin.source
     source.write_text(source.read_text("utf-8") + "\n\nasync def more() -> None: ...\n", "utf-8")
@@ -79,19 +79,19 @@ def test_a_change_of_a_source_is_noticed(copy: Path) -> None:
         ("aio_bound", "bound"),
         ("AsyncGenerator", "Generator"),
         ("__aenter__", "__enter__"),
-        # Names that only look like it.
+        # Names that only look like a twin's.
         ("Asynchronous", "Asynchronous"),
         ("aiology", "aiology"),
         ("made_by_aio_thing", "made_by_aio_thing"),
     ],
 )
 def test_names(name: str, blocking: str) -> None:
-    """What is of asyncio's kind has a name that says so, and loses it."""
+    """The names of asyncio's kind lose their mark."""
     assert renamed(name) == blocking
 
 
 def test_types() -> None:
-    """What is awaited is there at once, however deep in a type; characters are not bytes."""
+    """Awaitable types become plain ones, at any depth of a type; text and bytes are unchanged."""
     source = '''"""Thing — with “quotes”."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -119,7 +119,7 @@ def values(ü: int) -> Generator[list[int], None, None]: ...
 
 
 def test_imports() -> None:
-    """A module of asyncio's has a blocking one beside it; its names lose their mark."""
+    """An import from an asyncio module becomes one from its blocking twin, with its names."""
     source = """from relevo_client._client.aio import AsyncContextClient
 from relevo_client.actions._aio_binding import aio_bound
 
@@ -147,7 +147,7 @@ def use(client: ContextClient) -> None:
 
 
 def test_words() -> None:
-    """Comments and docstrings have the names too, with their articles."""
+    """Names in comments and docstrings are changed, too, with their articles."""
     source = '''def thing() -> str:
     """Use an AsyncThing in `async with`; an `AsyncEntry`, or `aio_bound`."""
     # An AsyncThing, too.
@@ -164,7 +164,7 @@ def test_words() -> None:
 
 
 def test_phrases() -> None:
-    """What is true for one kind only is given; what stands there is used as it is."""
+    """Phrases that are true for one kind only are replaced by those of a list, unchanged."""
     source = '"""Runs on an event loop."""\n'
     assert made(source, **{"on an event loop": "in threads, not as a coroutine"}) == (
         '"""Runs in threads, not as a coroutine."""\n'
@@ -184,6 +184,6 @@ def test_phrases() -> None:
     ],
 )
 def test_what_has_no_counterpart(line: str) -> None:
-    """What speaks of asyncio after all is an error that quotes it: nothing is carried over."""
+    """Any other mention of asyncio is an error that quotes it."""
     with pytest.raises(NotTwinsError, match=r"aio_thing\.py has no blocking counterpart for"):
         made(f"{line}\n")

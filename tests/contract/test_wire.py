@@ -1,4 +1,4 @@
-"""Facts of the wire contract that its users build on."""
+"""Properties of the wire contract on which its users rely."""
 
 import re
 from pathlib import Path
@@ -65,7 +65,7 @@ def message(name: str) -> Descriptor:
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_messages_have_their_fields(name: str) -> None:
-    """Every message has the fields that the contract promises, under these names."""
+    """Every message has the fields of the contract, under these names."""
     assert [field.name for field in message(name).fields] == MESSAGES[name].split()
 
 
@@ -79,7 +79,7 @@ def test_sections_are_open(path: str) -> None:
 
 
 def test_one_precondition_at_a_time() -> None:
-    """A Put has one condition, an Invalidate one target: each is a oneof."""
+    """A Put has at most one condition, and an Invalidate one target: each is a oneof."""
     oneofs = {
         f"{name}.{oneof.name}": [field.name for field in oneof.fields]
         for name in ("PutRequest", "InvalidateRequest")
@@ -112,14 +112,14 @@ def test_calls_of_the_store() -> None:
 
 
 def test_every_reason_is_documented() -> None:
-    """Each reason's comment begins with the status that it comes with, or says it is unused."""
+    """Each reason's comment begins with its status, or says that it is unused."""
     assert set(documented_codes()) == set(store_pb2.ErrorReason.keys()) - {
         "ERROR_REASON_UNSPECIFIED"
     }
 
 
 def test_the_servers_reasons_are_the_contracts() -> None:
-    """The server's enum has the names of ErrorReason, without their prefix, and no other."""
+    """The server's enum has exactly the names of ErrorReason, without their prefix."""
     names = [f"ERROR_REASON_{reason.value}" for reason in Reason]
     assert names == store_pb2.ErrorReason.keys()[1:]  # all but ERROR_REASON_UNSPECIFIED
     assert all(reason.name == reason.value for reason in Reason)
@@ -127,18 +127,18 @@ def test_the_servers_reasons_are_the_contracts() -> None:
 
 @pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.reason)
 def test_errors_have_their_documented_status(error: StoreError) -> None:
-    """The server uses each reason with the status that the contract documents for it."""
+    """The server uses each reason with its documented status."""
     assert error.code.name == documented_codes()[f"ERROR_REASON_{error.reason}"]
 
 
 def test_every_reason_has_an_error() -> None:
-    """There is no reason that these tests leave out."""
+    """These tests cover every reason."""
     reasons = {f"ERROR_REASON_{error.reason}" for error in EVERY_ERROR}
     assert reasons == set(documented_codes())
 
 
 def test_an_error_within_an_answer_is_a_status() -> None:
-    """`Error` has the fields of google.rpc.Status: same numbers, same types."""
+    """`Error` has the fields of google.rpc.Status, with the same numbers and types."""
 
     def layout(descriptor: Descriptor) -> set[tuple[int, int, bool, str]]:
         return {
@@ -167,7 +167,7 @@ def test_errors_read_as_a_status_say_the_same(error: StoreError) -> None:
 
 @pytest.mark.parametrize("module", [context_pb2, action_pb2, store_pb2], ids=lambda m: m.__name__)
 def test_packages_of_other_languages(module: ModuleType) -> None:
-    """Go and Java code made from the protos has these packages; Java has a file per message."""
+    """The Go and Java code of the protos has these packages; Java has a file per message."""
     options = module.DESCRIPTOR.GetOptions()
     assert options.go_package == "relevo.io/gen/relevo/v1;relevov1"
     assert options.java_package == "io.relevo.v1"
@@ -175,7 +175,7 @@ def test_packages_of_other_languages(module: ModuleType) -> None:
 
 
 def documented_codes() -> dict[str, str]:
-    """The status of each reason, as the comments in store.proto say."""
+    """The status of each reason, from the comments in store.proto."""
     text = (PROTO / "store.proto").read_text("utf-8")
     found = re.findall(r"  // (\w+): [^\n]+\n(?:  // [^\n]+\n)*  (ERROR_REASON_\w+) = \d+;", text)
     assert all(code in StatusCode.__members__ for code, _ in found), found
