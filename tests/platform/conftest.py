@@ -1,4 +1,4 @@
-"""Platforms of real processes, on a real Redis. Each module that asks for one has its own."""
+"""Platforms of real processes on a real Redis. Each module has its own."""
 
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -21,7 +21,7 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
 
 @pytest.fixture
 async def own_platform() -> AsyncIterator[Platform]:
-    """A platform for a test that leaves it in ruins."""
+    """A platform for a test that breaks it."""
     with RedisProcess() as redis:
         async with Platform.running(redis, redeliver_after=1.0) as running:
             yield running

@@ -1,4 +1,4 @@
-"""Actions that are not done at once, on a running platform: workers that die, and poison."""
+"""Failing actions on a running platform: killed workers, and poison messages."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ HELPDESK = ContextKey("agent_config", "clara", "it-helpdesk")
 
 
 class Log:
-    """What the services have said in a test."""
+    """The log lines of the services during a test."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -33,7 +33,7 @@ class Log:
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Log:
-    """What the services say."""
+    """The log of the services."""
     return Log(capsys)
 
 
@@ -43,14 +43,14 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 
 async def test_a_worker_that_is_killed(platform: Platform, log: Log) -> None:
-    """What a worker was handling as it was killed is done by another one; the log tells of it."""
+    """An action whose worker is killed is handled by another one, and the log reports it."""
     async with platform.conversation("meridian", "support") as conversation:
         expected = await conversation.ask("Is my parcel lost?")
         count = platform.entries(SEARCH)
         with platform.halted("query") as workers:
             await conversation.say("Is my parcel lost?")
             await until(lambda: platform.entries(SEARCH) > count, "the search is asked for")
-            # The search asks for embeddings: so it does not end.
+            # The search requests embeddings, so it does not end.
             with platform.halted("embedding"):
                 (killed,) = platform.holders(SEARCH, "query") or {min(workers): 1}
                 resume(killed)
@@ -62,7 +62,7 @@ async def test_a_worker_that_is_killed(platform: Platform, log: Log) -> None:
         assert answer.pids("query") == workers - {killed}
         assert answer.versions == expected.versions
         await until(lambda: not platform.holders(SEARCH, "query"), "the search is done")
-        # Nothing comes in between: it was answered once.
+        # No further message comes: the turn was answered once.
         assert (await conversation.ask("Where?")).said["text"] != expected.said["text"]
     (line,) = log.lines("is begun again")
     assert line.startswith("query: ")
@@ -71,7 +71,7 @@ async def test_a_worker_that_is_killed(platform: Platform, log: Log) -> None:
 
 
 async def test_what_is_done_twice(platform: Platform, log: Log) -> None:
-    """A step that is done once more leaves a trace, and no second answer."""
+    """A repeated step leaves a trace in the log, and no second answer."""
     async with platform.conversation("meridian", "support") as conversation:
         answer = await conversation.ask("Is my parcel lost?")
         with platform.redis.client() as client:
@@ -83,7 +83,7 @@ async def test_what_is_done_twice(platform: Platform, log: Log) -> None:
 
 @pytest.mark.parametrize("queue", [RUN_AGENT, EXECUTION_CALLBACK, GENERATE_EMBEDDING, SEARCH])
 async def test_garbage(platform: Platform, log: Log, queue: str) -> None:
-    """What nobody can read ends among the dead letters, whole; conversations go on beside it."""
+    """Unreadable messages become dead letters, whole; conversations continue."""
     before = len(platform.dead_letters())
     with platform.redis.client() as client:
         client("XADD", queue, "*", "field", b"\xff garbage 1")
@@ -101,7 +101,7 @@ async def test_garbage(platform: Platform, log: Log, queue: str) -> None:
 
 
 async def test_an_action_without_a_context(platform: Platform, log: Log) -> None:
-    """What names no context is not done; who waits for its result is told, with a reason."""
+    """An action without a context is refused, and its sender gets the reason."""
     before = len(platform.dead_letters())
     replies: list[DomainAction] = []
     sender = ActionQueues(RedisBroker(platform.redis.url), None, service="test")
@@ -130,7 +130,7 @@ async def test_an_action_without_a_context(platform: Platform, log: Log) -> None
 
 
 async def test_an_action_that_always_fails(platform: Platform, log: Log) -> None:
-    """It is tried as often as it may be, and buried; its conversation is told, others go on."""
+    """An action that always fails becomes a dead letter; its conversation is told, others go on."""
     before = len(platform.dead_letters())
     async with (
         platform.conversation("clara", "it-helpdesk") as poisoned,

@@ -1,4 +1,4 @@
-"""What agent management owns, and how it changes."""
+"""Agent management's configurations, and how they change."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ def configurations() -> Configurations:
 
 
 def test_versions_begin(configurations: Configurations) -> None:
-    """Each configuration has its version under its own key, beside what its metadata has."""
+    """Each configuration has its version under its own key, beside its other metadata."""
     assert configurations.get(AGENT).metadata == {"owner": "ops", AGENT.text: 1}
     assert versions_of(configurations.get(AGENT).metadata) == {AGENT.text: 1}
     assert versions_of({"other_config:a:b": 1, "agent_config": 2}) == {}
 
 
 def test_composed(configurations: Configurations) -> None:
-    """The agent's own values come before its collections', a later collection's before others'."""
+    """An agent's own values override its collections', and a later collection's the others'."""
     composed = configurations.composed(AGENT)
     assert composed.llm_config == {"model": "small", "temperature": 0.5}
     assert composed.rag_config["top_k"] == 2
@@ -47,12 +47,12 @@ def test_composed(configurations: Configurations) -> None:
 
 
 def test_collections(configurations: Configurations) -> None:
-    """An agent's collections are of its own tenant, in the order that it names them in."""
+    """An agent's collections are of its own tenant, in the order in which it names them."""
     assert list(collections_of(AGENT, configurations.get(AGENT))) == [MANUALS, LETTERS]
 
 
 def test_a_change(configurations: Configurations) -> None:
-    """A change replaces just the named values, and is the next version of this one alone."""
+    """A change replaces only the named values, and increases only this configuration's version."""
     changed = configurations.change(
         AGENT, {"llm_config": {"model": "new"}, "rate_limits": {"n": 1}}
     )
@@ -65,7 +65,7 @@ def test_a_change(configurations: Configurations) -> None:
 
 
 def test_versions_are_not_for_change(configurations: Configurations) -> None:
-    """Metadata may be changed, but the version only grows by one."""
+    """Metadata may be changed, but the version only increases by one."""
     changed = configurations.change(AGENT, {"metadata": {"owner": "dev", AGENT.text: 99}})
     assert changed.metadata == {"owner": "dev", AGENT.text: 2}
 
@@ -84,7 +84,7 @@ def test_versions_are_not_for_change(configurations: Configurations) -> None:
     ],
 )
 def test_no_changes(configurations: Configurations, changes: Any) -> None:
-    """What is not new values by section and name is refused, and nothing has changed."""
+    """A change must be new values by section and name, else it is refused and changes nothing."""
     before = configurations.get(AGENT)
     with pytest.raises(ValueError):  # noqa: PT011 - any of them, pydantic's too
         configurations.change(AGENT, changes)
@@ -93,7 +93,7 @@ def test_no_changes(configurations: Configurations, changes: Any) -> None:
 
 
 def test_unknown(configurations: Configurations) -> None:
-    """What there is not can be neither read nor changed."""
+    """An unknown configuration can be neither read nor changed."""
     nobody = ContextKey("agent_config", "acme", "nobody")
     for ask in (configurations.get, configurations.composed):
         with pytest.raises(UnknownError):

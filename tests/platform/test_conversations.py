@@ -1,4 +1,4 @@
-"""Conversations on a platform where all is well: turns, changes, and what is asked for them."""
+"""Conversations on a healthy platform: turns, changes, and the calls that they cost."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -14,14 +14,14 @@ SUPPORT = ContextKey("agent_config", "meridian", "support")
 
 
 def writes(platform: Platform) -> int:
-    """How often the store was written to."""
+    """The number of writes to the store."""
     with platform.redis.client() as client:
         logs = [name for name in client.names("relevo") if name.endswith(":log")]
         return sum(client("XLEN", name) for name in logs)
 
 
 async def test_a_conversation(platform: Platform) -> None:
-    """Each turn is answered, by every service in its order, from the agent's own collections."""
+    """Each turn is answered by all services in order, from the agent's own collections."""
     async with platform.conversation("meridian", "support") as conversation:
         for text in ("Can I return a tent?", "When is the refund paid?", "Is my parcel lost?"):
             answer = await conversation.ask(text)
@@ -37,7 +37,7 @@ async def test_a_conversation(platform: Platform) -> None:
 
 
 async def test_what_was_said_counts(platform: Platform) -> None:
-    """An agent that remembers finds by what was said before, in this conversation alone."""
+    """An agent with a memory finds passages by earlier messages of the same conversation."""
     before = "What is the night rate for charging electric cars?"
     async with (
         platform.conversation("lumen", "billing") as one,
@@ -49,7 +49,7 @@ async def test_what_was_said_counts(platform: Platform) -> None:
 
 
 async def test_replicas_share_the_work(platform: Platform) -> None:
-    """Whichever replica a step comes to, it is done as any other does it: all take part."""
+    """All replicas take part, and each handles a step like the others."""
     async with platform.conversation("meridian", "advisor") as conversation:
         missing = {service: platform.named(service) for service in WORKERS}
         assert [len(pids) for pids in missing.values()] == [2, 2, 2]
@@ -75,7 +75,7 @@ async def test_replicas_share_the_work(platform: Platform) -> None:
     ],
 )
 async def test_malformed_headers(platform: Platform, name: str, value: str, problem: str) -> None:
-    """A handshake is refused with the header's name and what is wrong, not with its value."""
+    """A handshake is refused with the header's name and the problem, not with the value."""
     headers = {**platform.talk("meridian", "support").headers, name: value}
     refusal = await platform.refusal(headers)
     assert (refusal.status, refusal.reason) == (400, "INVALID_HEADER")
@@ -84,14 +84,14 @@ async def test_malformed_headers(platform: Platform, name: str, value: str, prob
 
 
 async def test_no_headers(platform: Platform) -> None:
-    """Who names no conversation is refused, and told what to name."""
+    """A handshake without a conversation is refused, and told which headers to send."""
     refusal = await platform.refusal({})
     assert (refusal.status, refusal.reason) == (400, "NO_CONVERSATION")
 
 
 @pytest.mark.parametrize("agent_id", ["nobody", None])
 async def test_an_agent_that_does_not_exist(platform: Platform, agent_id: str | None) -> None:
-    """A conversation with an agent that nobody knows, or with none, does not begin."""
+    """A conversation with an unknown agent, or with none, does not begin."""
     headers = platform.talk("meridian", agent_id or "").headers
     if agent_id is None:
         del headers["X-Agent-ID"]
@@ -101,14 +101,14 @@ async def test_an_agent_that_does_not_exist(platform: Platform, agent_id: str | 
 
 @pytest.mark.parametrize("key", ["conversation:lumen:c", "not a key"])
 async def test_references_of_clients(platform: Platform, key: str) -> None:
-    """What a client says of references does not count, well-formed or not."""
+    """A client's references are ignored, well-formed or not."""
     forged = {"context-key": key, "context-revision": "1"}
     async with platform.conversation("meridian", "support", **forged) as conversation:
         assert SUPPORT.text in (await conversation.ask()).versions
 
 
 async def test_a_change_is_one_write(platform: Platform) -> None:
-    """All open conversations of an agent have a change in their next turn; no other has it."""
+    """One write changes all open conversations of an agent from their next turn, and no others."""
     async with (
         platform.conversation("meridian", "support") as one,
         platform.conversation("meridian", "support") as two,
@@ -126,7 +126,7 @@ async def test_a_change_is_one_write(platform: Platform) -> None:
 
 @pytest.mark.parametrize("halted", ["execution", "embedding", "query"])
 async def test_a_turn_keeps_what_it_began_with(platform: Platform, halted: str) -> None:
-    """A change under a turn counts for none of its services, and for all in the next turn."""
+    """A change during a turn affects none of its services, and all of them in the next turn."""
     queue = {
         "execution": "execution.agent_run",
         "embedding": "embedding.generate",
@@ -144,7 +144,7 @@ async def test_a_turn_keeps_what_it_began_with(platform: Platform, halted: str) 
 
 
 async def test_changes_that_are_none(platform: Platform) -> None:
-    """What is no change of a configuration that there is changes nothing, and is told."""
+    """A malformed change, or one of an unknown configuration, is refused and changes nothing."""
     async with platform.conversation("meridian", "support") as conversation:
         before = (await conversation.ask()).versions
         for key, changes, status in (
@@ -159,7 +159,7 @@ async def test_changes_that_are_none(platform: Platform) -> None:
 
 
 async def test_agent_management_is_asked_once(platform: Platform) -> None:
-    """However many conversations begin at once: once for the agent, and once per collection."""
+    """For concurrent conversations, agent management is called once per configuration."""
     reads = await platform.reads()
     async with AsyncExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""`relevo demo --platform`: the measured run, as real processes."""
+"""`relevo demo --platform`: the measured run in real processes."""
 
 import json
 import signal
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(400)
 
 
 class Measured(NamedTuple):
-    """A run that came to its end."""
+    """A completed run."""
 
     done: "subprocess.CompletedProcess[str]"
     results: list[dict[str, Any]]
@@ -46,7 +46,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 
 def test_it_keeps_its_promises(measured: Measured) -> None:
-    """It ends with 0 and without complaints, and prints a table that fits into 100 columns."""
+    """The run exits with 0 and no complaints, and its table fits into 100 columns."""
     assert (measured.done.returncode, measured.done.stderr) == (0, "")
     lines = measured.done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
@@ -55,21 +55,21 @@ def test_it_keeps_its_promises(measured: Measured) -> None:
 
 
 def test_the_chart(measured: Measured) -> None:
-    """The chart is a PNG, whole."""
+    """The chart is a complete PNG."""
     assert measured.chart.startswith(b"\x89PNG\r\n\x1a\n")
     assert measured.chart.endswith(b"IEND\xaeB`\x82")
 
 
 def test_the_results(measured: Measured) -> None:
-    """Each mode had the same turns, none failed; with Relevo none was outdated or disagreed."""
+    """Each mode had the same turns, and none failed; with Relevo none was outdated or disagreed."""
     assert [result["mode"] for result in measured.results] == list(MODES)
     for result in measured.results:
         assert (result["turns"], result["failed"]) == (TURNS, 0)
         assert 0 < result["p50"] <= result["p95"] <= result["p99"]
     none, redis_json, with_relevo = measured.results
     assert (with_relevo["outdated"], with_relevo["disagreed"]) == (0, 0)
-    # Seven steps of each turn ask; or once per conversation, at least; or once for each of
-    # four agents and their eight collections.
+    # Seven steps of each turn read a configuration; or each conversation once, at least; or four
+    # agents and their eight collections once each.
     assert none["management_calls"] == 7 * TURNS
     assert redis_json["management_calls"] >= 6
     assert with_relevo["management_calls"] == 12
@@ -79,7 +79,7 @@ def test_the_results(measured: Measured) -> None:
 
 @contextmanager
 def run_until(text: str) -> Generator[tuple[psutil.Popen, list[psutil.Process]]]:
-    """A run that has printed a text, and all that it has started."""
+    """A run that has printed a text, and all processes that it has started."""
     process = psutil.Popen(
         [*COMMAND, "demo", "--platform", "--laps", "1000"],
         stdout=subprocess.PIPE,
@@ -94,7 +94,7 @@ def run_until(text: str) -> Generator[tuple[psutil.Popen, list[psutil.Process]]]
         started = process.children(recursive=True)
         yield process, started
     finally:
-        for each in [process, *started]:  # only where a test failed
+        for each in [process, *started]:  # only if a test failed
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         process.communicate(timeout=10)
@@ -106,7 +106,7 @@ def run_until(text: str) -> Generator[tuple[psutil.Popen, list[psutil.Process]]]
     ids=["while it starts", "midway"],
 )
 def test_an_interrupted_run(number: signal.Signals, text: str) -> None:
-    """It ends all that it has started before it ends, and says that it was interrupted."""
+    """An interrupted run ends all its processes first, and reports that it was interrupted."""
     with run_until(text) as (process, started):
         process.send_signal(number)
         _, errors = process.communicate(timeout=120)
@@ -126,7 +126,7 @@ def test_an_interrupted_run(number: signal.Signals, text: str) -> None:
     ],
 )
 def test_wrong_arguments(arguments: list[str], message: str) -> None:
-    """What cannot be meant is told at once, with 2 as the exit code."""
+    """Wrong arguments are reported at once, with exit code 2."""
     outcome = relevo("demo", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.message == f"relevo demo: error: argument {message}"
@@ -134,7 +134,7 @@ def test_wrong_arguments(arguments: list[str], message: str) -> None:
 
 @pytest.mark.parametrize("option", ["--chart", "--json"])
 def test_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
-    """It is told before anything is measured."""
+    """A file that cannot be written is reported before any measurement."""
     file = tmp_path / "nowhere" / "file"
     outcome = relevo("demo", "--platform", option, str(file))
     assert (outcome.code, outcome.out) == (1, "")
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
 
 
 def result(mode: Any, **values: int) -> Result:
-    """What came of a mode in a long run where all was well."""
+    """The results of a mode in a long run without problems."""
     calls = {"none": 6000, "redis-json": 50, "relevo": 12}[mode]
     counts = {"turns": 900, "failed": 0, "outdated": 0, "disagreed": 0, "management_calls": calls}
     others = {"redis_calls": 0, "store_calls": 0, "p50": 0.1, "p95": 0.2, "p99": 0.3}
@@ -171,6 +171,6 @@ def result(mode: Any, **values: int) -> Result:
     ],
 )
 def test_promises(mode: str, values: dict[str, int], problems: list[str]) -> None:
-    """A run fails by Relevo's own promises, and by turns that failed in any mode."""
+    """A run fails if Relevo breaks its promises, or if a turn failed in any mode."""
     results = [result(each, **(values if each == mode else {})) for each in MODES]
     assert broken_promises(results) == problems

@@ -1,4 +1,4 @@
-"""Rules of the platform that need no process: identities, what was seen, the script, wiring."""
+"""Rules of the platform that need no process: identities, reports, the script, wiring."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ VERSIONS = {"agent_config:acme:support": 3, "collection_config:acme:manuals": 1}
 
 
 def test_identities_travel_as_headers() -> None:
-    """What headers say of somebody is what was written, whatever the case of their names."""
+    """Headers carry an identity exactly, and their names may have any case."""
     headers = to_headers(WHO)
     assert ("x-tenant-id", "acme") in headers
     assert from_headers(headers) == WHO
@@ -23,7 +23,7 @@ def test_identities_travel_as_headers() -> None:
 
 
 def test_what_is_left_out() -> None:
-    """What is not known is no header, and reads as nothing; other headers are left alone."""
+    """An unknown field has no header, and reads as empty; other headers are ignored."""
     assert to_headers(Identity(tenant_id="acme")) == (("x-tenant-id", "acme"),)
     headers: list[tuple[str, str | bytes]] = [
         ("X-Tenant-ID", "acme"),
@@ -34,7 +34,7 @@ def test_what_is_left_out() -> None:
 
 
 def test_what_was_seen_is_added() -> None:
-    """Each step adds to what was seen before, in order, and keeps other metadata."""
+    """Each step appends its report in order, and keeps other metadata."""
     one, two, three = (Seen(name, 1, VERSIONS, 2) for name in ("a", "b", "c"))
     first = adding({"run": "r"}, one)
     both = adding(first, two, three)
@@ -44,13 +44,13 @@ def test_what_was_seen_is_added() -> None:
 
 
 def test_what_was_seen_travels_through_grpc() -> None:
-    """An answer through gRPC tells the same."""
+    """A report is the same after it was sent through gRPC."""
     seen = Seen("embedding", 7, VERSIONS, 2)
     assert Seen.from_message(seen.to_message()) == seen
 
 
 def test_what_a_service_sees() -> None:
-    """It is the versions of configurations, and nothing else of their metadata."""
+    """A report has the versions of configurations, and no other metadata."""
     sections: dict[str, dict[str, object]] = {name: {} for name in PlainSettings.model_fields}
     settings = PlainSettings.model_validate({**sections, "metadata": {**VERSIONS, "owner": "x"}})
     assert Seen.of("query", settings, 0).versions == VERSIONS
@@ -58,7 +58,7 @@ def test_what_a_service_sees() -> None:
 
 @pytest.mark.parametrize("count, turns", [(1, 1), (7, 10)])
 def test_the_script(count: int, turns: int) -> None:
-    """Long conversations go through all laps, two short ones begin and end in each."""
+    """Long conversations take part in all laps; in each, two short ones begin and end."""
     played = list(laps(count, turns))
     assert len(played) == count
     for number, lap in enumerate(played):
@@ -69,7 +69,7 @@ def test_the_script(count: int, turns: int) -> None:
         assert len(short) == 2
         assert all(part.is_last for part in short)
         assert lap.turns == sum(len(part.texts) for part in lap.parts)
-        # What is changed is in use in this lap.
+        # The changed configuration is used in this lap.
         agents = {(part.talk.tenant_id, part.talk.agent_id) for part in lap.parts}
         assert (lap.changed.tenant_id, lap.changed.id) in agents
     talks = [part.talk for lap in played for part in lap.parts if part.is_last]
@@ -77,21 +77,21 @@ def test_the_script(count: int, turns: int) -> None:
 
 
 def test_each_lap_changes_something() -> None:
-    """No lap's change is the one before it, so each is a new version with new values."""
+    """Each lap's change differs from the one before it, so it makes a new version."""
     for one, other in pairwise(laps(6, 1)):
         assert (one.changed, one.changes) != (other.changed, other.changes)
         assert one.changes != other.changes
 
 
 def test_wiring_is_a_command_line() -> None:
-    """A process is told the same as was meant: times as numbers, the rest as text."""
+    """A process parses its command line to the same wiring: times as numbers, the rest as text."""
     wiring = Wiring("relevo", "redis://q", "redis://c", "http://m", redeliver_after=0.25)
     assert Wiring.parse(wiring.arguments()) == wiring
     assert Wiring.parse(wiring.arguments()[:4]).redeliver_after == 5
 
 
 def test_what_wiring_must_say(capsys: pytest.CaptureFixture[str]) -> None:
-    """A process that is not told where the others are does not start."""
+    """A process without the addresses of the others does not start."""
     with pytest.raises(SystemExit):
         Wiring.parse(["--mode=none"])
     assert "--queues" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the measured run says of the turns: pure, so each rule by itself."""
+"""The evaluation of the measured run's turns, rule by rule."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ AGENT, OTHER = "agent_config:acme:a", "agent_config:acme:b"
 
 
 def seen(service: str, *, pid: int = 1, calls: int = 0, **versions: int) -> Seen:
-    """What a service saw: versions of `a` and `b`."""
+    """A service's report: versions of `a` and `b`."""
     keys = {"a": AGENT, "b": OTHER}
     return Seen(service, pid, {keys[name]: number for name, number in versions.items()}, calls)
 
@@ -29,14 +29,14 @@ def turn(*steps: Seen, began: float = 10.0, seconds: float = 0.1, error: str = "
     ids=["before it began", "as it began", "while it went on", "no newer than what was used"],
 )
 def test_outdated(acknowledged: float, version: int, is_outdated: bool) -> None:
-    """A turn is outdated if a service used what had been changed before the turn began."""
+    """A turn is outdated if a service used a version that was replaced before the turn began."""
     steps = seen("execution", a=2), seen("query", a=1)
     changes = [Change(AGENT, version, acknowledged), Change(OTHER, 9, 1.0)]
     assert turn(*steps).is_outdated(changes) is is_outdated
 
 
 def test_the_last_change_counts() -> None:
-    """Of several changes before a turn, the newest is due."""
+    """Of several changes before a turn, the newest must be used."""
     changes = [Change(AGENT, 3, 2.0), Change(AGENT, 2, 1.0)]
     assert turn(seen("query", a=2)).is_outdated(changes)
     assert not turn(seen("query", a=3)).is_outdated(changes)
@@ -47,12 +47,12 @@ def test_the_last_change_counts() -> None:
     [({"a": 1}, {"a": 1}, False), ({"a": 1}, {"a": 2}, True), ({"a": 1}, {"b": 2}, False)],
 )
 def test_disagreed(one: Mapping[str, int], other: Mapping[str, int], is_disagreed: bool) -> None:
-    """Two services disagree where they used different states of the same configuration."""
+    """Two services disagree if they used different versions of the same configuration."""
     assert turn(seen("execution", **one), seen("query", **other)).is_disagreed is is_disagreed
 
 
 def test_store_calls_are_counted_by_process() -> None:
-    """Each process says how often it has called so far: what it said last counts, once."""
+    """Each process reports its total of calls so far: only its last report counts."""
     record = Record("relevo")
     record.turns = [
         turn(seen("execution", pid=1, calls=2), seen("execution", pid=2, calls=5)),
@@ -62,7 +62,7 @@ def test_store_calls_are_counted_by_process() -> None:
 
 
 def test_failed_turns_are_told_apart() -> None:
-    """A turn that failed is counted as such, and its time is no answer's."""
+    """A failed turn is counted as failed, and its time is not an answer's."""
     record = Record("none", turns=[turn(seconds=1), turn(seconds=9, error="TIMEOUT")])
     result = result_of(record)
     assert (result.turns, result.failed, result.p99) == (2, 1, 1)
@@ -70,7 +70,7 @@ def test_failed_turns_are_told_apart() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
 def test_quantile(values: list[float], part: float) -> None:
-    """The smallest of the values that at least this part of them does not exceed."""
+    """A quantile is the smallest value that at least this part of the values does not exceed."""
     values.sort()
     found = quantile(values, part)
     enough = math.ceil(part * len(values))
@@ -80,5 +80,5 @@ def test_quantile(values: list[float], part: float) -> None:
 
 
 def test_no_quantile_of_nothing() -> None:
-    """Where no turn was answered, no time is told."""
+    """If no turn was answered, there is no time."""
     assert quantile([], 0.5) == 0

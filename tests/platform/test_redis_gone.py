@@ -1,4 +1,4 @@
-"""Redis is killed under a running platform, and comes back: with its data, or without."""
+"""Redis is killed under a running platform, and returns with or without its data."""
 
 import asyncio
 import time
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TIMES = {"redeliver_after": 1.0, "turn_timeout": 30.0}
 SUPPORT = ContextKey("agent_config", "meridian", "support")
 CLEAR = {"NO_QUEUES", "TIMEOUT", "UNAVAILABLE", "STORE_BEHIND", "NO_ENTRY"}
-"""What a conversation may be told while Redis is away, or of what Redis lost.
+"""The reasons that a conversation may get while Redis is away, or for what Redis lost.
 
-The last two: a turn that begins with what the orchestrator knew just before, which the
-store has no more.
+The last two are for a turn that begins with the orchestrator's last known context, which the store
+no longer has.
 """
 
 
@@ -30,7 +30,7 @@ async def restart(platform: Platform, *, with_data: bool) -> None:
 
 
 async def until_answered(conversation: Conversation) -> Answer:
-    """Turns until one is answered; until then each is told clearly that it is not."""
+    """Take turns until one is answered; each failed one must have a clear reason."""
     answer: Answer | None = None
 
     async def is_answered() -> bool:
@@ -47,10 +47,10 @@ async def until_answered(conversation: Conversation) -> Answer:
 @pytest.mark.timing
 @pytest.mark.parametrize("with_data", [True, False], ids=["with data", "without data"])
 async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> None:
-    """A turn under way is answered; if Redis lost its data, it is told so within 3 s.
+    """A turn in flight is answered, or fails within 3 s if Redis lost its data.
 
-    Later turns, and new ones, work without the data too: contexts are made again as agent
-    management has them now, and the queues' consumers begin anew.
+    Later turns, and new conversations, work without the data, too: contexts are created again from
+    agent management, and the queues' consumers create their groups.
     """
     async with platform.conversation("meridian", "support") as conversation:
         version = await platform.change(SUPPORT, {"llm_config": {"max_tokens": 50}})
@@ -67,7 +67,7 @@ async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> Non
                 assert time.monotonic() - back < 3
         if with_data:
             under_way = await conversation.answer()
-            # If Redis had no time to say that it has the action, the turn is told so at once.
+            # If Redis had no time to acknowledge the action, the turn fails at once.
             if under_way.error != "NO_QUEUES":
                 assert under_way.said["text"] == before.said["text"]
         after = await until_answered(conversation)
@@ -81,7 +81,7 @@ async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> Non
 
 @pytest.mark.timing
 async def test_redis_is_emptied(platform: Platform) -> None:
-    """A turn under way is told so within 3 s, also if Redis was there all the time."""
+    """If a running Redis loses its data, a turn in flight fails within 3 s."""
     async with platform.conversation("meridian", "support") as conversation:
         before = await until_answered(conversation)
         with platform.halted("execution"):
@@ -97,7 +97,7 @@ async def test_redis_is_emptied(platform: Platform) -> None:
 
 
 async def test_redis_is_away(platform: Platform) -> None:
-    """While there is no Redis, a turn is told so; a connection that was open stays of use."""
+    """Without Redis, a turn fails with a clear reason, and its open connection remains usable."""
     async with platform.conversation("meridian", "support") as conversation:
         before = await until_answered(conversation)
         platform.redis.stop()

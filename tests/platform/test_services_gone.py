@@ -1,4 +1,4 @@
-"""A service that others rely on is killed under open conversations."""
+"""A service that others rely on is killed amid open conversations."""
 
 import pytest
 from relevo_client import ContextKey
@@ -10,10 +10,10 @@ SUPPORT = ContextKey("agent_config", "meridian", "support")
 
 
 async def known_to_all(platform: Platform, conversation: Conversation) -> Answer:
-    """Turns until every process has a copy of what the conversation is; the last one's answer.
+    """Take turns until every process has the conversation cached, and return the last answer.
 
-    Its first step asks the store; the copy comes through the stream, when it comes. A step
-    for which a process has not asked again says that it is there.
+    A first step asks the store; the copy comes later, through the stream. A step without a further
+    call of its process shows that the copy is there.
     """
     missing = {pid for service in (*WORKERS, "orchestrator") for pid in platform.named(service)}
     calls: dict[int, int] = {}
@@ -29,7 +29,7 @@ async def known_to_all(platform: Platform, conversation: Conversation) -> Answer
 
 
 async def test_agent_management_is_gone(own_platform: Platform) -> None:
-    """What the store knows needs nobody else: conversations go on, and new ones begin."""
+    """Without agent management, conversations continue and begin with the store's entries."""
     platform = own_platform
     async with platform.conversation("meridian", "support") as conversation:
         before = await conversation.ask()
@@ -37,7 +37,7 @@ async def test_agent_management_is_gone(own_platform: Platform) -> None:
         assert (await conversation.ask()).said["text"] == before.said["text"]
         async with platform.conversation("meridian", "support") as another:
             assert (await another.ask()).versions == before.versions
-        # The store has nothing of this agent, and nobody can tell what there is.
+        # The store has no entry of this agent, and no service can create it.
         refusal = await platform.refusal(platform.talk("lumen", "billing").headers)
         assert (refusal.status, refusal.reason) == (503, "UNAVAILABLE")
         assert "retry-after" in refusal.headers
@@ -45,7 +45,7 @@ async def test_agent_management_is_gone(own_platform: Platform) -> None:
 
 
 async def test_the_store_is_gone(own_platform: Platform) -> None:
-    """Open conversations go on with what they had last; none begins, and no change is taken."""
+    """Without the store, open conversations use last known contexts; none begins, none changes."""
     platform = own_platform
     async with (
         platform.conversation("meridian", "support") as conversation,
@@ -57,7 +57,7 @@ async def test_the_store_is_gone(own_platform: Platform) -> None:
             answer = await conversation.ask()
             assert answer.said["text"] == before.said["text"]
             assert answer.versions == before.versions
-        # It has had no turn, so there is nothing that it had last.
+        # It has had no turn, so there is no last known context.
         assert (await silent.ask()).said == {
             "error": "UNAVAILABLE",
             "message": "the conversation's context cannot be had",
