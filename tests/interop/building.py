@@ -1,4 +1,4 @@
-"""Drivers: a program in each language, made from its sources and our protos."""
+"""Drivers: a program in each language, built from its sources and our protos."""
 
 import importlib.util
 import os
@@ -17,9 +17,9 @@ PROTOS = ROOT / "protos"
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver in one language. `command` makes it, if it is not there yet, and says how to run it.
+    """A driver in one language. `command` builds it if necessary, and returns its command line.
 
-    `missing` is why it cannot be made here, or None.
+    `missing` is the reason why it cannot be built here, or None.
     """
 
     missing: str | None
@@ -32,7 +32,7 @@ def _node() -> list[str]:
 
 
 def _googleapis() -> Path:
-    """The folder of google/rpc/status.proto, which comes with a Python package."""
+    """The folder of google/rpc/status.proto, from a Python package."""
     spec = importlib.util.find_spec("google.rpc")
     assert spec
     assert spec.submodule_search_locations

@@ -1,4 +1,4 @@
-"""What every driver checks, from the files that all of them read."""
+"""The checks of all drivers, from the files that every driver reads."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ CHECKS: dict[str, str] = {
     **_RULES,
     **{f"error.{reason}": f"{reason} arrives whole: {error}" for reason, error in _ERRORS.items()},
 }
-"""The rule that each check is about, by the check's name."""
+"""The rule of each check, by the check's name."""
 
 REASONS = frozenset(_ERRORS)
-"""The reasons of errors that have a check."""
+"""The reasons of errors, each with a check."""

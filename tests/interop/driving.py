@@ -1,4 +1,4 @@
-"""Drivers that run: one process for each language and backend, which does every check."""
+"""Running drivers: one process for each language and backend, which makes every check."""
 
 import asyncio
 import json
@@ -10,13 +10,13 @@ from interop.checks import CHECKS, HERE
 from interop.scene import scene
 
 NOBODYS = "nobody.has_this"
-"""A check that no driver has."""
+"""A check that no driver implements."""
 
 _SECONDS = 100
 
 
 async def problems(driver: Driver, store_url: str) -> dict[str, str | None]:
-    """What a driver says of each check: its problem, or None if it holds."""
+    """The problem of each check as a driver reports it, or None if the check holds."""
     command = await asyncio.to_thread(driver.command)
     async with scene(store_url) as addresses:
         environment = {**addresses, "data": str(HERE), "tenant": uuid.uuid4().hex[:8]}

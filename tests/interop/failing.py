@@ -1,4 +1,4 @@
-"""A server whose store fails as it is told to: every reason of the contract, from one method."""
+"""A server that fails with every reason of the contract, from one method."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -41,7 +41,7 @@ _FAILURES: Mapping[str, Callable[[Key], StoreError]] = {
 
 
 def failing_server() -> Server:
-    """A server, to be used with `async with`: a Get fails with the reason that is the key's id."""
+    """A server, to be used with `async with`: a Get fails with the reason in the key's id."""
     storage = open_storage("memory://", partitions=1)
 
     async def read(keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:

@@ -1,4 +1,4 @@
-"""A store of a contract that does not exist yet: what it says more than today's is skipped."""
+"""A store of a future contract: clients skip its unknown fields and events."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ def _answer() -> bytes:
 
 
 def _events() -> list[bytes]:
-    """Resets with the reasons 1, 2, 3 and 99, then an event that nobody knows."""
+    """Resets with the reasons 1, 2, 3 and 99, then an event of an unknown type."""
     resets: list[Any] = [1, 2, 3, 99]
     event = WatchResponse(positions=[Position(partition=3, revision=REVISION)])
     return [
@@ -54,7 +54,7 @@ async def _watch(_: AsyncIterator[bytes], __: Any) -> AsyncGenerator[bytes, None
 
 @asynccontextmanager
 async def newer_server() -> AsyncGenerator[str, None]:
-    """A running store of a newer contract: its address."""
+    """A running store of a newer contract, and its address."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Get": grpc.unary_unary_rpc_method_handler(_get),
         "Watch": grpc.stream_stream_rpc_method_handler(_watch),

@@ -1,4 +1,4 @@
-"""Everything that a driver talks to, within this process and on real ports."""
+"""All servers that a driver talks to, in this process and on real ports."""
 
 import asyncio
 import uuid
@@ -32,7 +32,7 @@ def _settings(store_url: str, **others: object) -> Settings:
 
 @asynccontextmanager
 async def scene(store_url: str) -> AsyncGenerator[dict[str, str], None]:
-    """Running servers and services: their addresses, by the names that drivers have for them."""
+    """Running servers and services: their addresses, by the drivers' names for them."""
     settings = _settings(store_url)
     principal = Principal(
         name="driver", token_sha256=sha256(TOKEN.encode()).hexdigest(), tenants=("acme",)
@@ -49,7 +49,7 @@ async def scene(store_url: str) -> AsyncGenerator[dict[str, str], None]:
         ends: set[asyncio.Task[None]] = set()
 
         async def stop() -> None:
-            """Begin to stop the server that is there to be stopped."""
+            """Begin to stop the server that exists for this purpose."""
             ends.add(asyncio.create_task(stopping.aclose()))
 
         yield {

@@ -1,4 +1,4 @@
-"""Services in Python that other languages call: bytes of JSON in, bytes of JSON out."""
+"""Services in Python that other languages call, with JSON bytes as request and response."""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -23,7 +23,7 @@ Stop = Callable[[], Awaitable[None]]
 
 
 def _seen() -> bytes:
-    """The reference and the context that are current."""
+    """The current reference and context."""
     context, ref = current_context(), current_ref()
     seen = {
         "key": ref and ref.key.text,
@@ -35,9 +35,9 @@ def _seen() -> bytes:
 
 @asynccontextmanager
 async def asyncio_service(store: str, stop: Stop) -> AsyncGenerator[str, None]:
-    """A running service on asyncio: its address.
+    """A running service on asyncio, and its address.
 
-    See answers what it sees, Put puts a context, Stop ends another server by `stop`.
+    See returns its view of the call, Put puts a context, Stop ends another server by `stop`.
     """
     async with AsyncContextClient(store, timeout=10) as client:
 
@@ -62,7 +62,7 @@ async def asyncio_service(store: str, stop: Stop) -> AsyncGenerator[str, None]:
 
 @contextmanager
 def blocking_service(store: str) -> Generator[str, None, None]:
-    """A running service on threads: its address. See answers what it sees."""
+    """A running service on threads, and its address. See returns its view of the call."""
 
     def see(_: bytes, __: Any) -> bytes:
         return _seen()

@@ -1,4 +1,4 @@
-"""Relevo's store and services, as other languages' gRPC and protobuf libraries find them."""
+"""Relevo's store and services, as used with other languages' gRPC and protobuf libraries."""
 
 import asyncio
 import os
@@ -9,19 +9,19 @@ from interop.checks import CHECKS, REASONS
 from interop.driving import NOBODYS, problems
 from relevo.v1.store_pb2 import ErrorReason
 
-# Who comes first makes the drivers.
+# The first test builds the drivers.
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module", params=["memory", "redis"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The URL of each backend in turn."""
+    """The URL of each backend."""
     return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
 
 
 @pytest.fixture(scope="module", params=list(DRIVERS))
 def found(request: pytest.FixtureRequest, store_url: str) -> dict[str, str | None]:
-    """What a language's driver found out on one backend; made and run once for all checks."""
+    """A driver's results for one backend; built and run once for all checks."""
     driver = DRIVERS[request.param]
     if driver.missing and os.environ.get("CI"):
         pytest.fail(driver.missing, pytrace=False)
@@ -39,12 +39,12 @@ def test_rule(found: dict[str, str | None], check: str) -> None:
 
 
 def test_a_check_that_a_driver_has_not_is_a_problem(found: dict[str, str | None]) -> None:
-    """No language falls behind the list without a test that fails."""
+    """A check that a driver lacks is reported as a problem."""
     assert found[NOBODYS] == "not implemented"
 
 
 def test_every_reason_has_a_check() -> None:
-    """No reason of the contract is left out."""
+    """Every reason of the contract has a check."""
     prefix = "ERROR_REASON_"
     reasons = {name.removeprefix(prefix) for name in ErrorReason.DESCRIPTOR.values_by_name}
     assert reasons - {"UNSPECIFIED"} == REASONS
