@@ -33,12 +33,12 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def to_server(address: str) -> dict[str, str]:
-    """The environment that points the command at the server."""
+    """The environment that gives the command the server's address."""
     return {"RELEVO_SERVER": address}
 
 
 async def test_each_invalidate_has_a_request_id(address: str) -> None:
-    """`invalidate` names its request, so that nothing on the way makes two of it."""
+    """`invalidate` sends a request_id, so that a repetition on the way has no further effect."""
     ends = [("invalidate", KEY), ("invalidate", "--tenant", "acme")]
     async with Relay(address) as relay:
         for arguments in ends * 2:
@@ -63,7 +63,7 @@ def get(to_server: Mapping[str, str], key: str = KEY) -> Any:
 
 
 def test_json_in_and_out(to_server: dict[str, str], tmp_path: Path) -> None:
-    """A context goes in as JSON, from a file or standard input, and comes out as JSON."""
+    """A context is read as JSON from a file or standard input, and printed as JSON."""
     file = tmp_path / "context.json"
     file.write_text(json.dumps(CONTEXT, ensure_ascii=False), "utf-8")
     by_file = relevo("put", KEY, str(file), "--ttl", "60", environment=to_server)
@@ -86,7 +86,7 @@ def test_json_in_and_out(to_server: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_masks(to_server: dict[str, str]) -> None:
-    """`--mask` names what is written; it can be repeated, and goes into sections."""
+    """`--mask` names the written fields; it can be repeated, and name keys of sections."""
     put(to_server)
     options = ("--mask", "llm_config.model", "--mask", "llm_config.`top-p`", "--mask", "agent_id")
     put(to_server, *options, llm_config={"model": "m-2", "top-p": 1, "max_tokens": 1})
@@ -96,7 +96,7 @@ def test_masks(to_server: dict[str, str]) -> None:
 
 
 def test_empty_contexts(to_server: dict[str, str]) -> None:
-    """`{}` is a context like any other; under a mask, it clears what the mask names."""
+    """`{}` is a valid context; under a mask, it clears the named fields."""
     put(to_server)
     cleared = relevo("put", KEY, "--mask", "llm_config.stop", stdin="{}", environment=to_server)
     assert (cleared.code, cleared.err) == (0, "")
@@ -107,7 +107,7 @@ def test_empty_contexts(to_server: dict[str, str]) -> None:
 
 
 def test_conditions(to_server: dict[str, str]) -> None:
-    """`--if-absent` and `--if-version` hold, or the command fails with 1 and says why."""
+    """If `--if-absent` or `--if-version` does not hold, the command exits with 1 and says why."""
     key = "agent_config:acme:conditions"
     version = put(to_server, "--if-absent", key=key)["revision"]
     exists = relevo("put", key, "--if-absent", stdin=USER, environment=to_server)
@@ -133,7 +133,7 @@ def test_layers(to_server: dict[str, str]) -> None:
 
 
 def test_invalidate(to_server: dict[str, str]) -> None:
-    """`invalidate` ends keys, or a tenant, or a scope of it; then `get` exits with 3."""
+    """`invalidate` ends keys, a tenant or one of its scopes; then `get` exits with 3."""
     keys = [f"agent_config:globex:{name}" for name in ("a", "b")]
     for key in keys:
         put(to_server, key=key)
@@ -153,7 +153,7 @@ def test_invalidate(to_server: dict[str, str]) -> None:
 
 
 class Wrong(NamedTuple):
-    """A command that cannot be done: its words, its input, its exit code and what it has to say."""
+    """A wrong command: its words, its input, its exit code and its message."""
 
     words: tuple[str, ...]
     code: int
@@ -204,7 +204,7 @@ WRONG: dict[str, Wrong] = {
 
 @pytest.fixture(scope="module")
 def outcomes(address: str) -> dict[str, Outcome]:
-    """How each of the wrong commands ended. Each is a process; a few run at a time."""
+    """The result of each wrong command. Each is a process; a few run at a time."""
 
     def run(wrong: Wrong) -> Outcome:
         return relevo(*wrong.words, stdin=wrong.stdin, environment={"RELEVO_SERVER": address})
@@ -215,7 +215,7 @@ def outcomes(address: str) -> dict[str, Outcome]:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_in_one_line(name: str, outcomes: dict[str, Outcome]) -> None:
-    """A mistake is one readable line that names the field, and an exit code; never a traceback."""
+    """A mistake is one readable line that names the field, and an exit code, never a traceback."""
     outcome, wrong = outcomes[name], WRONG[name]
     assert wrong.says in outcome.message
     assert len(outcome.message) < 300
@@ -223,7 +223,7 @@ def test_what_is_wrong_is_said_in_one_line(name: str, outcomes: dict[str, Outcom
 
 
 def test_tokens() -> None:
-    """RELEVO_TOKEN is sent, and never printed, by whoever sees it."""
+    """RELEVO_TOKEN is sent, and never printed."""
     digest = sha256(TOKEN.encode()).hexdigest()
     principals = json.dumps([{"name": "ops", "token_sha256": digest, "tenants": ["acme"]}])
     with relevo_serve("--principals", principals, "--log-level", "debug") as server:
@@ -250,7 +250,7 @@ def test_interrupted(to_server: dict[str, str]) -> None:
 
 
 def test_a_reader_that_goes_away(to_server: dict[str, str]) -> None:
-    """`relevo get KEY | head` ends quietly when the reader has read enough."""
+    """`relevo get KEY | head` ends quietly when the reader has closed the pipe."""
     put(to_server)
     outcome = broken_pipe("get", KEY, "--server", to_server["RELEVO_SERVER"])
     assert "Error" not in outcome.err
@@ -263,7 +263,7 @@ def test_version() -> None:
 
 
 def test_a_star_may_be_a_name(to_server: dict[str, str]) -> None:
-    """Whoever writes %2A means the character: such an entry can be ended, and only that."""
+    """%2A means the character: an entry with this name can be ended alone."""
     for key in ("agent_config:acme:%2A", KEY):
         put(to_server, key=key)
     assert relevo("invalidate", "agent_config:acme:%2A", environment=to_server).code == 0
@@ -273,7 +273,7 @@ def test_a_star_may_be_a_name(to_server: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("command", ["", "serve", "get", "put", "invalidate", "demo"])
 def test_help(command: str) -> None:
-    """`--help` tells of every command and option, and exits with 0."""
+    """`--help` describes every command and option, and exits with 0."""
     outcome = relevo(*command.split(), "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: relevo {command}".rstrip())

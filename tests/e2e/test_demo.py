@@ -1,4 +1,4 @@
-"""`relevo demo`: real processes, on the embedded store and on a real Redis."""
+"""`relevo demo` in real processes, on the embedded store and on a real Redis."""
 
 import json
 import subprocess
@@ -21,19 +21,19 @@ RUN = (
 
 
 class Demo(NamedTuple):
-    """What a demo recorded, and where its store was."""
+    """The record of a demo, and the URL of its store."""
 
     store: str
     record: dict[str, Any]
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """All turns, in their order."""
+        """All turns in order."""
         turns: list[dict[str, Any]] = self.record["turns"]
         return turns
 
     def successive(self) -> Generator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Each turn but a conversation's first, after the turn before it."""
+        """Each turn with the turn before it in its conversation."""
         latest: dict[str, dict[str, Any]] = {}
         for turn in self.turns:
             if turn["conversation_id"] in latest:
@@ -51,7 +51,7 @@ def is_changed(turn: dict[str, Any]) -> bool:
 def demo(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Demo]:
-    """A demo that ran to its end, on each backend."""
+    """A completed demo on each backend."""
     store = "memory://"
     if request.param == "redis":
         store = request.getfixturevalue("redis_url")
@@ -71,7 +71,7 @@ def demo(
 
 
 def test_all_services_of_a_turn_work_with_the_same_key(demo: Demo) -> None:
-    """A turn passes through four services; each finds the context of its conversation."""
+    """A turn passes through four services, and each has the context of its conversation."""
     for turn in demo.turns:
         assert [seen["service"] for seen in turn["seen"]] == CHAIN
         key = ContextKey("conversation", turn["tenant_id"], turn["conversation_id"])
@@ -79,7 +79,7 @@ def test_all_services_of_a_turn_work_with_the_same_key(demo: Demo) -> None:
 
 
 def test_no_service_is_behind_its_caller(demo: Demo) -> None:
-    """The reference is a fence: revisions never go back along the chain."""
+    """The reference is a fence: revisions never decrease along the chain."""
     for turn in demo.turns:
         revisions = [seen["revision"] for seen in turn["seen"]]
         assert revisions == sorted(revisions)
@@ -87,7 +87,7 @@ def test_no_service_is_behind_its_caller(demo: Demo) -> None:
 
 
 def test_each_service_is_a_process_of_its_own(demo: Demo) -> None:
-    """Nothing is shared but the store: five processes, the same in every turn."""
+    """The services are five processes, the same in every turn, which share only the store."""
     started = {service["name"]: service["pid"] for service in demo.record["services"]}
     assert list(started) == CHAIN
     assert len({demo.record["store"]["pid"], *started.values()}) == 5
@@ -96,7 +96,7 @@ def test_each_service_is_a_process_of_its_own(demo: Demo) -> None:
 
 
 def test_settings_are_what_the_owner_put(demo: Demo) -> None:
-    """Each setting is of the last entry that has it: first the agent, then its collections."""
+    """Each setting is that of the agent, else of the last of its collections that has it."""
     put = {str(key): context for key, context in files.configurations().items()}
     for turn in demo.turns:
         tenant = turn["tenant_id"]
@@ -132,7 +132,7 @@ def test_one_put_changes_every_service(demo: Demo) -> None:
 
 
 def test_no_other_conversation_sees_the_change(demo: Demo) -> None:
-    """Other agents, of the same tenant too, go on with what they had."""
+    """Other agents, also of the same tenant, keep their settings."""
     others = [pair for pair in demo.successive() if not is_changed(pair[1])]
     assert {turn["agent_id"] for _, turn in others if turn["tenant_id"] == CHANGE.tenant_id} == {
         "support",
@@ -144,7 +144,7 @@ def test_no_other_conversation_sees_the_change(demo: Demo) -> None:
 
 
 def test_answers_are_made_of_the_agents_own_passages(demo: Demo) -> None:
-    """The chain does real work: what is answered stands in a collection of the agent's."""
+    """The answers consist of passages from the agent's own collections."""
     configurations = files.configurations()
     for turn in demo.turns:
         agent = configurations[ContextKey("agent_config", turn["tenant_id"], turn["agent_id"])]
@@ -158,13 +158,13 @@ def test_answers_are_made_of_the_agents_own_passages(demo: Demo) -> None:
 
 
 def test_the_owner_is_never_asked_again(demo: Demo) -> None:
-    """Agent management puts each configuration once, and one change; nothing else."""
+    """Agent management puts each configuration once, makes one change, and is not called again."""
     assert demo.record["puts"] == len(files.configurations()) + 1
     assert demo.record["problems"] == []
 
 
 def test_the_command_prints_it_for_people(demo: Demo) -> None:
-    """`relevo demo` works on a store that was used before, and fits into 100 columns."""
+    """`relevo demo` works on a store that was used before, and its output fits into 100 columns."""
     done = relevo("demo", "--store", demo.store, environment={"COLUMNS": "100"})
     assert (done.code, done.err) == (0, "")
     assert max(map(len, done.out.splitlines())) <= 100

@@ -1,4 +1,4 @@
-"""How the demonstration ends if it is ended, or something in it fails: nothing is left behind."""
+"""Whether the demo is interrupted, killed or fails, it leaves no process behind."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from support.waiting import until
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether a process is gone, or waits for nothing but to be reaped."""
+    """Whether a process has ended, even if it was not reaped yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -26,9 +26,9 @@ def ended(process: psutil.Process) -> bool:
 
 @contextmanager
 def midway(store: str = "memory://") -> Generator[tuple[psutil.Popen, list[psutil.Process], Any]]:
-    """A demo that has begun its turns, and cannot end before its output is read.
+    """A demo in its turns, which cannot end before its output is read.
 
-    The process, all that it started, and the rest of its output.
+    Yields the process, all processes that it started, and the rest of its output.
     """
     ours, its = socket.socketpair()
     its.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -43,7 +43,7 @@ def midway(store: str = "memory://") -> Generator[tuple[psutil.Popen, list[psuti
             started = process.children(recursive=True)
             yield process, started, output
     finally:
-        for each in [process, *started]:  # only where a test failed
+        for each in [process, *started]:  # only if a test failed
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         process.communicate(timeout=10)
@@ -51,7 +51,7 @@ def midway(store: str = "memory://") -> Generator[tuple[psutil.Popen, list[psuti
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_behind_by_an_interrupted_demo(number: signal.Signals) -> None:
-    """Interrupted midway, the demo ends all that it started before it ends, with 130."""
+    """An interrupted demo ends all its processes first, and exits with 130."""
     with midway() as (process, started, output):
         assert len(started) == 5
         process.send_signal(number)
@@ -63,7 +63,7 @@ def test_nothing_is_left_behind_by_an_interrupted_demo(number: signal.Signals) -
 
 
 def test_nothing_is_left_behind_by_a_killed_demo() -> None:
-    """What the demo started ends even where the demo had no chance to end it."""
+    """The processes of a killed demo end by themselves."""
     with midway() as (process, started, _):
         assert len(started) == 5
         process.kill()
@@ -71,7 +71,7 @@ def test_nothing_is_left_behind_by_a_killed_demo() -> None:
 
 
 def test_a_service_that_dies_is_an_error() -> None:
-    """Where a turn fails, the demo says why, ends the rest and exits with 1."""
+    """If a turn fails, the demo reports why, ends all processes, and exits with 1."""
     with midway() as (process, started, output):
         (query,) = (p for p in started if "relevo_demo.services.query" in p.cmdline())
         query.kill()
@@ -85,7 +85,7 @@ def test_a_service_that_dies_is_an_error() -> None:
 
 
 def test_a_store_that_goes_away_is_an_error() -> None:
-    """Where Redis stops midway, the demo says so, ends everything and exits with 1."""
+    """If Redis stops midway, the demo reports it, ends all processes, and exits with 1."""
     with RedisProcess() as redis, midway(redis.url) as (process, started, output):
         redis.stop()
         rest = output.read()
@@ -98,16 +98,16 @@ def test_a_store_that_goes_away_is_an_error() -> None:
 
 
 def test_a_store_that_cannot_be_reached_is_an_error() -> None:
-    """Without Redis behind redis://, the demo says so and exits with 1."""
+    """Without a Redis at its redis:// URL, the demo reports it, and exits with 1."""
     with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # taken, but nobody listens
+        nobody.bind(("127.0.0.1", 0))  # the port is taken, but nothing listens
         done = relevo("demo", "--store", f"redis://127.0.0.1:{nobody.getsockname()[1]}")
     assert done.code == 1
     assert done.message == "relevo demo: the store cannot be reached"
 
 
 def test_a_wrong_store_is_an_error() -> None:
-    """What `relevo serve` says against a URL is passed on; the demo exits with 1."""
+    """The error of `relevo serve` about a URL is passed on, and the demo exits with 1."""
     done = relevo("demo", "--store", "file:///tmp/contexts")
     assert done.code == 1
     assert "store: must begin with" in done.err.replace("Value error, ", "")
@@ -156,7 +156,7 @@ if "relevo_demo.services.{service}" in sys.orig_argv:
 def test_a_chain_that_does_not_agree_is_an_error(
     tmp_path: Path, service: str, result: str, noticed: str
 ) -> None:
-    """The demo looks before it claims: one service with another context, and it exits with 1."""
+    """If one service has another context, the demo reports it, and exits with 1."""
     code = SABOTAGE.format(service=service, result=result)
     (tmp_path / "sitecustomize.py").write_text(code, "utf-8")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

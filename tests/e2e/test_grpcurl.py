@@ -1,4 +1,4 @@
-"""Looking at a store with grpcurl, as operators do: the real binary, a real server."""
+"""grpcurl, as operators use it on a store: the real program, a real server."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from support.servers.process import relevo_serve
 
 
 def find_grpcurl() -> str | None:
-    """The binary on the PATH, or where `go install` puts it."""
+    """The program on the PATH, or in the folder of `go install`."""
     go = os.environ.get("GOPATH") or str(Path.home() / "go")
     return shutil.which("grpcurl") or shutil.which("grpcurl", path=f"{go}/bin")
 
@@ -37,7 +37,7 @@ CONTEXT = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What grpcurl printed, and its exit code: 0, or 64 and the number of the status."""
+    """The output of grpcurl, and its exit code: 0, or 64 plus the number of the status."""
 
     code: int
     out: str
@@ -45,13 +45,13 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The message that it printed."""
+        """The printed message."""
         assert self.code == 0, self.err
         return json.loads(self.out)
 
     @property
     def error(self) -> dict[str, Any]:
-        """The status that it printed, with `details` by the last part of their type."""
+        """The printed status, with `details` by the last part of their type."""
         error = json.loads(self.err)
         error["details"] = {
             detail.pop("@type").rpartition(".")[2]: detail for detail in error["details"]
@@ -61,13 +61,13 @@ class Answer:
 
 
 class Grpcurl:
-    """grpcurl, pointed at a server that speaks no TLS."""
+    """grpcurl for a server without TLS."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
     def __call__(self, *words: str, data: Any = None) -> Answer:
-        """Run it: `words` come after the address; `data` is the request."""
+        """Run it with `words` after the address, and `data` as the request."""
         assert GRPCURL is not None
         request = [] if data is None else ["-d", json.dumps(data)]
         done = subprocess.run(
@@ -86,13 +86,13 @@ class Grpcurl:
 
 @pytest.fixture(scope="module")
 def grpcurl() -> Iterator[Grpcurl]:
-    """A server that can be asked about itself."""
+    """A server with reflection."""
     with relevo_serve() as server:
         yield Grpcurl(server.address)
 
 
 def test_list(grpcurl: Grpcurl) -> None:
-    """The server tells which services and calls it has."""
+    """Reflection lists the services and methods."""
     services = grpcurl("list").out.split()
     assert {STORE, "grpc.health.v1.Health"} <= set(services)
     calls = grpcurl("list", STORE).out.split()
@@ -101,7 +101,7 @@ def test_list(grpcurl: Grpcurl) -> None:
 
 
 def test_describe(grpcurl: Grpcurl) -> None:
-    """The server tells what its calls and messages look like."""
+    """Reflection describes the methods and messages."""
     service = grpcurl("describe", STORE).out
     assert "rpc Get ( .relevo.v1.GetRequest ) returns ( .relevo.v1.GetResponse );" in service
     assert "rpc Watch ( stream .relevo.v1.WatchRequest )" in service
@@ -110,7 +110,7 @@ def test_describe(grpcurl: Grpcurl) -> None:
 
 
 def test_put_and_get(grpcurl: Grpcurl) -> None:
-    """JSON goes in and comes out; integral numbers stay integral."""
+    """Requests and responses are JSON; integral numbers stay integral."""
     put = grpcurl.store("Put", key=KEY, context=CONTEXT, ttl="60s").json
     assert put["entry"]["key"] == KEY_BACK
     assert put["revision"] == put["entry"]["version"]
@@ -124,7 +124,7 @@ def test_put_and_get(grpcurl: Grpcurl) -> None:
 
 
 def test_masked_put(grpcurl: Grpcurl) -> None:
-    """A mask changes what it names: it sets, replaces and clears, at any depth."""
+    """A mask sets, replaces and clears only what it names, at any depth."""
     grpcurl.store("Put", key=KEY, context=CONTEXT)
     paths = ["user_id", "llm_config.model", "llm_config.max_tokens", "llm_config.`top-p`"]
     change = {"user_id": "u", "llm_config": {"model": "m-2", "top-p": 1}}
@@ -136,7 +136,7 @@ def test_masked_put(grpcurl: Grpcurl) -> None:
 
 
 def test_invalidate(grpcurl: Grpcurl) -> None:
-    """Keys and whole tenants can be ended by hand."""
+    """Keys and whole tenants can be ended."""
     version = int(grpcurl.store("Put", key=KEY, context=CONTEXT).json["revision"])
     ended = grpcurl.store("Invalidate", keys={"keys": [KEY]}).json
     assert (ended["invalidatedCount"], int(ended["revision"]) > version) == (1, True)
@@ -147,14 +147,14 @@ def test_invalidate(grpcurl: Grpcurl) -> None:
 
 
 def test_health(grpcurl: Grpcurl) -> None:
-    """The standard health check is answered, for the server and for the service."""
+    """The standard health check works for the server and for the service."""
     for service in ("", STORE):
         answer = grpcurl("grpc.health.v1.Health/Check", data={"service": service})
         assert answer.json == {"status": "SERVING"}
 
 
 def test_an_error_with_its_details(grpcurl: Grpcurl) -> None:
-    """An error shows its reason, its metadata and the paths of the malformed fields."""
+    """An error has its reason, its metadata and the paths of the malformed fields."""
     missing = grpcurl.store("Get", key={**KEY, "id": "a:b"}).error
     assert missing["code"] == 5
     assert missing["details"]["ErrorInfo"] == {

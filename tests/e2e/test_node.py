@@ -1,4 +1,4 @@
-"""Services in Node.js within a chain of Python's: docs/contract.md is enough to write them."""
+"""Services in Node.js, written after docs/contract.md, within a chain of Python services."""
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -54,7 +54,7 @@ Start: TypeAlias = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts services in Node.js, by program and addresses of what they call."""
+    """Starts services in Node.js, by program and the addresses of the services that they call."""
     async with AsyncExitStack() as stack:
 
         async def start(program: str, **addresses: str) -> str:
@@ -65,7 +65,7 @@ async def start() -> AsyncIterator[Start]:
 
 @pytest.fixture
 def store_url() -> str:
-    """The embedded backend: what these tests prove is the same on every backend."""
+    """The embedded backend, as these tests prove properties of every backend."""
     return "memory://"
 
 
@@ -78,7 +78,7 @@ async def client(server: Server) -> AsyncIterator[AsyncContextClient]:
 
 @pytest.fixture
 async def entry(client: AsyncContextClient) -> ContextEntry:
-    """A conversation's context over two layers, with every kind of value."""
+    """A conversation's context with two layers, and every kind of value."""
     await client.put(
         AGENT,
         ExecutionContext(
@@ -118,7 +118,7 @@ async def entry(client: AsyncContextClient) -> ContextEntry:
 async def test_a_service_that_forwards(
     start: Start, client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """Python, Node.js, Python: the last service has the first one's context and fence."""
+    """Through Node.js, the last Python service has the first one's context and fence."""
     async with last_service("Search", aio_server_interceptor(client, trust_callers=True)) as last:
         node = await start("execution.js", query=last.address)
         with use_context(entry):
@@ -130,7 +130,7 @@ async def test_a_service_that_forwards(
 
 
 async def test_what_is_forwarded(start: Start) -> None:
-    """Both entries go on as they came, once each; nothing is invented, completed or judged."""
+    """Both entries are forwarded unchanged, once each, without validation."""
     longest, without_revision = "a:b:" + "c" * 462, "a:b:" + "c" * 497  # 512 bytes
     hops: dict[Metadata, Hop] = {
         (): {},
@@ -149,7 +149,7 @@ async def test_what_is_forwarded(start: Start) -> None:
 
 
 async def test_what_is_not_forwarded(start: Start) -> None:
-    """Where nobody can tell which context is meant, or it does not fit, the call ends."""
+    """If the entries contradict each other or are too long, the call is refused."""
     async with last_service("Search") as last:
         node = await start("execution.js", query=last.address)
         for metadata in (
@@ -162,7 +162,7 @@ async def test_what_is_not_forwarded(start: Start) -> None:
 
 
 async def test_entries_that_were_joined(client: AsyncContextClient, entry: ContextEntry) -> None:
-    """A Python service too reads an entry that was repeated, and joined by commas on its way."""
+    """A Python service reads entries that were repeated, and joined by commas on the way."""
     joined = tuple((name, f"{value}, {value}") for name, (value,) in hop_of(entry.ref).items())
     async with last_service("Search", aio_server_interceptor(client, trust_callers=True)) as last:
         await search(last.address, joined)
@@ -175,7 +175,7 @@ async def test_entries_that_were_joined(client: AsyncContextClient, entry: Conte
 async def test_a_service_that_reads(
     start: Start, server: Server, client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """Python, Node.js that forwards, Node.js that reads, Python: all have the same context."""
+    """A forwarding and a reading Node.js service between Python ones have the same context."""
     async with last_service("Embed", aio_server_interceptor(client, trust_callers=True)) as last:
         query = await start("query.js", store=server.address, embedding=last.address)
         execution = await start("execution.js", query=query)
@@ -194,7 +194,7 @@ async def test_a_service_that_reads(
 async def test_any_values_compose_as_in_python(
     node: str, client: AsyncContextClient, layers: list[dict[str, Any]]
 ) -> None:
-    """Whatever the sections hold, Node.js and Python make the same of it."""
+    """For any sections, Node.js and Python compose the same context."""
     agent, collection, conversation = layers
     await client.put(AGENT, ExecutionContext(llm_config=agent))
     await client.put(COLLECTION, ExecutionContext(llm_config=collection))
@@ -209,7 +209,7 @@ async def test_any_values_compose_as_in_python(
 async def test_the_fence_goes_up(
     start: Start, server: Server, client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """A service that reads passes on the revision that it read, so no callee sees less."""
+    """A service that reads passes on the revision of its read as its callees' fence."""
     async with last_service("Embed", aio_server_interceptor(client, trust_callers=True)) as last:
         node = await start("query.js", store=server.address, embedding=last.address)
         newer = await client.update(AGENT, {"agent_config": {"tone": "kind"}})
@@ -223,13 +223,13 @@ async def test_the_fence_goes_up(
 
 @pytest.fixture
 async def node(start: Start, server: Server) -> AsyncIterator[str]:
-    """A service in Node.js that reads, and calls one that sees nothing."""
+    """A service in Node.js that reads, and calls one that does nothing."""
     async with last_service("Embed") as last:
         yield await start("query.js", store=server.address, embedding=last.address)
 
 
 async def test_malformed_references_are_refused(node: str) -> None:
-    """What cannot be read, or names two contexts, ends as it does in a Python service."""
+    """A malformed reference, or two different ones, has the same status as in a Python service."""
     malformed: Sequence[Metadata] = [
         *(((KEY, text),) for text in ("", "acme", "a:b:%zz", "a:b:%00", "a:b:c:d")),
         *(((KEY, "a:b:c"), (REVISION, text)) for text in ("", "x", "-1", "0x10", "0" * 20)),
@@ -246,7 +246,7 @@ async def test_malformed_references_are_refused(node: str) -> None:
 async def test_contexts_that_cannot_be_had(
     node: str, client: AsyncContextClient, entry: ContextEntry
 ) -> None:
-    """Each failure ends a call as it does in a Python service, with the same status and text."""
+    """For each failure to get a context, the status and its text are those of a Python service."""
     failed = StatusCode.FAILED_PRECONDITION
     key = (KEY, entry.key.text)
     assert await status_of(search(node)) == (failed, "the call names no context")
@@ -259,7 +259,7 @@ async def test_contexts_that_cannot_be_had(
 
 
 async def test_a_store_that_cannot_be_asked(start: Start) -> None:
-    """A store that is gone or silent: UNAVAILABLE, while the call still has time."""
+    """If the store has stopped or is silent, the call is UNAVAILABLE before its own deadline."""
     unavailable = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for address in "127.0.0.1:1", f"127.0.0.1:{silent.getsockname()[1]}":
@@ -268,7 +268,7 @@ async def test_a_store_that_cannot_be_asked(start: Start) -> None:
 
 
 async def test_whatever_the_store_answers(start: Start) -> None:
-    """Each error of the store ends a call as the contract's table says, whatever it tells."""
+    """Each error of the store ends a call with the status in the contract's table."""
     unavailable = StatusCode.UNAVAILABLE, "the call's context cannot be resolved now"
     failed = StatusCode.INTERNAL, "the call's context could not be resolved"
     expected = {
@@ -293,7 +293,7 @@ async def test_whatever_the_store_answers(start: Start) -> None:
     async with service({"Get": get}, name="relevo.v1.ContextStore") as store:
         node = await start("query.js", store=store, embedding="127.0.0.1:1")
         for error in EVERY_ERROR:
-            if error.reason != "REQUEST_ID_REUSED":  # no answer of a Get
+            if error.reason != "REQUEST_ID_REUSED":  # not an answer of Get
                 answered.append(error)
                 told = await status_of(search(node, ((KEY, "a:b:c"),)))
                 assert told == expected.get(error.reason, failed), error.reason

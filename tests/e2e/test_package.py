@@ -1,4 +1,4 @@
-"""The wheel: that it builds, what is in it, and that it works where nothing else is."""
+"""The wheel: it builds, has the right files, and works without anything else."""
 
 import json
 import os
@@ -27,19 +27,19 @@ SERVER_ONLY = (
     *("redis", "hiredis", "structlog", "pydantic_settings", "uvloop"),
     *("grpc_health", "grpc_reflection"),
 )
-"""What only the extra `server` brings."""
-# What the dependencies of a plain `pip install relevo` bring along.
+"""The packages that only the extra `server` brings."""
+# The packages that the dependencies of a plain `pip install relevo` bring.
 CLIENT_MAY_IMPORT = {
     *("relevo", "relevo_client", "rfc8785", "google", "grpc", "opentelemetry"),
     *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
-    # grpc itself imports these where they are.
+    # grpc itself imports these if they are installed.
     *("grpc_health", "grpc_reflection", "grpc_tools", "cython_runtime"),
 }
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel, built as pip builds it."""
+    """The wheel, built like pip builds it."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run(
@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 def test_the_source_distribution_makes_the_same_wheel(
     wheel: zipfile.ZipFile, tmp_path: Path
 ) -> None:
-    """What is built from the source distribution is what is built from the checkout."""
+    """The source distribution builds the same wheel as the checkout."""
     hatch = [sys.executable, "-m", "hatchling", "build"]
     subprocess.run([*hatch, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, timeout=60)
     (archive,) = tmp_path.iterdir()
@@ -75,22 +75,22 @@ def test_the_source_distribution_makes_the_same_wheel(
 
 @pytest.fixture(scope="module")
 def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what is in the wheel."""
+    """A folder with the wheel's files."""
     folder = tmp_path_factory.mktemp("installed")
     wheel.extractall(folder)
     return folder
 
 
 def run(installed: Path, program: str) -> list[str]:
-    """What a program prints, a line each, that finds Relevo in the wheel and nowhere else."""
+    """The lines that a program prints, which finds Relevo only in the wheel."""
     done = ended(installed, program)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 def ended(installed: Path, program: str) -> "subprocess.CompletedProcess[str]":
-    """How a program ends that finds Relevo in the wheel and nowhere else."""
-    # Its folder comes first on the path; the checkout, installed as editable, is taken off.
+    """The result of a program that finds Relevo only in the wheel."""
+    # The wheel's folder comes first on the path; the checkout, an editable install, is removed.
     setting = (
         "import sys\n"
         f"here, root = {str(installed)!r}, {str(ROOT)!r}\n"
@@ -109,13 +109,13 @@ def ended(installed: Path, program: str) -> "subprocess.CompletedProcess[str]":
 
 
 def metadata(wheel: zipfile.ZipFile) -> "Message[str, str]":
-    """The wheel's own description."""
+    """The wheel's metadata."""
     (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     return Parser().parsestr(wheel.read(name).decode())
 
 
 def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
-    """Every file of the packages is in it (Lua scripts, py.typed, stubs), and nothing else."""
+    """The wheel has every file of the packages (Lua scripts, py.typed, stubs), and no other."""
     expected = {
         f"{package}/{path.relative_to(ROOT / folder)}"
         for folder, package in PACKAGES.items()
@@ -134,7 +134,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
         "relevo/v1/store_pb2_grpc.pyi",
     ):
         assert name in found
-    assert "relevo/__init__.py" not in found  # a namespace: others may have a part in it
+    assert "relevo/__init__.py" not in found  # a namespace package, which others may extend
     assert {name.partition("/")[0] for name in found} == {
         "relevo",
         "relevo_client",
@@ -143,7 +143,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
 
 
 def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
-    """The plain client needs little; servers and the demo are extras; `relevo` is a command."""
+    """The plain client has few dependencies; servers and demo are extras; `relevo` is a command."""
     described = metadata(wheel)
     assert described["Name"] == "relevo"
     assert described["License-Expression"] == "Apache-2.0"
@@ -169,7 +169,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_plain_client_imports_little(installed: Path) -> None:
-    """`import relevo_client` loads nothing of a server's, nor any package beyond its own needs."""
+    """`import relevo_client` loads neither server modules nor packages beyond its dependencies."""
     where, *loaded = run(
         installed,
         "import relevo_client\n"
@@ -182,7 +182,7 @@ def test_the_plain_client_imports_little(installed: Path) -> None:
 
 
 def test_the_plain_client_works(installed: Path) -> None:
-    """Without the packages of [server] a client can do all that needs no server."""
+    """Without the packages of [server], all client functions work."""
     (text,) = run(
         installed,
         "for name in ('redis', 'structlog', 'pydantic_settings', 'grpc_health',\n"
@@ -215,7 +215,7 @@ def test_the_server_knows_no_client(installed: Path) -> None:
 
 
 def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tuple[int, str]:
-    """The exit code of `relevo` where packages are missing, and what it says."""
+    """The exit code and the output of `relevo` without some packages."""
     done = ended(
         installed,
         f"for name in {missing!r}:\n    sys.modules[name] = None\n"
@@ -237,7 +237,7 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
 def test_what_is_missing_is_said(
     installed: Path, words: tuple[str, ...], missing: tuple[str, ...], extra: str
 ) -> None:
-    """A command that needs an extra says how to install it, and ends with 2."""
+    """A command without its extra says how to install it, and exits with 2."""
     code, said = relevo_without(installed, missing, *words)
     assert code == 2
     (line,) = said.splitlines()
@@ -246,7 +246,7 @@ def test_what_is_missing_is_said(
 
 
 def test_commands_that_need_no_extra(installed: Path) -> None:
-    """The base wheel's command has a version, help, and what a client needs."""
+    """Without extras, the command has its version, help and all client commands."""
     assert relevo_without(installed, SERVER_ONLY, "--version")[0] == 0
     code, said = relevo_without(installed, SERVER_ONLY, "--help")
     assert (code, "serve" in said) == (0, True)
@@ -257,14 +257,14 @@ def test_commands_that_need_no_extra(installed: Path) -> None:
 
 
 def test_testing_without_its_extra(installed: Path) -> None:
-    """`relevo_client.testing` names the extra that brings what it needs."""
+    """`relevo_client.testing` names the extra that it needs."""
     done = ended(installed, "sys.modules['structlog'] = None\nimport relevo_client.testing\n")
     last = done.stderr.splitlines()[-1]
     assert last.endswith("needs structlog; install it with: pip install 'relevo[testing]'")
 
 
 def test_the_demo_of_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """`relevo demo` runs what the wheel has, in processes of its own."""
+    """`relevo demo` runs from the wheel, in its own processes."""
     record = tmp_path / "seen.json"
     *_, where = run(
         installed,

@@ -1,4 +1,4 @@
-"""What grpcurl does, in Python: everything about the service comes from the server itself."""
+"""grpcurl's way in Python: the server's reflection describes the whole service."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,12 +26,12 @@ CONTEXT = {
 
 
 def serialized(message: Message) -> bytes:
-    """The message as it is sent."""
+    """The serialized message."""
     return message.SerializeToString()
 
 
 class Reflection:
-    """Calls a server by what it tells of itself: JSON in, JSON out."""
+    """Calls a server by its reflection: JSON in, JSON out."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
@@ -39,7 +39,7 @@ class Reflection:
         self._pool = DescriptorPool(self._database)
 
     def services(self) -> list[str]:
-        """The services that the server has."""
+        """The services of the server."""
         return sorted(self._database.get_services())
 
     def service(self, name: str) -> ServiceDescriptor:
@@ -64,7 +64,7 @@ class Reflection:
         return self.call(f"{STORE}/{method}", request)
 
     def error(self, method: str, **request: Any) -> tuple[grpc.StatusCode, dict[str, Any]]:
-        """How a call fails: its code, and its details by the last part of their type."""
+        """The error of a call: its code, and its details by the last part of their type."""
         with pytest.raises(grpc.RpcError) as caught:
             self.store(method, **request)
         call: Any = caught.value
@@ -77,13 +77,13 @@ class Reflection:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Reflection]:
-    """A server that nothing is known of but its address."""
+    """A server of which only the address is known."""
     with relevo_serve() as process, grpc.insecure_channel(process.address) as channel:
         yield Reflection(channel)
 
 
 def test_list(server: Reflection) -> None:
-    """The server tells which services and calls it has."""
+    """Reflection lists the services and methods."""
     assert {STORE, HEALTH} <= set(server.services())
     methods = server.service(STORE).methods_by_name
     names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Watch")
@@ -91,7 +91,7 @@ def test_list(server: Reflection) -> None:
 
 
 def test_describe(server: Reflection) -> None:
-    """The server tells what its calls and messages look like."""
+    """Reflection describes the methods and messages."""
     put = server.service(STORE).methods_by_name["Put"]
     context = put.input_type.fields_by_name["context"].message_type
     assert context is not None
@@ -104,7 +104,7 @@ def test_describe(server: Reflection) -> None:
 
 
 def test_put_and_get(server: Reflection) -> None:
-    """JSON goes in and comes out."""
+    """Requests and responses are JSON."""
     put = server.store("Put", key=KEY, context=CONTEXT, ttl="60s")
     assert put["entry"]["key"] == KEY
     assert put["revision"] == put["entry"]["version"]
@@ -116,7 +116,7 @@ def test_put_and_get(server: Reflection) -> None:
 
 
 def test_masked_put(server: Reflection) -> None:
-    """A mask changes what it names: it sets, replaces and clears."""
+    """A mask sets, replaces and clears only what it names."""
     server.store("Put", key=KEY, context=CONTEXT)
     change = {"userId": "u", "llmConfig": {"model": "m-2"}}
     mask = "userId,llmConfig.model,llmConfig.maxTokens"
@@ -139,14 +139,14 @@ def test_invalidate(server: Reflection) -> None:
 
 
 def test_health(server: Reflection) -> None:
-    """The standard health check is answered, for the server and for the service."""
+    """The standard health check works for the server and for the service."""
     for service in ("", STORE):
         answer = server.call(f"{HEALTH}/Check", {"service": service})
         assert answer == {"status": "SERVING"}
 
 
 def test_an_error_with_its_details(server: Reflection) -> None:
-    """An error's details can be read with what the server tells of their types."""
+    """An error's details can be read with the types from the server's reflection."""
     code, details = server.error("Get", key={**KEY, "id": "a:b"})
     assert code is grpc.StatusCode.NOT_FOUND
     assert details["ErrorInfo"] == {

@@ -1,4 +1,4 @@
-"""`relevo serve`: its settings from everywhere, and what it keeps to itself."""
+"""The settings of `relevo serve`: their sources, errors and secrets."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SECRET = "sekret-7f3a"  # noqa: S105 - a test's own
 
 
 def test_flags_environment_and_file(tmp_path: Path) -> None:
-    """Flags win over the environment, the environment over the file, the file over defaults."""
+    """Flags override the environment, the environment the file, and the file the defaults."""
     file = tmp_path / "relevo.toml"
     file.write_text("max_context_bytes = 100\npartitions = 5\n[ttl]\ndefault = 11\nmaximum = 99\n")
     environment = {
@@ -33,11 +33,11 @@ def test_flags_environment_and_file(tmp_path: Path) -> None:
         scoped = relevo("put", KEY, stdin=USER, environment=here).json["entry"]
         large = relevo("put", KEY, stdin=json.dumps({"user_id": "u" * 101}), environment=here)
         long = relevo("put", KEY, "--ttl", "100", stdin=USER, environment=here)
-    assert other["ttl"] == "33s"  # the flag's
-    assert scoped["ttl"] == "44s"  # the environment's
-    assert other.get("partition", 0) == 0  # the environment's: there is one only
-    assert "CONTEXT_TOO_LARGE" in large.message  # the file's
-    assert "99 s" in long.message  # the file's
+    assert other["ttl"] == "33s"  # from the flag
+    assert scoped["ttl"] == "44s"  # from the environment
+    assert other.get("partition", 0) == 0  # from the environment: there is only one
+    assert "CONTEXT_TOO_LARGE" in large.message  # from the file
+    assert "99 s" in long.message  # from the file
 
 
 def test_every_setting_is_in_the_help() -> None:
@@ -49,7 +49,7 @@ def test_every_setting_is_in_the_help() -> None:
 
 
 def test_defaults_in_the_help() -> None:
-    """`serve --help` shows what holds without a setting; a default is no secret."""
+    """`serve --help` shows each default; a default is not a secret."""
     text = re.sub(r"\s+", " ", relevo("serve", "--help", environment={"COLUMNS": "200"}).out)
     assert "(default: memory://)" in text
     assert "*" not in text
@@ -98,7 +98,7 @@ def test_an_unknown_setting(
     meant: str,
     source: str,
 ) -> None:
-    """An unknown setting is named with the nearest real one, and with where it was given."""
+    """An unknown setting is named with the nearest known one, and with its source."""
     path = tmp_path / "relevo.toml"
     path.write_text(file)
     ended = relevo_ends("--config", str(path), *flags, environment=environment)
@@ -109,7 +109,7 @@ def test_an_unknown_setting(
 
 
 def test_a_wrong_value_has_a_source(tmp_path: Path) -> None:
-    """The line for a wrong value says whether it is the file's, a variable's or a flag's."""
+    """The error about a wrong value names its source: the file, a variable or a flag."""
     path = tmp_path / "relevo.toml"
     path.write_text("grace = -1")
     cases: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
@@ -125,7 +125,7 @@ def test_a_wrong_value_has_a_source(tmp_path: Path) -> None:
 
 
 def test_broken_toml_has_a_place(tmp_path: Path) -> None:
-    """A file that is not TOML is named with the line and the column, and is not quoted."""
+    """The error about invalid TOML has its line and column, and no quotation."""
     path = tmp_path / "relevo.toml"
     path.write_text(f'listen = "127.0.0.1:0"\nstore = "redis://:{SECRET}@host\n')
     ended = relevo_ends("--config", str(path))
@@ -139,7 +139,7 @@ def test_broken_toml_has_a_place(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_no_setting() -> None:
-    """One that looks like a setting is warned of; what Kubernetes sets for a Service is not."""
+    """An unknown variable with Relevo's prefix causes a warning; Kubernetes's variables do not."""
     environment = {
         "RELEVO_STORE_TIMEOT": SECRET,
         "RELEVO_PORT": "tcp://10.0.0.1:7390",
@@ -154,7 +154,7 @@ def test_a_variable_that_is_no_setting() -> None:
 
 
 def test_the_commands_variables_are_no_settings() -> None:
-    """RELEVO_SERVER and RELEVO_TOKEN are for the other commands; a server does not mind them."""
+    """A server ignores RELEVO_SERVER and RELEVO_TOKEN, which are for the other commands."""
     with relevo_serve(environment={"RELEVO_SERVER": "x:1", "RELEVO_TOKEN": "t"}) as server:
         assert server.address
 
@@ -185,7 +185,7 @@ def test_wrong_settings_are_named(
     file: str | None,
     name: str,
 ) -> None:
-    """What is wrong with the settings ends the server with 2, and a line that names it."""
+    """A wrong setting ends the server with 2, and a line that names it."""
     path = tmp_path / "relevo.toml"
     if file is not None:
         path.write_text(file)
@@ -209,7 +209,7 @@ def test_wrong_settings_are_named(
     ],
 )
 def test_a_malformed_store_url_tells_no_password(url: str) -> None:
-    """An unescaped character in a password is a usual mistake: nothing of it is told."""
+    """An unescaped character in a password makes a malformed URL, whose error quotes nothing."""
     ended = relevo_ends("--listen", "127.0.0.1:0", "--store", url)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
@@ -226,7 +226,7 @@ def test_a_malformed_store_url_tells_no_password(url: str) -> None:
     ],
 )
 def test_a_store_that_is_away_tells_no_password(url: str) -> None:
-    """A server starts without its store, and says where it looks for it, not how it gets in."""
+    """A server starts without its store, and logs its address without the password."""
     with relevo_serve("--store", url, "--log-level", "debug") as server:
         ended = relevo("get", KEY, environment={"RELEVO_SERVER": server.address})
         assert "STORE_UNAVAILABLE" in ended.message
@@ -236,13 +236,13 @@ def test_a_store_that_is_away_tells_no_password(url: str) -> None:
 
 @pytest.fixture
 def redis() -> Iterator[RedisProcess]:
-    """A Redis of the test's own, which it stops."""
+    """The test's own Redis, which it stops."""
     with RedisProcess() as process:
         yield process
 
 
 def test_contexts_are_never_logged(redis: RedisProcess) -> None:
-    """No value of a context gets into the log, at its most talkative and when calls fail."""
+    """At the most verbose level and in failures, no value of a context is logged."""
 
     def put(server: RelevoProcess, *options: str, key: str = KEY, **context: object) -> str:
         outcome = relevo(

@@ -1,4 +1,4 @@
-"""`relevo serve` over TLS: who trusts whom, and what those get who are not trusted."""
+"""`relevo serve` over TLS: trusted and untrusted certificates on both sides."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -30,7 +30,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the certificates are."""
+    """The folder of the certificates."""
     return tmp_path_factory.mktemp("certificates")
 
 
@@ -42,7 +42,7 @@ def pair(folder: Path) -> Pair:
 
 @pytest.fixture(scope="module")
 def stranger(folder: Path) -> Pair:
-    """A certificate that has nothing to do with the server's."""
+    """A certificate that is unrelated to the server's."""
     return self_signed(folder, "stranger")
 
 
@@ -53,40 +53,40 @@ def signer(folder: Path) -> Pair:
 
 
 def tls(pair: Pair) -> tuple[str, ...]:
-    """The flags of a server that speaks TLS."""
+    """The flags of a server with TLS."""
     return "--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key)
 
 
 @pytest.fixture
 def secure(pair: Pair) -> Iterator[RelevoProcess]:
-    """A server that speaks TLS."""
+    """A server with TLS."""
     with relevo_serve(*tls(pair)) as server:
         yield server
 
 
 @pytest.fixture
 def mutual(pair: Pair, signer: Pair) -> Iterator[RelevoProcess]:
-    """A server that speaks TLS with whom the authority has signed."""
+    """A server with TLS that requires a client certificate of the authority."""
     with relevo_serve(*tls(pair), "--tls-client-ca", str(signer.certificate)) as server:
         yield server
 
 
 def trusting(pair: Pair, own: Pair | None = None) -> dict[str, Any]:
-    """The options of a client that trusts a certificate, and shows one of its own."""
+    """The options of a client that trusts a certificate, and presents its own."""
     shown = (own.key_pem, own.certificate_pem) if own else (None, None)
     credentials = grpc.ssl_channel_credentials(pair.certificate_pem, *shown)
     return {"credentials": credentials, "timeout": TIMEOUT}
 
 
 async def works(client: Either) -> bool:
-    """Whether a context can be put and is had again."""
+    """Whether a context can be put and read."""
     ref = await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
     entry = await client.ask(lambda c: c.resolve(ref))
     return bool(entry.context.user_id == "u")
 
 
 async def refused(client: Either) -> UnavailableError:
-    """How a client is told that it has no connection, which takes no longer than its timeout."""
+    """The error of a client without a connection, which it raises within its timeout."""
     began = monotonic()
     with pytest.raises(UnavailableError) as caught:
         await client.ask(lambda c: c.get(KEY))
@@ -98,14 +98,14 @@ async def refused(client: Either) -> UnavailableError:
 async def test_a_client_that_trusts_the_certificate(
     secure: RelevoProcess, pair: Pair, kind: Kind
 ) -> None:
-    """With `credentials` that trust the server's certificate, calls are as they are without TLS."""
+    """With `credentials` that trust the server's certificate, calls work as without TLS."""
     async with opened(kind, secure.address, **trusting(pair)) as client:
         assert await works(client)
 
 
 @each_kind
 async def test_a_name_of_the_certificate(secure: RelevoProcess, pair: Pair, kind: Kind) -> None:
-    """Any name that the certificate has will do: an address, or the name of the host."""
+    """Any name in the certificate is valid: an address, or the name of the host."""
     port = secure.address.rpartition(":")[2]
     async with opened(kind, f"localhost:{port}", **trusting(pair)) as client:
         assert await works(client)
@@ -113,7 +113,7 @@ async def test_a_name_of_the_certificate(secure: RelevoProcess, pair: Pair, kind
 
 @each_kind
 async def test_a_name_that_the_certificate_has_not(folder: Path, kind: Kind) -> None:
-    """A certificate of another host is not the server's, trusted or not: UnavailableError."""
+    """A certificate of another host raises UnavailableError, trusted or not."""
     elsewhere = self_signed(folder, "elsewhere", is_here=False)
     with relevo_serve(*tls(elsewhere)) as server:
         async with opened(kind, server.address, **trusting(elsewhere)) as client:
@@ -124,21 +124,21 @@ async def test_a_name_that_the_certificate_has_not(folder: Path, kind: Kind) -> 
 async def test_a_client_that_does_not_trust_the_certificate(
     secure: RelevoProcess, stranger: Pair, kind: Kind
 ) -> None:
-    """Who trusts other certificates only gets UnavailableError, within the client's timeout."""
+    """A client that trusts only other certificates gets UnavailableError within its timeout."""
     async with opened(kind, secure.address, **trusting(stranger)) as client:
         assert "do not trust" in str(await refused(client))
 
 
 @each_kind
 async def test_a_client_without_tls(secure: RelevoProcess, kind: Kind) -> None:
-    """A port that speaks TLS answers nobody who does not: UnavailableError, in time."""
+    """A client without TLS gets UnavailableError from a port with TLS, within its timeout."""
     async with opened(kind, secure.address, timeout=TIMEOUT) as client:
         assert "speaks TLS" in str(await refused(client))
 
 
 @each_kind
 async def test_a_server_without_tls(pair: Pair, kind: Kind) -> None:
-    """A client that speaks TLS does not fall back to a server that does not: UnavailableError."""
+    """A client with TLS does not fall back to a server without it: UnavailableError."""
     with relevo_serve() as server:
         async with opened(kind, server.address, token=TOKEN, **trusting(pair)) as client:
             assert "does not speak TLS" in str(await refused(client))
@@ -148,7 +148,7 @@ async def test_a_server_without_tls(pair: Pair, kind: Kind) -> None:
 async def test_mutual_tls(
     mutual: RelevoProcess, pair: Pair, signer: Pair, folder: Path, kind: Kind
 ) -> None:
-    """With `--tls-client-ca`, a client that shows a certificate of that authority is served."""
+    """With `--tls-client-ca`, a client with a certificate of that authority is served."""
     own = signed_by(signer, folder, "client")
     async with opened(kind, mutual.address, **trusting(pair, own)) as client:
         assert await works(client)
@@ -158,7 +158,7 @@ async def test_mutual_tls(
 async def test_mutual_tls_without_a_certificate(
     mutual: RelevoProcess, pair: Pair, kind: Kind
 ) -> None:
-    """A client that shows no certificate is refused, though it trusts the server."""
+    """A client without a certificate is refused, even if it trusts the server."""
     async with opened(kind, mutual.address, **trusting(pair)) as client:
         await refused(client)
 
@@ -167,7 +167,7 @@ async def test_mutual_tls_without_a_certificate(
 async def test_mutual_tls_with_another_certificate(
     mutual: RelevoProcess, pair: Pair, stranger: Pair, kind: Kind
 ) -> None:
-    """A certificate that the authority has not signed is as good as none, the server's own too."""
+    """A certificate of another authority is refused, even the server's own."""
     for other in (stranger, pair):
         async with opened(kind, mutual.address, **trusting(pair, other)) as client:
             await refused(client)
@@ -175,7 +175,7 @@ async def test_mutual_tls_with_another_certificate(
 
 @pytest.fixture
 def guarded(pair: Pair, tmp_path: Path) -> Iterator[RelevoProcess]:
-    """A server that speaks TLS and knows one token, set up by a file as the page has it."""
+    """A server with TLS and one token, configured by a file like that on the page."""
     file = tmp_path / "relevo.toml"
     file.write_text(
         f'tls_certificate = "{pair.certificate}"\ntls_key = "{pair.key}"\n'
@@ -188,7 +188,7 @@ def guarded(pair: Pair, tmp_path: Path) -> Iterator[RelevoProcess]:
 
 @each_kind
 async def test_a_token_over_tls(guarded: RelevoProcess, pair: Pair, kind: Kind) -> None:
-    """The token opens its tenants over TLS; without it, or for another tenant, nothing opens."""
+    """The token opens its tenants over TLS; without it, or for another tenant, access is denied."""
     async with opened(kind, guarded.address, token=TOKEN, **trusting(pair)) as client:
         assert await works(client)
         with pytest.raises(AccessDeniedError) as caught:
@@ -203,7 +203,7 @@ async def test_a_token_over_tls(guarded: RelevoProcess, pair: Pair, kind: Kind) 
 
 
 def test_the_command_over_tls(guarded: RelevoProcess, pair: Pair) -> None:
-    """`relevo put`, `get` and `invalidate` speak TLS with `--tls`, and trust what `--ca` has."""
+    """`relevo put`, `get` and `invalidate` use TLS with `--tls`, and trust the CA of `--ca`."""
     flags = ("--server", guarded.address, "--tls", "--ca", str(pair.certificate))
     here = {"RELEVO_TOKEN": TOKEN}
     put = relevo("put", KEY.text, *flags, stdin=USER, environment=here)
@@ -229,7 +229,7 @@ def test_a_command_that_is_not_trusting(
 
 
 def test_a_command_that_speaks_tls_to_a_server_without() -> None:
-    """With `--tls` towards a port that does not speak it, the line says so."""
+    """With `--tls` for a port without TLS, the error line says so."""
     with relevo_serve() as server:
         ended = relevo("get", KEY.text, "--server", server.address, "--tls", "--timeout", "5")
     assert ended.code == 1
@@ -237,7 +237,7 @@ def test_a_command_that_speaks_tls_to_a_server_without() -> None:
 
 
 def test_a_ca_that_is_not_there(secure: RelevoProcess, folder: Path) -> None:
-    """A file that `--ca` names and that cannot be read is wrong usage: 2, and a line names it."""
+    """An unreadable file of `--ca` is wrong usage: exit code 2, and a line that names it."""
     ended = relevo("get", KEY.text, "--server", secure.address, "--tls", "--ca", str(folder / "no"))
     assert ended.code == 2
     assert str(folder / "no") in ended.message
@@ -248,7 +248,7 @@ def test_a_ca_that_is_not_there(secure: RelevoProcess, folder: Path) -> None:
 def test_files_that_cannot_be_used(
     pair: Pair, tmp_path: Path, setting: str, content: str | None
 ) -> None:
-    """A wrong file is a wrong setting: it ends the server with 2, and a line that names it."""
+    """An unusable file is a wrong setting: the server exits with 2, and a line that names it."""
     file = tmp_path / "wrong.pem"
     if content:
         file.write_text(content)
@@ -261,7 +261,7 @@ def test_files_that_cannot_be_used(
 
 
 def test_a_key_of_another_certificate(pair: Pair, stranger: Pair) -> None:
-    """A key that is not the certificate's is a wrong setting too."""
+    """A key that does not belong to the certificate is a wrong setting, too."""
     ended = relevo_ends(*("--listen", "127.0.0.1:0", *tls(pair)), "--tls-key", str(stranger.key))
     assert "Traceback" not in ended.stderr
     assert "tls_" in ended.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Where the code of docs/from-plain-redis.md runs: a Redis, a store and agent management."""
+"""The environment of docs/from-plain-redis.md's code: a Redis, a store and agent management."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -15,21 +15,21 @@ from support.redis.process import RedisProcess
 
 @pytest.fixture(scope="module")
 def redis_process() -> Iterator[RedisProcess]:
-    """A Redis of these tests' own: names of keys and queues are the page's."""
+    """A Redis for these tests only, as the keys and queues have the page's names."""
     with RedisProcess() as process:
         yield process
 
 
 @pytest.fixture
 def store_url(redis_process: RedisProcess) -> str:
-    """The store is beside the old keys."""
+    """The store shares a Redis with the old keys."""
     return redis_process.url
 
 
 @pytest.fixture
 async def redis(redis_process: RedisProcess) -> "AsyncIterator[Redis]":
-    """The platform's Redis, empty."""
-    library: Any = Redis  # whose types are only half known
+    """The platform's Redis, emptied."""
+    library: Any = Redis  # its types are only partly known
     async with library.from_url(redis_process.url, decode_responses=True) as client:
         await client.flushall()
         yield client
@@ -45,7 +45,7 @@ async def agents() -> Agents:
 
 @pytest.fixture
 async def run(redis: "Redis", server: Server, agents: Agents) -> AsyncIterator[Run]:
-    """Runs blocks; what they have opened is closed in the end."""
+    """Runs blocks of the page, and closes all that they opened at the end."""
     names = work_of(agents)
     names |= {"redis": redis, "STORE": server.address}
     names["REDIS"] = "redis://{host}:{port}".format(**redis.connection_pool.connection_kwargs)

@@ -1,4 +1,4 @@
-"""Where platforms stand, a store beside that, and the owner that puts: steps 1 and 2."""
+"""The old way, a store beside it, and the owner's Puts: steps 1 and 2."""
 
 import asyncio
 import json
@@ -34,14 +34,14 @@ from support.platform.plain import Agents
 
 
 def test_all_code_of_the_page_is_run() -> None:
-    """Every block of the page is one that a test here runs."""
+    """Every block of the page is run by a test here."""
     steps = (OWNER, EDGE, WORKER, QUEUES, SERVICE, TURN)
     pairs = {Name(step, label) for step in steps for label in (BEFORE, AFTER)}
     assert PAGE.blocks.keys() == {PLAIN, IMPORTS, CLIENT, POLICY} | pairs
 
 
 async def test_where_platforms_stand(run: Run, redis: "Redis", agents: Agents) -> None:
-    """Plain: a copy is outdated, whoever finds none asks again, and a default hides a failure."""
+    """With plain Redis, a copy is outdated, each miss asks again, and a default hides a failure."""
     plain = await run()
     action = {**WHO, "context_cache_key": CONVERSATION.text}
 
@@ -61,7 +61,7 @@ async def test_where_platforms_stand(run: Run, redis: "Redis", agents: Agents) -
 async def test_a_store_beside_what_is_there(
     run: Run, redis: Any, server: Server, settings: Settings, agents: Agents
 ) -> None:
-    """Step 1: the store leaves the old keys alone, and agents are loaded once for all clients."""
+    """Step 1: the store does not touch the old keys, and agents are loaded once for all clients."""
     await redis.set(CONVERSATION.text, "old")
     assert (await command(server, "get", AGENT.text)).code == 3
 
@@ -77,7 +77,7 @@ async def test_a_store_beside_what_is_there(
 
 
 async def test_the_owner(run: Run, redis: "Redis", server: Server) -> None:
-    """Step 2: what is saved is in the store at once; before, conversations keep their copies."""
+    """Step 2: a saved agent is in the store at once; before, conversations keep their copies."""
     await redis.set("agent:acme:support", "old")
     text = json.dumps({**WHO, **config("m-1")})
     await redis.set(CONVERSATION.text, text)
@@ -95,7 +95,7 @@ async def test_the_owner(run: Run, redis: "Redis", server: Server) -> None:
 
 
 async def test_the_other_ways_of_the_owner(run: Run, agents: Agents) -> None:
-    """Step 2: an update changes one value, and after an invalidate the database is read anew."""
+    """Step 2: an update changes one value, and after an invalidate, the database is read again."""
     reader, owner = (await run()).contexts, (await run()).contexts
     await change(run, "m-2")
     await owner.update(AGENT, {"llm_config": {"temperature": 0.5}})

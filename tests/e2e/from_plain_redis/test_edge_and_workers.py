@@ -1,4 +1,4 @@
-"""The edge and the workers, one by one: steps 3 and 4."""
+"""The edge and the workers move one by one: steps 3 and 4."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ from support.waiting import until_async
 
 
 async def test_the_edge(run: Run, redis: "Redis", server: Server, agents: Agents) -> None:
-    """Step 3: before, a conversation keeps its copy; after, each turn has the agent as it is."""
+    """Step 3: before, a conversation keeps its copy; after, each turn has the current agent."""
     before, plain = await run(Name(EDGE, BEFORE)), await run(Name(WORKER, BEFORE))
     assert await plain.work(await turn(before, redis)) == "m-1"
     await change(run, "m-2")
@@ -67,7 +67,7 @@ async def test_the_edge(run: Run, redis: "Redis", server: Server, agents: Agents
 
 
 async def test_actions_keep_their_names(run: Run, redis: "Redis") -> None:
-    """Step 3: an action's JSON says what it said before, and the revision beside it."""
+    """Step 3: an action's JSON has the same names as before, and the revision beside them."""
     old = json.loads(await turn(await run(Name(EDGE, BEFORE)), redis))
     new = json.loads(await turn(await run(Name(EDGE, AFTER)), redis))
     assert old.keys() <= new.keys()
@@ -77,7 +77,7 @@ async def test_actions_keep_their_names(run: Run, redis: "Redis") -> None:
 
 
 async def test_conversations_that_are_under_way(run: Run, redis: "Redis") -> None:
-    """Step 3: a conversation goes on with what is its own, and without its copy of the agent."""
+    """Step 3: an open conversation keeps its own values, and loses its copy of the agent."""
     await redis.set(CONVERSATION.text, json.dumps({**WHO, **config("m-0"), "session_id": "s-1"}))
     edge, plain = await run(Name(EDGE, AFTER)), await run(Name(WORKER, BEFORE))
     assert await plain.work(await turn(edge, redis)) == "m-1"
@@ -87,7 +87,7 @@ async def test_conversations_that_are_under_way(run: Run, redis: "Redis") -> Non
 
 
 async def test_an_agent_that_nobody_knows(run: Run) -> None:
-    """Step 3: such a turn is an error at the edge, and nothing is sent."""
+    """Step 3: a turn with an unknown agent is an error at the edge, and no action is sent."""
     edge = await run(Name(EDGE, AFTER))
     edge.agents.is_away = True
     answer = await ask_edge(edge)
@@ -98,7 +98,7 @@ async def test_an_agent_that_nobody_knows(run: Run) -> None:
 async def test_old_and_new_workers_read_the_same_action(
     run: Run, redis: "Redis", label: str
 ) -> None:
-    """Step 4: whichever edge has sent an action, old and new workers do the same for it."""
+    """Step 4: old and new workers handle an action of the old or new edge in the same way."""
     edge = await run(Name(EDGE, label))
     message = await turn(edge, redis)
     workers = [await run(Name(WORKER, each)) for each in (BEFORE, AFTER)]
@@ -106,7 +106,7 @@ async def test_old_and_new_workers_read_the_same_action(
 
 
 async def test_workers_see_changes(run: Run, redis: "Redis") -> None:
-    """Step 4: an action that waits while the agent is changed is done with the change."""
+    """Step 4: an action that waits during a change of the agent is handled with the change."""
     message = await turn(await run(Name(EDGE, AFTER)), redis)
     before, after = [await run(Name(WORKER, each)) for each in (BEFORE, AFTER)]
     assert [await before.work(message), await after.work(message)] == ["m-1", "m-1"]
@@ -121,7 +121,7 @@ async def test_workers_see_changes(run: Run, redis: "Redis") -> None:
 
 
 async def test_names_of_texts(run: Run, redis: "Redis") -> None:
-    """Step 3: a text's name has three encoded parts; a new worker refuses another one."""
+    """Step 3: a key's text has three encoded parts; a new worker refuses any other text."""
     action = {**json.loads(await turn(await run(Name(EDGE, BEFORE)), redis)), **WHO}
     worker = await run(Name(WORKER, AFTER))
     await redis.set("context:acme:a%20b", json.dumps({**WHO, **config("m-5")}))
@@ -133,7 +133,7 @@ async def test_names_of_texts(run: Run, redis: "Redis") -> None:
 
 
 async def test_workers_without_anything_to_work_with(run: Run, redis: "Redis") -> None:
-    """Step 4: where nothing is left of a conversation, an old worker makes up a value."""
+    """Step 4: if a conversation's data is lost, an old worker uses an invented value."""
     message = await turn(await run(Name(EDGE, BEFORE)), redis)
     await redis.delete(CONVERSATION.text)
     before, after = [await run(Name(WORKER, each)) for each in (BEFORE, AFTER)]
@@ -144,9 +144,9 @@ async def test_workers_without_anything_to_work_with(run: Run, redis: "Redis") -
 
 
 async def test_queues_with_faststream(run: Run, redis: "Redis") -> None:
-    """Step 4: old and new workers of one group share a queue, and do the same for its actions."""
+    """Step 4: old and new workers of one group share a queue, and handle its actions alike."""
     edge = await run(Name(EDGE, AFTER))
-    await turn(edge, redis)  # the conversation has begun
+    await turn(edge, redis)  # begins the conversation
     replies = asyncio.Queue[DomainAction]()
     callers = ActionQueues(RedisBroker(edge.REDIS), None, service="edge")
 
@@ -193,7 +193,7 @@ async def test_queues_with_faststream(run: Run, redis: "Redis") -> None:
 
 
 async def test_while_the_store_is_away(run: Run, redis: "Redis", settings: Settings) -> None:
-    """Steps 3 and 4: edge and workers go on with the JSON text while the store is away."""
+    """Steps 3 and 4: while the store is unavailable, edge and workers use the JSON text."""
     async with Server(settings) as store:
         edge = await run(Name(EDGE, AFTER), STORE=store.address)
         worker = await run(Name(WORKER, AFTER), STORE=store.address)

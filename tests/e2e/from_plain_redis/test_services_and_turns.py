@@ -1,4 +1,4 @@
-"""gRPC services, turns that keep what they began with, and policies: steps 5 to 7."""
+"""gRPC services, turns with a fixed state, and policies: steps 5 to 7."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -45,7 +45,7 @@ from support.waiting import until_async
 
 @asynccontextmanager
 async def serving(service: Any) -> AsyncGenerator[str, None]:
-    """The server of step 5, with its service: its address."""
+    """The server of step 5 with its service, and its address."""
     grpc_api.add_EmbeddingServiceServicer_to_server(service.Embedding(), service.server)
     port = service.server.add_insecure_port("127.0.0.1:0")
     await service.server.start()
@@ -56,7 +56,7 @@ async def serving(service: Any) -> AsyncGenerator[str, None]:
 
 
 async def embed(target: str, entry: ContextEntry, *interceptors: aio.ClientInterceptor) -> str:
-    """Call the service of step 5 within a context, as old callers do too: the model."""
+    """Call the service of step 5 within a context, like an old caller, and return the model."""
     headers = (("x-tenant-id", "acme"), ("x-agent-id", "support"))
     async with aio.insecure_channel(target, interceptors=interceptors) as channel:
         stub = grpc_api.EmbeddingServiceStub(channel)
@@ -67,7 +67,7 @@ async def embed(target: str, entry: ContextEntry, *interceptors: aio.ClientInter
 
 @pytest.mark.parametrize("label", [BEFORE, AFTER])
 async def test_grpc_services(run: Run, agents: Agents, label: str) -> None:
-    """Step 5: callers and servers move in any order; one that has moved asks nobody."""
+    """Step 5: callers and servers may move in any order; a server that has moved makes no calls."""
     await change(run, "m-1")
     service = await run(Name(SERVICE, label))
     await service.contexts.put(CONVERSATION, ExecutionContext(includes=(AGENT,), **WHO))
@@ -83,7 +83,7 @@ async def test_grpc_services(run: Run, agents: Agents, label: str) -> None:
 async def test_grpc_services_while_the_store_is_away(
     run: Run, agents: Agents, settings: Settings
 ) -> None:
-    """Step 5: a service that has moved asks agent management while the store is away."""
+    """Step 5: while the store is unavailable, a service that has moved asks agent management."""
     async with Server(settings) as store:
         service = await run(Name(SERVICE, AFTER), STORE=store.address)
         await service.contexts.put(CONVERSATION, ExecutionContext(includes=(AGENT,), **WHO))
@@ -98,16 +98,16 @@ async def test_grpc_services_while_the_store_is_away(
 
 
 async def send_turn(edge: Any, redis: "Redis") -> str:
-    """One turn, by the code of step 6: the message that is in the queue then."""
+    """Run one turn by the code of step 6, and return the message in the queue."""
     with use_context(await edge.contexts.resolve(CONVERSATION)):
         await edge.send_turn("Hello")
     return await taken(redis)
 
 
 async def test_a_turn_that_keeps_nothing(run: Run, redis: "Redis") -> None:
-    """Step 6, before: what is changed amid a turn counts for the rest of it."""
+    """Step 6, before: a change during a turn affects the rest of that turn."""
     edge = await run(Name(EDGE, AFTER), Name(TURN, BEFORE))
-    await turn(edge, redis)  # the conversation has begun
+    await turn(edge, redis)  # begins the conversation
     workers = [await run(Name(WORKER, AFTER)) for _ in range(2)]
     message = await send_turn(edge, redis)
     assert await workers[0].work(message) == "m-1"
@@ -121,9 +121,9 @@ async def test_a_turn_that_keeps_nothing(run: Run, redis: "Redis") -> None:
 
 
 async def test_a_turn_that_keeps_what_it_began_with(run: Run, redis: "Redis") -> None:
-    """Step 6: what is changed amid a turn counts for the next turn, for each of its steps."""
+    """Step 6: a change during a turn affects all steps of the next turn, and none of this one."""
     edge = await run(Name(EDGE, AFTER), Name(TURN, AFTER))
-    await turn(edge, redis)  # the conversation has begun
+    await turn(edge, redis)  # begins the conversation
     workers = [await run(Name(WORKER, AFTER)) for _ in range(2)]
     message = await send_turn(edge, redis)
     name: str = json.loads(message)["context_cache_key"]
@@ -136,7 +136,7 @@ async def test_a_turn_that_keeps_what_it_began_with(run: Run, redis: "Redis") ->
 
 
 async def test_policies_instead_of_defaults(run: Run, redis: "Redis", settings: Settings) -> None:
-    """Step 7: what is lost is refused, and what the store cannot be asked for is marked."""
+    """Step 7: a lost context is refused; if the store is unavailable, the context is marked."""
     stale = Counter()
 
     async def has_a_copy() -> bool:

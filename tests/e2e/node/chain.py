@@ -1,4 +1,4 @@
-"""A chain of services in Python and in Node.js, and what each of them saw."""
+"""A chain of services in Python and in Node.js, with a report of each service."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -25,11 +25,11 @@ _SERVICES = {"Search": "relevo.demo.v1.QueryService", "Embed": "relevo.demo.v1.E
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Hop: TypeAlias = dict[str, list[str]]
-"""The entries of a reference that arrived with a call, each as often as it did."""
+"""The entries of a reference in a call's metadata, with repetitions."""
 
 
 def hop_of(ref: ContextRef) -> Hop:
-    """What a call has that carries a reference: exactly one key and one revision."""
+    """The entries of a call with a reference: exactly one key and one revision."""
     return {KEY: [ref.key.text], REVISION: [str(ref.revision)]}
 
 
@@ -39,16 +39,16 @@ class Last:
 
     address: str = ""
     hops: list[Hop] = field(default_factory=list[Hop])
-    """What each call carried."""
+    """The reference entries of each call."""
     others: set[str] = field(default_factory=set[str])
     """The names of all other metadata."""
     seen: list[tuple[ExecutionContext | None, ContextRef | None]] = field(
         default_factory=list[tuple[ExecutionContext | None, ContextRef | None]]
     )
-    """The context and the reference that were current in each call."""
+    """The current context and reference of each call."""
 
     async def answer(self, _: bytes, context: ServicerContext) -> bytes:
-        """Whatever is asked, a response without anything in it."""
+        """Answer any request with an empty response."""
         hop: Hop = {}
         for name, value in context.invocation_metadata() or ():
             if name.startswith("context-"):
@@ -72,7 +72,7 @@ async def last_service(
 
 
 async def run_agent(address: str, metadata: Metadata = ()) -> list[Observation]:
-    """Call the service that forwards: what services in Node.js saw."""
+    """Call the service that forwards, and return the reports of the Node.js services."""
     async with aio.insecure_channel(address, interceptors=aio_client_interceptors()) as channel:
         stub = grpc_api.ExecutionServiceStub(channel)
         response = await stub.RunAgent(RunAgentRequest(text="a"), timeout=10, metadata=metadata)
@@ -80,7 +80,7 @@ async def run_agent(address: str, metadata: Metadata = ()) -> list[Observation]:
 
 
 async def search(address: str, metadata: Metadata = (), timeout: float = 10) -> list[Observation]:
-    """Call the service that reads: what services in Node.js saw."""
+    """Call the service that reads, and return the reports of the Node.js services."""
     async with aio.insecure_channel(address, interceptors=aio_client_interceptors()) as channel:
         stub = grpc_api.QueryServiceStub(channel)
         response = await stub.Search(SearchRequest(text="a"), timeout=timeout, metadata=metadata)
@@ -88,19 +88,19 @@ async def search(address: str, metadata: Metadata = (), timeout: float = 10) -> 
 
 
 def hop_to(observation: Observation) -> Hop:
-    """What a call carried that arrived at a service in Node.js."""
+    """The metadata of the call that a Node.js service received."""
     hop: Hop = json.loads(observation.settings[0].value_json)
     return hop
 
 
 def context_of(observation: Observation) -> dict[str, Any]:
-    """The context that a service in Node.js saw, field by field."""
+    """The context of a Node.js service, field by field."""
     fields = list(observation.settings)[1:]
     return {each.path: _with_doubles(each.value_json) for each in fields}
 
 
 def as_in_node(context: ExecutionContext) -> dict[str, Any]:
-    """A context of Python's, field by field as Node.js has it."""
+    """A Python context, field by field in the form of Node.js."""
     fields = context.to_cache_dict()
     fields["create_time"] = _timestamp(context.created_at)
     fields["update_time"] = _timestamp(context.updated_at)

@@ -20,7 +20,7 @@ def functions() -> Iterator[Functions]:
 
 @pytest.fixture
 def store_url() -> str:
-    """The embedded backend: what these tests prove is the same on every backend."""
+    """The embedded backend, as these tests prove properties of every backend."""
     return "memory://"
 
 

@@ -1,4 +1,4 @@
-"""How calls of the services in Node.js end."""
+"""The statuses of calls to services in Node.js."""
 
 from collections.abc import Awaitable
 
@@ -7,7 +7,7 @@ from grpc import StatusCode, aio
 
 
 async def status_of(call: Awaitable[object]) -> tuple[StatusCode, str]:
-    """How a call ends, which is not well."""
+    """The error of a call."""
     with pytest.raises(aio.AioRpcError) as caught:
         await call
     return caught.value.code(), caught.value.details() or ""

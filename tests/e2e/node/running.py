@@ -20,9 +20,9 @@ def _environment() -> dict[str, str]:
 
 @asynccontextmanager
 async def node_service(program: str, **addresses: str) -> AsyncGenerator[str, None]:
-    """A running service: its address. `addresses` are of what it calls.
+    """A running service, and its address. `addresses` are those of the services that it calls.
 
-    It has to end well, and to have nothing to complain about.
+    It must end with exit code 0, and without complaints.
     """
     process = await asyncio.create_subprocess_exec(
         NODE,
@@ -49,7 +49,7 @@ async def node_service(program: str, **addresses: str) -> AsyncGenerator[str, No
 
 
 class Refused(Exception):  # noqa: N818 - what happened, not a defect
-    """What a function in Node.js threw. `reason` is the store's, where it said one."""
+    """An exception of a function in Node.js. `reason` is the store's, if it gave one."""
 
     def __init__(self, kind: str, message: str, reason: str | None) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class Refused(Exception):  # noqa: N818 - what happened, not a defect
 
 
 class Functions:
-    """The functions of the services, called one by one in a process. Use with `with`."""
+    """The functions of the services, each callable in one process. Use with `with`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -79,7 +79,7 @@ class Functions:
             assert process.wait(10) == 0
 
     def __call__(self, function: str, *arguments: Any) -> Any:
-        """What the function returns. Raises Refused."""
+        """Return the function's result. Raises Refused."""
         assert self._process.stdin
         assert self._process.stdout
         question = json.dumps({"function": function, "arguments": arguments})

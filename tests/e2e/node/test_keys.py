@@ -19,26 +19,26 @@ def short(vector: dict[str, str]) -> str:
 
 
 def parts_of(vector: dict[str, str]) -> dict[str, str]:
-    """The parts that a vector names."""
+    """The parts of a vector."""
     return {name: vector[name] for name in ("scope", "tenant_id", "id")}
 
 
 @pytest.mark.parametrize("vector", VECTORS["canonical"], ids=short)
 def test_each_key_has_one_text(functions: Functions, vector: dict[str, str]) -> None:
-    """Node.js writes the parts of a vector as its text, and reads the parts back from it."""
+    """Node.js writes a vector's parts as its text, and reads the parts back from it."""
     assert functions("keyText", parts_of(vector)) == vector["text"]
     assert functions("parseKey", vector["text"]) == parts_of(vector)
 
 
 @pytest.mark.parametrize("vector", VECTORS["also_read"], ids=short)
 def test_other_spellings_are_read(functions: Functions, vector: dict[str, str]) -> None:
-    """Escapes that were not needed, and needed ones that are missing, name the same key."""
+    """Unnecessary escapes, and omitted necessary ones, name the same key."""
     assert functions("parseKey", vector["text"]) == parts_of(vector)
 
 
 @pytest.mark.parametrize("vector", VECTORS["malformed"], ids=short)
 def test_malformed_texts_are_refused(functions: Functions, vector: dict[str, str]) -> None:
-    """Node.js refuses what is not a text form."""
+    """Node.js refuses a malformed text."""
     with pytest.raises(Refused) as refused:
         functions("parseKey", vector["text"])
     assert refused.value.kind == "InvalidKey"
@@ -48,7 +48,7 @@ def test_malformed_texts_are_refused(functions: Functions, vector: dict[str, str
 @given(text=st.text() | st.lists(st.sampled_from(["a", ":", "%", "3A", "é", "\0"])).map("".join))
 @example("\ud800:b:c")
 def test_node_and_python_read_the_same(functions: Functions, text: str) -> None:
-    """Any text gives both the same key, or both an error."""
+    """Any text is the same key for both, or an error for both."""
     try:
         expected = asdict(ContextKey.parse(text))
     except InvalidFieldError:
@@ -63,7 +63,7 @@ def test_node_and_python_read_the_same(functions: Functions, text: str) -> None:
 @example(("x" * 257, "a", "b"))
 @example(("\x80", "a", "b"))
 def test_node_and_python_write_the_same(functions: Functions, parts: tuple[str, ...]) -> None:
-    """Any parts give both the same text, or both an error."""
+    """Any parts have the same text for both, or are an error for both."""
     names = dict(zip(("scope", "tenant_id", "id"), parts, strict=True))
     try:
         expected = ContextKey(*parts).text

@@ -1,4 +1,4 @@
-"""docs/contract.md, held against what it describes."""
+"""docs/contract.md agrees with the contract and the code."""
 
 import json
 import re
@@ -12,7 +12,7 @@ PAGE = (DOCS / "contract.md").read_text("utf-8")
 
 
 def test_the_pages_code_is_the_code_that_runs() -> None:
-    """Every piece of JavaScript in the page is a file, from its first line to its last."""
+    """Every block of JavaScript on the page equals a file, from its first line to its last."""
     quoted = re.findall(r"^`(\w+\.js)`[^\n]*\n\n```js\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert len(quoted) == PAGE.count("```js") > 0
     for name, code in quoted:
@@ -20,7 +20,7 @@ def test_the_pages_code_is_the_code_that_runs() -> None:
 
 
 def test_packages_are_pinned_without_addresses() -> None:
-    """The lock has each package's version and checksum, and not where to download it."""
+    """The lock file has each package's version and checksum, and no download address."""
     packages = json.loads(LOCK.read_text("utf-8"))["packages"]
     own = packages.pop("")
     assert (
@@ -36,7 +36,7 @@ def test_packages_are_pinned_without_addresses() -> None:
 
 
 def test_the_page_names_every_reason() -> None:
-    """The table of errors has each reason of the contract, once."""
+    """The table of errors has each reason of the contract exactly once."""
     prefix = "ERROR_REASON_"
     reasons = sorted(name.removeprefix(prefix) for name in ErrorReason.DESCRIPTOR.values_by_name)
     told = re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE)
@@ -44,7 +44,7 @@ def test_the_page_names_every_reason() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """What the page refers to, in itself and in this repository, is there."""
+    """The page's links, within itself and to this repository, lead to something."""
     headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     anchors = {
         f"#{re.sub(r'[^a-z0-9 -]', '', each.lower())}".replace(" ", "-") for each in headings

@@ -16,14 +16,14 @@ from support.servers.relay import Relay
 
 
 async def ask(functions: Functions, name: str, *arguments: Any) -> Any:
-    """What a function in Node.js returns, while this process goes on to serve."""
+    """The result of a function in Node.js, while this process continues to serve."""
     return await asyncio.to_thread(functions, name, *arguments)
 
 
 async def test_python_reads_what_node_writes(
     functions: Functions, server: Server, client: AsyncContextClient
 ) -> None:
-    """Every kind of value arrives exactly; the answer's revision is a reference to it."""
+    """Every kind of value arrives exactly; the answer's revision can be used as a reference."""
     written = await ask(functions, "put", server.address, asdict(AGENT), VALUES)
     entry = await client.get(AGENT, min_revision=int(written["revision"]))
     assert (written["key"], int(written["revision"])) == (asdict(AGENT), entry.version)
@@ -34,7 +34,7 @@ async def test_python_reads_what_node_writes(
 async def test_a_mask_leaves_the_rest(
     functions: Functions, server: Server, client: AsyncContextClient
 ) -> None:
-    """A change writes the settings that it names, whatever their names, and nothing else."""
+    """A change writes only the settings that it names, with any names."""
     await client.put(AGENT, ExecutionContext(user_id="u", llm_config=VALUES))
     settings = {"null": 1, "a.b`c": 2, "__proto__": 4, "new": {"five": 5}}
     await ask(functions, "change", server.address, asdict(AGENT), settings)
@@ -46,7 +46,7 @@ async def test_a_mask_leaves_the_rest(
 async def test_a_write_over_another_version(
     functions: Functions, server: Server, client: AsyncContextClient
 ) -> None:
-    """Who writes over the version that it read learns by a reason that it was not the last."""
+    """A write over an outdated version is refused with a reason."""
     key = asdict(AGENT)
     first = await client.put(AGENT, ExecutionContext())
     second = await ask(functions, "put", server.address, key, {}, str(first.revision))
@@ -60,7 +60,7 @@ async def test_a_write_over_another_version(
 async def test_a_write_whose_answer_is_lost(
     functions: Functions, server: Server, client: AsyncContextClient, status: str
 ) -> None:
-    """A Put that is sent again is the same Put: one write, and the answer of the first."""
+    """A Put that is repeated after a lost answer writes once, and returns the first answer."""
     before = await client.put(AGENT, ExecutionContext())
     async with Relay(server.address) as relay:
         relay.answers_to_lose, relay.lost_with = 1, StatusCode[status]
@@ -83,7 +83,7 @@ async def test_a_write_whose_answer_is_lost(
 def test_what_a_section_cannot_hold(
     functions: Functions, settings: dict[str, Any], path: str
 ) -> None:
-    """It is refused before anything is sent, with its path; nothing is changed silently."""
+    """An invalid value is refused with its path before anything is sent, never changed silently."""
     with pytest.raises(Refused, match=rf"^{re.escape(path)}: ") as refused:
         functions("put", "127.0.0.1:1", asdict(AGENT), settings)
     assert refused.value.kind == "TypeError"

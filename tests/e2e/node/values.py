@@ -1,4 +1,4 @@
-"""Keys and values that a careless implementation would get wrong."""
+"""Keys and values that a careless implementation gets wrong."""
 
 from typing import Any
 
