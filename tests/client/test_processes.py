@@ -81,7 +81,7 @@ async def test_a_factory_that_fails(kind: Kind, one: Either, two: Either) -> Non
 
 @each_kind
 async def test_a_factory_that_is_too_slow(settings: Settings, kind: Kind) -> None:
-    """Whose lease is over by then has its context refused, and gets the other's."""
+    """If a lease expires before its factory returns, its Put is refused: the other's is used."""
     async with (
         Server(settings.model_copy(update={"lease_ttl": 2.0})) as server,
         opened(kind, server.address) as one,
