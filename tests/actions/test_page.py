@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "actions.md").read_text("utf-8")
 EXAMPLE = {"rag_config": {"top_k": 3}}
 
 
-def shown(heading: str, language: str = "python") -> str:
+def code_of(heading: str, language: str = "python") -> str:
     """The first block of code in a section of the page."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = re.search(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
@@ -33,7 +33,7 @@ def shown(heading: str, language: str = "python") -> str:
     return found[1]
 
 
-async def ran(code: str, **names: Any) -> dict[str, Any]:
+async def run_code(code: str, **names: Any) -> dict[str, Any]:
     """The names that the code defines; it may use `await`."""
     compiled = compile(code, "docs/actions.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     running = eval(compiled, names)  # noqa: S307 - our own page
@@ -52,7 +52,7 @@ def process() -> Iterator[RedisProcess]:
 @pytest.fixture
 async def action(store: LocalStore, ref: ContextRef) -> DomainAction:
     """The page's action, with the reference of a context."""
-    names = await ran(shown("The action"))
+    names = await run_code(code_of("The action"))
     context = ExecutionContext.model_validate({"tenant_id": "acme", **EXAMPLE})
     newer = store.client.put(ref.key, context)
     action: DomainAction = names["action"]
@@ -61,7 +61,7 @@ async def action(store: LocalStore, ref: ContextRef) -> DomainAction:
 
 def test_its_json() -> None:
     """The JSON on the page is an action's."""
-    action = DomainAction.model_validate_json(shown("The action", "json"))
+    action = DomainAction.model_validate_json(code_of("The action", "json"))
     assert action.context_ref is not None
     assert not action.model_extra
 
@@ -75,7 +75,7 @@ async def test_its_block(contexts: AsyncContextClient, action: DomainAction) -> 
 
     start = "from relevo_client import *\nfrom relevo_client.actions import *\n"
     names: dict[str, Any] = {"action": action, "contexts": contexts, "search": search}
-    await ran(start + shown("Sending and receiving"), **names)
+    await run_code(start + code_of("Sending and receiving"), **names)
     assert found == [EXAMPLE["rag_config"], {"text": "opening hours"}]
 
 
@@ -91,7 +91,7 @@ async def test_its_queues(
 
     names: dict[str, Any] = {"contexts": contexts, "action": action, "find": find}
     names |= {"stopped": stopped, "redis_url": process.url, "DomainAction": DomainAction}
-    await ran(shown("With FastStream"), **names)
+    await run_code(code_of("With FastStream"), **names)
     with process.client() as client:
         (result,) = Queueing(process.url, "test", client).sent("execution.results")
     assert result.payload == {"hits": ["opening hours", {"top_k": 3}]}
@@ -110,8 +110,8 @@ async def test_its_waiting(process: RedisProcess) -> None:
             return {"found": 1} if action.task_id == "answered" else None
 
         given = {"asyncio": asyncio, "DomainAction": DomainAction, "queues": queues}
-        ask = (await ran(shown("Waiting for a reply"), **given))["ask"]
-        action = (await ran(shown("The action")))["action"]
+        ask = (await run_code(code_of("Waiting for a reply"), **given))["ask"]
+        action = (await run_code(code_of("The action")))["action"]
         async with queues:
             assert (await ask(action.update(task_id="answered"))).payload == {"found": 1}
             begun.clear()
@@ -126,7 +126,7 @@ async def test_its_recipe(
     process: RedisProcess, blocking: ContextClient, action: DomainAction
 ) -> None:
     """The loop for redis-py handles new and abandoned actions, and acknowledges both."""
-    consume = (await ran(shown("With redis-py alone")))["consume"]
+    consume = (await run_code(code_of("With redis-py alone")))["consume"]
     library: Any = redis.Redis
     tasks: list[str] = []
 

@@ -91,7 +91,7 @@ async def test_closing_ends_calls(silent: tuple[str, asyncio.Event], kind: Kind)
     assert (type(error), error.reason) == CLOSED
 
 
-def how(error: BaseException | None) -> tuple[object, object]:
+def class_and_reason(error: BaseException | None) -> tuple[object, object]:
     """The class of an error, and its reason."""
     return type(error), getattr(error, "reason", None)
 
@@ -110,7 +110,7 @@ def test_closing_amid_many_threads(store: LocalStore, pool: ThreadPoolExecutor) 
         calls = [pool.submit(ask) for _ in range(THREADS)]
         until(lambda: len(answers) > 10 * THREADS, what="all threads to be at work")
     errors = [call.exception(10) for call in calls]
-    assert {how(error) for error in errors} == {CLOSED}
+    assert {class_and_reason(error) for error in errors} == {CLOSED}
 
 
 @pytest.mark.parametrize("is_own", [True, False], ids=["own channel", "given channel"])
@@ -132,7 +132,7 @@ def test_closing_amid_a_load(store: LocalStore, pool: ThreadPoolExecutor, is_own
         assert started.wait(10)
         client.close()
         let.set()
-        assert how(call.exception(10)) == CLOSED
+        assert class_and_reason(call.exception(10)) == CLOSED
     with pytest.raises(NotFoundError):
         store.client.get(KEY)
 

@@ -195,7 +195,7 @@ def see_user_in_a_thread(_: bytes, __: Any) -> bytes:
     return context.user_id.encode() if context else b""
 
 
-def instead(kind: Kind) -> Policy:
+def rebuilding(kind: Kind) -> Policy:
     """A policy rebuilds contexts if the store does not answer in time."""
 
     def rebuild(_: LostContext) -> ExecutionContext:
@@ -221,7 +221,7 @@ async def test_a_call_of_a_service(
     clients: StoreClients, kind: Kind, behaviour: Any, lazy: bool
 ) -> None:
     """The store gets half of a call's time, for all stages; the policy gets the rest."""
-    policy = replace(instead(kind), lazy=lazy)
+    policy = replace(rebuilding(kind), lazy=lazy)
     interceptor = clients.interceptor(kind, trust_callers=True, policy=policy)
     methods = {"Do": ("unary_unary", behaviour)}
     async with (
@@ -251,7 +251,7 @@ async def test_an_action(clients: StoreClients, kind: Kind) -> None:
         return await bound_user()
 
     async def bound_user() -> str | None:
-        async with binding(kind, clients, action, policy=instead(kind), timeout=2 * TIME):
+        async with binding(kind, clients, action, policy=rebuilding(kind), timeout=2 * TIME):
             return user()
 
     found, seconds = await measured(bind, pause=PAUSE)
@@ -268,7 +268,7 @@ async def test_a_request(clients: StoreClients, relay: Relay) -> None:
         raise AssertionError
 
     app = ContextMiddleware(
-        see, clients.asyncio, begin=begin, policy=instead("asyncio"), timeout=2 * TIME
+        see, clients.asyncio, begin=begin, policy=rebuilding("asyncio"), timeout=2 * TIME
     )
     answer, seconds = await measured(lambda: ask(app, HEADERS.items()), pause=PAUSE)
     assert answer.body["context"]["user_id"] == "rebuilt"

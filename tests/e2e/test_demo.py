@@ -96,7 +96,7 @@ def test_each_service_is_a_process_of_its_own(demo: Demo) -> None:
 
 
 def test_settings_are_what_the_owner_put(demo: Demo) -> None:
-    """Each setting is that of the agent, else of the last of its collections that has it."""
+    """Each setting is of the last entry that has it: of the agent, or of its collections."""
     put = {str(key): context for key, context in files.configurations().items()}
     for turn in demo.turns:
         tenant = turn["tenant_id"]

@@ -16,7 +16,7 @@ from support.servers.command import COMMAND, relevo
 from support.waiting import until
 
 
-def ended(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
     """Whether a process has ended, even if it was not reaped yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
@@ -57,7 +57,7 @@ def test_nothing_is_left_behind_by_an_interrupted_demo(number: signal.Signals) -
         process.send_signal(number)
         rest = output.read()
         _, errors = process.communicate(timeout=30)
-        assert all(map(ended, started))
+        assert all(map(has_ended, started))
     assert (process.returncode, errors) == (130, "relevo demo: interrupted\n")
     assert "Summary" not in rest
 
@@ -67,7 +67,7 @@ def test_nothing_is_left_behind_by_a_killed_demo() -> None:
     with midway() as (process, started, _):
         assert len(started) == 5
         process.kill()
-        until(lambda: all(map(ended, started)), what="the end of the demo's processes")
+        until(lambda: all(map(has_ended, started)), what="the end of the demo's processes")
 
 
 def test_a_service_that_dies_is_an_error() -> None:
@@ -77,7 +77,7 @@ def test_a_service_that_dies_is_an_error() -> None:
         query.kill()
         rest = output.read()
         _, errors = process.communicate(timeout=30)
-        assert all(map(ended, started))
+        assert all(map(has_ended, started))
     assert process.returncode == 1
     assert errors.startswith("relevo demo: UNAVAILABLE: ")
     assert len(errors.splitlines()) == 1
@@ -90,7 +90,7 @@ def test_a_store_that_goes_away_is_an_error() -> None:
         redis.stop()
         rest = output.read()
         _, errors = process.communicate(timeout=30)
-        assert all(map(ended, started))
+        assert all(map(has_ended, started))
     assert process.returncode == 1
     assert errors.splitlines()[-1].startswith("relevo demo: UNAVAILABLE: ")
     assert "Traceback" not in errors

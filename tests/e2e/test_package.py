@@ -83,12 +83,12 @@ def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) 
 
 def run(installed: Path, program: str) -> list[str]:
     """The lines that a program prints, which finds Relevo only in the wheel."""
-    done = ended(installed, program)
+    done = result_of(installed, program)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def ended(installed: Path, program: str) -> "subprocess.CompletedProcess[str]":
+def result_of(installed: Path, program: str) -> "subprocess.CompletedProcess[str]":
     """The result of a program that finds Relevo only in the wheel."""
     # The wheel's folder comes first on the path; the checkout, an editable install, is removed.
     setting = (
@@ -216,7 +216,7 @@ def test_the_server_knows_no_client(installed: Path) -> None:
 
 def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tuple[int, str]:
     """The exit code and the output of `relevo` without some packages."""
-    done = ended(
+    done = result_of(
         installed,
         f"for name in {missing!r}:\n    sys.modules[name] = None\n"
         f"from relevo_server.cli import main\nsys.exit(main({words!r}))\n",
@@ -258,7 +258,7 @@ def test_commands_that_need_no_extra(installed: Path) -> None:
 
 def test_testing_without_its_extra(installed: Path) -> None:
     """`relevo_client.testing` names the extra that it needs."""
-    done = ended(installed, "sys.modules['structlog'] = None\nimport relevo_client.testing\n")
+    done = result_of(installed, "sys.modules['structlog'] = None\nimport relevo_client.testing\n")
     last = done.stderr.splitlines()[-1]
     assert last.endswith("needs structlog; install it with: pip install 'relevo[testing]'")
 

@@ -31,7 +31,7 @@ class Factories:
         """The names of the processes whose factories were called, in order."""
         return self._calls.read_text().split()
 
-    def let(self) -> None:
+    def let_return(self) -> None:
         """Let the factories return."""
         self._gate.touch()
 
@@ -58,12 +58,12 @@ def flags() -> tuple[str, ...]:
     return ("--lease-ttl", str(LEASE_TTL))
 
 
-def called(process: PythonProcess) -> None:
+def until_called(process: PythonProcess) -> None:
     """Wait until this process's factory was called."""
     until(lambda: "called" in process.lines, what="the factory is called")
 
 
-def made(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str]]:
+def results(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str]]:
     """The final results of its callers: versions and users."""
     assert process.wait(within) == 0
     return [(line[0], line[1]) for line in process.lines if line not in ("begun", "called")]
@@ -73,15 +73,15 @@ def made(process: PythonProcess, *, within: float = 15.0) -> list[tuple[int, str
 def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -> None:
     """If a holder is killed, another process creates the entry after the lease, with one call."""
     with factories.process(process.address, "one") as one:
-        called(one)
+        until_called(one)
         given = time.monotonic()
         one.signal(signal.SIGKILL)
         with factories.process(process.address, "two", 20) as two:
             begun = time.monotonic()
-            called(two)
+            until_called(two)
             seconds = time.monotonic() - max(begun, given + LEASE_TTL)
-            factories.let()
-            assert [user for _, user in made(two)] == ["two"]
+            factories.let_return()
+            assert [user for _, user in results(two)] == ["two"]
     assert factories.calls == ["one", "two"]
     print(f"taken over {seconds:.2f} s after the lease was over")
     assert seconds < SLACK
@@ -90,14 +90,14 @@ def test_a_holder_that_is_killed(process: RelevoProcess, factories: Factories) -
 def test_a_holder_that_stands_still(process: RelevoProcess, factories: Factories) -> None:
     """The late Put of a stopped holder is refused, and it returns the other's entry (S4)."""
     with factories.process(process.address, "one") as one:
-        called(one)
+        until_called(one)
         one.signal(signal.SIGSTOP)
         with factories.process(process.address, "two") as two:
-            called(two)
-            factories.let()
-            entries = made(two)
+            until_called(two)
+            factories.let_return()
+            entries = results(two)
         one.signal(signal.SIGCONT)
-        assert made(one) == entries
+        assert results(one) == entries
     assert [user for _, user in entries] == ["two"]
     assert factories.calls == ["one", "two"]
 
@@ -107,7 +107,7 @@ def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories
     """If their server is killed, waiting callers move to another; no second factory is called."""
     with two_servers(redis) as servers, ExitStack() as stack:
         one = stack.enter_context(factories.process(servers.target(1), "one"))
-        called(one)
+        until_called(one)
         others = [
             stack.enter_context(factories.process(servers.target(0), f"other {i}", 20))
             for i in range(2)
@@ -115,10 +115,10 @@ def test_a_server_on_which_others_wait(redis: RedisProcess, factories: Factories
         time.sleep(0.5)  # they wait now; nothing shows it, as their calls have no answer yet
         servers.stop(servers.ports[0]) if how == "stop" else servers.kill(servers.ports[0])
         begun = time.monotonic()
-        factories.let()
-        entries = made(one)
+        factories.let_return()
+        entries = results(one)
         for other in others:
-            assert made(other) == entries
+            assert results(other) == entries
         print(f"all have it {time.monotonic() - begun:.2f} s after the server was gone")
     assert factories.calls == ["one"]
 
@@ -129,27 +129,27 @@ def test_redis_that_loses_the_lease(
     """A holder whose lease Redis lost is refused, or creates the entry again; all get one entry."""
     with ExitStack() as stack:
         one = stack.enter_context(factories.process(process.address, "one"))
-        called(one)
+        until_called(one)
         two = stack.enter_context(factories.process(process.address, "two", 20))
         redis.stop()
         redis.start()
         begun = time.monotonic()
-        factories.let()
-        entries = made(one)
+        factories.let_return()
+        entries = results(one)
         assert len(entries) == 1
-        assert made(two) == entries
+        assert results(two) == entries
         print(f"all have it {time.monotonic() - begun:.2f} s after Redis was back")
 
 
 def test_many_processes(process: RelevoProcess, factories: Factories) -> None:
     """All callers of all processes share one factory call."""
-    factories.let()
+    factories.let_return()
     with ExitStack() as stack:
         begun = time.monotonic()
         creators = [
             stack.enter_context(factories.process(process.address, f"p{i}", 50)) for i in range(4)
         ]
-        entries = {entry for creator in creators for entry in made(creator)}
+        entries = {entry for creator in creators for entry in results(creator)}
         print(f"{len(creators)} processes have it after {time.monotonic() - begun:.2f} s")
     assert len(entries) == 1
     assert len(factories.calls) == 1

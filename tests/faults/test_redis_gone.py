@@ -86,14 +86,14 @@ def calls(stub: Stub, deadline: float) -> list[Callable[[], Awaitable[object]]]:
     ]
 
 
-def check(failure: Failure) -> None:
+def check_unavailable(failure: Failure) -> None:
     """Check that every failure says that the store is unreachable, and has a retry delay."""
     assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
     assert failure.retry_after is not None
     assert failure.retry_after > 0
 
 
-async def state(server: Server, wanted: str) -> None:
+async def until_health(server: Server, wanted: str) -> None:
     """Wait for this health status."""
 
     async def says_so() -> bool:
@@ -116,7 +116,7 @@ async def test_calls_are_unavailable_in_time(
 
     async def timed(call: Callable[[], Awaitable[object]]) -> None:
         begin = time.monotonic()
-        check(await failure_of(call()))
+        check_unavailable(await failure_of(call()))
         assert time.monotonic() - begin < deadline
 
     async with Server(patient) as other, stub_of(other.address) as another:
@@ -125,9 +125,9 @@ async def test_calls_are_unavailable_in_time(
         await asyncio.gather(
             *(timed(call) for each in (stub, another) for call in calls(each, deadline))
         )
-    await state(server, "NOT_SERVING")
+    await until_health(server, "NOT_SERVING")
     outage.end()
-    await state(server, "SERVING")
+    await until_health(server, "SERVING")
     if outage.loses_data:
         assert not await is_alive(stub, key())
     else:
@@ -147,7 +147,7 @@ async def test_a_call_without_a_deadline_ends_too(
         stub.Get(GetRequest(key=key())),
         stub.Put(PutRequest(key=key(), context=context())),
     ):
-        check(await failure_of(call))
+        check_unavailable(await failure_of(call))
     assert time.monotonic() - begin < 2 * settings.store_timeout
     outage.end()
 
@@ -162,7 +162,7 @@ async def test_a_batch_is_unavailable_get_by_get(stub: Stub, outage: Outage) -> 
     response = await stub.BatchGet(request, timeout=4.0)
     assert time.monotonic() - begin < 4.0
     for result in response.results:
-        check(failure_in(result.error))
+        check_unavailable(failure_in(result.error))
     outage.end()
 
 
@@ -176,9 +176,9 @@ async def test_connections_come_back(settings: Settings, outage: Outage) -> None
             *(failure_of(stub.Get(GetRequest(key=key()), timeout=2)) for _ in range(60))
         )
         for failure in failures:
-            check(failure)
+            check_unavailable(failure)
         outage.end()
-        await state(server, "SERVING")
+        await until_health(server, "SERVING")
         outage.way.to_client.hold()
         before = outage.way.to_server.bytes
         waiting = [asyncio.create_task(is_alive(stub, key())) for _ in range(9)]
@@ -198,12 +198,12 @@ async def test_a_server_may_start_before_its_redis(
         way.to_server.swallow = True
     async with Server(settings) as server, stub_of(server.address) as stub:
         assert await health_of(server.address) == "NOT_SERVING"
-        check(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
+        check_unavailable(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
         if down:
             redis.start()
         else:
             way.to_server.swallow = False
-        await state(server, "SERVING")
+        await until_health(server, "SERVING")
         await put(stub, key())
         assert await is_alive(stub, key())
         assert client("HGET", "relevo:layout", "partitions") == b"64"
@@ -219,7 +219,7 @@ async def test_nothing_is_written_before_the_layout_was_seen(
         store = f"redis://127.0.0.1:{way.port}"
         with relevo_serve("--store", store, "--health-interval", "30") as server:
             async with stub_of(server.address) as stub:
-                check(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
+                check_unavailable(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
                 way.accept()
                 failure = await failure_of(
                     stub.Put(PutRequest(key=key(), context=context()), timeout=2)

@@ -38,7 +38,7 @@ def reads(client: RedisClient) -> int:
     return calls_of(client, "pttl")
 
 
-async def ends(call: Awaitable[object]) -> StatusCode:
+async def outcome(call: Awaitable[object]) -> StatusCode:
     """The result or the error of a call."""
     try:
         await call
@@ -70,12 +70,12 @@ async def test_redis_stands_still(stub: Stub, redis: RedisProcess, client: Redis
 
     async def is_over() -> bool:
         sent = time.monotonic()
-        end = await ends(get(stub, key(), consistency=CACHED))
+        end = await outcome(get(stub, key(), consistency=CACHED))
         assert end is StatusCode.UNAVAILABLE or sent - stopped <= STALENESS
         return end is StatusCode.UNAVAILABLE
 
     async def is_back() -> bool:
-        return await ends(get(stub, key())) is StatusCode.OK
+        return await outcome(get(stub, key())) is StatusCode.OK
 
     await until_async(is_over, within=20)
     assert (await strong).reason == "STORE_UNAVAILABLE"
@@ -91,7 +91,7 @@ async def test_redis_is_flushed(stub: Stub, client: RedisClient) -> None:
     client("FLUSHALL")
 
     async def is_gone() -> bool:
-        return await ends(get(stub, key(), consistency=CACHED)) is StatusCode.NOT_FOUND
+        return await outcome(get(stub, key(), consistency=CACHED)) is StatusCode.NOT_FOUND
 
     await until_async(is_gone)
     version = (await put(stub, key())).revision

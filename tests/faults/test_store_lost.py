@@ -30,7 +30,7 @@ def everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "relevo_client")
 
 
-def told(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
     """Level and text of each line of the clients above DEBUG."""
     records = [r for r in caplog.records if r.name == "relevo_client" and r.levelno >= level]
     return [f"{r.levelname} {r.getMessage()}" for r in records]
@@ -45,15 +45,15 @@ async def use(client: Either, key: ContextKey = KEY) -> bool:
     return True
 
 
-async def until_told(caplog: pytest.LogCaptureFixture, client: Either, count: int) -> list[str]:
+async def until_logged(caplog: pytest.LogCaptureFixture, client: Either, count: int) -> list[str]:
     """Use the client until it has logged this many lines, and return them."""
 
-    async def is_told() -> bool:
+    async def is_logged() -> bool:
         await use(client)
-        return len(told(caplog)) >= count
+        return len(logged(caplog)) >= count
 
-    await until_async(is_told, within=20, what=f"{count} lines, not {told(caplog)}")
-    return told(caplog)
+    await until_async(is_logged, within=20, what=f"{count} lines, not {logged(caplog)}")
+    return logged(caplog)
 
 
 @each_kind
@@ -68,20 +68,20 @@ async def test_a_server_that_is_killed_and_comes_back(
             await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
             if cache:
                 await client.local(KEY)
-            assert told(caplog) == []
+            assert logged(caplog) == []
             server.signal(signal.SIGKILL)
             server.wait()
-        (lost,) = await until_told(caplog, client, 1)
+        (lost,) = await until_logged(caplog, client, 1)
         assert lost.startswith(f"WARNING the store at 127.0.0.1:{port} is lost: UNAVAILABLE")
         for _ in range(5):
             assert not await use(client)
-        assert told(caplog) == [lost]
+        assert logged(caplog) == [lost]
         with relevo_serve(*listen):
-            lines = await until_told(caplog, client, 2)
+            lines = await until_logged(caplog, client, 2)
             assert lines == [lost, f"INFO the store at 127.0.0.1:{port} is found again"]
             assert await use(client)
             await client.close()
-        assert told(caplog) == lines
+        assert logged(caplog) == lines
     assert TOKEN not in caplog.text
 
 
@@ -93,11 +93,11 @@ async def test_a_store_that_is_away_from_the_beginning(
     async with opened(kind, f"127.0.0.1:{port}", timeout=0.5, cache=CACHE) as client:
         client.peek(KEY)
 
-        async def is_told() -> bool:
-            return bool(told(caplog))
+        async def is_logged() -> bool:
+            return bool(logged(caplog))
 
-        await until_async(is_told, what="a warning")
-    (line,) = told(caplog)
+        await until_async(is_logged, what="a warning")
+    (line,) = logged(caplog)
     assert line.startswith("WARNING the store at")
 
 
@@ -128,7 +128,7 @@ async def test_a_server_that_is_killed_amid_subscriptions(
                 return len(ends) >= len(clients)
 
             await until_async(have_ended)
-    assert told(caplog, logging.ERROR) == []
+    assert logged(caplog, logging.ERROR) == []
     assert "InvalidStateError" not in caplog.text
 
 
@@ -170,7 +170,7 @@ async def test_another_server_answers(
         await until_async(is_used, within=20)
         if cache:
             await client.local(KEY)
-    assert told(caplog) == []
+    assert logged(caplog) == []
 
 
 @pytest.mark.parametrize("kind, cache", [("blocking", None), ("asyncio", CACHE)])
@@ -187,10 +187,10 @@ async def test_redis_that_is_gone(
         if cache:
             await client.local(KEY)
         redis.stop()
-        (lost,) = await until_told(caplog, client, 1)
+        (lost,) = await until_logged(caplog, client, 1)
         assert lost.startswith("WARNING")
         redis.start()
-        assert len(await until_told(caplog, client, 2)) == 2
+        assert len(await until_logged(caplog, client, 2)) == 2
 
 
 @each_kind
@@ -204,4 +204,4 @@ async def test_a_timeout_of_the_callers_own(
             with suppress(RelevoError):
                 await client.ask(lambda c: c.resolve(KEY, timeout=1e-6))
         await use(client)
-    assert told(caplog) == []
+    assert logged(caplog) == []

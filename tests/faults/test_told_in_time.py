@@ -36,7 +36,7 @@ def store_url(way: Proxy) -> str:
     return f"redis://127.0.0.1:{way.port}"
 
 
-def check(error: RelevoError) -> None:
+def check_unavailable(error: RelevoError) -> None:
     """Check that the store itself says that it is unreachable, and when to retry."""
     assert (type(error), error.reason) == (UnavailableError, "STORE_UNAVAILABLE")
     assert error.retry_after == errors.RETRY_DELAY
@@ -70,7 +70,7 @@ async def test_every_method_is_told_before_a_short_time_is_over(
 
         told, _ = await measured(error)
         redis.signal(signal.SIGCONT)
-    check(told)  # not from gRPC, at the deadline
+    check_unavailable(told)  # not from gRPC, at the deadline
 
 
 async def until_known(client: Either) -> None:
@@ -101,7 +101,7 @@ async def test_silence_is_told_once(server: Server, redis: RedisProcess, kind: K
 
         told, seconds = await measured(error, pause=0.3)
         redis.signal(signal.SIGCONT)
-    check(told)
+    check_unavailable(told)
     assert len(relay.of("Get")) == 1
     assert seconds < 1.5  # `store_timeout` is 1 s
 
@@ -124,7 +124,7 @@ async def test_a_refusal_is_repeated_in_time(
             return await client.raised(METHODS["get"])
 
         told, _ = await measured(error, pause=seconds / 10)
-    check(told)  # not from gRPC, at the deadline
+    check_unavailable(told)  # not from gRPC, at the deadline
     assert len(relay.calls) == 3
 
 
@@ -179,13 +179,13 @@ async def test_what_a_server_says_of_repetition(stub: Stub, way: Proxy) -> None:
     assert little is not None
     assert 50 <= int(little) <= 100
     way.accept()
-    await until_async(lambda: answered(stub))
+    await until_async(lambda: is_available(stub))
     way.to_client.swallow = True
     assert await pushback_of(stub, 0.4) == "-1"
     way.to_client.swallow = False
 
 
-async def answered(stub: Stub) -> bool:
+async def is_available(stub: Stub) -> bool:
     """Whether the store can be asked again."""
     with suppress(aio.AioRpcError):
         await get(stub, key())

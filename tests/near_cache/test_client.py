@@ -18,17 +18,17 @@ from support.waiting import until_async
 AGENT = ContextKey("agent_config", "acme", "a1")
 
 
-def said(client: Either, name: str | None) -> Callable[[], Awaitable[bool]]:
+def has_user(client: Either, name: str | None) -> Callable[[], Awaitable[bool]]:
     """The user of the cached entry, or None if it is known to be absent."""
 
-    async def is_said() -> bool:
+    async def is_current() -> bool:
         try:
             found = client.peek(KEY)
         except NotFoundError:
             return name is None
         return found is not None and found.context.user_id == name
 
-    return is_said
+    return is_current
 
 
 def putting(context: ExecutionContext, key: ContextKey = KEY) -> Ask:
@@ -57,11 +57,11 @@ async def test_a_change_comes_by_itself(server: Server, kind: Kind, client: Eith
         await other.ask(putting(ExecutionContext(user_id="u")))
         await client.local(KEY)
         await other.ask(putting(ExecutionContext(user_id="v")))
-        await until_async(said(client, "v"))
+        await until_async(has_user(client, "v"))
         await other.ask(lambda client: client.invalidate(KEY))
-        await until_async(said(client, None))
+        await until_async(has_user(client, None))
         await other.ask(putting(ExecutionContext(user_id="w")))
-        await until_async(said(client, "w"))
+        await until_async(has_user(client, "w"))
 
 
 async def test_what_comes_after_a_fence(client: Either) -> None:

@@ -49,7 +49,7 @@ async def put_all(stub: Stub, keys: Iterable[KeyMessage], size: int) -> dict[str
     return {each.entry.key.id: each.entry.version for each in answers}
 
 
-async def learnt(watch: Watch, versions: dict[str, int]) -> list[WatchResponse]:
+async def read_versions(watch: Watch, versions: dict[str, int]) -> list[WatchResponse]:
     """Read until the stream has sent each of these versions whole, and return all messages."""
     told: list[WatchResponse] = []
     missing = dict(versions)
@@ -70,7 +70,7 @@ async def test_answers_wait_for_room(stub: Stub, slow: Watch, number: int, size:
     keys = [key(f"c{i}") for i in range(number)]
     versions = await put_all(stub, keys, size)
     asked = [slow.subscribe(each) for each in keys]
-    answers = [message.answers for message in await learnt(slow, versions)]
+    answers = [message.answers for message in await read_versions(slow, versions)]
     assert sorted(answers) == asked
 
 
@@ -81,10 +81,10 @@ async def test_every_entry_is_put_anew(stub: Stub, slow: Watch, number: int, siz
     versions = await put_all(stub, keys, size)
     for each in keys:
         slow.subscribe(each)
-    await learnt(slow, versions)
+    await read_versions(slow, versions)
     # The test does not read meanwhile.
     versions = await put_all(stub, keys, size)
-    news = await learnt(slow, versions)
+    news = await read_versions(slow, versions)
     assert any(message.invalidated.is_changed for message in news), "all had room"
     assert not any(message.answers for message in news)
 
@@ -95,7 +95,7 @@ async def test_an_answer_that_is_larger_than_all_room(stub: Stub, slow: Watch) -
     large = await put_all(stub, [key("l1"), key("l2")], BUFFER + 1)
     for name in ("l1", "s1", "l2", "s2"):
         slow.subscribe(key(name))
-    await learnt(slow, small | large)
+    await read_versions(slow, small | large)
 
 
 async def test_others_do_not_wait_for_one_that_does_not_read(
@@ -108,7 +108,7 @@ async def test_others_do_not_wait_for_one_that_does_not_read(
         slow.subscribe(each)
     answer = await watch.answer(watch.subscribe(keys[-1]))
     assert answer.entry.version == versions["c99"]
-    await learnt(slow, versions)
+    await read_versions(slow, versions)
 
 
 async def test_what_a_client_has_is_not_read_again(settings: Settings, stub: Stub) -> None:
@@ -137,7 +137,7 @@ def sent(redis: RedisClient) -> int:
     return count
 
 
-async def known(client: Either, keys: Iterable[ContextKey]) -> None:
+async def cache_all(client: Either, keys: Iterable[ContextKey]) -> None:
     """Resolve contexts until the client's cache has all of them."""
     for each in keys:
         await client.ask(methodcaller("resolve", each))
@@ -159,5 +159,5 @@ async def test_a_client(settings: Settings, stub: Stub, client: Either) -> None:
             await put_all(stub, messages, size)
             before = sent(redis)
             async with asyncio.timeout(30):
-                await known(client, keys)
+                await cache_all(client, keys)
             assert sent(redis) - before < 1.5 * len(keys) * size

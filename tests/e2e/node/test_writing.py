@@ -15,7 +15,7 @@ from support.exact import as_read, exactly
 from support.servers.relay import Relay
 
 
-async def ask(functions: Functions, name: str, *arguments: Any) -> Any:
+async def call_node(functions: Functions, name: str, *arguments: Any) -> Any:
     """The result of a function in Node.js, while this process continues to serve."""
     return await asyncio.to_thread(functions, name, *arguments)
 
@@ -24,7 +24,7 @@ async def test_python_reads_what_node_writes(
     functions: Functions, server: Server, client: AsyncContextClient
 ) -> None:
     """Every kind of value arrives exactly; the answer's revision can be used as a reference."""
-    written = await ask(functions, "put", server.address, asdict(AGENT), VALUES)
+    written = await call_node(functions, "put", server.address, asdict(AGENT), VALUES)
     entry = await client.get(AGENT, min_revision=int(written["revision"]))
     assert (written["key"], int(written["revision"])) == (asdict(AGENT), entry.version)
     assert exactly(entry.context.llm_config, as_read(VALUES))
@@ -37,7 +37,7 @@ async def test_a_mask_leaves_the_rest(
     """A change writes only the settings that it names, with any names."""
     await client.put(AGENT, ExecutionContext(user_id="u", llm_config=VALUES))
     settings = {"null": 1, "a.b`c": 2, "__proto__": 4, "new": {"five": 5}}
-    await ask(functions, "change", server.address, asdict(AGENT), settings)
+    await call_node(functions, "change", server.address, asdict(AGENT), settings)
     context = (await client.get(AGENT)).context
     assert exactly(context.llm_config, as_read({**VALUES, **settings}))
     assert context.user_id == "u"
@@ -49,9 +49,9 @@ async def test_a_write_over_another_version(
     """A write over an outdated version is refused with a reason."""
     key = asdict(AGENT)
     first = await client.put(AGENT, ExecutionContext())
-    second = await ask(functions, "put", server.address, key, {}, str(first.revision))
+    second = await call_node(functions, "put", server.address, key, {}, str(first.revision))
     with pytest.raises(Refused) as refused:
-        await ask(functions, "put", server.address, key, {}, str(first.revision))
+        await call_node(functions, "put", server.address, key, {}, str(first.revision))
     assert refused.value.reason == "VERSION_MISMATCH"
     assert (await client.get(AGENT)).version == int(second["revision"])
 
@@ -65,7 +65,7 @@ async def test_a_write_whose_answer_is_lost(
     async with Relay(server.address) as relay:
         relay.answers_to_lose, relay.lost_with = 1, StatusCode[status]
         agent = relay.address, asdict(AGENT), {"a": 1}
-        written = await ask(functions, "put", *agent, str(before.revision))
+        written = await call_node(functions, "put", *agent, str(before.revision))
         first, second = relay.of("Put")
     assert first.request == second.request
     assert (await client.get(AGENT)).version == int(written["revision"])

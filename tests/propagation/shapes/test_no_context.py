@@ -76,7 +76,7 @@ class Asking:
     _reading_and_writing_coroutine = _writing_coroutine
 
 
-async def ended(
+async def outcome_of(
     shape: Shape, behaviour: Behaviour, clients: StoreClients, *metadata: Any, **rules: Any
 ) -> Outcome:
     """The status of a call of this handler."""
@@ -90,7 +90,7 @@ async def ended(
         return await caller.outcome(shape.arity, call)
 
 
-def loud(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     """All log records at WARNING and above."""
     return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
 
@@ -106,11 +106,11 @@ async def test_a_handler_that_needs_one(
     """
     caplog.set_level(logging.DEBUG)
     behaviour = Asking(shape, require_context, after=after).behaviour
-    over = await ended(shape, behaviour, clients)
+    over = await outcome_of(shape, behaviour, clients)
     assert (over.code, over.details) == NEEDS_ONE
     assert over.trailing == []
     assert over.items == (["item"] * after if shape.streams else [])
-    assert loud(caplog) == []
+    assert logged(caplog) == []
 
 
 UNARY = [each for each in SHAPES if each.arity == "unary_unary"]
@@ -129,7 +129,7 @@ def raise_with_a_text() -> None:
 @each_unary
 async def test_whatever_it_is_that_is_needed(clients: StoreClients, shape: Shape, ask: Ask) -> None:
     """A missing entry or reference ends the call in the same way."""
-    over = await ended(shape, Asking(shape, ask, after=0).behaviour, clients)
+    over = await outcome_of(shape, Asking(shape, ask, after=0).behaviour, clients)
     assert (over.code, over.details) == NEEDS_ONE
 
 
@@ -137,7 +137,7 @@ async def test_whatever_it_is_that_is_needed(clients: StoreClients, shape: Shape
 async def test_an_exempt_method(clients: StoreClients, shape: Shape) -> None:
     """An exempt method has no context; if it requires one, its call ends with the same status."""
     behaviour = Asking(shape, require_context, after=0).behaviour
-    over = await ended(shape, behaviour, clients, exempt=filters.service(SERVICE))
+    over = await outcome_of(shape, behaviour, clients, exempt=filters.service(SERVICE))
     assert (over.code, over.details) == NEEDS_ONE
 
 
@@ -160,9 +160,9 @@ async def test_tasks_of_a_group(clients: StoreClients) -> None:
 
         return handler
 
-    over = await ended(shape, grouped(ask, ask), clients)
+    over = await outcome_of(shape, grouped(ask, ask), clients)
     assert (over.code, over.details) == NEEDS_ONE
-    over = await ended(shape, grouped(ask, fail), clients)
+    over = await outcome_of(shape, grouped(ask, fail), clients)
     assert over.code is StatusCode.UNKNOWN
 
 
@@ -198,9 +198,9 @@ async def test_a_handler_that_helps_itself(clients: StoreClients, shape: Shape) 
         return b""
 
     is_task = shape in TASKS
-    over = await ended(shape, answer_in_a_task if is_task else answer, clients)
+    over = await outcome_of(shape, answer_in_a_task if is_task else answer, clients)
     assert (over.code, over.items) == (StatusCode.OK, ["True"])
-    over = await ended(shape, refuse_in_a_task if is_task else refuse, clients)
+    over = await outcome_of(shape, refuse_in_a_task if is_task else refuse, clients)
     assert (over.code, over.details) == (StatusCode.UNAUTHENTICATED, "sign in first")
 
 
@@ -211,7 +211,7 @@ async def test_other_exceptions_are_grpcs_to_tell(clients: StoreClients, shape: 
     def fail() -> None:
         raise LookupError("a defect")
 
-    over = await ended(shape, Asking(shape, fail, after=0).behaviour, clients)
+    over = await outcome_of(shape, Asking(shape, fail, after=0).behaviour, clients)
     assert over.code is StatusCode.UNKNOWN
     assert "a defect" in over.details
 
@@ -230,7 +230,7 @@ async def test_a_lazy_policy(clients: StoreClients, kind: Kind) -> None:
 
         asking = Asking(shape, require_context, after=0).behaviour
         behaviour = handler if shape in TASKS else asking
-        over = await ended(shape, behaviour, clients, policy=Policy(lazy=True))
+        over = await outcome_of(shape, behaviour, clients, policy=Policy(lazy=True))
         assert (over.code, over.details) == NEEDS_ONE
 
 
@@ -247,9 +247,9 @@ async def test_a_handler_that_does_not_await_a_lazy_context(
     That is a defect of the service: the caller did name a context, and gets no error about it.
     """
     behaviour = Asking(shape, require_context, after=0).behaviour
-    over = await ended(shape, behaviour, clients, *naming(entry.ref), policy=Policy(lazy=True))
+    over = await outcome_of(shape, behaviour, clients, *naming(entry.ref), policy=Policy(lazy=True))
     assert (over.code, over.details) == DEFECT
-    (line,) = loud(caplog)
+    (line,) = logged(caplog)
     assert "await_context()" in line
     assert f"({__file__}:" in line
 
