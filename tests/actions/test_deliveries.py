@@ -1,4 +1,4 @@
-"""The deliveries that count if an action's context cannot be had."""
+"""The deliveries that count if an action's context is unavailable."""
 
 from typing import Any
 

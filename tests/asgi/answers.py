@@ -1,4 +1,4 @@
-"""The refusals of requests whose context cannot be had."""
+"""The refusals of requests whose context is unavailable."""
 
 from relevo_client import (
     ContextKey,

@@ -1,4 +1,4 @@
-"""Requests whose context cannot be had: their answers, and the alternatives of a policy."""
+"""Requests whose context is unavailable: their answers, and the alternatives of a policy."""
 
 import asyncio
 from time import monotonic

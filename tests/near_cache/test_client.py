@@ -19,7 +19,7 @@ AGENT = ContextKey("agent_config", "acme", "a1")
 
 
 def has_user(client: Either, name: str | None) -> Callable[[], Awaitable[bool]]:
-    """The user of the cached entry, or None if it is known to be absent."""
+    """A condition: the cached entry has this user, or for None, is known to be absent."""
 
     async def is_current() -> bool:
         try:
@@ -102,7 +102,7 @@ async def test_a_layer_that_ends(client: Either) -> None:
 
 
 async def test_the_reference_waits_for_nothing_else(client: Either) -> None:
-    """Writes other than of contexts do not advance the fence that a client passes on."""
+    """Writes of other entries do not advance the fence that a client passes on."""
     ref = await client.ask(putting(ExecutionContext(user_id="u")))
     for i in range(5):
         await client.ask(

@@ -29,7 +29,7 @@ class Counting(Outbox):
     values = 0
 
     def put(self, message: WatchResponse, *, is_value: bool = False) -> None:
-        """Count it."""
+        """Put the message, and count it if it is a value."""
         self.values += is_value
         super().put(message, is_value=is_value)
 

@@ -91,7 +91,7 @@ async def test_a_snapshot_of_a_long_name(client: Either) -> None:
 
 
 async def test_no_snapshot_without_its_layers(client: Either, entry: ContextEntry) -> None:
-    """An entry from `get` has no layers, and cannot be snapshot: it would be a smaller context."""
+    """`snapshot` refuses an entry from `get`: without layers, it would be a smaller context."""
     bare = await client.ask(lambda c: c.get(entry.key))
     raised = await client.raised(lambda c: c.snapshot(bare))
     assert isinstance(raised, IncompleteContextError)
@@ -178,7 +178,7 @@ async def test_a_snapshot_says_what_it_was_composed_from(
 async def test_a_snapshot_that_has_ended_is_made_again(
     server: Server, kind: Kind, client: Either, entry: ContextEntry
 ) -> None:
-    """If a snapshot was ended, the same state can be written again."""
+    """If a snapshot was ended, a new snapshot of the same state can be written."""
     first = await client.ask(lambda c: c.snapshot(entry))
     async with opened(kind, server.address, timeout=10, cache=None) as other:
         await other.ask(lambda c: c.invalidate(first.key))

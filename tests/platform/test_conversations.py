@@ -14,7 +14,7 @@ SUPPORT = ContextKey("agent_config", "meridian", "support")
 
 
 def writes(platform: Platform) -> int:
-    """The number of writes to the store."""
+    """The number of writes to the store so far."""
     with platform.redis.client() as client:
         logs = [name for name in client.names("relevo") if name.endswith(":log")]
         return sum(client("XLEN", name) for name in logs)

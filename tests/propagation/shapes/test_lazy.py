@@ -181,7 +181,7 @@ async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, serve
 @pytest.mark.parametrize("cause", CAUSES, ids=str)
 @each_server
 async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> None:
-    """If the context cannot be had, the call ends by the policy, at the handler's first use."""
+    """If the context is unavailable, the call ends by the policy, at the handler's first use."""
     reached: list[str] = []
     taken = threading.Event()  # by the caller: gRPC sends a thread's abort before unsent items
 

@@ -186,7 +186,7 @@ async def test_time_to_live_is_counted_in_memory(stub: Stub, spy: Spy) -> None:
 
 
 async def test_a_life_that_was_prolonged(stub: Stub, spy: Spy, storage: Storage) -> None:
-    """When a cached entry's time is over, the store is asked: it may have prolonged that time."""
+    """When a cached entry's time is over, the store is asked, as a Touch may have prolonged it."""
     version = (await put(stub, key(), ttl=seconds(2))).revision
     await from_memory(stub, spy, key())
     asked = spy.reads
