@@ -16,7 +16,7 @@ SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
 
 
 def made(source: str, **phrases: str) -> str:
-    """The lines that are generated from these, without the header."""
+    """The lines that are made from these, without the header."""
     header, _, text = made_from(source, Twin(SOURCE, phrases)).partition("\n")
     assert header == "# Made from aio_thing.py by `make twins`: edit that file, and never this one."
     return text

@@ -92,7 +92,7 @@ def test_calls_come() -> None:
     assert pace.pause(10.0, 10.0 + step) == 0
     rest = pace.pause(10.0 + step, 10.0 + 2 * step)
     assert rest == pytest.approx(6 * step)
-    # Another partition's answers take their step meanwhile, and pause with the first.
+    # Another partition's answers have their step meanwhile, and rest with the first.
     pace.called(now=10.0 + 3 * step)
     assert pace.pause(10.0 + 3 * step, 10.0 + 3 * step) == pytest.approx(5 * step)
 
