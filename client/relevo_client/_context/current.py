@@ -201,7 +201,7 @@ def using(current: Current) -> Generator[None, None, None]:
 
 
 @contextmanager
-def only(current: Current) -> Generator[None, None, None]:
+def using_in_one_task(current: Current) -> Generator[None, None, None]:
     """Make this current within a `with` block, which begins and ends in the same task.
 
     Nothing of it is left behind, whatever blocks within it have not ended by then.

@@ -65,7 +65,7 @@ class AsyncDeferred(Deferred):
                 self._settle(await self._load())
 
 
-class Carried(Deferred):
+class ForwardedRef(Deferred):
     """A context that nobody resolves here: its reference is only passed on."""
 
     def resolved(self) -> Resolved:

@@ -57,7 +57,7 @@ def composed(entry: ContextEntry) -> ContextEntry:
     return replace(entry, context=_compose(entry))
 
 
-def no_older(entry: ContextEntry, fence: int) -> ContextEntry:
+def with_fence(entry: ContextEntry, fence: int) -> ContextEntry:
     """The entry with a reference that asks for no less than the fence."""
     return entry if entry.revision >= fence else replace(entry, revision=fence)
 

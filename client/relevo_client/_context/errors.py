@@ -190,16 +190,16 @@ class IncompleteContextError(RelevoError):
         )
 
 
-def closed() -> UnavailableError:
+def client_closed() -> UnavailableError:
     """The client was closed while it was asked."""
     return UnavailableError("the client is closed", reason=Reason.CLIENT_CLOSED)
 
 
-def forked(way_out: str) -> RelevoError:
+def client_forked(way_out: str) -> RelevoError:
     """The client is of the process that this one was forked from, or as good as that."""
     return RelevoError(f"clients do not pass a fork: {way_out}", reason=Reason.CLIENT_FORKED)
 
 
-def unreadable() -> RelevoError:
+def unreadable_response() -> RelevoError:
     """The store answered, and what it answered is no answer."""
     return RelevoError("the store's answer cannot be read", reason=Reason.INTERNAL)

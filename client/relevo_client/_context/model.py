@@ -117,7 +117,7 @@ class ExecutionContext(BaseModel):
     def update(self, **changes: Any) -> Self:
         """A context with these fields instead, validated like any other."""
         updated = type(self).model_validate({**dict(self), **changes})
-        _give(updated, unknown_of(self))
+        _set_unknown(updated, unknown_of(self))
         return updated
 
     def to_cache_dict(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def construct(fields: dict[str, Any], unknown: bytes) -> ExecutionContext:
     """A context of all its fields, which are valid, and of those of a newer contract."""
     # One set for all contexts: each would be as large as a section.
     context = ExecutionContext.model_construct(_ALL_FIELDS, **fields)
-    _give(context, unknown)
+    _set_unknown(context, unknown)
     return context
 
 
@@ -158,7 +158,7 @@ def unknown_of(context: ExecutionContext) -> bytes:
     return unknown
 
 
-def _give(context: ExecutionContext, unknown: bytes) -> None:
+def _set_unknown(context: ExecutionContext, unknown: bytes) -> None:
     if unknown:
         context._unknown = unknown  # pyright: ignore[reportPrivateUsage]
 

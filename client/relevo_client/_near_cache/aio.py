@@ -40,10 +40,10 @@ class AsyncWatcher:
         """What the cache has done so far."""
         return replace(self._cache.counts)
 
-    def missed(self, ref: ContextRef) -> bool:
+    def record_miss(self, ref: ContextRef) -> bool:
         """Count a context for which the store is asked. Whether from a server's memory will do."""
         self._cache.counts.misses += 1
-        return self._cache.is_content(ref.key, ref.revision)
+        return self._cache.allows_cached_read(ref.key, ref.revision)
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
         """The context where it is known here; None where the store has to be asked.
@@ -66,17 +66,17 @@ class AsyncWatcher:
         self._wake()
         return found
 
-    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
         """The composition of just these versions, of the entry and its layers, if it has it."""
-        return contexts.held(self._cache, key, versions, time.monotonic())
+        return contexts.cached_composition(self._cache, key, versions, time.monotonic())
 
-    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
+    def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""
-        return self._cache.take_ageing() if self._cache.ageing else ()
+        return self._cache.pop_ageing() if self._cache.ageing else ()
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
+    def record_write(self, tenant_id: str, revision: int) -> None:
         """Use no copy of the tenant's from before this write."""
-        self._cache.wrote(tenant_id, revision, time.monotonic())
+        self._cache.record_write(tenant_id, revision, time.monotonic())
 
     def _begin(self) -> None:
         if self._task is None and not self._is_closed:
@@ -91,7 +91,7 @@ class AsyncWatcher:
         """The context as it was known last, trusted or not."""
         return contexts.last_known(self._cache, ref, time.monotonic())
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """Forget everything: this is a child process, and the stream is its parent's."""
         self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
         self._task = None

@@ -64,11 +64,11 @@ class Watcher:
         with self._lock:
             return replace(self._cache.counts)
 
-    def missed(self, ref: ContextRef) -> bool:
+    def record_miss(self, ref: ContextRef) -> bool:
         """Count a context for which the store is asked. Whether from a server's memory will do."""
         with self._lock:
             self._cache.counts.misses += 1
-            return self._cache.is_content(ref.key, ref.revision)
+            return self._cache.allows_cached_read(ref.key, ref.revision)
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
         """The context where it is known here; None where the store has to be asked.
@@ -93,29 +93,29 @@ class Watcher:
             self._wake()
             return found
 
-    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
         """The composition of just these versions, of the entry and its layers, if it has it."""
         with self._lock:
-            return contexts.held(self._cache, key, versions, time.monotonic())
+            return contexts.cached_composition(self._cache, key, versions, time.monotonic())
 
-    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
+    def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Entries in use, with their versions, that are to be made anew; each once."""
         if not self._cache.ageing:
             return ()
         with self._lock:
-            return self._cache.take_ageing()
+            return self._cache.pop_ageing()
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
+    def record_write(self, tenant_id: str, revision: int) -> None:
         """Use no copy of the tenant's from before this write."""
         with self._lock:
-            self._cache.wrote(tenant_id, revision, time.monotonic())
+            self._cache.record_write(tenant_id, revision, time.monotonic())
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The context as it was known last, trusted or not."""
         with self._lock:
             return contexts.last_known(self._cache, ref, time.monotonic())
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """Forget everything: this is a child process, and the stream is its parent's."""
         self._begin()  # a thread that is not here may have had the lock
         self._is_closed = True

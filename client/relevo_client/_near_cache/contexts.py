@@ -6,7 +6,7 @@ from dataclasses import replace
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 
 from relevo_client._context.codec import entry_from_message
-from relevo_client._context.entry import ContextEntry, composed, no_older
+from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.reasons import Reason
@@ -37,8 +37,8 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
         known = [layer for layer in layers if layer is not None]
         # One that is absent may have been there when the head was written: the store says.
         is_complete = len(known) == len(layers) and all(layer.version for layer in known)
-        entry = _whole(cache, head, known) if is_complete else None
-    return entry and no_older(entry, ref.revision)
+        entry = _composed_if_whole(cache, head, known) if is_complete else None
+    return entry and with_fence(entry, ref.revision)
 
 
 def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
@@ -58,16 +58,16 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
         layers = _last_known(cache, entry.context.includes, now)
         if layers is None:
             return None
-        entry = _whole(cache, head, layers)
+        entry = _composed_if_whole(cache, head, layers)
         if entry is None:
             # A part is ahead of the others: what was composed before them existed as a whole.
             entry = head.composed
             if entry and _last_known(cache, entry.context.includes, now) is None:
                 return None
-    return entry and replace(no_older(entry, ref.revision), is_stale=True)
+    return entry and replace(with_fence(entry, ref.revision), is_stale=True)
 
 
-def held(
+def cached_composition(
     cache: NearCache, key: ContextKey, versions: tuple[int, ...], now: float
 ) -> ContextEntry | None:
     """The composition of just these versions, of the entry and its layers, if the cache has it.
@@ -75,7 +75,7 @@ def held(
     The caller knows that they existed together, so untrusted copies will do.
     """
     head = cache.last_known(key, now)
-    entry = _entry(head) if head and head.held == versions[0] else None
+    entry = _entry(head) if head and head.entry_version == versions[0] else None
     if head is None or entry is None or not entry.context.includes:
         return entry
     layers = _last_known(cache, entry.context.includes, now)
@@ -95,14 +95,14 @@ def _entry(copy: Copy) -> ContextEntry | None:
     if copy.serialized:
         message, copy.serialized = EntryMessage.FromString(copy.serialized), None
         try:
-            made = entry_from_message(message, copy.held)
+            made = entry_from_message(message, copy.entry_version)
         except RelevoError:  # the store is asked, and its answer is refused as well
             return None
-        copy.entry = replace(made, key=copy.key, version=copy.held)
+        copy.entry = replace(made, key=copy.key, version=copy.entry_version)
     return copy.entry
 
 
-def _whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
+def _composed_if_whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
     """The head with these layers; None if they are not the store's as of one revision."""
     versions = _versions(head, layers)
     # What was composed before existed as a whole: no need to look again.
@@ -112,7 +112,7 @@ def _whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry
 
 
 def _versions(head: Copy, layers: Sequence[Copy]) -> tuple[int, ...]:
-    return head.held, *[layer.held for layer in layers]
+    return head.entry_version, *[layer.entry_version for layer in layers]
 
 
 def _composed(head: Copy, layers: Sequence[Copy], versions: tuple[int, ...]) -> ContextEntry | None:

@@ -78,7 +78,7 @@ class NearCache:
         """
         copy = self._copies.get(key)
         if copy is None:
-            copy = self._begin(key)
+            copy = self._add(key)
             self._evict()
         else:
             self._copies.move_to_end(key)
@@ -91,15 +91,15 @@ class NearCache:
         """Whether there is a revision as of which the store had all of these copies (N9)."""
         return self._partitions.is_whole(copies)
 
-    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
+    def record_write(self, tenant_id: str, revision: int, now: float) -> None:
         """Use no copy of the tenant's any more that is as of an earlier revision."""
         self._own_writes.add(tenant_id, revision, now)
 
-    def is_content(self, key: ContextKey, fence: int) -> bool:
+    def allows_cached_read(self, key: ContextKey, fence: int) -> bool:
         """Whether an answer from a server's memory will do, if that has reached the fence."""
         return fence > 0 and key.tenant_id not in self._own_writes
 
-    def take_ageing(self) -> list[tuple[ContextKey, int]]:
+    def pop_ageing(self) -> list[tuple[ContextKey, int]]:
         """What is ageing, once."""
         taken, self.ageing = self.ageing, []
         return taken
@@ -117,7 +117,7 @@ class NearCache:
 
     def requests(self) -> list[WatchRequest]:
         """What the open stream is to be asked now."""
-        return self._stream.take()
+        return self._stream.pop_requests()
 
     def ping(self, now: float) -> None:
         """Ask the stream for a sign of life."""
@@ -145,21 +145,21 @@ class NearCache:
         for copy in self._copies.values():
             if has_answered and not copy.is_answered:
                 copy.confirmed = 0
-            self._doubt(copy)
+            self._distrust(copy)
         self._partitions.stream_ended()
 
     def received(self, message: WatchResponse) -> bool:
         """Apply what the stream says. Whether this answers something that it was asked."""
         positions = [*message.progress.positions, *message.positions]
         newest = max(message.answers, *(each.ping for each in positions), 0)
-        is_answer = self._stream.answers(newest)
+        is_answer = self._stream.record_answer(newest)
         match message.WhichOneof("event"):
             case "entry":
-                self._take(message.entry, message.answers)
+                self._apply_entry(message.entry, message.answers)
             case "invalidated":
-                self._invalidate(message.invalidated, message.answers)
+                self._apply_invalidation(message.invalidated, message.answers)
             case "reset":
-                self._reset(message.reset)
+                self._apply_reset(message.reset)
             case _:
                 pass  # progress alone, or news of a later contract
         self._advance(positions)
@@ -179,16 +179,16 @@ class NearCache:
             return is_reached
         if copy.version is None or copy.deadline <= now:
             # It is too large for news, or somebody may have kept it alive: the answer says.
-            self._doubt(copy)
+            self._distrust(copy)
             self._subscribe(copy)
             return False
         self._keep_alive(copy, now)
         if copy.key.scope in self._renewed_scopes:
-            self._age(copy, copy.version, now)
+            self._report_ageing(copy, copy.version, now)
         return is_reached or (copy.version >= fence and not copy.has_layers)
 
-    def _take(self, entry: EntryMessage, answers: int) -> None:
-        copy = self._heard(ContextKey.from_message(entry.key), answers, entry.partition)
+    def _apply_entry(self, entry: EntryMessage, answers: int) -> None:
+        copy = self._copy_of_event(ContextKey.from_message(entry.key), answers, entry.partition)
         if copy is None:
             return
         if entry.HasField("ttl"):
@@ -197,23 +197,23 @@ class NearCache:
             opened = LONG_AGO if self._stream.opened is None else self._stream.opened
             said = max(opened, self._partitions.as_of(copy))
             copy.deadline = said + copy.lifetime
-            copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
+            copy.full_lifetime = max(copy.lifetime, seconds_from_write_to_end(entry))
         if entry.HasField("context"):
             self._replace(copy, entry)
-            copy.version = copy.held
+            copy.version = copy.entry_version
             for include in map(ContextKey.from_message, entry.context.includes):
                 if include not in self._copies:  # who uses the entry will ask for it
-                    self._begin(include)
-        elif copy.held == entry.version:
-            copy.version = copy.held
+                    self._add(include)
+        elif copy.entry_version == entry.version:
+            copy.version = copy.entry_version
         else:
             copy.version = None
         self._evict()
 
-    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
+    def _apply_invalidation(self, invalidated: Invalidated, answers: int) -> None:
         if invalidated.WhichOneof("target") == "key":
             key = ContextKey.from_message(invalidated.key)
-            copy = self._heard(key, answers, invalidated.partition)
+            copy = self._copy_of_event(key, answers, invalidated.partition)
             if copy and (answers or (copy.version or ABSENT) <= invalidated.revision):
                 copy.version = None if invalidated.is_changed else ABSENT
             return
@@ -226,7 +226,7 @@ class NearCache:
                 if copy.version is not None and copy.version <= invalidated.revision:
                     copy.version = ABSENT
 
-    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+    def _copy_of_event(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
         """The copy that something is said about; None where it is not for what there is now."""
         copy = self._copies.get(key)
         if copy is None:
@@ -243,7 +243,7 @@ class NearCache:
             self.counts.pushes += 1
         return copy
 
-    def _reset(self, reset: Reset) -> None:
+    def _apply_reset(self, reset: Reset) -> None:
         self._partitions[reset.partition] = Partition()
         for copy in self._copies.values():
             # What was not answered yet may be of this partition, and its answer gone too.
@@ -261,13 +261,16 @@ class NearCache:
             self._stream.touch(copy.key)
             self._subscribe(copy)  # the answer says how long it lives now
 
-    def _age(self, copy: Copy, version: int, now: float) -> None:
+    def _report_ageing(self, copy: Copy, version: int, now: float) -> None:
         """Say that an entry is in the last fifth of its time; again where that did not help."""
-        if copy.deadline - now < copy.whole / 5 and now - copy.renewed >= copy.whole / 20:
-            copy.renewed = now
+        if (
+            copy.deadline - now < copy.full_lifetime / 5
+            and now - copy.ageing_reported >= copy.full_lifetime / 20
+        ):
+            copy.ageing_reported = now
             self.ageing.append((copy.key, version))
 
-    def _begin(self, key: ContextKey) -> Copy:
+    def _add(self, key: ContextKey) -> Copy:
         copy = self._copies[key] = Copy(key)
         self._subscribe(copy)
         return copy
@@ -276,15 +279,15 @@ class NearCache:
         if self._stream.opened is None:
             return  # it will be asked for when one is opened
         position = self._partitions.position(copy)
-        copy.number = self._stream.subscribe(copy.key, copy.held, position)
+        copy.number = self._stream.subscribe(copy.key, copy.entry_version, position)
 
-    def _doubt(self, copy: Copy) -> None:
+    def _distrust(self, copy: Copy) -> None:
         """Use a copy no more before the stream has answered for it again."""
         copy.confirmed = self._partitions.confirmed(copy)
         copy.is_answered = False
 
     def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
-        if message and message.version == copy.held:
+        if message and message.version == copy.entry_version:
             return  # the same again: what was made of it stays
         self._bytes += copy.hold(message)
 

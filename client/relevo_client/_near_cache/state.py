@@ -30,7 +30,7 @@ class Copy:
     partition: int = UNKNOWN
     version: int | None = None
     """The cached entry's version, ABSENT if there is none, None if unknown."""
-    held: int = ABSENT
+    entry_version: int = ABSENT
     """The version of the last entry that came; it is `version`, unless that is None or ABSENT."""
     size: int = 0
     """Its bytes, serialized."""
@@ -42,10 +42,10 @@ class Copy:
     """When its time to live is over."""
     lifetime: float = 0.0
     """Seconds that it had to live when that was last heard."""
-    whole: float = 0.0
+    full_lifetime: float = 0.0
     """Seconds that it had to live when it was written."""
     touched: float = LONG_AGO
-    renewed: float = LONG_AGO
+    ageing_reported: float = LONG_AGO
     """When it was last said to be ageing."""
     entry: ContextEntry | None = None
     """That entry, made of `serialized` when it was first needed."""
@@ -60,7 +60,7 @@ class Copy:
         serialized = message.SerializeToString() if message else b""
         more = len(serialized) - self.size
         self.size, self.serialized, self.entry = len(serialized), serialized, None
-        self.held, self.confirmed = message.version if message else ABSENT, 0
+        self.entry_version, self.confirmed = message.version if message else ABSENT, 0
         self.has_layers = bool(message and message.context.includes)
         if not self.has_layers:
             self.composed, self.versions = None, ()
@@ -71,7 +71,7 @@ class Copy:
 class Partition:
     position: int = 0
     """Everything up to this revision is applied, by all streams together."""
-    told: int = 0
+    stream_position: int = 0
     """The same by the stream that is open, whose server may know another order of events."""
     as_of: float = LONG_AGO
     """All that was told of it is as of this time, or later."""
@@ -99,13 +99,13 @@ class Partitions(dict[int, Partition]):
         for position in positions:
             partition = self.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
-            partition.told = max(partition.told, position.revision)
+            partition.stream_position = max(partition.stream_position, position.revision)
             partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
 
     def stream_ended(self) -> None:
         """The stream has ended. Positions stay: they are what the next one is held to."""
         for partition in self.values():
-            partition.told, partition.as_of = 0, LONG_AGO
+            partition.stream_position, partition.as_of = 0, LONG_AGO
 
     def is_whole(self, copies: Sequence[Copy]) -> bool:
         """Whether there is a revision as of which the store had all of these copies (N9).
@@ -117,13 +117,13 @@ class Partitions(dict[int, Partition]):
         answered = {copy.is_answered for copy in copies}
         if len(answered) > 1:  # revisions of two streams may be of two orders
             return False
-        return max(copy.held for copy in copies) <= min(map(self.confirmed, copies))
+        return max(copy.entry_version for copy in copies) <= min(map(self.confirmed, copies))
 
     def confirmed(self, copy: Copy) -> int:
         """The revision up to which the entry of a copy is known to be what the store had."""
-        if copy.is_answered and copy.version == copy.held:
+        if copy.is_answered and copy.version == copy.entry_version:
             partition = self.of(copy)
-            return partition.told if partition else 0
+            return partition.stream_position if partition else 0
         return copy.confirmed
 
 
@@ -144,7 +144,7 @@ class Stream:
     """When they were sent."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
 
-    def take(self) -> list[WatchRequest]:
+    def pop_requests(self) -> list[WatchRequest]:
         """What it is to be asked now."""
         taken, self.requests = self.requests, []
         return taken
@@ -178,7 +178,7 @@ class Stream:
             self.pings = {**recent, self.number: now}
             self.requests.append(WatchRequest(ping=Ping(number=self.number)))
 
-    def answers(self, number: int) -> bool:
+    def record_answer(self, number: int) -> bool:
         """It has answered a Subscribe or Ping, 0 for none. Whether that is a newer one."""
         is_newer = number > self.answered
         if is_newer:

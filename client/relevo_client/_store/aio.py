@@ -9,7 +9,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked, unreadable
+from relevo_client._context.errors import client_closed, client_forked, unreadable_response
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_asyncio
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
@@ -55,19 +55,19 @@ class AsyncStore:
         """Whether there has been a call, or a channel."""
         return self._stub is not None
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """Say so from now on: this is a child process, and the channel is its parent's."""
         # The thread that moves all of gRPC's asyncio was the parent's.
         AsyncStore._is_forked = True
 
-    def refuse(self) -> None:
+    def refuse_calls(self) -> None:
         """Take no calls any more, but `release`."""
         self._is_closed = True
         self.contact.close()
 
     async def close(self) -> None:
         """Close the channel, where it is the store's own."""
-        self.refuse()
+        self.refuse_calls()
         if self._target and self._channel is not None and not self._is_forked:
             await self._channel.close()
             self._channel = self._stub = None
@@ -108,9 +108,9 @@ class AsyncStore:
     @property
     def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
         if self._is_forked:
-            raise forked("spawn the child, or use a ContextClient there")
+            raise client_forked("spawn the child, or use a ContextClient there")
         if self._is_closed:
-            raise closed()
+            raise client_closed()
         if self._stub is None:
             if self._channel is None:
                 self._channel = self._new_channel()
@@ -138,13 +138,13 @@ class AsyncStore:
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except aio.UsageError:
-            raise closed() from None
+            raise client_closed() from None
         except asyncio.CancelledError:
             if _cancelled_from_outside():
                 raise
-            raise closed() from None  # the channel ended the call
+            raise client_closed() from None  # the channel ended the call
         if response is None:  # what gRPC returns for an answer that it cannot parse
-            raise unreadable()
+            raise unreadable_response()
         self.contact.answered()
         return response
 

@@ -7,7 +7,7 @@ import grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked
+from relevo_client._context.errors import client_closed, client_forked
 from relevo_client._context.reasons import Reason
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_blocking
 from relevo_client._store.contact import Contact
@@ -53,18 +53,18 @@ class Store:
         """Whether there is a channel: from the beginning."""
         return True
 
-    def forked(self) -> None:
+    def after_fork(self) -> None:
         """Say so from now on: this is a child process, and the channel is its parent's."""
         self._is_forked = True
 
-    def refuse(self) -> None:
+    def refuse_calls(self) -> None:
         """Take no calls any more."""
         self._is_closed = True
         self.contact.close()
 
     def close(self) -> None:
         """Take no calls any more. End them, and the channel, if that is the store's own."""
-        self.refuse()
+        self.refuse_calls()
         if self._own_channel and not self._is_forked:
             self._channel.close()
 
@@ -99,15 +99,15 @@ class Store:
         try:
             return self._stub.Watch(requests, metadata=self._metadata)
         except ValueError:  # what gRPC raises for a call on a closed channel
-            raise closed() from None
+            raise client_closed() from None
 
     def _call(
         self, method: Callable[..., _Response], request: Any, deadline: Deadline = UNBOUNDED
     ) -> _Response:
         if self._is_forked:
-            raise forked("make another one in the child")
+            raise client_forked("make another one in the child")
         if self._is_closed:
-            raise closed()
+            raise client_closed()
         timeout = deadline.within(self.timeout).remaining()
         attempt = self.contact.begin()
         try:
@@ -115,11 +115,11 @@ class Store:
         except grpc.RpcError as error:
             failure = error_of_call(error)
             if self._is_closed and failure.reason == Reason.CANCELLED:
-                failure = closed()  # the channel ended the call
+                failure = client_closed()  # the channel ended the call
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except ValueError:  # what gRPC raises for a call on a closed channel
-            raise closed() from None
+            raise client_closed() from None
         self.contact.answered()
         return response
 

@@ -19,7 +19,7 @@ from relevo_client._context.codec import (
     entry_from_message,
     fill_context,
 )
-from relevo_client._context.entry import ContextEntry, composed, no_older
+from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
@@ -70,15 +70,17 @@ def versions_in(response: store_pb2.GetResponse) -> tuple[int, ...]:
 
 
 def resolved(
-    response: store_pb2.GetResponse, ref: ContextRef, held: ContextEntry | None
+    response: store_pb2.GetResponse, ref: ContextRef, composition: ContextEntry | None
 ) -> ContextEntry:
     """The composed entry that a Get with layers answered to the resolution of a reference.
 
     Its revision is the last one that made a difference to it, or the fence. `held` is the
     caller's own composition of just these versions: they need not be taken apart again.
     """
-    entry = held or replace(composed(entry_of(response)), revision=max(versions_in(response)))
-    return no_older(entry, ref.revision)
+    entry = composition or replace(
+        composed(entry_of(response)), revision=max(versions_in(response))
+    )
+    return with_fence(entry, ref.revision)
 
 
 class Batch:
@@ -87,17 +89,17 @@ class Batch:
     def __init__(self, keys: Sequence[ContextKey]) -> None:
         self._keys = keys
         self._results: dict[int, ContextEntry | RelevoError] = {}
-        self.waiting = list(range(len(keys)))
+        self.pending = list(range(len(keys)))
         """Which keys have no result yet, by their places."""
 
     def request(self) -> store_pb2.BatchGetRequest:
         """The next call: the first of those that wait."""
-        asked = self.waiting[:MAX_BATCH]
+        asked = self.pending[:MAX_BATCH]
         return store_pb2.BatchGetRequest(requests=[get_request(self._keys[i]) for i in asked])
 
-    def take(self, response: store_pb2.BatchGetResponse) -> None:
+    def add(self, response: store_pb2.BatchGetResponse) -> None:
         """Keep what the call answered; what had no room in the answer waits on."""
-        asked, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
+        asked, self.pending = self.pending[:MAX_BATCH], self.pending[MAX_BATCH:]
         for i, result in zip(asked, response.results, strict=True):
             try:
                 if result.HasField("error"):
@@ -105,7 +107,7 @@ class Batch:
                 self._results[i] = entry_of(result.response)
             except RelevoError as error:
                 if error.reason == Reason.RESPONSE_TOO_LARGE:
-                    self.waiting.append(i)
+                    self.pending.append(i)
                 else:
                     self._results[i] = error
 
