@@ -1,4 +1,4 @@
-"""The store's calls for threads: a channel, and what a failed call raises."""
+"""`Store`: the store's RPCs over a blocking channel, with failures as RelevoErrors."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ _Response = TypeVar("_Response")
 
 
 class Store:
-    """`AsyncStore` for any number of threads."""
+    """`AsyncStore` with blocking calls, for any number of threads."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Store:
         must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
         self.timeout = timeout
         self.contact = Contact(target, timeout)
-        """Whether the store answers, as this client knows it."""
+        """The record of whether the store answers this client."""
         self._own_channel = channel is None
-        given: Any = channel and _Plain(channel)
+        given: Any = channel and _UnregisteredChannel(channel)
         if channel is None:
             options = list(CHANNEL_OPTIONS)
             channel = (
@@ -50,20 +50,20 @@ class Store:
 
     @property
     def is_used(self) -> bool:
-        """Whether there is a channel: from the beginning."""
+        """True: a channel exists from the beginning."""
         return True
 
     def after_fork(self) -> None:
-        """Say so from now on: this is a child process, and the channel is its parent's."""
+        """Refuse all calls from now on: the channel belongs to the parent of this process."""
         self._is_forked = True
 
     def refuse_calls(self) -> None:
-        """Take no calls any more."""
+        """Refuse all calls from now on."""
         self._is_closed = True
         self.contact.close()
 
     def close(self) -> None:
-        """Take no calls any more. End them, and the channel, if that is the store's own."""
+        """Refuse further calls. If the store has made the channel, close it and end its calls."""
         self.refuse_calls()
         if self._own_channel and not self._is_forked:
             self._channel.close()
@@ -71,11 +71,11 @@ class Store:
     def get(
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
-        """One entry."""
+        """Read one entry."""
         return self._call(self._stub.Get, request, deadline)
 
     def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
-        """Several entries."""
+        """Read several entries."""
         return self._call(self._stub.BatchGet, request)
 
     def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
@@ -83,22 +83,22 @@ class Store:
         return self._call(self._stub.Put, request)
 
     def invalidate(self, request: store_pb2.InvalidateRequest) -> store_pb2.InvalidateResponse:
-        """End entries."""
+        """Invalidate entries."""
         return self._call(self._stub.Invalidate, request)
 
     def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
-        """An entry, or the right to write it."""
+        """Read an entry, or take the lease to create it."""
         return self._call(self._stub.Lease, request)
 
     def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
-        """End a lease."""
+        """Release a lease."""
         self._call(self._stub.Release, request, deadline)
 
     def watch(self, requests: Iterator[store_pb2.WatchRequest]) -> Any:
-        """A stream of watching, with these requests. It raises gRPC's own errors."""
+        """Open a Watch stream with these requests. The stream raises gRPC's own errors."""
         try:
             return self._stub.Watch(requests, metadata=self._metadata)
-        except ValueError:  # what gRPC raises for a call on a closed channel
+        except ValueError:  # gRPC raises it for a call on a closed channel
             raise client_closed() from None
 
     def _call(
@@ -118,16 +118,16 @@ class Store:
                 failure = client_closed()  # the channel ended the call
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
-        except ValueError:  # what gRPC raises for a call on a closed channel
+        except ValueError:  # gRPC raises it for a call on a closed channel
             raise client_closed() from None
         self.contact.answered()
         return response
 
 
-class _Plain:
-    """A channel as a stub needs it, without gRPC's registered methods.
+class _UnregisteredChannel:
+    """A user's channel for a stub, without gRPC's registered methods.
 
-    gRPC looks these up in a channel's memory even where that is gone: a crash.
+    gRPC would look these up in the channel's memory after it was freed, and crash.
     """
 
     def __init__(self, channel: grpc.Channel) -> None:
