@@ -62,7 +62,7 @@ def verify(key: ContextKey, context: ExecutionContext) -> None:
     """
     if is_digest(key) and (context.includes or key_of(key.tenant_id, context) != key):
         raise RelevoError(
-            f"what the store holds under {key} is not the snapshot of that name",
+            f"the store's entry under {key} is not the snapshot of that name",
             reason=Reason.CORRUPT_ENTRY,
             metadata={"key": key.text},
         )

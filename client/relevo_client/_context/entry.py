@@ -38,7 +38,7 @@ class ContextEntry:
 
     @cached_property
     def ref(self) -> ContextRef:
-        """The ContextRef to this entry: who receives it works with this state or a newer one."""
+        """The ContextRef to this entry: a receiver works with this state or a newer one."""
         return ContextRef(self.key, self.revision)
 
     @cached_property

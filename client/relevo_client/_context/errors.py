@@ -198,7 +198,9 @@ def client_closed() -> UnavailableError:
 
 def client_forked(way_out: str) -> RelevoError:
     """The error of a call on a client from before a fork; `way_out` says what to do instead."""
-    return RelevoError(f"clients do not pass a fork: {way_out}", reason=Reason.CLIENT_FORKED)
+    return RelevoError(
+        f"a client cannot be used after a fork: {way_out}", reason=Reason.CLIENT_FORKED
+    )
 
 
 def unreadable_response() -> RelevoError:

@@ -77,25 +77,25 @@ class AsyncStore:
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
         """Read one entry."""
-        return await self._call(self._open.Get, request, deadline)
+        return await self._call(self._usable_stub.Get, request, deadline)
 
     async def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
         """Read several entries."""
-        return await self._call(self._open.BatchGet, request)
+        return await self._call(self._usable_stub.BatchGet, request)
 
     async def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
         """Write an entry."""
-        return await self._call(self._open.Put, request)
+        return await self._call(self._usable_stub.Put, request)
 
     async def invalidate(
         self, request: store_pb2.InvalidateRequest
     ) -> store_pb2.InvalidateResponse:
         """Invalidate entries."""
-        return await self._call(self._open.Invalidate, request)
+        return await self._call(self._usable_stub.Invalidate, request)
 
     async def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
         """Read an entry, or take the lease to create it."""
-        return await self._call(self._open.Lease, request)
+        return await self._call(self._usable_stub.Lease, request)
 
     async def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
         """Release a lease, also while the client closes."""
@@ -104,10 +104,10 @@ class AsyncStore:
 
     def watch(self) -> Any:
         """Open a Watch stream. The stream raises gRPC's own errors."""
-        return self._open.Watch(metadata=self._metadata)
+        return self._usable_stub.Watch(metadata=self._metadata)
 
     @property
-    def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+    def _usable_stub(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
         if self._is_forked:
             raise client_forked("spawn the child, or use a ContextClient there")
         if self._is_closed:

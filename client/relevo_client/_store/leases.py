@@ -26,8 +26,8 @@ def lease_request(
 ) -> store_pb2.LeaseRequest:
     """A Lease request; it may be sent again, and then returns the same lease.
 
-    `wait` is how long the store may wait for another holder, in seconds. `renew_version` is the
-    version of the entry to be replaced, 0 if it is to be created only if it is missing.
+    `wait` is how long the store may wait while another caller holds the lease, in seconds.
+    `renew_version` is the version of a live entry to be renewed before it expires, 0 for none.
     """
     request = store_pb2.LeaseRequest(
         key=key.to_message(), renew_version=renew_version, request_id=uuid.uuid4().hex
