@@ -118,8 +118,8 @@ class _Block:
     def end(self) -> None:
         """Restore what was current before the block."""
         # Because of generators, blocks end in any order, and in other tasks than they began
-        # in. Only the innermost block of a task has something to restore there, and with it
-        # those around it that ended earlier.
+        # in. Only the innermost block of a task or thread has something to restore there, and
+        # with it the blocks around it that ended earlier.
         if _block.get() is not self:
             self.is_left_behind = True
         else:

@@ -45,8 +45,7 @@ class ContextEntry:
     def snapshot_key(self) -> ContextKey:
         """The key of the entry's snapshot: a digest of its sources and of its composed context.
 
-        For a snapshot it is its own key. Raises IncompleteContextError if a layer
-        is missing.
+        For a snapshot it is its own key. Raises IncompleteContextError if a layer is missing.
         """
         if digest.is_digest(self.key):
             return self.key

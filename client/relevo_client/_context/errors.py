@@ -13,9 +13,9 @@ class RelevoError(Exception):
     """The base class of Relevo's errors.
 
     Raised itself if no subclass fits: the store has a defect, holds an invalid entry or is too
-    old for the call (CORRUPT_ENTRY, INTERNAL, NOT_IMPLEMENTED and others), or the client was made
-    before this process was forked (CLIENT_FORKED: make another client). A retry does not help;
-    the server's log has the cause. Catch it last.
+    old for the call (CORRUPT_ENTRY, INTERNAL, NOT_IMPLEMENTED and others), or the client belongs
+    to the parent of this forked process (CLIENT_FORKED: the text says what to do). A retry does
+    not help; the server's log has the cause. Catch it last.
 
     `reason` is a `Reason`, or a plain string if the server is newer than this client: a name of
     `relevo.v1.ErrorReason` without its prefix, the name of gRPC's code if the server gave no
@@ -57,8 +57,8 @@ class InvalidFieldError(RelevoError, ValueError):
     Raised by the client before it sends anything, and by calls that the store refuses. Correct
     the fields in `violations`; a retry does not help.
 
-    `violations` is a tuple of pairs: a field's path, and the rule that it breaks. The store names
-    only the first ones; `metadata["violations_left_out"]` is the number of the others.
+    `violations` is a tuple of pairs: a field's path, and the rule that it breaks. The store may
+    leave some out; `metadata["violations_left_out"]` is their number, as a text.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ def client_closed() -> UnavailableError:
 
 
 def client_forked(way_out: str) -> RelevoError:
-    """The error of a call on a client from before a fork; `way_out` says what to do instead."""
+    """The error of a call that a forked process cannot make; `way_out` says what to do instead."""
     return RelevoError(
         f"a client cannot be used after a fork: {way_out}", reason=Reason.CLIENT_FORKED
     )

@@ -106,8 +106,8 @@ class ExecutionContext(BaseModel):
     updated_at: Time | None = None
     """The time at which the entry was last written, in UTC. The store sets it."""
     composed_from: tuple[Ref, ...] = ()
-    """Set in a snapshot only: references to the entry that it was made of and to that entry's
-    layers in the order of `includes`, each with the version that the entry had then."""
+    """In a snapshot: references to the entry that it was made of and to that entry's layers in
+    the order of `includes`, each with the version that it had then as the revision."""
 
     # Fields of a newer contract, serialized: a service that only passes a
     # context on must not lose them. The attribute is missing if there are none.

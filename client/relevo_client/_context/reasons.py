@@ -60,7 +60,7 @@ class Reason(StrEnum):
     CLIENT_CLOSED = "CLIENT_CLOSED"
     """The client was closed before the call, or during it."""
     CLIENT_FORKED = "CLIENT_FORKED"
-    """The client was made before this process was forked."""
+    """The client cannot be used in this forked process: it belongs to the parent."""
     QUEUE_LOST = "QUEUE_LOST"
     """Redis has lost the content of a queue."""
 
