@@ -46,7 +46,7 @@ class Evidence:
         return self._failures
 
     def failed(self, attempt: int, now: float) -> bool:
-        """Record that an attempt has failed. Returns whether the store is lost from now on."""
+        """Record that an attempt has failed. Returns whether the store became lost by this."""
         is_repeated = attempt > self._excused
         self._failures += 1
         self._last_failure = now
