@@ -1,7 +1,7 @@
-"""Fixtures for pytest, wherever Relevo is installed: an entry point of pytest's.
+"""Relevo's pytest fixtures, which pytest loads by an entry point.
 
-Every run of pytest there imports this module, so it imports nothing of Relevo's before a
-fixture is asked for.
+Every run of pytest imports this module if Relevo is installed, so it imports the rest of Relevo
+only when a test requests a fixture.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def relevo_store() -> "Iterator[LocalStore]":
-    """An empty store of the test's own. Needs `relevo[testing]`."""
+    """A `LocalStore` that is empty and belongs to one test. Needs `relevo[testing]`."""
     from relevo_client.testing import LocalStore  # noqa: PLC0415
 
     with LocalStore() as store:
@@ -24,7 +24,7 @@ def relevo_store() -> "Iterator[LocalStore]":
 
 @pytest.fixture
 def relevo_calls() -> "RecordedCalls":
-    """A record of calls; its interceptors are for the test's servers. Needs `relevo[testing]`."""
+    """`RecordedCalls`, with interceptors for the test's servers. Needs `relevo[testing]`."""
     from relevo_client.testing import RecordedCalls  # noqa: PLC0415
 
     return RecordedCalls()

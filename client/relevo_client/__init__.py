@@ -1,4 +1,4 @@
-"""Relevo for services: contexts that are simply there, in every service of a chain."""
+"""Relevo's client library: one execution context, current in every service of a chain of calls."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """The names of the release before, for one more release: `Action` is `Fallback` now."""
+        """Return `Fallback` for `Action`, its name until the last release, with a warning."""
         if name != "Action":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import warnings  # noqa: PLC0415 - rarely needed

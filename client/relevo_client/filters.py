@@ -1,6 +1,6 @@
-"""Which methods something applies to: small predicates that combine.
+"""Filters: predicates that select gRPC methods, and combine.
 
-A filter is a function of a method's full name, `/package.Service/Method`:
+A filter takes a method's full name, `/package.Service/Method`, and returns a bool:
 
     any_of(service("shop.v1.Orders"), prefix("/shop.v1.Admin"))
 """
@@ -22,32 +22,32 @@ MethodFilter = Callable[[str], bool]
 
 
 def method(name: str) -> MethodFilter:
-    """One method, by its full name: `/package.Service/Method`."""
+    """Select one method by its full name, such as `/package.Service/Method`."""
     return lambda called: called == name
 
 
 def service(name: str) -> MethodFilter:
-    """All methods of a service, by its full name: `package.Service`."""
+    """Select all methods of a service by its full name, such as `package.Service`."""
     return prefix(f"/{name}/")
 
 
 def prefix(text: str) -> MethodFilter:
-    """All methods whose full names begin like this: `/package.`."""
+    """Select all methods whose full names begin with `text`, such as `/package.`."""
     return lambda called: called.startswith(text)
 
 
 def any_of(*filters: MethodFilter) -> MethodFilter:
-    """What at least one of the filters applies to."""
+    """Select the methods that at least one of the filters selects; none without filters."""
     return lambda called: any(each(called) for each in filters)
 
 
 def all_of(*filters: MethodFilter) -> MethodFilter:
-    """What each of the filters applies to."""
+    """Select the methods that every one of the filters selects; all without filters."""
     return lambda called: all(each(called) for each in filters)
 
 
 def not_(other: MethodFilter) -> MethodFilter:
-    """What the other filter does not apply to."""
+    """Select the methods that the other filter does not select."""
     return lambda called: not other(called)
 
 
@@ -58,4 +58,4 @@ INFRASTRUCTURE = any_of(
     service("grpc.reflection.v1.ServerReflection"),
     service("grpc.channelz.v1.Channelz"),
 )
-"""Calls about the infrastructure itself, which have no context."""
+"""Selects the services of the infrastructure, whose calls have no context."""

@@ -52,7 +52,7 @@ def test_ageing(lifetime: float, pauses: list[float]) -> None:
         served = cache.lookup(LOADED, 0, now)
         cache.lookup(PLAIN, 0, now)
         left = NOW + lifetime - now
-        ageing = cache.take_ageing()
+        ageing = cache.pop_ageing()
         assert [key for key, _ in ageing] in ([], [LOADED])
         is_due = left < lifetime / 5 and (not said or now - said[-1] >= lifetime / 20)
         assert bool(ageing) is (served is not None and is_due)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchResponse
 from relevo_client import CacheOptions, ContextEntry, ContextKey, ContextRef, IncompleteContextError
-from relevo_client._near_cache.contexts import held, resolve
+from relevo_client._near_cache.contexts import cached_composition, resolve
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.state import ABSENT, Copy
 from relevo_server.event_log.outbox import Outbox
@@ -44,7 +44,7 @@ class _WithoutFence(NearCache):
 class _WithoutOwnWrites(NearCache):
     """N1 broken: a writer uses cached entries from before its write."""
 
-    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
+    def record_write(self, tenant_id: str, revision: int, now: float) -> None:
         del tenant_id, revision, now
 
 
@@ -72,7 +72,7 @@ class _TrustingArrival(NearCache):
 class _TakingAnything(NearCache):
     """N3 broken: any message about a key counts as the answer to its subscription."""
 
-    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+    def _copy_of_event(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
         del answers
         copy = self._copies.get(key)
         if copy is not None:
@@ -93,7 +93,7 @@ class _WithoutVerifying(NearCache):
 class _WithoutResets(NearCache):
     """N4 broken: a reset changes nothing."""
 
-    def _reset(self, reset: Reset) -> None:
+    def _apply_reset(self, reset: Reset) -> None:
         del reset
 
 
@@ -107,9 +107,9 @@ class _WithoutBounds(NearCache):
 class _WithoutInvalidations(NearCache):
     """N7 broken: an entry that has ended stays cached."""
 
-    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
+    def _apply_invalidation(self, invalidated: Invalidated, answers: int) -> None:
         if answers:
-            super()._invalidate(invalidated, answers)
+            super()._apply_invalidation(invalidated, answers)
 
 
 class _Overtaking(Outbox):
@@ -180,7 +180,9 @@ def _last_copies(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry 
     copies = [cache.last_known(key, now) for key in (ref.key, ContextKey(*LAYER))]
     if not all(copies):
         return None
-    return held(cache, ref.key, tuple([copy.held for copy in copies if copy]), now)
+    return cached_composition(
+        cache, ref.key, tuple([copy.entry_version for copy in copies if copy]), now
+    )
 
 
 def _of_head(entry: ContextEntry) -> ContextKey:

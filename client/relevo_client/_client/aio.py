@@ -80,7 +80,7 @@ class AsyncContextClient:
 
     async def close(self) -> None:
         """End what is under way, and the channel if it is the client's own."""
-        self._store.refuse()
+        self._store.refuse_calls()
         if self._watcher:
             await self._watcher.close()
         await self._creation.close()
@@ -102,8 +102,8 @@ class AsyncContextClient:
         for is asked for again.
         """
         batch = requests.Batch(keys)
-        while batch.waiting:
-            batch.take(await self._store.batch_get(batch.request()))
+        while batch.pending:
+            batch.add(await self._store.batch_get(batch.request()))
         return batch.results()
 
     async def put(
@@ -210,14 +210,14 @@ class AsyncContextClient:
         cached = None if fresh else self.peek(ref)
         if cached:
             return cached
-        may_be_cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
+        may_be_cached = not fresh and self._watcher is not None and self._watcher.record_miss(ref)
         request = requests.get_request(
             ref.key, min_revision=ref.revision, layers=True, cached=may_be_cached
         )
         response = await self._store.get(request, deadline)
         versions = requests.versions_in(response)
-        held = self._watcher.held(ref.key, versions) if self._watcher else None
-        return requests.resolved(response, ref, held)
+        composition = self._watcher.cached_composition(ref.key, versions) if self._watcher else None
+        return requests.resolved(response, ref, composition)
 
     async def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
@@ -245,7 +245,7 @@ class AsyncContextClient:
         if self._watcher is None:
             return None
         found = self._watcher.resolve(requests.ref_of(target))
-        ageing = self._watcher.ageing()
+        ageing = self._watcher.pop_ageing()
         if ageing:
             self._creation.renew(ageing)
         return found
@@ -266,9 +266,9 @@ class AsyncContextClient:
 
     def _become_inherited(self) -> None:
         if self._store.is_used:
-            self._store.forked()
+            self._store.after_fork()
             if self._watcher:
-                self._watcher.forked()
+                self._watcher.after_fork()
 
     async def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
         ref = requests.put_ref(key, await self._store.put(request))
@@ -277,4 +277,4 @@ class AsyncContextClient:
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:
-            self._watcher.wrote(tenant_id, revision)
+            self._watcher.record_write(tenant_id, revision)

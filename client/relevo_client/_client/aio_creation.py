@@ -114,7 +114,7 @@ class AsyncCreation:
 
     def _wrote(self, entry: ContextEntry) -> None:
         if self._watcher:
-            self._watcher.wrote(entry.key.tenant_id, entry.version)
+            self._watcher.record_write(entry.key.tenant_id, entry.version)
 
     async def _loaded(
         self,

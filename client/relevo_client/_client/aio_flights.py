@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias
 
 from relevo_client._client.flights import Key, Value, WaitedTooLongError, without_current
 from relevo_client._context.deadline import Deadline
-from relevo_client._context.errors import closed
+from relevo_client._context.errors import client_closed
 
 AsyncFlight: TypeAlias = asyncio.Task[Value]
 """A load under way."""
@@ -67,7 +67,7 @@ async def aio_landed(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
     if not flight.done():
         raise WaitedTooLongError
     if flight.cancelled():
-        raise closed()
+        raise client_closed()
     return flight.result()
 
 

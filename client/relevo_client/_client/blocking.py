@@ -84,7 +84,7 @@ class ContextClient:
 
         Waits for no factory: what one makes after this is not written.
         """
-        self._store.refuse()
+        self._store.refuse_calls()
         if self._watcher:
             self._watcher.close()
         self._creation.close()
@@ -106,8 +106,8 @@ class ContextClient:
         for is asked for again.
         """
         batch = requests.Batch(keys)
-        while batch.waiting:
-            batch.take(self._store.batch_get(batch.request()))
+        while batch.pending:
+            batch.add(self._store.batch_get(batch.request()))
         return batch.results()
 
     def put(
@@ -214,14 +214,14 @@ class ContextClient:
         cached = None if fresh else self.peek(ref)
         if cached:
             return cached
-        may_be_cached = not fresh and self._watcher is not None and self._watcher.missed(ref)
+        may_be_cached = not fresh and self._watcher is not None and self._watcher.record_miss(ref)
         request = requests.get_request(
             ref.key, min_revision=ref.revision, layers=True, cached=may_be_cached
         )
         response = self._store.get(request, deadline)
         versions = requests.versions_in(response)
-        held = self._watcher.held(ref.key, versions) if self._watcher else None
-        return requests.resolved(response, ref, held)
+        composition = self._watcher.cached_composition(ref.key, versions) if self._watcher else None
+        return requests.resolved(response, ref, composition)
 
     def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
@@ -249,7 +249,7 @@ class ContextClient:
         if self._watcher is None:
             return None
         found = self._watcher.resolve(requests.ref_of(target))
-        ageing = self._watcher.ageing()
+        ageing = self._watcher.pop_ageing()
         if ageing:
             self._creation.renew(ageing)
         return found
@@ -270,9 +270,9 @@ class ContextClient:
 
     def _become_inherited(self) -> None:
         if self._store.is_used:
-            self._store.forked()
+            self._store.after_fork()
             if self._watcher:
-                self._watcher.forked()
+                self._watcher.after_fork()
 
     def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
         ref = requests.put_ref(key, self._store.put(request))
@@ -281,4 +281,4 @@ class ContextClient:
 
     def _wrote(self, tenant_id: str, revision: int) -> None:
         if self._watcher:
-            self._watcher.wrote(tenant_id, revision)
+            self._watcher.record_write(tenant_id, revision)

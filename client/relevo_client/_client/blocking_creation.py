@@ -113,7 +113,7 @@ class Creation:
 
     def _wrote(self, entry: ContextEntry) -> None:
         if self._watcher:
-            self._watcher.wrote(entry.key.tenant_id, entry.version)
+            self._watcher.record_write(entry.key.tenant_id, entry.version)
 
     def _loaded(
         self,

@@ -1,1 +1,1 @@
-"""Contexts and what all of the client stands on: entries, digests, deadlines. No calls."""
+"""Contexts, keys, entries, errors and deadlines: the base of the whole client, without I/O."""

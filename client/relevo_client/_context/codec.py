@@ -1,4 +1,4 @@
-"""Contexts and entries, from messages and into them."""
+"""Conversion of contexts and entries to protobuf messages and back."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,13 +16,16 @@ from relevo_client._context.model import IDENTITY, SECTIONS, ExecutionContext, c
 from relevo_client._context.values import fill_struct, read_struct, shared
 
 _COMMON = ("tenant_id", "agent_id", "tenant_tier")
-"""Identity fields that many contexts have the same."""
+"""Identity fields whose values many contexts share, so that one copy of each text serves all."""
 
 
 def entry_from_message(
     message: context_pb2.ContextEntry, revision: int, layers: tuple[ContextEntry, ...] = ()
 ) -> ContextEntry:
-    """The entry that the wire has. Raises RelevoError if it is not the snapshot that it names."""
+    """The entry of a message, as of `revision`, with these layers.
+
+    Raises RelevoError with the reason CORRUPT_ENTRY if its key names another snapshot.
+    """
     key = ContextKey.from_message(message.key)
     context = context_from_message(message.context)
     digest.verify(key, context)
@@ -39,7 +42,7 @@ def entry_from_message(
 
 
 def context_to_message(context: ExecutionContext) -> context_pb2.ExecutionContext:
-    """The context as the wire has it."""
+    """The message of a context, with the fields of a newer contract that it was read with."""
     message = context_pb2.ExecutionContext()
     fill_context(message, dict(context))
     message.MergeFromString(unknown_of(context))
@@ -63,7 +66,7 @@ def fill_context(message: context_pb2.ExecutionContext, fields: Mapping[str, Any
 
 
 def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionContext:
-    """The context that the wire has. Not validated again: the store has done that."""
+    """The context of a message. It is not validated again: the store has done that."""
     fields: dict[str, Any] = {name: getattr(message, name) for name in IDENTITY}
     for name in SECTIONS:
         fields[name] = read_struct(getattr(message, name))
@@ -77,7 +80,7 @@ def context_from_message(message: context_pb2.ExecutionContext) -> ExecutionCont
 
 
 def time_of(message: Message, field: str) -> datetime | None:
-    """A Timestamp of a message, None where it is not set."""
+    """The Timestamp in a message's field as a datetime in UTC, or None if it is not set."""
     if not message.HasField(field):
         return None
     time: Timestamp = getattr(message, field)
@@ -85,7 +88,7 @@ def time_of(message: Message, field: str) -> datetime | None:
 
 
 def unknown_fields_of(message: Message) -> bytes:
-    """The fields of a newer contract that a message has, serialized."""
+    """The message's fields that only a newer contract defines, serialized."""
     if not len(UnknownFieldSet(message)):
         return b""
     rest = type(message)()

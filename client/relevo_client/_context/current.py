@@ -1,4 +1,4 @@
-"""The context that is current: one value for each call, task or thread."""
+"""The current context: one value for each call, task or thread, held in a ContextVar."""
 
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -22,26 +22,33 @@ def _resolved() -> Resolved:
 
 
 def current_entry() -> ContextEntry | None:
-    """The entry whose context is current, with its key, version and layers.
+    """The ContextEntry of the current context, with its key, version and layers.
 
-    None if no context is current, or one without an entry: rebuilt by a policy's function,
-    or given to `use_context` as an ExecutionContext.
+    None if no context is current, or if the current context has no entry: a policy's function
+    has rebuilt it, or `use_context` was given an ExecutionContext.
+
+    Under a lazy policy: on an asyncio server it raises NoContextError (CONTEXT_NOT_RESOLVED)
+    before `await_context()`; on a blocking server the first use resolves the context, and if the
+    policy refuses the call, raises an exception that ends it.
     """
     resolved = _resolved()
     return resolved if isinstance(resolved, ContextEntry) else None
 
 
 def current_context() -> ExecutionContext | None:
-    """The context that is current, None if there is none."""
+    """The current ExecutionContext, or None if there is none.
+
+    Raises the same errors as `current_entry` under a lazy policy.
+    """
     resolved = _resolved()
     return resolved.context if resolved else None
 
 
 def require_context() -> ExecutionContext:
-    """The context that is current.
+    """The current ExecutionContext, which must exist.
 
-    Raises NoContextError if there is none. A handler that lets it pass ends its call with
-    FAILED_PRECONDITION.
+    Raises NoContextError (NO_CONTEXT) if there is none. If a handler does not catch it, its call
+    ends with FAILED_PRECONDITION. Raises the same errors as `current_entry` under a lazy policy.
     """
     resolved = _resolved()
     if resolved is None:
@@ -50,10 +57,11 @@ def require_context() -> ExecutionContext:
 
 
 def require_entry() -> ContextEntry:
-    """The entry whose context is current, with its key, version and layers.
+    """The ContextEntry of the current context, which must have one.
 
-    Raises NoContextError if no context is current, or (CONTEXT_WITHOUT_ENTRY) one that a
-    policy's function or a test has made.
+    Raises NoContextError if no context is current (NO_CONTEXT), or if a policy's function or a
+    test has made the current one (CONTEXT_WITHOUT_ENTRY). Raises the same errors as
+    `current_entry` under a lazy policy.
     """
     resolved = _resolved()
     if isinstance(resolved, ContextEntry):
@@ -66,7 +74,11 @@ def require_entry() -> ContextEntry:
 
 
 async def await_context() -> ExecutionContext | None:
-    """The context that is current, resolved first where an asyncio server's policy is lazy."""
+    """The current ExecutionContext, or None; under a lazy policy it is resolved first.
+
+    For handlers of asyncio servers. Once it has returned, `current_context` and the others work
+    too. If the policy refuses the call, it raises an exception that ends it.
+    """
     current = _current.get()
     if isinstance(current, AsyncDeferred):
         await current.resolve()
@@ -74,18 +86,18 @@ async def await_context() -> ExecutionContext | None:
 
 
 def current_ref() -> ContextRef | None:
-    """The reference that calls from here carry, None where they carry none.
+    """The ContextRef that calls from here carry, or None if they carry none.
 
-    Known without resolving anything.
+    It resolves nothing, so it works under a lazy policy too.
     """
     current = _current.get()
     return current.ref if current else None
 
 
 def require_ref() -> ContextRef:
-    """The reference that calls from here carry. Raises NoContextError if they carry none.
+    """The ContextRef that calls from here carry, which must exist.
 
-    Known without resolving anything.
+    It resolves nothing. Raises NoContextError (NO_CONTEXT) if calls carry none.
     """
     ref = current_ref()
     if ref is None:
@@ -94,7 +106,7 @@ def require_ref() -> ContextRef:
 
 
 class _Block:
-    """A `with` block in which something is current, and the one around it."""
+    """A `with` block that makes something current, linked to the block around it."""
 
     def __init__(self, current: Current) -> None:
         self.before = _current.get()
@@ -104,17 +116,17 @@ class _Block:
         _current.set(current)
 
     def end(self) -> None:
-        """Make current what was so before."""
-        # Generators make blocks end in any order, and in other tasks than they began
-        # in. Only the innermost block of a context has something to undo there, and
-        # with it the blocks around it that ended while it went on.
+        """Restore what was current before the block."""
+        # Because of generators, blocks end in any order, and in other tasks than they began
+        # in. Only the innermost block of a task or thread has something to restore there, and
+        # with it the blocks around it that ended earlier.
         if _block.get() is not self:
             self.is_left_behind = True
         else:
             self.undo()
 
     def undo(self) -> None:
-        """The same, whatever blocks within it have not ended."""
+        """Restore what was current before the block, even if blocks within it have not ended."""
         block = self
         while block.outer and block.outer.is_left_behind:
             block = block.outer
@@ -126,10 +138,10 @@ _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
 
 
 class Steps:
-    """What is current in work that runs step by step amid others' work, as iterators do.
+    """The current context of work that runs in steps between other work, as iterators do.
 
-    `with steps:` makes it current for one step, and afterwards what was current before. The
-    next step finds what the last one left, the blocks that it has not ended included.
+    `with steps:` makes it current for one step, and restores the caller's context afterwards.
+    The next step finds what the last one left, including the blocks that have not ended.
     """
 
     def __init__(self, current: Current) -> None:
@@ -142,7 +154,8 @@ class Steps:
     def __exit__(self, *_: object) -> None:
         self._current, self._block = _current.get(), _block.get()
         current, block = self._tokens
-        # A step that is closed while it waits ends where nothing was made current for it.
+        # A step that is closed while it waits may end in another task, whose context this
+        # step has not changed.
         with suppress(ValueError):
             _current.reset(current)
             _block.reset(block)
@@ -164,13 +177,16 @@ def use_context(entry: None) -> Generator[None, None, None]: ...
 def use_context(
     entry: ContextEntry | ExecutionContext | None,
 ) -> Generator[ExecutionContext | None, None, None]:
-    """Make a context current within a `with` block; None for no context.
+    """Make a context current within a `with` block.
 
-    An entry of the store is current with its reference, which calls from within the block
-    carry. An ExecutionContext is current alone, as a unit test of a handler needs it: then
-    there is no entry and no reference, and calls carry nothing.
+    `entry` is one of these:
 
-    Raises TypeError for anything else.
+    - a ContextEntry: its context is current, and calls from within the block carry its reference;
+    - an ExecutionContext, as a unit test of a handler needs it: there is no entry and no
+      reference, and calls carry nothing;
+    - None: no context is current.
+
+    The block's value is the ExecutionContext, or None. Raises TypeError for anything else.
     """
     block = _Block(_as_resolved(entry))
     try:
@@ -192,7 +208,7 @@ def _as_resolved(entry: object) -> Resolved:
 
 @contextmanager
 def using(current: Current) -> Generator[None, None, None]:
-    """`use_context` for whatever may be current."""
+    """Make a context, a deferred one or a reference current within a `with` block."""
     block = _Block(current)
     try:
         yield
@@ -201,10 +217,10 @@ def using(current: Current) -> Generator[None, None, None]:
 
 
 @contextmanager
-def only(current: Current) -> Generator[None, None, None]:
-    """Make this current within a `with` block, which begins and ends in the same task.
+def using_in_one_task(current: Current) -> Generator[None, None, None]:
+    """Make something current within a `with` block that begins and ends in the same task.
 
-    Nothing of it is left behind, whatever blocks within it have not ended by then.
+    It restores what was current before, even if blocks within it have not ended by then.
     """
     block = _Block(current)
     try:
@@ -214,7 +230,7 @@ def only(current: Current) -> Generator[None, None, None]:
 
 
 def get_current() -> Current:
-    """Whatever is current, resolved or not."""
+    """What is current, resolved or not."""
     return _current.get()
 
 

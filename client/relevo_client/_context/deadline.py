@@ -1,8 +1,8 @@
-"""The end of a budget, which every stage that spends of it shares.
+"""Deadlines: one time budget that all stages of an operation share.
 
-Whoever gets a timeout makes one `Deadline` of it, once, and hands that down: each stage
-then has what the stages before it have left. A number of seconds that is handed down
-instead is spent anew by each stage.
+The function that receives a timeout makes one `Deadline` of it and hands that down: each stage
+then has the time that the stages before it have left. If it handed down a number of seconds,
+each stage could spend all of them again.
 """
 
 import math
@@ -12,9 +12,9 @@ from typing import Self
 
 
 class Deadline:
-    """A point in time until which something may take; never, if it is unbounded.
+    """The time by which an operation must end, or no bound.
 
-    Make one with `after`. The clock is monotonic, so nobody can set it.
+    Made with `after`. The clock is monotonic, so a change of the system's time has no effect.
     """
 
     __slots__ = ("_clock", "_end")
@@ -25,22 +25,22 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None, *, clock: Callable[[], float] = time.monotonic) -> Self:
-        """The deadline so many seconds from now; None for no bound."""
+        """The deadline that comes `seconds` from now; None for no bound."""
         return cls(math.inf if seconds is None else clock() + seconds, clock)
 
     def remaining(self) -> float | None:
-        """The seconds that are left, at least 0; None for no bound, as timeouts have it."""
+        """The seconds left, at least 0, or None for no bound: the form of gRPC's timeouts."""
         return None if self._end == math.inf else max(0.0, self._end - self._clock())
 
     def within(self, seconds: float) -> "Deadline":
-        """The earlier one of this deadline and so many seconds from now."""
+        """The earlier one of this deadline and the one that comes `seconds` from now."""
         return Deadline(min(self._end, self._clock() + seconds), self._clock)
 
     def half(self) -> "Deadline":
-        """The deadline after half of what is left; the other half is for what comes then."""
+        """The deadline after half of the time left; the other half is for the next stage."""
         now = self._clock()
         return Deadline(now + max(0.0, self._end - now) / 2, self._clock)
 
 
 UNBOUNDED = Deadline.after(None)
-"""The deadline that never comes."""
+"""A deadline without a bound."""

@@ -1,4 +1,4 @@
-"""What may be current: a reference that is resolved, or one that waits for it."""
+"""Deferred contexts, which are resolved at their first use, and the type of what is current."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from relevo_client._context.resolved import Rebuilt, Resolved
 
 
 class Deferred:
-    """A context that is resolved when somebody asks for it, once."""
+    """A context that is resolved once, at its first use."""
 
     def __init__(self, ref: ContextRef | None) -> None:
         self.ref = ref
@@ -21,7 +21,10 @@ class Deferred:
         self._is_settled = False
 
     def resolved(self) -> Resolved:
-        """What it came to. Raises where that takes I/O which cannot be done here."""
+        """The result of the resolution.
+
+        Raises NoContextError if it is not resolved yet and cannot be resolved here.
+        """
         if not self._is_settled:
             raise NoContextError(
                 "the context is not resolved yet: the server's policy is lazy; use "
@@ -35,7 +38,7 @@ class Deferred:
 
 
 class BlockingDeferred(Deferred):
-    """Resolved by `load()`, in the thread that asks first."""
+    """A context that `load()` resolves, in the first thread that uses it."""
 
     def __init__(self, ref: ContextRef | None, load: Callable[[], Resolved]) -> None:
         super().__init__(ref)
@@ -43,7 +46,10 @@ class BlockingDeferred(Deferred):
         self._lock = threading.Lock()
 
     def resolved(self) -> Resolved:
-        """What it came to, resolved now where it has not been."""
+        """The result of the resolution, which is done now if it was not done before.
+
+        Raises what `load` raises; the next use then calls it again.
+        """
         with self._lock:
             if not self._is_settled:
                 self._settle(self._load())
@@ -51,7 +57,7 @@ class BlockingDeferred(Deferred):
 
 
 class AsyncDeferred(Deferred):
-    """Resolved by `await load()`, in the task that asks first."""
+    """A context that `await load()` resolves, in the first task that calls `resolve`."""
 
     def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Resolved]]) -> None:
         super().__init__(ref)
@@ -59,17 +65,17 @@ class AsyncDeferred(Deferred):
         self._lock = asyncio.Lock()
 
     async def resolve(self) -> None:
-        """Resolve it, if it is not resolved."""
+        """Resolve it if it is not resolved. Raises what `load` raises."""
         async with self._lock:
             if not self._is_settled:
                 self._settle(await self._load())
 
 
-class Carried(Deferred):
-    """A context that nobody resolves here: its reference is only passed on."""
+class ForwardedRef(Deferred):
+    """A reference that is passed on to further calls, and never resolved here."""
 
     def resolved(self) -> Resolved:
-        """Nothing."""
+        """None: no context is current."""
         return None
 
 

@@ -1,14 +1,14 @@
-"""The names of snapshots: digests by which whoever receives one can verify it.
+"""The names of snapshots: digests, by which a receiver verifies the content.
 
 A snapshot's id is `sha256-` and the SHA-256, in hexadecimal digits, of the canonical JSON
 (RFC 8785) of an object with two members:
 
 - `composed_from`: the context's `composed_from`, each as `[key's text form, version in decimal]`.
-  It begins with the entry that the snapshot is of.
+  The first one is the entry that the snapshot was made of.
 - `context`: the identity fields and sections that are not empty, by their names.
 
-So two entries, or two states of one, never share a name. Times are the store's own and do not
-count; nor do fields of a newer contract, which the versions in `composed_from` stand for.
+So two entries, or two states of one entry, never share a name. Times are left out, because the
+store sets them. So are fields of a newer contract: the versions in `composed_from` cover them.
 """
 
 import re
@@ -29,10 +29,10 @@ _DIGEST = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 def key_of(tenant_id: str, context: ExecutionContext) -> ContextKey:
-    """The key of a snapshot with this context, whose `composed_from` is set.
+    """The key of the snapshot with this context, whose `composed_from` must be set.
 
     Raises RelevoError with the reason CORRUPT_ENTRY for NaN and infinities, which only a
-    store that is out of order hands out.
+    defective store returns.
     """
     content: dict[str, Any] = {
         "composed_from": [[ref.key.text, str(ref.revision)] for ref in context.composed_from],
@@ -51,25 +51,25 @@ def key_of(tenant_id: str, context: ExecutionContext) -> ContextKey:
 
 
 def is_digest(key: ContextKey) -> bool:
-    """Whether a key is a snapshot's, by which its context can be verified."""
+    """Whether a key is a snapshot's digest, by which its context can be verified."""
     return key.scope == SCOPE and _DIGEST.fullmatch(key.id) is not None
 
 
 def verify(key: ContextKey, context: ExecutionContext) -> None:
-    """Check a received context against its key, if that is a digest.
+    """Verify a received context against its key, if the key is a digest.
 
-    Raises RelevoError with the reason CORRUPT_ENTRY if it is not the snapshot of that name.
+    Raises RelevoError with the reason CORRUPT_ENTRY if the key is that of another snapshot.
     """
     if is_digest(key) and (context.includes or key_of(key.tenant_id, context) != key):
         raise RelevoError(
-            f"what the store holds under {key} is not the snapshot of that name",
+            f"the store's entry under {key} is not the snapshot of that name",
             reason=Reason.CORRUPT_ENTRY,
             metadata={"key": key.text},
         )
 
 
 def _exact(value: Any) -> Any:
-    """The value with numbers that the canonical form takes: integers below 2^53, else doubles."""
+    """The value with 2^53 as a double: the canonical form takes only smaller integers."""
     match value:
         case bool():
             return value

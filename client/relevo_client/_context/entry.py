@@ -1,4 +1,4 @@
-"""Entries of the store, and how a context and what it includes become one."""
+"""Entries of the store, and the composition of an entry with its layers."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,38 +14,38 @@ from relevo_client._context.model import SECTIONS, ExecutionContext, construct, 
 
 @dataclass(frozen=True)
 class ContextEntry:
-    """What the store holds under a key, and as of when."""
+    """A context under its key in the store, as of one revision."""
 
     key: ContextKey
-    """Its name."""
+    """The name of the entry."""
     context: ExecutionContext
-    """What was put; from `resolve`, composed with what it includes."""
+    """The context as it was put; from `resolve`, composed with the entries that it includes."""
     version: int
     """The revision of the entry's last write."""
     revision: int
-    """The revision that this answer is as of."""
+    """The revision as of which the store has answered."""
     partition: int
-    """The partition that the tenant lives in."""
+    """The number of the partition that holds the tenant's data."""
     expire_time: datetime
-    """When the entry will expire, by the server's clock."""
+    """The time at which the entry expires, in UTC, by the server's clock."""
     ttl: timedelta
-    """How long the entry still had to live when it was read."""
+    """The time that the entry had left to live when it was read."""
     layers: tuple["ContextEntry", ...] = ()
-    """The included entries, in order, if they were asked for."""
+    """The included entries, in the order of `includes`; `get` does not ask for them."""
     is_stale: bool = False
-    """Whether this is the last known copy, for want of the store: it may be older than
-    `revision`, which is then only the least that calls with its reference ask for."""
+    """Whether this is the last known copy, returned because the store could not be asked. It may
+    be older than `revision`, which is then only the fence of calls that carry its reference."""
 
     @cached_property
     def ref(self) -> ContextRef:
-        """The reference that makes others work with this, or something newer."""
+        """The ContextRef to this entry: a receiver works with this state or a newer one."""
         return ContextRef(self.key, self.revision)
 
     @cached_property
     def snapshot_key(self) -> ContextKey:
-        """The key of its snapshot: a digest of all that it was composed from, and of the result.
+        """The key of the entry's snapshot: a digest of its sources and of its composed context.
 
-        A snapshot is its own. Raises IncompleteContextError if a layer is missing.
+        For a snapshot it is its own key. Raises IncompleteContextError if a layer is missing.
         """
         if digest.is_digest(self.key):
             return self.key
@@ -53,17 +53,17 @@ class ContextEntry:
 
 
 def composed(entry: ContextEntry) -> ContextEntry:
-    """The entry with its context composed. Raises IncompleteContextError."""
+    """The entry with its context composed. Raises IncompleteContextError if a layer is missing."""
     return replace(entry, context=_compose(entry))
 
 
-def no_older(entry: ContextEntry, fence: int) -> ContextEntry:
-    """The entry with a reference that asks for no less than the fence."""
+def with_fence(entry: ContextEntry, fence: int) -> ContextEntry:
+    """The entry with a revision, and so a reference, that is at least the fence."""
     return entry if entry.revision >= fence else replace(entry, revision=fence)
 
 
 def snapshot_context(entry: ContextEntry) -> ExecutionContext:
-    """The composed context as a snapshot holds it: it includes nothing, and says what it is of.
+    """The composed context of an entry's snapshot, without includes and with `composed_from`.
 
     Raises IncompleteContextError if a layer is missing.
     """
@@ -74,11 +74,11 @@ def snapshot_context(entry: ContextEntry) -> ExecutionContext:
 
 
 def _compose(head: ContextEntry) -> ExecutionContext:
-    """The head's context over its layers, section by section, key by key.
+    """The composition of the head's context with its layers, section by section, key by key.
 
-    Layers count in the order of `includes`, the head last. Identity fields,
-    times and `includes` are the head's own. Raises IncompleteContextError if
-    a layer is missing.
+    Later values replace earlier ones: layers in the order of `includes`, the head last. Identity
+    fields, times and `includes` are the head's own. Raises IncompleteContextError if a layer is
+    missing.
     """
     context = head.context
     if not context.includes:

@@ -1,8 +1,7 @@
-"""Dicts and lists that cannot be changed, and still are dicts and lists.
+"""Immutable subclasses of dict and list.
 
-Contexts are shared between calls, so nobody may change what they hold. As
-subclasses of dict and list they work wherever JSON-like data is expected:
-json.dumps, `**kwargs`, comparisons.
+Contexts are shared between calls, so their sections must not change. As subclasses of dict and
+list they work in all code that takes JSON-like data: json.dumps, `**kwargs`, comparisons.
 """
 
 from copy import deepcopy
@@ -14,7 +13,7 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
 
 
 class FrozenDict(dict[str, Any]):
-    """A dict that cannot be changed. `copy.deepcopy` makes one that can."""
+    """An immutable dict. `copy.deepcopy` returns a mutable copy."""
 
     __slots__ = ()
 
@@ -32,7 +31,7 @@ class FrozenDict(dict[str, Any]):
 
 
 class FrozenList(list[Any]):
-    """A list that cannot be changed. `copy.deepcopy` makes one that can."""
+    """An immutable list. `copy.deepcopy` returns a mutable copy."""
 
     __slots__ = ()
 

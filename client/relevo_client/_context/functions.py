@@ -1,7 +1,7 @@
-"""What kind of function a user has given, and what it is called.
+"""The kinds and names of a user's functions.
 
-The kind is what a call returns: partials count as what they call, and objects as their
-`__call__`.
+A function's kind is that of what a call returns. A partial is of the kind of the function that
+it calls, an object of the kind of its `__call__`.
 """
 
 import inspect
@@ -11,22 +11,22 @@ from typing import Any
 
 
 def is_coroutine_function(function: object) -> bool:
-    """Whether a call returns a coroutine."""
+    """Whether a call of the function returns a coroutine."""
     return _is(inspect.iscoroutinefunction, function)
 
 
 def is_async_generator_function(function: object) -> bool:
-    """Whether a call returns an async generator."""
+    """Whether a call of the function returns an async generator."""
     return _is(inspect.isasyncgenfunction, function)
 
 
 def is_generator_function(function: object) -> bool:
-    """Whether a call returns a generator that is iterated."""
+    """Whether a call of the function returns a generator to be iterated, and not awaited."""
     return _is(_is_generator_function, function)
 
 
 def _is_generator_function(function: object) -> bool:
-    # `types.coroutine` marks generator functions that are awaited, and not iterated.
+    # `types.coroutine` marks generator functions whose generators are awaited.
     if not inspect.isgeneratorfunction(function):
         return False
     return not getattr(function, "__code__").co_flags & inspect.CO_ITERABLE_COROUTINE  # noqa: B009 - of any callable
@@ -38,14 +38,14 @@ def _is(kind: Callable[[object], bool], function: object) -> bool:
 
 
 def unwrapped(function: Any) -> object:
-    """What a partial calls in the end; any other function as it is."""
+    """The function that a partial calls, through nested partials; any other function itself."""
     while isinstance(function, partial):
         function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return function
 
 
 def name_of(function: object) -> str:
-    """The name of a function; of an object with a `__call__`, its class's."""
+    """The qualified name of a function, or the class name of an object with a `__call__`."""
     function = unwrapped(function)
     name: str = getattr(function, "__qualname__", type(function).__name__)
     return name

@@ -1,4 +1,4 @@
-"""The names of entries, and the references that travel with calls."""
+"""Keys, which name entries, and references, which travel with calls."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -17,16 +17,16 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 class ContextKey:
     """The name of an entry: a scope, a tenant and an id within them.
 
-    Each part has 1 to 256 bytes of UTF-8 and no control characters; anything
-    else raises InvalidFieldError.
+    Each part is a str of 1 to 256 bytes in UTF-8 without control characters. Raises
+    InvalidFieldError for anything else.
     """
 
     scope: str
-    """The kind of context, which decides its time to live."""
+    """The kind of context. It decides the default time to live."""
     tenant_id: str
     """The tenant that owns the entry."""
     id: str
-    """Names the entry within its scope and tenant."""
+    """The name of the entry within its scope and tenant."""
 
     def __post_init__(self) -> None:
         violations = [
@@ -39,7 +39,10 @@ class ContextKey:
 
     @cached_property
     def text(self) -> str:
-        """`scope:tenant_id:id`; all but A-Z a-z 0-9 - . _ ~ is percent-encoded."""
+        """The text form `scope:tenant_id:id`; `str` returns it too.
+
+        All characters but A-Z a-z 0-9 - . _ ~ are percent-encoded, so no part can forge another.
+        """
         return ":".join(quote(part, safe="") for part in (self.scope, self.tenant_id, self.id))
 
     def __str__(self) -> str:
@@ -47,36 +50,38 @@ class ContextKey:
 
     @classmethod
     def parse(cls, text: str) -> "ContextKey":
-        """Read the text form. Raises InvalidFieldError where it is not one."""
+        """Parse the text form. Raises InvalidFieldError if the text does not have that form."""
         parts = text.split(":")
         if len(parts) != 3:
             raise InvalidFieldError([("key", "must have the form scope:tenant_id:id")])
         return cls(*map(_decode, parts))
 
     def to_message(self) -> context_pb2.ContextKey:
-        """The key as the wire has it."""
+        """The protobuf message of the key."""
         return context_pb2.ContextKey(scope=self.scope, tenant_id=self.tenant_id, id=self.id)
 
     @staticmethod
     def from_message(message: context_pb2.ContextKey) -> "ContextKey":
-        """The key that the wire has."""
+        """The key of a protobuf message. Raises InvalidFieldError if a part is invalid."""
         return _key_of(message.scope, message.tenant_id, message.id)
 
 
-# The same few keys arrive again and again, with every push.
+# Every pushed event names one of a few keys: they need not be validated each time.
 _key_of = lru_cache(maxsize=256)(ContextKey)
 
 
 @dataclass(frozen=True)
 class ContextRef:
-    """What travels with a call: a key and, as a fence, a revision.
+    """The reference to a context that travels with a call: a key, and a revision as the fence.
 
-    Who gets it works with the tenant's data as of this revision or later;
-    0 asks for nothing.
+    Raises InvalidFieldError if the revision is not from 0 to 2^63 - 1.
     """
 
     key: ContextKey
+    """The key of the entry."""
     revision: int = 0
+    """The fence: the receiver works with the tenant's data as of this revision or later. 0 is
+    no fence."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.revision <= MAX_REVISION:
@@ -87,24 +92,27 @@ class ContextRef:
 
     @classmethod
     def parse(cls, text: str) -> "ContextRef":
-        """Read the form that `str` gives. Raises InvalidFieldError if it is not one."""
+        """Parse the form that `str` returns, `scope:tenant_id:id@revision`.
+
+        Raises InvalidFieldError if the text does not have that form.
+        """
         key, at, revision = text.rpartition("@")
         if not (at and revision.isascii() and revision.isdecimal() and len(revision) <= 19):
             raise InvalidFieldError([("ref", "must have the form scope:tenant_id:id@revision")])
         return cls(ContextKey.parse(key), int(revision))
 
     def to_message(self) -> context_pb2.ContextRef:
-        """The reference as the wire has it."""
+        """The protobuf message of the reference."""
         return context_pb2.ContextRef(key=self.key.to_message(), revision=self.revision)
 
     @staticmethod
     def from_message(message: context_pb2.ContextRef) -> "ContextRef":
-        """The reference that the wire has."""
+        """The reference of a protobuf message. Raises InvalidFieldError if a field is invalid."""
         return ContextRef(ContextKey.from_message(message.key), message.revision)
 
 
 def problem_of(part: object) -> str | None:
-    """What is wrong with a part of a key, None where nothing is."""
+    """The rule that a part of a key breaks, as an error text, or None if it is valid."""
     if not isinstance(part, str):
         return "must be a string"
     if not part:

@@ -1,4 +1,4 @@
-"""The client's log. Context values, tokens and what users' functions raise with never reach it."""
+"""The client's logger. Context values, tokens and texts of users' exceptions never reach it."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""The context as a service sees it."""
+"""`ExecutionContext`, the validated and frozen context that services work with."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -24,7 +24,7 @@ from relevo_client._context.values import freeze, freeze_section
 
 def _section(value: object, info: ValidationInfo) -> FrozenDict:
     if not isinstance(value, Mapping):
-        raise ValueError("must be a mapping")  # noqa: TRY004 - what pydantic understands
+        raise ValueError("must be a mapping")  # noqa: TRY004 - pydantic reports only ValueErrors
     return freeze_section(cast("Mapping[object, object]", value), info.field_name or "section")
 
 
@@ -58,18 +58,19 @@ Time = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class ExecutionContext(BaseModel):
-    """For whom a chain of services works, and with which configuration.
+    """The identity that a chain of services works for, and the configuration that applies to it.
 
-    Frozen, all the way down; `update` makes a changed one. The sections are dicts
-    of JSON values: what a double or JSON cannot hold exactly (NaN, infinities,
-    integers beyond 2^53, keys that are not strings, other types) is refused with
-    pydantic's ValidationError, which names the path but not the value.
+    Immutable, with all of its values; `update` returns a changed copy. All fields are optional.
+    The identity fields are str. The sections (`llm_config` and so on) are dicts of JSON values.
+    Raises pydantic's ValidationError, which names the path but not the value, for values that
+    neither JSON nor a double can hold exactly: NaN, infinities, integers beyond 2^53, keys that
+    are not strings, other types.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     context_id: Text = ""
-    """Identifies this context in the platform's own records."""
+    """The context's id in the platform's own records."""
     tenant_id: Text = ""
     """The tenant that the work is for."""
     agent_id: Text = ""
@@ -84,47 +85,51 @@ class ExecutionContext(BaseModel):
     """The user who asked for the work."""
 
     llm_config: Section = FrozenDict()
-    """How to ask the language model."""
+    """Settings of the language model."""
     embedding_config: Section = FrozenDict()
-    """How to embed text."""
+    """Settings of the embedding of text."""
     rag_config: Section = FrozenDict()
-    """How to search."""
+    """Settings of retrieval."""
     agent_config: Section = FrozenDict()
-    """How the agent behaves."""
+    """Settings of the agent's behaviour."""
     metadata: Section = FrozenDict()
-    """Whatever else the platform passes on."""
+    """Further values that the platform passes on."""
     rate_limits: Section = FrozenDict()
-    """What the tenant may use up."""
+    """Limits of the tenant's consumption."""
 
     includes: tuple[Key, ...] = ()
-    """Entries of the same tenant that this context builds on, at most 16."""
+    """The keys of entries of the same tenant that this context builds on, at most 16: ContextKeys
+    or their text forms."""
     created_at: Time | None = None
-    """When the context was first written; the store sets it where it is left out.
-    A time without a zone is in UTC."""
+    """The time at which the context was first written, in UTC. The store sets it if it is left
+    out. A time without a zone is taken as UTC."""
     updated_at: Time | None = None
-    """When the entry was last written; the store sets it."""
+    """The time at which the entry was last written, in UTC. The store sets it."""
     composed_from: tuple[Ref, ...] = ()
-    """In a snapshot: the entry that it is a snapshot of, then that entry's layers in the
-    order of its `includes`, each with the version that it had as the revision."""
+    """In a snapshot: references to the entry that it was made of and to that entry's layers in
+    the order of `includes`, each with the version that it had then as the revision."""
 
     # Fields of a newer contract, serialized: a service that only passes a
-    # context on must not lose them. Not there where there are none.
+    # context on must not lose them. The attribute is missing if there are none.
     _unknown: bytes = PrivateAttr()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.__copy__()  # what it holds cannot be changed
+        return self.__copy__()  # all that it holds is immutable
 
     def update(self, **changes: Any) -> Self:
-        """A context with these fields instead, validated like any other."""
+        """A copy of the context with these fields replaced, each as a whole.
+
+        Raises ValidationError for an unknown field or an invalid value.
+        """
         updated = type(self).model_validate({**dict(self), **changes})
-        _give(updated, unknown_of(self))
+        _set_unknown(updated, unknown_of(self))
         return updated
 
     def to_cache_dict(self) -> dict[str, Any]:
-        """The context as JSON-like data that can be changed.
+        """The context as a mutable dict of JSON values.
 
-        Times are ISO 8601; `includes` and `composed_from`, as text forms, are there only
-        if they are not empty.
+        Times are texts in ISO 8601. `includes` and `composed_from` are lists of text forms, and
+        are left out if they are empty.
         """
         data = self.model_dump(mode="json")
         for name in ("includes", "composed_from"):
@@ -134,9 +139,10 @@ class ExecutionContext(BaseModel):
 
     @classmethod
     def from_cache_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The context that `to_cache_dict`, or a platform's own JSON, describes.
+        """The context in a dict from `to_cache_dict` or from the platform's own JSON.
 
-        None means left out. Raises ValidationError for unknown names.
+        A field that is None counts as left out. Raises ValidationError for an unknown field or an
+        invalid value.
         """
         return cls.model_validate({name: v for name, v in data.items() if v is not None})
 
@@ -145,20 +151,20 @@ _ALL_FIELDS = set(ExecutionContext.model_fields)
 
 
 def construct(fields: dict[str, Any], unknown: bytes) -> ExecutionContext:
-    """A context of all its fields, which are valid, and of those of a newer contract."""
-    # One set for all contexts: each would be as large as a section.
+    """A context of all fields, which must be valid, and of a newer contract's, serialized."""
+    # All contexts share one set of field names: it is as large as a section.
     context = ExecutionContext.model_construct(_ALL_FIELDS, **fields)
-    _give(context, unknown)
+    _set_unknown(context, unknown)
     return context
 
 
 def unknown_of(context: ExecutionContext) -> bytes:
-    """The fields of a newer contract that a context has, serialized."""
+    """The context's fields that only a newer contract defines, serialized."""
     unknown: bytes = getattr(context, "_unknown", b"")
     return unknown
 
 
-def _give(context: ExecutionContext, unknown: bytes) -> None:
+def _set_unknown(context: ExecutionContext, unknown: bytes) -> None:
     if unknown:
         context._unknown = unknown  # pyright: ignore[reportPrivateUsage]
 
@@ -172,7 +178,7 @@ IDENTITY = (
     "session_id",
     "user_id",
 )
-"""The fields that say for whom the work is."""
+"""The identity fields: they name the tenant, agent, conversation and user of the work."""
 
 SECTIONS = (
     "llm_config",
@@ -182,4 +188,4 @@ SECTIONS = (
     "metadata",
     "rate_limits",
 )
-"""The fields that compose."""
+"""The fields that composition merges, key by key."""

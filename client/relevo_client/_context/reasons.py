@@ -1,16 +1,16 @@
-"""Why something failed: the names that programs decide by."""
+"""`Reason`: the causes of errors, as names that programs compare with."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why something failed, as `RelevoError.reason` has it.
+    """The cause of an error: the value of `RelevoError.reason`.
 
-    Each is a string too. A server that is newer than this client may give reasons that are not
-    here: those stay plain strings, so compare with `==`, and have an `else`.
+    Each reason is a str too. A server that is newer than this client may send a reason that is
+    not defined here; it stays a plain str. So compare with `==`, and have an `else`.
     """
 
-    # relevo.v1.ErrorReason, which says when a server gives them.
+    # The names of relevo.v1.ErrorReason, whose comments say when a server sends each.
     INVALID_FIELD = "INVALID_FIELD"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     NO_ENTRY = "NO_ENTRY"
@@ -32,7 +32,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     LEASE_HELD = "LEASE_HELD"
 
-    # gRPC's codes, for calls that failed without a reason: nobody answered, or a proxy did.
+    # gRPC's codes, for calls that failed without a reason: no server answered, or a proxy did.
     CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
@@ -48,38 +48,38 @@ class Reason(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
     DATA_LOSS = "DATA_LOSS"
 
-    # Of this client alone.
+    # Reasons of this client alone.
     NO_CONTEXT = "NO_CONTEXT"
     """No context is current in this call."""
     CONTEXT_NOT_RESOLVED = "CONTEXT_NOT_RESOLVED"
     """The server's policy is lazy, and the handler has not awaited `await_context()` yet."""
     CONTEXT_WITHOUT_ENTRY = "CONTEXT_WITHOUT_ENTRY"
-    """The current context was made by a policy's function, or by a test: it has no entry."""
+    """The current context has no entry: a policy's function or a test has made it."""
     INCOMPLETE_CONTEXT = "INCOMPLETE_CONTEXT"
     """The context includes entries that do not exist."""
     CLIENT_CLOSED = "CLIENT_CLOSED"
     """The client was closed before the call, or during it."""
     CLIENT_FORKED = "CLIENT_FORKED"
-    """The client belongs to the process that this one was forked from."""
+    """The client cannot be used in this forked process: it belongs to the parent."""
     QUEUE_LOST = "QUEUE_LOST"
-    """Redis has lost what a queue held."""
+    """Redis has lost the content of a queue."""
 
-    # Of actions that were delivered and not done: dead letters, replies and the log have them.
+    # Reasons for which an action was delivered and not done, in dead letters, replies and logs.
     HANDLER_FAILED = "HANDLER_FAILED"
-    """The action's handler raised."""
+    """The action's handler raised an exception."""
     TOO_MANY_DELIVERIES = "TOO_MANY_DELIVERIES"
-    """Handlers have begun with the action as often as they may, and none has come to an end."""
+    """The action's handler was started as often as is allowed, and never finished."""
     NOT_DONE = "NOT_DONE"
-    """A handler has begun with the action and has not come to an end."""
+    """The action's handler was started and has not finished."""
     NOT_BEGUN = "NOT_BEGUN"
-    """No handler could begin with the action."""
+    """The action's handler could not be started."""
     NOT_HELD = "NOT_HELD"
     """Another consumer has taken the action over."""
 
 
-_KNOWN = {reason.value: reason for reason in Reason}
+_BY_NAME = {reason.value: reason for reason in Reason}
 
 
 def reason_of(name: str) -> Reason | str:
-    """The reason of this name; the name itself if this client does not know it."""
-    return _KNOWN.get(name, name)
+    """The `Reason` with this name, or the name itself if this client does not define it."""
+    return _BY_NAME.get(name, name)

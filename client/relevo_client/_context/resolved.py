@@ -1,4 +1,4 @@
-"""What a reference has become: an entry of the store, a rebuilt context, or nothing."""
+"""The result of a resolution: an entry of the store, a rebuilt context, or None."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,10 +10,10 @@ from relevo_client._context.model import ExecutionContext
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A context that the store has no entry of: made by a policy's function, or given in a test."""
+    """A context without an entry: made by a policy's function, or given to `use_context`."""
 
     ref: ContextRef | None
-    """What the call referred to, and what its own calls refer to."""
+    """The reference that the call carried, which its own calls carry on; None if it had none."""
     context: ExecutionContext
 
 

@@ -1,8 +1,8 @@
-"""The values that a section may hold, and their way into a Struct and back.
+"""The values that a section may hold, and their conversion to a protobuf Struct and back.
 
-A Struct holds JSON, with doubles for numbers. What it cannot hold exactly is
-refused by its path: NaN, infinities, integers beyond 2^53, keys that are not
-strings, other types. What comes back is frozen; integral numbers come as int.
+A Struct holds JSON values, with doubles for numbers. Values that it cannot hold exactly are
+refused with their path: NaN, infinities, integers beyond 2^53, keys that are not strings, other
+types. Values from a Struct are frozen; integral numbers become int.
 """
 
 import math
@@ -16,16 +16,20 @@ from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.frozen import FrozenDict, FrozenList
 
 EXACT = 1 << 53
+"""The largest absolute value up to which a double holds every integer exactly."""
 MAX_DEPTH = 32
-"""Dicts and lists within one another, the section among them. protobuf's parsers stop at 100
-levels of messages; each of these takes up to three, and a BatchGet's answer wraps them in four."""
+"""Levels of nested dicts and lists, including the section. protobuf's parsers stop at 100 levels
+of messages; each level here takes up to three, and a BatchGet's answer wraps them in four."""
 _SHORT = 64
-"""Characters. What is as short as a name or a setting is often in many contexts."""
+"""Characters up to which a text is shared: names and settings recur in many contexts."""
 _NOTHING = FrozenDict()
 
 
 def freeze(value: object, path: str, depth: int = 0) -> Any:
-    """A frozen copy of `value`. Raises InvalidFieldError where a Struct cannot hold it."""
+    """A frozen copy of `value`, which is at `path`.
+
+    Raises InvalidFieldError with the path if a Struct cannot hold it exactly.
+    """
     match value:
         case None | bool():
             return value
@@ -55,7 +59,7 @@ def freeze(value: object, path: str, depth: int = 0) -> Any:
 
 
 def freeze_section(section: Mapping[object, object], path: str, depth: int = 0) -> FrozenDict:
-    """A frozen copy of a section. Raises InvalidFieldError like `freeze`."""
+    """A frozen copy of a section. Raises InvalidFieldError as `freeze` does."""
     frozen: dict[str, Any] = {}
     for key, value in section.items():
         if not isinstance(key, str):
@@ -105,7 +109,7 @@ def fill_value(message: Value, value: Any) -> None:
 
 
 def read_struct(struct: Struct) -> FrozenDict:
-    """The section that a Struct holds."""
+    """The frozen section in a Struct."""
     fields = {shared(key): _read_value(value) for key, value in struct.fields.items()}
     return FrozenDict(fields) if fields else _NOTHING
 
@@ -129,13 +133,13 @@ def _read_value(value: Value) -> Any:
 
 @lru_cache(maxsize=4096)
 def shared(text: str) -> str:
-    """The same text, once for all who hold it. Not sys.intern, which may keep it for good."""
+    """One shared copy of an equal text. Not sys.intern, which may keep the text for ever."""
     return text
 
 
 def _number(number: float) -> int | float:
-    # Beyond 2^53 a double stands for many integers, and -0.0 is not 0: both stay
-    # doubles, so that what was read can be written again.
+    # Beyond 2^53 a double stands for several integers, and -0.0 is not 0: both stay
+    # doubles, so that every value that was read can be written again.
     if number.is_integer() and abs(number) <= EXACT and (number or math.copysign(1, number) > 0):
         return int(number)
     return number

@@ -1,8 +1,8 @@
-"""`wrap`: functions that run elsewhere or later, with the context of where they were wrapped.
+"""`wrap`: binds the current context to a function that runs elsewhere or later.
 
-A call runs the smaller part of some functions: a generator's body runs when it is iterated,
-a coroutine's when it is awaited. Each of these steps has the context, and whoever takes a
-step finds their own again after it.
+A call does not run the body of some functions: a generator's body runs when it is iterated, a
+coroutine's when it is awaited. The wrapped context is current in each of these steps, and the
+caller's own context is current again after the step.
 """
 
 import inspect
@@ -26,18 +26,18 @@ _Function: TypeAlias = Callable[..., Any]
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The same function with the context that is current now.
+    """Return the function bound to the context that is current now.
 
-    For what runs elsewhere or later: threads, executors, callbacks, background tasks that
-    outlive the call. Nothing is left behind in the thread or task that runs it.
+    For functions that run elsewhere or later: in threads, executors, callbacks, or background
+    tasks that outlive the call. The thread or task that runs it keeps its own context.
 
-    A coroutine function, a generator function and an async generator function stay what they
-    are, and an object with such a `__call__` becomes one. Their bodies have the context in
-    every step, whoever awaits or iterates them. So has a coroutine or generator that a plain
-    function returns. Other lazy results (`map`, a context manager) are returned as they are:
-    they have the context of whoever iterates or enters them.
+    A coroutine function, a generator function and an async generator function keep their kind,
+    and an object with such a `__call__` becomes a function of that kind. The context is current
+    in every step of their bodies, whichever task or thread awaits or iterates them; also in a
+    coroutine or generator that a plain function returns. Other lazy results (`map`, a context
+    manager) are returned unchanged: they run with the context of the code that uses them.
 
-    Raises TypeError for what cannot be called, such as a coroutine or a generator.
+    Raises TypeError if the argument is not callable, such as a coroutine or a generator.
     """
     if not callable(function):
         raise TypeError(f"wrap takes a function, and got {type(function).__name__}")
@@ -123,7 +123,7 @@ _BY_KIND = (
 
 
 def _bound(result: object, current: Current) -> Any:
-    """What a function returned; if it has yet to run, with the function's context."""
+    """The result of a function; a coroutine or generator is bound to the function's context."""
 
     def returned() -> Any:
         return result

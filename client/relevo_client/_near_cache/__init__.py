@@ -1,1 +1,1 @@
-"""The near cache: entries kept in the process, and kept current by a Watch stream."""
+"""The near cache: copies of entries in the client's process, kept current by a Watch stream."""

@@ -1,4 +1,4 @@
-"""The near cache's driver for asyncio: a Watch stream for as long as there is a client."""
+"""The near cache's asyncio driver: one task that keeps a Watch stream open."""
 
 import asyncio
 import time
@@ -17,7 +17,11 @@ from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slic
 
 
 class AsyncWatcher:
-    """Keeps a near cache current. Begins with the first lookup, in that task's loop."""
+    """Keeps a near cache current by a Watch stream.
+
+    The first lookup starts it, in the event loop of that lookup. `renewed_scopes` are the scopes
+    that have loaders, whose entries are reported as ageing. `watch` opens a stream.
+    """
 
     def __init__(
         self,
@@ -31,24 +35,24 @@ class AsyncWatcher:
         self._watch = watch
         self._renewed_scopes = renewed_scopes
         self._cache = NearCache(options, renewed_scopes=renewed_scopes)
-        self._wanted = asyncio.Event()
+        self._requests_waiting = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
     @property
     def counts(self) -> CacheCounts:
-        """What the cache has done so far."""
+        """A copy of the cache's counters."""
         return replace(self._cache.counts)
 
-    def missed(self, ref: ContextRef) -> bool:
-        """Count a context for which the store is asked. Whether from a server's memory will do."""
+    def record_miss(self, ref: ContextRef) -> bool:
+        """Count a miss. Returns whether a server may answer from its memory."""
         self._cache.counts.misses += 1
-        return self._cache.is_content(ref.key, ref.revision)
+        return self._cache.allows_cached_read(ref.key, ref.revision)
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
-        """The context where it is known here; None where the store has to be asked.
+        """The composed entry of a reference from the cache, or None if the store must be asked.
 
-        Raises NotFoundError if that is known here.
+        Raises NotFoundError if the cache knows that there is no live entry.
         """
         self._begin()
         try:
@@ -60,45 +64,45 @@ class AsyncWatcher:
         return found
 
     def entry(self, key: ContextKey) -> ContextEntry | None:
-        """The live entry as it was put, where it is known here."""
+        """The live entry from the cache as it was put, or None if the store must be asked."""
         self._begin()
         found = contexts.entry(self._cache, key, time.monotonic())
         self._wake()
         return found
 
-    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
-        """The composition of just these versions, of the entry and its layers, if it has it."""
-        return contexts.held(self._cache, key, versions, time.monotonic())
+    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+        """The cache's composition of exactly these versions: the entry's, then its layers'."""
+        return contexts.cached_composition(self._cache, key, versions, time.monotonic())
 
-    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
-        """Entries in use, with their versions, that are to be made anew; each once."""
-        return self._cache.take_ageing() if self._cache.ageing else ()
+    def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
+        """Remove and return the ageing entries in use, as keys and versions, to be renewed."""
+        return self._cache.pop_ageing() if self._cache.ageing else ()
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
-        """Use no copy of the tenant's from before this write."""
-        self._cache.wrote(tenant_id, revision, time.monotonic())
+    def record_write(self, tenant_id: str, revision: int) -> None:
+        """Record an own write: no older copy of the tenant's entries may be used from now on."""
+        self._cache.record_write(tenant_id, revision, time.monotonic())
 
     def _begin(self) -> None:
         if self._task is None and not self._is_closed:
-            # In a context of its own: nothing of the first caller's is current in it.
+            # In an empty context: the first caller's context must not be current in the task.
             self._task = asyncio.create_task(self._run(), context=Context(), name="relevo-watch")
 
     def _wake(self) -> None:
         if self._cache.has_requests:
-            self._wanted.set()
+            self._requests_waiting.set()
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The context as it was known last, trusted or not."""
+        """The last known entry of a reference, marked as stale, or None if there is none."""
         return contexts.last_known(self._cache, ref, time.monotonic())
 
-    def forked(self) -> None:
-        """Forget everything: this is a child process, and the stream is its parent's."""
+    def after_fork(self) -> None:
+        """Forget everything and stay closed: the stream belongs to the parent of this process."""
         self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
         self._task = None
         self._is_closed = True
 
     async def close(self) -> None:
-        """End the stream."""
+        """End the stream, and wait for its task to end."""
         self._is_closed = True
         task, self._task = self._task, None
         if task:
@@ -111,7 +115,7 @@ class AsyncWatcher:
             begun, attempt = time.monotonic(), self._contact.begin()
             try:
                 await self._stream()
-            except Exception as error:  # noqa: BLE001 - told by its kind
+            except Exception as error:  # noqa: BLE001 - the contact logs each by its class
                 self._contact.stream_ended(attempt, error)
             finally:
                 self._cache.stream_ended()
@@ -120,7 +124,7 @@ class AsyncWatcher:
     async def _stream(self) -> None:
         call = self._watch()
         self._cache.opened(time.monotonic())
-        self._wanted.set()
+        self._requests_waiting.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]
         try:
             done, _ = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
@@ -140,10 +144,10 @@ class AsyncWatcher:
 
     async def _write(self, call: Any) -> None:
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+            await self._requests_waiting.wait()
+            self._requests_waiting.clear()
             for i, request in enumerate(self._cache.requests(), start=1):
-                if call.done():  # gRPC would raise InvalidStateError, and not why it has ended
+                if call.done():  # `write` would raise InvalidStateError, not the stream's error
                     await call.wait_for_connection()
                     return
                 await call.write(request)
@@ -151,11 +155,11 @@ class AsyncWatcher:
                     await asyncio.sleep(slice_pause())
 
     async def _ping(self, _: Any) -> None:
-        """Ask for signs of life. Raises TimeoutError where no answer comes."""
+        """Send pings. Raises TimeoutError if the stream stays silent."""
         while True:
             await asyncio.sleep(self._options.ping_interval)
             now = time.monotonic()
             if self._cache.is_silent(now):
-                raise TimeoutError  # a silent peer: another one may be better
+                raise TimeoutError  # the next stream may reach another server
             self._cache.ping(now)
-            self._wanted.set()
+            self._requests_waiting.set()

@@ -1,8 +1,8 @@
-"""The near cache's driver for threads: a Watch stream for as long as there is a client.
+"""The near cache's blocking driver: threads that keep a Watch stream open.
 
-One thread opens streams and reads them. Beside each stream a second one pings, and
-ends it where nothing comes back: the first may be waiting to read, and gRPC's own,
-which sends the requests, to send.
+One thread opens streams and reads them. For each stream a second thread sends pings, and
+cancels the stream if it stays silent: the first thread may be blocked in a read, and gRPC's
+thread, which sends the requests, in a write.
 """
 
 import threading
@@ -23,11 +23,11 @@ from relevo_client._near_cache.options import CacheCounts, CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
 
 Watch = Callable[[Iterator[WatchRequest]], Any]
-"""Opens a stream with these requests: gRPC's call."""
+"""A function that opens a stream with these requests, and returns gRPC's call."""
 
 
 class _Stream:
-    """A stream that is open, as its three threads see it."""
+    """The state of an open stream that its three threads share."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -35,7 +35,11 @@ class _Stream:
 
 
 class Watcher:
-    """Keeps a near cache current, for any number of threads. Begins with the first lookup."""
+    """Keeps a near cache current by a Watch stream, for any number of threads.
+
+    The first lookup starts it. `renewed_scopes` are the scopes that have loaders, whose entries
+    are reported as ageing. `watch` opens a stream.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,7 @@ class Watcher:
 
     def _begin(self) -> None:
         self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
-        # Around every use of the cache. Reentrant, for `end` may be called amid any of them.
+        # Guards every use of the cache. Reentrant: garbage collection may call `end` during one.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -60,20 +64,20 @@ class Watcher:
 
     @property
     def counts(self) -> CacheCounts:
-        """What the cache has done so far."""
+        """A copy of the cache's counters."""
         with self._lock:
             return replace(self._cache.counts)
 
-    def missed(self, ref: ContextRef) -> bool:
-        """Count a context for which the store is asked. Whether from a server's memory will do."""
+    def record_miss(self, ref: ContextRef) -> bool:
+        """Count a miss. Returns whether a server may answer from its memory."""
         with self._lock:
             self._cache.counts.misses += 1
-            return self._cache.is_content(ref.key, ref.revision)
+            return self._cache.allows_cached_read(ref.key, ref.revision)
 
     def resolve(self, ref: ContextRef) -> ContextEntry | None:
-        """The context where it is known here; None where the store has to be asked.
+        """The composed entry of a reference from the cache, or None if the store must be asked.
 
-        Raises NotFoundError if that is known here.
+        Raises NotFoundError if the cache knows that there is no live entry.
         """
         with self._lock:
             self._start()
@@ -86,48 +90,48 @@ class Watcher:
             return found
 
     def entry(self, key: ContextKey) -> ContextEntry | None:
-        """The live entry as it was put, where it is known here."""
+        """The live entry from the cache as it was put, or None if the store must be asked."""
         with self._lock:
             self._start()
             found = contexts.entry(self._cache, key, time.monotonic())
             self._wake()
             return found
 
-    def held(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
-        """The composition of just these versions, of the entry and its layers, if it has it."""
+    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+        """The cache's composition of exactly these versions: the entry's, then its layers'."""
         with self._lock:
-            return contexts.held(self._cache, key, versions, time.monotonic())
+            return contexts.cached_composition(self._cache, key, versions, time.monotonic())
 
-    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
-        """Entries in use, with their versions, that are to be made anew; each once."""
+    def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
+        """Remove and return the ageing entries in use, as keys and versions, to be renewed."""
         if not self._cache.ageing:
             return ()
         with self._lock:
-            return self._cache.take_ageing()
+            return self._cache.pop_ageing()
 
-    def wrote(self, tenant_id: str, revision: int) -> None:
-        """Use no copy of the tenant's from before this write."""
+    def record_write(self, tenant_id: str, revision: int) -> None:
+        """Record an own write: no older copy of the tenant's entries may be used from now on."""
         with self._lock:
-            self._cache.wrote(tenant_id, revision, time.monotonic())
+            self._cache.record_write(tenant_id, revision, time.monotonic())
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The context as it was known last, trusted or not."""
+        """The last known entry of a reference, marked as stale, or None if there is none."""
         with self._lock:
             return contexts.last_known(self._cache, ref, time.monotonic())
 
-    def forked(self) -> None:
-        """Forget everything: this is a child process, and the stream is its parent's."""
-        self._begin()  # a thread that is not here may have had the lock
+    def after_fork(self) -> None:
+        """Forget everything and stay closed: the stream belongs to the parent of this process."""
+        self._begin()  # with a new lock: a thread of the parent may have held the old one
         self._is_closed = True
 
     def end(self) -> None:
-        """Let the threads end. Waits for nothing."""
+        """Make the threads end, without waiting for them."""
         with self._lock:
             self._is_closed = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the stream, and see its threads end."""
+        """End the stream, and wait for its threads to end."""
         self.end()
         if self._thread:
             self._thread.join()
@@ -146,7 +150,7 @@ class Watcher:
             begun, attempt = time.monotonic(), self._contact.begin()
             try:
                 self._read()
-            except Exception as error:  # noqa: BLE001 - told by its kind
+            except Exception as error:  # noqa: BLE001 - the contact logs each by its class
                 if not self._is_closed:
                     self._contact.stream_ended(attempt, error)
             pause = backoff.after(time.monotonic() - begun)
@@ -169,7 +173,7 @@ class Watcher:
                     self._contact.answered()
         except Exception:
             if stream.is_silent:
-                raise TimeoutError from None  # another peer may be better
+                raise TimeoutError from None  # the next stream may reach another server
             raise
         finally:
             with self._lock:
@@ -178,7 +182,7 @@ class Watcher:
             pinging.join()
 
     def _ping(self, stream: _Stream, call: Any) -> None:
-        """Ask for signs of life, and end the stream where none comes, or nobody wants it."""
+        """Send pings, and cancel the stream when it is silent, over or no longer needed."""
         interval = self._options.ping_interval
         try:
             with self._lock:
@@ -193,7 +197,7 @@ class Watcher:
             call.cancel()
 
     def _requests(self, stream: _Stream) -> Iterator[WatchRequest]:
-        """What the stream is asked, for as long as it is open. Runs in a thread of gRPC's."""
+        """The stream's requests, as they come, until it is over. Runs in a thread of gRPC."""
         while True:
             with self._lock:
                 self._changed.wait_for(lambda: self._is_over(stream) or self._cache.has_requests)
@@ -211,7 +215,7 @@ class Watcher:
 
 
 def _started(name: str, function: Callable[..., None], *args: Any) -> threading.Thread:
-    # In a context of its own: nothing of the first caller's is current in it.
+    # In an empty context: the first caller's context must not be current in the thread.
     thread = threading.Thread(target=Context().run, args=(function, *args), name=name, daemon=True)
     thread.start()
     return thread

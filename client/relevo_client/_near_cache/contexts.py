@@ -1,4 +1,4 @@
-"""Contexts from the near cache: entries made once for each version, composed once for each set."""
+"""Entries from the near cache: decoded once per version, composed once per set of versions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 
 from relevo_client._context.codec import entry_from_message
-from relevo_client._context.entry import ContextEntry, composed, no_older
+from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.reasons import Reason
@@ -15,11 +15,11 @@ from relevo_client._near_cache.state import ABSENT, Copy
 
 
 def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """The entry with its context composed, or None if the store has to be asked.
+    """The entry of a reference with its context composed, or None if the store must be asked.
 
-    Its revision is the last one that made a difference to it, or the fence: who gets
-    its reference waits for no writes that are not about it. Raises NotFoundError if there
-    is known to be no such entry.
+    Its revision is the newest version of its parts, or the fence if that is later: so a receiver
+    of its reference does not wait for unrelated writes. Raises NotFoundError if the cache knows
+    that there is no live entry.
     """
     head = cache.lookup(ref.key, ref.revision, now)
     if head is None:
@@ -32,25 +32,25 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
         )
     entry = _entry(head)
     if entry and entry.context.includes:
-        # All of them, so that all are watched from now on.
+        # All are looked up, even after a miss, so that all are subscribed from now on.
         layers = [cache.lookup(key, ref.revision, now) for key in entry.context.includes]
-        known = [layer for layer in layers if layer is not None]
-        # One that is absent may have been there when the head was written: the store says.
-        is_complete = len(known) == len(layers) and all(layer.version for layer in known)
-        entry = _whole(cache, head, known) if is_complete else None
-    return entry and no_older(entry, ref.revision)
+        usable = [layer for layer in layers if layer is not None]
+        # An absent layer may have existed when the head was written: the store must decide.
+        is_complete = len(usable) == len(layers) and all(layer.version for layer in usable)
+        entry = _composed_if_whole(cache, head, usable) if is_complete else None
+    return entry and with_fence(entry, ref.revision)
 
 
 def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
-    """The live entry under a key, as it was put, if the cache has it."""
+    """The live entry under a key as it was put, or None if the store must be asked."""
     copy = cache.lookup(key, 0, now)
     return _entry(copy) if copy and copy.version != ABSENT else None
 
 
 def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
-    """The entry as it was last known as a whole, composed, and marked as stale; else None.
+    """The last composed entry that existed as a whole, marked as stale, or None.
 
-    It keeps the fence of the reference: what its user has not seen, others still may.
+    It keeps the fence of the reference: the next service may be able to reach that revision.
     """
     head = cache.last_known(ref.key, now)
     entry = _entry(head) if head else None
@@ -58,24 +58,24 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
         layers = _last_known(cache, entry.context.includes, now)
         if layers is None:
             return None
-        entry = _whole(cache, head, layers)
+        entry = _composed_if_whole(cache, head, layers)
         if entry is None:
-            # A part is ahead of the others: what was composed before them existed as a whole.
+            # One part is ahead of the others: the earlier composition existed as a whole.
             entry = head.composed
             if entry and _last_known(cache, entry.context.includes, now) is None:
                 return None
-    return entry and replace(no_older(entry, ref.revision), is_stale=True)
+    return entry and replace(with_fence(entry, ref.revision), is_stale=True)
 
 
-def held(
+def cached_composition(
     cache: NearCache, key: ContextKey, versions: tuple[int, ...], now: float
 ) -> ContextEntry | None:
-    """The composition of just these versions, of the entry and its layers, if the cache has it.
+    """The cache's composition of exactly these versions (the entry's, then its layers'), or None.
 
-    The caller knows that they existed together, so untrusted copies will do.
+    The store has answered that they existed together, so copies that may be stale suffice.
     """
     head = cache.last_known(key, now)
-    entry = _entry(head) if head and head.held == versions[0] else None
+    entry = _entry(head) if head and head.entry_version == versions[0] else None
     if head is None or entry is None or not entry.context.includes:
         return entry
     layers = _last_known(cache, entry.context.includes, now)
@@ -85,38 +85,38 @@ def held(
 
 
 def _last_known(cache: NearCache, keys: Sequence[ContextKey], now: float) -> Sequence[Copy] | None:
-    """The copies of all keys, trusted or not; None if one is not known, or has ended."""
+    """The copies of all keys, stale ones too, or None if one is missing, expired or invalidated."""
     copies = [copy for key in keys if (copy := cache.last_known(key, now))]
     return copies if len(copies) == len(keys) else None
 
 
 def _entry(copy: Copy) -> ContextEntry | None:
-    """The entry of a copy; None if it has not come yet, or is not the snapshot that it names."""
+    """The decoded entry of a copy, or None if it has not arrived or contradicts its digest."""
     if copy.serialized:
         message, copy.serialized = EntryMessage.FromString(copy.serialized), None
         try:
-            made = entry_from_message(message, copy.held)
-        except RelevoError:  # the store is asked, and its answer is refused as well
+            entry = entry_from_message(message, copy.entry_version)
+        except RelevoError:  # the store is asked next, and the same check raises to the caller
             return None
-        copy.entry = replace(made, key=copy.key, version=copy.held)
+        copy.entry = replace(entry, key=copy.key, version=copy.entry_version)
     return copy.entry
 
 
-def _whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
-    """The head with these layers; None if they are not the store's as of one revision."""
+def _composed_if_whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:
+    """The head composed with these layers, or None unless they existed as of one revision (N9)."""
     versions = _versions(head, layers)
-    # What was composed before existed as a whole: no need to look again.
+    # The last composition existed as a whole: its versions need no second check.
     if head.versions == versions or cache.is_whole([head, *layers]):
         return _composed(head, layers, versions)
     return None
 
 
 def _versions(head: Copy, layers: Sequence[Copy]) -> tuple[int, ...]:
-    return head.held, *[layer.held for layer in layers]
+    return head.entry_version, *[layer.entry_version for layer in layers]
 
 
 def _composed(head: Copy, layers: Sequence[Copy], versions: tuple[int, ...]) -> ContextEntry | None:
-    """The head with these layers; None if one of them has not come yet."""
+    """The head composed with these layers, or None if an entry has not arrived yet."""
     if head.versions != versions:
         whole = _entry(head)
         entries = tuple([entry for layer in layers if (entry := _entry(layer))])

@@ -1,20 +1,19 @@
-"""The near cache: copies that a process keeps, and the rules by which it may use them.
+"""The near cache's state machine: the copies of entries, and the rules by which they are used.
 
-A machine without I/O and clock (N8): its inputs are the messages of a Watch stream and
-times, its outputs are decisions and what the stream is to be asked. The other rules,
-by the names that they have in the design:
+It does no I/O and reads no clock (N8): its inputs are the messages of a Watch stream and
+times, its outputs are decisions and the requests for the stream. The other rules, by their
+names in the design:
 
-- N1. A copy serves a call with the fence R only where its subscription is answered and
-  the partition's position is R or later; a single entry without layers also where its
-  own version is.
-- N2. And only for `max_staleness` seconds after a ping was sent to which the partition
-  has answered. So a copy is never older than that, however slow the network is.
+- N1. A copy serves a call with the fence R only if its subscription is answered and the
+  partition's position is at least R; or, for an entry without layers, its version is.
+- N2. And only for `max_staleness` seconds after the sending of the last ping that the
+  partition has answered. So a copy is never older than that, however slow the network is.
 - N3. Copies come from the stream only, and in its order.
-- N4. After a reconnect or a reset a copy is not used before the stream has answered for
-  it again: with the same version, or with another one in its place.
-- N6. Entries and bytes are bounded; the least recently used go first.
-- N7. That an entry is absent is known by the same rules.
-- N9. Copies may be composed only if there is a revision as of which the store had them all.
+- N4. After a reconnect or a reset a copy is not used until the stream has answered for it
+  again: with the same version, or with another one that replaces it.
+- N6. The number and the bytes of entries are bounded; the least recently used are evicted.
+- N7. The absence of an entry is cached by the same rules.
+- N9. Copies are composed only if there is a revision as of which the store had them all.
 
 Times are seconds of any clock that never goes back.
 """
@@ -42,9 +41,9 @@ from relevo_client._near_cache.state import (
 
 
 class NearCache:
-    """The copies of one client. Not safe for threads: its driver sees to that.
+    """The copies of one client. Not thread-safe: the driver must lock it.
 
-    Entries of `renewed_scopes` are said to be ageing before their time is over.
+    Entries of `renewed_scopes` are reported as ageing in the last fifth of their time to live.
     """
 
     def __init__(
@@ -53,14 +52,14 @@ class NearCache:
         self._max_staleness = options.max_staleness
         self._max_entries = options.max_entries
         self._max_bytes = options.max_bytes
-        self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # the last used last
+        self._copies: OrderedDict[ContextKey, Copy] = OrderedDict()  # least recently used first
         self._bytes = 0
         self._partitions = Partitions()
         self._stream = Stream()
         self._renewed_scopes = renewed_scopes
         self._own_writes = OwnWrites(options.max_staleness)
         self.ageing: list[tuple[ContextKey, int]] = []
-        """Entries in use, with their versions, that are in the last fifth of their time."""
+        """Keys and versions of the entries in use that are in the last fifth of their time."""
         self.counts = CacheCounts()
 
     def __len__(self) -> int:
@@ -68,17 +67,17 @@ class NearCache:
 
     @property
     def size(self) -> int:
-        """The bytes that its entries have, serialized."""
+        """The serialized size of all entries together, in bytes."""
         return self._bytes
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
-        """The copy of a key, where a call with this fence may use it; its key is in use now.
+        """The copy of a key if a call with this fence may use it, else None: ask the store.
 
-        None where the store has to be asked.
+        In both cases the key is subscribed, and is now the most recently used one.
         """
         copy = self._copies.get(key)
         if copy is None:
-            copy = self._begin(key)
+            copy = self._add(key)
             self._evict()
         else:
             self._copies.move_to_end(key)
@@ -91,77 +90,77 @@ class NearCache:
         """Whether there is a revision as of which the store had all of these copies (N9)."""
         return self._partitions.is_whole(copies)
 
-    def wrote(self, tenant_id: str, revision: int, now: float) -> None:
-        """Use no copy of the tenant's any more that is as of an earlier revision."""
+    def record_write(self, tenant_id: str, revision: int, now: float) -> None:
+        """Record an own write: copies of the tenant as of an earlier revision are not used."""
         self._own_writes.add(tenant_id, revision, now)
 
-    def is_content(self, key: ContextKey, fence: int) -> bool:
-        """Whether an answer from a server's memory will do, if that has reached the fence."""
+    def allows_cached_read(self, key: ContextKey, fence: int) -> bool:
+        """Whether a server that has reached the fence may answer from its memory."""
         return fence > 0 and key.tenant_id not in self._own_writes
 
-    def take_ageing(self) -> list[tuple[ContextKey, int]]:
-        """What is ageing, once."""
+    def pop_ageing(self) -> list[tuple[ContextKey, int]]:
+        """Remove and return the keys and versions in `ageing`."""
         taken, self.ageing = self.ageing, []
         return taken
 
     def last_known(self, key: ContextKey, now: float) -> Copy | None:
-        """The copy of a key, trusted or not; None where that has ended, as far as is known."""
+        """The copy of a key even if it may be stale; None if it has expired or is invalidated."""
         copy = self._copies.get(key)
         is_alive = copy is not None and copy.version != ABSENT and copy.deadline > now
         return copy if is_alive else None
 
     @property
     def has_requests(self) -> bool:
-        """Whether the open stream is to be asked something."""
+        """Whether requests wait to be sent on the open stream."""
         return bool(self._stream.requests)
 
     def requests(self) -> list[WatchRequest]:
-        """What the open stream is to be asked now."""
-        return self._stream.take()
+        """Remove and return the requests to be sent on the open stream."""
+        return self._stream.pop_requests()
 
     def ping(self, now: float) -> None:
-        """Ask the stream for a sign of life."""
+        """Queue a ping for the stream."""
         self._stream.ping(now, keep=self._max_staleness)
 
     def is_silent(self, now: float) -> bool:
-        """Whether the stream has answered nothing for `max_staleness`. To be asked now and then.
+        """Whether the stream has answered nothing for `max_staleness`. Call it regularly.
 
-        That it speaks is not enough: what it is asked may be lost on the way.
+        Other messages do not count: the stream's requests may be lost on their way.
         """
-        is_asked = bool(self._copies)  # without a subscription there are no answers
+        is_asked = bool(self._copies)  # without subscriptions the server does not answer
         return self._stream.silence(now, is_asked=is_asked) > self._max_staleness
 
     def opened(self, now: float) -> None:
-        """A stream has begun. It is asked for every key, the last used first."""
+        """Begin a stream: subscribe to every key on it, the most recently used first."""
         self._stream = Stream(now, self._stream.number, heard=now)
         self.ping(now)
         for copy in reversed(self._copies.values()):
             self._subscribe(copy)
 
     def stream_ended(self) -> None:
-        """The stream has ended."""
+        """End the stream: no copy is used until another stream has answered for it (N4)."""
         self._stream = Stream(number=self._stream.number)
         has_answered = any(copy.is_answered for copy in self._copies.values())
         for copy in self._copies.values():
             if has_answered and not copy.is_answered:
                 copy.confirmed = 0
-            self._doubt(copy)
+            self._distrust(copy)
         self._partitions.stream_ended()
 
     def received(self, message: WatchResponse) -> bool:
-        """Apply what the stream says. Whether this answers something that it was asked."""
+        """Apply a message of the stream. Returns whether it answers a new request."""
         positions = [*message.progress.positions, *message.positions]
         newest = max(message.answers, *(each.ping for each in positions), 0)
-        is_answer = self._stream.answers(newest)
+        is_answer = self._stream.record_answer(newest)
         match message.WhichOneof("event"):
             case "entry":
-                self._take(message.entry, message.answers)
+                self._apply_entry(message.entry, message.answers)
             case "invalidated":
-                self._invalidate(message.invalidated, message.answers)
+                self._apply_invalidation(message.invalidated, message.answers)
             case "reset":
-                self._reset(message.reset)
+                self._apply_reset(message.reset)
             case _:
-                pass  # progress alone, or news of a later contract
+                pass  # only progress, or an event of a newer contract
         self._advance(positions)
         return is_answer
 
@@ -178,42 +177,43 @@ class NearCache:
         if copy.version == ABSENT:
             return is_reached
         if copy.version is None or copy.deadline <= now:
-            # It is too large for news, or somebody may have kept it alive: the answer says.
-            self._doubt(copy)
+            # The entry was too large to be pushed, or a Touch elsewhere may have prolonged its
+            # life: the answer will say.
+            self._distrust(copy)
             self._subscribe(copy)
             return False
         self._keep_alive(copy, now)
         if copy.key.scope in self._renewed_scopes:
-            self._age(copy, copy.version, now)
+            self._report_ageing(copy, copy.version, now)
         return is_reached or (copy.version >= fence and not copy.has_layers)
 
-    def _take(self, entry: EntryMessage, answers: int) -> None:
-        copy = self._heard(ContextKey.from_message(entry.key), answers, entry.partition)
+    def _apply_entry(self, entry: EntryMessage, answers: int) -> None:
+        copy = self._copy_of_event(ContextKey.from_message(entry.key), answers, entry.partition)
         if copy is None:
             return
         if entry.HasField("ttl"):
             copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
-            # It cannot have been said before the stream was opened, nor before what is confirmed.
+            # The earliest time at which the server can have sent the message.
             opened = LONG_AGO if self._stream.opened is None else self._stream.opened
-            said = max(opened, self._partitions.as_of(copy))
-            copy.deadline = said + copy.lifetime
-            copy.whole = max(copy.lifetime, seconds_from_write_to_end(entry))
+            sent = max(opened, self._partitions.as_of(copy))
+            copy.deadline = sent + copy.lifetime
+            copy.full_lifetime = max(copy.lifetime, seconds_from_write_to_end(entry))
         if entry.HasField("context"):
             self._replace(copy, entry)
-            copy.version = copy.held
+            copy.version = copy.entry_version
             for include in map(ContextKey.from_message, entry.context.includes):
-                if include not in self._copies:  # who uses the entry will ask for it
-                    self._begin(include)
-        elif copy.held == entry.version:
-            copy.version = copy.held
+                if include not in self._copies:  # composing the entry will need it
+                    self._add(include)
+        elif copy.entry_version == entry.version:
+            copy.version = copy.entry_version
         else:
             copy.version = None
         self._evict()
 
-    def _invalidate(self, invalidated: Invalidated, answers: int) -> None:
+    def _apply_invalidation(self, invalidated: Invalidated, answers: int) -> None:
         if invalidated.WhichOneof("target") == "key":
             key = ContextKey.from_message(invalidated.key)
-            copy = self._heard(key, answers, invalidated.partition)
+            copy = self._copy_of_event(key, answers, invalidated.partition)
             if copy and (answers or (copy.version or ABSENT) <= invalidated.revision):
                 copy.version = None if invalidated.is_changed else ABSENT
             return
@@ -222,17 +222,17 @@ class NearCache:
             is_named = copy.key.tenant_id == tenant.tenant_id
             if is_named and copy.is_answered and tenant.scope in ("", copy.key.scope):
                 self.counts.pushes += 1
-                # What is not known may be later than the end of the tenant: the store says.
+                # An unknown version may be newer than the invalidation: the store must say.
                 if copy.version is not None and copy.version <= invalidated.revision:
                     copy.version = ABSENT
 
-    def _heard(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
-        """The copy that something is said about; None where it is not for what there is now."""
+    def _copy_of_event(self, key: ContextKey, answers: int, partition: int) -> Copy | None:
+        """The copy that an event is about, or None if the event does not apply to it."""
         copy = self._copies.get(key)
         if copy is None:
             return None
         if answers:
-            # An earlier number: the answer to a subscription that has ended meanwhile, perhaps.
+            # With an earlier number it answers a subscription that was replaced since (N3).
             if answers != copy.number:
                 return None
             copy.is_answered = True
@@ -243,49 +243,52 @@ class NearCache:
             self.counts.pushes += 1
         return copy
 
-    def _reset(self, reset: Reset) -> None:
+    def _apply_reset(self, reset: Reset) -> None:
         self._partitions[reset.partition] = Partition()
         for copy in self._copies.values():
-            # What was not answered yet may be of this partition, and its answer gone too.
+            # A copy without an answer may be of this partition, and its answer lost too.
             if copy.partition in (reset.partition, UNKNOWN):
                 copy.is_answered, copy.confirmed = False, 0
                 self._subscribe(copy)
-                # The answer will be as of now; the store may have lost what was written.
+                # The answer will be as of now, and the store may have lost the own write.
                 self._own_writes.discard(copy.key.tenant_id)
 
     def _keep_alive(self, copy: Copy, now: float) -> None:
-        """Touch an entry that is in use, once its time is half over. It may be used meanwhile."""
+        """Touch an entry in use once half of its time is over. The copy stays usable."""
         half = copy.lifetime / 2
         if copy.deadline - now < half and now - copy.touched >= half:
             copy.touched = now
             self._stream.touch(copy.key)
-            self._subscribe(copy)  # the answer says how long it lives now
+            self._subscribe(copy)  # the answer has the new time to live
 
-    def _age(self, copy: Copy, version: int, now: float) -> None:
-        """Say that an entry is in the last fifth of its time; again where that did not help."""
-        if copy.deadline - now < copy.whole / 5 and now - copy.renewed >= copy.whole / 20:
-            copy.renewed = now
+    def _report_ageing(self, copy: Copy, version: int, now: float) -> None:
+        """Report an entry in the last fifth of its time; again if it was not renewed since."""
+        if (
+            copy.deadline - now < copy.full_lifetime / 5
+            and now - copy.ageing_reported >= copy.full_lifetime / 20
+        ):
+            copy.ageing_reported = now
             self.ageing.append((copy.key, version))
 
-    def _begin(self, key: ContextKey) -> Copy:
+    def _add(self, key: ContextKey) -> Copy:
         copy = self._copies[key] = Copy(key)
         self._subscribe(copy)
         return copy
 
     def _subscribe(self, copy: Copy) -> None:
         if self._stream.opened is None:
-            return  # it will be asked for when one is opened
+            return  # `opened` will subscribe to it
         position = self._partitions.position(copy)
-        copy.number = self._stream.subscribe(copy.key, copy.held, position)
+        copy.number = self._stream.subscribe(copy.key, copy.entry_version, position)
 
-    def _doubt(self, copy: Copy) -> None:
-        """Use a copy no more before the stream has answered for it again."""
+    def _distrust(self, copy: Copy) -> None:
+        """Do not use a copy until the stream has answered for it again."""
         copy.confirmed = self._partitions.confirmed(copy)
         copy.is_answered = False
 
     def _replace(self, copy: Copy, message: EntryMessage | None) -> None:
-        if message and message.version == copy.held:
-            return  # the same again: what was made of it stays
+        if message and message.version == copy.entry_version:
+            return  # the same entry: its decoded and composed forms stay valid
         self._bytes += copy.hold(message)
 
     def _evict(self) -> None:

@@ -1,37 +1,37 @@
-"""How a client keeps contexts, and what its cache has done: the public face of the near cache."""
+"""The public options and counters of the near cache."""
 
 from dataclasses import dataclass
 
 _PINGS = 8
-"""How many pings are sent in the time for which copies are trusted."""
+"""The number of pings that are sent within `max_staleness`."""
 
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """How a client keeps contexts."""
+    """The bounds of a client's near cache."""
 
     max_staleness: float = 2.0
-    """Seconds for which a copy may be used after contact with the store was lost."""
+    """Seconds for which a cached entry may be used after contact with the store was lost."""
     max_entries: int = 10_000
-    """Entries that are kept; the least recently used go first."""
+    """The maximum number of cached entries; the least recently used ones are evicted first."""
     max_bytes: int = 64 << 20
-    """Their serialized size, together."""
+    """The maximum serialized size of all cached entries together, in bytes."""
 
     @property
     def ping_interval(self) -> float:
-        """Seconds between two signs of life."""
+        """Seconds between two pings to the store."""
         return self.max_staleness / _PINGS
 
 
 @dataclass
 class CacheCounts:
-    """What a cache has done so far."""
+    """Counters of a client's near cache since the client was made."""
 
     hits: int = 0
-    """Contexts that it had."""
+    """Contexts that were resolved from the cache."""
     misses: int = 0
-    """Contexts for which the store was asked."""
+    """Contexts that were requested from the store."""
     pushes: int = 0
-    """News that came by itself: new values of entries, and ends."""
+    """Events that the store has pushed: changes and invalidations of entries."""
     evictions: int = 0
-    """Entries that were dropped for want of room."""
+    """Entries that were evicted to keep to the bounds."""

@@ -1,4 +1,7 @@
-"""What a near cache knows: copies, partitions, the stream that is open, and counts."""
+"""The state of a near cache: copies of entries, partitions, the open stream, own writes.
+
+Times are seconds of a clock that never goes back, as in `machine`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,57 +13,60 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey
 
 ABSENT = 0
-"""The version of what is not there."""
+"""The version of an entry that does not exist."""
 LONG_AGO = float("-inf")
+"""A time before all others."""
 UNKNOWN = -1
+"""The partition of a copy before the first answer."""
 
 
 @dataclass(slots=True, eq=False)
 class Copy:
-    """What is known of a key."""
+    """The copy of one key's entry, or of its absence, and what the stream said about it."""
 
     key: ContextKey
     number: int = 0
-    """The last Subscribe for it."""
+    """The number of the last Subscribe for the key."""
     is_answered: bool = False
-    """Whether the stream has answered one since it began, and since the last reset."""
+    """Whether the stream has answered a Subscribe since it began and since the last reset."""
     confirmed: int = 0
-    """The revision up to which `held` was what the store had, by the last stream that has
-    answered for anything; 0 if that has not answered for this."""
+    """The revision up to which the store had `entry_version`, by the last stream that answered
+    for any copy; 0 if that stream did not answer for this one."""
     partition: int = UNKNOWN
     version: int | None = None
     """The cached entry's version, ABSENT if there is none, None if unknown."""
-    held: int = ABSENT
-    """The version of the last entry that came; it is `version`, unless that is None or ABSENT."""
+    entry_version: int = ABSENT
+    """The version of the last entry received; equals `version` unless that is None or ABSENT."""
     size: int = 0
-    """Its bytes, serialized."""
+    """The serialized size of the entry, in bytes."""
     serialized: bytes | None = None
-    """That entry, until `entry` is made of it; a parsed message is six times as large."""
+    """The entry until its first use; a parsed message would be six times as large."""
     has_layers: bool = False
-    """Whether it includes others."""
+    """Whether the entry includes others."""
     deadline: float = LONG_AGO
-    """When its time to live is over."""
+    """The time at which the entry expires."""
     lifetime: float = 0.0
-    """Seconds that it had to live when that was last heard."""
-    whole: float = 0.0
-    """Seconds that it had to live when it was written."""
+    """The seconds that the entry had left to live in the last message about it."""
+    full_lifetime: float = 0.0
+    """The seconds that the entry had to live when it was written."""
     touched: float = LONG_AGO
-    renewed: float = LONG_AGO
-    """When it was last said to be ageing."""
+    """The time of the last Touch."""
+    ageing_reported: float = LONG_AGO
+    """The time at which the entry was last reported as ageing."""
     entry: ContextEntry | None = None
-    """That entry, made of `serialized` when it was first needed."""
+    """The entry decoded from `serialized`, from its first use on."""
     composed: ContextEntry | None = None
-    """The last composition with its layers that existed as a whole; it may be of an earlier
-    version."""
+    """The last composition with the layers that existed as a whole; its entry may be of an
+    earlier version."""
     versions: tuple[int, ...] = ()
-    """What that was composed from: the versions of the entry and of its layers, in order."""
+    """The versions in `composed`: the entry's, then those of its layers in order."""
 
     def hold(self, message: EntryMessage | None) -> int:
-        """Hold another entry, None for none. By how many bytes that is larger."""
+        """Replace the entry, or drop it for None. Returns the growth in bytes, negative if less."""
         serialized = message.SerializeToString() if message else b""
         more = len(serialized) - self.size
         self.size, self.serialized, self.entry = len(serialized), serialized, None
-        self.held, self.confirmed = message.version if message else ABSENT, 0
+        self.entry_version, self.confirmed = message.version if message else ABSENT, 0
         self.has_layers = bool(message and message.context.includes)
         if not self.has_layers:
             self.composed, self.versions = None, ()
@@ -69,88 +75,92 @@ class Copy:
 
 @dataclass(slots=True)
 class Partition:
+    """How far a partition's events are applied, and how fresh that is."""
+
     position: int = 0
-    """Everything up to this revision is applied, by all streams together."""
-    told: int = 0
-    """The same by the stream that is open, whose server may know another order of events."""
+    """The revision up to which all events are applied, by any stream so far."""
+    stream_position: int = 0
+    """The same by the open stream alone, whose server may know another order of events."""
     as_of: float = LONG_AGO
-    """All that was told of it is as of this time, or later."""
+    """The time as of which, or later, the stream's messages about the partition are true."""
 
 
 class Partitions(dict[int, Partition]):
-    """How far each partition has come, by its number, and what that says of copies."""
+    """The partitions by their numbers, and what their positions say about copies."""
 
     def of(self, copy: Copy) -> Partition | None:
-        """The partition of a copy; None if nothing was told of it yet."""
+        """The partition of a copy, or None if no position of it has arrived yet."""
         return self.get(copy.partition)
 
     def position(self, copy: Copy) -> int:
-        """The revision up to which everything is applied in the partition of a copy."""
+        """The position of a copy's partition, 0 if unknown."""
         partition = self.of(copy)
         return partition.position if partition else 0
 
     def as_of(self, copy: Copy) -> float:
-        """A time as of which all that was told of the partition of a copy is true, or later."""
+        """The time as of which, or later, the messages about a copy's partition are true."""
         partition = self.of(copy)
         return partition.as_of if partition else LONG_AGO
 
     def advance(self, positions: Iterable[Position], pings: Mapping[int, float]) -> None:
-        """Take in how far a stream has come; `pings` is when its pings were sent."""
+        """Apply positions from the stream; `pings` are the times at which pings were sent."""
         for position in positions:
             partition = self.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
-            partition.told = max(partition.told, position.revision)
+            partition.stream_position = max(partition.stream_position, position.revision)
             partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
 
     def stream_ended(self) -> None:
-        """The stream has ended. Positions stay: they are what the next one is held to."""
+        """Forget what the ended stream alone has proven. The next one resumes from `position`."""
         for partition in self.values():
-            partition.told, partition.as_of = 0, LONG_AGO
+            partition.stream_position, partition.as_of = 0, LONG_AGO
 
     def is_whole(self, copies: Sequence[Copy]) -> bool:
         """Whether there is a revision as of which the store had all of these copies (N9).
 
-        Each is what the store had from its own version on, up to the position that its stream
-        has told. A value is read after the event that announces it, so a copy can be ahead of
-        the position; then there is no such revision.
+        The store had each of them from its own version on, up to the position of its stream. The
+        server reads a value after the event that announces it, so a copy can be ahead of the
+        position; then there is no such revision.
         """
         answered = {copy.is_answered for copy in copies}
-        if len(answered) > 1:  # revisions of two streams may be of two orders
+        if len(answered) > 1:  # two streams may have different orders of revisions
             return False
-        return max(copy.held for copy in copies) <= min(map(self.confirmed, copies))
+        return max(copy.entry_version for copy in copies) <= min(map(self.confirmed, copies))
 
     def confirmed(self, copy: Copy) -> int:
-        """The revision up to which the entry of a copy is known to be what the store had."""
-        if copy.is_answered and copy.version == copy.held:
+        """The revision up to which the store is known to have had a copy's entry."""
+        if copy.is_answered and copy.version == copy.entry_version:
             partition = self.of(copy)
-            return partition.told if partition else 0
+            return partition.stream_position if partition else 0
         return copy.confirmed
 
 
 @dataclass
 class Stream:
-    """The stream that is open, or none, and what is to be asked on it."""
+    """The open Watch stream, or none, with the requests that wait to be sent on it."""
 
     opened: float | None = None
+    """The time at which the stream was opened, None if none is open."""
     number: int = 0
-    """Of the last Subscribe or Ping, on this or an earlier stream."""
+    """The number of the last Subscribe or Ping, on this or an earlier stream."""
     heard: float = LONG_AGO
-    """When it was last known to answer."""
+    """The time at which the stream was last known to answer."""
     answered: int = 0
-    """The newest Subscribe or Ping that it has answered."""
+    """The number of the newest Subscribe or Ping that the stream has answered."""
     has_answered: bool = False
-    """Whether it has answered a newer one since `heard`."""
+    """Whether the stream has answered a newer request since `heard`."""
     pings: dict[int, float] = field(default_factory=dict[int, float])
-    """When they were sent."""
+    """The times at which recent pings were sent, by their numbers."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
+    """The requests that wait to be sent."""
 
-    def take(self) -> list[WatchRequest]:
-        """What it is to be asked now."""
+    def pop_requests(self) -> list[WatchRequest]:
+        """Remove and return the requests that wait to be sent."""
         taken, self.requests = self.requests, []
         return taken
 
     def subscribe(self, key: ContextKey, known_version: int, position: int) -> int:
-        """Ask for a key: the number of the Subscribe."""
+        """Queue a Subscribe for a key. Returns its number."""
         self.number += 1
         subscribe = Subscribe(
             key=key.to_message(),
@@ -162,45 +172,46 @@ class Stream:
         return self.number
 
     def unsubscribe(self, key: ContextKey) -> None:
-        """Ask for a key no more."""
+        """Queue an Unsubscribe for a key, if a stream is open."""
         if self.opened is not None:
             self.requests.append(WatchRequest(unsubscribe=Unsubscribe(key=key.to_message())))
 
     def touch(self, key: ContextKey) -> None:
-        """Keep an entry alive."""
+        """Queue a Touch, which prolongs the life of an entry."""
         self.requests.append(WatchRequest(touch=Touch(key=key.to_message())))
 
     def ping(self, now: float, *, keep: float) -> None:
-        """Ask for a sign of life. Pings that are older than `keep` seconds prove nothing more."""
+        """Queue a Ping, if a stream is open. Forgets pings that are older than `keep` seconds."""
         if self.opened is not None:
             self.number += 1
             recent = {n: at for n, at in self.pings.items() if now - at < keep}
             self.pings = {**recent, self.number: now}
             self.requests.append(WatchRequest(ping=Ping(number=self.number)))
 
-    def answers(self, number: int) -> bool:
-        """It has answered a Subscribe or Ping, 0 for none. Whether that is a newer one."""
+    def record_answer(self, number: int) -> bool:
+        """Record an answer to a request, by its number, 0 for none. Returns whether it is newer."""
         is_newer = number > self.answered
         if is_newer:
             self.answered, self.has_answered = number, True
         return is_newer
 
     def silence(self, now: float, *, is_asked: bool) -> float:
-        """The seconds for which it has answered nothing new, though it is asked."""
+        """The seconds since the last new answer; 0 if no answer is expected (`is_asked` False)."""
         if self.has_answered or not is_asked:
             self.heard, self.has_answered = now, False
         return now - self.heard
 
 
 class OwnWrites:
-    """The last revision that this process has written for each tenant, until its copies know.
+    """The last revision that this process has written for each tenant, until copies reach it.
 
-    Not for longer than `keep` seconds: what may be used then was confirmed after the write.
+    Each is kept for `keep` seconds at most: copies that are usable later were confirmed after it.
     """
 
     def __init__(self, keep: float) -> None:
         self._keep = keep
-        self._last: dict[str, tuple[int, float]] = {}  # with when that was; the oldest first
+        # Revisions with their times, the oldest first.
+        self._last: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self._last)
@@ -209,18 +220,18 @@ class OwnWrites:
         return tenant_id in self._last
 
     def add(self, tenant_id: str, revision: int, now: float) -> None:
-        """A write was acknowledged."""
+        """Record an acknowledged write."""
         earlier, _ = self._last.pop(tenant_id, (0, now))
         self._last[tenant_id] = max(revision, earlier), now
         while now - next(iter(self._last.values()))[1] >= self._keep:
             del self._last[next(iter(self._last))]
 
     def discard(self, tenant_id: str) -> None:
-        """Forget it."""
+        """Forget the tenant's write."""
         self._last.pop(tenant_id, None)
 
     def fence(self, tenant_id: str, position: int, now: float) -> int:
-        """What a copy must have reached, where its partition is at `position`; 0 for nothing."""
+        """The fence for the tenant's copies if their partition is at `position`; 0 for none."""
         written, at = self._last.get(tenant_id, (0, now))
         if written <= position or now - at >= self._keep:
             self.discard(tenant_id)
@@ -229,5 +240,8 @@ class OwnWrites:
 
 
 def seconds_from_write_to_end(entry: EntryMessage) -> float:
-    """How long an entry lives; its version tells when it was written."""
+    """The time to live of an entry from its last write, in seconds.
+
+    The time of the write is in its version, whose upper bits are milliseconds.
+    """
     return entry.expire_time.ToMilliseconds() / 1000 - (entry.version >> 20) / 1000

@@ -1,1 +1,1 @@
-"""The calls of the store: requests, responses, channels."""
+"""The store's RPCs: requests, responses, errors and channels."""

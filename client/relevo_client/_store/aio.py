@@ -1,4 +1,4 @@
-"""The store's calls over asyncio: a channel, and what a failed call raises."""
+"""`AsyncStore`: the store's RPCs over an asyncio channel, with failures as RelevoErrors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked, unreadable
+from relevo_client._context.errors import client_closed, client_forked, unreadable_response
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_asyncio
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
@@ -18,14 +18,15 @@ _Response = TypeVar("_Response")
 
 
 class AsyncStore:
-    """A ContextStore, asked by messages. Every method raises RelevoError.
+    """A ContextStore server's RPCs, with protobuf messages. Every RPC may raise RelevoError.
 
-    `timeout` (seconds) is what a call may take, repetitions included. A caller's own
-    deadline can only shorten that.
+    `timeout` (seconds) bounds each call, including retries; a caller's deadline can only shorten
+    it. Give either `target` or `channel`, else it raises ValueError; a blocking channel raises
+    TypeError, and a token that no header can hold InvalidFieldError.
     """
 
     _is_forked = False
-    """Whether this process was forked from one where such a store was in use."""
+    """Whether this process was forked from one in which an AsyncStore was in use."""
 
     def __init__(
         self,
@@ -41,33 +42,33 @@ class AsyncStore:
         must_be_asyncio(channel, "AsyncContextClient", instead="ContextClient")
         self.timeout = timeout
         self.contact = Contact(target, timeout)
-        """Whether the store answers, as this client knows it."""
+        """The record of whether the store answers this client."""
         self._target = target or ""
         self._channel = channel
         self._credentials = credentials
         self._metadata = metadata_of(token)
         self._is_closed = False
-        # Made now: on a channel that is closed by then, gRPC would crash.
+        # Made now: gRPC would crash if the user had closed the channel before the first call.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
 
     @property
     def is_used(self) -> bool:
-        """Whether there has been a call, or a channel."""
+        """Whether a call was made, or a channel was given."""
         return self._stub is not None
 
-    def forked(self) -> None:
-        """Say so from now on: this is a child process, and the channel is its parent's."""
-        # The thread that moves all of gRPC's asyncio was the parent's.
+    def after_fork(self) -> None:
+        """Refuse all calls from now on: the channel belongs to the parent of this process."""
+        # For all stores: the thread that drives gRPC's asyncio exists in the parent only.
         AsyncStore._is_forked = True
 
-    def refuse(self) -> None:
-        """Take no calls any more, but `release`."""
+    def refuse_calls(self) -> None:
+        """Refuse all calls from now on, except `release`."""
         self._is_closed = True
         self.contact.close()
 
     async def close(self) -> None:
-        """Close the channel, where it is the store's own."""
-        self.refuse()
+        """Refuse further calls, and close the channel if the store has made it."""
+        self.refuse_calls()
         if self._target and self._channel is not None and not self._is_forked:
             await self._channel.close()
             self._channel = self._stub = None
@@ -75,42 +76,42 @@ class AsyncStore:
     async def get(
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
-        """One entry."""
-        return await self._call(self._open.Get, request, deadline)
+        """Read one entry."""
+        return await self._call(self._usable_stub.Get, request, deadline)
 
     async def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
-        """Several entries."""
-        return await self._call(self._open.BatchGet, request)
+        """Read several entries."""
+        return await self._call(self._usable_stub.BatchGet, request)
 
     async def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
         """Write an entry."""
-        return await self._call(self._open.Put, request)
+        return await self._call(self._usable_stub.Put, request)
 
     async def invalidate(
         self, request: store_pb2.InvalidateRequest
     ) -> store_pb2.InvalidateResponse:
-        """End entries."""
-        return await self._call(self._open.Invalidate, request)
+        """Invalidate entries."""
+        return await self._call(self._usable_stub.Invalidate, request)
 
     async def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
-        """An entry, or the right to write it."""
-        return await self._call(self._open.Lease, request)
+        """Read an entry, or take the lease to create it."""
+        return await self._call(self._usable_stub.Lease, request)
 
     async def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
-        """End a lease, amid closing too."""
+        """Release a lease, also while the client closes."""
         if self._stub:
             await self._call(self._stub.Release, request, deadline)
 
     def watch(self) -> Any:
-        """A stream of watching. It raises gRPC's own errors."""
-        return self._open.Watch(metadata=self._metadata)
+        """Open a Watch stream. The stream raises gRPC's own errors."""
+        return self._usable_stub.Watch(metadata=self._metadata)
 
     @property
-    def _open(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
+    def _usable_stub(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
         if self._is_forked:
-            raise forked("spawn the child, or use a ContextClient there")
+            raise client_forked("spawn the child, or use a ContextClient there")
         if self._is_closed:
-            raise closed()
+            raise client_closed()
         if self._stub is None:
             if self._channel is None:
                 self._channel = self._new_channel()
@@ -138,18 +139,18 @@ class AsyncStore:
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
         except aio.UsageError:
-            raise closed() from None
+            raise client_closed() from None
         except asyncio.CancelledError:
             if _cancelled_from_outside():
                 raise
-            raise closed() from None  # the channel ended the call
-        if response is None:  # what gRPC returns for an answer that it cannot parse
-            raise unreadable()
+            raise client_closed() from None  # the channel ended the call
+        if response is None:  # gRPC returns None for an answer that it cannot parse
+            raise unreadable_response()
         self.contact.answered()
         return response
 
 
 def _cancelled_from_outside() -> bool:
-    """Whether a CancelledError that arrives in this task was meant for it."""
+    """Whether this task itself was cancelled, and not only the call that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

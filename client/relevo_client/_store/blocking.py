@@ -1,4 +1,4 @@
-"""The store's calls for threads: a channel, and what a failed call raises."""
+"""`Store`: the store's RPCs over a blocking channel, with failures as RelevoErrors."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ import grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import closed, forked
+from relevo_client._context.errors import client_closed, client_forked
 from relevo_client._context.reasons import Reason
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_blocking
 from relevo_client._store.contact import Contact
@@ -17,7 +17,7 @@ _Response = TypeVar("_Response")
 
 
 class Store:
-    """`AsyncStore` for any number of threads."""
+    """`AsyncStore` with blocking calls, for any number of threads."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Store:
         must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
         self.timeout = timeout
         self.contact = Contact(target, timeout)
-        """Whether the store answers, as this client knows it."""
+        """The record of whether the store answers this client."""
         self._own_channel = channel is None
-        given: Any = channel and _Plain(channel)
+        given: Any = channel and _UnregisteredChannel(channel)
         if channel is None:
             options = list(CHANNEL_OPTIONS)
             channel = (
@@ -50,32 +50,32 @@ class Store:
 
     @property
     def is_used(self) -> bool:
-        """Whether there is a channel: from the beginning."""
+        """True: a channel exists from the beginning."""
         return True
 
-    def forked(self) -> None:
-        """Say so from now on: this is a child process, and the channel is its parent's."""
+    def after_fork(self) -> None:
+        """Refuse all calls from now on: the channel belongs to the parent of this process."""
         self._is_forked = True
 
-    def refuse(self) -> None:
-        """Take no calls any more."""
+    def refuse_calls(self) -> None:
+        """Refuse all calls from now on."""
         self._is_closed = True
         self.contact.close()
 
     def close(self) -> None:
-        """Take no calls any more. End them, and the channel, if that is the store's own."""
-        self.refuse()
+        """Refuse further calls. If the store has made the channel, close it and end its calls."""
+        self.refuse_calls()
         if self._own_channel and not self._is_forked:
             self._channel.close()
 
     def get(
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
-        """One entry."""
+        """Read one entry."""
         return self._call(self._stub.Get, request, deadline)
 
     def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
-        """Several entries."""
+        """Read several entries."""
         return self._call(self._stub.BatchGet, request)
 
     def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
@@ -83,31 +83,31 @@ class Store:
         return self._call(self._stub.Put, request)
 
     def invalidate(self, request: store_pb2.InvalidateRequest) -> store_pb2.InvalidateResponse:
-        """End entries."""
+        """Invalidate entries."""
         return self._call(self._stub.Invalidate, request)
 
     def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
-        """An entry, or the right to write it."""
+        """Read an entry, or take the lease to create it."""
         return self._call(self._stub.Lease, request)
 
     def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
-        """End a lease."""
+        """Release a lease."""
         self._call(self._stub.Release, request, deadline)
 
     def watch(self, requests: Iterator[store_pb2.WatchRequest]) -> Any:
-        """A stream of watching, with these requests. It raises gRPC's own errors."""
+        """Open a Watch stream with these requests. The stream raises gRPC's own errors."""
         try:
             return self._stub.Watch(requests, metadata=self._metadata)
-        except ValueError:  # what gRPC raises for a call on a closed channel
-            raise closed() from None
+        except ValueError:  # gRPC raises it for a call on a closed channel
+            raise client_closed() from None
 
     def _call(
         self, method: Callable[..., _Response], request: Any, deadline: Deadline = UNBOUNDED
     ) -> _Response:
         if self._is_forked:
-            raise forked("make another one in the child")
+            raise client_forked("make another one in the child")
         if self._is_closed:
-            raise closed()
+            raise client_closed()
         timeout = deadline.within(self.timeout).remaining()
         attempt = self.contact.begin()
         try:
@@ -115,19 +115,19 @@ class Store:
         except grpc.RpcError as error:
             failure = error_of_call(error)
             if self._is_closed and failure.reason == Reason.CANCELLED:
-                failure = closed()  # the channel ended the call
+                failure = client_closed()  # the channel ended the call
             self.contact.ended(attempt, failure, timeout)
             raise failure from None
-        except ValueError:  # what gRPC raises for a call on a closed channel
-            raise closed() from None
+        except ValueError:  # gRPC raises it for a call on a closed channel
+            raise client_closed() from None
         self.contact.answered()
         return response
 
 
-class _Plain:
-    """A channel as a stub needs it, without gRPC's registered methods.
+class _UnregisteredChannel:
+    """A user's channel for a stub, without gRPC's registered methods.
 
-    gRPC looks these up in a channel's memory even where that is gone: a crash.
+    gRPC would look these up in the channel's memory after it was freed, and crash.
     """
 
     def __init__(self, channel: grpc.Channel) -> None:

@@ -1,4 +1,4 @@
-"""Channels to the store: how one is set up, and what every call on it carries."""
+"""Channels to the store: their options, and the metadata that every call carries."""
 
 import json
 
@@ -12,7 +12,7 @@ from relevo_client._context.kinds import Kind, must_not_be
 _SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    # Every call here may be repeated: what writes, ends or leases has a request_id.
+    # Every RPC may be retried: a request that changes something has a request_id.
     (
         "grpc.service_config",
         json.dumps(
@@ -25,7 +25,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
                             "initialBackoff": "0.05s",
                             "maxBackoff": "0.5s",
                             "backoffMultiplier": 3,
-                            # A server that stops ends as cancelled what comes last.
+                            # A server that stops ends its last calls with CANCELLED.
                             "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                         },
                     }
@@ -34,17 +34,24 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
         ),
     ),
     ("grpc.max_receive_message_length", -1),
-    # A server that comes back is found at once, however long it was away.
+    # Reconnect within a second of a server's return, however long it was away.
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Notice a silent peer. The server allows pings that are as frequent as 5 s.
+    # Detect a silent peer. The server allows one ping every 5 s.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 )
-"""Options of a channel to the store: repetition, large answers, keepalive."""
+"""gRPC channel options for a channel to the store: retries, large answers, keepalive.
+
+A tuple of pairs of name and value, for `grpc.insecure_channel(target, options=...)` and the like.
+Clients that are given a target use them by themselves.
+"""
 
 
 def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
-    """What every call carries. Raises InvalidFieldError for a token that no header can hold."""
+    """The metadata of every call: the bearer token, or nothing without one.
+
+    Raises InvalidFieldError for a token that no header can hold.
+    """
     if not token:
         return ()
     if not (token.isascii() and token.isprintable()):
@@ -57,10 +64,10 @@ _ASYNCIO = Kind(aio.Channel, "a grpc.aio.Channel")
 
 
 def must_be_blocking(channel: object, user: str, *, instead: str) -> None:
-    """Raise TypeError for an asyncio channel, which `user` cannot work with; `instead` can."""
+    """Raise TypeError for an asyncio channel; `user` cannot work with one, `instead` can."""
     must_not_be(_ASYNCIO, channel, user, needed=_BLOCKING, instead=instead)
 
 
 def must_be_asyncio(channel: object, user: str, *, instead: str) -> None:
-    """Raise TypeError for a blocking channel, which `user` cannot work with; `instead` can."""
+    """Raise TypeError for a blocking channel; `user` cannot work with one, `instead` can."""
     must_not_be(_BLOCKING, channel, user, needed=_ASYNCIO, instead=instead)

@@ -1,4 +1,4 @@
-"""Hints for failed connections: gRPC's words, as whoever set the client up needs them."""
+"""Hints for failed connections: the likely causes of gRPC's error texts."""
 
 _MEANINGS = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS, and `credentials` do",
@@ -12,7 +12,7 @@ _NEVER_CONNECTED = "failed to connect"
 
 
 def explained(details: str) -> str:
-    """A failed call's details, after what they mean if no connection could be made."""
+    """A failed call's details; if no connection could be made, preceded by the likely cause."""
     if details.startswith(_NEVER_CONNECTED):
         for words, meaning in _MEANINGS.items():
             if words in details:

@@ -1,10 +1,10 @@
-"""Whether the store answers a client: logged once when it stops, once when it answers again.
+"""A client's contact with its store: a log entry when it is lost, and one when it is found again.
 
 Evidence comes from every call and from the Watch stream. One failure is not a loss: it may
 have ended many calls at once, and the next attempt may reach another server. The store is
 lost when an attempt fails that began after an earlier failure, with no answer in between.
-It is found by an answer, once nothing has failed for `QUIET` seconds: while one of
-its servers, or of its partitions, answers and another does not, it stays lost.
+It is found by an answer after `QUIET` seconds without a failure. So it stays lost while one of
+its servers or partitions answers and another does not.
 """
 
 import re
@@ -20,33 +20,33 @@ from relevo_client._context.reasons import Reason
 from relevo_client._store.statuses import error_of_call
 
 BROKEN = (Reason.INTERNAL, Reason.UNKNOWN)
-"""What gRPC calls some connections that break; it may be the store's own answer too."""
-# A server waits for half of a call's time.
+"""Reasons that gRPC gives for some broken connections; the store may have sent them too."""
+# STORE_UNAVAILABLE too: a server waits for Redis for half of a call's timeout.
 _LATE = (Reason.DEADLINE_EXCEEDED, Reason.STORE_UNAVAILABLE)
 PATIENCE = 0.2
-"""Seconds in which a store that is there should answer."""
+"""Seconds of a call's timeout within which a reachable store should answer."""
 QUIET = 1.0
-"""Seconds without a failure after which an answer means that a lost store is found."""
+"""Seconds without a failure after which an answer means that a lost store is found again."""
 
 
 class Evidence:
     """Decides whether a store is lost, from the results of attempts to reach it.
 
-    Reads no clock and logs nothing.
+    It reads no clock and logs nothing. Times are in seconds.
     """
 
     def __init__(self) -> None:
         self.is_lost = False
         self._failures = 0
-        self._excused = 0  # those of the failures that an answer has followed
+        self._excused = 0  # the number of failures before the last answer
         self._last_failure = float("-inf")
 
     def begin(self) -> int:
-        """An attempt begins: its number, to be given to `failed`."""
+        """Begin an attempt. Returns its number, for `failed`."""
         return self._failures
 
     def failed(self, attempt: int, now: float) -> bool:
-        """An attempt has failed. Whether the store is lost by this."""
+        """Record that an attempt has failed. Returns whether the store became lost by this."""
         is_repeated = attempt > self._excused
         self._failures += 1
         self._last_failure = now
@@ -55,7 +55,7 @@ class Evidence:
         return is_news
 
     def answered(self, now: float) -> bool:
-        """The store has answered. Whether it is found by this."""
+        """Record that the store has answered. Returns whether it is found again by this."""
         self._excused = self._failures
         is_news = self.is_lost and now - self._last_failure >= QUIET
         self.is_lost = self.is_lost and not is_news
@@ -63,11 +63,11 @@ class Evidence:
 
 
 class Contact:
-    """One client's contact with its store, for any number of threads.
+    """One client's contact with its store, safe for any number of threads.
 
-    Logs a WARNING when the store is lost and an INFO when it is found; nothing once
-    the client is closed. `target` is the client's, None if it was given a channel;
-    `timeout` (seconds) is what its calls have if nobody makes them shorter.
+    Logs a WARNING when the store is lost and an INFO when it is found again, until the client is
+    closed. `target` is the client's target, None if it was given a channel; `timeout` (seconds)
+    is the timeout of its calls, which callers can shorten.
     """
 
     def __init__(self, target: str | None, timeout: float) -> None:
@@ -78,13 +78,14 @@ class Contact:
         self._is_closed = False
 
     def begin(self) -> int:
-        """A call or a stream begins: its number, to be given to `failed`."""
+        """Begin a call or a stream. Returns its number, for the method that records its end."""
         return self._evidence.begin()
 
     def ended(self, attempt: int, failure: RelevoError, timeout: float | None) -> None:
-        """A call with this timeout (seconds) has failed. Most failures are answers of the store.
+        """Record a failed call that had this timeout in seconds.
 
-        That the store could not answer within less than `PATIENCE` tells nothing of it.
+        Most failures are answers of the store. A call that was late counts as no failure if its
+        timeout was shorter than `PATIENCE`.
         """
         if isinstance(failure, UnavailableError):
             is_patient = timeout is None or timeout >= self._patience
@@ -94,16 +95,17 @@ class Contact:
             self.answered()
 
     def failed(self, attempt: int, reason: str) -> None:
-        """A call or a stream has failed to reach the store."""
+        """Record that a call or a stream did not reach the store, and log a loss."""
         with self._lock:
             is_news = self._evidence.failed(attempt, time.monotonic()) and not self._is_closed
         if is_news:
             log.warning("%s is lost: %s", self._store, reason)
 
     def stream_ended(self, attempt: int, error: Exception) -> None:
-        """A stream has ended, with this error. What no network does is a defect, and logged so.
+        """Record that a stream has ended with this error, and log it.
 
-        A TimeoutError means that nothing came on it for too long.
+        A TimeoutError means that the stream was silent for too long. An error that no network
+        causes is a defect, and is logged as an ERROR.
         """
         match error:
             case grpc.RpcError():
@@ -124,17 +126,17 @@ class Contact:
         log.debug("the watch of the store has ended: %s", reason)
 
     def answered(self) -> None:
-        """The store has answered a call, or something that the stream asked."""
+        """Record that the store has answered a call, or a request of the stream."""
         with self._lock:
             is_news = self._evidence.answered(time.monotonic()) and not self._is_closed
         if is_news:
             log.info("%s is found again", self._store)
 
     def close(self) -> None:
-        """Log nothing any more: what ends now is ended by the client."""
+        """Log no losses from now on: it is the client that ends its calls."""
         self._is_closed = True
 
 
 def _without_secrets(target: str) -> str:
-    """A gRPC target without users, passwords and options, which some resolvers take."""
+    """A gRPC target without the users, passwords and options that some resolvers accept."""
     return re.sub(r"[^/,]*@", "", target.partition("?")[0])

@@ -1,6 +1,6 @@
-"""The calls of the store as plain functions: arguments to requests, responses to values.
+"""The store's RPCs as pure functions: from arguments to requests, from responses to values.
 
-Blocking and asyncio clients share these; only the sending is their own.
+Blocking and asyncio clients share them; only the sending differs.
 """
 
 import re
@@ -19,7 +19,7 @@ from relevo_client._context.codec import (
     entry_from_message,
     fill_context,
 )
-from relevo_client._context.entry import ContextEntry, composed, no_older
+from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
@@ -38,15 +38,18 @@ class Invalidation:
     """The result of an invalidation."""
 
     revision: int
-    """Everything it named with a version at or below this is dead."""
+    """The revision of the invalidation: the named entries with versions up to it are dead."""
     count: int | None
-    """How many live entries were ended; None for a whole tenant."""
+    """The number of live entries that it ended; None for a tenant or a scope of one."""
 
 
 def get_request(
     key: ContextKey, *, min_revision: int = 0, layers: bool = False, cached: bool = False
 ) -> store_pb2.GetRequest:
-    """A Get of one entry; where `cached`, the server's memory may answer it."""
+    """A Get request for one entry; if `cached`, the server may answer it from its memory.
+
+    Raises InvalidFieldError if `min_revision` is not from 0 to 2^63 - 1.
+    """
     if not 0 <= min_revision <= MAX_REVISION:
         raise InvalidFieldError([("min_revision", "must be from 0 to 2^63 - 1")])
     return store_pb2.GetRequest(
@@ -58,46 +61,48 @@ def get_request(
 
 
 def entry_of(response: store_pb2.GetResponse) -> ContextEntry:
-    """The entry that a Get answered, and its layers."""
+    """The entry in the response to a Get, with its layers."""
     revision = response.revision
     layers = tuple(entry_from_message(layer, revision) for layer in response.layers)
     return entry_from_message(response.entry, revision, layers)
 
 
 def versions_in(response: store_pb2.GetResponse) -> tuple[int, ...]:
-    """The versions of the entry and of the layers that a Get answered, in order."""
+    """The versions in the response to a Get: the entry's, then those of its layers in order."""
     return response.entry.version, *[layer.version for layer in response.layers]
 
 
 def resolved(
-    response: store_pb2.GetResponse, ref: ContextRef, held: ContextEntry | None
+    response: store_pb2.GetResponse, ref: ContextRef, composition: ContextEntry | None
 ) -> ContextEntry:
-    """The composed entry that a Get with layers answered to the resolution of a reference.
+    """The composed entry for a reference, from the response to a Get with layers.
 
-    Its revision is the last one that made a difference to it, or the fence. `held` is the
-    caller's own composition of just these versions: they need not be taken apart again.
+    Its revision is the newest version of its parts, or the fence if that is later. `composition`
+    is the near cache's composition of the same versions, which saves the conversion, or None.
     """
-    entry = held or replace(composed(entry_of(response)), revision=max(versions_in(response)))
-    return no_older(entry, ref.revision)
+    entry = composition or replace(
+        composed(entry_of(response)), revision=max(versions_in(response))
+    )
+    return with_fence(entry, ref.revision)
 
 
 class Batch:
-    """The progress of a `batch_get`: what is still to be asked for, and what came."""
+    """The progress of a `batch_get`: the keys that have no result yet, and the results."""
 
     def __init__(self, keys: Sequence[ContextKey]) -> None:
         self._keys = keys
         self._results: dict[int, ContextEntry | RelevoError] = {}
-        self.waiting = list(range(len(keys)))
-        """Which keys have no result yet, by their places."""
+        self.pending = list(range(len(keys)))
+        """The indexes of the keys that have no result yet."""
 
     def request(self) -> store_pb2.BatchGetRequest:
-        """The next call: the first of those that wait."""
-        asked = self.waiting[:MAX_BATCH]
+        """The next BatchGet request: for the first `MAX_BATCH` pending keys."""
+        asked = self.pending[:MAX_BATCH]
         return store_pb2.BatchGetRequest(requests=[get_request(self._keys[i]) for i in asked])
 
-    def take(self, response: store_pb2.BatchGetResponse) -> None:
-        """Keep what the call answered; what had no room in the answer waits on."""
-        asked, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
+    def add(self, response: store_pb2.BatchGetResponse) -> None:
+        """Keep the results of the last request; keys without room in the response stay pending."""
+        asked, self.pending = self.pending[:MAX_BATCH], self.pending[MAX_BATCH:]
         for i, result in zip(asked, response.results, strict=True):
             try:
                 if result.HasField("error"):
@@ -105,7 +110,7 @@ class Batch:
                 self._results[i] = entry_of(result.response)
             except RelevoError as error:
                 if error.reason == Reason.RESPONSE_TOO_LARGE:
-                    self.waiting.append(i)
+                    self.pending.append(i)
                 else:
                     self._results[i] = error
 
@@ -123,7 +128,10 @@ def put_request(
     if_absent: bool = False,
     lease_token: str = "",
 ) -> store_pb2.PutRequest:
-    """A Put of a whole context."""
+    """A Put request for a whole context. `ttl` is a timedelta or seconds, None for the default.
+
+    Raises InvalidFieldError for arguments that are invalid or exclude one another.
+    """
     if if_absent and if_version is not None:
         raise InvalidFieldError([("if_absent", "cannot be together with if_version")])
     request = _put_request(key, context_to_message(context), ttl, if_version, if_absent=if_absent)
@@ -140,8 +148,12 @@ def update_request(
     ttl: timedelta | float | None,
     if_version: int | None,
 ) -> store_pb2.PutRequest:
-    """A Put of parts: of a section the keys that are given, of all else the whole field."""
-    # Validated as a context, so that a wrong value is refused here, by its path.
+    """A Put request for parts: the given keys of a section, and any other field as a whole.
+
+    `clear` has paths of fields and keys to be removed. Raises InvalidFieldError for invalid
+    values, or if nothing is changed.
+    """
+    # Validated as a context, so that a wrong value is refused here with its path.
     try:
         fields = dict(ExecutionContext.model_validate(dict(changes)))
     except ValidationError as error:
@@ -155,7 +167,7 @@ def update_request(
         else:
             paths.append(_WIRE_NAMES.get(name, name))
     if not paths:
-        raise InvalidFieldError([("changes", "must not be empty where nothing is cleared")])
+        raise InvalidFieldError([("changes", "must not be empty if nothing is cleared")])
     request = _put_request(key, message, ttl, if_version)
     request.update_mask.CopyFrom(FieldMask(paths=paths))
     return request
@@ -168,7 +180,7 @@ def _violations(error: ValidationError) -> Iterator[tuple[str, str]]:
         if not isinstance(cause, InvalidFieldError):
             yield path, problem["msg"]
             continue
-        for field, description in cause.violations:  # of a section with its whole path
+        for field, description in cause.violations:  # those of a section have the whole path
             yield field if field.startswith(path) else path, description
 
 
@@ -201,17 +213,17 @@ def _put_request(
 
 
 def _request_id() -> str:
-    """Makes it safe to send the request again when its answer is lost."""
+    """A new id, by which the store recognizes a request that is sent again."""
     return uuid.uuid4().hex
 
 
 def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
-    """The reference of what a Put wrote; its revision is the entry's version."""
+    """The reference to the entry that a Put has written; its revision is the entry's version."""
     return ContextRef(key, response.revision)
 
 
 def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateRequest:
-    """An Invalidate of single entries of one tenant."""
+    """An Invalidate request for single entries of one tenant."""
     request = store_pb2.InvalidateRequest(request_id=_request_id())
     request.keys.keys.extend(key.to_message() for key in keys)
     request.keys.SetInParent()
@@ -219,7 +231,7 @@ def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateReques
 
 
 def invalidate_tenant_request(tenant_id: str, scope: str) -> store_pb2.InvalidateRequest:
-    """An Invalidate of a tenant, or of one scope of it."""
+    """An Invalidate request for a tenant, or for one scope of it; an empty scope means all."""
     return store_pb2.InvalidateRequest(
         tenant=store_pb2.TenantSelector(tenant_id=tenant_id, scope=scope),
         request_id=_request_id(),
@@ -227,10 +239,10 @@ def invalidate_tenant_request(tenant_id: str, scope: str) -> store_pb2.Invalidat
 
 
 def invalidation_of(response: store_pb2.InvalidateResponse, *, keys: bool) -> Invalidation:
-    """What an Invalidate answered."""
+    """The result of an Invalidate; `keys` says whether it named single entries."""
     return Invalidation(response.revision, response.invalidated_count if keys else None)
 
 
 def ref_of(target: ContextKey | ContextRef) -> ContextRef:
-    """A key as a reference that asks for nothing newer."""
+    """The reference itself, or a key as a reference without a fence."""
     return target if isinstance(target, ContextRef) else ContextRef(target)

@@ -1,7 +1,7 @@
-"""Snapshots: what a context is now, as an entry that nobody changes.
+"""Snapshots: immutable entries that keep the present state of a context.
 
-A snapshot is named by a digest of what it was composed from and of what came of it. Whoever makes
-a snapshot of the same state makes the same one, so no lease is needed for that.
+A snapshot is named by a digest of its sources and of its composed context. Two processes that
+make a snapshot of the same state make the same one, so they need no lease.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from relevo_client._store.requests import put_request
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An entry to be put under the key that is its digest."""
+    """A composed context, to be put under the key that is its digest."""
 
     key: ContextKey
     context: ExecutionContext
-    """Composed: it includes nothing."""
+    """The composed context, without includes."""
 
     def request(self, ttl: Lifetime) -> store_pb2.PutRequest:
-        """The Put that makes it, if it does not exist yet."""
+        """The Put request that creates the snapshot unless it exists already."""
         return put_request(self.key, self.context, ttl=ttl, if_absent=True)
 
     def written(self, response: store_pb2.PutResponse) -> ContextEntry:
-        """The entry that the Put has made."""
+        """The entry of the snapshot, from the response to the Put."""
         entry = response.entry
         return ContextEntry(
             key=self.key,

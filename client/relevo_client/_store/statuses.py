@@ -1,4 +1,4 @@
-"""How the status of a failed call becomes an exception."""
+"""Conversion of the statuses of failed calls to exceptions."""
 
 from contextlib import suppress
 from typing import Any
@@ -34,7 +34,7 @@ _BY_CODE: dict[grpc.StatusCode, type[RelevoError]] = {
     grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
     grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
-    # By the server: what callers cancel themselves never comes here.
+    # Cancelled by the server: calls that their callers cancel never come here.
     grpc.StatusCode.CANCELLED: UnavailableError,
 }
 _BY_REASON: dict[str, type[RelevoError]] = {
@@ -51,7 +51,7 @@ def error_of_call(error: grpc.RpcError) -> RelevoError:
     code: grpc.StatusCode = call.code()
     for name, value in call.trailing_metadata() or ():
         if name == _DETAILS:
-            with suppress(DecodeError):  # not a status: the code still tells enough
+            with suppress(DecodeError):  # not a Status: the code suffices
                 status = Error.FromString(value)
                 if status.code == code.value[0]:
                     return error_of_status(status)
@@ -59,7 +59,7 @@ def error_of_call(error: grpc.RpcError) -> RelevoError:
 
 
 def error_of_status(status: Error) -> RelevoError:
-    """The exception for a status with the details of the wire contract."""
+    """The exception for a status with the error details of the wire contract."""
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()

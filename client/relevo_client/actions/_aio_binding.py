@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.current import using
-from relevo_client._context.deferred import AsyncDeferred, Carried, Current
+from relevo_client._context.deferred import AsyncDeferred, Current, ForwardedRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolved
@@ -51,7 +51,7 @@ async def aio_bound(
     check_tenant(action)
     current: Current
     if contexts is None:
-        current = Carried(action.context_ref)
+        current = ForwardedRef(action.context_ref)
     else:
         aio_must_fit(contexts, policy)
         source = AsyncClientSource(contexts)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from relevo_client._client.blocking import ContextClient
 from relevo_client._context.current import using
-from relevo_client._context.deferred import BlockingDeferred, Carried, Current
+from relevo_client._context.deferred import BlockingDeferred, Current, ForwardedRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.blocking_resolution import ClientSource, resolved
@@ -52,7 +52,7 @@ def bound(
     check_tenant(action)
     current: Current
     if contexts is None:
-        current = Carried(action.context_ref)
+        current = ForwardedRef(action.context_ref)
     else:
         must_fit(contexts, policy)
         source = ClientSource(contexts)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._context.current import only
+from relevo_client._context.current import using_in_one_task
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.keys import ContextRef, problem_of
@@ -110,7 +110,7 @@ class ContextMiddleware:
             return await send_answer(rejected(ended.refusal).answer, scope, receive, send)
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
-        with only(resolved):
+        with using_in_one_task(resolved):
             if resolved is None and not self._names_one(scope, is_trusted=is_trusted):
                 return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What calls carried, as a server saw it."""
+"""`RecordedCalls`: the metadata of the calls that reached a test's server."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,21 +13,24 @@ from relevo_client._propagation import metadata
 
 @dataclass(frozen=True)
 class CarriedCall:
-    """A call that arrived."""
+    """A call that reached the server."""
 
     method: str
-    """`/package.Service/Method`."""
+    """The full name of the method: `/package.Service/Method`."""
     metadata: tuple[tuple[str, str | bytes], ...]
-    """All of its metadata."""
+    """All entries of the call's metadata: pairs of name and value."""
 
     @property
     def ref(self) -> ContextRef | None:
-        """The reference that it carried, None where it carried none."""
+        """The reference that the call carried, or None if it carried none.
+
+        Raises InvalidFieldError if the entries of the metadata are malformed.
+        """
         return metadata.decode(self.metadata)
 
 
 class RecordedCalls:
-    """The calls that arrived at the servers with these interceptors, in order.
+    """The calls that reached the servers with these interceptors, in order of arrival.
 
     calls = RecordedCalls()
     server = grpc.aio.server(interceptors=[calls.aio_server_interceptor()])
@@ -39,11 +42,14 @@ class RecordedCalls:
         self._calls: list[CarriedCall] = []
 
     def all(self, method: str | None = None) -> list[CarriedCall]:
-        """The calls so far, of one method where it is given."""
+        """The calls so far: all, or those of the method with this full name."""
         return [call for call in self._calls if method in (None, call.method)]
 
     def only(self, method: str | None = None) -> CarriedCall:
-        """The one call so far. AssertionError where there was none, or another one."""
+        """The only call so far: of any method, or of the method with this full name.
+
+        Raises AssertionError if there were no calls, or several.
+        """
         calls = self.all(method)
         if len(calls) != 1:
             raise AssertionError(f"expected one call of {method or 'any method'}, got {calls}")
@@ -54,11 +60,11 @@ class RecordedCalls:
         self._calls.clear()
 
     def server_interceptor(self) -> grpc.ServerInterceptor:
-        """An interceptor for blocking servers that records."""
+        """An interceptor for blocking servers that records their calls."""
         return _Recorder(self._record)
 
     def aio_server_interceptor(self) -> aio.ServerInterceptor:
-        """An interceptor for asyncio servers that records."""
+        """An interceptor for asyncio servers that records their calls."""
         return _AioRecorder(self._record)
 
     def _record(self, details: grpc.HandlerCallDetails) -> None:

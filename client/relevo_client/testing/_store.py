@@ -1,4 +1,4 @@
-"""A real store within the test's process, with time under the test's control."""
+"""`LocalStore`: a real ContextStore in the test's process, whose clock the test controls."""
 
 import asyncio
 import threading
@@ -15,29 +15,29 @@ from relevo_client._client.blocking import ContextClient
 
 
 class Clock:
-    """A time that passes only when it is told to. In seconds."""
+    """A clock that only `advance` moves. Times are in seconds."""
 
     def __init__(self) -> None:
         self._start = time.time()
         self._passed = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward. Raises ValueError if `seconds` is negative."""
         if seconds < 0:
             raise ValueError("time does not go back; seconds must not be negative")
         self._passed += seconds
 
     def time(self) -> float:
-        """The time of day, as `time.time` has it."""
+        """The wall-clock time, in seconds since the epoch, as `time.time` returns it."""
         return self._start + self._passed
 
     def monotonic(self) -> float:
-        """A time to measure with, as `time.monotonic` has it."""
+        """The seconds that have passed, to measure durations as with `time.monotonic`."""
         return self._passed
 
 
 class _Settings(Settings):
-    """Only what is given: a developer's own environment is for servers."""
+    """Settings from arguments only: a developer's environment variables must not change tests."""
 
     @classmethod
     def settings_customise_sources(
@@ -54,30 +54,31 @@ class _Settings(Settings):
 class LocalStore:
     """A ContextStore server on a free loopback port, for blocking and asyncio tests alike.
 
-    Use with `with`. It runs in a thread of its own, keeps everything in memory, and
-    its entries expire by `clock` only. `settings` are those of `relevo serve`, for
-    example `ttl={"default": 60}`.
+    Use it in a `with` statement. The server runs in its own thread and keeps everything in
+    memory; entries expire by `clock` only. `settings` are those of `relevo serve`, for
+    example `ttl={"default": 60}`; environment variables do not count. Raises pydantic's
+    ValidationError for invalid settings.
     """
 
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
-        """What the entries' times to live pass by."""
+        """The clock by which entries expire."""
         values: dict[str, Any] = {"listen": "127.0.0.1:0", "grace": 0.1, **settings}
         self._settings = _Settings(**values)
         self._started = Future[str]()
         self._thread = threading.Thread(target=self._run, name="relevo-store", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start the server, and open `client`."""
+        """Start the server and create `client`. Raises the error of a server that cannot start."""
         self._thread.start()
         self.address = self._started.result()
-        """Where it listens, as host:port: the target of a client."""
+        """The server's address as host:port, to be given to a client as its target."""
         self.client = ContextClient(self.address)
-        """A blocking client of the test's own, to put and look at contexts."""
+        """A blocking client for the test itself, to put contexts and to read them."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the server, and close `client`."""
+        """Close `client` and stop the server."""
         self.client.close()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()

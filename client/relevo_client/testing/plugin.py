@@ -1,6 +1,7 @@
-"""The fixtures of `relevo.pytest_plugin`, by the name under which a conftest.py may ask for them.
+"""The fixtures of `relevo.pytest_plugin`, for `pytest_plugins` in a conftest.py.
 
-pytest has them by itself; this is for where entry points are switched off.
+pytest loads them by itself unless entry points are switched off
+(`PYTEST_DISABLE_PLUGIN_AUTOLOAD`).
 """
 
 from relevo.pytest_plugin import relevo_calls, relevo_store

@@ -34,7 +34,9 @@ class Rules:
         """Check that the layer was missing at a moment when the head existed."""
         head = cache.lookup(ContextKey(*HEAD), 0, self._time())
         assert head, "the layer was there"
-        assert self._store.had_together({HEAD: head.held, LAYER: ABSENT}), "the layer was there"
+        assert self._store.had_together({HEAD: head.entry_version, LAYER: ABSENT}), (
+            "the layer was there"
+        )
 
     def check_whole(self, found: ContextEntry) -> None:
         """Check that all parts existed at the same moment (N9)."""
@@ -50,7 +52,7 @@ class Rules:
         """Check that a copy may be served, and has its version's content."""
         self.check(key, copy.version, fence)
         if copy.version != ABSENT:
-            assert copy.held == copy.version
+            assert copy.entry_version == copy.version
 
     def check(self, key: Key, version: int | None, fence: int) -> None:
         """Check that the version existed at or after the fence, and is not too old (N1, N2)."""

@@ -130,7 +130,7 @@ class World:
         writer = self.random.choice([None, *self.clients])
         if writer:
             writer.written = self.store.reached
-            writer.cache.wrote(TENANT, self.store.reached, self.now)
+            writer.cache.record_write(TENANT, self.store.reached, self.now)
 
     def _fault(self, client: Client) -> None:
         match self.random.choice(_FAULTS):
