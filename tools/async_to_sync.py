@@ -59,7 +59,7 @@ class _Edit(NamedTuple):
     text: str
 
 
-def made_from(source: str, twin: Twin) -> str:
+def blocking_source(source: str, twin: Twin) -> str:
     """The blocking module, as it is to be. Raises NotTwinsError."""
     phrases = list(_edits_of_phrases(source, twin))
     edits = [
@@ -72,7 +72,7 @@ def made_from(source: str, twin: Twin) -> str:
         if _IS_ABOUT_ASYNCIO.search(line):
             raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line.strip()!r}")
     header = f"# Made from {twin.source.name} by `{COMMAND}`: edit that file, and never this one.\n"
-    return _tidied(header + _edited(source, [*edits, *phrases]), twin.made.as_posix())
+    return _tidied(header + _edited(source, [*edits, *phrases]), twin.target.as_posix())
 
 
 def _without_imports(text: str) -> list[str]:
@@ -192,19 +192,25 @@ def main() -> int:
         sys.exit(__doc__)
     differing = 0
     for twin in TWINS:
-        made = made_from((ROOT / twin.source).read_text("utf-8"), twin)
-        path = ROOT / twin.made
-        there = path.read_text("utf-8") if path.exists() else ""
-        if made == there:
+        generated = blocking_source((ROOT / twin.source).read_text("utf-8"), twin)
+        path = ROOT / twin.target
+        committed = path.read_text("utf-8") if path.exists() else ""
+        if generated == committed:
             continue
         differing += 1
         if check:
             diff = difflib.unified_diff(
-                there.splitlines(), made.splitlines(), f"{twin.made}", "as made", lineterm=""
+                committed.splitlines(),
+                generated.splitlines(),
+                f"{twin.target}",
+                "as made",
+                lineterm="",
             )
-            print(*diff, f"{twin.made} is not what `{COMMAND}` makes from {twin.source}", sep="\n")
+            print(
+                *diff, f"{twin.target} is not what `{COMMAND}` makes from {twin.source}", sep="\n"
+            )
         else:
-            path.write_text(made, "utf-8")
+            path.write_text(generated, "utf-8")
     return differing if check else 0
 
 

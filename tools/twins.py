@@ -28,7 +28,7 @@ class Twin:
     """Parts of the source's text, and what stands in their places."""
 
     @property
-    def made(self) -> PurePosixPath:
+    def target(self) -> PurePosixPath:
         """The module that is made: `aio_thing.py` makes `blocking_thing.py`."""
         return self.source.with_name(self.source.name.replace("aio", "blocking", 1))
 

@@ -23,14 +23,14 @@ def end_with(_owner: object, _watcher: AsyncWatcher) -> None:
     """Nothing: the watcher's task ends with its event loop."""
 
 
-async def entry_at_hand(
+async def existing_entry(
     _store: AsyncStore, _key: ContextKey, _deadline: Deadline
 ) -> ContextEntry | None:
     """Nothing: a load costs no more here than to look whether there is an entry."""
     return None
 
 
-async def called(function: Callable[..., Any], *arguments: Any) -> Any:
+async def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a user's function returns, awaited if it is a coroutine function."""
     returned = function(*arguments)
     return await returned if inspect.isawaitable(returned) else returned

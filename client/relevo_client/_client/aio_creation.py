@@ -6,13 +6,18 @@ from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.aio_compat import entry_at_hand, must_be_callable
-from relevo_client._client.aio_flights import AsyncFlight, AsyncFlights, aio_decided, aio_landed
+from relevo_client._client.aio_compat import existing_entry, must_be_callable
+from relevo_client._client.aio_flights import (
+    AsyncFlight,
+    AsyncFlights,
+    aio_finished_first,
+    aio_flight_result,
+)
 from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._client.loaders import (
     ATTEMPTS,
+    LEASE_WAIT_SHARE,
     RELEASE_TIMEOUT,
-    WAITING,
     Loaders,
     creation_too_late,
     lease_lost,
@@ -69,8 +74,10 @@ class AsyncCreation:
         if cached:
             return cached
         must_be_callable("factory", factory)  # to look at it takes as long as to look in the cache
-        entry = await entry_at_hand(self._store, key, deadline)
-        return entry or await self._created(key, self._begin(key, factory, ttl), deadline)
+        entry = await existing_entry(self._store, key, deadline)
+        return entry or await self._entry_of_load(
+            key, self._begin_load(key, factory, ttl), deadline
+        )
 
     async def create_missing(
         self, key: ContextKey, error: NotFoundError | IncompleteContextError, deadline: Deadline
@@ -80,14 +87,16 @@ class AsyncCreation:
         Raises the error if what is missing has no loader, or its loader fails.
         """
         missing = self._loaders.missing(key, error)
-        loads = {self._begin(each, self._loaders.of(each)): each for each in missing}
+        loads = {self._begin_load(each, self._loaders.of(each)): each for each in missing}
         # One that fails decides, whatever the others do.
-        landing = await aio_decided(loads, deadline)
-        return [await self._loaded(loads[each], each, deadline, error) for each in landing]
+        finished = await aio_finished_first(loads, deadline)
+        return [
+            await self._entry_of_loader(loads[each], each, deadline, error) for each in finished
+        ]
 
     async def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
         """The snapshot as the store has it, whoever has made it."""
-        entry = await self._written(snapshot, ttl)
+        entry = await self._write_snapshot(snapshot, ttl)
         self._wrote(entry)
         return entry
 
@@ -97,16 +106,16 @@ class AsyncCreation:
             renew = partial(self._renew, key, version, self._loaders.of(key))
             self._renewals.begin(key, renew)
 
-    def _begin(
+    def _begin_load(
         self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime = None
     ) -> AsyncFlight[ContextEntry]:
         return self._loads.begin(key, partial(self._load, key, factory, ttl))
 
-    async def _created(
+    async def _entry_of_load(
         self, key: ContextKey, load: AsyncFlight[ContextEntry], deadline: Deadline
     ) -> ContextEntry:
         try:
-            entry = await aio_landed(load, deadline)
+            entry = await aio_flight_result(load, deadline)
         except WaitedTooLongError:
             raise creation_too_late(key) from None
         self._wrote(entry)
@@ -116,7 +125,7 @@ class AsyncCreation:
         if self._watcher:
             self._watcher.wrote(entry.key.tenant_id, entry.version)
 
-    async def _loaded(
+    async def _entry_of_loader(
         self,
         key: ContextKey,
         load: AsyncFlight[ContextEntry],
@@ -125,14 +134,14 @@ class AsyncCreation:
     ) -> ContextEntry:
         """What the scope's loader has made. If it fails, the entry is still missing."""
         try:
-            return await self._created(key, load, deadline)
+            return await self._entry_of_load(key, load, deadline)
         except RelevoError:
             raise
         except Exception as error:
             log_failure(key, error)
             raise missing from error
 
-    async def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+    async def _write_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
             try:
                 return snapshot.written(await self._store.put(snapshot.request(ttl)))
@@ -146,27 +155,29 @@ class AsyncCreation:
 
     async def _load(self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
-            leased = await self._leased(key)
+            leased = await self._lease_or_entry(key)
             if isinstance(leased, ContextEntry):
                 return leased
             with suppress(LeaseLostError):  # it has ended meanwhile
-                ref = await self._make(leased, factory, ttl)
+                ref = await self._run_factory(leased, factory, ttl)
                 request = requests.get_request(key, min_revision=ref.revision)
                 with suppress(NotFoundError):  # so has the entry
                     return requests.entry_of(await self._store.get(request))
         raise lease_lost(key)
 
-    async def _leased(self, key: ContextKey) -> ContextEntry | Lease:
+    async def _lease_or_entry(self, key: ContextKey) -> ContextEntry | Lease:
         """The entry, or the right to create it, however long another process has it."""
         while True:
             try:
-                wait = self._store.timeout * WAITING
+                wait = self._store.timeout * LEASE_WAIT_SHARE
                 request = leases.lease_request(key, wait=wait)
                 return leases.leased(key, await self._store.lease(request))
             except LeaseHeldError:
                 continue
 
-    async def _make(self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None) -> ContextRef:
+    async def _run_factory(
+        self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None
+    ) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
         try:
             context = await factory(lease.key)
@@ -187,6 +198,6 @@ class AsyncCreation:
             request = leases.lease_request(key, wait=0, renew_version=version)
             leased = leases.leased(key, await self._store.lease(request))
             if isinstance(leased, Lease):
-                await self._make(leased, factory)
+                await self._run_factory(leased, factory)
         except Exception as error:  # noqa: BLE001 - told by its kind
             log_failure(key, error)

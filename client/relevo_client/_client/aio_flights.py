@@ -36,7 +36,7 @@ class AsyncFlights(Generic[Key, Value]):
 
         Raises WaitedTooLongError at the deadline; the load goes on for the others.
         """
-        return await aio_landed(self.begin(key, load), deadline)
+        return await aio_flight_result(self.begin(key, load), deadline)
 
     def begin(self, key: Key, load: Callable[[], Awaitable[Value]]) -> AsyncFlight[Value]:
         """Begin `load()`, or join one that is under way already. Waits for nothing."""
@@ -44,7 +44,7 @@ class AsyncFlights(Generic[Key, Value]):
         if flight is None:
             flight = asyncio.create_task(_run(load), context=self._ambient(), name=self._name)
             self._flights[key] = flight
-            flight.add_done_callback(partial(self._landed, key))
+            flight.add_done_callback(partial(self._remove, key))
         return flight
 
     async def close(self) -> None:
@@ -54,13 +54,13 @@ class AsyncFlights(Generic[Key, Value]):
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _landed(self, key: Key, flight: AsyncFlight[Value]) -> None:
+    def _remove(self, key: Key, flight: AsyncFlight[Value]) -> None:
         del self._flights[key]
         if not flight.cancelled():
             flight.exception()  # whoever waited has it; nobody may be left
 
 
-async def aio_landed(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
+async def aio_flight_result(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
     """What a load returns or raises. Raises WaitedTooLongError at the deadline."""
     # Neither the deadline nor who cancels the caller ends the load.
     await asyncio.wait([flight], timeout=deadline.remaining())
@@ -71,7 +71,7 @@ async def aio_landed(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
     return flight.result()
 
 
-async def aio_decided(
+async def aio_finished_first(
     flights: Iterable[AsyncFlight[Value]], deadline: Deadline
 ) -> list[AsyncFlight[Value]]:
     """The loads, those that have ended first.

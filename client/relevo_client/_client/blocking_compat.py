@@ -30,13 +30,13 @@ def end_with(owner: object, watcher: Watcher) -> None:
     finalize(owner, watcher.end)
 
 
-def entry_at_hand(store: Store, key: ContextKey, deadline: Deadline) -> ContextEntry | None:
+def existing_entry(store: Store, key: ContextKey, deadline: Deadline) -> ContextEntry | None:
     """The live entry, if there is one: then no thread is begun to load it."""
     with suppress(NotFoundError):
         return requests.entry_of(store.get(requests.get_request(key), deadline))
     return None
 
 
-def called(function: Callable[..., Any], *arguments: Any) -> Any:
+def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a user's function returns."""
     return function(*arguments)

@@ -7,13 +7,18 @@ from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.blocking_compat import entry_at_hand, must_be_callable
-from relevo_client._client.blocking_flights import Flight, Flights, decided, landed
+from relevo_client._client.blocking_compat import existing_entry, must_be_callable
+from relevo_client._client.blocking_flights import (
+    Flight,
+    Flights,
+    finished_first,
+    flight_result,
+)
 from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._client.loaders import (
     ATTEMPTS,
+    LEASE_WAIT_SHARE,
     RELEASE_TIMEOUT,
-    WAITING,
     Loaders,
     creation_too_late,
     lease_lost,
@@ -68,8 +73,8 @@ class Creation:
         if cached:
             return cached
         must_be_callable("factory", factory)  # to look at it takes as long as to look in the cache
-        entry = entry_at_hand(self._store, key, deadline)
-        return entry or self._created(key, self._begin(key, factory, ttl), deadline)
+        entry = existing_entry(self._store, key, deadline)
+        return entry or self._entry_of_load(key, self._begin_load(key, factory, ttl), deadline)
 
     def create_missing(
         self, key: ContextKey, error: NotFoundError | IncompleteContextError, deadline: Deadline
@@ -79,14 +84,14 @@ class Creation:
         Raises the error if what is missing has no loader, or its loader fails.
         """
         missing = self._loaders.missing(key, error)
-        loads = {self._begin(each, self._loaders.of(each)): each for each in missing}
+        loads = {self._begin_load(each, self._loaders.of(each)): each for each in missing}
         # One that fails decides, whatever the others do.
-        landing = decided(loads, deadline)
-        return [self._loaded(loads[each], each, deadline, error) for each in landing]
+        finished = finished_first(loads, deadline)
+        return [self._entry_of_loader(loads[each], each, deadline, error) for each in finished]
 
     def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
         """The snapshot as the store has it, whoever has made it."""
-        entry = self._written(snapshot, ttl)
+        entry = self._write_snapshot(snapshot, ttl)
         self._wrote(entry)
         return entry
 
@@ -96,16 +101,16 @@ class Creation:
             renew = partial(self._renew, key, version, self._loaders.of(key))
             self._renewals.begin(key, renew)
 
-    def _begin(
+    def _begin_load(
         self, key: ContextKey, factory: Factory, ttl: Lifetime = None
     ) -> Flight[ContextEntry]:
         return self._loads.begin(key, partial(self._load, key, factory, ttl))
 
-    def _created(
+    def _entry_of_load(
         self, key: ContextKey, load: Flight[ContextEntry], deadline: Deadline
     ) -> ContextEntry:
         try:
-            entry = landed(load, deadline)
+            entry = flight_result(load, deadline)
         except WaitedTooLongError:
             raise creation_too_late(key) from None
         self._wrote(entry)
@@ -115,7 +120,7 @@ class Creation:
         if self._watcher:
             self._watcher.wrote(entry.key.tenant_id, entry.version)
 
-    def _loaded(
+    def _entry_of_loader(
         self,
         key: ContextKey,
         load: Flight[ContextEntry],
@@ -124,14 +129,14 @@ class Creation:
     ) -> ContextEntry:
         """What the scope's loader has made. If it fails, the entry is still missing."""
         try:
-            return self._created(key, load, deadline)
+            return self._entry_of_load(key, load, deadline)
         except RelevoError:
             raise
         except Exception as error:
             log_failure(key, error)
             raise missing from error
 
-    def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+    def _write_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
             try:
                 return snapshot.written(self._store.put(snapshot.request(ttl)))
@@ -145,27 +150,27 @@ class Creation:
 
     def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
-            leased = self._leased(key)
+            leased = self._lease_or_entry(key)
             if isinstance(leased, ContextEntry):
                 return leased
             with suppress(LeaseLostError):  # it has ended meanwhile
-                ref = self._make(leased, factory, ttl)
+                ref = self._run_factory(leased, factory, ttl)
                 request = requests.get_request(key, min_revision=ref.revision)
                 with suppress(NotFoundError):  # so has the entry
                     return requests.entry_of(self._store.get(request))
         raise lease_lost(key)
 
-    def _leased(self, key: ContextKey) -> ContextEntry | Lease:
+    def _lease_or_entry(self, key: ContextKey) -> ContextEntry | Lease:
         """The entry, or the right to create it, however long another process has it."""
         while True:
             try:
-                wait = self._store.timeout * WAITING
+                wait = self._store.timeout * LEASE_WAIT_SHARE
                 request = leases.lease_request(key, wait=wait)
                 return leases.leased(key, self._store.lease(request))
             except LeaseHeldError:
                 continue
 
-    def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
+    def _run_factory(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
         """Write what the factory makes. Raises what it raises, and LeaseLostError."""
         try:
             context = factory(lease.key)
@@ -186,6 +191,6 @@ class Creation:
             request = leases.lease_request(key, wait=0, renew_version=version)
             leased = leases.leased(key, self._store.lease(request))
             if isinstance(leased, Lease):
-                self._make(leased, factory)
+                self._run_factory(leased, factory)
         except Exception as error:  # noqa: BLE001 - told by its kind
             log_failure(key, error)

@@ -27,39 +27,39 @@ class Flights(Generic[Key, Value]):
 
         Raises WaitedTooLongError at the deadline; the load goes on for the others.
         """
-        return landed(self.begin(key, load), deadline)
+        return flight_result(self.begin(key, load), deadline)
 
     def begin(self, key: Key, load: Callable[[], Value]) -> Flight[Value]:
         """Begin `load()`, or join one that is under way already. Waits for nothing."""
-        mine: Flight[Value] = Future()
+        new_flight: Flight[Value] = Future()
         with self._lock:
-            flight = self._flights.setdefault(key, mine)
-        if flight is mine:
+            flight = self._flights.setdefault(key, new_flight)
+        if flight is new_flight:
             run = self._ambient().run
             threading.Thread(
-                target=run, args=(self._fly, key, load, mine), name=self._name, daemon=True
+                target=run, args=(self._run, key, load, new_flight), name=self._name, daemon=True
             ).start()
         return flight
 
     def close(self) -> None:
         """Nothing: a thread cannot be ended, and nobody waits for what the user's function does."""
 
-    def _fly(self, key: Key, load: Callable[[], Value], flight: Flight[Value]) -> None:
+    def _run(self, key: Key, load: Callable[[], Value], flight: Flight[Value]) -> None:
         try:
             value = load()
         except BaseException as error:  # noqa: BLE001 - handed on to everyone who waits
-            self._landed(key)
+            self._remove(key)
             flight.set_exception(error)
         else:
-            self._landed(key)
+            self._remove(key)
             flight.set_result(value)
 
-    def _landed(self, key: Key) -> None:
+    def _remove(self, key: Key) -> None:
         with self._lock:
             del self._flights[key]
 
 
-def landed(flight: Flight[Value], deadline: Deadline) -> Value:
+def flight_result(flight: Flight[Value], deadline: Deadline) -> Value:
     """What a load returns or raises. Raises WaitedTooLongError at the deadline."""
     wait([flight], timeout=deadline.remaining())
     if not flight.done():
@@ -67,7 +67,7 @@ def landed(flight: Flight[Value], deadline: Deadline) -> Value:
     return flight.result()
 
 
-def decided(flights: Iterable[Flight[Value]], deadline: Deadline) -> list[Flight[Value]]:
+def finished_first(flights: Iterable[Flight[Value]], deadline: Deadline) -> list[Flight[Value]]:
     """The loads, those that have ended first.
 
     Waits until all have ended, one has failed, or the deadline is over.

@@ -12,18 +12,18 @@ from weakref import WeakKeyDictionary
 
 _Inherited = TypeVar("_Inherited")
 
-_calls = WeakKeyDictionary[Any, Callable[[Any], None]]()
+_child_hooks = WeakKeyDictionary[Any, Callable[[Any], None]]()
 
 
 def call_in_child(function: Callable[[_Inherited], None], inherited: _Inherited) -> None:
     """Call `function(inherited)` first of all in each child process, where that is still there."""
-    _calls[inherited] = function
+    _child_hooks[inherited] = function
 
 
-def _in_child() -> None:
-    for inherited, function in list(_calls.items()):
+def _run_child_hooks() -> None:
+    for inherited, function in list(_child_hooks.items()):
         function(inherited)
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_run_child_hooks)

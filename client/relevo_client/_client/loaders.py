@@ -18,7 +18,7 @@ from relevo_client._context.log import log
 from relevo_client._context.raised import shown
 from relevo_client._context.reasons import Reason
 
-WAITING = 0.5
+LEASE_WAIT_SHARE = 0.5
 """The part of a call's time for which it waits while another process has the lease. The next
 call follows then: a store that is silent is noticed as soon as by any other call."""
 RELEASE_TIMEOUT = 1.0

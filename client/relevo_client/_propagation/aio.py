@@ -83,7 +83,7 @@ def aio_server_interceptor(
     return _ServerInterceptor(client, rules)
 
 
-class _Attaching:
+class _ReferenceInterceptor:
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
@@ -109,7 +109,11 @@ class _Attaching:
 
 # A channel registers an interceptor under one arity only, so each has a class.
 _CLIENT_INTERCEPTORS: Sequence[Any] = [
-    type(f"_{base.__name__}", (_Attaching, base), {f"intercept_{arity}": _Attaching.intercept})
+    type(
+        f"_{base.__name__}",
+        (_ReferenceInterceptor, base),
+        {f"intercept_{arity}": _ReferenceInterceptor.intercept},
+    )
     for arity, base in zip(
         handlers.ARITIES,
         (
@@ -127,7 +131,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._rules = rules
         self._source = AsyncClientSource(client)
-        self._rewrapped = handlers.Rewrapped(self._wrap)
+        self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     async def intercept_service(
         self,
@@ -135,14 +139,14 @@ class _ServerInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
+        return None if handler is None else self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
     ) -> handlers.Behaviour:
-        on_loop = _on_loop(behaviour)
-        if on_loop:
-            return on_loop(aio_entering(partial(self._entrance, method)), behaviour)
+        shape_on_loop = _shape_on_loop(behaviour)
+        if shape_on_loop:
+            return shape_on_loop(aio_entering(partial(self._entrance, method)), behaviour)
         # Anything else gRPC runs in a thread of its pool.
         shape = handlers.generator if streams else handlers.function
         source = ThreadSource(self._source, asyncio.get_running_loop())
@@ -150,16 +154,16 @@ class _ServerInterceptor(aio.ServerInterceptor):
 
     def _entrance(self, method: str) -> handlers.AsyncEnter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return AsyncEntrance(self._rules, method, self._source)
 
     def _entrance_in_thread(self, method: str, source: ThreadSource) -> handlers.Enter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return Entrance(self._rules, method, source)
 
 
-def _on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:
+def _shape_on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:
     """What wraps a handler that runs on the event loop, None for any other."""
     if inspect.iscoroutinefunction(behaviour):
         return handlers.coroutine

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, Protocol
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._client.aio_compat import called
+from relevo_client._client.aio_compat import invoke
 from relevo_client._client.aio_flights import AsyncFlights
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import AsyncDeferred, Current
@@ -15,14 +15,14 @@ from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
-    LastKnown,
+    LastKnownCopy,
     LostContext,
-    Make,
     Policy,
-    instead,
+    RebuildCall,
+    fallback_for,
 )
 from relevo_client._propagation.handlers import AsyncEnter
-from relevo_client._propagation.incoming import Asking, Call, Inbound, deadline_of
+from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
 
@@ -42,7 +42,7 @@ class AsyncSource(Protocol):
         """The entry that is referred to. Raises RelevoError."""
         ...
 
-    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+    async def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
         ...
 
@@ -69,43 +69,43 @@ class AsyncClientSource:
         """The entry that is referred to. Raises RelevoError."""
         return await self._client.resolve(ref, timeout=deadline.remaining())
 
-    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+    async def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
 
         async def load() -> object:
-            with own_timeouts(make.function):
-                return await called(make.function, make.lost)
+            with own_timeouts(call.function):
+                return await invoke(call.function, call.lost)
 
-        return make.rebuilt(await self._flights.share(make.flight, load, deadline))
+        return call.rebuilt(await self._flights.share(call.flight_key, load, deadline))
 
 
-async def aio_resolved(
-    source: AsyncSource, policy: Policy, ref: ContextRef | None, asking: Asking
+async def aio_resolve_with_policy(
+    source: AsyncSource, policy: Policy, ref: ContextRef | None, requester: Requester
 ) -> Resolved:
     """The context that is referred to, or what a policy has instead. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return await source.resolve(ref, asking.deadline.half())
+            return await source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
-    return await aio_fallen_back(source, policy, asking, asking.lost_context(ref, error))
+    return await aio_apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
-async def aio_fallen_back(
-    source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
+async def aio_apply_fallback(
+    source: AsyncSource, policy: Policy, requester: Requester, lost: LostContext
 ) -> Resolved:
     """What a policy goes on with if a context cannot be had. Raises RejectedError."""
     log_incomplete(lost.error)
-    way = instead(policy, lost)
-    if isinstance(way, LastKnown):
-        return way.entry_or_refuse(source.last_known(way.ref))
-    if way is None:
+    fallback = fallback_for(policy, lost)
+    if isinstance(fallback, LastKnownCopy):
+        return fallback.entry_or_reject(source.last_known(fallback.ref))
+    if fallback is None:
         return None
     try:
-        return await source.make(way, asking.deadline)
+        return await source.rebuild(fallback, requester.deadline)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise way.failed(error) from None
+        raise fallback.rejection(error) from None
 
 
 class AsyncEntrance:
@@ -141,7 +141,7 @@ class AsyncEntrance:
 
     async def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
-            return await aio_resolved(self._source, self._policy, ref, call)
+            return await aio_resolve_with_policy(self._source, self._policy, ref, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None

@@ -74,7 +74,7 @@ class _CallDetails(NamedTuple):
     compression: Any
 
 
-class _Attaching:
+class _ReferenceInterceptor:
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
@@ -97,13 +97,13 @@ class _Attaching:
 _ClientInterceptor: Any = type(
     "_ClientInterceptor",
     (
-        _Attaching,
+        _ReferenceInterceptor,
         grpc.UnaryUnaryClientInterceptor,
         grpc.UnaryStreamClientInterceptor,
         grpc.StreamUnaryClientInterceptor,
         grpc.StreamStreamClientInterceptor,
     ),
-    {f"intercept_{arity}": _Attaching.intercept for arity in handlers.ARITIES},
+    {f"intercept_{arity}": _ReferenceInterceptor.intercept for arity in handlers.ARITIES},
 )
 
 
@@ -111,13 +111,13 @@ class _ServerInterceptor(grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
         self._rules = rules
         self._source = ClientSource(client)
-        self._rewrapped = handlers.Rewrapped(self._wrap)
+        self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
     ) -> Any:
         handler = continuation(handler_call_details)
-        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
+        return None if handler is None else self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
@@ -127,5 +127,5 @@ class _ServerInterceptor(grpc.ServerInterceptor):
 
     def _entrance(self, method: str) -> handlers.Enter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return Entrance(self._rules, method, self._source)

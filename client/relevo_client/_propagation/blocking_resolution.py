@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from relevo_client._client.blocking import ContextClient
-from relevo_client._client.blocking_compat import called
+from relevo_client._client.blocking_compat import invoke
 from relevo_client._client.blocking_flights import Flights
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import BlockingDeferred, Current
@@ -16,14 +16,14 @@ from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
-    LastKnown,
+    LastKnownCopy,
     LostContext,
-    Make,
     Policy,
-    instead,
+    RebuildCall,
+    fallback_for,
 )
 from relevo_client._propagation.handlers import Enter
-from relevo_client._propagation.incoming import Asking, Call, Inbound, deadline_of
+from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
 
@@ -43,7 +43,7 @@ class Source(Protocol):
         """The entry that is referred to. Raises RelevoError."""
         ...
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
         ...
 
@@ -70,39 +70,43 @@ class ClientSource:
         """The entry that is referred to. Raises RelevoError."""
         return self._client.resolve(ref, timeout=deadline.remaining())
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
 
         def load() -> object:
-            with own_timeouts(make.function):
-                return called(make.function, make.lost)
+            with own_timeouts(call.function):
+                return invoke(call.function, call.lost)
 
-        return make.rebuilt(self._flights.share(make.flight, load, deadline))
+        return call.rebuilt(self._flights.share(call.flight_key, load, deadline))
 
 
-def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Asking) -> Resolved:
+def resolve_with_policy(
+    source: Source, policy: Policy, ref: ContextRef | None, requester: Requester
+) -> Resolved:
     """The context that is referred to, or what a policy has instead. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return source.resolve(ref, asking.deadline.half())
+            return source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
-    return fallen_back(source, policy, asking, asking.lost_context(ref, error))
+    return apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
-def fallen_back(source: Source, policy: Policy, asking: Asking, lost: LostContext) -> Resolved:
+def apply_fallback(
+    source: Source, policy: Policy, requester: Requester, lost: LostContext
+) -> Resolved:
     """What a policy goes on with if a context cannot be had. Raises RejectedError."""
     log_incomplete(lost.error)
-    way = instead(policy, lost)
-    if isinstance(way, LastKnown):
-        return way.entry_or_refuse(source.last_known(way.ref))
-    if way is None:
+    fallback = fallback_for(policy, lost)
+    if isinstance(fallback, LastKnownCopy):
+        return fallback.entry_or_reject(source.last_known(fallback.ref))
+    if fallback is None:
         return None
     try:
-        return source.make(way, asking.deadline)
+        return source.rebuild(fallback, requester.deadline)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise way.failed(error) from None
+        raise fallback.rejection(error) from None
 
 
 class Entrance:
@@ -135,7 +139,7 @@ class Entrance:
 
     def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
-            return resolved(self._source, self._policy, ref, call)
+            return resolve_with_policy(self._source, self._policy, ref, call)
         except RejectedError as rejected:
             if call.is_over:  # and there is nothing left to end
                 raise NoContextError(rejected.refusal.text) from None

@@ -7,7 +7,7 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.resolved import Rebuilt
 from relevo_client._propagation.aio_resolution import AsyncSource
-from relevo_client._propagation.fallbacks import Make
+from relevo_client._propagation.fallbacks import RebuildCall
 
 
 class ThreadSource:
@@ -34,7 +34,7 @@ class ThreadSource:
         resolving = self._source.resolve(ref, deadline)
         return asyncio.run_coroutine_threadsafe(resolving, self._loop).result()
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """What the function makes. Raises what it raises, and TimeoutError."""
-        making = self._source.make(make, deadline)
-        return asyncio.run_coroutine_threadsafe(making, self._loop).result()
+        rebuilding = self._source.rebuild(call, deadline)
+        return asyncio.run_coroutine_threadsafe(rebuilding, self._loop).result()

@@ -29,9 +29,9 @@ def must_be_asyncio(client: object, user: str, *, instead: str = "") -> None:
 def _must_resolve(client: object, user: str, needed: Kind) -> None:
     # What is like a client is welcome: tests have some of their own.
     if not callable(getattr(client, "resolve", None)):
-        raise TypeError(f"{user} needs {needed.name}, and got {_a(type(client))}")
+        raise TypeError(f"{user} needs {needed.name}, and got {_with_article(type(client))}")
 
 
-def _a(kind: type) -> str:
+def _with_article(kind: type) -> str:
     name = kind.__name__
     return f"an {name}" if name[0] in "AEIOaeio" else f"a {name}"

@@ -126,7 +126,9 @@ def cannot_answer_now(error: Exception) -> bool:
     return isinstance(error, UnavailableError)
 
 
-def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuild, Refusal]:
+def fallback_and_refusal(
+    policy: Policy, error: RelevoError | None
+) -> tuple[Fallback | Rebuild, Refusal]:
     """What a policy says for a failure, None for a call without a reference.
 
     The refusal is how the call ends where it says to reject.
@@ -147,7 +149,7 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuil
     return Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback, FAILED
 
 
-class Make(NamedTuple):
+class RebuildCall(NamedTuple):
     """A call's context is to be made by a policy's function."""
 
     function: Rebuild
@@ -156,7 +158,7 @@ class Make(NamedTuple):
     """How the call ends where the function does not do it in time."""
 
     @property
-    def flight(self) -> object:
+    def flight_key(self) -> object:
         """What calls have in common that can share what is made."""
         # A call without a reference shares nothing; each function makes its own.
         return id(self.function), self.lost.ref.key if self.lost.ref else object()
@@ -167,14 +169,14 @@ class Make(NamedTuple):
             raise TypeError(f"a policy's function made {type(context).__name__}, no context")
         return Rebuilt(self.lost.ref, context)
 
-    def failed(self, error: Exception) -> RejectedError:
+    def rejection(self, error: Exception) -> RejectedError:
         """How the call ends where the function raised, or took too long."""
         if isinstance(error, TimeoutError):
             return RejectedError(self.refusal, self.lost.error)
         return failure(self.function, error, self.lost.error)
 
 
-class LastKnown(NamedTuple):
+class LastKnownCopy(NamedTuple):
     """A call is to go on with the copy that was known last."""
 
     ref: ContextRef
@@ -182,26 +184,26 @@ class LastKnown(NamedTuple):
     """How the call ends where there is none."""
     error: RelevoError | None
 
-    def entry_or_refuse(self, entry: ContextEntry | None) -> ContextEntry:
+    def entry_or_reject(self, entry: ContextEntry | None) -> ContextEntry:
         """The copy. Raises RejectedError where there is none."""
         if entry is None:
             raise RejectedError(self.refusal, self.error)
         return entry
 
 
-def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
+def fallback_for(policy: Policy, lost: LostContext) -> RebuildCall | LastKnownCopy | None:
     """What is done where a context cannot be had: made, known still, or gone without.
 
     Raises RejectedError.
     """
-    fallback, refusal = chosen(policy, lost.error)
+    fallback, refusal = fallback_and_refusal(policy, lost.error)
     if fallback is Fallback.PROCEED:
         return None
     if fallback is Fallback.LAST_KNOWN and lost.ref:
-        return LastKnown(lost.ref, refusal, lost.error)
+        return LastKnownCopy(lost.ref, refusal, lost.error)
     if isinstance(fallback, Fallback):
         raise RejectedError(refusal, lost.error)
-    return Make(fallback, lost, refusal)
+    return RebuildCall(fallback, lost, refusal)
 
 
 def must_await_nothing(*policies: Policy) -> None:

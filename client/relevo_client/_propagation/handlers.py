@@ -31,14 +31,14 @@ ARITIES: dict[str, Callable[..., Any]] = {
 """What makes a method handler, by its arity."""
 
 
-class Rewrapped:
+class HandlerWrapper:
     """Method handlers with their behaviour wrapped, made once for each method.
 
     `wrap(method, streams, behaviour)` makes the behaviour; `streams` says whether it
     has a stream of responses.
     """
 
-    _MOST = 1024  # methods that are remembered: a generic handler may take any name
+    _MAX_METHODS = 1024  # methods that are remembered: a generic handler may take any name
 
     def __init__(self, wrap: Callable[[str, bool, Behaviour], Behaviour]) -> None:
         self._wrap = wrap
@@ -48,12 +48,12 @@ class Rewrapped:
         """The handler of the same arity with its behaviour wrapped."""
         original, wrapped = self._wrapped.get(method, (None, None))
         if original is not handler:
-            wrapped = self._make(method, handler)
-            if len(self._wrapped) < self._MOST:
+            wrapped = self._wrapped_handler(method, handler)
+            if len(self._wrapped) < self._MAX_METHODS:
                 self._wrapped[method] = handler, wrapped
         return wrapped
 
-    def _make(self, method: str, handler: Any) -> Any:
+    def _wrapped_handler(self, method: str, handler: Any) -> Any:
         arity = "_".join(
             "stream" if streams else "unary"
             for streams in (handler.request_streaming, handler.response_streaming)
@@ -63,7 +63,7 @@ class Rewrapped:
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def nothing(_: Any) -> Current:
+def no_context(_: Any) -> Current:
     """Enters without a context."""
     return None
 

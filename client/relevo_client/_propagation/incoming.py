@@ -20,7 +20,7 @@ Trust: TypeAlias = bool | Callable[[Any], bool]
 Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
 
 
-class Asking(Protocol):
+class Requester(Protocol):
     """What asks for a context: a call, or a message of a queue."""
 
     @property

@@ -54,10 +54,12 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
             revisions.append(str(value))
     if not keys:
         return None
-    return _reference(_one(keys, KEY), _one(revisions, REVISION) if revisions else "0")
+    return _reference(
+        _single_value(keys, KEY), _single_value(revisions, REVISION) if revisions else "0"
+    )
 
 
-def _one(values: list[str], name: str) -> str:
+def _single_value(values: list[str], name: str) -> str:
     if len(values) == 1 and "," not in values[0]:
         return values[0].strip()
     # Entries that come several times may arrive joined by commas; no text form has one.

@@ -8,11 +8,11 @@ from relevo_client._context.current import using
 from relevo_client._context.deferred import AsyncDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
-from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolved
+from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolve_with_policy
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._binding import (
-    AskingAction,
+    ActionRequester,
     aio_must_fit,
     cause_of,
     context_of,
@@ -57,9 +57,9 @@ async def aio_bound(
         source = AsyncClientSource(contexts)
 
         async def load() -> Resolved:
-            asking = AskingAction(action, timeout)
+            requester = ActionRequester(action, timeout)
             try:
-                return await aio_resolved(source, policy, action.context_ref, asking)
+                return await aio_resolve_with_policy(source, policy, action.context_ref, requester)
             except RejectedError as rejected:
                 raise cause_of(rejected) from None
 

@@ -28,7 +28,7 @@ def aio_must_fit(contexts: object, _: Policy) -> None:
     must_be_asyncio(contexts, "aio_bound", instead="bound")
 
 
-class AskingAction:
+class ActionRequester:
     """An action that waits for its context."""
 
     def __init__(self, action: DomainAction, timeout: float | None) -> None:

@@ -9,11 +9,11 @@ from relevo_client._context.current import using
 from relevo_client._context.deferred import BlockingDeferred, Carried, Current
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
-from relevo_client._propagation.blocking_resolution import ClientSource, resolved
+from relevo_client._propagation.blocking_resolution import ClientSource, resolve_with_policy
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._binding import (
-    AskingAction,
+    ActionRequester,
     cause_of,
     context_of,
     must_fit,
@@ -58,9 +58,9 @@ def bound(
         source = ClientSource(contexts)
 
         def load() -> Resolved:
-            asking = AskingAction(action, timeout)
+            requester = ActionRequester(action, timeout)
             try:
-                return resolved(source, policy, action.context_ref, asking)
+                return resolve_with_policy(source, policy, action.context_ref, requester)
             except RejectedError as rejected:
                 raise cause_of(rejected) from None
 

@@ -30,7 +30,9 @@ class Message(Protocol):
 class Bury(Protocol):
     """What makes a dead letter of a message, and tells its sender."""
 
-    def __call__(self, message: Message, delivery: Delivery, why: Failure, /) -> Awaitable[None]:
+    def __call__(
+        self, message: Message, delivery: Delivery, failure: Failure, /
+    ) -> Awaitable[None]:
         """Do it."""
         ...
 
@@ -63,14 +65,14 @@ class Consumer:
         self._max_deliveries = max_deliveries
         self._work = work
         self._bury = bury
-        self.in_hand: set[bytes] = set()
+        self.in_progress: set[bytes] = set()
         """The entries that are worked on, or wait for it."""
 
     async def receive(self, entry: bytes, message: Message, begun: int | None) -> None:
         """Work on an entry: one that is new, or one with which so many handlers have begun."""
-        if entry in self.in_hand:
+        if entry in self.in_progress:
             return
-        self.in_hand.add(entry)
+        self.in_progress.add(entry)
         try:
             # Nothing that was current where the broker was started.
             with using(None):
@@ -80,7 +82,7 @@ class Consumer:
             text = "entry %s of %s stays pending: %s"
             log.warning(text, entry.decode(), ascii_of(self._queue), shown(error))
         finally:
-            self.in_hand.discard(entry)
+            self.in_progress.discard(entry)
 
     async def _deliver(self, entry: bytes, message: Message, begun: int | None) -> None:
         read = _deliveries.read(message.body)
@@ -91,9 +93,9 @@ class Consumer:
             nonlocal counted
             counted = await self._entries.begin(entry)
 
-        most = self._max_deliveries
+        limit = self._max_deliveries
         # If the last handler has begun, no other will: this tells what became of that one.
-        delivery = Delivery(self._queue, entry.decode(), min(counted + 1, most), most, action)
+        delivery = Delivery(self._queue, entry.decode(), min(counted + 1, limit), limit, action)
         try:
             failure = await self._outcome(read, delivery, begin, begun)
             if failure is None:
@@ -123,12 +125,12 @@ class Consumer:
         return await self._work(read, begin)
 
 
-def letter_headers(message: Message, delivery: Delivery, why: Failure) -> dict[str, str]:
+def dead_letter_headers(message: Message, delivery: Delivery, failure: Failure) -> dict[str, str]:
     """A dead letter's headers: the message's, and what has become of it."""
     about = {
         **{name: value for name, value in message.headers.items() if name != "reply_to"},
         "queue": delivery.queue,
-        "reason": why.reason,
+        "reason": failure.reason,
         "deliveries": delivery.number,
     }
     # FastStream's format counts characters as bytes: any but ASCII would break it.

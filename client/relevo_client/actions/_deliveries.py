@@ -22,13 +22,13 @@ from relevo_client._context.reasons import Reason
 from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._aio_binding import aio_bound
-from relevo_client.actions._model import DomainAction, refusal
+from relevo_client.actions._model import DomainAction, invalid_field_error
 
 Result: TypeAlias = "Mapping[str, object] | DomainAction | None"
 Handler: TypeAlias = Callable[[DomainAction], Awaitable[Result]]
 Begin: TypeAlias = Callable[[], Awaitable[None]]
 
-_NEVER = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
+_PERMANENT_ERRORS = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
 """What an action's context can fail with that no other delivery will change."""
 
 
@@ -57,7 +57,7 @@ class Delivery:
     """The id of the stream's entry."""
     number: int
     """Of which delivery of the entry this is, from 1. Those that no handler began count not."""
-    most: int
+    limit: int
     """How many there may be."""
     action: DomainAction | None = None
     """What was delivered, None if it cannot be read."""
@@ -69,7 +69,7 @@ class Delivery:
             "action %s (%s, entry %s) of %s, delivery %d of %d: %s, %s: %s",
             *(ascii_of(self.action.action_id) if self.action else "?",),
             *(ascii_of(self.action.action_type) if self.action else "?",),
-            *(self.entry, ascii_of(self.queue), self.number, self.most),
+            *(self.entry, ascii_of(self.queue), self.number, self.limit),
             *(outcome, failure.reason, failure.detail),
         )
 
@@ -108,7 +108,7 @@ def read(body: bytes) -> DomainAction | Failure:
     try:
         action = DomainAction.model_validate_json(body)
     except ValidationError as error:
-        return _malformed(refusal(error))
+        return _malformed(invalid_field_error(error))
     if "action_id" not in action.model_fields_set:
         # A made-up one would be another one at each delivery.
         return _malformed(InvalidFieldError([("action_id", "must be there")]))
@@ -185,7 +185,7 @@ def _without_context(error: RelevoError) -> Failure:
     detail = type(error).__name__
     if isinstance(error, IncompleteContextError):
         detail = f"{detail}, there is no {', '.join(error.missing)}"
-    if isinstance(error, _NEVER):
+    if isinstance(error, _PERMANENT_ERRORS):
         text = "the action's context does not exist, or not all of it"
         if isinstance(error, NoContextError):
             text = "the action names no context"

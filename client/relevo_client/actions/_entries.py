@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 # A stream's entry that is neither pending nor there was trimmed while it was in hand: it is
 # nobody else's.
-_HELD = """
+_ON_HELD = """
 local verb, group, consumer = ARGV[1], ARGV[2], ARGV[3]
 local deliveries = 0
 for i = 4, #ARGV do
@@ -43,7 +43,7 @@ end
 return deliveries
 """
 
-_LOOK = """
+_INSPECT = """
 local group, consumer, idle, known, new = unpack(ARGV)
 local prefix = 'relevo-group-'
 
@@ -82,7 +82,7 @@ class NotHeldError(Exception):
     """The entry is another consumer's now, or another one has done it."""
 
 
-class Left(NamedTuple):
+class AbandonedEntry(NamedTuple):
     """An entry that was left undone, and is this consumer's from now on."""
 
     entry: bytes
@@ -97,7 +97,7 @@ class Inspection(NamedTuple):
 
     group: bytes
     """Which group it is; another one if the queue was lost meanwhile."""
-    left: Left | None
+    abandoned: AbandonedEntry | None
     """An entry that was taken over, or None."""
 
 
@@ -117,8 +117,8 @@ class Entries:
         self._queue = queue
         self._group = group
         self._consumer = consumer
-        self._held = client.register_script(_HELD)
-        self._inspect = client.register_script(_LOOK)
+        self._held = client.register_script(_ON_HELD)
+        self._inspect = client.register_script(_INSPECT)
 
     async def create_group(self) -> None:
         """Create the consumer group, for all that the queue holds, unless it is there."""
@@ -130,7 +130,7 @@ class Entries:
 
     async def keep(self, entries: Collection[bytes]) -> None:
         """Set back the idle time of those entries that are still this consumer's."""
-        await self._do("keep", *entries)
+        await self._run_on_held("keep", *entries)
 
     async def begin(self, entry: bytes) -> int:
         """Count that a handler begins: of how many that is. Raises NotHeldError."""
@@ -155,21 +155,21 @@ class Entries:
         """
         milliseconds = "" if idle is None else round(idle * 1000)
         arguments = [self._group, self._consumer, milliseconds, seen, uuid.uuid4().hex]
-        group, *left = await self._inspect(keys=[self._queue], args=arguments)
-        if not left:
+        group, *abandoned = await self._inspect(keys=[self._queue], args=arguments)
+        if not abandoned:
             return Inspection(group, None)
-        entry, begun, parts = left
+        entry, begun, parts = abandoned
         return Inspection(
-            group, Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
+            group, AbandonedEntry(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
         )
 
     async def _held_or_raise(self, verb: str, entry: bytes) -> int:
-        deliveries = await self._do(verb, entry)
+        deliveries = await self._run_on_held(verb, entry)
         if not deliveries:
             raise NotHeldError
         return deliveries
 
-    async def _do(self, verb: str, *entries: bytes) -> int:
+    async def _run_on_held(self, verb: str, *entries: bytes) -> int:
         arguments = [verb, self._group, self._consumer, *entries]
         deliveries: int = await self._held(keys=[self._queue], args=arguments)
         return deliveries

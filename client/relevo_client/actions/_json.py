@@ -28,7 +28,7 @@ def ref_of(key: object, revision: object) -> ContextRef | None:
     return ContextRef(parsed, _revision(revision))
 
 
-def names_of(ref: ContextRef) -> Mapping[str, Any]:
+def json_of(ref: ContextRef) -> Mapping[str, Any]:
     """The two values of a reference."""
     return {KEY: ref.key.text, REVISION: str(ref.revision)}
 

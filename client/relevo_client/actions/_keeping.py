@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from relevo_client._context.log import log
 from relevo_client._context.raised import shown
 from relevo_client.actions._deliveries import ascii_of
-from relevo_client.actions._entries import Entries, Left
+from relevo_client.actions._entries import AbandonedEntry, Entries
 
 
 class Subscriber(Protocol):
@@ -51,22 +51,22 @@ class Keeper:
         self,
         queue: str,
         entries: Entries,
-        in_hand: Collection[bytes],
+        in_progress: Collection[bytes],
         subscribers: Sequence[Subscriber],
-        handle: Callable[[Left], Coroutine[Any, Any, None]],
-        lost: Callable[[], None],
+        handle: Callable[[AbandonedEntry], Coroutine[Any, Any, None]],
+        on_loss: Callable[[], None],
         redeliver_after: float,
     ) -> None:
         self._queue = ascii_of(queue)
         self._entries = entries
-        self._in_hand = in_hand
+        self._in_progress = in_progress
         self._subscribers = subscribers
         self._handle = handle
-        self._lost = lost
+        self._on_loss = on_loss
         self._redeliver_after = redeliver_after
-        self._every = max(0.01, min(1.0, redeliver_after / 10))
+        self._interval = max(0.01, min(1.0, redeliver_after / 10))
         self._handling: asyncio.Task[None] | None = None
-        self._is_away = False
+        self._is_failing = False
         self._group = b""
         self.is_ending = False
         """Whether subscribers that do not run are meant not to, and nothing is taken over."""
@@ -89,9 +89,9 @@ class Keeper:
     async def _pause(self) -> None:
         if self._handling and not self._handling.done():
             # When it is done, the next one is taken over at once.
-            await asyncio.wait([self._handling], timeout=self._every)
+            await asyncio.wait([self._handling], timeout=self._interval)
         else:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)
 
     async def _keep_once(self) -> None:
         try:
@@ -103,30 +103,30 @@ class Keeper:
                 await self._entries.create_group()
                 await self._keep()
         except Exception as error:  # noqa: BLE001 - Redis may be away: it is tried again
-            if not self._is_away:
+            if not self._is_failing:
                 log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
-            self._is_away = True
+            self._is_failing = True
         else:
-            self._is_away = False
+            self._is_failing = False
 
     async def _keep(self) -> None:
-        if self._in_hand:
-            await self._entries.keep(tuple(self._in_hand))
+        if self._in_progress:
+            await self._entries.keep(tuple(self._in_progress))
         while True:
             is_free = self._handling is None or self._handling.done()
             takes_over = is_free and not self.is_ending
             idle = self._redeliver_after if takes_over else None
-            group, left = await self._entries.inspect(idle, self._group)
-            self._compare(group)
+            group, abandoned = await self._entries.inspect(idle, self._group)
+            self._check_group(group)
             await self._start_stopped()
-            if left is None:
+            if abandoned is None:
                 return
-            await self._take_over(left)
+            await self._take_over(abandoned)
 
-    def _compare(self, group: bytes) -> None:
+    def _check_group(self, group: bytes) -> None:
         if group != self._group:
             self._group = group
-            self._lost()
+            self._on_loss()
             log.warning("queue %s was gone: its consumers have begun anew", self._queue)
 
     async def _start_stopped(self) -> None:
@@ -135,9 +135,9 @@ class Keeper:
             if not subscriber.running and not self.is_ending:
                 await subscriber.start()
 
-    async def _take_over(self, left: Left) -> None:
-        if not left.fields:
-            log.warning("entry %s of %s was trimmed undone", left.entry.decode(), self._queue)
-        elif left.entry not in self._in_hand:  # else it was not kept in time, and is now
-            self._handling = asyncio.create_task(self._handle(left))
+    async def _take_over(self, abandoned: AbandonedEntry) -> None:
+        if not abandoned.fields:
+            log.warning("entry %s of %s was trimmed undone", abandoned.entry.decode(), self._queue)
+        elif abandoned.entry not in self._in_progress:  # else it was not kept in time, and is now
+            self._handling = asyncio.create_task(self._handle(abandoned))
             await asyncio.sleep(0)

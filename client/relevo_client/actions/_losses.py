@@ -28,22 +28,22 @@ class Losses:
     def end_blocks(self) -> None:
         """End all blocks that have begun: something was lost."""
         ended, self._blocks = self._blocks, set()
-        for block in ended:
-            block.reschedule(asyncio.get_running_loop().time())
+        for timeout in ended:
+            timeout.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
-    async def ends(self) -> AsyncGenerator[None, None]:
+    async def block(self) -> AsyncGenerator[None, None]:
         """A block that ends with QueueLostError if a loss ends it."""
         # A timeout that only a loss brings about: it tells its own cancellation from others'.
-        block = asyncio.timeout(None)
+        timeout = asyncio.timeout(None)
         try:
-            async with block:
-                self._blocks.add(block)
+            async with timeout:
+                self._blocks.add(timeout)
                 try:
                     yield
                 finally:
-                    self._blocks.discard(block)
+                    self._blocks.discard(timeout)
         except TimeoutError:
-            if block.expired():
+            if timeout.expired():
                 raise QueueLostError from None
             raise

@@ -34,15 +34,15 @@ from relevo_client.actions._messages import fields_of, message_of
 _REPLIES = uuid5(NAMESPACE_URL, "relevo.v1.DomainAction/reply")
 
 
-def _type(value: str) -> str:
+def _valid_type(value: str) -> str:
     parts = value.split(".")
     if len(parts) != 3 or not all(parts):
         raise ValueError("must have the form service.entity.verb")
     return value
 
 
-def _type_or_nothing(value: str) -> str:
-    return _type(value) if value else value
+def _valid_type_or_empty(value: str) -> str:
+    return _valid_type(value) if value else value
 
 
 def _strings(value: object) -> FrozenDict:
@@ -92,7 +92,7 @@ class DomainAction(BaseModel):
 
     action_id: Annotated[Text, Field(min_length=1)] = Field(default_factory=lambda: uuid4().hex)
     """Identifies the action. A redelivered action keeps it."""
-    action_type: Annotated[Text, AfterValidator(_type)]
+    action_type: Annotated[Text, AfterValidator(_valid_type)]
     """What is asked, as "service.entity.verb"."""
     task_id: Text = ""
     """The task that the action is a step of."""
@@ -114,7 +114,7 @@ class DomainAction(BaseModel):
     """Ties an action to its callbacks."""
     callback_queue: Text = ""
     """The queue that waits for the result. Empty if nobody waits."""
-    callback_action_type: Annotated[Text, AfterValidator(_type_or_nothing)] = ""
+    callback_action_type: Annotated[Text, AfterValidator(_valid_type_or_empty)] = ""
     """The action_type of the result."""
     context_ref: InstanceOf[ContextRef] | None = None
     """The context to work with."""
@@ -149,7 +149,7 @@ class DomainAction(BaseModel):
     def _write_names_of_json(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
         if data.pop("context_ref", None) and self.context_ref:
-            data.update(_json.names_of(self.context_ref))
+            data.update(_json.json_of(self.context_ref))
         return data
 
     @property
@@ -167,7 +167,7 @@ class DomainAction(BaseModel):
     def update(self, **changes: Any) -> Self:
         """An action with these fields instead, validated like any other."""
         updated = type(self).model_validate({**dict(self), **changes})
-        _give(updated, getattr(self, "_unknown", b""))
+        _set_unknown_fields(updated, getattr(self, "_unknown", b""))
         return updated
 
     def reply(self, payload: Mapping[str, Any], **changes: Any) -> "DomainAction":
@@ -188,7 +188,7 @@ class DomainAction(BaseModel):
             "correlation_id": self.correlation_id or self.action_id,
             "context_ref": newest(self.context_ref),
             "payload": payload,
-            **{name: getattr(self, name) for name in _KEPT},
+            **{name: getattr(self, name) for name in _COPIED_TO_REPLY},
         }
         return DomainAction.model_validate({**fields, **changes})
 
@@ -214,12 +214,12 @@ class DomainAction(BaseModel):
         try:
             action = cls.model_validate(fields_of(message))
         except ValidationError as error:
-            raise refusal(error) from None
-        _give(action, unknown_fields_of(message))
+            raise invalid_field_error(error) from None
+        _set_unknown_fields(action, unknown_fields_of(message))
         return action
 
 
-_KEPT = (
+_COPIED_TO_REPLY = (
     *("task_id", "tenant_id", "tenant_tier", "agent_id"),
     *("session_id", "conversation_id", "user_id", "metadata", "trace_context"),
 )
@@ -234,7 +234,7 @@ def newest(ref: ContextRef | None) -> ContextRef | None:
     return ref
 
 
-def refusal(error: ValidationError) -> InvalidFieldError:
+def invalid_field_error(error: ValidationError) -> InvalidFieldError:
     """The same as an error of Relevo's."""
     violations: list[tuple[str, str]] = []
     for each in error.errors(include_url=False, include_input=False):
@@ -247,6 +247,6 @@ def refusal(error: ValidationError) -> InvalidFieldError:
     return InvalidFieldError(violations)
 
 
-def _give(action: DomainAction, unknown: bytes) -> None:
+def _set_unknown_fields(action: DomainAction, unknown: bytes) -> None:
     if unknown:
         action._unknown = unknown  # pyright: ignore[reportPrivateUsage]

@@ -15,9 +15,9 @@ from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
-from relevo_client.actions._consuming import Consumer, Message, letter_headers
+from relevo_client.actions._consuming import Consumer, Message, dead_letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
-from relevo_client.actions._entries import Entries, Left
+from relevo_client.actions._entries import AbandonedEntry, Entries
 from relevo_client.actions._keeping import Keeper
 from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
@@ -49,14 +49,14 @@ class _Queue:
         message.consumer = Acknowledging(self.entries)
         await self.consumer.receive(entry, message, begun)
 
-    async def take_over(self, left: Left) -> None:
+    async def take_over(self, abandoned: AbandonedEntry) -> None:
         """Work on what was left undone, through the broker's middlewares as on what is new."""
         message = DefaultStreamMessage(
             type="stream",
             channel=self.name,
-            message_ids=[left.entry],
-            data=left.fields,
-            delivery_counts=[left.begun],
+            message_ids=[abandoned.entry],
+            data=abandoned.fields,
+            delivery_counts=[abandoned.begun],
         )
         for subscriber in self.subscribers:
             if subscriber.running:
@@ -173,7 +173,7 @@ class ActionQueues:
         queue that has a handler here tells: with Redis Cluster, that of the node that the
         reply comes through.
         """
-        return self._losses.ends()
+        return self._losses.block()
 
     async def __aenter__(self) -> Self:
         """Create what is missing of the queues, and begin to read them."""
@@ -231,7 +231,7 @@ class ActionQueues:
     def _connect(self, queue: _Queue, client: Any) -> None:
         queue.entries = Entries(client, queue.name, self._service, self._consumer)
 
-        async def do(action: DomainAction, begin: Begin) -> Failure | None:
+        async def run(action: DomainAction, begin: Begin) -> Failure | None:
             return await work(
                 action,
                 queue.handler,
@@ -243,26 +243,26 @@ class ActionQueues:
             )
 
         queue.consumer = Consumer(
-            queue.name, queue.entries, self._concurrency, self._max_deliveries, do, self._bury
+            queue.name, queue.entries, self._concurrency, self._max_deliveries, run, self._bury
         )
         queue.keeper = Keeper(
             queue.name,
             queue.entries,
-            queue.consumer.in_hand,
+            queue.consumer.in_progress,
             queue.subscribers,
             queue.take_over,
             self._losses.end_blocks,
             self._redeliver_after,
         )
 
-    async def _bury(self, message: Message, delivery: Delivery, why: Failure) -> None:
-        about = letter_headers(message, delivery, why)
+    async def _bury(self, message: Message, delivery: Delivery, failure: Failure) -> None:
+        about = dead_letter_headers(message, delivery, failure)
         headers = {**about, "service": ascii_of(self._service)}
         await self._broker.publish(message.body, stream=self._dead_letters, headers=headers)
         action = delivery.action
         if action and action.callback_queue:
-            reply = action.failure(why.reason, why.text)
-            if why.is_of_context:  # who gets the reply could not have it either
+            reply = action.failure(failure.reason, failure.text)
+            if failure.is_of_context:  # who gets the reply could not have it either
                 reply = reply.update(context_ref=None)
             await self.send(reply, action.callback_queue)
 

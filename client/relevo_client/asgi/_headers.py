@@ -24,7 +24,7 @@ IDENTITY_HEADERS: Mapping[str, str] = {
 _REFERENCE = (metadata.KEY.encode(), metadata.REVISION.encode())
 
 
-class Values:
+class HeaderValues:
     """The values of the headers with certain names, not judged before they are asked for."""
 
     def __init__(self, headers: Headers, names: Collection[bytes]) -> None:
@@ -73,7 +73,7 @@ def wire_name(name: str) -> bytes:
     return name.lower().encode("ascii")
 
 
-def identity_of(values: Values) -> ExecutionContext:
+def identity_of(values: HeaderValues) -> ExecutionContext:
     """For whom the request is, as far as its headers say. Raises AnsweredError."""
     texts = values.read(IDENTITY_HEADERS)
     fields = {IDENTITY_HEADERS[name]: text for name, text in texts.items()}

@@ -17,10 +17,10 @@ from relevo_client._propagation.incoming import Authorize, Call, Trust
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
-from relevo_client.asgi._finding import Asked, Begin, Finder
-from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, Values
+from relevo_client.asgi._finding import Begin, Finder, RequestedContext
+from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, HeaderValues
 from relevo_client.asgi._needing import serve_without
-from relevo_client.asgi._overrides import OverrideHeaders, Overrides, Wanted
+from relevo_client.asgi._overrides import OverrideHeaders, Overrides, RequestedOverrides
 from relevo_client.asgi._types import ASGIApp, Receive, Scope, Send
 
 _NOBODY = ExecutionContext()
@@ -111,35 +111,36 @@ class ContextMiddleware:
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
         with only(resolved):
-            if resolved is None and not self._names_one(scope, is_trusted=is_trusted):
+            if resolved is None and not self._names_context(scope, is_trusted=is_trusted):
                 return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)
 
     async def _resolved(self, scope: Scope, *, is_trusted: bool) -> Resolved:
         """What is to be current. Raises AnsweredError, RejectedError."""
-        asked = self._asked(scope, is_trusted=is_trusted)
-        if asked.ref and self._authorize and not evaluate(self._authorize, asked.ref, scope):
+        requested = self._requested_context(scope, is_trusted=is_trusted)
+        ref = requested.ref
+        if ref and self._authorize and not evaluate(self._authorize, ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
         deadline = Deadline.after(self._timeout)
         call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
-        return await self._finder.find(asked, call)
+        return await self._finder.find(requested, call)
 
-    def _names_one(self, scope: Scope, *, is_trusted: bool) -> bool:
+    def _names_context(self, scope: Scope, *, is_trusted: bool) -> bool:
         """Whether a request names a conversation, or its trusted caller a context."""
-        return is_trusted or Values(scope["headers"], self._names).has(TENANT, CONVERSATION)
+        return is_trusted or HeaderValues(scope["headers"], self._names).has(TENANT, CONVERSATION)
 
-    def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
+    def _requested_context(self, scope: Scope, *, is_trusted: bool) -> RequestedContext:
         headers = scope["headers"]
-        values = Values(headers, self._names)
+        values = HeaderValues(headers, self._names)
         ref = _headers.reference_of(headers) if is_trusted else None
         if ref is None and not values.has(TENANT, CONVERSATION):
-            return Asked(None, _NOBODY, Wanted(), may_begin=False)
+            return RequestedContext(None, _NOBODY, RequestedOverrides(), may_begin=False)
         identity = _headers.identity_of(values)
         if ref is not None:
             _headers.must_agree(self._scope, identity, ref)
-            return Asked(ref, identity, Wanted(), may_begin=False)
+            return RequestedContext(ref, identity, RequestedOverrides(), may_begin=False)
         ref = _headers.conversation_of(self._scope, identity)
-        return Asked(ref, identity, self._overrides.wanted(values), may_begin=True)
+        return RequestedContext(ref, identity, self._overrides.requested(values), may_begin=True)
 
 
 class _Headers:

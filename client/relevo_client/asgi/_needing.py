@@ -44,7 +44,7 @@ class _Exchange:
     async def refuse(self) -> bool:
         """Answer that the request names no conversation; whether it could still be answered."""
         if not self._sent:
-            await send_answer(NO_CONVERSATION, self._scope, self._begun, self._send)
+            await send_answer(NO_CONVERSATION, self._scope, self._first_message, self._send)
         elif self._sent in ("websocket.accept", "websocket.send"):
             reason = NO_CONVERSATION.message
             message = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason}
@@ -53,6 +53,6 @@ class _Exchange:
             return False
         return True
 
-    async def _begun(self) -> Message:
+    async def _first_message(self) -> Message:
         """The first message, which the application may have received already."""
         return self._first or await self._receive()

@@ -9,7 +9,7 @@ from relevo_client._context.model import SECTIONS, ExecutionContext
 from relevo_client._context.values import freeze
 from relevo_client._propagation.callbacks import failure
 from relevo_client.asgi._answers import malformed, rejected
-from relevo_client.asgi._headers import Values
+from relevo_client.asgi._headers import HeaderValues
 
 _FIELDS = ("session_id", "tenant_tier")
 """What may change in who a conversation is for."""
@@ -58,14 +58,14 @@ class OverrideHeaders:
         }
         self.names = tuple(self._overrides)
 
-    def wanted(self, values: Values) -> "Wanted":
+    def requested(self, values: HeaderValues) -> "RequestedOverrides":
         """What a request wants to change. Raises AnsweredError."""
-        wanted: list[tuple[Override, Any]] = []
+        values_by_override: list[tuple[Override, Any]] = []
         violations: list[tuple[str, str]] = []
         for name, text in values.read(self.names).items():
             rule = self._overrides[name]
             try:
-                wanted.append((rule, rule.value(text)))
+                values_by_override.append((rule, rule.value(text)))
             except InvalidFieldError as error:
                 violations += [(name, problem) for _, problem in error.violations]
             except ValueError:  # its text may quote the header
@@ -74,10 +74,10 @@ class OverrideHeaders:
                 raise rejected(failure(rule.convert, error).refusal) from None
         if violations:
             raise malformed(violations)
-        return Wanted(wanted)
+        return RequestedOverrides(values_by_override)
 
 
-class Wanted:
+class RequestedOverrides:
     """The values that a request wants its conversation to have."""
 
     def __init__(self, values: Sequence[tuple[Override, Any]] = ()) -> None:
