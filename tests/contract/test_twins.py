@@ -18,7 +18,7 @@ SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
 def made(source: str, **phrases: str) -> str:
     """The lines that are made from these, without the header."""
     header, _, text = blocking_source(source, Twin(SOURCE, phrases)).partition("\n")
-    assert header == "# Made from aio_thing.py by `make twins`: edit that file, and never this one."
+    assert header == "# Generated from aio_thing.py by `make twins`: edit that file, not this one."
     return text
 
 
@@ -56,7 +56,7 @@ def test_edits_are_noticed(copy: Path) -> None:
     done = checked(copy)
     assert done.returncode == len(TWINS)
     for twin in TWINS:
-        assert f"{twin.target} is not what `make twins` makes from {twin.source}" in done.stdout
+        assert f"{twin.target} is not what `make twins` generates from {twin.source}" in done.stdout
     assert done.stdout.count("\n-# By hand.\n") == len(TWINS)
 
 

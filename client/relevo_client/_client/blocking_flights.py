@@ -1,4 +1,4 @@
-"""One load for all who need the same thing at the same time, in threads."""
+"""Shares loads in flight among concurrent callers, in threads (single flight)."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from relevo_client._client.flights import Key, Value, WaitedTooLongError, withou
 from relevo_client._context.deadline import Deadline
 
 Flight: TypeAlias = Future[Value]
-"""A load under way."""
+"""A load in flight."""
 
 
 class Flights(Generic[Key, Value]):
@@ -23,14 +23,14 @@ class Flights(Generic[Key, Value]):
         self._flights: dict[Key, Flight[Value]] = {}
 
     def share(self, key: Key, load: Callable[[], Value], deadline: Deadline) -> Value:
-        """What `load()` returns or raises; one that is under way already is joined.
+        """The result of `load()`, or of the key's load in flight. Raises what the load raises.
 
         Raises WaitedTooLongError at the deadline; the load goes on for the others.
         """
         return flight_result(self.begin(key, load), deadline)
 
     def begin(self, key: Key, load: Callable[[], Value]) -> Flight[Value]:
-        """Begin `load()`, or join one that is under way already. Waits for nothing."""
+        """Begin `load()` unless the key has a load in flight. Does not wait."""
         new_flight: Flight[Value] = Future()
         with self._lock:
             flight = self._flights.setdefault(key, new_flight)
@@ -42,12 +42,12 @@ class Flights(Generic[Key, Value]):
         return flight
 
     def close(self) -> None:
-        """Nothing: a thread cannot be ended, and nobody waits for what the user's function does."""
+        """Do nothing: a thread cannot be cancelled, and `close` waits for no user's function."""
 
     def _run(self, key: Key, load: Callable[[], Value], flight: Flight[Value]) -> None:
         try:
             value = load()
-        except BaseException as error:  # noqa: BLE001 - handed on to everyone who waits
+        except BaseException as error:  # noqa: BLE001 - raised to every waiter
             self._remove(key)
             flight.set_exception(error)
         else:
@@ -60,7 +60,7 @@ class Flights(Generic[Key, Value]):
 
 
 def flight_result(flight: Flight[Value], deadline: Deadline) -> Value:
-    """What a load returns or raises. Raises WaitedTooLongError at the deadline."""
+    """The result of a load. Raises what it raises, and WaitedTooLongError at the deadline."""
     wait([flight], timeout=deadline.remaining())
     if not flight.done():
         raise WaitedTooLongError
@@ -68,9 +68,9 @@ def flight_result(flight: Flight[Value], deadline: Deadline) -> Value:
 
 
 def finished_first(flights: Iterable[Flight[Value]], deadline: Deadline) -> list[Flight[Value]]:
-    """The loads, those that have ended first.
+    """The loads, with the finished ones first.
 
-    Waits until all have ended, one has failed, or the deadline is over.
+    Waits until all have finished, one has failed, or the deadline is over.
     """
     ended, others = wait(flights, timeout=deadline.remaining(), return_when=FIRST_EXCEPTION)
     return [*ended, *others]

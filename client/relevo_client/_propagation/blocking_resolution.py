@@ -1,4 +1,4 @@
-# Made from aio_resolution.py by `make twins`: edit that file, and never this one.
+# Generated from aio_resolution.py by `make twins`: edit that file, not this one.
 """How calls of a method get their context, in threads: the rules, with their I/O."""
 
 from collections.abc import Callable

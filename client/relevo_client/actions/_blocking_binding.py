@@ -1,4 +1,4 @@
-# Made from _aio_binding.py by `make twins`: edit that file, and never this one.
+# Generated from _aio_binding.py by `make twins`: edit that file, not this one.
 """`bound`: an action's context, current for as long as the action is worked on."""
 
 from collections.abc import Generator
