@@ -206,7 +206,7 @@ def main() -> int:
                 committed.splitlines(),
                 generated.splitlines(),
                 f"{twin.target}",
-                "as made",
+                "as generated",
                 lineterm="",
             )
             print(

@@ -64,8 +64,8 @@ TWINS = (
     Twin(
         _CLIENT / "_propagation/aio_resolution.py",
         {
-            "on an event loop: the rules, with its I/O.": "in threads: the rules, with their I/O.",
-            "\n\n        A coroutine if that has to be waited for.\n        ": "",
+            "policies, on an event loop.": "policies, in threads.",
+            "\n\n        A coroutine if it takes I/O.\n        ": "",
         },
     ),
     Twin(_CLIENT / "actions/_aio_binding.py"),

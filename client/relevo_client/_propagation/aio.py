@@ -29,13 +29,18 @@ def aio_client_interceptors(
 ) -> Sequence[aio.ClientInterceptor]:
     """Interceptors for `grpc.aio` channels: calls carry the current reference.
 
-    They add `context-key` and `context-revision` to a call's metadata unless it
-    has a `context-key`, and touch nothing else. Nothing is sent for it.
+    They add `context-key` and `context-revision` to a call's metadata unless it has one of
+    them, and change nothing else. They send no calls of their own.
 
     Args:
-        exempt: methods whose calls get nothing.
-        target: what the channel calls; needed for `allow`.
-        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+        exempt: a filter of methods whose calls carry nothing; by default gRPC's health checks,
+            reflection and the like.
+        target: the channel's target; required with `allow`.
+        allow: patterns of targets (`*.internal:*`). Calls to any other target carry nothing;
+            None allows every target.
+
+    Raises TypeError if `exempt` is a coroutine function, and ValueError for `allow` without
+    `target`.
 
     """
     rules = Outbound(exempt=exempt, target=target, allow=allow)
@@ -51,25 +56,25 @@ def aio_server_interceptor(
     policies: Sequence[tuple[MethodFilter, Policy]] = (),
     exempt: MethodFilter = INFRASTRUCTURE,
 ) -> aio.ServerInterceptor:
-    """An interceptor for `grpc.aio` servers: handlers find their call's context.
+    """An interceptor for `grpc.aio` servers: a call's context is current in its handler.
 
-    The reference that a call carries is resolved by `client`, in at most half of
-    the call's remaining time, and is current for the whole handler, whatever
-    its shape. A call without one has no context. Malformed references end with
-    INVALID_ARGUMENT.
+    `client` resolves the reference that a call carries, in at most half of the call's
+    remaining time. The context is current for the whole handler, whatever its shape. A call
+    without a reference has no context; a malformed reference ends it with INVALID_ARGUMENT.
 
     Args:
-        client: asks the store.
-        trust_callers: whether callers may say which context a call has: True, or
-            a function of gRPC's servicer context. False, the default, is for servers
-            that outsiders can reach: what they send is ignored.
-        authorize: a function of the reference and gRPC's servicer context; where it
-            says no, the call ends with PERMISSION_DENIED.
-        policy: what to do where the context cannot be had.
-        policies: other policies for some methods; the first filter that applies counts.
-        exempt: methods that have no part in this.
+        client: the client that resolves references.
+        trust_callers: whether callers may choose the context of their calls: a bool, or a
+            function of gRPC's servicer context that returns one. False, the default, is for
+            servers that outsiders can reach: references are ignored.
+        authorize: a function of the reference and gRPC's servicer context; if it returns
+            False, the call ends with PERMISSION_DENIED. None authorizes every reference.
+        policy: the fallbacks for calls whose context cannot be resolved.
+        policies: policies for some methods instead; the first filter that matches counts.
+        exempt: a filter of methods that the interceptor leaves alone.
 
-    Raises TypeError for a blocking client.
+    Raises TypeError for a blocking client, and if `trust_callers`, `authorize` or a filter is
+    a coroutine function.
 
     """
     must_be_asyncio(client, "aio_server_interceptor", instead="server_interceptor")
@@ -93,13 +98,13 @@ class _ReferenceInterceptor:
         details: aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        """Pass a call on, with the reference; whatever the arity."""
+        """Continue a call of any arity, with the current reference in its metadata."""
         added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
         if added:
             details = aio.ClientCallDetails(
                 details.method,
                 details.timeout,
-                # A new object: the caller may use its own for other calls.
+                # A copy: the caller may use its metadata for other calls, too.
                 aio.Metadata(*(details.metadata or ()), *added),
                 details.credentials,
                 details.wait_for_ready,
@@ -107,7 +112,7 @@ class _ReferenceInterceptor:
         return await continuation(details, request)
 
 
-# A channel registers an interceptor under one arity only, so each has a class.
+# A channel registers an interceptor for one arity only, so each arity has a class.
 _CLIENT_INTERCEPTORS: Sequence[Any] = [
     type(
         f"_{base.__name__}",
@@ -147,7 +152,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
         shape_on_loop = _shape_on_loop(behaviour)
         if shape_on_loop:
             return shape_on_loop(aio_entering(partial(self._entrance, method)), behaviour)
-        # Anything else gRPC runs in a thread of its pool.
+        # gRPC runs any other handler in a thread of its pool.
         shape = handlers.generator if streams else handlers.function
         source = ThreadSource(self._source, asyncio.get_running_loop())
         return shape(entering(partial(self._entrance_in_thread, method, source)), behaviour)
@@ -164,7 +169,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
 
 
 def _shape_on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:
-    """What wraps a handler that runs on the event loop, None for any other."""
+    """The wrapper for a handler that runs on the event loop, or None for any other handler."""
     if inspect.iscoroutinefunction(behaviour):
         return handlers.coroutine
     if inspect.isasyncgenfunction(behaviour):

@@ -1,5 +1,5 @@
 # Generated from aio_resolution.py by `make twins`: edit that file, not this one.
-"""How calls of a method get their context, in threads: the rules, with their I/O."""
+"""Resolves the contexts of calls by their rules and policies, in threads."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
@@ -29,49 +29,55 @@ from relevo_client._propagation.refusals import RejectedError
 
 
 class Source(Protocol):
-    """Where contexts come from: the store, or a policy's function."""
+    """A source of contexts: the store, its near cache, and the functions of policies."""
 
     def peek(self, ref: ContextRef, /) -> ContextEntry | None:
-        """The entry that is referred to, if it is at hand."""
+        """The reference's entry if it is cached, else None. Sends nothing."""
         ...
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that was known last."""
+        """The last cached copy of the reference's entry, marked as stale, or None."""
         ...
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         ...
 
     def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+        """The context that a policy's function returns.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
         ...
 
 
 class ClientSource:
-    """A Source with a client."""
+    """The Source of a client."""
 
     def __init__(self, client: ContextClient) -> None:
         self._client = client
         self._flights = Flights[object, object]("relevo-make")
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
-        """The entry that is referred to, if the client has it already."""
+        """The reference's entry if the client has it cached, else None. Sends nothing."""
         try:
             return self._client.peek(ref)
-        except RelevoError:  # `resolve` says it again
+        except RelevoError:  # `resolve` raises it again
             return None
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that the client had last."""
+        """The client's last cached copy of the reference's entry, or None."""
         return self._client.last_known(ref)
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         return self._client.resolve(ref, timeout=deadline.remaining())
 
     def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+        """The context that a policy's function returns, called once for all waiting calls.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
 
         def load() -> object:
             with own_timeouts(call.function):
@@ -83,7 +89,7 @@ class ClientSource:
 def resolve_with_policy(
     source: Source, policy: Policy, ref: ContextRef | None, requester: Requester
 ) -> Resolved:
-    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+    """The reference's context, or the policy's fallback. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
         try:
@@ -96,7 +102,7 @@ def resolve_with_policy(
 def apply_fallback(
     source: Source, policy: Policy, requester: Requester, lost: LostContext
 ) -> Resolved:
-    """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+    """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
     fallback = fallback_for(policy, lost)
     if isinstance(fallback, LastKnownCopy):
@@ -110,7 +116,7 @@ def apply_fallback(
 
 
 class Entrance:
-    """Says what is to be current in a call of a method. Ends the call if it is rejected."""
+    """Decides which context is current in the calls of a method, or rejects them."""
 
     def __init__(self, rules: Inbound, method: str, source: Source) -> None:
         self._rules = rules
@@ -119,7 +125,7 @@ class Entrance:
         self._source = source
 
     def __call__(self, context: Any) -> Current:
-        """What is to be current in the call with this servicer context of gRPC's."""
+        """The value to make current in the call with this servicer context."""
         metadata = context.invocation_metadata()
         try:
             ref = self._rules.reference(context, metadata)
@@ -141,27 +147,28 @@ class Entrance:
         try:
             return resolve_with_policy(self._source, self._policy, ref, call)
         except RejectedError as rejected:
-            if call.is_over:  # and there is nothing left to end
+            if call.is_over:  # a call that has ended cannot be aborted
                 raise NoContextError(rejected.refusal.text) from None
             call.context.abort(*rejected.refusal)
             raise
 
 
 def entering(make: Callable[[], Enter]) -> Enter:
-    """Enters a method by its rules, which are asked until they have answered once.
+    """The `enter` function of a method, made by `make` in the first call and then kept.
 
-    The rules have functions of the user's: a call for which one fails is refused.
+    `make` evaluates filters, which are the user's functions: if one fails, the call is
+    rejected, and the next call tries again.
     """
-    made: Enter | None = None
+    method_enter: Enter | None = None
 
     def enter(context: Any) -> Current:
-        nonlocal made
-        if made is None:
+        nonlocal method_enter
+        if method_enter is None:
             try:
-                made = make()
+                method_enter = make()
             except RejectedError as rejected:
                 return _rejected(context, rejected)
-        return made(context)
+        return method_enter(context)
 
     return enter
 
