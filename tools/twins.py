@@ -68,5 +68,8 @@ TWINS = (
             "\n\n        A coroutine if it takes I/O.\n        ": "",
         },
     ),
-    Twin(_CLIENT / "actions/_aio_binding.py"),
+    Twin(
+        _CLIENT / "actions/_aio_binding.py",
+        {"for a blocking client.": "for an asyncio client or a policy with a coroutine function."},
+    ),
 )

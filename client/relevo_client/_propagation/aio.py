@@ -33,8 +33,7 @@ def aio_client_interceptors(
     them, and change nothing else. They send no calls of their own.
 
     Args:
-        exempt: a filter of methods whose calls carry nothing; by default gRPC's health checks,
-            reflection and the like.
+        exempt: a filter of methods whose calls carry nothing.
         target: the channel's target; required with `allow`.
         allow: patterns of targets (`*.internal:*`). Calls to any other target carry nothing;
             None allows every target.

@@ -1,12 +1,12 @@
-"""What has to be done beside handling: keeping what is in hand, taking over, reading on.
+"""Maintains one queue beside its handlers: keeps entries held, takes over, detects losses.
 
-Redis counts an entry as idle from its last delivery, however busy its consumer is with
-it. So that long work is not delivered again, its idle time is set back in time. What
-others left undone is taken over; the same look tells whether the queue's consumer group
-is still the same. If it is not, as after a Redis without persistence was restarted, what
-the queue held is lost, and who waits for a reply is told. That holds for each replica of
-a service, though only one of them creates the group anew. The subscribers, which
-FastStream stops for good if there is no group, are started again.
+Redis counts an entry as idle from its last delivery on, even while its consumer handles it. So
+the idle time of entries in progress is reset regularly, or long work would be redelivered.
+Abandoned entries are taken over; the same inspection shows whether the consumer group is still
+the same. If it is not, as after a restart of a Redis without persistence, the queue's content
+is lost, and the waiters for replies are told: in each replica of the service, although only one
+of them creates the group again. The subscribers, which FastStream stops for good if the group
+is gone, are started again.
 """
 
 import asyncio
@@ -20,29 +20,29 @@ from relevo_client.actions._entries import AbandonedEntry, Entries
 
 
 class Subscriber(Protocol):
-    """What is used of a subscriber of FastStream's."""
+    """The part of FastStream's subscriber that is used here."""
 
     running: bool
 
     async def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         ...
 
     async def stop(self) -> None:
-        """Read no more, and wait for what is being handled."""
+        """Stop reading, and wait for the entries that are being handled."""
         ...
 
 
 class Keeper:
-    """Looks after one queue. Use `run` as a task.
+    """Maintains one queue. Use `run` as a task.
 
     Args:
         queue: the queue's name.
-        entries: its entries in Redis.
-        in_hand: the entries that are worked on here, now.
-        subscribers: what reads the queue.
-        handle: works on an entry that was left undone.
-        lost: is called when the queue has lost what it held.
+        entries: the queue's entries in Redis.
+        in_progress: the ids of the entries that this process is handling, updated by its owner.
+        subscribers: the subscribers that read the queue.
+        handle: handles an abandoned entry.
+        on_loss: called when the queue has lost its content.
         redeliver_after: seconds after which an idle entry is taken over.
 
     """
@@ -69,15 +69,15 @@ class Keeper:
         self._is_failing = False
         self._group = b""
         self.is_ending = False
-        """Whether subscribers that do not run are meant not to, and nothing is taken over."""
+        """Whether to neither restart subscribers nor take over entries: the service stops."""
 
     async def begin(self) -> None:
-        """Create the group if it is missing. What is lost from now on is told."""
+        """Create the group if it is missing. Losses are detected from now on."""
         await self._entries.create_group()
         self._group, _ = await self._entries.inspect()
 
     async def run(self) -> None:
-        """Do it until cancelled. What was taken over is cancelled then, too."""
+        """Maintain the queue until cancelled, which also cancels an entry that was taken over."""
         try:
             while True:
                 await self._pause()
@@ -88,7 +88,7 @@ class Keeper:
 
     async def _pause(self) -> None:
         if self._handling and not self._handling.done():
-            # When it is done, the next one is taken over at once.
+            # The next entry is taken over as soon as this one is handled.
             await asyncio.wait([self._handling], timeout=self._interval)
         else:
             await asyncio.sleep(self._interval)
@@ -102,7 +102,7 @@ class Keeper:
                     raise
                 await self._entries.create_group()
                 await self._keep()
-        except Exception as error:  # noqa: BLE001 - Redis may be away: it is tried again
+        except Exception as error:  # noqa: BLE001 - Redis may be down: it is retried
             if not self._is_failing:
                 log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
             self._is_failing = True
@@ -130,7 +130,7 @@ class Keeper:
             log.warning("queue %s was gone: its consumers have begun anew", self._queue)
 
     async def _start_stopped(self) -> None:
-        # They stop when they see that the group is gone.
+        # FastStream stops them when the group is gone.
         for subscriber in self._subscribers:
             if not subscriber.running and not self.is_ending:
                 await subscriber.start()
@@ -138,6 +138,6 @@ class Keeper:
     async def _take_over(self, abandoned: AbandonedEntry) -> None:
         if not abandoned.fields:
             log.warning("entry %s of %s was trimmed undone", abandoned.entry.decode(), self._queue)
-        elif abandoned.entry not in self._in_progress:  # else it was not kept in time, and is now
+        elif abandoned.entry not in self._in_progress:  # else its own idle time was reset too late
             self._handling = asyncio.create_task(self._handle(abandoned))
             await asyncio.sleep(0)

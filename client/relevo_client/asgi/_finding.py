@@ -1,4 +1,4 @@
-"""How the context of a request is found, or begun."""
+"""Resolves the context of a request, or begins its conversation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,28 +33,28 @@ from relevo_client.asgi._answers import (
 from relevo_client.asgi._overrides import RequestedOverrides
 
 Begin: TypeAlias = Callable[[ExecutionContext], Awaitable[ExecutionContext]]
-"""Makes the context of a conversation that the store does not have, of its identity."""
+"""A user's function that returns the context of a new conversation for its identity."""
 
-# The tenant is the key's own: the store takes no entry that says another one.
+# Not the tenant: it is part of the key, and the store refuses an entry with another one.
 _CONTRADICTIONS = ("user_id", OTHER_USER), ("agent_id", OTHER_AGENT)
 
 
 @dataclass(frozen=True)
 class RequestedContext:
-    """What a request asks for."""
+    """The context that a request names, and its changes to it."""
 
     ref: ContextRef | None
-    """Its context; None where it names none."""
+    """The context's reference; None if the request names none."""
     identity: ExecutionContext
-    """For whom it is, as far as its headers say."""
+    """The identity in the request's headers."""
     overrides: RequestedOverrides
-    """What its conversation is to have."""
+    """The changes to the conversation's entry."""
     may_begin: bool
-    """Whether a conversation that does not exist begins with it."""
+    """Whether the request may begin a conversation that does not exist."""
 
 
 class Finder:
-    """Finds contexts with a client, within the time and by the policy of a middleware."""
+    """Finds the contexts of requests by the rules of one middleware."""
 
     def __init__(self, contexts: AsyncContextClient, begin: Begin | None, policy: Policy) -> None:
         self._contexts = contexts
@@ -64,7 +64,7 @@ class Finder:
         self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
 
     async def find(self, requested: RequestedContext, call: Call) -> Resolved:
-        """What is to be current in a request. Raises AnsweredError."""
+        """The context to make current in a request. Raises AnsweredError."""
         error: RelevoError | None = None
         try:
             if requested.ref is not None:
@@ -83,10 +83,12 @@ class Finder:
     async def _find_in_time(
         self, requested: RequestedContext, ref: ContextRef, call: Call
     ) -> ContextEntry:
-        # A function that makes a context instead needs time too.
+        # A policy's function needs time, too.
         deadline = call.deadline.half() if self._makes_contexts else call.deadline
         try:
-            async with asyncio.timeout(deadline.remaining()):  # `begin` and `update` have none
+            async with asyncio.timeout(
+                deadline.remaining()
+            ):  # `begin` and `update` take no timeout
                 return await self._resolve_or_begin(requested, ref, deadline)
         except TimeoutError:
             raise UnavailableError(
@@ -105,7 +107,7 @@ class Finder:
                 self._begin, ref.key, requested.identity, deadline
             )
             entry = await self._contexts.resolve(begun.ref, timeout=deadline.remaining())
-        # Nothing is changed for who is not of the conversation.
+        # A request with another identity changes nothing.
         _must_not_contradict(requested.identity, entry.context)
         changes = requested.overrides.changes(entry.context)
         if not changes:
@@ -121,12 +123,12 @@ class Finder:
                 return _context(await begin(identity))
             except Exception as error:
                 if isinstance(error, NotFoundError) or cannot_answer_now(error):
-                    raise  # what it asked the store for too
+                    raise  # from a call of the store in `begin`
                 raise failure(begin, error) from None
 
         try:
             return await self._contexts.get_or_create(key, make, timeout=deadline.remaining())
-        except InvalidFieldError as error:  # what it made is refused
+        except InvalidFieldError as error:  # the store refuses the context of `begin`
             raise failure(begin, error) from None
 
 
