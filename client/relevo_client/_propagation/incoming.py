@@ -29,7 +29,7 @@ class Requester(Protocol):
         ...
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told where the context cannot be had."""
+        """The argument of a policy's function if the context cannot be resolved."""
         ...
 
 
@@ -58,7 +58,7 @@ class Call:
         return UNBOUNDED if self.is_over else self._deadline
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told where the context cannot be had."""
+        """The argument of a policy's function if the context cannot be resolved."""
         metadata = tuple((name, value) for name, value in self._metadata or ())
         return LostContext(self.method, ref, metadata, error)
 

@@ -42,16 +42,16 @@ return deliveries
 """
 
 _INSPECT = """
-local group, consumer, idle, known, new = unpack(ARGV)
+local group, consumer, idle, seen, new = unpack(ARGV)
 local prefix = 'relevo-group-'
 
 local function identity()
-  if known ~= '' then
+  if seen ~= '' then
     -- Not XINFO each time: it takes longer the more consumers there have been. A Redis without
     -- free memory refuses to create one; XINFO follows then.
-    local created = redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], group, known)
-    if created == 0 then return known end
-    if created == 1 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, known) end
+    local created = redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], group, seen)
+    if created == 0 then return seen end
+    if created == 1 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, seen) end
   end
   for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
     if string.sub(each[2], 1, #prefix) == prefix then return each[2] end

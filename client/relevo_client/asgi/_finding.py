@@ -86,9 +86,8 @@ class Finder:
         # A policy's function needs time, too.
         deadline = call.deadline.half() if self._makes_contexts else call.deadline
         try:
-            async with asyncio.timeout(
-                deadline.remaining()
-            ):  # `begin` and `update` take no timeout
+            # For `begin` and `update`, which take no timeout.
+            async with asyncio.timeout(deadline.remaining()):
                 return await self._resolve_or_begin(requested, ref, deadline)
         except TimeoutError:
             raise UnavailableError(
@@ -140,6 +139,6 @@ def _context(begun: object) -> ExecutionContext:
 
 def _must_not_contradict(identity: ExecutionContext, context: ExecutionContext) -> None:
     for field, answer in _CONTRADICTIONS:
-        said, stored = getattr(identity, field), getattr(context, field)
-        if said and stored and said != stored:
+        claimed, stored = getattr(identity, field), getattr(context, field)
+        if claimed and stored and claimed != stored:
             raise AnsweredError(answer)

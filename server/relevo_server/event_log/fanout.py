@@ -251,7 +251,7 @@ class Fanout:
         tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
         invalidated = Invalidated(tenant=tenant, revision=event.revision, partition=self.partition)
         message = WatchResponse(invalidated=invalidated)
-        told: set[Outbox] = set()
+        notified: set[Outbox] = set()
         for key in self._by_tenant.get(event.tenant_id, ()):
             if event.scope not in ("", key.scope):
                 continue
@@ -261,8 +261,8 @@ class Fanout:
                     continue
                 if (subscription.sent_version or 0) <= event.revision:
                     subscription.record_sent(0)
-                if subscription.outbox not in told:
-                    told.add(subscription.outbox)
+                if subscription.outbox not in notified:
+                    notified.add(subscription.outbox)
                     subscription.outbox.put(message)
                     yield subscription.outbox
 
