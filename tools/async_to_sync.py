@@ -1,18 +1,18 @@
-"""Make the blocking modules from the asyncio ones, for there is one source for both kinds.
+"""Generate the blocking modules from the asyncio ones.
 
     python tools/async_to_sync.py [--check]
 
-Writes each module of `twins.TWINS`; with `--check` it writes nothing, and shows what differs.
-The text is edited at the places of its tokens, so comments and formatting stay:
+Writes each module of `twins.TWINS`; with `--check` it writes nothing and shows the differences.
+Edits are made at the places of tokens, so comments and formatting stay:
 
-- `async` and `await` go; `Awaitable[X]` and `Coroutine[…, X]` become `X`.
+- `async` and `await` are removed; `Awaitable[X]` and `Coroutine[…, X]` become `X`.
 - `AsyncThing` becomes `Thing`, `aio_thing` becomes `thing`, `grpc.aio` becomes `grpc`; a module
   `aio` or `aio_thing` that is imported becomes `blocking` or `blocking_thing`.
-- In docstrings, comments and other strings names become the same, and `async with` is `with`.
-- What is said of one kind only is replaced by its phrase in `twins.TWINS`.
+- In docstrings, comments and other strings names change alike, and `async with` becomes `with`.
+- Text about one kind only is replaced by its phrase in `twins.TWINS`.
 
-Then ruff takes away the imports that are not needed any more, and formats. What still speaks of
-asyncio after all this is an error: a difference in kind belongs into a `compat` module.
+Then ruff removes unused imports, and formats. A line that still mentions asyncio after all this
+is an error: a difference of the kinds belongs in a `compat` module.
 """
 
 import ast
@@ -48,19 +48,22 @@ _BEFORE_A_STATEMENT = {
 
 
 class NotTwinsError(Exception):
-    """A module cannot be made from its source."""
+    """A blocking module cannot be generated from its source."""
 
 
 class _Edit(NamedTuple):
-    """`text` instead of what stands from `start` to `end`, which are offsets in the source."""
+    """A replacement of the source from `start` to `end`, offsets in characters, by `text`."""
 
     start: int
     end: int
     text: str
 
 
-def made_from(source: str, twin: Twin) -> str:
-    """The blocking module, as it is to be. Raises NotTwinsError."""
+def blocking_source(source: str, twin: Twin) -> str:
+    """The text of the blocking module for an asyncio source.
+
+    Raises NotTwinsError if a phrase is missing, or a line still mentions asyncio.
+    """
     phrases = list(_edits_of_phrases(source, twin))
     edits = [
         edit
@@ -71,12 +74,12 @@ def made_from(source: str, twin: Twin) -> str:
     for line in _without_imports(own):
         if _IS_ABOUT_ASYNCIO.search(line):
             raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line.strip()!r}")
-    header = f"# Made from {twin.source.name} by `{COMMAND}`: edit that file, and never this one.\n"
-    return _tidied(header + _edited(source, [*edits, *phrases]), twin.made.as_posix())
+    header = f"# Generated from {twin.source.name} by `{COMMAND}`: edit that file, not this one.\n"
+    return _tidied(header + _edited(source, [*edits, *phrases]), twin.target.as_posix())
 
 
 def _without_imports(text: str) -> list[str]:
-    """The lines of a module but for its imports, of which ruff takes away what is not used."""
+    """The lines of a module except its imports, from which ruff removes the unused ones."""
     imports = {
         number
         for node in ast.walk(ast.parse(text))
@@ -94,7 +97,7 @@ def _edited(source: str, edits: Iterable[_Edit]) -> str:
 
 
 def renamed(name: str) -> str:
-    """What a name is called in the blocking module."""
+    """The blocking module's name for a name of the asyncio module."""
     return NAMES.get(name) or _NAME.sub(r"\1", name)
 
 
@@ -131,7 +134,7 @@ def _edits_of_tokens(source: str) -> Iterator[_Edit]:
 
 
 def _edits_of_words(text: str, offset: int) -> Iterator[_Edit]:
-    """Edits of a string or comment that begins at the offset: its names are the module's."""
+    """Edits of the names in a string or comment that begins at `offset`."""
     for found in _WORDS.finditer(text):
         article, quote, name = found.groups()
         new = "with" if name == "async with" else renamed(name)
@@ -141,7 +144,7 @@ def _edits_of_words(text: str, offset: int) -> Iterator[_Edit]:
 
 
 def _edits_of_types(source: str) -> Iterator[_Edit]:
-    """Edits of types: what is awaited is there at once."""
+    """Edits of types: an awaitable becomes its result."""
     starts = _starts_of_lines(source)
     lines = source.splitlines(keepends=True)
 
@@ -158,7 +161,7 @@ def _edits_of_types(source: str) -> Iterator[_Edit]:
             begin = offset(node.lineno, node.col_offset)
             yield _Edit(begin, offset(last.lineno, last.col_offset), "")
             yield _Edit(end_of_last, offset(node.end_lineno or 0, node.end_col_offset or 0), "")
-        elif node.value.id == "AsyncGenerator":  # a generator has a type of what it returns too
+        elif node.value.id == "AsyncGenerator":  # Generator takes the type of the return value, too
             yield _Edit(end_of_last, end_of_last, ", None")
 
 
@@ -167,7 +170,7 @@ def _starts_of_lines(source: str) -> list[int]:
 
 
 def _tidied(text: str, path: str) -> str:
-    """The module without imports and parts of unions that are not needed, formatted."""
+    """The module without unused imports and repeated members of unions, formatted."""
     ruff = [sys.executable, "-m", "ruff"]
     for command in (
         [*ruff, "check", "--quiet", "--fix", "--select", "F401,I001,PYI016"],
@@ -186,25 +189,33 @@ def _tidied(text: str, path: str) -> str:
 
 
 def main() -> int:
-    """Write the modules, or say how they differ. The number of those that do."""
+    """Write the modules, or with `--check` show the differences. The exit code: their number."""
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
     differing = 0
     for twin in TWINS:
-        made = made_from((ROOT / twin.source).read_text("utf-8"), twin)
-        path = ROOT / twin.made
-        there = path.read_text("utf-8") if path.exists() else ""
-        if made == there:
+        generated = blocking_source((ROOT / twin.source).read_text("utf-8"), twin)
+        path = ROOT / twin.target
+        committed = path.read_text("utf-8") if path.exists() else ""
+        if generated == committed:
             continue
         differing += 1
         if check:
             diff = difflib.unified_diff(
-                there.splitlines(), made.splitlines(), f"{twin.made}", "as made", lineterm=""
+                committed.splitlines(),
+                generated.splitlines(),
+                f"{twin.target}",
+                "as generated",
+                lineterm="",
             )
-            print(*diff, f"{twin.made} is not what `{COMMAND}` makes from {twin.source}", sep="\n")
+            print(
+                *diff,
+                f"{twin.target} is not what `{COMMAND}` generates from {twin.source}",
+                sep="\n",
+            )
         else:
-            path.write_text(made, "utf-8")
+            path.write_text(generated, "utf-8")
     return differing if check else 0
 
 

@@ -1,7 +1,7 @@
-"""Which modules are made from which, and what of their text has to be given by hand.
+"""The generated modules, their sources, and the phrases that no rule of `async_to_sync` derives.
 
-Text is given only for what no rule of `async_to_sync` can know: what is true for one kind of
-client and not for the other. A phrase that its source does not have is an error.
+A phrase states what is true for one kind of client and not for the other. A phrase that its
+source lacks is an error.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ NAMES = {
     "add_done_callback": "add_callback",
     "asynccontextmanager": "contextmanager",
 }
-"""Names that become others than `AsyncThing` to `Thing` and `aio_thing` to `thing`."""
+"""Exceptions from the rules `AsyncThing` to `Thing` and `aio_thing` to `thing`."""
 
 
 @dataclass(frozen=True)
 class Twin:
-    """A module of asyncio's, and the blocking one that is made from it."""
+    """An asyncio module and the blocking module that is generated from it."""
 
     source: PurePosixPath
-    """Relative to the repository."""
+    """The asyncio module's path in the repository."""
     phrases: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Parts of the source's text, and what stands in their places."""
+    """Parts of the source's text, each with its replacement."""
 
     @property
-    def made(self) -> PurePosixPath:
-        """The module that is made: `aio_thing.py` makes `blocking_thing.py`."""
+    def target(self) -> PurePosixPath:
+        """The generated module's path: `blocking_thing.py` for `aio_thing.py`."""
         return self.source.with_name(self.source.name.replace("aio", "blocking", 1))
 
 
@@ -40,16 +40,17 @@ TWINS = (
         _CLIENT / "_client/aio.py",
         {
             "The asyncio client": "The blocking client",
-            "Asks a ContextStore, on an event loop. Use with": (
-                "Asks a ContextStore, from any number of threads. Use with"
+            "A client of a ContextStore for an event loop. Use `async with`,": (
+                "A client of a ContextStore for any number of threads. Use `with`,"
             ),
             "by scope, a coroutine function that": "by scope, a plain function that",
             "A channel of the other kind\n    raises TypeError here.": (
                 "A channel of the other kind\n    and a coroutine function raise TypeError here."
             ),
-            "End what is under way, and the channel if it is the client's own.": (
-                "End what is under way if the channel is the client's own, and close that.\n\n"
-                "        Waits for no factory: what one makes after this is not written.\n        "
+            "End the loads in flight and the cache's stream, and close the client's own channel.": (
+                "If the channel is the client's own, end the calls in flight and close it.\n\n"
+                "        Does not wait for factories: what one returns after this is not written."
+                "\n        "
             ),
             "in a task of its own: a caller that is cancelled does not end": (
                 "in a thread of its own: a caller that gives up does not end"
@@ -58,14 +59,17 @@ TWINS = (
     ),
     Twin(
         _CLIENT / "_client/aio_creation.py",
-        {"nearly over, on an event loop.": "nearly over, in threads."},
+        {"about to expire, on an event loop.": "about to expire, in threads."},
     ),
     Twin(
         _CLIENT / "_propagation/aio_resolution.py",
         {
-            "on an event loop: the rules, with its I/O.": "in threads: the rules, with their I/O.",
-            "\n\n        A coroutine if that has to be waited for.\n        ": "",
+            "policies, on an event loop.": "policies, in threads.",
+            "\n\n        A coroutine if it takes I/O.\n        ": "",
         },
     ),
-    Twin(_CLIENT / "actions/_aio_binding.py"),
+    Twin(
+        _CLIENT / "actions/_aio_binding.py",
+        {"for a blocking client.": "for an asyncio client or a policy with a coroutine function."},
+    ),
 )

@@ -19,8 +19,8 @@ def refusal(message: str) -> Any:
 @pytest.mark.parametrize(
     "headers, message",
     [
-        ([TENANT], "X-Conversation-ID: must be there where X-Tenant-ID is"),
-        ([CONVERSATION], "X-Tenant-ID: must be there where X-Conversation-ID is"),
+        ([TENANT], "X-Conversation-ID: is required if X-Tenant-ID is given"),
+        ([CONVERSATION], "X-Tenant-ID: is required if X-Conversation-ID is given"),
         ([("X-Tenant-ID", ""), CONVERSATION], "X-Tenant-ID: must not be empty"),
         ([("X-Tenant-ID", " \t"), CONVERSATION], "X-Tenant-ID: must not be empty"),
         (
@@ -40,7 +40,7 @@ def refusal(message: str) -> Any:
         ),
         (
             [("X-Tenant-ID", "t" * 256), ("X-Conversation-ID", "c" * 256)],
-            "X-Conversation-ID: must be shorter: calls can carry 466 bytes of a key",
+            "X-Conversation-ID: must be shorter: the conversation's key takes more than 466 bytes",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -76,7 +76,7 @@ async def test_every_key_can_be_named(edge: Edge, tenant: str, conversation: str
     answer = await ask(edge(), headers)
     if answer.status == 400:
         assert answer.body == refusal(
-            "X-Conversation-ID: must be shorter: calls can carry 466 bytes of a key"
+            "X-Conversation-ID: must be shorter: the conversation's key takes more than 466 bytes"
         )
     else:
         context = answer.body["context"]

@@ -56,7 +56,7 @@ async def test_true_is_not_one(edge: Edge, store: LocalStore) -> None:
 @pytest.mark.parametrize(
     "value, problem",
     [
-        ("secret", "has a value that is not of its kind"),
+        ("secret", "has a value of another kind"),
         ("nan", "must be a finite number"),
         ("", "must not be empty"),
         ("\x00", "must not contain control characters"),

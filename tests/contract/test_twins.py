@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from shutil import copytree
 
 import pytest
-from async_to_sync import NotTwinsError, made_from, renamed
+from async_to_sync import NotTwinsError, blocking_source, renamed
 from support.imports import ROOT
 from twins import TWINS, Twin
 
@@ -17,8 +17,8 @@ SOURCE = PurePosixPath("client/relevo_client/_client/aio_thing.py")
 
 def made(source: str, **phrases: str) -> str:
     """The lines that are made from these, without the header."""
-    header, _, text = made_from(source, Twin(SOURCE, phrases)).partition("\n")
-    assert header == "# Made from aio_thing.py by `make twins`: edit that file, and never this one."
+    header, _, text = blocking_source(source, Twin(SOURCE, phrases)).partition("\n")
+    assert header == "# Generated from aio_thing.py by `make twins`: edit that file, not this one."
     return text
 
 
@@ -51,12 +51,12 @@ def test_the_modules_are_what_is_made() -> None:
 def test_edits_are_noticed(copy: Path) -> None:
     """A manual edit of a generated module fails the check, which shows the line and the module."""
     for twin in TWINS:
-        module = copy / twin.made
+        module = copy / twin.target
         module.write_text(module.read_text("utf-8") + "# By hand.\n", "utf-8")
     done = checked(copy)
     assert done.returncode == len(TWINS)
     for twin in TWINS:
-        assert f"{twin.made} is not what `make twins` makes from {twin.source}" in done.stdout
+        assert f"{twin.target} is not what `make twins` generates from {twin.source}" in done.stdout
     assert done.stdout.count("\n-# By hand.\n") == len(TWINS)
 
 
@@ -65,9 +65,9 @@ def test_a_change_of_a_source_is_noticed(copy: Path) -> None:
     twin = TWINS[0]
     source = copy / twin.source
     source.write_text(source.read_text("utf-8") + "\n\nasync def more() -> None: ...\n", "utf-8")
-    assert f"{twin.made} is not what" in checked(copy).stdout
+    assert f"{twin.target} is not what" in checked(copy).stdout
     subprocess.run([sys.executable, copy / "tools/async_to_sync.py"], check=True, timeout=60)
-    assert (copy / twin.made).read_text("utf-8").endswith("\n\ndef more() -> None: ...\n")
+    assert (copy / twin.target).read_text("utf-8").endswith("\n\ndef more() -> None: ...\n")
     assert checked(copy).returncode == 0
 
 

@@ -24,7 +24,7 @@ from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.follower import Follower
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.pace import Pace
-from relevo_server.event_log.subscriptions import Asked
+from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Event, Gap, Read, Stored, Tail
@@ -53,7 +53,7 @@ class Stage:
         self.answers = Answers(self.fanout, asyncio.Event())
         for number, each in enumerate((KEY, OTHER), start=1):
             subscription = self.fanout.subscribe(self.outbox, each)
-            self.fanout.requests.add(subscription, Asked(number, 0, 0))
+            self.fanout.requests.add(subscription, SubscribeArgs(number, 0, 0))
         self.answer({})
         assert [message.answers for message in self.read()] == [1, 2]
 
@@ -66,7 +66,7 @@ class Stage:
     def put(self, key: Key, version: int, size: int = SIZE, **options: Any) -> None:
         """Write a value, and publish its event."""
         event, value = Event(version, "put", key), {key: stored(version, size)}
-        self.fanout.tell([event], value, [version], self.fanout.look(), **options)
+        self.fanout.publish([event], value, [version], self.fanout.begin_poll(), **options)
 
     def read(self) -> list[WatchResponse]:
         """The messages to send now, but those with progress only, as the client receives them."""
@@ -79,7 +79,7 @@ def test_pings_are_answered_when_all_is_told() -> None:
     """No ping is answered before the whole log has been published: a copy may be older (N2)."""
     stage = Stage(1 << 20)
     stage.outbox.ping = 5
-    stage.put(KEY, 10, is_all=False)
+    stage.put(KEY, 10, is_complete=False)
     (position,) = stage.read()[-1].positions
     assert (position.revision, position.ping) == (10, 0)
     stage.put(OTHER, 11)
@@ -92,13 +92,13 @@ def test_a_position_is_told_once() -> None:
     stage = Stage(1 << 20)
     for number in range(3, 20):
         subscription = stage.fanout.subscribe(stage.outbox, KEY)
-        stage.fanout.requests.add(subscription, Asked(number, 0, 0))
+        stage.fanout.requests.add(subscription, SubscribeArgs(number, 0, 0))
         stage.answer({KEY: stored(1)})
     sent = list(iter(stage.outbox.next, None))
     assert [message.answers for message in sent] == list(range(3, 20))
     assert not any(message.positions for message in sent)
     stage.fanout.reset(1, Gap.CHANGED)
-    stage.fanout.requests.add(stage.fanout.subscribe(stage.outbox, KEY), Asked(20, 0, 0))
+    stage.fanout.requests.add(stage.fanout.subscribe(stage.outbox, KEY), SubscribeArgs(20, 0, 0))
     stage.answer({KEY: stored(1)})
     *_, answer = stage.read()
     assert (answer.answers, [each.revision for each in answer.positions]) == (20, [1])
@@ -126,7 +126,7 @@ def test_what_ends_before_its_value_follows() -> None:
     stage = Stage(3 * SIZE)
     for version in (10, 11):
         stage.put(KEY, version)
-    stage.fanout.tell([Event(12, "invalidate", KEY)], {}, [], stage.fanout.look())
+    stage.fanout.publish([Event(12, "invalidate", KEY)], {}, [], stage.fanout.begin_poll())
     _, changed, ended = stage.read()
     assert changed.invalidated.is_changed
     assert (ended.invalidated.revision, ended.invalidated.is_changed) == (12, False)
@@ -137,7 +137,7 @@ def test_what_ends_before_its_value_follows() -> None:
 def test_who_subscribes_while_values_are_read() -> None:
     """An event without its value is published as a change whose value follows, not as an end."""
     stage = Stage(1 << 20)
-    stage.fanout.tell([Event(10, "put", KEY)], {}, [], stage.fanout.look())
+    stage.fanout.publish([Event(10, "put", KEY)], {}, [], stage.fanout.begin_poll())
     (changed,) = stage.read()
     assert changed.invalidated.is_changed
     stage.answer({KEY: stored(10)}, revision=10)
@@ -158,7 +158,7 @@ def test_a_slow_watcher_is_reset_and_left_alone() -> None:
     stage.answer({KEY: stored(99)}, revision=99)
     assert not stage.read()
     subscription = stage.fanout.subscribe(stage.outbox, KEY)
-    stage.fanout.requests.add(subscription, Asked(3, 0, 0))
+    stage.fanout.requests.add(subscription, SubscribeArgs(3, 0, 0))
     stage.answer({KEY: stored(99)}, revision=99)
     (answer,) = stage.read()
     stage.put(KEY, 100)
@@ -181,7 +181,7 @@ def test_room_is_given_back() -> None:
     stage = Stage(2 * SIZE)
     subscription = stage.fanout.subscribe(stage.outbox, KEY)
     for number in range(3, 30):
-        stage.fanout.requests.add(subscription, Asked(number, 0, 0))
+        stage.fanout.requests.add(subscription, SubscribeArgs(number, 0, 0))
         look = stage.answers.next()
         assert look
         left_out = stored(10)._replace(context=None, left_out=SIZE)

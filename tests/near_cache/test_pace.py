@@ -10,7 +10,7 @@ from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.pace import Pace
-from relevo_server.event_log.subscriptions import Asked
+from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Write
@@ -52,7 +52,7 @@ async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
     """At most two answers are published in one step, however many were read together."""
     outbox = Counting(ROOM)
     for number, each in enumerate(KEYS, start=1):
-        follower.subscribe(outbox, each, Asked(number, 0, 0))
+        follower.subscribe(outbox, each, SubscribeArgs(number, 0, 0))
     most = 0
     while outbox.values < len(KEYS):
         before = outbox.values
@@ -65,7 +65,7 @@ async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None
     """If a follower ends amid its answers, the room that it reserved becomes free."""
     outbox = Counting(ROOM)
     for number, each in enumerate(KEYS, start=1):
-        follower.subscribe(outbox, each, Asked(number, 0, 0))
+        follower.subscribe(outbox, each, SubscribeArgs(number, 0, 0))
     assert await outbox.take(within=10)
     await follower.close()
     assert outbox.values < len(KEYS), "all were told"
@@ -79,39 +79,39 @@ async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None
 def test_nobody_calls() -> None:
     """Without concurrent calls, a refill does not pause."""
     pace = Pace()
-    assert pace.pause(begun=10.0, now=11.0) == 0
-    pace.called(now=11.0)
-    assert pace.pause(begun=11.0, now=12.0) == 0, "that was long ago"
+    assert pace.pause(started=10.0, now=11.0) == 0
+    pace.note_call(now=11.0)
+    assert pace.pause(started=11.0, now=12.0) == 0, "that was long ago"
 
 
 def test_calls_come() -> None:
     """Amid calls, a refill pauses for longer than it works; pauses too short for a timer add up."""
     pace = Pace()
-    pace.called(now=10.0)
+    pace.note_call(now=10.0)
     step = MILLISECOND / 4
     assert pace.pause(10.0, 10.0 + step) == 0
     rest = pace.pause(10.0 + step, 10.0 + 2 * step)
     assert rest == pytest.approx(6 * step)
     # Another partition's answers have their step meanwhile, and rest with the first.
-    pace.called(now=10.0 + 3 * step)
+    pace.note_call(now=10.0 + 3 * step)
     assert pace.pause(10.0 + 3 * step, 10.0 + 3 * step) == pytest.approx(5 * step)
 
 
 def test_a_long_step() -> None:
     """After one long step, as on a busy machine, a refill pauses only briefly."""
     pace = Pace()
-    pace.called(now=20.0)
-    assert pace.pause(begun=10.0, now=20.0) == pytest.approx(5 * MILLISECOND)
+    pace.note_call(now=20.0)
+    assert pace.pause(started=10.0, now=20.0) == pytest.approx(5 * MILLISECOND)
 
 
 async def test_each_call_counts(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call counts for the pace, also one that is answered from memory."""
     calls = list[float]()
 
-    def called(_: Pace, now: float) -> None:
+    def note_call(_: Pace, now: float) -> None:
         calls.append(now)
 
-    monkeypatch.setattr(Pace, "called", called)
+    monkeypatch.setattr(Pace, "note_call", note_call)
     await put(stub, key("c"), ExecutionContext())
     await stub.Get(GetRequest(key=key("c")))
     assert len(calls) == 2

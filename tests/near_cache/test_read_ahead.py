@@ -11,7 +11,7 @@ import pytest
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
-from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.fanout import Fanout, LogPoll
 from relevo_server.event_log.outbox import Outbox
 from support.simulation.rules import MAX_STALENESS
 from support.simulation.server import Server
@@ -102,17 +102,17 @@ def check(play: Callable[[Stage], None], make_fanout: Callable[..., Fanout]) -> 
 class _SeeingTheLast(Fanout):
     """Of all published revisions, only the last one is looked for in the log."""
 
-    def look(self) -> Look:
-        look = super().look()
-        return look._replace(seen=look.seen[-1:])
+    def begin_poll(self) -> LogPoll:
+        poll = super().begin_poll()
+        return poll._replace(seen=poll.seen[-1:])
 
 
 class _SeeingAhead(Fanout):
     """Revisions that the position has passed are not looked for in the log."""
 
-    def look(self) -> Look:
-        look = super().look()
-        return look._replace(seen=[each for each in look.seen if each > (look.position or 0)])
+    def begin_poll(self) -> LogPoll:
+        poll = super().begin_poll()
+        return poll._replace(seen=[each for each in poll.seen if each > (poll.position or 0)])
 
 
 @pytest.mark.parametrize("play", [a_newer_value_is_read, the_answer_is_late])

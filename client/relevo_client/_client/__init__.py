@@ -1,1 +1,1 @@
-"""The two clients, and what creates the entries that are missing."""
+"""The asyncio and the blocking client, and the creation of missing entries under leases."""

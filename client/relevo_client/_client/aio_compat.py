@@ -1,7 +1,7 @@
-"""What the asyncio client does in another way than the blocking one.
+"""The differences of the asyncio client from the blocking one.
 
-`blocking_compat` has the same names: the blocking client is made from the asyncio one by
-`make twins`, and takes them from there.
+`blocking_compat` has the same names: the blocking client, which `make twins` generates from
+the asyncio one, imports them from there.
 """
 
 import inspect
@@ -16,21 +16,21 @@ from relevo_client._store.aio import AsyncStore
 
 
 def must_be_callable(_name: str, _function: object) -> None:
-    """Nothing: what a plain function returns may be awaitable too."""
+    """Do nothing: a plain function may return an awaitable too."""
 
 
 def end_with(_owner: object, _watcher: AsyncWatcher) -> None:
-    """Nothing: the watcher's task ends with its event loop."""
+    """Do nothing: the watcher's task ends with its event loop."""
 
 
-async def entry_at_hand(
+async def existing_entry(
     _store: AsyncStore, _key: ContextKey, _deadline: Deadline
 ) -> ContextEntry | None:
-    """Nothing: a load costs no more here than to look whether there is an entry."""
+    """None: a task for a load costs no more than a read that could save it."""
     return None
 
 
-async def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a user's function returns, awaited if it is a coroutine function."""
+async def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function, and await its result if that is awaitable."""
     returned = function(*arguments)
     return await returned if inspect.isawaitable(returned) else returned

@@ -1,4 +1,4 @@
-"""One load for all who need the same thing at the same time, on an event loop."""
+"""Shares loads in flight among concurrent callers, on an event loop (single flight)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -11,16 +11,16 @@ from relevo_client._context.deadline import Deadline
 from relevo_client._context.errors import client_closed
 
 AsyncFlight: TypeAlias = asyncio.Task[Value]
-"""A load under way."""
+"""A load in flight."""
 
 
 class AsyncFlights(Generic[Key, Value]):
-    """Loads under way on an event loop, by key. Each runs in a task of its own.
+    """The loads in flight on an event loop, by key. Each runs in a task of its own.
 
     Args:
-        name: the name of these tasks.
-        ambient: makes the context variables that a task begins with. By default it has those
-            of the first caller, but for the context that is current.
+        name: the tasks' name.
+        ambient: returns the context variables in which a task runs. By default they are
+            those of the first caller, without its current context.
 
     """
 
@@ -32,37 +32,37 @@ class AsyncFlights(Generic[Key, Value]):
     async def share(
         self, key: Key, load: Callable[[], Awaitable[Value]], deadline: Deadline
     ) -> Value:
-        """What `load()` returns or raises; one that is under way already is joined.
+        """The result of `load()`, or of the key's load in flight. Raises what the load raises.
 
         Raises WaitedTooLongError at the deadline; the load goes on for the others.
         """
-        return await aio_landed(self.begin(key, load), deadline)
+        return await aio_flight_result(self.begin(key, load), deadline)
 
     def begin(self, key: Key, load: Callable[[], Awaitable[Value]]) -> AsyncFlight[Value]:
-        """Begin `load()`, or join one that is under way already. Waits for nothing."""
+        """Begin `load()` unless the key has a load in flight. Does not wait."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(_run(load), context=self._ambient(), name=self._name)
             self._flights[key] = flight
-            flight.add_done_callback(partial(self._landed, key))
+            flight.add_done_callback(partial(self._remove, key))
         return flight
 
     async def close(self) -> None:
-        """Cancel what is under way."""
+        """Cancel the loads in flight, and wait for their end."""
         flights = list(self._flights.values())
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _landed(self, key: Key, flight: AsyncFlight[Value]) -> None:
+    def _remove(self, key: Key, flight: AsyncFlight[Value]) -> None:
         del self._flights[key]
         if not flight.cancelled():
-            flight.exception()  # whoever waited has it; nobody may be left
+            flight.exception()  # retrieved, as asyncio warns if no waiter is left to do so
 
 
-async def aio_landed(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
-    """What a load returns or raises. Raises WaitedTooLongError at the deadline."""
-    # Neither the deadline nor who cancels the caller ends the load.
+async def aio_flight_result(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
+    """The result of a load. Raises what it raises, and WaitedTooLongError at the deadline."""
+    # Neither the deadline nor a cancellation of the caller ends the load.
     await asyncio.wait([flight], timeout=deadline.remaining())
     if not flight.done():
         raise WaitedTooLongError
@@ -71,12 +71,12 @@ async def aio_landed(flight: AsyncFlight[Value], deadline: Deadline) -> Value:
     return flight.result()
 
 
-async def aio_decided(
+async def aio_finished_first(
     flights: Iterable[AsyncFlight[Value]], deadline: Deadline
 ) -> list[AsyncFlight[Value]]:
-    """The loads, those that have ended first.
+    """The loads, with the finished ones first.
 
-    Waits until all have ended, one has failed, or the deadline is over.
+    Waits until all have finished, one has failed, or the deadline is over.
     """
     ended, others = await asyncio.wait(
         flights, timeout=deadline.remaining(), return_when=asyncio.FIRST_EXCEPTION

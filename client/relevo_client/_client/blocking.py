@@ -1,4 +1,4 @@
-# Made from aio.py by `make twins`: edit that file, and never this one.
+# Generated from aio.py by `make twins`: edit that file, not this one.
 """The blocking client of the store."""
 
 from collections.abc import Mapping, Sequence
@@ -26,19 +26,20 @@ from relevo_client._store.requests import Invalidation
 
 
 class ContextClient:
-    """Asks a ContextStore, from any number of threads. Use with `with`, or call `close` in the end.
+    """A client of a ContextStore for any number of threads. Use `with`, or call `close` at the end.
 
     Args:
-        target: the server, as gRPC names it: `host:port`, `dns:///…`, `unix:…`.
-        channel: a channel of your own, instead of a target; it is not closed here.
-        credentials: for a channel that speaks TLS; without, it is not encrypted.
-        token: sent as `authorization: Bearer …`; only over TLS or loopback, please.
-        timeout: seconds that a call of the store may take, repetitions included. A method that
-            needs several calls, as a large `batch_get` does, has as many for each.
-        cache: keeps the contexts that are resolved, and watches them; None for no cache.
-        loaders: by scope, a plain function that makes its entries by their keys: `resolve`
-            asks for those that are missing, and before their time is over one process makes
-            them anew.
+        target: the server's address in gRPC's syntax: `host:port`, `dns:///…`, `unix:…`.
+        channel: a channel of your own instead of a target; the client does not close it.
+        credentials: for a TLS channel; without them the channel is not encrypted.
+        token: sent as `authorization: Bearer …`. Use it over TLS or loopback only.
+        timeout: seconds for one call of the store, including retries. Each call of a method
+            that needs several, such as a large `batch_get`, has its own timeout.
+        cache: options of the near cache, which keeps resolved contexts and watches them;
+            None for no cache.
+        loaders: by scope, a plain function that returns the context for a key of the scope.
+            `resolve` calls it for missing entries; one process also calls it to renew an entry
+            shortly before its time to live is over.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
     UnavailableError and the others, each with its `reason`. A channel of the other kind
@@ -72,7 +73,7 @@ class ContextClient:
         forks.call_in_child(ContextClient._become_inherited, self)
 
     def __enter__(self) -> Self:
-        """Nothing is sent before the first call."""
+        """Return the client. Sends nothing: the first call connects."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,9 +81,9 @@ class ContextClient:
         self.close()
 
     def close(self) -> None:
-        """End what is under way if the channel is the client's own, and close that.
+        """If the channel is the client's own, end the calls in flight and close it.
 
-        Waits for no factory: what one makes after this is not written.
+        Does not wait for factories: what one returns after this is not written.
         """
         self._store.refuse_calls()
         if self._watcher:
@@ -91,19 +92,19 @@ class ContextClient:
         self._store.close()
 
     def get(self, key: ContextKey, *, min_revision: int = 0) -> ContextEntry:
-        """The live entry under a key, as it was put.
+        """Read the live entry of a key as it was put, not composed with what it includes.
 
-        Raises NotFoundError, and StoreBehindError if the store has not reached
-        `min_revision`.
+        Raises NotFoundError if there is none, and StoreBehindError if the store has not
+        reached `min_revision`.
         """
         request = requests.get_request(key, min_revision=min_revision)
         return requests.entry_of(self._store.get(request))
 
     def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
-        """What `get` would return or raise for each key, in their order.
+        """For each key, in order, the entry that `get` would return or the error it would raise.
 
-        Any number of keys: 100 go into one call, and what an answer has no room
-        for is asked for again.
+        Takes any number of keys: one call has up to 100, and entries for which a response had
+        no room are requested again.
         """
         batch = requests.Batch(keys)
         while batch.pending:
@@ -119,10 +120,10 @@ class ContextClient:
         if_version: int | None = None,
         if_absent: bool = False,
     ) -> ContextRef:
-        """Write a whole context. The revision of the answer is the entry's new version.
+        """Write a whole context. The revision of the returned reference is the new version.
 
-        `ttl` (seconds) is the scope's if it is left out. Raises ConflictError if the
-        entry does not have `if_version`, or exists and `if_absent`.
+        `ttl` is a timedelta or seconds; the default is the scope's. Raises ConflictError if
+        the entry's version is not `if_version`, or if `if_absent` and the entry exists.
         """
         request = requests.put_request(
             key, context, ttl=ttl, if_version=if_version, if_absent=if_absent
@@ -138,12 +139,13 @@ class ContextClient:
         ttl: timedelta | float | None = None,
         if_version: int | None = None,
     ) -> ContextRef:
-        """Write parts of a context into the live entry, and leave the rest.
+        """Change parts of the live entry's context, and leave the rest.
 
         `changes` has fields by name; of a section, only the keys given change:
         `{"user_id": "u1", "llm_config": {"model": "m2"}}`. `clear` has paths to
-        clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. Raises
-        NotFoundError if there is no live entry.
+        clear: `"user_id"`, `"llm_config"`, `"llm_config.stop"`. `ttl` and `if_version` are
+        those of `put`. Raises NotFoundError if there is no live entry, and ConflictError if
+        its version is not `if_version`.
         """
         request = requests.update_request(
             key, changes or {}, clear=clear, ttl=ttl, if_version=if_version
@@ -172,15 +174,16 @@ class ContextClient:
         ttl: timedelta | float | None = None,
         timeout: float | None = None,
     ) -> ContextEntry:
-        """The live entry, created by `factory(key)` if there is none.
+        """The live entry, created with the context that `factory(key)` returns if there is none.
 
-        One factory is called, whatever the number of callers and of processes; the
-        others wait. It runs in a thread of its own: a caller that gives up does not end
-        it, and no context is current in it. Its process has the store's `lease_ttl` (10 s
-        by default) to create the entry; after that, or if it dies, another one
-        does. What the factory raises, every caller in its process gets. `timeout`
-        (seconds) bounds all that this caller waits for: UnavailableError. Without it, the
-        caller waits for as long as the entry takes.
+        One process calls its factory, once for all of its callers; the others wait. The factory
+        runs in a thread of its own: a caller that gives up does not end it, and no context is
+        current in it. Its process has the store's `lease_ttl` (10 s by default) to create
+        the entry; after that, or if the process dies, another one calls its factory.
+
+        `ttl` is that of `put`. `timeout` limits this caller's wait in seconds: it raises
+        UnavailableError then. By default the caller waits for as long as the creation takes. An
+        exception of the factory is raised to every caller in its process.
         """
         return self._creation.create(key, factory, ttl, Deadline.after(timeout))
 
@@ -191,14 +194,14 @@ class ContextClient:
         fresh: bool = False,
         timeout: float | None = None,
     ) -> ContextEntry:
-        """The entry with its context composed from what it includes.
+        """The live entry of a key or reference, its context composed with what it includes.
 
-        For a reference, as of its revision or later, else StoreBehindError. Entries
-        that do not exist are made if their scopes have loaders; else it raises
-        NotFoundError, and IncompleteContextError if an included one does not exist.
-        `fresh` asks the store, whatever the cache has: every change that was acknowledged
-        before is in the answer. `timeout` (seconds) bounds it all, and can only shorten a
-        call of the client's own.
+        For a reference the entry is as of its revision or later; raises StoreBehindError if the
+        store has not reached it. Missing entries are created if their scopes have loaders;
+        otherwise raises NotFoundError, or IncompleteContextError if an included entry is missing.
+        `fresh` reads from the store and not from the cache: the result has every change that
+        was acknowledged before. `timeout` limits all of it in seconds, and can only shorten the
+        timeout of a single call.
         """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
@@ -226,14 +229,14 @@ class ContextClient:
     def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None
     ) -> ContextEntry:
-        """What an entry that was resolved is now, as an entry that nobody changes.
+        """Store the context of a resolved entry under a key of its own, never to be changed.
 
-        For what has to be the same from beginning to end, as a conversation's turn or a
-        job: whoever works with the snapshot's reference works with just this context, and
-        changes count for the next snapshot. Asks nobody if the cache has it already; the
-        same state has the same snapshot, whoever makes it. `ttl` (seconds) is that of the
-        scope `snapshot` if it is left out. Raises IncompleteContextError for an entry with
-        includes that `get` has answered: it has no layers.
+        For work that needs the same context from beginning to end, such as a conversation's
+        turn or a job: the snapshot's reference always resolves to this context, and later
+        changes are in later snapshots. Equal contexts share one snapshot, whoever creates it;
+        a snapshot in the cache costs no call. `ttl` is a timedelta or seconds; the default is
+        the one of the scope `snapshot`. Raises IncompleteContextError for an entry with
+        includes that comes from `get`: it has no layers.
         """
         cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
         if cached:
@@ -241,10 +244,10 @@ class ContextClient:
         return self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
 
     def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """What `resolve` would answer, if this client's cache knows it; else None.
+        """The entry that `resolve` would return, if this client's cache has it; else None.
 
-        Nothing is sent. Raises NotFoundError if the cache knows that; whether a layer is
-        missing, only the store can say.
+        Sends nothing. Raises NotFoundError if the cache knows that there is no entry. Returns
+        None if an included entry is missing: only the store can tell.
         """
         if self._watcher is None:
             return None
@@ -255,17 +258,17 @@ class ContextClient:
         return found
 
     def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """The copy that this client's cache had last, marked as `is_stale`; else None.
+        """The cache's last copy of the entry, marked as `is_stale`; None if it has none.
 
-        For when the store cannot be asked: the copy may be older than what a
-        reference asks for, and its entry may have been changed. One that has run
-        out, or is known to have been ended, is not handed out.
+        For the time that the store is unavailable: the copy may be older than the reference's
+        revision, and the entry may have changed. A copy that has expired, or that the cache
+        knows to be invalidated, is not returned.
         """
         return self._watcher.last_known(requests.ref_of(target)) if self._watcher else None
 
     @property
     def cache_counts(self) -> CacheCounts:
-        """What the cache has done so far; nothing if there is none."""
+        """The cache's counts so far; all zero without a cache."""
         return self._watcher.counts if self._watcher else CacheCounts()
 
     def _become_inherited(self) -> None:

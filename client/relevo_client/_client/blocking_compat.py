@@ -1,7 +1,7 @@
-"""What the blocking client does in another way than the asyncio one.
+"""The differences of the blocking client from the asyncio one.
 
-`aio_compat` has the same names: the blocking client is made from the asyncio one by
-`make twins`, and takes them from here.
+`aio_compat` has the same names: the blocking client, which `make twins` generates from the
+asyncio one, imports them from here.
 """
 
 from collections.abc import Callable
@@ -20,23 +20,23 @@ from relevo_client._store.blocking import Store
 
 
 def must_be_callable(name: str, function: object) -> None:
-    """Raise TypeError for a function of this name that is a coroutine function."""
+    """Raise TypeError, with the argument's name, if `function` is a coroutine function."""
     if is_coroutine_function(function):
         raise TypeError(f"{name} must be a plain function: nothing is awaited in threads")
 
 
 def end_with(owner: object, watcher: Watcher) -> None:
-    """End the watcher's threads with its owner, closed or not: they know nothing of it."""
+    """End the watcher's threads with its owner, even if the owner was never closed."""
     finalize(owner, watcher.end)
 
 
-def entry_at_hand(store: Store, key: ContextKey, deadline: Deadline) -> ContextEntry | None:
-    """The live entry, if there is one: then no thread is begun to load it."""
+def existing_entry(store: Store, key: ContextKey, deadline: Deadline) -> ContextEntry | None:
+    """Read the live entry, or None: an existing entry needs no thread to load it."""
     with suppress(NotFoundError):
         return requests.entry_of(store.get(requests.get_request(key), deadline))
     return None
 
 
-def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a user's function returns."""
+def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function."""
     return function(*arguments)

@@ -1,5 +1,5 @@
-# Made from aio_creation.py by `make twins`: edit that file, and never this one.
-"""Entries that are created if they are missing, or nearly over, in threads."""
+# Generated from aio_creation.py by `make twins`: edit that file, not this one.
+"""Creates missing entries, and renews those that are about to expire, in threads."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -7,13 +7,18 @@ from contextvars import Context
 from functools import partial
 from typing import TypeAlias
 
-from relevo_client._client.blocking_compat import entry_at_hand, must_be_callable
-from relevo_client._client.blocking_flights import Flight, Flights, decided, landed
+from relevo_client._client.blocking_compat import existing_entry, must_be_callable
+from relevo_client._client.blocking_flights import (
+    Flight,
+    Flights,
+    finished_first,
+    flight_result,
+)
 from relevo_client._client.flights import WaitedTooLongError
 from relevo_client._client.loaders import (
     ATTEMPTS,
+    LEASE_WAIT_SHARE,
     RELEASE_TIMEOUT,
-    WAITING,
     Loaders,
     creation_too_late,
     lease_lost,
@@ -38,74 +43,74 @@ from relevo_client._store.leases import Lease, Lifetime
 from relevo_client._store.snapshots import Snapshot
 
 Factory: TypeAlias = Callable[[ContextKey], ExecutionContext]
-"""Makes the context of an entry: given by a user, for one key or for a scope."""
+"""A user's function that returns the context for a key: a factory, or a scope's loader."""
 
 
 class Creation:
-    """Creates entries under leases: one process does, the others wait."""
+    """Creates entries under leases: the process with the lease creates, the others wait."""
 
     def __init__(self, store: Store, watcher: Watcher | None, loaders: Loaders[Factory]) -> None:
         self._store = store
         self._watcher = watcher
         self._loaders = loaders
         self._loads = Flights[ContextKey, ContextEntry]("relevo-load")
-        # Nothing of the caller's is ambient in them: they are not done for it.
+        # Renewals have empty context variables: they are not done for one caller.
         self._renewals = Flights[ContextKey, None]("relevo-renew", ambient=Context)
 
     def close(self) -> None:
-        """End what is under way."""
+        """End the loads and renewals in flight."""
         self._renewals.close()
         self._loads.close()
 
     def create(
         self, key: ContextKey, factory: Factory, ttl: Lifetime, deadline: Deadline
     ) -> ContextEntry:
-        """The live entry, created if there is none; one load for all callers here.
+        """The live entry, created if there is none, with one load for all callers of the client.
 
-        The deadline is this caller's: the load goes on without it.
+        The deadline ends this caller's wait, and not the load.
         """
         cached = self._watcher.entry(key) if self._watcher else None
         if cached:
             return cached
-        must_be_callable("factory", factory)  # to look at it takes as long as to look in the cache
-        entry = entry_at_hand(self._store, key, deadline)
-        return entry or self._created(key, self._begin(key, factory, ttl), deadline)
+        must_be_callable("factory", factory)  # after the lookup, whose time it would double
+        entry = existing_entry(self._store, key, deadline)
+        return entry or self._entry_of_load(key, self._begin_load(key, factory, ttl), deadline)
 
     def create_missing(
         self, key: ContextKey, error: NotFoundError | IncompleteContextError, deadline: Deadline
     ) -> list[ContextEntry]:
-        """What the context of a key lacks, as the error says: created by loaders, side by side.
+        """Create the entries that `error` reports as missing, concurrently, with their loaders.
 
-        Raises the error if what is missing has no loader, or its loader fails.
+        Raises `error` if one of them has no loader, or its loader fails.
         """
         missing = self._loaders.missing(key, error)
-        loads = {self._begin(each, self._loaders.of(each)): each for each in missing}
-        # One that fails decides, whatever the others do.
-        landing = decided(loads, deadline)
-        return [self._loaded(loads[each], each, deadline, error) for each in landing]
+        loads = {self._begin_load(each, self._loaders.of(each)): each for each in missing}
+        # The first failure is raised at once, whatever the other loads do.
+        finished = finished_first(loads, deadline)
+        return [self._entry_of_loader(loads[each], each, deadline, error) for each in finished]
 
     def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        """The snapshot as the store has it, whoever has made it."""
-        entry = self._written(snapshot, ttl)
+        """The stored snapshot, written if it does not exist yet."""
+        entry = self._write_snapshot(snapshot, ttl)
         self._wrote(entry)
         return entry
 
     def renew(self, ageing: Iterable[tuple[ContextKey, int]]) -> None:
-        """Begin to create entries anew, by their keys and versions."""
+        """Begin to renew entries, given as keys and versions."""
         for key, version in ageing:
             renew = partial(self._renew, key, version, self._loaders.of(key))
             self._renewals.begin(key, renew)
 
-    def _begin(
+    def _begin_load(
         self, key: ContextKey, factory: Factory, ttl: Lifetime = None
     ) -> Flight[ContextEntry]:
         return self._loads.begin(key, partial(self._load, key, factory, ttl))
 
-    def _created(
+    def _entry_of_load(
         self, key: ContextKey, load: Flight[ContextEntry], deadline: Deadline
     ) -> ContextEntry:
         try:
-            entry = landed(load, deadline)
+            entry = flight_result(load, deadline)
         except WaitedTooLongError:
             raise creation_too_late(key) from None
         self._wrote(entry)
@@ -115,28 +120,28 @@ class Creation:
         if self._watcher:
             self._watcher.record_write(entry.key.tenant_id, entry.version)
 
-    def _loaded(
+    def _entry_of_loader(
         self,
         key: ContextKey,
         load: Flight[ContextEntry],
         deadline: Deadline,
         missing: RelevoError,
     ) -> ContextEntry:
-        """What the scope's loader has made. If it fails, the entry is still missing."""
+        """The entry that a scope's loader creates. Raises `missing` if the loader fails."""
         try:
-            return self._created(key, load, deadline)
+            return self._entry_of_load(key, load, deadline)
         except RelevoError:
             raise
         except Exception as error:
             log_failure(key, error)
             raise missing from error
 
-    def _written(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+    def _write_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
             try:
                 return snapshot.written(self._store.put(snapshot.request(ttl)))
-            except ConflictError:  # somebody else has made it
-                with suppress(NotFoundError):  # and it has ended meanwhile
+            except ConflictError:  # it exists already
+                with suppress(NotFoundError):  # it has ended since
                     return self._get(snapshot.key)
         return self._get(snapshot.key)
 
@@ -145,28 +150,28 @@ class Creation:
 
     def _load(self, key: ContextKey, factory: Factory, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
-            leased = self._leased(key)
+            leased = self._lease_or_entry(key)
             if isinstance(leased, ContextEntry):
                 return leased
-            with suppress(LeaseLostError):  # it has ended meanwhile
-                ref = self._make(leased, factory, ttl)
+            with suppress(LeaseLostError):  # the lease has ended meanwhile
+                ref = self._run_factory(leased, factory, ttl)
                 request = requests.get_request(key, min_revision=ref.revision)
-                with suppress(NotFoundError):  # so has the entry
+                with suppress(NotFoundError):  # the entry has, too
                     return requests.entry_of(self._store.get(request))
         raise lease_lost(key)
 
-    def _leased(self, key: ContextKey) -> ContextEntry | Lease:
-        """The entry, or the right to create it, however long another process has it."""
+    def _lease_or_entry(self, key: ContextKey) -> ContextEntry | Lease:
+        """The entry, or a lease to create it. Waits for as long as others hold the lease."""
         while True:
             try:
-                wait = self._store.timeout * WAITING
+                wait = self._store.timeout * LEASE_WAIT_SHARE
                 request = leases.lease_request(key, wait=wait)
                 return leases.leased(key, self._store.lease(request))
             except LeaseHeldError:
                 continue
 
-    def _make(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
-        """Write what the factory makes. Raises what it raises, and LeaseLostError."""
+    def _run_factory(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
+        """Write the factory's context under a lease. Raises LeaseLostError and its exceptions."""
         try:
             context = factory(lease.key)
             request = requests.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
@@ -174,18 +179,18 @@ class Creation:
         except LeaseLostError:
             raise
         except BaseException:
-            # What cannot be given back ends by itself.
+            # A lease that cannot be released expires.
             with suppress(RelevoError):
                 within = Deadline.after(RELEASE_TIMEOUT)
                 self._store.release(leases.release_request(lease), within)
             raise
 
     def _renew(self, key: ContextKey, version: int, factory: Factory) -> None:
-        """Create an entry anew, if no other process does. Others go on with what there is."""
+        """Renew an entry unless another process does. Readers use the old version meanwhile."""
         try:
             request = leases.lease_request(key, wait=0, renew_version=version)
             leased = leases.leased(key, self._store.lease(request))
             if isinstance(leased, Lease):
-                self._make(leased, factory)
-        except Exception as error:  # noqa: BLE001 - told by its kind
+                self._run_factory(leased, factory)
+        except Exception as error:  # noqa: BLE001 - logged by its kind
             log_failure(key, error)

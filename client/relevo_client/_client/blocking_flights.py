@@ -1,4 +1,4 @@
-"""One load for all who need the same thing at the same time, in threads."""
+"""Shares loads in flight among concurrent callers, in threads (single flight)."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from relevo_client._client.flights import Key, Value, WaitedTooLongError, withou
 from relevo_client._context.deadline import Deadline
 
 Flight: TypeAlias = Future[Value]
-"""A load under way."""
+"""A load in flight."""
 
 
 class Flights(Generic[Key, Value]):
@@ -23,54 +23,54 @@ class Flights(Generic[Key, Value]):
         self._flights: dict[Key, Flight[Value]] = {}
 
     def share(self, key: Key, load: Callable[[], Value], deadline: Deadline) -> Value:
-        """What `load()` returns or raises; one that is under way already is joined.
+        """The result of `load()`, or of the key's load in flight. Raises what the load raises.
 
         Raises WaitedTooLongError at the deadline; the load goes on for the others.
         """
-        return landed(self.begin(key, load), deadline)
+        return flight_result(self.begin(key, load), deadline)
 
     def begin(self, key: Key, load: Callable[[], Value]) -> Flight[Value]:
-        """Begin `load()`, or join one that is under way already. Waits for nothing."""
-        mine: Flight[Value] = Future()
+        """Begin `load()` unless the key has a load in flight. Does not wait."""
+        new_flight: Flight[Value] = Future()
         with self._lock:
-            flight = self._flights.setdefault(key, mine)
-        if flight is mine:
+            flight = self._flights.setdefault(key, new_flight)
+        if flight is new_flight:
             run = self._ambient().run
             threading.Thread(
-                target=run, args=(self._fly, key, load, mine), name=self._name, daemon=True
+                target=run, args=(self._run, key, load, new_flight), name=self._name, daemon=True
             ).start()
         return flight
 
     def close(self) -> None:
-        """Nothing: a thread cannot be ended, and nobody waits for what the user's function does."""
+        """Do nothing: a thread cannot be cancelled, and `close` waits for no user's function."""
 
-    def _fly(self, key: Key, load: Callable[[], Value], flight: Flight[Value]) -> None:
+    def _run(self, key: Key, load: Callable[[], Value], flight: Flight[Value]) -> None:
         try:
             value = load()
-        except BaseException as error:  # noqa: BLE001 - handed on to everyone who waits
-            self._landed(key)
+        except BaseException as error:  # noqa: BLE001 - raised to every waiter
+            self._remove(key)
             flight.set_exception(error)
         else:
-            self._landed(key)
+            self._remove(key)
             flight.set_result(value)
 
-    def _landed(self, key: Key) -> None:
+    def _remove(self, key: Key) -> None:
         with self._lock:
             del self._flights[key]
 
 
-def landed(flight: Flight[Value], deadline: Deadline) -> Value:
-    """What a load returns or raises. Raises WaitedTooLongError at the deadline."""
+def flight_result(flight: Flight[Value], deadline: Deadline) -> Value:
+    """The result of a load. Raises what it raises, and WaitedTooLongError at the deadline."""
     wait([flight], timeout=deadline.remaining())
     if not flight.done():
         raise WaitedTooLongError
     return flight.result()
 
 
-def decided(flights: Iterable[Flight[Value]], deadline: Deadline) -> list[Flight[Value]]:
-    """The loads, those that have ended first.
+def finished_first(flights: Iterable[Flight[Value]], deadline: Deadline) -> list[Flight[Value]]:
+    """The loads, with the finished ones first.
 
-    Waits until all have ended, one has failed, or the deadline is over.
+    Waits until all have finished, one has failed, or the deadline is over.
     """
     ended, others = wait(flights, timeout=deadline.remaining(), return_when=FIRST_EXCEPTION)
     return [*ended, *others]

@@ -1,8 +1,8 @@
-"""What loads under way have in common, on an event loop and in threads.
+"""The rules that loads in flight follow on an event loop and in threads.
 
-A load belongs to nobody: a caller that gives up does not end it, its time is not
-bound to the first caller's, and no context is current in it. What it raises,
-everyone who waits gets, and the next caller starts anew.
+A load is independent of its callers: a caller that gives up does not end it, the first
+caller's deadline does not apply to it, and no context is current in it. Its exception is
+raised to every waiter, and the next caller starts a new load.
 """
 
 from collections.abc import Hashable
@@ -16,11 +16,11 @@ Value = TypeVar("Value")
 
 
 class WaitedTooLongError(TimeoutError):
-    """A caller's deadline came before the end of the load, which goes on without it."""
+    """A caller's deadline passed before its load finished; the load goes on."""
 
 
 def without_current() -> Context:
-    """What is ambient here, but for the context that is current."""
+    """A copy of the context variables, without the current context."""
     ambient = copy_context()
     ambient.run(set_current, None)
     return ambient

@@ -1,8 +1,8 @@
-"""A process that forks: what its clients are in the child.
+"""Runs hooks in forked child processes, which cannot use their parent's clients.
 
-A channel, its threads and its streams stay behind in the parent, and so does what
-kept a cache current. A client that was made there must say so, and not wait for
-threads that are gone, or hold for current what nobody tells it about any more.
+A channel, its threads and its streams stay behind in the parent, and so do a cache's updates.
+A client from the parent must fail in the child: it must neither wait for threads that are
+gone nor trust cached entries that are no longer updated.
 """
 
 import os
@@ -12,18 +12,18 @@ from weakref import WeakKeyDictionary
 
 _Inherited = TypeVar("_Inherited")
 
-_calls = WeakKeyDictionary[Any, Callable[[Any], None]]()
+_child_hooks = WeakKeyDictionary[Any, Callable[[Any], None]]()
 
 
 def call_in_child(function: Callable[[_Inherited], None], inherited: _Inherited) -> None:
-    """Call `function(inherited)` first of all in each child process, where that is still there."""
-    _calls[inherited] = function
+    """Call `function(inherited)` at the start of each child process, while `inherited` lives."""
+    _child_hooks[inherited] = function
 
 
-def _in_child() -> None:
-    for inherited, function in list(_calls.items()):
+def _run_child_hooks() -> None:
+    for inherited, function in list(_child_hooks.items()):
         function(inherited)
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_run_child_hooks)

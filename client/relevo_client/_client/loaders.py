@@ -1,4 +1,4 @@
-"""Loaders, which create the entries of a scope: whose turn it is, how often, and what fails."""
+"""The loaders of a client by scope, and the limits and errors of creating entries."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -18,28 +18,28 @@ from relevo_client._context.log import log
 from relevo_client._context.raised import shown
 from relevo_client._context.reasons import Reason
 
-WAITING = 0.5
-"""The part of a call's time for which it waits while another process has the lease. The next
-call follows then: a store that is silent is noticed as soon as by any other call."""
+LEASE_WAIT_SHARE = 0.5
+"""The part of a call's timeout that the store may wait for another process's lease. Then the
+next call follows, so a store that does not respond is noticed as soon as by any other call."""
 RELEASE_TIMEOUT = 1.0
-"""Seconds that giving a lease back may take; it ends by itself too."""
+"""Seconds for the release of a lease, which expires if that fails."""
 ATTEMPTS = 3
-"""How often an entry is made again that was lost before it was written, or read."""
+"""Attempts to create an entry whose lease or entry ends before it is written or read."""
 
 Loader = TypeVar("Loader")
 
 
 def log_failure(key: ContextKey, error: Exception) -> None:
-    """Log why an entry was not created. That another process creates it is no failure."""
+    """Log why an entry was not created, unless another process creates it."""
     if not isinstance(error, RelevoError):
-        # The user's function, whatever it raises: the text may quote values.
+        # Not the text of a user's exception, which may quote values.
         log.warning("%s was not made: %s", key, shown(error))
     elif not isinstance(error, LeaseHeldError):
         log.warning("%s was not made: %s", key, error.reason)
 
 
 def lease_lost(key: ContextKey) -> LeaseLostError:
-    """The error of a caller whose entry was never written in time."""
+    """The error of a caller whose lease ended before the write in every attempt."""
     return LeaseLostError(
         f"{key} was not created: each time the lease was over before it was written",
         reason=Reason.LEASE_LOST,
@@ -48,7 +48,7 @@ def lease_lost(key: ContextKey) -> LeaseLostError:
 
 
 def creation_too_late(key: ContextKey) -> UnavailableError:
-    """The error of a caller whose own deadline came first."""
+    """The error of a caller whose own deadline passed before the entry was created."""
     return UnavailableError(
         f"{key} was not created in time",
         reason=Reason.DEADLINE_EXCEEDED,
@@ -58,7 +58,7 @@ def creation_too_late(key: ContextKey) -> UnavailableError:
 
 
 class Loaders(Generic[Loader]):
-    """Functions that make the entries of a scope, by scope."""
+    """The loaders of a client, by scope. Raises InvalidFieldError for an empty scope."""
 
     def __init__(self, loaders: Mapping[str, Loader]) -> None:
         for scope in loaders:
@@ -66,16 +66,16 @@ class Loaders(Generic[Loader]):
                 raise InvalidFieldError([("loaders", "must have scopes as names")])
         self._loaders = dict(loaders)
         self.scopes = frozenset(loaders)
-        """The scopes that have one."""
+        """The scopes that have a loader."""
 
     def of(self, key: ContextKey) -> Loader:
-        """The function for a key, whose scope has one."""
+        """The loader of a key's scope, which must have one."""
         return self._loaders[key.scope]
 
     def missing(
         self, key: ContextKey, error: NotFoundError | IncompleteContextError
     ) -> list[ContextKey]:
-        """The keys to load if a context cannot be had. Raises the error if one has no loader."""
+        """The keys that `error` reports as missing. Raises `error` if one has no loader."""
         if isinstance(error, NotFoundError):
             keys = [key]
         else:

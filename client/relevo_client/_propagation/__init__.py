@@ -1,1 +1,1 @@
-"""How a call gets its context."""
+"""Propagation: interceptors and channels that carry a context reference from call to call."""

@@ -29,13 +29,17 @@ def aio_client_interceptors(
 ) -> Sequence[aio.ClientInterceptor]:
     """Interceptors for `grpc.aio` channels: calls carry the current reference.
 
-    They add `context-key` and `context-revision` to a call's metadata unless it
-    has a `context-key`, and touch nothing else. Nothing is sent for it.
+    They add `context-key` and `context-revision` to a call's metadata unless it has one of
+    them, and change nothing else. They send no calls of their own.
 
     Args:
-        exempt: methods whose calls get nothing.
-        target: what the channel calls; needed for `allow`.
-        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+        exempt: a filter of methods whose calls carry nothing.
+        target: the channel's target; required with `allow`.
+        allow: patterns of targets (`*.internal:*`). Calls to any other target carry nothing;
+            None allows every target.
+
+    Raises TypeError if `exempt` is a coroutine function, and ValueError for `allow` without
+    `target`.
 
     """
     rules = Outbound(exempt=exempt, target=target, allow=allow)
@@ -51,25 +55,25 @@ def aio_server_interceptor(
     policies: Sequence[tuple[MethodFilter, Policy]] = (),
     exempt: MethodFilter = INFRASTRUCTURE,
 ) -> aio.ServerInterceptor:
-    """An interceptor for `grpc.aio` servers: handlers find their call's context.
+    """An interceptor for `grpc.aio` servers: a call's context is current in its handler.
 
-    The reference that a call carries is resolved by `client`, in at most half of
-    the call's remaining time, and is current for the whole handler, whatever
-    its shape. A call without one has no context. Malformed references end with
-    INVALID_ARGUMENT.
+    `client` resolves the reference that a call carries, in at most half of the call's
+    remaining time. The context is current for the whole handler, whatever its shape. A call
+    without a reference has no context; a malformed reference ends it with INVALID_ARGUMENT.
 
     Args:
-        client: asks the store.
-        trust_callers: whether callers may say which context a call has: True, or
-            a function of gRPC's servicer context. False, the default, is for servers
-            that outsiders can reach: what they send is ignored.
-        authorize: a function of the reference and gRPC's servicer context; where it
-            says no, the call ends with PERMISSION_DENIED.
-        policy: what to do where the context cannot be had.
-        policies: other policies for some methods; the first filter that applies counts.
-        exempt: methods that have no part in this.
+        client: the client that resolves references.
+        trust_callers: whether callers may choose the context of their calls: a bool, or a
+            function of gRPC's servicer context that returns one. False, the default, is for
+            servers that outsiders can reach: references are ignored.
+        authorize: a function of the reference and gRPC's servicer context; if it returns
+            False, the call ends with PERMISSION_DENIED. None authorizes every reference.
+        policy: the fallbacks for calls whose context cannot be resolved.
+        policies: policies for some methods instead; the first filter that matches counts.
+        exempt: a filter of methods that the interceptor leaves alone.
 
-    Raises TypeError for a blocking client.
+    Raises TypeError for a blocking client, and if `trust_callers`, `authorize` or a filter is
+    a coroutine function.
 
     """
     must_be_asyncio(client, "aio_server_interceptor", instead="server_interceptor")
@@ -83,7 +87,7 @@ def aio_server_interceptor(
     return _ServerInterceptor(client, rules)
 
 
-class _Attaching:
+class _ReferenceInterceptor:
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
@@ -93,13 +97,13 @@ class _Attaching:
         details: aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        """Pass a call on, with the reference; whatever the arity."""
+        """Continue a call of any arity, with the current reference in its metadata."""
         added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
         if added:
             details = aio.ClientCallDetails(
                 details.method,
                 details.timeout,
-                # A new object: the caller may use its own for other calls.
+                # A copy: the caller may use its metadata for other calls, too.
                 aio.Metadata(*(details.metadata or ()), *added),
                 details.credentials,
                 details.wait_for_ready,
@@ -107,9 +111,13 @@ class _Attaching:
         return await continuation(details, request)
 
 
-# A channel registers an interceptor under one arity only, so each has a class.
+# A channel registers an interceptor for one arity only, so each arity has a class.
 _CLIENT_INTERCEPTORS: Sequence[Any] = [
-    type(f"_{base.__name__}", (_Attaching, base), {f"intercept_{arity}": _Attaching.intercept})
+    type(
+        f"_{base.__name__}",
+        (_ReferenceInterceptor, base),
+        {f"intercept_{arity}": _ReferenceInterceptor.intercept},
+    )
     for arity, base in zip(
         handlers.ARITIES,
         (
@@ -127,7 +135,7 @@ class _ServerInterceptor(aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._rules = rules
         self._source = AsyncClientSource(client)
-        self._rewrapped = handlers.Rewrapped(self._wrap)
+        self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     async def intercept_service(
         self,
@@ -135,32 +143,32 @@ class _ServerInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
+        return None if handler is None else self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
     ) -> handlers.Behaviour:
-        on_loop = _on_loop(behaviour)
-        if on_loop:
-            return on_loop(aio_entering(partial(self._entrance, method)), behaviour)
-        # Anything else gRPC runs in a thread of its pool.
+        shape_on_loop = _shape_on_loop(behaviour)
+        if shape_on_loop:
+            return shape_on_loop(aio_entering(partial(self._entrance, method)), behaviour)
+        # gRPC runs any other handler in a thread of its pool.
         shape = handlers.generator if streams else handlers.function
         source = ThreadSource(self._source, asyncio.get_running_loop())
         return shape(entering(partial(self._entrance_in_thread, method, source)), behaviour)
 
     def _entrance(self, method: str) -> handlers.AsyncEnter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return AsyncEntrance(self._rules, method, self._source)
 
     def _entrance_in_thread(self, method: str, source: ThreadSource) -> handlers.Enter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return Entrance(self._rules, method, source)
 
 
-def _on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:
-    """What wraps a handler that runs on the event loop, None for any other."""
+def _shape_on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:
+    """The wrapper for a handler that runs on the event loop, or None for any other handler."""
     if inspect.iscoroutinefunction(behaviour):
         return handlers.coroutine
     if inspect.isasyncgenfunction(behaviour):

@@ -1,10 +1,10 @@
-"""How calls of a method get their context, on an event loop: the rules, with its I/O."""
+"""Resolves the contexts of calls by their rules and policies, on an event loop."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, Protocol
 
 from relevo_client._client.aio import AsyncContextClient
-from relevo_client._client.aio_compat import called
+from relevo_client._client.aio_compat import invoke
 from relevo_client._client.aio_flights import AsyncFlights
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import AsyncDeferred, Current
@@ -15,101 +15,107 @@ from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
-    LastKnown,
+    LastKnownCopy,
     LostContext,
-    Make,
     Policy,
-    instead,
+    RebuildCall,
+    fallback_for,
 )
 from relevo_client._propagation.handlers import AsyncEnter
-from relevo_client._propagation.incoming import Asking, Call, Inbound, deadline_of
+from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
 
 
 class AsyncSource(Protocol):
-    """Where contexts come from: the store, or a policy's function."""
+    """A source of contexts: the store, its near cache, and the functions of policies."""
 
     def peek(self, ref: ContextRef, /) -> ContextEntry | None:
-        """The entry that is referred to, if it is at hand."""
+        """The reference's entry if it is cached, else None. Sends nothing."""
         ...
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that was known last."""
+        """The last cached copy of the reference's entry, marked as stale, or None."""
         ...
 
     async def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         ...
 
-    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+    async def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
+        """The context that a policy's function returns.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
         ...
 
 
 class AsyncClientSource:
-    """An AsyncSource with a client."""
+    """The AsyncSource of a client."""
 
     def __init__(self, client: AsyncContextClient) -> None:
         self._client = client
         self._flights = AsyncFlights[object, object]("relevo-make")
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
-        """The entry that is referred to, if the client has it already."""
+        """The reference's entry if the client has it cached, else None. Sends nothing."""
         try:
             return self._client.peek(ref)
-        except RelevoError:  # `resolve` says it again
+        except RelevoError:  # `resolve` raises it again
             return None
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that the client had last."""
+        """The client's last cached copy of the reference's entry, or None."""
         return self._client.last_known(ref)
 
     async def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         return await self._client.resolve(ref, timeout=deadline.remaining())
 
-    async def make(self, make: Make, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+    async def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
+        """The context that a policy's function returns, called once for all waiting calls.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
 
         async def load() -> object:
-            with own_timeouts(make.function):
-                return await called(make.function, make.lost)
+            with own_timeouts(call.function):
+                return await invoke(call.function, call.lost)
 
-        return make.rebuilt(await self._flights.share(make.flight, load, deadline))
+        return call.rebuilt(await self._flights.share(call.flight_key, load, deadline))
 
 
-async def aio_resolved(
-    source: AsyncSource, policy: Policy, ref: ContextRef | None, asking: Asking
+async def aio_resolve_with_policy(
+    source: AsyncSource, policy: Policy, ref: ContextRef | None, requester: Requester
 ) -> Resolved:
-    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+    """The reference's context, or the policy's fallback. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return await source.resolve(ref, asking.deadline.half())
+            return await source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
-    return await aio_fallen_back(source, policy, asking, asking.lost_context(ref, error))
+    return await aio_apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
-async def aio_fallen_back(
-    source: AsyncSource, policy: Policy, asking: Asking, lost: LostContext
+async def aio_apply_fallback(
+    source: AsyncSource, policy: Policy, requester: Requester, lost: LostContext
 ) -> Resolved:
-    """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+    """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
-    way = instead(policy, lost)
-    if isinstance(way, LastKnown):
-        return way.entry_or_refuse(source.last_known(way.ref))
-    if way is None:
+    fallback = fallback_for(policy, lost)
+    if isinstance(fallback, LastKnownCopy):
+        return fallback.entry_or_reject(source.last_known(fallback.ref))
+    if fallback is None:
         return None
     try:
-        return await source.make(way, asking.deadline)
+        return await source.rebuild(fallback, requester.deadline)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise way.failed(error) from None
+        raise fallback.rejection(error) from None
 
 
 class AsyncEntrance:
-    """Says what is to be current in a call of a method. Ends the call if it is rejected."""
+    """Decides which context is current in the calls of a method, or rejects them."""
 
     def __init__(self, rules: Inbound, method: str, source: AsyncSource) -> None:
         self._rules = rules
@@ -118,9 +124,9 @@ class AsyncEntrance:
         self._source = source
 
     def __call__(self, context: Any) -> Current | Coroutine[Any, Any, Current]:
-        """What is to be current in the call with this servicer context of gRPC's.
+        """The value to make current in the call with this servicer context.
 
-        A coroutine if that has to be waited for.
+        A coroutine if it takes I/O.
         """
         metadata = context.invocation_metadata()
         try:
@@ -141,29 +147,30 @@ class AsyncEntrance:
 
     async def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
-            return await aio_resolved(self._source, self._policy, ref, call)
+            return await aio_resolve_with_policy(self._source, self._policy, ref, call)
         except RejectedError as rejected:
-            if call.is_over:  # and there is nothing left to end
+            if call.is_over:  # a call that has ended cannot be aborted
                 raise NoContextError(rejected.refusal.text) from None
             await call.context.abort(*rejected.refusal)
             raise
 
 
 def aio_entering(make: Callable[[], AsyncEnter]) -> AsyncEnter:
-    """Enters a method by its rules, which are asked until they have answered once.
+    """The `enter` function of a method, made by `make` in the first call and then kept.
 
-    The rules have functions of the user's: a call for which one fails is refused.
+    `make` evaluates filters, which are the user's functions: if one fails, the call is
+    rejected, and the next call tries again.
     """
-    made: AsyncEnter | None = None
+    method_enter: AsyncEnter | None = None
 
     def enter(context: Any) -> Current | Coroutine[Any, Any, Current]:
-        nonlocal made
-        if made is None:
+        nonlocal method_enter
+        if method_enter is None:
             try:
-                made = make()
+                method_enter = make()
             except RejectedError as rejected:
                 return _rejected(context, rejected)
-        return made(context)
+        return method_enter(context)
 
     return enter
 

@@ -24,13 +24,17 @@ def client_interceptors(
 ) -> Sequence[Any]:
     """Interceptors for `grpc.intercept_channel`: calls carry the current reference.
 
-    They add `context-key` and `context-revision` to a call's metadata unless it
-    has a `context-key`, and touch nothing else. Nothing is sent for it.
+    They add `context-key` and `context-revision` to a call's metadata unless it has one of
+    them, and change nothing else. They send no calls of their own.
 
     Args:
-        exempt: methods whose calls get nothing.
-        target: what the channel calls; needed for `allow`.
-        allow: patterns (`*.internal:*`); a channel to any other target adds nothing.
+        exempt: a filter of methods whose calls carry nothing.
+        target: the channel's target; required with `allow`.
+        allow: patterns of targets (`*.internal:*`). Calls to any other target carry nothing;
+            None allows every target.
+
+    Raises TypeError if `exempt` is a coroutine function, and ValueError for `allow` without
+    `target`.
 
     """
     return (_ClientInterceptor(Outbound(exempt=exempt, target=target, allow=allow)),)
@@ -45,10 +49,10 @@ def server_interceptor(
     policies: Sequence[tuple[MethodFilter, Policy]] = (),
     exempt: MethodFilter = INFRASTRUCTURE,
 ) -> grpc.ServerInterceptor:
-    """An interceptor for `grpc.server`: handlers find their call's context.
+    """An interceptor for `grpc.server`: a call's context is current in its handler.
 
-    The arguments are those of `aio_server_interceptor`; functions among them
-    are plain ones here. Nothing is resolved on the server's own thread. Raises TypeError
+    The arguments are those of `aio_server_interceptor`, with plain functions. References are
+    resolved in the handler's worker thread, never in the server's own thread. Raises TypeError
     for an asyncio client, and for coroutine functions.
     """
     must_be_blocking(client, "server_interceptor", instead="aio_server_interceptor")
@@ -64,7 +68,7 @@ def server_interceptor(
 
 
 class _CallDetails(NamedTuple):
-    """What a channel reads of a call's details."""
+    """The details of a call that a channel reads."""
 
     method: str
     timeout: float | None
@@ -74,18 +78,18 @@ class _CallDetails(NamedTuple):
     compression: Any
 
 
-class _Attaching:
+class _ReferenceInterceptor:
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
     def intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        """Pass a call on, with the reference; whatever the arity."""
+        """Continue a call of any arity, with the current reference in its metadata."""
         added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
         if added:
             details = _CallDetails(
                 details.method,
                 details.timeout,
-                # A new list: the caller may use its own for other calls.
+                # A copy: the caller may use its metadata for other calls, too.
                 [*(details.metadata or ()), *added],
                 details.credentials,
                 getattr(details, "wait_for_ready", None),
@@ -97,13 +101,13 @@ class _Attaching:
 _ClientInterceptor: Any = type(
     "_ClientInterceptor",
     (
-        _Attaching,
+        _ReferenceInterceptor,
         grpc.UnaryUnaryClientInterceptor,
         grpc.UnaryStreamClientInterceptor,
         grpc.StreamUnaryClientInterceptor,
         grpc.StreamStreamClientInterceptor,
     ),
-    {f"intercept_{arity}": _Attaching.intercept for arity in handlers.ARITIES},
+    {f"intercept_{arity}": _ReferenceInterceptor.intercept for arity in handlers.ARITIES},
 )
 
 
@@ -111,13 +115,13 @@ class _ServerInterceptor(grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
         self._rules = rules
         self._source = ClientSource(client)
-        self._rewrapped = handlers.Rewrapped(self._wrap)
+        self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
     ) -> Any:
         handler = continuation(handler_call_details)
-        return None if handler is None else self._rewrapped(handler_call_details.method, handler)
+        return None if handler is None else self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
@@ -127,5 +131,5 @@ class _ServerInterceptor(grpc.ServerInterceptor):
 
     def _entrance(self, method: str) -> handlers.Enter:
         if self._rules.is_exempt(method):
-            return handlers.nothing
+            return handlers.no_context
         return Entrance(self._rules, method, self._source)

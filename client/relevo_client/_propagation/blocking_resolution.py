@@ -1,11 +1,11 @@
-# Made from aio_resolution.py by `make twins`: edit that file, and never this one.
-"""How calls of a method get their context, in threads: the rules, with their I/O."""
+# Generated from aio_resolution.py by `make twins`: edit that file, not this one.
+"""Resolves the contexts of calls by their rules and policies, in threads."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from relevo_client._client.blocking import ContextClient
-from relevo_client._client.blocking_compat import called
+from relevo_client._client.blocking_compat import invoke
 from relevo_client._client.blocking_flights import Flights
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import BlockingDeferred, Current
@@ -16,97 +16,107 @@ from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
     Fallback,
-    LastKnown,
+    LastKnownCopy,
     LostContext,
-    Make,
     Policy,
-    instead,
+    RebuildCall,
+    fallback_for,
 )
 from relevo_client._propagation.handlers import Enter
-from relevo_client._propagation.incoming import Asking, Call, Inbound, deadline_of
+from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
 
 
 class Source(Protocol):
-    """Where contexts come from: the store, or a policy's function."""
+    """A source of contexts: the store, its near cache, and the functions of policies."""
 
     def peek(self, ref: ContextRef, /) -> ContextEntry | None:
-        """The entry that is referred to, if it is at hand."""
+        """The reference's entry if it is cached, else None. Sends nothing."""
         ...
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that was known last."""
+        """The last cached copy of the reference's entry, marked as stale, or None."""
         ...
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         ...
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
+        """The context that a policy's function returns.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
         ...
 
 
 class ClientSource:
-    """A Source with a client."""
+    """The Source of a client."""
 
     def __init__(self, client: ContextClient) -> None:
         self._client = client
         self._flights = Flights[object, object]("relevo-make")
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
-        """The entry that is referred to, if the client has it already."""
+        """The reference's entry if the client has it cached, else None. Sends nothing."""
         try:
             return self._client.peek(ref)
-        except RelevoError:  # `resolve` says it again
+        except RelevoError:  # `resolve` raises it again
             return None
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that the client had last."""
+        """The client's last cached copy of the reference's entry, or None."""
         return self._client.last_known(ref)
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         return self._client.resolve(ref, timeout=deadline.remaining())
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
+        """The context that a policy's function returns, called once for all waiting calls.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
 
         def load() -> object:
-            with own_timeouts(make.function):
-                return called(make.function, make.lost)
+            with own_timeouts(call.function):
+                return invoke(call.function, call.lost)
 
-        return make.rebuilt(self._flights.share(make.flight, load, deadline))
+        return call.rebuilt(self._flights.share(call.flight_key, load, deadline))
 
 
-def resolved(source: Source, policy: Policy, ref: ContextRef | None, asking: Asking) -> Resolved:
-    """The context that is referred to, or what a policy has instead. Raises RejectedError."""
+def resolve_with_policy(
+    source: Source, policy: Policy, ref: ContextRef | None, requester: Requester
+) -> Resolved:
+    """The reference's context, or the policy's fallback. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return source.resolve(ref, asking.deadline.half())
+            return source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
-    return fallen_back(source, policy, asking, asking.lost_context(ref, error))
+    return apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
-def fallen_back(source: Source, policy: Policy, asking: Asking, lost: LostContext) -> Resolved:
-    """What a policy goes on with if a context cannot be had. Raises RejectedError."""
+def apply_fallback(
+    source: Source, policy: Policy, requester: Requester, lost: LostContext
+) -> Resolved:
+    """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
-    way = instead(policy, lost)
-    if isinstance(way, LastKnown):
-        return way.entry_or_refuse(source.last_known(way.ref))
-    if way is None:
+    fallback = fallback_for(policy, lost)
+    if isinstance(fallback, LastKnownCopy):
+        return fallback.entry_or_reject(source.last_known(fallback.ref))
+    if fallback is None:
         return None
     try:
-        return source.make(way, asking.deadline)
+        return source.rebuild(fallback, requester.deadline)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise way.failed(error) from None
+        raise fallback.rejection(error) from None
 
 
 class Entrance:
-    """Says what is to be current in a call of a method. Ends the call if it is rejected."""
+    """Decides which context is current in the calls of a method, or rejects them."""
 
     def __init__(self, rules: Inbound, method: str, source: Source) -> None:
         self._rules = rules
@@ -115,7 +125,7 @@ class Entrance:
         self._source = source
 
     def __call__(self, context: Any) -> Current:
-        """What is to be current in the call with this servicer context of gRPC's."""
+        """The value to make current in the call with this servicer context."""
         metadata = context.invocation_metadata()
         try:
             ref = self._rules.reference(context, metadata)
@@ -135,29 +145,30 @@ class Entrance:
 
     def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
         try:
-            return resolved(self._source, self._policy, ref, call)
+            return resolve_with_policy(self._source, self._policy, ref, call)
         except RejectedError as rejected:
-            if call.is_over:  # and there is nothing left to end
+            if call.is_over:  # a call that has ended cannot be aborted
                 raise NoContextError(rejected.refusal.text) from None
             call.context.abort(*rejected.refusal)
             raise
 
 
 def entering(make: Callable[[], Enter]) -> Enter:
-    """Enters a method by its rules, which are asked until they have answered once.
+    """The `enter` function of a method, made by `make` in the first call and then kept.
 
-    The rules have functions of the user's: a call for which one fails is refused.
+    `make` evaluates filters, which are the user's functions: if one fails, the call is
+    rejected, and the next call tries again.
     """
-    made: Enter | None = None
+    method_enter: Enter | None = None
 
     def enter(context: Any) -> Current:
-        nonlocal made
-        if made is None:
+        nonlocal method_enter
+        if method_enter is None:
             try:
-                made = make()
+                method_enter = make()
             except RejectedError as rejected:
                 return _rejected(context, rejected)
-        return made(context)
+        return method_enter(context)
 
     return enter
 

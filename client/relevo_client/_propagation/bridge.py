@@ -1,4 +1,4 @@
-"""From the threads of an asyncio server to its event loop, which has the client."""
+"""Bridges the worker threads of an asyncio server to its event loop, where the client runs."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.resolved import Rebuilt
 from relevo_client._propagation.aio_resolution import AsyncSource
-from relevo_client._propagation.fallbacks import Make
+from relevo_client._propagation.fallbacks import RebuildCall
 
 
 class ThreadSource:
-    """A `Source` for the threads of an asyncio server: asks the AsyncSource of its loop."""
+    """A `Source` for an asyncio server's threads, which calls the AsyncSource on its loop."""
 
     def __init__(self, source: AsyncSource, loop: asyncio.AbstractEventLoop) -> None:
         self._source = source
@@ -22,7 +22,7 @@ class ThreadSource:
         del ref
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
-        """The copy that the client had last."""
+        """The client's last cached copy of the reference's entry, or None."""
 
         async def last_known() -> ContextEntry | None:
             return self._source.last_known(ref)
@@ -30,11 +30,14 @@ class ThreadSource:
         return asyncio.run_coroutine_threadsafe(last_known(), self._loop).result()
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
-        """The entry that is referred to. Raises RelevoError."""
+        """The reference's entry. Raises RelevoError."""
         resolving = self._source.resolve(ref, deadline)
         return asyncio.run_coroutine_threadsafe(resolving, self._loop).result()
 
-    def make(self, make: Make, deadline: Deadline) -> Rebuilt:
-        """What the function makes. Raises what it raises, and TimeoutError."""
-        making = self._source.make(make, deadline)
-        return asyncio.run_coroutine_threadsafe(making, self._loop).result()
+    def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
+        """The context that a policy's function returns.
+
+        Raises TimeoutError at the deadline, and the function's exceptions.
+        """
+        rebuilding = self._source.rebuild(call, deadline)
+        return asyncio.run_coroutine_threadsafe(rebuilding, self._loop).result()

@@ -1,4 +1,4 @@
-"""The user's functions, guarded: what they raise reaches the log and never a caller."""
+"""Calls the user's functions so that their exceptions reach the log and never a caller."""
 
 import inspect
 from collections.abc import Generator
@@ -13,16 +13,16 @@ from relevo_client._propagation.refusals import FAILED, RejectedError
 
 
 def must_be_plain(**rules: Any) -> None:
-    """Raise TypeError for a user's function of this name that is a coroutine function."""
+    """Raise TypeError, with the argument's name, if a rule is a coroutine function."""
     for name, rule in rules.items():
         if is_coroutine_function(rule):
             raise TypeError(f"{name} must be a plain function: a coroutine is always true")
 
 
 def evaluate(rule: Any, *arguments: Any) -> bool:
-    """What a user's rule says: a bool, or a function of the arguments.
+    """The value of a user's rule: a bool, or the result of a function of the arguments.
 
-    Raises RejectedError if the function raises, or returns what is to be awaited.
+    Raises RejectedError if the function raises, or returns an awaitable.
     """
     if isinstance(rule, bool):
         return rule
@@ -30,28 +30,28 @@ def evaluate(rule: Any, *arguments: Any) -> bool:
         answer = rule(*arguments)
     except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
         raise failure(rule, error) from None
-    if inspect.isawaitable(answer):  # and so true, whatever it will say
+    if inspect.isawaitable(answer):  # which is true, whatever its result
         raise failure(rule, TypeError())
     return bool(answer)
 
 
 def failure(function: object, error: Exception, lost: RelevoError | None = None) -> RejectedError:
-    """How a call ends if a user's function raised, which is logged here.
+    """Log the exception of a user's function, and return the error that rejects the call.
 
-    `lost` is why the function was asked, if that was because a context could not be had.
+    `lost` is the failure for which the function was called as a fallback, if it was.
     """
     log_user_failure(function, error)
     return RejectedError(FAILED, lost)
 
 
 def log_user_failure(function: object, error: Exception) -> None:
-    """Log that a user's function failed: with the class and the place, without the text."""
+    """Log the exception of a user's function: its class and place, without its text."""
     log.error("%s failed on a call's context: %s", name_of(function), shown(error, function))
 
 
 @contextmanager
 def own_timeouts(function: object) -> Generator[None, None, None]:
-    """Log a TimeoutError of a user's function; who waits for it cannot tell it from their own."""
+    """Log a TimeoutError of a user's function, which its waiters cannot tell from their own."""
     try:
         yield
     except TimeoutError as error:

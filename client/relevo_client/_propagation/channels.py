@@ -1,8 +1,8 @@
-"""Channels whose calls carry the current reference.
+"""Wrapped channels whose calls carry the current reference.
 
-They do what the client interceptors do, and cost less: gRPC puts a task and
-an object of its own around each call of a channel that has interceptors. Here only
-the call's metadata is added to, and the caller gets gRPC's own call object.
+They do the same as the client interceptors at a lower cost: gRPC adds a task and a call object
+to each call of a channel with interceptors. A wrapped channel only adds to the metadata, and
+the caller gets gRPC's own call object.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +23,10 @@ def context_channel(
     target: str | None = None,
     allow: Sequence[str] | None = None,
 ) -> grpc.Channel:
-    """The same channel, with calls that carry the current reference.
+    """Wrap a blocking channel so that its calls carry the current reference.
 
-    The arguments are those of `client_interceptors`, and so are the rules. Closing
-    it closes `channel`.
+    Arguments, errors and rules are those of `client_interceptors`. Closing the wrapper closes
+    `channel`. Raises TypeError for an asyncio channel.
     """
     must_be_blocking(channel, "context_channel", instead="aio_context_channel")
     return _Channel(channel, Outbound(exempt=exempt, target=target, allow=allow))
@@ -39,17 +39,17 @@ def aio_context_channel(
     target: str | None = None,
     allow: Sequence[str] | None = None,
 ) -> aio.Channel:
-    """The same channel, with calls that carry the current reference.
+    """Wrap an asyncio channel so that its calls carry the current reference.
 
-    The arguments are those of `aio_client_interceptors`, and so are the rules. Closing
-    it closes `channel`.
+    Arguments, errors and rules are those of `aio_client_interceptors`. Closing the wrapper
+    closes `channel`. Raises TypeError for a blocking channel.
     """
     must_be_asyncio(channel, "aio_context_channel", instead="context_channel")
     return _AioChannel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 
 class _Calls:
-    """A method of a blocking channel. Its calls are those of `inner`, with more metadata."""
+    """A method of a blocking channel: calls `inner` with the reference in the metadata."""
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
@@ -65,7 +65,7 @@ class _Calls:
         return self._call(self._inner.future, args, options)
 
     def _call(self, inner: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if len(args) > 2:  # request, timeout, metadata: they may be named or not
+        if len(args) > 2:  # request, timeout, metadata: by position or by name
             request, timeout, metadata, *rest = args
             return inner(request, timeout, self._carrying(metadata), *rest, **options)
         options["metadata"] = self._carrying(options.get("metadata"))
@@ -73,7 +73,7 @@ class _Calls:
 
 
 class _AioCalls:
-    """A method of an asyncio channel, in the same way."""
+    """A method of an asyncio channel: calls `inner` with the reference in the metadata."""
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
@@ -84,17 +84,17 @@ class _AioCalls:
 
 
 class _Entries(aio.Metadata):
-    """The metadata of a call that has a reference, and nothing else.
+    """The metadata of a call that has a reference and no other entries.
 
-    gRPC goes through it and wants no more, which is felt where it goes through lists in a dict.
-    Who does want more, an interceptor of the channel's, finds what any Metadata has.
+    gRPC only iterates over it, which takes measurably longer over Metadata's dict of lists. That
+    dict is built on the first use of anything else, as by an interceptor of the channel.
     """
 
     def __init__(self, entries: Sequence[tuple[str, str]]) -> None:
         self._entries: Sequence[tuple[str, str]] | None = entries
 
     def __getattr__(self, name: str) -> Any:
-        """What Metadata keeps its entries in: it is not there yet."""
+        """Build Metadata's own attributes on the first access to one of them."""
         entries = self.__dict__.get("_entries")
         if entries is None:
             raise AttributeError(name)
@@ -110,7 +110,7 @@ class _Entries(aio.Metadata):
 
 
 class _Methods:
-    """How a channel of either kind opens its methods: on `inner`, with calls of its kind."""
+    """The methods of a wrapped channel of either kind, with calls of its kind on `inner`."""
 
     _calls: type[_Calls | _AioCalls]
 

@@ -1,4 +1,4 @@
-"""What happens to a call whose context cannot be had: its owner's choice."""
+"""Policies: the fallbacks that a service chooses for calls whose context cannot be resolved."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -34,66 +34,67 @@ from relevo_client._propagation.refusals import (
 
 
 class Fallback(Enum):
-    """What to do with a call whose context cannot be had."""
+    """What to do with a call whose context cannot be resolved."""
 
     REJECT = "reject"
-    """End it with a typed status and a fixed text."""
+    """End the call with a typed status and a fixed text."""
     PROCEED = "proceed"
-    """Go on without a context."""
+    """Run the handler without a context."""
     LAST_KNOWN = "last known"
-    """Go on with the copy that the client's cache had last, marked as `is_stale`; where it
-    has none, reject. For `unavailable` and `too_old`; the client needs a cache."""
+    """Run the handler with the last copy in the client's cache, marked as `is_stale`; reject the
+    call if there is none. For `unavailable` and `too_old` only; the client needs a cache."""
 
 
 @dataclass(frozen=True)
 class LostContext:
-    """A call whose context cannot be had, or a queue's action, for a function that makes one."""
+    """A call, or a queue's action, without its context, as a policy's function gets it."""
 
     method: str
     """`/package.Service/Method`; the `action_type` of an action."""
     ref: ContextRef | None
-    """What the call refers to; None where it names no context."""
+    """The call's reference, or None if it has none."""
     metadata: Sequence[tuple[str, str | bytes]]
-    """The call's metadata; nothing for an action."""
+    """The call's metadata; empty for an action."""
     error: RelevoError | None
-    """Why it cannot be had; None where the call names no context."""
+    """Why the reference cannot be resolved, or None if there is no reference."""
 
 
 Rebuild: TypeAlias = Callable[[LostContext], ExecutionContext | Awaitable[ExecutionContext]]
-"""Makes a context for a call: a coroutine function on asyncio servers, a plain
-function on blocking ones."""
+"""A policy's function, which returns a context for a call: a coroutine function on asyncio
+servers, a plain function on blocking ones."""
 
 
 CASES = ("no_reference", "not_found", "incomplete", "too_old", "unavailable")
-"""The fields of a Policy that say what to do."""
+"""The fields of a Policy that are fallbacks."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do in each case: a `Fallback`, or a function that makes a context.
+    """The fallback for each case: a `Fallback`, or a function that returns a context.
 
-    Such a function is called once for all calls that wait for the same key, and
-    is given up at a call's deadline. What it makes is current for the call and
-    is not stored.
+    The function is called once for all calls that wait for the same key; a call waits for it
+    until its deadline. Its context is current for the call and is not stored. Raises ValueError
+    for `Fallback.LAST_KNOWN` in another case than `too_old` and `unavailable`.
     """
 
     no_reference: Fallback | Rebuild = Fallback.PROCEED
-    """The call names no context. Rejected with FAILED_PRECONDITION."""
+    """The call has no reference. Rejected with FAILED_PRECONDITION."""
     not_found: Fallback | Rebuild = Fallback.REJECT
-    """There is no such context any more: FAILED_PRECONDITION."""
+    """The context does not exist, or no longer. Rejected with FAILED_PRECONDITION."""
     incomplete: Fallback | Rebuild = Fallback.REJECT
-    """Entries that the context includes do not exist: FAILED_PRECONDITION."""
+    """An entry that the context includes is missing. Rejected with FAILED_PRECONDITION."""
     too_old: Fallback | Rebuild = Fallback.REJECT
-    """The store is behind what the caller has seen: FAILED_PRECONDITION."""
+    """The store has not reached the reference's revision. Rejected with FAILED_PRECONDITION."""
     unavailable: Fallback | Rebuild = Fallback.REJECT
-    """The store cannot answer now: UNAVAILABLE. If it refuses (no access, a defect): INTERNAL."""
+    """The store is unavailable. Rejected with UNAVAILABLE, or with INTERNAL if the store refuses
+    (no access, a defect)."""
     lazy: bool = False
-    """Resolve the context when the handler asks for it, not before it runs."""
+    """Whether to resolve the context when the handler needs it, and not before it runs."""
 
     def __post_init__(self) -> None:
         for case in ("no_reference", "not_found", "incomplete"):
             if getattr(self, case) is Fallback.LAST_KNOWN:
-                raise ValueError(f"{case} is what is known: there is no last known copy for it")
+                raise ValueError(f"{case} must not be LAST_KNOWN: only too_old and unavailable may")
 
 
 DEFAULT_POLICY = Policy()
@@ -120,16 +121,18 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 
 
 def cannot_answer_now(error: Exception) -> bool:
-    """Whether the store may answer the same request later: it is away, or has too many calls."""
+    """Whether a retry may succeed: the store is unavailable, or has too many calls."""
     if isinstance(error, TooLargeError):
         return error.reason == Reason.TOO_MANY_REQUESTS
     return isinstance(error, UnavailableError)
 
 
-def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuild, Refusal]:
-    """What a policy says for a failure, None for a call without a reference.
+def fallback_and_refusal(
+    policy: Policy, error: RelevoError | None
+) -> tuple[Fallback | Rebuild, Refusal]:
+    """A policy's fallback for a failure, and the status of the call if it is rejected.
 
-    The refusal is how the call ends where it says to reject.
+    `error` is None for a call without a reference.
     """
     if error is None:
         return policy.no_reference, NO_REFERENCE
@@ -142,70 +145,67 @@ def chosen(policy: Policy, error: RelevoError | None) -> tuple[Fallback | Rebuil
     fallback = policy.unavailable
     if cannot_answer_now(error):
         return fallback, _UNAVAILABLE
-    # Whatever else the store answers (no access, a defect), the context cannot be had
-    # now; but trying again is no advice then, and a copy is not what to answer it with.
+    # The store refuses (no access, a defect): a retry will not help, and a cached copy must not
+    # bypass the refusal.
     return Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback, FAILED
 
 
-class Make(NamedTuple):
-    """A call's context is to be made by a policy's function."""
+class RebuildCall(NamedTuple):
+    """The call of a policy's function for a lost context."""
 
     function: Rebuild
     lost: LostContext
     refusal: Refusal
-    """How the call ends where the function does not do it in time."""
+    """The status of the call if the function exceeds its deadline."""
 
     @property
-    def flight(self) -> object:
-        """What calls have in common that can share what is made."""
-        # A call without a reference shares nothing; each function makes its own.
+    def flight_key(self) -> object:
+        """The key of the single flight: calls with equal keys share one function call."""
+        # Per function and context key; a call without a reference shares nothing.
         return id(self.function), self.lost.ref.key if self.lost.ref else object()
 
     def rebuilt(self, context: object) -> Rebuilt:
-        """The context that was made, for this call. Raises TypeError where it is none."""
+        """The function's result for this call. Raises TypeError if it is no context."""
         if not isinstance(context, ExecutionContext):
-            raise TypeError(f"a policy's function made {type(context).__name__}, no context")
+            raise TypeError(f"a policy's function returned {type(context).__name__}, no context")
         return Rebuilt(self.lost.ref, context)
 
-    def failed(self, error: Exception) -> RejectedError:
-        """How the call ends where the function raised, or took too long."""
+    def rejection(self, error: Exception) -> RejectedError:
+        """The error that rejects the call after the function raised, or exceeded the deadline."""
         if isinstance(error, TimeoutError):
             return RejectedError(self.refusal, self.lost.error)
         return failure(self.function, error, self.lost.error)
 
 
-class LastKnown(NamedTuple):
-    """A call is to go on with the copy that was known last."""
+class LastKnownCopy(NamedTuple):
+    """The use of the last cached copy for a call."""
 
     ref: ContextRef
     refusal: Refusal
-    """How the call ends where there is none."""
+    """The status of the call if there is no copy."""
     error: RelevoError | None
 
-    def entry_or_refuse(self, entry: ContextEntry | None) -> ContextEntry:
-        """The copy. Raises RejectedError where there is none."""
+    def entry_or_reject(self, entry: ContextEntry | None) -> ContextEntry:
+        """The copy. Raises RejectedError if it is None."""
         if entry is None:
             raise RejectedError(self.refusal, self.error)
         return entry
 
 
-def instead(policy: Policy, lost: LostContext) -> Make | LastKnown | None:
-    """What is done where a context cannot be had: made, known still, or gone without.
-
-    Raises RejectedError.
-    """
-    fallback, refusal = chosen(policy, lost.error)
+def fallback_for(policy: Policy, lost: LostContext) -> RebuildCall | LastKnownCopy | None:
+    """The fallback for a lost context; None to proceed without. Raises RejectedError."""
+    fallback, refusal = fallback_and_refusal(policy, lost.error)
     if fallback is Fallback.PROCEED:
         return None
     if fallback is Fallback.LAST_KNOWN and lost.ref:
-        return LastKnown(lost.ref, refusal, lost.error)
+        return LastKnownCopy(lost.ref, refusal, lost.error)
     if isinstance(fallback, Fallback):
         raise RejectedError(refusal, lost.error)
-    return Make(fallback, lost, refusal)
+    return RebuildCall(fallback, lost, refusal)
 
 
 def must_await_nothing(*policies: Policy) -> None:
-    """Raise TypeError for a policy that makes contexts by a coroutine function, for threads."""
+    """Raise TypeError, with the case's name, if a policy for threads has a coroutine function."""
     for policy, case in product(policies, CASES):
         if is_coroutine_function(getattr(policy, case)):
             raise TypeError(f"{case} must be a plain function: nothing is awaited in threads")

@@ -1,10 +1,9 @@
-"""The shapes of gRPC handlers, each with a context made current around it.
+"""Wraps gRPC handlers of every shape so that a context is current while they run.
 
-`enter(servicer_context)` says what is to be current in a call, or ends the call.
-The wrapped handler keeps its shape: gRPC, and interceptors outside of this one,
-tell shapes apart by the kind of function. gRPC's servicer context is
-passed on as it is. A handler that needs a context and has none ends its call with a
-typed status, as one that is refused before it begins.
+`enter(servicer_context)` returns the value to make current in a call, or ends the call. The
+wrapped handler keeps its shape: gRPC and outer interceptors tell shapes apart by the kind of
+function. gRPC's servicer context is passed on as it is. A handler that needs a context and
+has none ends its call with a typed status, like a call that is rejected before its handler.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -28,32 +27,32 @@ ARITIES: dict[str, Callable[..., Any]] = {
     "stream_unary": grpc.stream_unary_rpc_method_handler,
     "stream_stream": grpc.stream_stream_rpc_method_handler,
 }
-"""What makes a method handler, by its arity."""
+"""gRPC's constructors of method handlers, by arity."""
 
 
-class Rewrapped:
-    """Method handlers with their behaviour wrapped, made once for each method.
+class HandlerWrapper:
+    """Wraps method handlers, once for each method.
 
-    `wrap(method, streams, behaviour)` makes the behaviour; `streams` says whether it
-    has a stream of responses.
+    `wrap(method, streams, behaviour)` returns the wrapped behaviour; `streams` is whether it
+    returns a stream of responses.
     """
 
-    _MOST = 1024  # methods that are remembered: a generic handler may take any name
+    _MAX_METHODS = 1024  # methods that are kept: a generic handler may accept any name
 
     def __init__(self, wrap: Callable[[str, bool, Behaviour], Behaviour]) -> None:
         self._wrap = wrap
         self._wrapped: dict[str, tuple[Any, Any]] = {}
 
     def __call__(self, method: str, handler: Any) -> Any:
-        """The handler of the same arity with its behaviour wrapped."""
+        """The handler with its behaviour wrapped, of the same arity."""
         original, wrapped = self._wrapped.get(method, (None, None))
         if original is not handler:
-            wrapped = self._make(method, handler)
-            if len(self._wrapped) < self._MOST:
+            wrapped = self._wrapped_handler(method, handler)
+            if len(self._wrapped) < self._MAX_METHODS:
                 self._wrapped[method] = handler, wrapped
         return wrapped
 
-    def _make(self, method: str, handler: Any) -> Any:
+    def _wrapped_handler(self, method: str, handler: Any) -> Any:
         arity = "_".join(
             "stream" if streams else "unary"
             for streams in (handler.request_streaming, handler.response_streaming)
@@ -63,21 +62,21 @@ class Rewrapped:
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def nothing(_: Any) -> Current:
-    """Enters without a context."""
+def no_context(_: Any) -> Current:
+    """An `enter` function for calls without a context."""
     return None
 
 
-# The task of a call on an asyncio server is the call's own, so what is current in
-# it is set and never reset.
+# On an asyncio server each call has a task of its own, so its current context is set and never
+# reset.
 
 
 def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
-    """A coroutine function: one response, or a stream written by `context.write`."""
+    """Wrap a coroutine function: one response, or a stream written with `context.write`."""
 
     async def with_context(request: Any, context: Any) -> Any:
         current = enter(context)
-        if isinstance(current, Coroutine):  # most contexts are at hand
+        if isinstance(current, Coroutine):  # most contexts are cached, and need no await
             current = await current
         set_current(current)
         try:
@@ -90,7 +89,7 @@ def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
 
 
 def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
-    """An async generator function: a stream of responses."""
+    """Wrap an async generator function: a stream of responses."""
 
     async def with_context(request: Any, context: Any) -> AsyncIterator[Any]:
         current = enter(context)
@@ -105,19 +104,19 @@ def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
                 await aio_end(context, error, behaviour)
                 raise
             finally:
-                # Closed early, a generator ends in another task than it began in.
+                # A generator that is closed early ends in another task than it began in.
                 set_current(current)
 
     return with_context
 
 
-# A worker thread outlives its calls, so a handler there runs in a
-# contextvars.Context of its own: nothing is left behind in the thread, and a
-# generator that is closed later is closed within its own context.
+# A worker thread outlives its calls, so a handler there runs in a contextvars.Context of its
+# own: it leaves nothing behind in the thread, and a generator that is closed later is closed
+# within its own context.
 
 
 def function(enter: Enter, behaviour: Behaviour) -> Behaviour:
-    """A plain function in a worker thread: one response."""
+    """Wrap a plain function that runs in a worker thread: one response."""
 
     def with_context(request: Any, context: Any) -> Any:
         scope = copy_context()
@@ -132,10 +131,10 @@ def function(enter: Enter, behaviour: Behaviour) -> Behaviour:
 
 
 def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
-    """A generator function in a worker thread, or one that returns an iterator.
+    """Wrap a function that returns an iterator in a worker thread: a stream of responses.
 
-    It enters with its first item: an asyncio server calls it on the event loop,
-    and makes only its items in a thread.
+    It enters when the first item is requested: an asyncio server calls the function on the
+    event loop, and only requests the items in a thread.
     """
 
     def with_context(request: Any, context: Any) -> Iterator[Any]:
@@ -154,14 +153,14 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
             refusal = refusal_of(error, behaviour)
             if refusal is None:
                 raise
-            # Not `abort`: from a thread of an asyncio server's, gRPC sends that past the items
-            # that it has not sent yet.
+            # Not `abort`: from a thread of an asyncio server, it overtakes items that gRPC has
+            # not sent yet.
             context.set_code(refusal.code)
             context.set_details(refusal.text)
         finally:
             if items and hasattr(items[0], "close"):
                 scope.run(items[0].close)
-            # What cannot be closed ends with the last reference to it.
+            # An iterator without `close` ends with the last reference to it.
             scope.run(items.clear)
 
     return with_context

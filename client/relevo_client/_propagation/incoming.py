@@ -1,7 +1,7 @@
-"""What a server interceptor does with a call, whatever the call's shape.
+"""The rules of a server interceptor: trust, authorization, policies and exemptions.
 
-The decisions are here, without I/O; `aio_resolution` and `blocking_resolution` have what
-an asyncio server's task and a blocking server's thread do by them.
+They do no I/O; `aio_resolution` and `blocking_resolution` apply them in the tasks of an asyncio
+server and in the threads of a blocking one.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,59 +20,64 @@ Trust: TypeAlias = bool | Callable[[Any], bool]
 Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
 
 
-class Asking(Protocol):
-    """What asks for a context: a call, or a message of a queue."""
+class Requester(Protocol):
+    """A call, an HTTP request or a queue's action that needs its context."""
 
     @property
     def deadline(self) -> Deadline:
-        """Until when it can wait; for the store only half as long: a policy needs some time too."""
+        """The deadline for the context. The store has half of it: a policy needs time, too."""
         ...
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told where the context cannot be had."""
+        """The argument of a policy's function if the context cannot be resolved."""
         ...
 
 
 class Call:
-    """A call of a handler. `context` is gRPC's servicer context, the rest what came with it."""
+    """A call of a handler. `context` is gRPC's servicer context."""
 
     def __init__(
         self, method: str, context: Any, metadata: Pairs | None, deadline: Deadline
     ) -> None:
         self.method = method
         self.context = context
-        # Read while the call was new: of one that has ended, gRPC reads memory that it freed.
+        # Read at the start of the call: after its end, gRPC would read freed memory.
         self._metadata = metadata
         self._deadline = deadline
         self.is_over = False
-        """Whether it has ended, where `end` is told so: then it has no budget and no status."""
+        """Whether the call has ended, if `end` is its callback: it then has no deadline and no
+        status."""
 
     def end(self, *_: object) -> None:
-        """Say that it has ended."""
+        """Mark the call as ended."""
         self.is_over = True
 
     @property
     def deadline(self) -> Deadline:
-        """Until when it can wait. Work that outlives the call is not bound to the call's time."""
+        """The call's deadline; none for work that outlives the call."""
         return UNBOUNDED if self.is_over else self._deadline
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told where the context cannot be had."""
+        """The argument of a policy's function if the context cannot be resolved."""
         metadata = tuple((name, value) for name, value in self._metadata or ())
         return LostContext(self.method, ref, metadata, error)
 
 
 def deadline_of(context: Any) -> Deadline:
-    """The deadline of the call with this servicer context of gRPC's.
+    """The deadline of the call with this servicer context.
 
-    Without one, blocking servers say that about 9.2e18 s are left, asyncio servers None.
+    For a call without a deadline, gRPC's blocking servers return about 9.2e18 s of remaining
+    time, and asyncio servers None.
     """
     seconds: float | None = context.time_remaining()
     return UNBOUNDED if seconds is None or seconds > 1e9 else Deadline.after(seconds)
 
 
 class Inbound:
-    """The rules of one interceptor, as its factory got them."""
+    """The rules of one server interceptor, which are the arguments of its factory.
+
+    Raises TypeError if one of them is a coroutine function.
+    """
 
     def __init__(
         self,
@@ -93,20 +98,23 @@ class Inbound:
         self._exempt = exempt
 
     def is_exempt(self, method: str) -> bool:
-        """Whether a method has no part in this. Raises RejectedError."""
+        """Whether a method is exempt. Raises RejectedError if the filter fails."""
         return evaluate(self._exempt, method)
 
     def policy_of(self, method: str) -> Policy:
-        """The first policy whose filter applies, else the default. Raises RejectedError."""
+        """A method's policy: the first whose filter matches, else the default.
+
+        Raises RejectedError if a filter fails.
+        """
         return next((p for applies, p in self._policies if evaluate(applies, method)), self._policy)
 
     def reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
-        """What a call refers to; None where it names nothing, or is not trusted to.
+        """A call's reference; None if it has none, or its caller is not trusted.
 
-        `context` is gRPC's servicer context, `metadata` what came with the call. Raises
-        RejectedError.
+        `context` is gRPC's servicer context, `metadata` the call's. Raises RejectedError if
+        the reference is malformed or not authorized, or if a function fails.
         """
-        # A function is asked only about calls that name a context.
+        # The trust function is called only for calls that carry a reference.
         if self._trust is not True and not (
             names_a_context(metadata) and evaluate(self._trust, context)
         ):

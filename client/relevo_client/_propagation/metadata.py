@@ -1,4 +1,4 @@
-"""How a reference is written into call metadata, and read from it."""
+"""Writes references to call metadata, and reads them."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -9,18 +9,18 @@ from relevo_client._context.keys import ContextKey, ContextRef
 KEY = "context-key"
 REVISION = "context-revision"
 MAX_BYTES = 512
-"""Names and values of both entries together."""
+"""The limit of the names and values of both entries together."""
 MAX_TEXT_BYTES = MAX_BYTES - len(KEY) - len(REVISION) - 19
-"""Of a key's text form that always fits, whatever the revision beside it."""
+"""The longest text form of a key that fits with any revision."""
 
 Pairs = Iterable[tuple[str, str | bytes]]
 
 
 @lru_cache(maxsize=4096)
 def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The two entries of a reference.
+    """The two metadata entries of a reference.
 
-    Raises InvalidFieldError where they would have more than 512 bytes.
+    Raises InvalidFieldError if they take more than 512 bytes.
     """
     pairs = (KEY, ref.key.text), (REVISION, str(ref.revision))
     size = sum(len(name) + len(value) for name, value in pairs)
@@ -32,18 +32,17 @@ def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def names_a_context(metadata: Pairs | None) -> bool:
-    """Whether a call already says which context it is about, or says a part of it."""
-    for name, _ in metadata or ():  # noqa: SIM110 - every call comes by, and any() costs more
+    """Whether a call's metadata has a reference, or a part of one."""
+    for name, _ in metadata or ():  # noqa: SIM110 - in the path of every call, and any() costs more
         if name in (KEY, REVISION):
             return True
     return False
 
 
 def decode(metadata: Pairs | None) -> ContextRef | None:
-    """The reference that a call carries, None where it carries none.
+    """The reference in a call's metadata, or None.
 
-    Raises InvalidFieldError where it is malformed, or where there are two
-    different ones: then nobody can tell which one is meant.
+    Raises InvalidFieldError if it is malformed, or if there are two different ones.
     """
     keys: list[str] = []
     revisions: list[str] = []
@@ -54,20 +53,22 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
             revisions.append(str(value))
     if not keys:
         return None
-    return _reference(_one(keys, KEY), _one(revisions, REVISION) if revisions else "0")
+    return _reference(
+        _single_value(keys, KEY), _single_value(revisions, REVISION) if revisions else "0"
+    )
 
 
-def _one(values: list[str], name: str) -> str:
+def _single_value(values: list[str], name: str) -> str:
     if len(values) == 1 and "," not in values[0]:
         return values[0].strip()
-    # Entries that come several times may arrive joined by commas; no text form has one.
+    # Repeated entries may arrive joined by commas; no text form contains one.
     different = {each.strip() for value in values for each in value.split(",")}
     if len(different) > 1:
         raise InvalidFieldError([(name, "must be there once")])
     return different.pop()
 
 
-# The same few references arrive again and again. What is refused takes no room here.
+# The same few references arrive again and again. Malformed ones are not cached.
 @lru_cache(maxsize=4096)
 def _reference(text: str, revision: str) -> ContextRef:
     if len(KEY) + len(text) > MAX_BYTES:
@@ -75,7 +76,7 @@ def _reference(text: str, revision: str) -> ContextRef:
     if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
         raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])
     ref = ContextRef(_key(text), int(revision))
-    encode(ref)  # what could not be passed on is refused here
+    encode(ref)  # refuses a reference that could not be passed on
     return ref
 
 

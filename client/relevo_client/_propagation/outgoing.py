@@ -1,4 +1,4 @@
-"""What a channel does with its calls, whatever their shape."""
+"""The rules of a channel: which of its calls carry the current reference."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -16,23 +16,27 @@ _Entries = Sequence[tuple[str, str]]
 def context_headers() -> dict[str, str]:
     """The current reference as headers of an HTTP request or of a message.
 
-    `context-key` and `context-revision`; empty where no context is current. For
-    services that may know of the context: a third party's are not among them.
-    Raises InvalidFieldError where both would take more than 512 bytes.
+    The headers are `context-key` and `context-revision`; empty if no context is current. Send
+    them only to services that may learn of the context, not to a third party's. Raises
+    InvalidFieldError if both take more than 512 bytes.
     """
     ref = current_ref()
     return dict(encode(ref)) if ref else {}
 
 
 class Outbound:
-    """The rules of one channel, as its interceptors or their like were given them."""
+    """The rules of one channel, which are the arguments of its interceptors or its wrapper.
+
+    Raises TypeError if `exempt` is a coroutine function, and ValueError for `allow` without
+    `target`.
+    """
 
     def __init__(
         self, *, exempt: MethodFilter, target: str | None, allow: Sequence[str] | None
     ) -> None:
         must_be_plain(exempt=exempt)
         if allow is not None and target is None:
-            raise ValueError("if 'allow' is given, 'target' must say what the channel calls")
+            raise ValueError("if 'allow' is given, 'target' must name the channel's target")
         is_allowed = allow is None or any(fnmatchcase(str(target), each) for each in allow)
 
         @lru_cache(1024)
@@ -42,12 +46,12 @@ class Outbound:
             )
 
         self.concerns = concerns
-        """Whether calls of a method carry anything."""
+        """Whether the calls of a method carry the current reference."""
 
     def added(self, metadata: Pairs | None) -> _Entries:
-        """What to add to a call's metadata: the current reference, or nothing.
+        """The entries to add to a call's metadata: those of the current reference.
 
-        Nothing for a call that names a context already: the explicit one wins.
+        Empty if no context is current, or if the metadata has a reference: the explicit one wins.
         """
         ref = current_ref()
         if ref is None or (metadata and names_a_context(metadata)):
@@ -55,9 +59,9 @@ class Outbound:
         return encode(ref)
 
     def carrying(self, metadata: Any, alone: Callable[[_Entries], Any] = tuple) -> Any:
-        """A call's metadata, with what is added to it. The caller's own is left as it is.
+        """A call's metadata with the entries of `added`; a copy, if there are any.
 
-        `alone` makes the metadata of a call that has no other.
+        `alone` makes the metadata of a call that has no entries of its own.
         """
         added = self.added(metadata)
         if not added:

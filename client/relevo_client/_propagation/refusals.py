@@ -1,4 +1,4 @@
-"""How a call ends that cannot have its context, before its handler begins or amid it."""
+"""The statuses of calls that end for want of a context, before or in their handler."""
 
 from typing import Any, NamedTuple, cast
 
@@ -11,11 +11,11 @@ from relevo_client._context.raised import shown
 from relevo_client._context.reasons import Reason
 
 NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
-"""What a handler may raise that needs a context: alone, or out of a TaskGroup of its tasks."""
+"""The exceptions of a handler that needs a context and has none: alone, or from a TaskGroup."""
 
 
 class Refusal(NamedTuple):
-    """How a call ends. The texts are fixed: they tell no internals."""
+    """The status of a rejected call. The texts are fixed: they reveal no internals."""
 
     code: StatusCode
     text: str
@@ -28,7 +28,7 @@ NO_REFERENCE = Refusal(StatusCode.FAILED_PRECONDITION, "the call names no contex
 
 
 class RejectedError(Exception):
-    """Ends the call. `error` is the failure to get its context, None if something else failed."""
+    """Ends a call with a refusal. `error` is why its context cannot be resolved, if that is why."""
 
     def __init__(self, refusal: Refusal, error: RelevoError | None = None) -> None:
         super().__init__(refusal.text)
@@ -37,7 +37,7 @@ class RejectedError(Exception):
 
 
 def needs_context(error: Exception) -> NoContextError | None:
-    """The NoContextError that a handler has raised; None if it has raised anything else too."""
+    """The NoContextError that a handler raised; None if it raised anything else, too."""
     if isinstance(error, NoContextError):
         return error
     parts = _parts(error)
@@ -54,11 +54,11 @@ def _parts(error: Exception) -> list[Exception]:
 
 
 def refusal_of(error: Exception, handler: object) -> Refusal | None:
-    """How a call ends whose handler has raised this; None if that is no matter of contexts.
+    """The refusal of a call whose handler raised `error`; None if contexts are not the cause.
 
-    A handler that needs a context and has none refuses its call. One that asks before a lazy
-    context is resolved, or for the entry of a context that has none, has a defect, which is
-    logged.
+    A handler that needs a context and has none refuses its call. A handler that uses a lazy
+    context before it is resolved, or the entry of a context without one, has a defect, which
+    is logged.
     """
     needs = needs_context(error)
     if needs is None:
@@ -70,14 +70,14 @@ def refusal_of(error: Exception, handler: object) -> Refusal | None:
 
 
 def end(context: Any, error: Exception, handler: object) -> None:
-    """End the call whose handler has raised this, if it is for want of a context. In a thread."""
+    """End a call in a thread if its handler raised `error` for want of a context."""
     refusal = refusal_of(error, handler)
     if refusal:
         context.abort(*refusal)
 
 
 async def aio_end(context: Any, error: Exception, handler: object) -> None:
-    """`end` on an event loop."""
+    """End a call on an event loop if its handler raised `error` for want of a context."""
     refusal = refusal_of(error, handler)
     if refusal:
         await context.abort(*refusal)

@@ -1,4 +1,4 @@
-"""Contexts through queues: actions carry the reference, and consumers work with it.
+"""Contexts through queues: actions carry a reference, which is resolved for their handlers.
 
 For FastStream there is `relevo_client.actions.faststream`.
 """

@@ -1,4 +1,4 @@
-"""What `bound` and `aio_bound` have in common, and how each refuses what is not of its kind."""
+"""The common parts of `bound` and `aio_bound`, and their checks of clients and policies."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,35 +18,35 @@ from relevo_client.actions._stamping import W3C
 
 
 def must_fit(contexts: object, policy: Policy) -> None:
-    """Raise TypeError for a client or a policy that `bound` cannot work with."""
+    """Raise TypeError for an asyncio client, or a policy with coroutine functions."""
     must_be_blocking(contexts, "bound", instead="aio_bound")
     must_await_nothing(policy)
 
 
 def aio_must_fit(contexts: object, _: Policy) -> None:
-    """Raise TypeError for a client that `aio_bound` cannot work with."""
+    """Raise TypeError for a blocking client."""
     must_be_asyncio(contexts, "aio_bound", instead="bound")
 
 
-class AskingAction:
-    """An action that waits for its context."""
+class ActionRequester:
+    """An action that needs its context. `timeout` is in seconds, None for no limit."""
 
     def __init__(self, action: DomainAction, timeout: float | None) -> None:
         self._type = action.action_type
         self.deadline = Deadline.after(timeout)
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
-        """What a policy's function is told if the context cannot be had."""
+        """The argument of a policy's function if the context cannot be resolved."""
         return LostContext(self._type, ref, (), error)
 
 
 def cause_of(rejected: RejectedError) -> RelevoError:
-    """What is raised for an action that a policy rejects."""
+    """The error to raise for an action that a policy rejects."""
     return rejected.error or NoContextError("the action names no context")
 
 
 def context_of(current: Current) -> ExecutionContext | None:
-    """What a block begins with: nothing if it is deferred, for then it is the user's to ask."""
+    """The value of a block: its context; None if there is none, or if it is lazy."""
     return None if current is None or isinstance(current, Deferred) else current.context
 
 
@@ -54,12 +54,12 @@ def context_of(current: Current) -> ExecutionContext | None:
 def traced(action: DomainAction) -> Generator[None, None, None]:
     """Make an action's trace context current within a `with` block."""
     before = otel.get_current()
-    # A traceparent that cannot be read leaves all as it is.
+    # A malformed traceparent leaves the trace context as it is.
     within = W3C.extract(action.trace_context, before)
     otel.attach(within)
     try:
         yield
     finally:
-        # Not detach, which fails where a generator is ended by another task than it began in.
+        # Not `detach`, which fails if another task ends the generator.
         if otel.get_current() is within:
             otel.attach(before)

@@ -1,5 +1,5 @@
-# Made from _aio_binding.py by `make twins`: edit that file, and never this one.
-"""`bound`: an action's context, current for as long as the action is worked on."""
+# Generated from _aio_binding.py by `make twins`: edit that file, not this one.
+"""`bound`: makes an action's context current while the action is handled."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,11 +9,11 @@ from relevo_client._context.current import using
 from relevo_client._context.deferred import BlockingDeferred, Current, ForwardedRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
-from relevo_client._propagation.blocking_resolution import ClientSource, resolved
+from relevo_client._propagation.blocking_resolution import ClientSource, resolve_with_policy
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._binding import (
-    AskingAction,
+    ActionRequester,
     cause_of,
     context_of,
     must_fit,
@@ -31,22 +31,24 @@ def bound(
     policy: Policy = DEFAULT_POLICY,
     timeout: float | None = None,
 ) -> Generator[ExecutionContext | None, None, None]:
-    """Make an action's context current within a `with` block, and nothing else.
+    """Make an action's context current within a `with` block, and no other context.
 
-    Within it the action's trace context is current too. After it, all is as it was before.
-    An action without a reference has no context, whatever was current outside.
+    The block's value is the context; None if there is none, or if it is lazy or only passed on.
+    The action's trace context is current in the block, too. Afterwards both are as before. An
+    action without a reference has no context, whatever was current outside of the block.
 
     Args:
-        action: what is worked on.
-        contexts: asks the store; None if the reference is only passed on.
-        policy: what to do if the context cannot be had, as for gRPC calls. If it
-            rejects, the RelevoError that says why is raised: NoContextError for
+        action: the action to handle.
+        contexts: the client that resolves the reference; None to only pass the reference on.
+        policy: the fallbacks if the context cannot be resolved, as for gRPC calls. If a
+            fallback rejects, the RelevoError that is the cause is raised: NoContextError for
             `no_reference`.
-        timeout: seconds for all of it, of which the store has at most half. Without, the
-            client's own timeout bounds each call of the store. With a lazy policy it begins
-            when the context is asked for.
+        timeout: seconds for the resolution, of which the store has at most half. By default
+            only the client's own timeout limits each call of the store. With a lazy policy it
+            begins when the context is needed.
 
-    Raises InvalidFieldError if the reference is of another tenant than the action.
+    Raises InvalidFieldError if the reference is of another tenant than the action, and TypeError
+    for an asyncio client or a policy with a coroutine function.
 
     """
     check_tenant(action)
@@ -58,9 +60,9 @@ def bound(
         source = ClientSource(contexts)
 
         def load() -> Resolved:
-            asking = AskingAction(action, timeout)
+            requester = ActionRequester(action, timeout)
             try:
-                return resolved(source, policy, action.context_ref, asking)
+                return resolve_with_policy(source, policy, action.context_ref, requester)
             except RejectedError as rejected:
                 raise cause_of(rejected) from None
 

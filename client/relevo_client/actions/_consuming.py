@@ -1,4 +1,4 @@
-"""How one queue's entries become work: begun, done, acknowledged, or buried."""
+"""Handles the entries of one queue: each is acknowledged, redelivered or made a dead letter."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ Work: TypeAlias = Callable[[DomainAction, Begin], Awaitable[Failure | None]]
 
 
 class Message(Protocol):
-    """What is used of a message of FastStream's."""
+    """The part of FastStream's message that is used here."""
 
     body: Any
     headers: dict[str, Any]
@@ -28,22 +28,24 @@ class Message(Protocol):
 
 
 class Bury(Protocol):
-    """What makes a dead letter of a message, and tells its sender."""
+    """A function that sends a message to the dead letters, and a failure to its sender."""
 
-    def __call__(self, message: Message, delivery: Delivery, why: Failure, /) -> Awaitable[None]:
-        """Do it."""
+    def __call__(
+        self, message: Message, delivery: Delivery, failure: Failure, /
+    ) -> Awaitable[None]:
+        """Send both."""
         ...
 
 
 class Consumer:
-    """Consumes one queue.
+    """The consumer of one queue.
 
     Args:
         queue: the queue's name.
-        entries: its entries in Redis.
-        concurrency: how many are worked on at a time.
-        max_deliveries: how many handlers may begin with an entry.
-        work: does an action; see `_deliveries.work`.
+        entries: the queue's entries in Redis.
+        concurrency: the number of entries handled at a time.
+        max_deliveries: how often the handler may begin with an entry, in all processes.
+        work: handles an action; see `_deliveries.work`.
         bury: makes dead letters.
 
     """
@@ -63,24 +65,24 @@ class Consumer:
         self._max_deliveries = max_deliveries
         self._work = work
         self._bury = bury
-        self.in_hand: set[bytes] = set()
-        """The entries that are worked on, or wait for it."""
+        self.in_progress: set[bytes] = set()
+        """The ids of the entries that are being handled, or wait for their turn."""
 
     async def receive(self, entry: bytes, message: Message, begun: int | None) -> None:
-        """Work on an entry: one that is new, or one with which so many handlers have begun."""
-        if entry in self.in_hand:
+        """Handle an entry. `begun` is None for a new one, else how often a handler has begun."""
+        if entry in self.in_progress:
             return
-        self.in_hand.add(entry)
+        self.in_progress.add(entry)
         try:
-            # Nothing that was current where the broker was started.
+            # Without the context that was current at the start of the broker.
             with using(None):
                 async with self._room:
                     await self._deliver(entry, message, begun)
-        except Exception as error:  # noqa: BLE001 - Redis may be away: the action stays pending
+        except Exception as error:  # noqa: BLE001 - Redis may be down: the action stays pending
             text = "entry %s of %s stays pending: %s"
             log.warning(text, entry.decode(), ascii_of(self._queue), shown(error))
         finally:
-            self.in_hand.discard(entry)
+            self.in_progress.discard(entry)
 
     async def _deliver(self, entry: bytes, message: Message, begun: int | None) -> None:
         read = _deliveries.read(message.body)
@@ -91,9 +93,9 @@ class Consumer:
             nonlocal counted
             counted = await self._entries.begin(entry)
 
-        most = self._max_deliveries
-        # If the last handler has begun, no other will: this tells what became of that one.
-        delivery = Delivery(self._queue, entry.decode(), min(counted + 1, most), most, action)
+        limit = self._max_deliveries
+        # After the last delivery no handler begins: the number stays that of the last one.
+        delivery = Delivery(self._queue, entry.decode(), min(counted + 1, limit), limit, action)
         try:
             failure = await self._outcome(read, delivery, begin, begun)
             if failure is None:
@@ -123,13 +125,13 @@ class Consumer:
         return await self._work(read, begin)
 
 
-def letter_headers(message: Message, delivery: Delivery, why: Failure) -> dict[str, str]:
-    """A dead letter's headers: the message's, and what has become of it."""
+def dead_letter_headers(message: Message, delivery: Delivery, failure: Failure) -> dict[str, str]:
+    """A dead letter's headers: the message's, with the queue, the reason and the deliveries."""
     about = {
         **{name: value for name, value in message.headers.items() if name != "reply_to"},
         "queue": delivery.queue,
-        "reason": why.reason,
+        "reason": failure.reason,
         "deliveries": delivery.number,
     }
-    # FastStream's format counts characters as bytes: any but ASCII would break it.
+    # FastStream's format counts characters as bytes, so other text than ASCII would break it.
     return {ascii_of(name): ascii_of(str(value)) for name, value in about.items()}

@@ -1,4 +1,4 @@
-"""What becomes of an action that a queue delivered, without the queue."""
+"""Handles an action that a queue delivered, and classifies its failures, without the queue."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,54 +22,54 @@ from relevo_client._context.reasons import Reason
 from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client.actions._aio_binding import aio_bound
-from relevo_client.actions._model import DomainAction, refusal
+from relevo_client.actions._model import DomainAction, invalid_field_error
 
 Result: TypeAlias = "Mapping[str, object] | DomainAction | None"
 Handler: TypeAlias = Callable[[DomainAction], Awaitable[Result]]
 Begin: TypeAlias = Callable[[], Awaitable[None]]
 
-_NEVER = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
-"""What an action's context can fail with that no other delivery will change."""
+_PERMANENT_ERRORS = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
+"""The errors of an action's context that no redelivery changes."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an action was not done. Holds nothing of its values."""
+    """Why an action was not done. Contains none of its values."""
 
     reason: Reason | str
     """A name for programs."""
     text: str
-    """A fixed text, which the sender is told."""
+    """A fixed text for the sender."""
     detail: str
-    """What the log is told beside it."""
+    """A text for the log."""
     is_final: bool
-    """Whether it makes no sense to deliver the action again."""
+    """Whether a redelivery would fail again."""
     is_of_context: bool = False
-    """Whether it is the action's context that cannot be had."""
+    """Whether the action's context cannot be resolved."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One time that an entry of a queue came to a consumer."""
+    """One delivery of a queue's entry to a consumer."""
 
     queue: str
     entry: str
     """The id of the stream's entry."""
     number: int
-    """Of which delivery of the entry this is, from 1. Those that no handler began count not."""
-    most: int
-    """How many there may be."""
+    """The delivery's number, from 1. Deliveries without the begin of a handler do not count."""
+    limit: int
+    """The number of the last delivery."""
     action: DomainAction | None = None
-    """What was delivered, None if it cannot be read."""
+    """The entry's action, or None if it is malformed."""
 
     def log_outcome(self, level: int, outcome: str, failure: Failure) -> None:
-        """Write a line to the log."""
+        """Log what became of the delivery, in one line without the action's values."""
         log.log(
             level,
             "action %s (%s, entry %s) of %s, delivery %d of %d: %s, %s: %s",
             *(ascii_of(self.action.action_id) if self.action else "?",),
             *(ascii_of(self.action.action_type) if self.action else "?",),
-            *(self.entry, ascii_of(self.queue), self.number, self.most),
+            *(self.entry, ascii_of(self.queue), self.number, self.limit),
             *(outcome, failure.reason, failure.detail),
         )
 
@@ -104,13 +104,13 @@ NOT_HELD = Failure(
 
 
 def read(body: bytes) -> DomainAction | Failure:
-    """The action that is a message's JSON."""
+    """The action in a message's JSON, or why it is malformed."""
     try:
         action = DomainAction.model_validate_json(body)
     except ValidationError as error:
-        return _malformed(refusal(error))
+        return _malformed(invalid_field_error(error))
     if "action_id" not in action.model_fields_set:
-        # A made-up one would be another one at each delivery.
+        # A generated id would differ in each delivery.
         return _malformed(InvalidFieldError([("action_id", "must be there")]))
     if action.callback_queue and not action.callback_action_type:
         return _malformed(InvalidFieldError([("callback_action_type", "must be there")]))
@@ -126,15 +126,15 @@ async def work(
     timeout: float | None,
     begin: Begin,
 ) -> Failure | None:
-    """Do an action with its context current, and send its result; None if that worked.
+    """Handle an action with its context current, and send the result. None, or the failure.
 
-    `begin` counts the delivery, immediately before the handler runs: one that kills its
-    process has been counted. A store that cannot be asked says nothing about the action,
-    and does not count. Any other reason why there is no context does, so that an action
-    that is itself the reason comes to an end.
+    `begin` counts the delivery, immediately before the handler runs, so that a handler that
+    kills its process is counted. A delivery that fails because the store is unavailable is not
+    counted. Any other failure to resolve the context is, so that an action that causes the
+    failure is not redelivered forever.
 
-    A failure that names no context is handled without one, whatever the policy: that is
-    how a sender is told that its context cannot be had.
+    An action that reports a failure and has no reference is handled without a context, whatever
+    the policy: it is how a sender learns that its context cannot be resolved.
     """
     if action.error and action.context_ref is None:
         contexts = None
@@ -156,7 +156,7 @@ async def work(
             task = asyncio.current_task()
             if task and task.cancelling():
                 raise
-            # Something that the handler waited for was cancelled, and not its consumer.
+            # The handler awaited something that was cancelled; its consumer was not.
             return _failed(error)
         except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
             needs = needs_context(error)
@@ -185,7 +185,7 @@ def _without_context(error: RelevoError) -> Failure:
     detail = type(error).__name__
     if isinstance(error, IncompleteContextError):
         detail = f"{detail}, there is no {', '.join(error.missing)}"
-    if isinstance(error, _NEVER):
+    if isinstance(error, _PERMANENT_ERRORS):
         text = "the action's context does not exist, or not all of it"
         if isinstance(error, NoContextError):
             text = "the action names no context"
@@ -195,7 +195,7 @@ def _without_context(error: RelevoError) -> Failure:
 
 
 def _malformed(error: InvalidFieldError) -> Failure:
-    # The field, and not where in a payload: names within it may be a user's data too.
+    # The field only, without the path in it: names in a payload may be a user's data, too.
     fields = sorted({field.partition(".")[0].partition("[")[0] for field, _ in error.violations})
     return Failure(
         Reason.INVALID_FIELD,
@@ -207,5 +207,5 @@ def _malformed(error: InvalidFieldError) -> Failure:
 
 
 def ascii_of(text: str) -> str:
-    """A text of others, for logs and headers: in one line, and ASCII."""
+    """An untrusted text as one line of ASCII, for logs and headers."""
     return text.encode("unicode_escape").decode("ascii")

@@ -1,27 +1,25 @@
-"""The pending entries of one queue, as one consumer of its group has them.
+"""The pending entries of one queue, as one consumer of its group holds them.
 
-Redis counts an entry's deliveries, but what it counts is not what matters: a consumer may
-die between its read and its handler, and one that stands still may claim what it has in
-hand. So reading is the first delivery that Redis counts (XREADGROUP does so by itself),
-no claim counts (they are made with JUSTID), and each handler adds one as it begins: what
-`XPENDING` shows is 1 + the handlers that have begun.
+Redis counts deliveries by reads and claims, but the begins of handlers are what matters: a
+consumer may die between its read and its handler, and one that was suspended may claim entries
+that it is still handling. So XREADGROUP counts 1, claims do not count (they use JUSTID), and
+each handler adds 1 when it begins: the count of `XPENDING` is 1 + the handlers that have begun.
 
-A consumer that stood still does not know that its entries were claimed by another one.
-Redis does, so whatever is done with an entry is done by a script that first looks whose
-the entry is.
+A consumer that was suspended does not know that another one has claimed its entries. Redis
+does, so every operation on an entry is a script that first checks who holds the entry.
 
-A consumer group has an identity, so that a group that was created anew after a loss is
-told from the one before: the name of one more consumer, which never reads. Whoever looks
-first gives it.
+A consumer group has an identity, which tells a group that was created again after a loss from
+the one before: the name of an additional consumer, which never reads. The first inspection
+creates it.
 """
 
 import uuid
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-# A stream's entry that is neither pending nor there was trimmed while it was in hand: it is
-# nobody else's.
-_HELD = """
+# An entry that is neither pending nor in the stream was trimmed while this consumer held it: no
+# other consumer holds it.
+_ON_HELD = """
 local verb, group, consumer = ARGV[1], ARGV[2], ARGV[3]
 local deliveries = 0
 for i = 4, #ARGV do
@@ -43,17 +41,17 @@ end
 return deliveries
 """
 
-_LOOK = """
-local group, consumer, idle, known, new = unpack(ARGV)
+_INSPECT = """
+local group, consumer, idle, seen, new = unpack(ARGV)
 local prefix = 'relevo-group-'
 
 local function identity()
-  if known ~= '' then
-    -- Not XINFO at each look: it takes the longer the more consumers there have been. A
-    -- Redis that is full refuses to create, and is asked by XINFO.
-    local created = redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], group, known)
-    if created == 0 then return known end
-    if created == 1 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, known) end
+  if seen ~= '' then
+    -- Not XINFO each time: it takes longer the more consumers there have been. A Redis without
+    -- free memory refuses to create one; XINFO follows then.
+    local created = redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], group, seen)
+    if created == 0 then return seen end
+    if created == 1 then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, seen) end
   end
   for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
     if string.sub(each[2], 1, #prefix) == prefix then return each[2] end
@@ -62,7 +60,7 @@ local function identity()
   return prefix .. new
 end
 
--- Raises NOGROUP, which XINFO and XGROUP do not if the stream is gone, too.
+-- Raises NOGROUP even if the stream itself is gone, unlike XINFO and XGROUP.
 redis.call('XPENDING', KEYS[1], group, '-', '+', 1)
 local found = {identity()}
 if idle == '' then return found end
@@ -79,36 +77,37 @@ return {found[1], id, 0, {}}
 
 
 class NotHeldError(Exception):
-    """The entry is another consumer's now, or another one has done it."""
+    """Another consumer holds the entry now, or has acknowledged it."""
 
 
-class Left(NamedTuple):
-    """An entry that was left undone, and is this consumer's from now on."""
+class AbandonedEntry(NamedTuple):
+    """An entry that its consumer left unacknowledged, and that this consumer has claimed."""
 
     entry: bytes
+    """The entry's id."""
     begun: int
-    """How many handlers have begun with it."""
+    """How often a handler has begun with the entry."""
     fields: dict[bytes, bytes]
-    """Empty if the entry was trimmed: then it is acknowledged, as nobody can do it."""
+    """Empty if the entry was trimmed: it is then acknowledged, as it cannot be handled."""
 
 
 class Inspection(NamedTuple):
-    """What a look at the queue has found."""
+    """The result of an inspection of the queue."""
 
     group: bytes
-    """Which group it is; another one if the queue was lost meanwhile."""
-    left: Left | None
-    """An entry that was taken over, or None."""
+    """The group's identity, which changes if the queue is lost."""
+    abandoned: AbandonedEntry | None
+    """The entry that was claimed, or None."""
 
 
 class Entries:
-    """One queue's entries. All methods raise what redis-py raises.
+    """The entries of one queue. All methods raise the errors of redis-py.
 
     Args:
-        client: an asyncio client of redis-py's.
+        client: redis-py's asyncio client.
         queue: the stream.
         group: the consumer group.
-        consumer: the consumer that has the entries.
+        consumer: the consumer that holds the entries.
 
     """
 
@@ -117,11 +116,11 @@ class Entries:
         self._queue = queue
         self._group = group
         self._consumer = consumer
-        self._held = client.register_script(_HELD)
-        self._inspect = client.register_script(_LOOK)
+        self._held = client.register_script(_ON_HELD)
+        self._inspect = client.register_script(_INSPECT)
 
     async def create_group(self) -> None:
-        """Create the consumer group, for all that the queue holds, unless it is there."""
+        """Create the consumer group, from the queue's first entry on, unless it exists."""
         try:
             await self._client.xgroup_create(self._queue, self._group, id="0", mkstream=True)
         except Exception as error:
@@ -129,15 +128,15 @@ class Entries:
                 raise
 
     async def keep(self, entries: Collection[bytes]) -> None:
-        """Set back the idle time of those entries that are still this consumer's."""
-        await self._do("keep", *entries)
+        """Reset the idle time of those of the entries that this consumer still holds."""
+        await self._run_on_held("keep", *entries)
 
     async def begin(self, entry: bytes) -> int:
-        """Count that a handler begins: of how many that is. Raises NotHeldError."""
+        """Count the begin of a handler, and return the count. Raises NotHeldError."""
         return await self._held_or_raise("begin", entry)
 
     async def check(self, entry: bytes) -> None:
-        """Raise NotHeldError if the entry is another consumer's."""
+        """Raise NotHeldError unless this consumer holds the entry."""
         await self._held_or_raise("check", entry)
 
     async def acknowledge(self, entry: bytes) -> None:
@@ -145,31 +144,31 @@ class Entries:
         await self._held_or_raise("acknowledge", entry)
 
     async def inspect(self, idle: float | None = None, seen: bytes = b"") -> Inspection:
-        """Read which group it is, and take over what was left undone.
+        """Read the group's identity, and claim an abandoned entry.
 
         Args:
-            idle: claim the oldest entry that is idle for so many seconds, whoever has it.
+            idle: claim the oldest entry that is idle for this many seconds, whoever holds it.
                 None claims nothing.
-            seen: which group it was at the last inspection, if there was one.
+            seen: the group's identity at the last inspection, or empty.
 
         """
         milliseconds = "" if idle is None else round(idle * 1000)
         arguments = [self._group, self._consumer, milliseconds, seen, uuid.uuid4().hex]
-        group, *left = await self._inspect(keys=[self._queue], args=arguments)
-        if not left:
+        group, *abandoned = await self._inspect(keys=[self._queue], args=arguments)
+        if not abandoned:
             return Inspection(group, None)
-        entry, begun, parts = left
+        entry, begun, parts = abandoned
         return Inspection(
-            group, Left(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
+            group, AbandonedEntry(entry, begun, dict(zip(parts[::2], parts[1::2], strict=True)))
         )
 
     async def _held_or_raise(self, verb: str, entry: bytes) -> int:
-        deliveries = await self._do(verb, entry)
+        deliveries = await self._run_on_held(verb, entry)
         if not deliveries:
             raise NotHeldError
         return deliveries
 
-    async def _do(self, verb: str, *entries: bytes) -> int:
+    async def _run_on_held(self, verb: str, *entries: bytes) -> int:
         arguments = [verb, self._group, self._consumer, *entries]
         deliveries: int = await self._held(keys=[self._queue], args=arguments)
         return deliveries

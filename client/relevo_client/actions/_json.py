@@ -1,4 +1,4 @@
-"""The two names that a reference has in an action's JSON, as platforms already write them."""
+"""The two fields of a reference in an action's JSON, by the names that platforms already use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from relevo_client._context.keys import ContextKey, ContextRef
 KEY = "context_cache_key"
 """The key's text form, `scope:tenant:id`."""
 REVISION = "context_revision"
-"""A decimal string: many JSON parsers have doubles only, and revisions are above 2^53."""
+"""A decimal string: many JSON parsers have only doubles, and revisions are above 2^53."""
 
 
 def ref_of(key: object, revision: object) -> ContextRef | None:
-    """The reference of the two values, None if there is no key.
+    """The reference in the two fields, or None if there is no key.
 
-    Raises InvalidFieldError if one is malformed.
+    Raises InvalidFieldError if a field is malformed.
     """
     if not key:
         return None
@@ -28,8 +28,8 @@ def ref_of(key: object, revision: object) -> ContextRef | None:
     return ContextRef(parsed, _revision(revision))
 
 
-def names_of(ref: ContextRef) -> Mapping[str, Any]:
-    """The two values of a reference."""
+def json_of(ref: ContextRef) -> Mapping[str, Any]:
+    """The two fields of a reference."""
     return {KEY: ref.key.text, REVISION: str(ref.revision)}
 
 

@@ -1,12 +1,12 @@
-"""What has to be done beside handling: keeping what is in hand, taking over, reading on.
+"""Maintains one queue beside its handlers: keeps entries held, takes over, detects losses.
 
-Redis counts an entry as idle from its last delivery, however busy its consumer is with
-it. So that long work is not delivered again, its idle time is set back in time. What
-others left undone is taken over; the same look tells whether the queue's consumer group
-is still the same. If it is not, as after a Redis without persistence was restarted, what
-the queue held is lost, and who waits for a reply is told. That holds for each replica of
-a service, though only one of them creates the group anew. The subscribers, which
-FastStream stops for good if there is no group, are started again.
+Redis counts an entry as idle from its last delivery on, even while its consumer handles it. So
+the idle time of entries in progress is reset regularly, or long work would be redelivered.
+Abandoned entries are taken over; the same inspection shows whether the consumer group is still
+the same. If it is not, as after a restart of a Redis without persistence, the queue's content
+is lost, and the waiters for replies are told: in each replica of the service, although only one
+of them creates the group again. The subscribers, which FastStream stops for good if the group
+is gone, are started again.
 """
 
 import asyncio
@@ -16,33 +16,33 @@ from typing import Any, Protocol
 from relevo_client._context.log import log
 from relevo_client._context.raised import shown
 from relevo_client.actions._deliveries import ascii_of
-from relevo_client.actions._entries import Entries, Left
+from relevo_client.actions._entries import AbandonedEntry, Entries
 
 
 class Subscriber(Protocol):
-    """What is used of a subscriber of FastStream's."""
+    """The part of FastStream's subscriber that is used here."""
 
     running: bool
 
     async def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         ...
 
     async def stop(self) -> None:
-        """Read no more, and wait for what is being handled."""
+        """Stop reading, and wait for the entries that are being handled."""
         ...
 
 
 class Keeper:
-    """Looks after one queue. Use `run` as a task.
+    """Maintains one queue. Use `run` as a task.
 
     Args:
         queue: the queue's name.
-        entries: its entries in Redis.
-        in_hand: the entries that are worked on here, now.
-        subscribers: what reads the queue.
-        handle: works on an entry that was left undone.
-        lost: is called when the queue has lost what it held.
+        entries: the queue's entries in Redis.
+        in_progress: the ids of the entries that this process is handling, updated by its owner.
+        subscribers: the subscribers that read the queue.
+        handle: handles an abandoned entry.
+        on_loss: called when the queue has lost its content.
         redeliver_after: seconds after which an idle entry is taken over.
 
     """
@@ -51,33 +51,33 @@ class Keeper:
         self,
         queue: str,
         entries: Entries,
-        in_hand: Collection[bytes],
+        in_progress: Collection[bytes],
         subscribers: Sequence[Subscriber],
-        handle: Callable[[Left], Coroutine[Any, Any, None]],
-        lost: Callable[[], None],
+        handle: Callable[[AbandonedEntry], Coroutine[Any, Any, None]],
+        on_loss: Callable[[], None],
         redeliver_after: float,
     ) -> None:
         self._queue = ascii_of(queue)
         self._entries = entries
-        self._in_hand = in_hand
+        self._in_progress = in_progress
         self._subscribers = subscribers
         self._handle = handle
-        self._lost = lost
+        self._on_loss = on_loss
         self._redeliver_after = redeliver_after
-        self._every = max(0.01, min(1.0, redeliver_after / 10))
+        self._interval = max(0.01, min(1.0, redeliver_after / 10))
         self._handling: asyncio.Task[None] | None = None
-        self._is_away = False
+        self._is_failing = False
         self._group = b""
         self.is_ending = False
-        """Whether subscribers that do not run are meant not to, and nothing is taken over."""
+        """Whether to neither restart subscribers nor take over entries: the service stops."""
 
     async def begin(self) -> None:
-        """Create the group if it is missing. What is lost from now on is told."""
+        """Create the group if it is missing. Losses are detected from now on."""
         await self._entries.create_group()
         self._group, _ = await self._entries.inspect()
 
     async def run(self) -> None:
-        """Do it until cancelled. What was taken over is cancelled then, too."""
+        """Maintain the queue until cancelled, which also cancels an entry that was taken over."""
         try:
             while True:
                 await self._pause()
@@ -88,10 +88,10 @@ class Keeper:
 
     async def _pause(self) -> None:
         if self._handling and not self._handling.done():
-            # When it is done, the next one is taken over at once.
-            await asyncio.wait([self._handling], timeout=self._every)
+            # The next entry is taken over as soon as this one is handled.
+            await asyncio.wait([self._handling], timeout=self._interval)
         else:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)
 
     async def _keep_once(self) -> None:
         try:
@@ -102,42 +102,42 @@ class Keeper:
                     raise
                 await self._entries.create_group()
                 await self._keep()
-        except Exception as error:  # noqa: BLE001 - Redis may be away: it is tried again
-            if not self._is_away:
+        except Exception as error:  # noqa: BLE001 - Redis may be down: it is retried
+            if not self._is_failing:
                 log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
-            self._is_away = True
+            self._is_failing = True
         else:
-            self._is_away = False
+            self._is_failing = False
 
     async def _keep(self) -> None:
-        if self._in_hand:
-            await self._entries.keep(tuple(self._in_hand))
+        if self._in_progress:
+            await self._entries.keep(tuple(self._in_progress))
         while True:
             is_free = self._handling is None or self._handling.done()
             takes_over = is_free and not self.is_ending
             idle = self._redeliver_after if takes_over else None
-            group, left = await self._entries.inspect(idle, self._group)
-            self._compare(group)
+            group, abandoned = await self._entries.inspect(idle, self._group)
+            self._check_group(group)
             await self._start_stopped()
-            if left is None:
+            if abandoned is None:
                 return
-            await self._take_over(left)
+            await self._take_over(abandoned)
 
-    def _compare(self, group: bytes) -> None:
+    def _check_group(self, group: bytes) -> None:
         if group != self._group:
             self._group = group
-            self._lost()
+            self._on_loss()
             log.warning("queue %s was gone: its consumers have begun anew", self._queue)
 
     async def _start_stopped(self) -> None:
-        # They stop when they see that the group is gone.
+        # FastStream stops them when the group is gone.
         for subscriber in self._subscribers:
             if not subscriber.running and not self.is_ending:
                 await subscriber.start()
 
-    async def _take_over(self, left: Left) -> None:
-        if not left.fields:
-            log.warning("entry %s of %s was trimmed undone", left.entry.decode(), self._queue)
-        elif left.entry not in self._in_hand:  # else it was not kept in time, and is now
-            self._handling = asyncio.create_task(self._handle(left))
+    async def _take_over(self, abandoned: AbandonedEntry) -> None:
+        if not abandoned.fields:
+            log.warning("entry %s of %s was trimmed undone", abandoned.entry.decode(), self._queue)
+        elif abandoned.entry not in self._in_progress:  # else its own idle time was reset too late
+            self._handling = asyncio.create_task(self._handle(abandoned))
             await asyncio.sleep(0)

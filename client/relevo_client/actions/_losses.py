@@ -1,4 +1,4 @@
-"""Telling who waits for a reply that the queues have lost what they held."""
+"""Ends the blocks that wait for replies if a queue loses its content."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,10 +9,10 @@ from relevo_client._context.reasons import Reason
 
 
 class QueueLostError(RelevoError):
-    """A queue has lost what it held, and with it perhaps what somebody waits for.
+    """A queue has lost its content, perhaps with the action or the reply that a block waits for.
 
     Raised within `ActionQueues.unless_lost()`, after a Redis without persistence was restarted or
-    emptied. Send the action again if it may be done twice; else tell the user that it failed.
+    emptied. Send the action again if it may be done twice; else report the failure to the user.
     """
 
     def __init__(self) -> None:
@@ -20,30 +20,30 @@ class QueueLostError(RelevoError):
 
 
 class Losses:
-    """Blocks of code that a loss ends."""
+    """The blocks of code that a loss ends."""
 
     def __init__(self) -> None:
         self._blocks: set[asyncio.Timeout] = set()
 
     def end_blocks(self) -> None:
-        """End all blocks that have begun: something was lost."""
+        """End all blocks that have begun, after a loss."""
         ended, self._blocks = self._blocks, set()
-        for block in ended:
-            block.reschedule(asyncio.get_running_loop().time())
+        for timeout in ended:
+            timeout.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
-    async def ends(self) -> AsyncGenerator[None, None]:
-        """A block that ends with QueueLostError if a loss ends it."""
-        # A timeout that only a loss brings about: it tells its own cancellation from others'.
-        block = asyncio.timeout(None)
+    async def block(self) -> AsyncGenerator[None, None]:
+        """A block that raises QueueLostError at a loss."""
+        # A timeout without a deadline until a loss: it tells its own cancellation from others.
+        timeout = asyncio.timeout(None)
         try:
-            async with block:
-                self._blocks.add(block)
+            async with timeout:
+                self._blocks.add(timeout)
                 try:
                     yield
                 finally:
-                    self._blocks.discard(block)
+                    self._blocks.discard(timeout)
         except TimeoutError:
-            if block.expired():
+            if timeout.expired():
                 raise QueueLostError from None
             raise

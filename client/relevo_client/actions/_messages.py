@@ -1,4 +1,4 @@
-"""Actions, from messages and into them."""
+"""Converts actions to protobuf messages and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ SECTIONS = ("payload", "metadata")
 
 
 def message_of(fields: Mapping[str, Any], unknown: bytes) -> action_pb2.DomainAction:
-    """The message with these fields, which are valid, and those of a newer contract."""
+    """The message with valid `fields`, and the serialized `unknown` fields of a newer contract."""
     message = action_pb2.DomainAction(**{name: fields[name] for name in TEXTS})
     for name in SECTIONS:
         if fields[name]:
@@ -45,7 +45,7 @@ def message_of(fields: Mapping[str, Any], unknown: bytes) -> action_pb2.DomainAc
 
 
 def fields_of(message: action_pb2.DomainAction) -> dict[str, Any]:
-    """The fields of a message, not validated. Raises InvalidFieldError if one has no form."""
+    """The fields of a message, not validated. Raises InvalidFieldError for a time out of range."""
     fields: dict[str, Any] = {name: getattr(message, name) for name in TEXTS}
     for name in SECTIONS:
         fields[name] = read_struct(getattr(message, name))

@@ -1,4 +1,4 @@
-"""What an action takes along from where it is sent."""
+"""`stamp`: adds the sender's reference, trace context and time to an action."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,12 +14,12 @@ W3C = TraceContextTextMapPropagator()
 
 
 def stamp(action: DomainAction) -> DomainAction:
-    """The action with the current reference, trace context and time. Does no I/O.
+    """A copy of the action with the current reference, trace context and time. Does no I/O.
 
-    A reference that the action names stays, except that a newer one of the same key that
-    is current takes its place: who does the work gets nothing older than its sender had.
-    The trace context stays if no span is current, and so does a time. Raises
-    InvalidFieldError if the reference is of another tenant than the action.
+    The action's own reference stays, unless the current one is a newer one of the same key: the
+    handler gets nothing older than the sender had. The action's trace context stays if no span
+    is current. Its time always stays. Raises InvalidFieldError if the reference is of another
+    tenant than the action.
     """
     changes: dict[str, Any] = {}
     ref = newest(action.context_ref) or current_ref()

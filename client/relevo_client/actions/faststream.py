@@ -1,4 +1,4 @@
-"""Actions through Redis Streams, with FastStream. Needs `relevo[faststream]`."""
+"""`ActionQueues`: actions through Redis Streams, with FastStream. Needs `relevo[faststream]`."""
 
 import asyncio
 import os
@@ -15,9 +15,9 @@ from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
-from relevo_client.actions._consuming import Consumer, Message, letter_headers
+from relevo_client.actions._consuming import Consumer, Message, dead_letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
-from relevo_client.actions._entries import Entries, Left
+from relevo_client.actions._entries import AbandonedEntry, Entries
 from relevo_client.actions._keeping import Keeper
 from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
@@ -37,26 +37,26 @@ class _Queue:
         self.name = name
         self.handler = handler
         self.subscribers: list[Any] = []
-        # From `__aenter__` on.
+        # Set by `__aenter__`.
         self.entries: Entries
         self.consumer: Consumer
         self.keeper: Keeper
 
     async def receive(self, message: RedisStreamMessage) -> None:
-        """Work on what FastStream has read, or was given by `take_over`."""
+        """Handle an entry that FastStream has read, or that `take_over` passes on."""
         (entry,) = message.raw_message["message_ids"]
         (begun,) = message.raw_message.get("delivery_counts", (None,))
         message.consumer = Acknowledging(self.entries)
         await self.consumer.receive(entry, message, begun)
 
-    async def take_over(self, left: Left) -> None:
-        """Work on what was left undone, through the broker's middlewares as on what is new."""
+    async def take_over(self, abandoned: AbandonedEntry) -> None:
+        """Handle an abandoned entry, through the broker's middlewares like a new one."""
         message = DefaultStreamMessage(
             type="stream",
             channel=self.name,
-            message_ids=[left.entry],
-            data=left.fields,
-            delivery_counts=[left.begun],
+            message_ids=[abandoned.entry],
+            data=abandoned.fields,
+            delivery_counts=[abandoned.begun],
         )
         for subscriber in self.subscribers:
             if subscriber.running:
@@ -65,10 +65,10 @@ class _Queue:
 
 
 class ActionQueues:
-    """Sends actions to queues, and does what comes by them with its context current.
+    """Sends actions to queues, and handles received actions with their contexts current.
 
-    A queue is a Redis Stream; `service` is the consumer group. Use with `async with`, which
-    starts and stops the broker: register all handlers first.
+    A queue is a Redis Stream; `service` is the consumer group. Use `async with`, which starts
+    and stops the broker: register all handlers before.
 
         queues = ActionQueues(RedisBroker(url), contexts, service="execution")
 
@@ -80,23 +80,25 @@ class ActionQueues:
             await queues.send(DomainAction(...), "query.search")
 
     An action is acknowledged when it is done and its result is sent, or when it is in the
-    dead-letter stream. Whatever ends a consumer before that, the action is delivered again.
+    dead-letter stream. If its consumer ends before that, the action is redelivered.
 
     Args:
-        broker: FastStream's, which nobody else starts.
-        contexts: resolves the actions' references; None if they are only passed on.
-        service: this service, and its consumer group.
-        consumer: this process in the group; host and process id if it is left out.
-        policy: what to do if a context cannot be had.
-        resolve_timeout: seconds for that; see `bound`.
+        broker: FastStream's broker, which nothing else starts.
+        contexts: the client that resolves the actions' references; None to only pass them on.
+        service: the name of this service and of its consumer group.
+        consumer: the name of this process in the group; by default its host and process id.
+        policy: the fallbacks if a context cannot be resolved.
+        resolve_timeout: seconds to resolve a context; see the `timeout` of `aio_bound`.
         redeliver_after: seconds after which an action that failed, or whose consumer is
-            gone, is delivered again. A handler may take longer.
-        max_deliveries: how often an action's handler may begin, in all processes.
-        dead_letters: the stream for what cannot be done.
-        concurrency: how many actions of a queue are handled at a time, by this process. Those
-            that are delivered again are one at a time among them.
-        max_length: of each queue that is sent to, about; the oldest entries go, handled or
-            not. None for no limit.
+            gone, is redelivered. A handler may take longer. At least 0.001.
+        max_deliveries: how often an action's handler may begin, in all processes; at least 1.
+        dead_letters: the stream for actions that cannot be done.
+        concurrency: the number of actions of a queue that this process handles at a time, of
+            which at most one is a redelivery; at least 1.
+        max_length: the approximate length of each queue that this process sends to; the oldest
+            entries are dropped, handled or not. None for no limit.
+
+    Raises ValueError for a number below its minimum, and TypeError for a blocking client.
 
     """
 
@@ -134,10 +136,11 @@ class ActionQueues:
         self._losses = Losses()
 
     def handle(self, queue: str) -> Callable[[_H], _H]:
-        """Register what does the actions of a queue: a coroutine function.
+        """Decorate the handler of a queue's actions, a coroutine function.
 
-        What it returns is sent to the action's `callback_queue`, if there is one: a
-        mapping as `action.reply(mapping)`, an action as it is. None sends nothing.
+        The handler's result is sent to the action's `callback_queue`, if there is one: a
+        mapping as `action.reply(mapping)`, an action as it is. None sends nothing. Raises
+        ValueError if the queue has a handler, and TypeError for a plain function.
         """
         if queue in self._queues:
             raise ValueError(f"{queue} has a handler already")
@@ -153,30 +156,30 @@ class ActionQueues:
         return register
 
     async def send(self, action: DomainAction, queue: str) -> None:
-        """Send an action to a queue, with what `stamp` gives it and this service's name.
+        """Send an action to a queue, stamped by `stamp` and with this service as its origin.
 
-        Raises what redis-py raises if Redis does not take it.
+        An `origin_service` of its own stays. Raises InvalidFieldError as `stamp` does, and the
+        errors of redis-py.
         """
         if not action.origin_service:
             action = action.model_copy(update={"origin_service": self._service})
         await self._publish(stamp(action), queue)
 
     def unless_lost(self) -> AbstractAsyncContextManager[None]:
-        """A block that waits for replies: it ends if Redis loses what the queues held.
+        """A block that waits for replies, and raises QueueLostError if Redis loses the queues.
 
             async with queues.unless_lost():
                 await queues.send(action, "query.search")
                 reply = await answered
 
-        Raises QueueLostError within it, about `min(1, redeliver_after / 10)` seconds after a
-        Redis that was restarted without its data, or emptied, can be asked again. Any
-        queue that has a handler here tells: with Redis Cluster, that of the node that the
-        reply comes through.
+        The error is raised within the block, about `min(1, redeliver_after / 10)` seconds after
+        a Redis that was restarted without its data, or emptied, is reachable again. The queues
+        that have a handler here detect the loss: with Redis Cluster, those on the reply's node.
         """
-        return self._losses.ends()
+        return self._losses.block()
 
     async def __aenter__(self) -> Self:
-        """Create what is missing of the queues, and begin to read them."""
+        """Create the missing queues and consumer groups, and start reading."""
         client = await self._broker.connect()
         try:
             for queue in self._queues.values():
@@ -191,16 +194,16 @@ class ActionQueues:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Read no more, wait for the handlers as long as the broker does, and disconnect it."""
+        """Stop reading, wait for the handlers as long as the broker does, and disconnect it."""
         for queue in self._queues.values():
             queue.keeper.is_ending = True
-        # What is in hand is kept until it is done.
+        # The keepers run on, so that entries in progress are not redelivered.
         subscribers = [each for queue in self._queues.values() for each in queue.subscribers]
         await asyncio.gather(*(subscriber.stop() for subscriber in subscribers))
         while tasks := [task for task in self._keeping if not task.done()]:
             for task in tasks:
                 task.cancel()
-            # Not once: asyncio.wait_for, in which redis-py sends, may lose it on Python 3.11.
+            # Repeated: Python 3.11's asyncio.wait_for, in which redis-py sends, may lose it.
             await asyncio.wait(tasks, timeout=0.1)
         await self._broker.stop()
 
@@ -209,7 +212,7 @@ class ActionQueues:
             queue.name,
             group=self._service,
             consumer=self._consumer,
-            # One at a time: what waits here for its turn is idle, as Redis sees it.
+            # One at a time: Redis counts entries that wait here for their turn as idle.
             max_records=1,
             polling_interval=_BLOCK_MS,
         )
@@ -231,7 +234,7 @@ class ActionQueues:
     def _connect(self, queue: _Queue, client: Any) -> None:
         queue.entries = Entries(client, queue.name, self._service, self._consumer)
 
-        async def do(action: DomainAction, begin: Begin) -> Failure | None:
+        async def run(action: DomainAction, begin: Begin) -> Failure | None:
             return await work(
                 action,
                 queue.handler,
@@ -243,26 +246,26 @@ class ActionQueues:
             )
 
         queue.consumer = Consumer(
-            queue.name, queue.entries, self._concurrency, self._max_deliveries, do, self._bury
+            queue.name, queue.entries, self._concurrency, self._max_deliveries, run, self._bury
         )
         queue.keeper = Keeper(
             queue.name,
             queue.entries,
-            queue.consumer.in_hand,
+            queue.consumer.in_progress,
             queue.subscribers,
             queue.take_over,
             self._losses.end_blocks,
             self._redeliver_after,
         )
 
-    async def _bury(self, message: Message, delivery: Delivery, why: Failure) -> None:
-        about = letter_headers(message, delivery, why)
+    async def _bury(self, message: Message, delivery: Delivery, failure: Failure) -> None:
+        about = dead_letter_headers(message, delivery, failure)
         headers = {**about, "service": ascii_of(self._service)}
         await self._broker.publish(message.body, stream=self._dead_letters, headers=headers)
         action = delivery.action
         if action and action.callback_queue:
-            reply = action.failure(why.reason, why.text)
-            if why.is_of_context:  # who gets the reply could not have it either
+            reply = action.failure(failure.reason, failure.text)
+            if failure.is_of_context:  # the receiver of the reply could not resolve it either
                 reply = reply.update(context_ref=None)
             await self.send(reply, action.callback_queue)
 

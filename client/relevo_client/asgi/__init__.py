@@ -1,4 +1,4 @@
-"""Contexts at the HTTP edge: a middleware for any ASGI application."""
+"""An ASGI middleware that makes a conversation's context current in HTTP requests."""
 
 from relevo_client.asgi._finding import Begin
 from relevo_client.asgi._middleware import ContextMiddleware

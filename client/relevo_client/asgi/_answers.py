@@ -1,4 +1,4 @@
-"""How a request ends that does not reach the application."""
+"""The answers to requests that the middleware refuses."""
 
 import json
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from relevo_client.asgi._types import Headers, Receive, Scope, Send
 
 POLICY_VIOLATION = 1008
 _MAX_CLOSE_REASON = 123
-"""Bytes of a text that WebSocket's close frame has room for."""
+"""The most bytes of text in a WebSocket's close frame."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, and a body that says why in fixed texts and names of headers."""
+    """An HTTP answer: a status, and a body with fixed texts and names of headers only."""
 
     status: int
     reason: str
@@ -30,11 +30,11 @@ class Answer:
     message: str
     """A sentence for people."""
     retry_after: int | None = None
-    """Seconds after which it may be tried again."""
+    """Seconds before a retry; None if a retry will not help."""
 
     @property
     def body(self) -> bytes:
-        """The JSON document."""
+        """The JSON body."""
         return json.dumps({"error": {"reason": self.reason, "message": self.message}}).encode()
 
     @property
@@ -50,7 +50,7 @@ class Answer:
 
 
 class AnsweredError(Exception):
-    """The request ends with this answer."""
+    """Ends a request with an answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.message)
@@ -76,12 +76,12 @@ _NOT_NOW = (503, "UNAVAILABLE")
 
 
 def malformed(violations: Iterable[tuple[str, str]]) -> AnsweredError:
-    """What is wrong with which headers."""
+    """The error of a request with malformed headers, given as names and problems."""
     return AnsweredError(Answer(400, "INVALID_HEADER", str(InvalidFieldError(violations))))
 
 
 def rejected(refusal: Refusal, error: RelevoError | None = None) -> AnsweredError:
-    """The answer that is HTTP's for a refusal of a call, whose context could not be had."""
+    """The HTTP answer for a call's refusal. `error` is why the context cannot be resolved."""
     if refusal is FORBIDDEN:
         return AnsweredError(FORBIDDEN_CONTEXT)
     if refusal is FAILED:
@@ -99,7 +99,7 @@ async def send_answer(answer: Answer, scope: Scope, receive: Receive, send: Send
     """Answer an HTTP request, or the handshake of a WebSocket."""
     kind = "http.response"
     if scope["type"] == "websocket":
-        await receive()  # the wish to connect
+        await receive()  # websocket.connect
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             reason = answer.message[:_MAX_CLOSE_REASON]
             message = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason}

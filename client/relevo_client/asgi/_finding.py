@@ -1,4 +1,4 @@
-"""How the context of a request is found, or begun."""
+"""Resolves the context of a request, or begins its conversation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Resolved
-from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_fallen_back
+from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_apply_fallback
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.fallbacks import CASES, Policy, cannot_answer_now
 from relevo_client._propagation.incoming import Call
@@ -30,31 +30,31 @@ from relevo_client.asgi._answers import (
     AnsweredError,
     rejected,
 )
-from relevo_client.asgi._overrides import Wanted
+from relevo_client.asgi._overrides import RequestedOverrides
 
 Begin: TypeAlias = Callable[[ExecutionContext], Awaitable[ExecutionContext]]
-"""Makes the context of a conversation that the store does not have, of its identity."""
+"""A user's function that returns the context of a new conversation for its identity."""
 
-# The tenant is the key's own: the store takes no entry that says another one.
+# Not the tenant: it is part of the key, and the store refuses an entry with another one.
 _CONTRADICTIONS = ("user_id", OTHER_USER), ("agent_id", OTHER_AGENT)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a request asks for."""
+class RequestedContext:
+    """The context that a request names, and its changes to it."""
 
     ref: ContextRef | None
-    """Its context; None where it names none."""
+    """The context's reference; None if the request names none."""
     identity: ExecutionContext
-    """For whom it is, as far as its headers say."""
-    wanted: Wanted
-    """What its conversation is to have."""
+    """The identity in the request's headers."""
+    overrides: RequestedOverrides
+    """The changes to the conversation's entry."""
     may_begin: bool
-    """Whether a conversation that does not exist begins with it."""
+    """Whether the request may begin a conversation that does not exist."""
 
 
 class Finder:
-    """Finds contexts with a client, within the time and by the policy of a middleware."""
+    """Finds the contexts of requests by the rules of one middleware."""
 
     def __init__(self, contexts: AsyncContextClient, begin: Begin | None, policy: Policy) -> None:
         self._contexts = contexts
@@ -63,51 +63,58 @@ class Finder:
         self._policy = policy
         self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
 
-    async def find(self, asked: Asked, call: Call) -> Resolved:
-        """What is to be current in a request. Raises AnsweredError."""
+    async def find(self, requested: RequestedContext, call: Call) -> Resolved:
+        """The context to make current in a request. Raises AnsweredError."""
         error: RelevoError | None = None
         try:
-            if asked.ref is not None:
+            if requested.ref is not None:
                 try:
-                    return await self._in_time(asked, asked.ref, call)
+                    return await self._find_in_time(requested, requested.ref, call)
                 except RelevoError as caught:
                     error = caught
-            lost = call.lost_context(asked.ref, error)
-            resolved = await aio_fallen_back(self._source, self._policy, call, lost)
+            lost = call.lost_context(requested.ref, error)
+            resolved = await aio_apply_fallback(self._source, self._policy, call, lost)
         except RejectedError as ended:
             raise rejected(ended.refusal, ended.error) from None
         if resolved:
-            _must_not_contradict(asked.identity, resolved.context)
+            _must_not_contradict(requested.identity, resolved.context)
         return resolved
 
-    async def _in_time(self, asked: Asked, ref: ContextRef, call: Call) -> ContextEntry:
-        # A function that makes a context instead needs time too.
+    async def _find_in_time(
+        self, requested: RequestedContext, ref: ContextRef, call: Call
+    ) -> ContextEntry:
+        # A policy's function needs time, too.
         deadline = call.deadline.half() if self._makes_contexts else call.deadline
         try:
-            async with asyncio.timeout(deadline.remaining()):  # `begin` and `update` have none
-                return await self._found(asked, ref, deadline)
+            # For `begin` and `update`, which take no timeout.
+            async with asyncio.timeout(deadline.remaining()):
+                return await self._resolve_or_begin(requested, ref, deadline)
         except TimeoutError:
             raise UnavailableError(
                 "not in time", reason=Reason.DEADLINE_EXCEEDED, retry_after=RETRY_DELAY
             ) from None
 
-    async def _found(self, asked: Asked, ref: ContextRef, deadline: Deadline) -> ContextEntry:
+    async def _resolve_or_begin(
+        self, requested: RequestedContext, ref: ContextRef, deadline: Deadline
+    ) -> ContextEntry:
         try:
             entry = await self._contexts.resolve(ref, timeout=deadline.remaining())
         except NotFoundError:
-            if self._begin is None or not asked.may_begin:
+            if self._begin is None or not requested.may_begin:
                 raise
-            begun = await self._begun(self._begin, ref.key, asked.identity, deadline)
+            begun = await self._begin_conversation(
+                self._begin, ref.key, requested.identity, deadline
+            )
             entry = await self._contexts.resolve(begun.ref, timeout=deadline.remaining())
-        # Nothing is changed for who is not of the conversation.
-        _must_not_contradict(asked.identity, entry.context)
-        changes = asked.wanted.changes(entry.context)
+        # A request with another identity changes nothing.
+        _must_not_contradict(requested.identity, entry.context)
+        changes = requested.overrides.changes(entry.context)
         if not changes:
             return entry
         changed = await self._contexts.update(ref.key, changes)
         return await self._contexts.resolve(changed, timeout=deadline.remaining())
 
-    async def _begun(
+    async def _begin_conversation(
         self, begin: Begin, key: ContextKey, identity: ExecutionContext, deadline: Deadline
     ) -> ContextEntry:
         async def make(_: ContextKey) -> ExecutionContext:
@@ -115,12 +122,12 @@ class Finder:
                 return _context(await begin(identity))
             except Exception as error:
                 if isinstance(error, NotFoundError) or cannot_answer_now(error):
-                    raise  # what it asked the store for too
+                    raise  # from a call of the store in `begin`
                 raise failure(begin, error) from None
 
         try:
             return await self._contexts.get_or_create(key, make, timeout=deadline.remaining())
-        except InvalidFieldError as error:  # what it made is refused
+        except InvalidFieldError as error:  # the store refuses the context of `begin`
             raise failure(begin, error) from None
 
 
@@ -132,6 +139,6 @@ def _context(begun: object) -> ExecutionContext:
 
 def _must_not_contradict(identity: ExecutionContext, context: ExecutionContext) -> None:
     for field, answer in _CONTRADICTIONS:
-        said, stored = getattr(identity, field), getattr(context, field)
-        if said and stored and said != stored:
+        claimed, stored = getattr(identity, field), getattr(context, field)
+        if claimed and stored and claimed != stored:
             raise AnsweredError(answer)

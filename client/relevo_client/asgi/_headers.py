@@ -1,4 +1,4 @@
-"""What a request's headers say about its context: read and judged, without I/O."""
+"""Reads and validates the headers about a request's context, without I/O."""
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
@@ -20,12 +20,12 @@ IDENTITY_HEADERS: Mapping[str, str] = {
     "X-Session-ID": "session_id",
     "X-User-ID": "user_id",
 }
-"""The context's field that each header is about."""
+"""The field of the context for each header."""
 _REFERENCE = (metadata.KEY.encode(), metadata.REVISION.encode())
 
 
-class Values:
-    """The values of the headers with certain names, not judged before they are asked for."""
+class HeaderValues:
+    """The values of the headers with the given names, validated when they are read."""
 
     def __init__(self, headers: Headers, names: Collection[bytes]) -> None:
         self._found: dict[bytes, set[bytes]] = {}
@@ -35,13 +35,14 @@ class Values:
                 self._found.setdefault(wire_name, set()).add(value.strip(b" \t"))
 
     def has(self, *names: str) -> bool:
-        """Whether one of these headers is there, whatever it says."""
+        """Whether one of these headers is present, valid or not."""
         return any(wire_name(name) in self._found for name in names)
 
     def read(self, names: Iterable[str]) -> dict[str, str]:
-        """What those of these headers say that are there. Raises AnsweredError.
+        """The values of those of these headers that are present, by name.
 
-        As for parts of a key: 1 to 256 bytes of UTF-8 without control characters.
+        Raises AnsweredError for a value that no part of a key may have: it must have 1 to 256
+        bytes of UTF-8 without control characters.
         """
         texts: dict[str, str] = {}
         violations: list[tuple[str, str]] = []
@@ -69,36 +70,38 @@ def _text(values: set[bytes]) -> tuple[str, str | None]:
 
 @cache
 def wire_name(name: str) -> bytes:
-    """A header's name as a scope has it. For the few names that a service knows."""
+    """A header's name as in ASGI's scope, cached. For a service's few own names only."""
     return name.lower().encode("ascii")
 
 
-def identity_of(values: Values) -> ExecutionContext:
-    """For whom the request is, as far as its headers say. Raises AnsweredError."""
+def identity_of(values: HeaderValues) -> ExecutionContext:
+    """The identity in a request's headers. Raises AnsweredError for a malformed header."""
     texts = values.read(IDENTITY_HEADERS)
     fields = {IDENTITY_HEADERS[name]: text for name, text in texts.items()}
     return ExecutionContext.model_validate(fields)
 
 
 def conversation_of(scope: str, identity: ExecutionContext) -> ContextRef:
-    """The conversation that an identity names, which has a part of its name at least.
+    """The reference of an identity's conversation.
 
-    Raises AnsweredError where the other part is missing, or no call could carry it.
+    The identity has a tenant or a conversation; raises AnsweredError if it lacks the other,
+    or if the key is too long to travel with calls.
     """
     names = {TENANT: identity.tenant_id, CONVERSATION: identity.conversation_id}
     missing = [name for name, text in names.items() if not text]
     if missing:
-        (there,) = names.keys() - missing
-        raise malformed([(missing[0], f"must be there where {there} is")])
+        (given,) = names.keys() - missing
+        raise malformed([(missing[0], f"is required if {given} is given")])
     key = ContextKey(scope, identity.tenant_id, identity.conversation_id)
     if len(key.text) > metadata.MAX_TEXT_BYTES:
-        problem = f"must be shorter: calls can carry {metadata.MAX_TEXT_BYTES} bytes of a key"
+        limit = metadata.MAX_TEXT_BYTES
+        problem = f"must be shorter: the conversation's key takes more than {limit} bytes"
         raise malformed([(CONVERSATION, problem)])
     return ContextRef(key)
 
 
 def must_agree(scope: str, identity: ExecutionContext, ref: ContextRef) -> None:
-    """Raise AnsweredError where a request names another conversation than its reference."""
+    """Raise AnsweredError if the headers name another conversation than the reference."""
     key = ref.key
     violations: list[tuple[str, str]] = []
     if identity.tenant_id not in ("", key.tenant_id):
@@ -110,17 +113,17 @@ def must_agree(scope: str, identity: ExecutionContext, ref: ContextRef) -> None:
 
 
 def names_reference(headers: Headers) -> bool:
-    """Whether a request carries a reference, or a part of one."""
+    """Whether the headers have a reference, or a part of one."""
     return any(name.lower() in _REFERENCE for name, _ in headers)
 
 
 def without_reference(headers: Headers) -> Headers:
-    """The headers but those of a reference."""
+    """The headers without those of a reference."""
     return [(name, value) for name, value in headers if name.lower() not in _REFERENCE]
 
 
 def reference_of(headers: Headers) -> ContextRef | None:
-    """The reference that a request carries, None where it carries none. Raises AnsweredError."""
+    """The reference in the headers, or None. Raises AnsweredError if it is malformed."""
     try:
         return metadata.decode(
             (name.lower().decode(), value.decode("ascii"))

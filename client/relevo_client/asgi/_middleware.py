@@ -1,4 +1,4 @@
-"""The middleware: a request's context is current in whatever the application does for it."""
+"""`ContextMiddleware`: makes the context of a request current in an ASGI application."""
 
 from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
@@ -17,44 +17,47 @@ from relevo_client._propagation.incoming import Authorize, Call, Trust
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
-from relevo_client.asgi._finding import Asked, Begin, Finder
-from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, Values
+from relevo_client.asgi._finding import Begin, Finder, RequestedContext
+from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, HeaderValues
 from relevo_client.asgi._needing import serve_without
-from relevo_client.asgi._overrides import OverrideHeaders, Overrides, Wanted
+from relevo_client.asgi._overrides import OverrideHeaders, Overrides, RequestedOverrides
 from relevo_client.asgi._types import ASGIApp, Receive, Scope, Send
 
 _NOBODY = ExecutionContext()
 
 
 class ContextMiddleware:
-    """Finds or begins the conversation that an HTTP request or a WebSocket names.
+    """ASGI middleware that finds or begins the conversation of an HTTP request or a WebSocket.
 
-    It is named by `X-Tenant-ID` and `X-Conversation-ID`; the identity has `X-Agent-ID`,
-    `X-Tenant-Tier`, `X-Session-ID` and `X-User-ID` too, where they are there. Whoever
-    can reach the service can send these headers: something in front of it, or
-    `authorize`, has to see to it that they are true.
+    `X-Tenant-ID` and `X-Conversation-ID` name the conversation; `X-Agent-ID`, `X-Tenant-Tier`,
+    `X-Session-ID` and `X-User-ID` are optional parts of the identity. Anyone who can reach the
+    service can send these headers: a gateway in front of it, or `authorize`, has to verify them.
 
-    The context, composed with what it includes, is current for the whole request,
-    bodies that are streamed, WebSocket messages and tasks included. A request that names
-    no conversation has none. References of callers' own are taken from the headers.
+    The context, composed with what it includes, is current for the whole request, including
+    streamed bodies, WebSocket messages and tasks. A request that names no conversation has no
+    context. References of untrusted callers are removed from the headers.
 
     Args:
         app: the application.
-        contexts: asks the store.
-        begin: a coroutine function that makes the context of a conversation that does
-            not exist. It gets the identity without any section; the store keeps what
-            it returns. Called once, whatever the number of requests and processes.
-            Without it, such a request is a case of the policy.
-        scope: of the conversations' keys.
-        trust_callers: whether callers may send a reference, which counts instead of
-            the headers: True, or a function of ASGI's scope.
-        authorize: a function of the reference and ASGI's scope; where it says no, the
-            answer is 403.
+        contexts: the client that resolves contexts.
+        begin: a coroutine function that returns the context of a new conversation. It gets
+            the identity, without sections; the store keeps the returned context. It is called
+            once for all requests and processes. Without it, the policy's `not_found` applies
+            to a request whose conversation does not exist.
+        scope: the scope of the conversations' keys.
+        trust_callers: whether callers may send a reference, which then replaces the headers:
+            a bool, or a function of ASGI's scope that returns one.
+        authorize: a function of the reference and ASGI's scope; if it returns False, the answer
+            is 403. None authorizes every reference.
         overrides: headers that change the conversation's entry, by name: a path such as
             `llm_config.model`, or an `Override`.
-        policy: what to do where the context cannot be had; not a lazy one.
-        timeout: seconds that all this may take before the application has its turn.
-        exempt: a function of ASGI's scope; what it says yes to has no context.
+        policy: the fallbacks for requests whose context cannot be resolved; must not be lazy.
+        timeout: seconds until the application must be called, above 0.
+        exempt: a function of ASGI's scope; requests for which it returns True have no context.
+
+    Raises TypeError for a blocking client, and if `trust_callers`, `authorize` or `exempt` is a
+    coroutine function; ValueError for a lazy policy, a malformed override or a `timeout` of 0 or
+    less; InvalidFieldError for a malformed `scope`.
 
     """
 
@@ -92,7 +95,7 @@ class ContextMiddleware:
         self._names = frozenset(map(_headers.wire_name, (*IDENTITY_HEADERS, *overrides)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one request, as ASGI specifies."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         resolved: Resolved = None
@@ -101,8 +104,8 @@ class ContextMiddleware:
             has_reference = _headers.names_reference(scope["headers"])
             is_trusted = has_reference and evaluate(self._trust, scope)
             if has_reference and not is_trusted:
-                # What an application passes on must not be what it was not to believe.
-                # Only then a copy: middlewares outside read what the application adds.
+                # The application must not pass on an untrusted reference. Otherwise the scope is
+                # not copied: outer middlewares read what the application adds to it.
                 scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
             if self._exempt is None or not evaluate(self._exempt, scope):
                 resolved = await self._resolved(scope, is_trusted=is_trusted)
@@ -111,39 +114,40 @@ class ContextMiddleware:
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
         with using_in_one_task(resolved):
-            if resolved is None and not self._names_one(scope, is_trusted=is_trusted):
+            if resolved is None and not self._names_context(scope, is_trusted=is_trusted):
                 return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)
 
     async def _resolved(self, scope: Scope, *, is_trusted: bool) -> Resolved:
-        """What is to be current. Raises AnsweredError, RejectedError."""
-        asked = self._asked(scope, is_trusted=is_trusted)
-        if asked.ref and self._authorize and not evaluate(self._authorize, asked.ref, scope):
+        """The context to make current. Raises AnsweredError, RejectedError."""
+        requested = self._requested_context(scope, is_trusted=is_trusted)
+        ref = requested.ref
+        if ref and self._authorize and not evaluate(self._authorize, ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
         deadline = Deadline.after(self._timeout)
         call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
-        return await self._finder.find(asked, call)
+        return await self._finder.find(requested, call)
 
-    def _names_one(self, scope: Scope, *, is_trusted: bool) -> bool:
-        """Whether a request names a conversation, or its trusted caller a context."""
-        return is_trusted or Values(scope["headers"], self._names).has(TENANT, CONVERSATION)
+    def _names_context(self, scope: Scope, *, is_trusted: bool) -> bool:
+        """Whether a request names a conversation, or has a trusted reference."""
+        return is_trusted or HeaderValues(scope["headers"], self._names).has(TENANT, CONVERSATION)
 
-    def _asked(self, scope: Scope, *, is_trusted: bool) -> Asked:
+    def _requested_context(self, scope: Scope, *, is_trusted: bool) -> RequestedContext:
         headers = scope["headers"]
-        values = Values(headers, self._names)
+        values = HeaderValues(headers, self._names)
         ref = _headers.reference_of(headers) if is_trusted else None
         if ref is None and not values.has(TENANT, CONVERSATION):
-            return Asked(None, _NOBODY, Wanted(), may_begin=False)
+            return RequestedContext(None, _NOBODY, RequestedOverrides(), may_begin=False)
         identity = _headers.identity_of(values)
         if ref is not None:
             _headers.must_agree(self._scope, identity, ref)
-            return Asked(ref, identity, Wanted(), may_begin=False)
+            return RequestedContext(ref, identity, RequestedOverrides(), may_begin=False)
         ref = _headers.conversation_of(self._scope, identity)
-        return Asked(ref, identity, self._overrides.wanted(values), may_begin=True)
+        return RequestedContext(ref, identity, self._overrides.requested(values), may_begin=True)
 
 
 class _Headers:
-    """What `Call` has for gRPC's metadata; decoded only for who asks."""
+    """Headers in the form of a call's metadata, decoded when they are read."""
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._headers = headers

@@ -1,4 +1,4 @@
-"""Requests that name no conversation, to an application that may need one."""
+"""Serves requests without a context, and refuses them if the application needs one."""
 
 from relevo_client._propagation.refusals import NEEDS_CONTEXT, needs_context
 from relevo_client.asgi._answers import NO_CONVERSATION, POLICY_VIOLATION, send_answer
@@ -6,10 +6,10 @@ from relevo_client.asgi._types import ASGIApp, Message, Receive, Scope, Send
 
 
 async def serve_without(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request that has no context; one whose application needs one is refused.
+    """Serve a request without a context; refuse it if the application raises NoContextError.
 
-    That is possible until the answer begins, and for a WebSocket until it closes. After that
-    the application's NoContextError is raised.
+    A refusal is possible until the answer begins, or for a WebSocket until it closes. After
+    that the application's exception is raised.
     """
     exchange = _Exchange(scope, receive, send)
     try:
@@ -20,7 +20,7 @@ async def serve_without(app: ASGIApp, scope: Scope, receive: Receive, send: Send
 
 
 class _Exchange:
-    """What an application has received and sent so far."""
+    """The messages of one request, as far as a refusal depends on them."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -30,21 +30,21 @@ class _Exchange:
         self._sent = ""
 
     async def receive(self) -> Message:
-        """What the application receives next."""
+        """Receive the application's next message."""
         message = await self._receive()
-        # For a WebSocket's answer; a request's body may be large, and is not kept.
+        # Kept for a WebSocket's refusal, without a request's body, which may be large.
         self._first = self._first or {"type": message["type"]}
         return message
 
     async def send(self, message: Message) -> None:
-        """Send what the application sends."""
+        """Send a message of the application."""
         self._sent = message["type"]
         await self._send(message)
 
     async def refuse(self) -> bool:
-        """Answer that the request names no conversation; whether it could still be answered."""
+        """Answer that the request names no conversation. False if it is too late for an answer."""
         if not self._sent:
-            await send_answer(NO_CONVERSATION, self._scope, self._begun, self._send)
+            await send_answer(NO_CONVERSATION, self._scope, self._first_message, self._send)
         elif self._sent in ("websocket.accept", "websocket.send"):
             reason = NO_CONVERSATION.message
             message = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason}
@@ -53,6 +53,6 @@ class _Exchange:
             return False
         return True
 
-    async def _begun(self) -> Message:
-        """The first message, which the application may have received already."""
+    async def _first_message(self) -> Message:
+        """The first message, even if the application has received it already."""
         return self._first or await self._receive()

@@ -1,4 +1,4 @@
-"""Headers by which a request changes its conversation's settings."""
+"""Overrides: headers by which a request changes its conversation's entry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,24 @@ from relevo_client._context.model import SECTIONS, ExecutionContext
 from relevo_client._context.values import freeze
 from relevo_client._propagation.callbacks import failure
 from relevo_client.asgi._answers import malformed, rejected
-from relevo_client.asgi._headers import Values
+from relevo_client.asgi._headers import HeaderValues
 
 _FIELDS = ("session_id", "tenant_tier")
-"""What may change in who a conversation is for."""
+"""The fields of the identity that an override may change."""
 _MISSING = object()
 
 
 @dataclass(frozen=True)
 class Override:
-    """Where a header's value belongs, and as what."""
+    """The place of a header's value in a context, and its conversion.
+
+    Raises ValueError for a path of another form than documented here.
+    """
 
     path: str
     """`section.key`, such as `llm_config.model`; or `session_id`, or `tenant_tier`."""
     convert: Callable[[str], Any] = str
-    """Makes the value of the header's text; a ValueError is the client's fault."""
+    """Converts the header's text to the value. A ValueError is answered with 400."""
 
     def __post_init__(self) -> None:
         section, _, key = self.path.partition(".")
@@ -32,16 +35,20 @@ class Override:
             raise ValueError(f"{self.path!r} is not a section's key (section.key), nor {fields}")
 
     def value(self, text: str) -> Any:
-        """What the header's text stands for. Raises ValueError, InvalidFieldError for one."""
+        """The value for a header's text.
+
+        Raises ValueError if it cannot be converted, and InvalidFieldError if a context cannot
+        have the value.
+        """
         return freeze(self.convert(text), self.path)
 
     def is_in(self, context: ExecutionContext, value: Any) -> bool:
-        """Whether a context has this value already."""
+        """Whether a context already has this value."""
         field, _, key = self.path.partition(".")
         found = getattr(context, field)
         if key:
             found = found.get(key, _MISSING)
-        # True is 1 to Python, and not to anyone who reads JSON.
+        # Python's True equals 1, which is another value in JSON.
         return bool(found == value) and isinstance(found, bool) is isinstance(value, bool)
 
 
@@ -58,33 +65,33 @@ class OverrideHeaders:
         }
         self.names = tuple(self._overrides)
 
-    def wanted(self, values: Values) -> "Wanted":
-        """What a request wants to change. Raises AnsweredError."""
-        wanted: list[tuple[Override, Any]] = []
+    def requested(self, values: HeaderValues) -> "RequestedOverrides":
+        """The overrides in a request's headers. Raises AnsweredError."""
+        values_by_override: list[tuple[Override, Any]] = []
         violations: list[tuple[str, str]] = []
         for name, text in values.read(self.names).items():
             rule = self._overrides[name]
             try:
-                wanted.append((rule, rule.value(text)))
+                values_by_override.append((rule, rule.value(text)))
             except InvalidFieldError as error:
                 violations += [(name, problem) for _, problem in error.violations]
-            except ValueError:  # its text may quote the header
-                violations.append((name, "has a value that is not of its kind"))
+            except ValueError:  # not with its text, which may quote the header
+                violations.append((name, "has a value of another kind"))
             except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
                 raise rejected(failure(rule.convert, error).refusal) from None
         if violations:
             raise malformed(violations)
-        return Wanted(wanted)
+        return RequestedOverrides(values_by_override)
 
 
-class Wanted:
-    """The values that a request wants its conversation to have."""
+class RequestedOverrides:
+    """The values that a request sets in its conversation's entry."""
 
     def __init__(self, values: Sequence[tuple[Override, Any]] = ()) -> None:
         self._values = values
 
     def changes(self, context: ExecutionContext) -> dict[str, Any]:
-        """What a context has to be updated with, as `update` takes it; empty where nothing."""
+        """The changes to a context, as `update` takes them; empty if it has all the values."""
         changes: dict[str, Any] = {}
         for rule, value in self._values:
             if rule.is_in(context, value):

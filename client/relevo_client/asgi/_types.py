@@ -1,4 +1,4 @@
-"""ASGI's own shapes, as Starlette and uvicorn have them."""
+"""The types of ASGI, as Starlette and uvicorn define them."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -9,4 +9,4 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
-"""What a scope has as `headers`; the names are in lower case."""
+"""The type of a scope's `headers`; their names are in lower case."""

@@ -1,11 +1,11 @@
-"""Schedules the reads that answer Subscribes.
+"""Schedules the reads that answer Subscribes, with backpressure (N4).
 
-No I/O and no clock. An answer waits until its stream has room for it, and only then is it read:
-so neither a read nor a stream's outbox is ever larger than its bound, whatever was asked for.
+No I/O and no clock. An answer is read only once its stream's outbox has room for it, so every
+read and every outbox stays within its bound, however much a client subscribes to. Two steps:
 
-- Entries are looked at without their contexts first. That says how large the answers are, and
-  answers whoever has the current version already.
-- Then contexts are read for which there is room. It is reserved meanwhile.
+- Sizing: entries are read without their contexts. This gives the sizes of the answers, and
+  answers the watchers that already have the current version.
+- Reading: contexts are read for the requests that have room, which is reserved meanwhile.
 """
 
 import asyncio
@@ -18,35 +18,36 @@ from relevo_server.event_log.subscriptions import Request
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Limits, Read, Stored
 
-_LOOKS = 32
-"""Entries that are looked at together."""
-_READS = 16
-"""Entries that are read together."""
-_ANSWERS = 2
-"""Entries that are answered in one step."""
+_SIZED_TOGETHER = 32
+"""Requests that one read sizes."""
+_READ_TOGETHER = 16
+"""Requests whose contexts one read returns."""
+_ANSWERED_TOGETHER = 2
+"""Requests that one step answers."""
 READ_BYTES = 256 << 10
-"""Bytes of contexts that are read together, but for a single larger one."""
-_LOOK = Limits(0, 0)
-_READ = Limits(1 << 40, READ_BYTES)
+"""Bytes of contexts in one read; a single larger context is read alone."""
+_SIZES_ONLY = Limits(0, 0)
+_WITH_CONTEXTS = Limits(1 << 40, READ_BYTES)
 
 
 class Batch(NamedTuple):
-    """A read for some requests. `resets` is how often the order had been lost before it."""
+    """A read that serves some requests."""
 
     keys: Sequence[Key]
     limits: Limits
     requests: Sequence[Request]
     resets: int
+    """The fan-out's count of resets when the batch was made."""
     reserved: Sequence[int]
-    """The room that is reserved for each request."""
+    """The bytes reserved in the outbox of each request."""
 
     @property
-    def is_last_look(self) -> bool:
-        """Whether it looks at entries, and at all that are new."""
-        return self.limits is _LOOK and len(self.requests) < _LOOKS
+    def is_last_sizing(self) -> bool:
+        """Whether this is a sizing that includes every new request."""
+        return self.limits is _SIZES_ONLY and len(self.requests) < _SIZED_TOGETHER
 
-    def steps(self, read: Read, size: int = _ANSWERS) -> Iterator[tuple["Batch", Read]]:
-        """The batch in parts of so many requests, with what was read for each of them."""
+    def steps(self, read: Read, size: int = _ANSWERED_TOGETHER) -> Iterator[tuple["Batch", Read]]:
+        """Split the batch into parts of `size` requests, each with its part of the read."""
         entries = dict(zip(self.keys, read.entries, strict=True))
         for i in range(0, len(self.requests), size):
             requests = self.requests[i : i + size]
@@ -57,17 +58,20 @@ class Batch(NamedTuple):
 
 
 class Answers:
-    """Answers of one partition. `wanted` is set when `next` may have something again."""
+    """The answers of one partition. `answers_due` is set when `next` may return a batch again."""
 
-    def __init__(self, fanout: Fanout, wanted: asyncio.Event) -> None:
+    def __init__(self, fanout: Fanout, answers_due: asyncio.Event) -> None:
         self._fanout = fanout
         self._requests = fanout.requests
-        self._wanted = wanted
-        # By turns: neither those who come nor those who wait hold the others up.
-        self._steps = deque([self._look, self._read])
+        self._answers_due = answers_due
+        # In turn: new requests and waiting ones do not delay each other.
+        self._steps = deque([self._next_sizing, self._next_read])
 
     def next(self) -> Batch | None:
-        """What to read now; None if nobody asks who has room. `apply` or `give_up` follows."""
+        """The batch to read now, or None if no request has room.
+
+        Must be followed by `apply` or `give_up`.
+        """
         for _ in range(len(self._steps)):
             self._steps.rotate(1)
             batch = self._steps[0]()
@@ -76,10 +80,10 @@ class Answers:
         return None
 
     def apply(self, batch: Batch, read: Read) -> None:
-        """Answer what was read."""
+        """Answer the requests of a batch from its read."""
         self.give_up(batch)
         if batch.resets != self._fanout.resets:
-            return  # it is of an order that was lost
+            return  # the read is of a log that has been reset since
         entries = dict(zip(batch.keys, read.entries, strict=True))
         for request in batch.requests:
             if request in self._requests:
@@ -87,19 +91,19 @@ class Answers:
 
     @staticmethod
     def give_up(batch: Batch) -> None:
-        """Give the room back that was reserved."""
+        """Release the reserved room."""
         for request, reserved in zip(batch.requests, batch.reserved, strict=True):
             request.subscription.outbox.release(reserved)
 
-    def _look(self) -> Batch | None:
+    def _next_sizing(self) -> Batch | None:
         def is_taken(request: Request) -> bool:
-            # In a stream's own order: what is small does not go before what waits for room.
+            # A stream's requests keep their order: a small one does not overtake one without room.
             first = self._requests.first_sized(request.subscription.outbox)
             return self._has_room(first or request)
 
-        return self._batch(self._requests.new(_LOOKS, is_taken), _LOOK)
+        return self._batch(self._requests.new(_SIZED_TOGETHER, is_taken), _SIZES_ONLY)
 
-    def _read(self) -> Batch | None:
+    def _next_read(self) -> Batch | None:
         sizes: dict[Key, int] = {}
 
         def is_taken(request: Request) -> bool:
@@ -109,28 +113,28 @@ class Answers:
             sizes[request.subscription.key] = request.size or 0
             return True
 
-        return self._batch(self._requests.sized(_READS, is_taken), _READ)
+        return self._batch(self._requests.sized(_READ_TOGETHER, is_taken), _WITH_CONTEXTS)
 
     def _has_room(self, request: Request) -> bool:
         outbox = request.subscription.outbox
         if outbox.has_room(request.bytes):
             return True
-        outbox.notify_of_room(self._wanted)
+        outbox.notify_of_room(self._answers_due)
         return False
 
     def _answer(self, request: Request, stored: Stored | None, revision: int) -> None:
-        subscription, asked = request.subscription, request.asked
-        if stored and stored.version == asked.known:
+        subscription, args = request.subscription, request.args
+        if stored and stored.version == args.known_version:
             stored = stored._replace(context=None, left_out=0)
         size = stored.size if stored else 0
         if stored and stored.left_out:
             self._requests.resize(request, size)
             return
-        if request.size != size:  # it is larger than there was room for, perhaps
+        if request.size != size:  # it may be larger than the reserved room
             self._requests.resize(request, size)
         if not subscription.outbox.has_room(request.bytes):
             return
-        if self._fanout.answer(subscription, asked, stored, revision):
+        if self._fanout.answer(subscription, args, stored, revision):
             self._requests.remove(subscription)
         else:
             self._requests.resize(request, None)
@@ -138,7 +142,7 @@ class Answers:
     def _batch(self, requests: Sequence[Request], limits: Limits) -> Batch | None:
         if not requests:
             return None
-        reserved = [request.bytes if limits is _READ else 0 for request in requests]
+        reserved = [request.bytes if limits is _WITH_CONTEXTS else 0 for request in requests]
         return Batch(_keys(requests), limits, requests, self._fanout.resets, reserved)
 
 

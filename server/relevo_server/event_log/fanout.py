@@ -1,12 +1,12 @@
-"""Who subscribed to what in one partition, and what each of them is to be told.
+"""Publishes one partition's events and answers to the streams that subscribe to them.
 
-No I/O and no clock. The invariants that it keeps, for each stream and each key:
+No I/O and no clock. Its invariants, for each stream and each key:
 
-- Every event after the revision that an answer was as of is told after the answer.
-- An answer that an event has overtaken is never told: it is asked for again.
-- A change is told at once. If there is no room for its value, that follows when there is, as
-  an answer does; of what changes meanwhile only the newest is told.
-- Progress is told after everything up to it, and only when the log was looked at.
+- Every event after the revision of an answer is published after the answer.
+- An answer that an event has overtaken is never sent: the entry is read again (N3).
+- A change is published at once. If there is no room for its value, the value follows once there
+  is, as an answer does; of several changes in between only the newest value is sent.
+- Progress follows everything up to its revision, and needs a poll of the log (N2, N5).
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchR
 
 from relevo_server.errors import StoreError
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.subscriptions import FOLLOW_UP, Asked, Requests, Subscription
+from relevo_server.event_log.subscriptions import FOLLOW_UP, Requests, SubscribeArgs, Subscription
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Event, Gap, Stored
 from relevo_server.wire.entries import Entries
@@ -31,14 +31,15 @@ _REASONS = {
 }
 
 
-class Look(NamedTuple):
-    """A look at the log: what there was before it."""
+class LogPoll(NamedTuple):
+    """The state of a fan-out at the start of a poll of the log."""
 
     position: int | None
+    """The revision after which to poll; None for the first poll."""
     seen: Sequence[int]
-    """Revisions as of which something was told, and that the log has still to show."""
+    """Revisions of published values that the log has not shown yet."""
     pings: Mapping[Outbox, int]
-    """The pings that had arrived."""
+    """The last ping that had arrived on each stream."""
 
 
 class Fanout:
@@ -47,11 +48,11 @@ class Fanout:
     def __init__(self, partition: int, entries: Entries, max_push_bytes: int) -> None:
         self.partition = partition
         self.position: int | None = None
-        """Everything up to this revision is told; None before the log was looked at."""
+        """Everything up to this revision is published; None before the first poll."""
         self.resets = 0
-        """How often the order was lost: what was read before is of another one."""
+        """The number of resets. A read from before a reset answers nothing after it."""
         self.requests = Requests()
-        """What has been asked for: the answers are still to come."""
+        """The requests that wait for their answers."""
         self._entries = entries
         self._max_push_bytes = max_push_bytes
         self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
@@ -62,16 +63,19 @@ class Fanout:
 
     @property
     def has_unconfirmed(self) -> bool:
-        """Whether a stream has had no sign of life of this partition yet."""
+        """Whether a new stream still waits for the first answered ping of this partition."""
         return bool(self._unconfirmed)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody subscribes."""
+        """Whether there are no subscriptions."""
         return not self._by_key
 
     def subscribe(self, outbox: Outbox, key: Key) -> Subscription:
-        """Begin, or go on with what was begun. `answer` has to follow."""
+        """The subscription of a stream to a key, added if there is none.
+
+        Must be followed by `answer`.
+        """
         subscription = self._by_key[key].get(outbox)
         if subscription:
             return subscription
@@ -98,83 +102,88 @@ class Fanout:
             _remove(self._by_tenant, key.tenant_id, key)
 
     def drop(self, outbox: Outbox) -> None:
-        """End all subscriptions of a stream, and what it has asked for."""
+        """End all subscriptions and requests of a stream."""
         self.requests.drop(outbox)
         for key in list(self._by_outbox.get(outbox, ())):
             self.unsubscribe(outbox, key)
 
     def answer(
-        self, subscription: Subscription, asked: Asked, stored: Stored | None, revision: int
+        self, subscription: Subscription, args: SubscribeArgs, stored: Stored | None, revision: int
     ) -> bool:
-        """Tell the value as of a revision. False if it was overtaken: read it again."""
+        """Send the value as of a revision. False if an event overtook it: read it again."""
         key, outbox = subscription.key, subscription.outbox
         if self._by_key.get(key, {}).get(outbox) is not subscription:
-            return True  # ended, and perhaps begun anew
-        if not asked.number and not (subscription.is_owed and subscription.is_told):
-            return True  # it has ended since, or the stream was reset: nothing follows
+            return True  # ended; there may be a new subscription in its place
+        if not args.number and not (subscription.owes_value and subscription.is_answered):
+            return True  # a follow-up whose entry ended, or whose stream was reset
         if revision < subscription.latest:
             return False
-        if revision < asked.position:
+        if revision < args.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
         self._seen.add(revision)
         message = self._value(key, stored, revision)
-        message.answers = asked.number
+        message.answers = args.number
         outbox.put(message, is_value=True)
-        subscription.tell(stored.version if stored else 0)
+        subscription.record_sent(stored.version if stored else 0)
         if self.position is not None:
             outbox.progress(self.partition, self.position, 0, soon=True)
         return True
 
-    def wanted(self, events: Iterable[Event]) -> list[Key]:
-        """The keys whose values are to be read before these events are told."""
+    def keys_to_read(self, events: Iterable[Event]) -> list[Key]:
+        """The keys whose values must be read before these events are published."""
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
-        return [key for key in put if any(each.is_told for each in self._of(key))]
+        return [key for key in put if any(each.is_answered for each in self._of(key))]
 
-    def look(self) -> Look:
-        """Begin to look at the log."""
+    def begin_poll(self) -> LogPoll:
+        """The state with which to poll the log now."""
         pings = {outbox: outbox.ping for outbox in self._by_outbox}
-        return Look(self.position, sorted(self._seen), pings)
+        return LogPoll(self.position, sorted(self._seen), pings)
 
-    def tell(
+    def publish(
         self,
         events: Sequence[Event],
         values: Mapping[Key, Stored | None],
         revisions: Iterable[int],
-        look: Look,
+        poll: LogPoll,
         *,
-        is_all: bool = True,
+        is_complete: bool = True,
     ) -> None:
-        """Tell events that a look has found, in order.
+        """Publish the events that a poll returned, in order.
 
-        `values` has what `wanted` asked for, as it was at `revisions`, after the events; a value
-        that is larger than what is pushed, or was too much to be read, has no context. `is_all`:
-        there was nothing in the log after them, so that the streams' pings are answered.
+        Args:
+            events: at least one event.
+            values: the entries of `keys_to_read`, read after the events. An entry above the
+                limit of pushed bytes, or of one read, has no context.
+            revisions: the revisions as of which `values` were read.
+            poll: the poll's state.
+            is_complete: whether the log had no later events. If so, pings are answered (N2).
+
         """
-        self._prove(look)
+        self._forget_shown(poll)
         self._seen.update(revisions)
         outboxes: set[Outbox] = set()
         for event in events:
-            outboxes.update(self._tell(event, values))
+            outboxes.update(self._publish_event(event, values))
         self.position = events[-1].revision
         for outbox in self._by_outbox:
             soon = outbox in outboxes
-            ping = look.pings.get(outbox, 0) if is_all else 0
+            ping = poll.pings.get(outbox, 0) if is_complete else 0
             outbox.progress(self.partition, self.position, ping, soon=soon)
 
-    def confirm(self, look: Look) -> None:
-        """Tell that a look has found nothing new."""
-        self._prove(look)
+    def confirm(self, poll: LogPoll) -> None:
+        """Report progress after a poll that returned no events, and answer its pings."""
+        self._forget_shown(poll)
         if self.position is not None:
             for outbox in self._by_outbox:
-                ping = look.pings.get(outbox, 0)
-                # The first one is waited for: until then a client cannot use its copies.
+                ping = poll.pings.get(outbox, 0)
+                # A client cannot use its cached entries before its first ping is answered.
                 soon = ping > 0 and outbox in self._unconfirmed
                 if soon:
                     self._unconfirmed.remove(outbox)
                 outbox.progress(self.partition, self.position, ping, soon=soon)
 
     def reset(self, revision: int, gap: Gap) -> None:
-        """Go on from a revision, and tell everyone that events are missing before it."""
+        """Continue from a revision after a gap in the log, and reset the partition's streams."""
         self.position = revision
         self._seen.clear()
         self.resets += 1
@@ -182,78 +191,78 @@ class Fanout:
             outbox.reset(self.partition, _REASONS[gap])
         for found in self._by_key.values():
             for subscription in found.values():
-                # What was read before is no answer any more; clients ask again.
-                subscription.latest, subscription.told = revision, None
+                # Earlier reads answer nothing any more; clients subscribe again.
+                subscription.latest, subscription.sent_version = revision, None
 
-    def _prove(self, look: Look) -> None:
-        """Forget revisions that the log has shown, once the position, which it shows too, is later.
+    def _forget_shown(self, poll: LogPoll) -> None:
+        """Forget the seen revisions up to the poll's position: the log has shown both.
 
-        Values may be told ahead of the position, and a failover may lose just these writes: the
-        log goes on from the position as if nothing had happened. And an answer may be late: the
-        position that has passed it by then may be of a log that does not have it.
+        Values may be published ahead of the position, and a failover may lose just these writes:
+        the log then continues from the position without a gap. And an answer may be late: the
+        position that has passed it by then may be of a log that lacks it.
         """
-        position = look.position or 0
-        self._seen.difference_update(each for each in look.seen if each <= position)
+        position = poll.position or 0
+        self._seen.difference_update(each for each in poll.seen if each <= position)
 
-    def _tell(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
+    def _publish_event(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
         if event.kind == "floor":
-            yield from self._tell_floor(event)
+            yield from self._publish_floor(event)
             return
         key = event.key
         subscriptions = self._of(key) if key and event.kind != "release" else ()
         if not key or not subscriptions:
             return
-        # Whoever had no answer yet when `wanted` was asked may have one by now.
+        # A subscription that had no answer when `keys_to_read` was called may have one by now.
         unread = Stored(event.revision, event.revision, ttl_ms=0, context=None, left_out=1)
         stored = values.get(key, unread) if event.kind == "put" else None
         version = stored.version if stored else 0
         size = stored.size if stored else 0
-        # What is too large is not sent to everyone: who needs it asks.
+        # Too large a value is not pushed: a client that needs it reads it from the store.
         value = self._value(key, stored, event.revision)
         is_whole = value.WhichOneof("event") == "entry"
         has_value = is_whole and size <= self._max_push_bytes
         notice = self._invalidated(key, stored, event.revision) if is_whole else value
-        # What is broken does not become whole by being read again.
+        # A broken record stays broken when it is read again.
         is_unread = stored is not None and stored.left_out > 0
-        is_owed = (has_value or is_unread) and size <= self._max_push_bytes
+        owes_value = (has_value or is_unread) and size <= self._max_push_bytes
         for subscription in subscriptions:
             subscription.latest = max(subscription.latest, event.revision)
-            # The answer is still to come; or a later version was told: no news.
-            if not subscription.is_told or (subscription.told or 0) >= event.revision:
+            # No news: the answer is still to come, or a later version was sent.
+            if not subscription.is_answered or (subscription.sent_version or 0) >= event.revision:
                 continue
             outbox = subscription.outbox
-            if subscription.is_owed and is_owed:
+            if subscription.owes_value and owes_value:
                 outbox.supersede(size)
                 continue
             if has_value and outbox.has_room(size):
-                subscription.tell(version)
+                subscription.record_sent(version)
                 outbox.put(value, is_value=True)
             else:
-                subscription.tell(version, is_owed=is_owed)
+                subscription.record_sent(version, owes_value=owes_value)
                 waiting = self.requests.of(subscription)
-                if is_owed and not waiting:
+                if owes_value and not waiting:
                     self.requests.add(subscription, FOLLOW_UP)
-                elif not is_owed and waiting and waiting.asked is FOLLOW_UP:
+                elif not owes_value and waiting and waiting.args is FOLLOW_UP:
                     self.requests.remove(subscription)
                 outbox.put(notice)
             yield outbox
 
-    def _tell_floor(self, event: Event) -> Iterator[Outbox]:
+    def _publish_floor(self, event: Event) -> Iterator[Outbox]:
         tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
         invalidated = Invalidated(tenant=tenant, revision=event.revision, partition=self.partition)
         message = WatchResponse(invalidated=invalidated)
-        told: set[Outbox] = set()
+        notified: set[Outbox] = set()
         for key in self._by_tenant.get(event.tenant_id, ()):
             if event.scope not in ("", key.scope):
                 continue
             for subscription in self._of(key):
                 subscription.latest = max(subscription.latest, event.revision)
-                if not subscription.is_told:
+                if not subscription.is_answered:
                     continue
-                if (subscription.told or 0) <= event.revision:
-                    subscription.tell(0)
-                if subscription.outbox not in told:
-                    told.add(subscription.outbox)
+                if (subscription.sent_version or 0) <= event.revision:
+                    subscription.record_sent(0)
+                if subscription.outbox not in notified:
+                    notified.add(subscription.outbox)
                     subscription.outbox.put(message)
                     yield subscription.outbox
 
@@ -262,7 +271,7 @@ class Fanout:
 
     def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
         if stored is not None and not stored.left_out:
-            with suppress(StoreError):  # what is broken is asked for, and that ends with an error
+            with suppress(StoreError):  # a broken record: the client's own read gets the error
                 entry = self._entries.serialized(key, self.partition, stored, body=True)
                 return OpaqueResponse(entry=entry)
         return self._invalidated(key, stored, revision)
@@ -280,7 +289,7 @@ class Fanout:
 
 
 def _remove(sets: dict[Any, set[Key]], name: object, key: Key) -> None:
-    """Take a key out of a set, and the set away where it was the last."""
+    """Remove a key from a set, and the set if it is empty then."""
     sets[name].discard(key)
     if not sets[name]:
         del sets[name]

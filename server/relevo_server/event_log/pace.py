@@ -1,48 +1,48 @@
-"""How work that can wait leaves room for calls, which somebody waits for.
+"""Paces background work so that calls keep their latency.
 
-A server is one loop: a call takes some turns of it, and in each of them it waits for whatever
-else is done. So work that comes in thousands, as the answers that fill a near cache do, is done in
-short steps. While there are calls it rests in between, so that the loop and gRPC's own threads,
-which may have no other core, are free for them about half of the time.
+A server is one event loop: a call takes several turns of it, and waits in each of them for
+whatever else runs. So work that comes in thousands, such as the answers that fill a near cache,
+runs in short steps. While there are calls it rests in between, so that the loop and gRPC's own
+threads, which may share one core, are free for calls about half of the time.
 """
 
 import asyncio
 import math
 from time import monotonic
 
-_RECENT = 0.02
-"""Seconds after a call for which others are expected."""
-_TIMES = 3
-"""How many times as long as it works it rests: what it answers is still to be sent."""
-_SHORTEST = 0.001
-"""Seconds of a rest: the timers of the loop have no shorter ones."""
-_LONGEST = 0.005
-"""Seconds of a rest, however long a step took: who fills a cache waits too."""
+_RECENT_CALL = 0.02
+"""Seconds after a call during which more calls are expected."""
+_REST_FACTOR = 3
+"""Seconds of rest for each second of work: the answers are still to be sent."""
+_SHORTEST_REST = 0.001
+"""The shortest rest in seconds: the loop's timers are no finer."""
+_LONGEST_REST = 0.005
+"""The longest rest in seconds, however long a step took: a client that fills its cache waits."""
 
 
 class Pace:
-    """The pace of all such work in one server. Times are seconds of the monotonic clock."""
+    """The pace of one server's background work. Times are seconds of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._called = -math.inf
-        self._owed = 0.0
-        self._until = -math.inf
+        self._last_call = -math.inf
+        self._rest_owed = 0.0
+        self._rest_until = -math.inf
 
-    def called(self, now: float) -> None:
-        """Note that a call has come."""
-        self._called = now
+    def note_call(self, now: float) -> None:
+        """Record the arrival of a call."""
+        self._last_call = now
 
-    def pause(self, begun: float, now: float) -> float:
-        """The seconds to rest after a step that was begun then; 0 for one turn of the loop."""
-        if now - self._called > _RECENT:
-            self._owed = 0.0
+    def pause(self, started: float, now: float) -> float:
+        """The seconds to rest after a step that began at `started`; 0 for one turn of the loop."""
+        if now - self._last_call > _RECENT_CALL:
+            self._rest_owed = 0.0
             return 0.0
-        self._owed += (now - begun) * _TIMES
-        if self._owed >= _SHORTEST:
-            self._until = now + min(self._owed, _LONGEST)
-            self._owed = 0.0
-        return max(0.0, self._until - now)
+        self._rest_owed += (now - started) * _REST_FACTOR
+        if self._rest_owed >= _SHORTEST_REST:
+            self._rest_until = now + min(self._rest_owed, _LONGEST_REST)
+            self._rest_owed = 0.0
+        return max(0.0, self._rest_until - now)
 
-    async def rest(self, begun: float) -> None:
-        """Let others have the loop, after a step that was begun then."""
-        await asyncio.sleep(self.pause(begun, monotonic()))
+    async def rest(self, started: float) -> None:
+        """Rest after a step that began at `started`."""
+        await asyncio.sleep(self.pause(started, monotonic()))

@@ -1,7 +1,7 @@
-"""What streams subscribe to, and what they have asked for and not been answered yet.
+"""Subscriptions of streams, and their requests that are not answered yet.
 
-No I/O and no clock. A request lives with the subscription that it is of: a newer one replaces
-it, and it ends with the subscription and with the stream, whoever is about to answer it.
+No I/O and no clock. A subscription has at most one request: a newer one replaces it, and it
+ends with its subscription or its stream, even if its answer is being read.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,65 +12,69 @@ from relevo_server.event_log.outbox import Outbox
 from relevo_server.keys import Key
 
 _OVERHEAD = 160
-"""Bytes of an answer beside its context and its key, at most."""
+"""The most bytes that an answer has in addition to its context and its key."""
 
 
-class Asked(NamedTuple):
-    """A Subscribe: its number, the version that the client has, and its position."""
+class SubscribeArgs(NamedTuple):
+    """The arguments of a Subscribe."""
 
     number: int
-    known: int
+    """The client's number for it, which the answer repeats; 0 in a follow-up."""
+    known_version: int
+    """The version that the client has, or 0."""
     position: int
+    """The client's position in the partition, or 0."""
 
 
-FOLLOW_UP = Asked(0, 0, 0)
-"""The request for a value that the stream was only told has changed."""
+FOLLOW_UP = SubscribeArgs(0, 0, 0)
+"""A request of the server's own: the value of a change that was published without it."""
 
 
 class Subscription:
-    """A stream's interest in a key."""
+    """A stream's subscription to one key."""
 
     def __init__(self, outbox: Outbox, key: Key) -> None:
         self.outbox = outbox
         self.key = key
         self.latest = 0
-        """The last event about the key."""
-        self.told: int | None = None
-        """The version that was told last, 0 for none; None before the answer."""
-        self.is_owed = False
-        """Whether the stream was told of a change, and its value is still to follow."""
+        """The revision of the key's latest event."""
+        self.sent_version: int | None = None
+        """The version sent last, 0 for no entry; None before the answer."""
+        self.owes_value = False
+        """Whether a change was published without its value, which is still to follow."""
         self._resets = 0
 
     @property
-    def is_told(self) -> bool:
-        """Whether events are to be told: there was an answer, and the stream may have read it."""
-        return self.told is not None and self._resets == self.outbox.resets
+    def is_answered(self) -> bool:
+        """Whether events are published to it: an answer was sent, and no reset has undone it."""
+        return self.sent_version is not None and self._resets == self.outbox.resets
 
-    def tell(self, version: int, *, is_owed: bool = False) -> None:
-        """Note what is told."""
-        self.told = version
-        self.is_owed = is_owed
+    def record_sent(self, version: int, *, owes_value: bool = False) -> None:
+        """Record the version that is sent, 0 for no entry."""
+        self.sent_version = version
+        self.owes_value = owes_value
         self._resets = self.outbox.resets
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A Subscribe that waits for its answer. `size` is its context's, once it is known."""
+    """A Subscribe that waits for its answer."""
 
     subscription: Subscription
-    asked: Asked
+    args: SubscribeArgs
     size: int | None = None
+    """The bytes of the answer's context; None until it is sized."""
 
     @property
     def bytes(self) -> int:
-        """What the answer takes of the stream's room, as far as its context's size is known."""
+        """The room in bytes that the answer needs, without its context before it is sized."""
         return _OVERHEAD + sum(map(len, self.subscription.key)) + (self.size or 0)
 
 
 class Requests:
-    """The requests of one partition. Streams take turns, so that none waits for a large one.
+    """The requests of one partition, in a queue for each stream; streams take turns.
 
-    A request is first looked at, which says how large its answer is; then it waits for room.
+    A request is new until it is sized; then it waits for room.
     """
 
     def __init__(self) -> None:
@@ -78,74 +82,74 @@ class Requests:
         self._sized: dict[Outbox, dict[Key, Request]] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is one."""
+        """Whether there is a request."""
         return bool(self._new or self._sized)
 
     def __contains__(self, request: Request) -> bool:
-        """Whether it still waits: it has not ended, and no newer one has replaced it."""
+        """Whether the request still waits: it has neither ended nor been replaced."""
         return self.of(request.subscription) is request
 
     def of(self, subscription: Subscription) -> Request | None:
-        """The request that waits for a subscription's answer."""
-        for lines in (self._new, self._sized):
-            found = lines.get(subscription.outbox, {}).get(subscription.key)
+        """The request of a subscription, or None."""
+        for queues in (self._new, self._sized):
+            found = queues.get(subscription.outbox, {}).get(subscription.key)
             if found:
                 return found
         return None
 
-    def add(self, subscription: Subscription, asked: Asked) -> None:
-        """Wait for an answer, in place of an older request of the subscription's."""
+    def add(self, subscription: Subscription, args: SubscribeArgs) -> None:
+        """Add a request, which replaces the subscription's older one."""
         self.remove(subscription)
-        self._put(self._new, Request(subscription, asked))
+        self._put(self._new, Request(subscription, args))
 
     def resize(self, request: Request, size: int | None) -> None:
-        """Note how large the answer's context is; None: that is to be looked at again."""
+        """Set the bytes of the answer's context; None makes the request new again."""
         if request.size is not None and size is not None:
-            request.size = size  # it keeps its place
+            request.size = size  # it keeps its place in the queue
             return
         self.remove(request.subscription)
         request.size = size
         self._put(self._new if size is None else self._sized, request)
 
     def remove(self, subscription: Subscription) -> None:
-        """Wait no more for a subscription's answer."""
-        for lines in (self._new, self._sized):
-            line = lines.get(subscription.outbox, {})
-            if line.pop(subscription.key, None) and not line:
-                del lines[subscription.outbox]
+        """Remove the request of a subscription, if there is one."""
+        for queues in (self._new, self._sized):
+            queue = queues.get(subscription.outbox, {})
+            if queue.pop(subscription.key, None) and not queue:
+                del queues[subscription.outbox]
 
     def drop(self, outbox: Outbox) -> None:
-        """Forget all requests of a stream."""
+        """Remove all requests of a stream."""
         self._new.pop(outbox, None)
         self._sized.pop(outbox, None)
 
     def new(self, limit: int, is_taken: Callable[[Request], bool]) -> list[Request]:
-        """Requests that are to be looked at."""
+        """Up to `limit` new requests that `is_taken` accepts, by turns of the streams."""
         return _in_turn(self._new, limit, is_taken)
 
     def sized(self, limit: int, is_taken: Callable[[Request], bool]) -> list[Request]:
-        """Requests whose answers are to be read."""
+        """Up to `limit` sized requests that `is_taken` accepts, by turns of the streams."""
         return _in_turn(self._sized, limit, is_taken)
 
     def first_sized(self, outbox: Outbox) -> Request | None:
-        """The first of a stream's requests that waits for room."""
+        """The first sized request of a stream, or None."""
         return next(iter(self._sized.get(outbox, {}).values()), None)
 
     @staticmethod
-    def _put(lines: dict[Outbox, dict[Key, Request]], request: Request) -> None:
+    def _put(queues: dict[Outbox, dict[Key, Request]], request: Request) -> None:
         subscription = request.subscription
-        lines.setdefault(subscription.outbox, {})[subscription.key] = request
+        queues.setdefault(subscription.outbox, {})[subscription.key] = request
 
 
 def _in_turn(
-    lines: dict[Outbox, dict[Key, Request]], limit: int, is_taken: Callable[[Request], bool]
+    queues: dict[Outbox, dict[Key, Request]], limit: int, is_taken: Callable[[Request], bool]
 ) -> list[Request]:
-    """One request of each stream after the other, until one of its requests is not taken."""
+    """One request of each stream per round; a stream's first one not taken ends its turns."""
     taken: list[Request] = []
     turns: dict[Outbox, Iterator[Request]] = {}
     offered: list[Outbox] = []
-    for outbox, line in lines.items():  # the first round ends as soon as there are enough
-        turn = iter(line.values())
+    for outbox, queue in queues.items():  # the first round ends at the limit
+        turn = iter(queue.values())
         first = next(turn)
         offered.append(outbox)
         if is_taken(first):
@@ -163,5 +167,5 @@ def _in_turn(
             if len(taken) == limit:
                 break
     for outbox in offered:
-        lines[outbox] = lines.pop(outbox)  # it is the last to have the next turn
+        queues[outbox] = queues.pop(outbox)  # to the end: the other streams go first next time
     return taken

@@ -56,7 +56,7 @@ class Admission:
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
-        self._pace.called(monotonic())
+        self._pace.note_call(monotonic())
         if self._in_flight >= self._limit:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)

@@ -9,7 +9,7 @@ from relevo.v1.store_pb2 import WatchResponse
 from relevo_server import errors
 from relevo_server.event_log.followers import Followers
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.subscriptions import Asked
+from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.service.access import Caller
 from relevo_server.settings import Settings
@@ -70,7 +70,7 @@ class Watching:
                         raise errors.too_many_keys(self._settings.watch_max_keys)
                     keys.add(key)
                     follower = self._followers.follow(self._storage.partition_of(key.tenant_id))
-                    follower.subscribe(outbox, key, Asked(number, known_version, position))
+                    follower.subscribe(outbox, key, SubscribeArgs(number, known_version, position))
                 case Unsubscribe(key):
                     if key in keys:
                         keys.remove(key)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from relevo.v1.store_pb2 import WatchRequest
 from relevo_server.event_log.answers import Answers, Batch
-from relevo_server.event_log.fanout import Fanout, Look
+from relevo_server.event_log.fanout import Fanout, LogPoll
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.subscriptions import Asked
+from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.storage.interface import Limits, Read, Tail
 from relevo_server.wire.contexts import key_of
 from relevo_server.wire.entries import Entries
@@ -46,10 +46,10 @@ class Server:
         """Handle a client's request."""
         match request.WhichOneof("request"):
             case "subscribe":
-                asked = request.subscribe
-                subscription = self.fanout.subscribe(outbox, key_of(asked.key))
-                given = Asked(asked.number, asked.known_version, asked.position)
-                self.fanout.requests.add(subscription, given)
+                subscribe = request.subscribe
+                subscription = self.fanout.subscribe(outbox, key_of(subscribe.key))
+                args = SubscribeArgs(subscribe.number, subscribe.known_version, subscribe.position)
+                self.fanout.requests.add(subscription, args)
             case "unsubscribe":
                 self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
             case "ping":
@@ -63,9 +63,9 @@ class Server:
         if step:
             step()
             return
-        look = self.fanout.look()
-        tail = self._store.tail(look.position, look.seen)
-        self._follow = lambda: self._told(tail, look)
+        poll = self.fanout.begin_poll()
+        tail = self._store.tail(poll.position, poll.seen)
+        self._follow = lambda: self._publish(tail, poll)
 
     def answer(self) -> None:
         """One step of answering subscriptions."""
@@ -83,20 +83,20 @@ class Server:
         if step:
             step()
         elif self.fanout.position is not None:
-            look = self.fanout.look()
-            tail = self._store.tail(look.position, look.seen)
+            poll = self.fanout.begin_poll()
+            tail = self._store.tail(poll.position, poll.seen)
             if not tail.events and not tail.gap:
-                self._confirm = lambda: self.fanout.confirm(look)
+                self._confirm = lambda: self.fanout.confirm(poll)
 
-    def _told(self, tail: Tail, look: Look) -> None:
+    def _publish(self, tail: Tail, poll: LogPoll) -> None:
         if self.fanout.position is None:
             self.fanout.position = tail.revision
         elif tail.gap:
             self.fanout.reset(tail.revision, tail.gap)
         elif tail.events:
-            keys = self.fanout.wanted(tail.events)
+            keys = self.fanout.keys_to_read(tail.events)
             read = self._store.read_within(keys, _PUSHED)
             values = dict(zip(keys, read.entries, strict=True))
-            self._follow = lambda: self.fanout.tell(tail.events, values, [read.revision], look)
+            self._follow = lambda: self.fanout.publish(tail.events, values, [read.revision], poll)
         else:
-            self.fanout.confirm(look)
+            self.fanout.confirm(poll)
