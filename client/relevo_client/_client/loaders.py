@@ -15,7 +15,7 @@ from relevo_client._context.errors import (
 )
 from relevo_client._context.keys import ContextKey
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
 
 LEASE_WAIT_SHARE = 0.5
@@ -33,7 +33,7 @@ def log_failure(key: ContextKey, error: Exception) -> None:
     """Log why an entry was not created, unless another process creates it."""
     if not isinstance(error, RelevoError):
         # Not the text of a user's exception, which may quote values.
-        log.warning("%s was not made: %s", key, shown(error))
+        log.warning("%s was not made: %s", key, class_and_place(error))
     elif not isinstance(error, LeaseHeldError):
         log.warning("%s was not made: %s", key, error.reason)
 

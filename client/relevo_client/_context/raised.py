@@ -15,7 +15,7 @@ _FIRST, _LAST = 2, 3
 """The numbers of frames that a long traceback keeps at its beginning and at its end."""
 
 
-def shown(error: BaseException, function: object = None) -> str:
+def class_and_place(error: BaseException, function: object = None) -> str:
     """An exception's class and place, such as `KeyError in rebuild (/srv/policies.py:42)`.
 
     The place is the list of the user's frames, outermost first. If there are none, because the

@@ -8,7 +8,7 @@ from typing import Any
 from relevo_client._context.errors import RelevoError
 from relevo_client._context.functions import is_coroutine_function, name_of
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client._propagation.refusals import FAILED, RejectedError
 
 
@@ -46,7 +46,9 @@ def failure(function: object, error: Exception, lost: RelevoError | None = None)
 
 def log_user_failure(function: object, error: Exception) -> None:
     """Log the exception of a user's function: its class and place, without its text."""
-    log.error("%s failed on a call's context: %s", name_of(function), shown(error, function))
+    log.error(
+        "%s failed on a call's context: %s", name_of(function), class_and_place(error, function)
+    )
 
 
 @contextmanager

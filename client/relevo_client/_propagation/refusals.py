@@ -7,7 +7,7 @@ from grpc import StatusCode
 from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.functions import name_of
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
 
 NEEDS_CONTEXT = (NoContextError, ExceptionGroup)
@@ -65,7 +65,7 @@ def refusal_of(error: Exception, handler: object) -> Refusal | None:
         return None
     if needs.reason == Reason.NO_CONTEXT:
         return NO_REFERENCE
-    log.error("%s: %s: %s", name_of(handler), needs, shown(needs, handler))
+    log.error("%s: %s: %s", name_of(handler), needs, class_and_place(needs, handler))
     return FAILED
 
 

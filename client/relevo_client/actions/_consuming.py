@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from relevo_client._context.current import using
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client.actions import _deliveries
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, ascii_of
 from relevo_client.actions._entries import Entries, NotHeldError
@@ -80,7 +80,7 @@ class Consumer:
                     await self._deliver(entry, message, begun)
         except Exception as error:  # noqa: BLE001 - Redis may be down: the action stays pending
             text = "entry %s of %s stays pending: %s"
-            log.warning(text, entry.decode(), ascii_of(self._queue), shown(error))
+            log.warning(text, entry.decode(), ascii_of(self._queue), class_and_place(error))
         finally:
             self.in_progress.discard(entry)
 

@@ -17,7 +17,7 @@ from relevo_client._context.errors import (
     RelevoError,
 )
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
 from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
@@ -168,7 +168,7 @@ async def work(
 
 def _failed(error: BaseException) -> Failure:
     text = "the action's handler failed"
-    return Failure(Reason.HANDLER_FAILED, text, shown(error), is_final=False)
+    return Failure(Reason.HANDLER_FAILED, text, class_and_place(error), is_final=False)
 
 
 def _reply(action: DomainAction, result: object) -> DomainAction | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
 from relevo_client._context.log import log
-from relevo_client._context.raised import shown
+from relevo_client._context.raised import class_and_place
 from relevo_client.actions._deliveries import ascii_of
 from relevo_client.actions._entries import AbandonedEntry, Entries
 
@@ -104,7 +104,7 @@ class Keeper:
                 await self._keep()
         except Exception as error:  # noqa: BLE001 - Redis may be down: it is retried
             if not self._is_failing:
-                log.warning("queue %s cannot be kept now: %s", self._queue, shown(error))
+                log.warning("queue %s cannot be kept now: %s", self._queue, class_and_place(error))
             self._is_failing = True
         else:
             self._is_failing = False
