@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import combinations, product
@@ -75,6 +76,19 @@ def test_what_is_quick() -> None:
     }
     assert {line.partition("::")[0] for line in quick if "redis" in line} == {f"tests/{smoke}"}
     assert not [line for line in quick if "test_one_process_renews" in line], "it is of `timing`"
+
+
+def test_a_ring_without_tests_is_a_failure() -> None:
+    """Only a run of some tests, which TEST names, may find none in one of its rings."""
+    make = shutil.which("make")
+    assert make
+    for which, may_be_empty in ("", False), ("tests/store", True):
+        command = [make, "--dry-run", "test", f"TEST={which}"]
+        recipe = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert len(re.findall("pytest .*-m ", recipe)) == 2
+        assert ("-eq 5" in recipe) is may_be_empty
 
 
 def test_nothing_is_left_out() -> None:
