@@ -93,9 +93,13 @@ def relevo_serve(
 
 
 def relevo_ends(
-    *flags: str, environment: Mapping[str, str] | None = None, within: float = 10.0
+    *flags: str, environment: Mapping[str, str] | None = None, within: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `relevo serve` until it ends by itself, and return its exit code and output."""
+    """Run `relevo serve` until it ends by itself, and return its exit code and output.
+
+    `within` only ends a wait for a server that goes on: to start takes more than a second of
+    CPU, and a busy machine may give it that in ten.
+    """
     return subprocess.run(
         [sys.executable, "-m", "relevo_server", "serve", *flags],
         capture_output=True,
