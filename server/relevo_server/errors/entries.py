@@ -100,7 +100,8 @@ def store_behind(key: Key, revision: int) -> StoreError:
 def corrupt_entry(key: Key) -> StoreError:
     """DATA_LOSS: what the store holds under the key is not a context.
 
-    Something other than a server of Relevo wrote it. Any Put or Invalidate of the key mends it.
+    Something other than a server of Relevo wrote it. A Put of the whole context, or an Invalidate
+    of the key, mends it.
     """
     return StoreError(
         StatusCode.DATA_LOSS,
