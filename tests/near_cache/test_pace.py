@@ -61,6 +61,29 @@ async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
     assert most == 2
 
 
+async def test_partitions_take_turns() -> None:
+    """However many partitions have answers: they are a few in a turn of the loop for all."""
+    storage, pace, outbox = GatedStorage(), Pace(), Counting(ROOM)
+    keys = [Key("conversation", f"t{i}", f"c{j}") for i in range(8) for j in range(8)]
+    copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
+    followers = {
+        partition: Follower(storage, partition, Entries(), copies, pace, Settings())
+        for partition in {storage.partition_of(each.tenant_id) for each in keys}
+    }
+    assert len(followers) == 4
+    for number, each in enumerate(keys, start=1):
+        partition = storage.partition_of(each.tenant_id)
+        followers[partition].subscribe(outbox, each, SubscribeArgs(number, 0, 0))
+    most = 0
+    while outbox.values < len(keys):
+        before = outbox.values
+        await asyncio.sleep(0)
+        most = max(most, outbox.values - before)
+    for follower in followers.values():
+        await follower.close()
+    assert most == 2
+
+
 async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None:
     """If a follower ends amid its answers, the room that it reserved becomes free."""
     outbox = Counting(ROOM)

@@ -206,9 +206,10 @@ class Follower:
         try:
             await asyncio.sleep(0)  # parsing the read was a step of its own
             while steps:
-                started = monotonic()
-                self._answers.apply(*steps.popleft())
-                await self._pace.rest(started)
+                async with self._pace.turns:
+                    started = monotonic()
+                    self._answers.apply(*steps.popleft())
+                    await self._pace.rest(started)
         finally:
             for part, _ in steps:
                 self._answers.give_up(part)

@@ -27,6 +27,12 @@ class Pace:
         self._last_call = -math.inf
         self._rest_owed = 0.0
         self._rest_until = -math.inf
+        self.turns = asyncio.Lock()
+        """Held for a step and its rest: one at a time, whatever the number of partitions.
+
+        Steps that have rested until the same moment would all run in one turn of the loop, and
+        every call would wait for all of them.
+        """
 
     def note_call(self, now: float) -> None:
         """Record the arrival of a call."""
@@ -44,5 +50,5 @@ class Pace:
         return max(0.0, self._rest_until - now)
 
     async def rest(self, started: float) -> None:
-        """Rest after a step that began at `started`."""
+        """Rest after a step that began at `started`. Hold `turns` for both."""
         await asyncio.sleep(self.pause(started, monotonic()))
