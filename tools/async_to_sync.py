@@ -75,18 +75,26 @@ def blocking_source(source: str, twin: Twin) -> str:
         if _IS_ABOUT_ASYNCIO.search(line):
             raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line.strip()!r}")
     header = f"# Generated from {twin.source.name} by `{COMMAND}`: edit that file, not this one.\n"
-    return _tidied(header + _edited(source, [*edits, *phrases]), twin.target.as_posix())
+    text = _tidied(header + _edited(source, [*edits, *phrases]), twin.target.as_posix())
+    for node in _imports(text):  # ruff has left those that are used
+        if _IS_ABOUT_ASYNCIO.search(line := ast.unparse(node)):
+            raise NotTwinsError(f"{twin.source} has no blocking counterpart for {line!r}")
+    return text
 
 
 def _without_imports(text: str) -> list[str]:
     """The lines of a module except its imports, from which ruff removes the unused ones."""
     imports = {
         number
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Import | ast.ImportFrom)
+        for node in _imports(text)
         for number in range(node.lineno, (node.end_lineno or 0) + 1)
     }
     return [line for i, line in enumerate(text.splitlines(), start=1) if i not in imports]
+
+
+def _imports(text: str) -> list[ast.Import | ast.ImportFrom]:
+    nodes = ast.walk(ast.parse(text))
+    return [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def _edited(source: str, edits: Iterable[_Edit]) -> str:

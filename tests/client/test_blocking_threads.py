@@ -157,6 +157,20 @@ def test_another_process_was_faster(
     assert (entry.context.user_id, entry.version) == ("theirs", theirs.revision)
 
 
+def test_a_load_that_cannot_begin(client: ContextClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that can have no more threads says so; the next call begins the load anew."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    factory = Factory(MADE, is_quick=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="thread"):
+            client.get_or_create(KEY, factory)
+    assert client.get_or_create(KEY, factory, timeout=10).context.user_id == "made"
+
+
 def test_what_the_factory_made_may_be_refused(client: ContextClient) -> None:
     """The store's refusal of a new entry reaches the caller unchanged."""
     factory = Factory(ExecutionContext(metadata={"x": "x" * 300_000}), is_quick=True)

@@ -177,6 +177,7 @@ def test_phrases() -> None:
     "line",
     [
         "import asyncio\n\nloop = asyncio.get_running_loop()",
+        "from asyncio import current_task\n\nmine = current_task()",
         '"""Call it with a coroutine function."""',
         "x = 1  # until the caller is cancelled",
         "kind = aio",

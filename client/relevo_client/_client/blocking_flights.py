@@ -36,9 +36,14 @@ class Flights(Generic[Key, Value]):
             flight = self._flights.setdefault(key, new_flight)
         if flight is new_flight:
             run = self._ambient().run
-            threading.Thread(
+            thread = threading.Thread(
                 target=run, args=(self._run, key, load, new_flight), name=self._name, daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except Exception as error:  # too many threads: nothing else would end this flight
+                self._fail(key, error, new_flight)
+                raise
         return flight
 
     def close(self) -> None:
@@ -48,11 +53,14 @@ class Flights(Generic[Key, Value]):
         try:
             value = load()
         except BaseException as error:  # noqa: BLE001 - raised to every waiter
-            self._remove(key)
-            flight.set_exception(error)
+            self._fail(key, error, flight)
         else:
             self._remove(key)
             flight.set_result(value)
+
+    def _fail(self, key: Key, error: BaseException, flight: Flight[Value]) -> None:
+        self._remove(key)
+        flight.set_exception(error)
 
     def _remove(self, key: Key) -> None:
         with self._lock:

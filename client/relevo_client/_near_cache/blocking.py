@@ -163,7 +163,12 @@ class Watcher:
         with self._lock:
             self._cache.opened(time.monotonic())
         call = self._watch(self._requests(stream))
-        pinging = _started("relevo-watch-ping", self._ping, stream, call)
+        try:
+            pinging = _started("relevo-watch-ping", self._ping, stream, call)
+        except Exception:  # too many threads: nothing else would cancel the stream
+            self._end(stream)
+            call.cancel()
+            raise
         try:
             for message in call:
                 with self._lock:
@@ -176,10 +181,13 @@ class Watcher:
                 raise TimeoutError from None  # the next stream may reach another server
             raise
         finally:
-            with self._lock:
-                stream.is_over = True
-                self._changed.notify_all()
+            self._end(stream)
             pinging.join()
+
+    def _end(self, stream: _Stream) -> None:
+        with self._lock:
+            stream.is_over = True
+            self._changed.notify_all()
 
     def _ping(self, stream: _Stream, call: Any) -> None:
         """Send pings, and cancel the stream when it is silent, over or no longer needed."""
