@@ -16,8 +16,10 @@ PARALLEL ?= -n $(WORKERS) --dist loadgroup
 NONE_FOUND = $(if $(TEST),test $$? -eq 5,false)
 # Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
 MATRIX ?=
+# Options of `make mutants`, as --side-by-side 1.
+MUTANTS ?=
 
-.PHONY: help demo platform test test-quick test-timing test-long test-matrix check bench soak
+.PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants check bench soak
 .PHONY: generate twins format clean
 
 help: ## Say what can be made
@@ -46,6 +48,9 @@ test-long: $(VENV)/ready ## The caches' simulations with 10,000 seeds, and longe
 
 test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with every Python, that are proven
 	$(BIN)/python -m matrix $(MATRIX)
+
+mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see a test fail each time; NAME='near-*'
+	$(BIN)/python -m mutants $(if $(NAME),'$(NAME)') $(MUTANTS)
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check

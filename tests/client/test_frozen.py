@@ -40,7 +40,7 @@ CHANGES_OF_A_LIST: dict[str, Callable[[Any], object]] = {
     "pop": lambda x: x.pop(),
     "remove": lambda x: x.remove(3),
     "reverse": lambda x: x.reverse(),
-    "sort": lambda x: x.sort(),
+    "sort": lambda x: x.sort(key=str),
     "an attribute": lambda x: setattr(x, "new", 1),
 }
 

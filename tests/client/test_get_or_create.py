@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from relevo.v1.store_pb2 import LeaseRequest
 from relevo_client import (
     AsyncContextClient,
     ContextKey,
@@ -20,6 +21,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_server.server import Server
+from support.clients.calls import Stub
 from support.servers.relay import Relay
 
 
@@ -156,6 +158,17 @@ async def test_what_the_factory_raises_reaches_all(
     working = Factory(MADE)
     working.let.set()
     assert (await client.get_or_create(key, working)).context.user_id == "made"
+
+
+async def test_a_factory_that_fails_gives_its_lease_back(
+    client: AsyncContextClient, stub: Stub, key: ContextKey
+) -> None:
+    """Another process can create the entry at once, and does not wait for the lease's end."""
+    broken = Factory(RuntimeError("agent management is down"))
+    broken.let.set()
+    with pytest.raises(RuntimeError):
+        await client.get_or_create(key, broken)
+    assert (await stub.Lease(LeaseRequest(key=key.to_message()))).lease.token
 
 
 async def test_a_factory_that_finds_nothing(client: AsyncContextClient, key: ContextKey) -> None:

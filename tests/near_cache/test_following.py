@@ -166,6 +166,18 @@ def test_a_slow_watcher_is_reset_and_left_alone() -> None:
     assert (answer.entry.version, answer.answers, value.entry.version) == (99, 3, 100)
 
 
+def test_ends_that_nobody_takes_are_bounded() -> None:
+    """A watcher that takes no news is reset once they have no room, and none is skipped (N5)."""
+    stage = Stage(3 * SIZE)
+    for version in range(10, 1000):
+        stage.fanout.publish([Event(version, "invalidate", KEY)], {}, [], stage.fanout.begin_poll())
+        if stage.outbox.resets:
+            break
+    *skipped, last = stage.read()
+    assert not skipped
+    assert last.reset.reason == ResetReason.RESET_REASON_SLOW_WATCHER
+
+
 def test_a_watcher_that_takes_something_is_not_reset() -> None:
     """A watcher that reads is not reset, however many values are superseded."""
     stage = Stage(3 * SIZE)
@@ -174,6 +186,21 @@ def test_a_watcher_that_takes_something_is_not_reset() -> None:
         if version % 2:
             taken = stage.outbox.next()
             assert not (taken and taken.HasField("reset"))
+
+
+def test_an_answer_that_was_overtaken() -> None:
+    """What was read before an event about the key is not told after it: it is read again (N3)."""
+    stage = Stage(1 << 20)
+    new = KEY._replace(id="c3")
+    stage.fanout.requests.add(stage.fanout.subscribe(stage.outbox, new), SubscribeArgs(3, 0, 0))
+    batch = stage.answers.next()
+    assert batch
+    stage.put(new, 10)
+    stage.answers.apply(batch, Read(1, [None]))
+    assert not stage.read()
+    stage.answer({new: stored(10)}, revision=10)
+    (answer,) = stage.read()
+    assert (answer.answers, answer.entry.version) == (3, 10)
 
 
 def test_room_is_given_back() -> None:

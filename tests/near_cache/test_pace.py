@@ -1,11 +1,12 @@
 """Answers that fill a cache leave the loop to calls: in short steps, with pauses between them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo.v1.store_pb2 import GetRequest, WatchResponse
+from relevo_server import errors
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
 from relevo_server.event_log.outbox import Outbox
@@ -13,7 +14,7 @@ from relevo_server.event_log.pace import Pace
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Write
+from relevo_server.storage.interface import Limits, Read, Write
 from relevo_server.wire.entries import Entries
 from support.clients.calls import Stub, key, put
 from support.servers.storages import GatedStorage
@@ -35,9 +36,15 @@ class Counting(Outbox):
 
 
 @pytest.fixture
-async def follower() -> AsyncIterator[Follower]:
+def storage(request: pytest.FixtureRequest) -> GatedStorage:
+    """A backend, of the class that a test asks for."""
+    kind: type[GatedStorage] = getattr(request, "param", GatedStorage)
+    return kind()
+
+
+@pytest.fixture
+async def follower(storage: GatedStorage) -> AsyncIterator[Follower]:
     """A follower of the keys' partition."""
-    storage = GatedStorage()
     context = ExecutionContext(user_id="u").SerializeToString()
     for each in KEYS:
         await storage.write(Write(each, context, 60_000))
@@ -97,6 +104,33 @@ async def test_a_follower_that_ends_amid_its_answers(follower: Follower) -> None
     assert outbox.has_room(ROOM), "room is still reserved"
     outbox.reserve(1)
     assert not outbox.has_room(ROOM), "anything has room if none is taken"
+
+
+class FailingOnce(GatedStorage):
+    """A memory backend whose first read of contexts fails."""
+
+    has_failed = False
+
+    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+        """Fail, or read."""
+        if limits.each and not self.has_failed:
+            self.has_failed = True
+            raise errors.unavailable()
+        return await super().read_within(keys, limits)
+
+
+@pytest.mark.parametrize("storage", [FailingOnce], indirect=True)
+async def test_a_read_that_fails(storage: FailingOnce, follower: Follower) -> None:
+    """The room that was reserved for its answers is given back, and they are read again."""
+    outbox = Counting(ROOM)
+    for number, each in enumerate(KEYS, start=1):
+        follower.subscribe(outbox, each, SubscribeArgs(number, 0, 0))
+    while outbox.values < len(KEYS):
+        await outbox.take(within=10)
+    while outbox.next():
+        pass
+    assert storage.has_failed
+    assert outbox.has_room(ROOM), "room is still reserved"
 
 
 def test_nobody_calls() -> None:

@@ -244,3 +244,21 @@ def test_blocks_that_end_in_another_order() -> None:
 
     # In a copied context, so that other tests are not affected.
     assert contextvars.copy_context().run(work) is None
+
+
+def test_many_blocks_that_end_before_the_inner_one() -> None:
+    """However many blocks ended while the innermost went on, its end undoes all of them."""
+
+    def items() -> Generator[str | None, None, None]:
+        with use_context(ONE):
+            yield user()
+
+    def work() -> str | None:
+        with use_context(TWO):
+            begun = [items(), items(), items()]
+            assert [next(each) for each in begun] == ["one"] * 3
+        for each in begun:
+            each.close()
+        return user()
+
+    assert contextvars.copy_context().run(work) is None

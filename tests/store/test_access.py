@@ -42,6 +42,8 @@ def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]
     yield stub.Invalidate(store_pb2.InvalidateRequest(keys=keys), **rest)
     selector = store_pb2.TenantSelector(tenant_id=tenant)
     yield stub.Invalidate(store_pb2.InvalidateRequest(tenant=selector), **rest)
+    yield stub.Lease(store_pb2.LeaseRequest(key=named), **rest)
+    yield stub.Release(store_pb2.ReleaseRequest(key=named, lease_token="t"), **rest)  # noqa: S106
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,17 @@ async def test_a_token_opens_no_other_tenant(stub: Stub, token: str, tenant: str
         failure = await failure_of(call)
         assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
         assert failure.metadata == {"tenant_id": tenant}
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "unsubscribe", "touch"])
+async def test_a_stream_opens_no_other_tenant(stub: Stub, kind: str) -> None:
+    """Whatever a stream asks about another tenant ends it with PERMISSION_DENIED."""
+    request = store_pb2.WatchRequest()
+    getattr(request, kind).key.CopyFrom(key(tenant="globex"))
+    call: Any = stub.Watch(iter([request]), metadata=bearer("acme-token"), timeout=TIMEOUT)
+    failure = await failure_of(call.read())
+    assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
+    assert failure.metadata == {"tenant_id": "globex"}
 
 
 async def test_a_batch_is_judged_one_by_one(stub: Stub) -> None:

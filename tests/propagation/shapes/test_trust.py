@@ -1,6 +1,7 @@
 """Trust: which callers may name a context, malformed references, and exempt methods."""
 
 import logging
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -126,6 +127,31 @@ async def test_a_rule_that_is_a_coroutine_function(
     except TypeError:
         return
     over = await play(shape, interceptor, naming(entry.ref))
+    assert f"u-1 {entry.ref}" not in over.seen
+
+
+class Later:
+    """An answer that is to be awaited, and true for whoever does not."""
+
+    def __await__(self) -> Generator[None, None, bool]:
+        """It is no."""
+        yield
+        return False
+
+
+@pytest.mark.parametrize("rule", ["trust_callers", "authorize"])
+@each_unary_shape
+async def test_a_rule_whose_answer_is_to_be_awaited(
+    clients: StoreClients, entry: ContextEntry, shape: Shape, rule: str
+) -> None:
+    """A plain function that returns what is to be awaited never says yes: the call is refused."""
+
+    def answer_later(*_: Any) -> Any:
+        return Later()
+
+    rules: dict[str, Any] = {"trust_callers": True, rule: answer_later}
+    over = await play(shape, clients.interceptor(shape.server, **rules), naming(entry.ref))
+    assert over.refusal == FAILED
     assert f"u-1 {entry.ref}" not in over.seen
 
 

@@ -8,6 +8,8 @@ from relevo.v1.store_pb2 import LeaseRequest
 from relevo_server import deadline
 from relevo_server.server import Server
 from relevo_server.settings import Settings
+from relevo_server.storage.interface import LeaseAttempt, Leased
+from relevo_server.storage.memory import MemoryStorage
 from support.clients.calls import (
     Stub,
     context,
@@ -19,7 +21,7 @@ from support.clients.calls import (
 )
 from support.clients.leasing import lease, release
 from support.failures import failure_of
-from support.servers.serving import serving, stub_of
+from support.servers.serving import serving, serving_from, stub_of
 
 
 async def test_a_thousand_wait_for_one(stub: Stub) -> None:
@@ -93,6 +95,43 @@ async def test_who_has_gone_gets_nothing(stub: Stub) -> None:
     await asyncio.wait(gone)
     await release(stub, token)
     assert (await next_one).lease.token not in ("", token)
+
+
+class LateGrants(MemoryStorage):
+    """A memory backend that grants leases, and says so once its gate is open, as it is at first."""
+
+    def __init__(self) -> None:
+        super().__init__(4, log_length=1000, request_ttl_ms=600_000)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.granted = asyncio.Event()
+
+    async def lease(self, attempt: LeaseAttempt) -> Leased:
+        """Grant a lease, and wait at the gate."""
+        leased = await super().lease(attempt)
+        if leased.token:
+            self.granted.set()
+            await self.gate.wait()
+        return leased
+
+
+@pytest.mark.parametrize("store_url", ["memory"], indirect=True)
+async def test_a_lease_that_comes_too_late(settings: Settings) -> None:
+    """A lease that arrives when nobody waits for it any more is free at once for the next one."""
+    storage = LateGrants()
+    async with serving_from(storage, settings) as stub:
+        token = (await lease(stub)).lease.token
+        waiting = asyncio.create_task(lease(stub, wait=15))
+        await failure_of(lease(stub, wait=0.05))  # a round trip later, it waits
+        storage.gate.clear()
+        storage.granted.clear()
+        await release(stub, token)
+        await storage.granted.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await failure_of(lease(stub))  # a round trip later, the server knows
+        storage.gate.set()
+        assert (await lease(stub, wait=15)).lease.token not in ("", token)
 
 
 async def test_a_server_that_stops(settings: Settings) -> None:
