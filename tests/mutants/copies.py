@@ -35,6 +35,7 @@ class Copy:
 
     def __init__(self, project: Path, folder: Path) -> None:
         self.folder = folder
+        self._writes = 0
         command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         files = subprocess.check_output(command, cwd=project, text=True)
         for name in filter(None, files.split("\0")):
@@ -47,11 +48,17 @@ class Copy:
         """Break the copy for as long as the block takes. Raises ValueError: see `Mutant.broken`."""
         path = self.folder / mutant.file
         source = path.read_text()
-        path.write_text(mutant.broken(source))
+        self._write(path, mutant.broken(source))
         try:
             yield
         finally:
-            path.write_text(source)
+            self._write(path, source)
+
+    def _write(self, path: Path, source: str) -> None:
+        """Write a file with a time that it never had: Python tells by that if bytecode is old."""
+        self._writes += 1
+        path.write_text(source)
+        os.utime(path, (self._writes, self._writes))
 
     def run(self, tests: Sequence[str], *, seconds: float) -> Ended:
         """Run tests on the copy, up to the first that fails, for so many seconds at most."""
@@ -60,8 +67,6 @@ class Copy:
             **{k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")},
             # Before the packages that are installed, in the tests' own processes too.
             "PYTHONPATH": os.pathsep.join(str(self.folder / each) for each in _PACKAGES),
-            # Bytecode is told from its source by time and size, which a mutant may share.
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         process = subprocess.Popen(
             command,
