@@ -25,8 +25,11 @@ def store_url(redis: RedisProcess, way: Proxy) -> str:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Few connections, so that each serves many calls, one after the other."""
-    return settings.model_copy(update={"store_connections": CONNECTIONS})
+    """Few connections, so that each serves many calls, one after the other.
+
+    Redis has time to answer: on a busy machine, a call may wait for more than a second.
+    """
+    return settings.model_copy(update={"store_connections": CONNECTIONS, "store_timeout": 5.0})
 
 
 async def fill(stub: Stub) -> None:
