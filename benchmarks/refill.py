@@ -5,10 +5,6 @@ after a new Put of every entry; and after a restart of the server. The figures a
 until the cache has all values; the resets; the bytes that Redis sent, relative to the size of
 the contexts and including the Gets of the uses; and the p99 of another client's Gets during
 the refill, against the same on the idle server just before.
-
-The client whose cache is filled takes a core only while nobody else wants it, as if it had a
-machine of its own. What a process that does not costs other clients, with no refill at all, is
-a figure too.
 """
 
 import asyncio
@@ -29,7 +25,7 @@ from support.servers.serving import stub_of
 from benchmarks import servers
 from benchmarks.figures import Figure, Goal, paired
 from benchmarks.run import Run
-from benchmarks.workers import Worker, call_all, workers
+from benchmarks.workers import Worker, workers
 
 SIZES = {"200 x 100 KiB": (200, 100), "2,000 x 12 KiB": (2000, 12), "10,000 x 1 KiB": (10_000, 1)}
 _ROUNDS = 3
@@ -63,26 +59,7 @@ async def measure(run: Run) -> list[Figure]:
                 taken[after].append(each)
         for after, results in taken.items():
             figures += _figures(f"Refill/{name}/{after}", results)
-    run.schedule.say("Refill, control")
-    figures.append(await _control(run))
     return figures
-
-
-async def _control(run: Run) -> Figure:
-    """The cost for other clients of a process that computes on their cores: no cache is filled."""
-    busy: list[float] = []
-    idle: list[float] = []
-    with servers.relevo(run.redis, run.prefix, run.cores) as server:
-        async with (
-            workers("benchmarks.refiller", 1) as (worker,),
-            stub_of(server.address) as stub,
-        ):
-            await stub.Put(PutRequest(key=_OTHER, context=ExecutionContext()))
-            for _ in range(min(_ROUNDS, run.schedule.rounds)):
-                idle.append(await _gets(stub, asyncio.create_task(asyncio.sleep(_IDLE))))
-                computing = asyncio.create_task(worker.call("compute", _IDLE))
-                busy.append(await _gets(stub, computing))
-    return paired("Refill/none, but a busy process/other p99", "ms", busy, idle)
 
 
 async def _round(run: Run, number: int, size: int) -> dict[str, Taken]:
@@ -105,7 +82,6 @@ async def _round(run: Run, number: int, size: int) -> dict[str, Taken]:
     with ReservedPort() as port:
         listen = f"127.0.0.1:{port.number}"
         async with workers("benchmarks.refiller", 2) as (worker, user):
-            await call_all([worker, user], "stand_back")
             with servers.relevo(run.redis, run.prefix, run.cores, listen=listen):
                 async with stub_of(listen) as stub:
                     await stub.Put(PutRequest(key=_OTHER, context=ExecutionContext()))

@@ -4,8 +4,6 @@ It counts the resets on its stream: a refill needs none.
 """
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -28,22 +26,6 @@ class Refiller:
         self._keys: Sequence[ContextKey] = ()
         self._resets = 0
         self._client: AsyncContextClient
-
-    async def stand_back(self) -> None:
-        """Take a core only while nobody else wants it, as if on a machine of its own.
-
-        Without this, the measurement of another client's Gets would be one of the cores that
-        this process shares with that client and with Redis: a process that wakes up beside one
-        that computes waits for up to a tick of the system's clock, 4 ms on many machines.
-        """
-        if sys.platform == "linux":
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-    async def compute(self, seconds: float) -> None:
-        """Keep a core busy, with nothing that is about a cache."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            pass
 
     async def open(self, address: str, names: Sequence[str]) -> None:
         """Open a client for these entries."""
@@ -108,8 +90,7 @@ class Refiller:
 async def main() -> None:
     """Run as a worker."""
     commands = Refiller()
-    filling = commands.open, commands.use, commands.learn, commands.lose, commands.close
-    each = commands.stand_back, commands.compute, *filling
+    each = commands.open, commands.use, commands.learn, commands.lose, commands.close
     await serve_commands({method.__name__: method for method in each})
 
 

@@ -23,7 +23,6 @@ from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.follower import Follower
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.pace import Pace
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
@@ -244,7 +243,7 @@ class Stubborn(GatedStorage):
 def follow() -> Callable[[GatedStorage], Follower]:
     """Makes a follower of a backend's partition."""
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
-    return lambda storage: Follower(storage, 0, Entries(), copies, Pace(), Settings())
+    return lambda storage: Follower(storage, 0, Entries(), copies, asyncio.Lock(), Settings())
 
 
 async def test_who_waits_for_the_end_can_be_cancelled(

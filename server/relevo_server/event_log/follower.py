@@ -11,7 +11,6 @@ from relevo_server.event_log.answers import READ_BYTES, Answers, Batch
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.fanout import Fanout, LogPoll
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.pace import Pace
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.logs import LogThrottle, log, where
@@ -31,7 +30,11 @@ _RETRY_DELAY = 0.1
 
 
 class Follower:
-    """Reads a log once for all of its users. Create it within a running event loop."""
+    """Reads a log once for all of its users. Create it within a running event loop.
+
+    `turns` is shared by all followers of a server: whoever holds it publishes answers in this turn
+    of the loop, so that calls wait for one short step, whatever the number of partitions.
+    """
 
     def __init__(
         self,
@@ -39,14 +42,14 @@ class Follower:
         partition: int,
         entries: Entries,
         copies: Copies,
-        pace: Pace,
+        turns: asyncio.Lock,
         settings: Settings,
     ) -> None:
         self.needed_until = 0.0
         """When following for the copies ends, in seconds of the monotonic clock."""
         self._storage = storage
         self._copies = copies
-        self._pace = pace
+        self._turns = turns
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
         # Streams add the same delay before they send progress, and copies are trusted for several
         # times as long.
@@ -206,10 +209,9 @@ class Follower:
         try:
             await asyncio.sleep(0)  # parsing the read was a step of its own
             while steps:
-                async with self._pace.turns:
-                    started = monotonic()
+                async with self._turns:
                     self._answers.apply(*steps.popleft())
-                    await self._pace.rest(started)
+                    await asyncio.sleep(0)
         finally:
             for part, _ in steps:
                 self._answers.give_up(part)

@@ -6,7 +6,6 @@ from contextvars import Context
 
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
-from relevo_server.event_log.pace import Pace
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
@@ -21,13 +20,13 @@ class Followers:
         storage: Storage,
         entries: Entries,
         copies: Copies,
-        pace: Pace,
         settings: Settings,
     ) -> None:
         self._storage = storage
         self._entries = entries
         self._copies = copies
-        self._pace = pace
+        self._turns = asyncio.Lock()
+        """Held for a turn of the loop by one follower at a time: see `Follower`."""
         self._settings = settings
         self._followers: dict[int, Follower] = {}
         self._cleanup: asyncio.Task[None] | None = None
@@ -41,7 +40,7 @@ class Followers:
         follower = self._followers.get(partition)
         if follower is None:
             follower = Follower(
-                self._storage, partition, self._entries, self._copies, self._pace, self._settings
+                self._storage, partition, self._entries, self._copies, self._turns, self._settings
             )
             self._followers[partition] = follower
         return follower

@@ -12,7 +12,6 @@ from grpc import StatusCode, aio
 from relevo_server import errors
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
-from relevo_server.event_log.pace import Pace
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access, Caller
 from relevo_server.wire.statuses import status_of
@@ -39,9 +38,8 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 class Admission:
     """Admits calls, `limit` at the same time at most."""
 
-    def __init__(self, access: Access, pace: Pace, limit: int) -> None:
+    def __init__(self, access: Access, limit: int) -> None:
         self._access = access
-        self._pace = pace
         self._limit = limit
         self._in_flight = 0
         self._stopping = False
@@ -56,7 +54,6 @@ class Admission:
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
-        self._pace.note_call(monotonic())
         if self._in_flight >= self._limit:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)

@@ -18,7 +18,6 @@ from relevo_server import errors
 from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
-from relevo_server.event_log.pace import Pace
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access
@@ -52,13 +51,12 @@ class ContextStore:
             max_bytes=settings.cache_max_bytes,
             max_staleness=settings.cache_max_staleness,
         )
-        pace = Pace()
-        self._followers = Followers(storage, self._entries, copies, pace, settings)
+        self._followers = Followers(storage, self._entries, copies, settings)
         self._watching = Watching(storage, self._followers, settings)
         self._reader = Reader(storage, self._entries, copies, self._followers, settings)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
-        self._admission = Admission(self._access, pace, settings.max_concurrent_calls)
+        self._admission = Admission(self._access, settings.max_concurrent_calls)
 
     def add_to(self, server: aio.Server) -> None:
         """Register the service with a server that has not been started."""

@@ -1,27 +1,24 @@
-"""Answers that fill a cache leave the loop to calls: in short steps, with pauses between them."""
+"""Answers that fill a cache leave the event loop to calls: they are published in short steps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from relevo.v1.context_pb2 import ExecutionContext
-from relevo.v1.store_pb2 import GetRequest, WatchResponse
+from relevo.v1.store_pb2 import WatchResponse
 from relevo_server import errors
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.pace import Pace
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Limits, Read, Write
 from relevo_server.wire.entries import Entries
-from support.clients.calls import Stub, key, put
 from support.servers.storages import GatedStorage
 
 KEYS = [Key("conversation", "acme", f"c{i}") for i in range(64)]
 ROOM = 1 << 20
-MILLISECOND = 0.001
 
 
 class Counting(Outbox):
@@ -50,7 +47,7 @@ async def follower(storage: GatedStorage) -> AsyncIterator[Follower]:
         await storage.write(Write(each, context, 60_000))
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
     partition = storage.partition_of(KEYS[0].tenant_id)
-    follower = Follower(storage, partition, Entries(), copies, Pace(), Settings())
+    follower = Follower(storage, partition, Entries(), copies, asyncio.Lock(), Settings())
     yield follower
     await follower.close()
 
@@ -70,11 +67,11 @@ async def test_answers_are_told_a_few_in_a_turn(follower: Follower) -> None:
 
 async def test_partitions_take_turns() -> None:
     """However many partitions have answers: they are a few in a turn of the loop for all."""
-    storage, pace, outbox = GatedStorage(), Pace(), Counting(ROOM)
+    storage, turns, outbox = GatedStorage(), asyncio.Lock(), Counting(ROOM)
     keys = [Key("conversation", f"t{i}", f"c{j}") for i in range(8) for j in range(8)]
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
     followers = {
-        partition: Follower(storage, partition, Entries(), copies, pace, Settings())
+        partition: Follower(storage, partition, Entries(), copies, turns, Settings())
         for partition in {storage.partition_of(each.tenant_id) for each in keys}
     }
     assert len(followers) == 4
@@ -131,45 +128,3 @@ async def test_a_read_that_fails(storage: FailingOnce, follower: Follower) -> No
         pass
     assert storage.has_failed
     assert outbox.has_room(ROOM), "room is still reserved"
-
-
-def test_nobody_calls() -> None:
-    """Without concurrent calls, a refill does not pause."""
-    pace = Pace()
-    assert pace.pause(started=10.0, now=11.0) == 0
-    pace.note_call(now=11.0)
-    assert pace.pause(started=11.0, now=12.0) == 0, "that was long ago"
-
-
-def test_calls_come() -> None:
-    """Amid calls, a refill pauses for longer than it works; pauses too short for a timer add up."""
-    pace = Pace()
-    pace.note_call(now=10.0)
-    step = MILLISECOND / 4
-    assert pace.pause(10.0, 10.0 + step) == 0
-    rest = pace.pause(10.0 + step, 10.0 + 2 * step)
-    assert rest == pytest.approx(6 * step)
-    # Another partition's answers have their step meanwhile, and rest with the first.
-    pace.note_call(now=10.0 + 3 * step)
-    assert pace.pause(10.0 + 3 * step, 10.0 + 3 * step) == pytest.approx(5 * step)
-
-
-def test_a_long_step() -> None:
-    """After one long step, as on a busy machine, a refill pauses only briefly."""
-    pace = Pace()
-    pace.note_call(now=20.0)
-    assert pace.pause(started=10.0, now=20.0) == pytest.approx(5 * MILLISECOND)
-
-
-async def test_each_call_counts(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call counts for the pace, also one that is answered from memory."""
-    calls = list[float]()
-
-    def note_call(_: Pace, now: float) -> None:
-        calls.append(now)
-
-    monkeypatch.setattr(Pace, "note_call", note_call)
-    await put(stub, key("c"), ExecutionContext())
-    await stub.Get(GetRequest(key=key("c")))
-    assert len(calls) == 2
-    assert calls == sorted(calls)
