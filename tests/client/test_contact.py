@@ -3,12 +3,16 @@
 import logging
 
 import pytest
+from grpc import StatusCode, aio
 from relevo_client._context.errors import NotFoundError, UnavailableError
 from relevo_client._store.contact import QUIET, Contact, Evidence
+from relevo_server.errors import stopping
+from relevo_server.wire.statuses import status_of
 
 BAD = UnavailableError("Socket closed", reason="UNAVAILABLE")
 LATE = UnavailableError("the store did not answer in time", reason="DEADLINE_EXCEEDED")
 AWAY = UnavailableError("the store cannot be reached", reason="STORE_UNAVAILABLE")
+STOPPING = UnavailableError("the server is stopping", reason="SERVER_STOPPING")
 MISSING = NotFoundError("there is no live entry", reason="NO_ENTRY")
 
 
@@ -18,6 +22,26 @@ def test_a_failure_alone_is_no_loss() -> None:
     attempts = [evidence.begin() for _ in range(100)]
     assert not any(evidence.failed(attempt, 1.0) for attempt in attempts)
     assert not evidence.is_lost
+
+
+def stopped_stream() -> aio.AioRpcError:
+    """The end of a stream of a server that stops."""
+    details = status_of(stopping()).SerializeToString()
+    trailing = aio.Metadata(("grpc-status-details-bin", details))
+    return aio.AioRpcError(StatusCode.UNAVAILABLE, aio.Metadata(), trailing, "stopping")
+
+
+def test_a_server_that_stops_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that says that it stops was reached: however often it says so, nothing is lost."""
+    contact = Contact("127.0.0.1:1", 2.0)
+    for _ in range(3):
+        contact.ended(contact.begin(), STOPPING, 2.0)
+        contact.stream_ended(contact.begin(), stopped_stream())
+    assert caplog.messages == []
+    contact.ended(contact.begin(), BAD, 2.0)
+    contact.ended(contact.begin(), STOPPING, 2.0)  # and it is no answer either
+    contact.ended(contact.begin(), BAD, 2.0)
+    assert is_lost(caplog)
 
 
 def test_a_second_failure_is_a_loss() -> None:

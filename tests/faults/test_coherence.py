@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import pytest
 from relevo_client import (
     AsyncContextClient,
     ContextClient,
@@ -164,6 +165,7 @@ async def stop_and_continue(server: RelevoProcess, seen: Sequence[Seen]) -> None
         await asyncio.sleep(STOPPED)
 
 
+@pytest.mark.timeout(600)  # its amount of work is fixed: about 110 s of CPU
 async def test_compositions_are_whole(redis: RedisProcess) -> None:
     """No read is torn or incomplete, and no snapshot differs from its entry (2, 6, N9)."""
     history, seen, is_over = History(), [Seen() for _ in range(6)], asyncio.Event()

@@ -87,11 +87,11 @@ class Contact:
         Most failures are answers of the store. A call that was late counts as no failure if its
         timeout was shorter than `PATIENCE`.
         """
-        if isinstance(failure, UnavailableError):
-            is_patient = timeout is None or timeout >= self._patience
+        is_patient = timeout is None or timeout >= self._patience
+        if _is_break(failure):
             if is_patient or failure.reason not in _LATE:
                 self.failed(attempt, f"{failure.reason}, {failure}")
-        elif failure.reason not in BROKEN:
+        elif failure.reason not in (*BROKEN, Reason.SERVER_STOPPING):
             self.answered()
 
     def failed(self, attempt: int, reason: str) -> None:
@@ -111,7 +111,7 @@ class Contact:
             case grpc.RpcError():
                 failure = error_of_call(error)
                 reason = failure.reason
-                if isinstance(failure, UnavailableError) or reason in BROKEN:
+                if _is_break(failure) or reason in BROKEN:
                     self.failed(attempt, f"{reason}, {failure}")
             case RelevoError():
                 reason = error.reason
@@ -135,6 +135,11 @@ class Contact:
     def close(self) -> None:
         """Log no losses from now on: it is the client that ends its calls."""
         self._is_closed = True
+
+
+def _is_break(failure: RelevoError) -> bool:
+    """Whether an attempt did not reach the store. A server that stops says so until it is gone."""
+    return isinstance(failure, UnavailableError) and failure.reason != Reason.SERVER_STOPPING
 
 
 def _without_secrets(target: str) -> str:
