@@ -1,6 +1,8 @@
 """The fallback `LAST_KNOWN`: if the store is unreachable, the last cached context, marked stale."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from relevo_client import (
     Policy,
     current_entry,
 )
+from relevo_client._near_cache import aio, blocking
 from relevo_client._propagation.fallbacks import fallback_and_refusal
 from relevo_client.testing import LocalStore
 from support.clients.caching import caching, until_known
@@ -32,6 +35,7 @@ from support.waiting import until_async
 
 KEY = ContextKey("conversation", "acme", "last-known")
 AGENT = ContextKey("agent_config", "acme", "last-known")
+TTL = 600  # seconds
 HOUR = 3_600_000 << 20  # of a revision, which begins with milliseconds
 POLICY = Policy(unavailable=Fallback.LAST_KNOWN, too_old=Fallback.LAST_KNOWN)
 
@@ -149,19 +153,22 @@ async def test_what_has_ended(
 
 @each_shape
 async def test_what_has_run_out(
-    store: LocalStore, path: Proxy, clients: StoreClients, shape: Shape
+    store: LocalStore,
+    path: Proxy,
+    clients: StoreClients,
+    shape: Shape,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An entry whose time is over is not revived, even without an event."""
-    ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=4)
+    ref = store.client.put(KEY, ExecutionContext(user_id="u"), ttl=TTL)
     await until_known(clients, ref)
     await down(path, clients)
-    for client in (clients.blocking, clients.asyncio):
-
-        async def is_over(client: Any = client) -> bool:
-            return client.last_known(ref) is None
-
-        assert not await is_over()
-        await until_async(is_over)
+    both = (clients.blocking, clients.asyncio)
+    assert all(client.last_known(ref) for client in both)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + TTL)
+    for driver in (aio, blocking):
+        monkeypatch.setattr(driver, "time", later)
+    assert not any(client.last_known(ref) for client in both)
     assert (await call(shape, clients, ref)).refusal == DOWN.refusal
 
 
