@@ -64,7 +64,7 @@ class LogThrottle:
 
     def __init__(self, seconds: float = 60.0) -> None:
         self.count = 0
-        """How often the event has occurred."""
+        """The number of times that the event has occurred."""
         self._seconds = seconds
         self._due = -math.inf
 

@@ -230,7 +230,7 @@ def using_in_one_task(current: Current) -> Generator[None, None, None]:
 
 
 def get_current() -> Current:
-    """What is current, resolved or not."""
+    """The current context, resolved or not."""
     return _current.get()
 
 

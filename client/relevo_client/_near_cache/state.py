@@ -75,7 +75,7 @@ class Copy:
 
 @dataclass(slots=True)
 class Partition:
-    """How far a partition's events are applied, and how fresh that is."""
+    """The position of a partition, and the age of its proof."""
 
     position: int = 0
     """The revision up to which all events are applied, by any stream so far."""

@@ -34,7 +34,7 @@ from relevo_client._propagation.refusals import (
 
 
 class Fallback(Enum):
-    """What to do with a call whose context cannot be resolved."""
+    """The fallback for a call whose context cannot be resolved."""
 
     REJECT = "reject"
     """End the call with a typed status and a fixed text."""

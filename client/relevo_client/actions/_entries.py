@@ -86,7 +86,7 @@ class AbandonedEntry(NamedTuple):
     entry: bytes
     """The entry's id."""
     begun: int
-    """How often a handler has begun with the entry."""
+    """The number of times that a handler has begun with the entry."""
     fields: dict[bytes, bytes]
     """Empty if the entry was trimmed: it is then acknowledged, as it cannot be handled."""
 

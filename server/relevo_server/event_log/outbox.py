@@ -42,7 +42,7 @@ class Outbox:
         self.partitions: set[int] = set()
         """The partitions in which the stream has subscriptions."""
         self.resets = 0
-        """How often the queue was dropped; the watcher then subscribes to everything again."""
+        """The number of resets, after each of which the watcher subscribes to everything again."""
 
     def has_room(self, size: int) -> bool:
         """Whether a value of `size` bytes may be put, or room for it reserved."""
