@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import psutil
 import pytest
-from support.forking.process import ForkedProcess
+from support.forking.process import ForkedProcess, completed
 from support.waiting import until
 
 SECONDS = 20
@@ -27,21 +27,6 @@ def write(module: str, program: str) -> None:
     Path(f"{module}.py").write_text(dedent(program))
 
 
-def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    """Run the program to its end. Returns its exit code and its output."""
-    with Path("out").open("w+b") as out, Path("err").open("w+b") as err:
-        process = ForkedProcess(
-            *(module, *arguments),
-            environment=environment,
-            stdout=out.fileno(),
-            stderr=err.fileno(),
-        )
-        code = process.wait(SECONDS)
-        out.seek(0)
-        err.seek(0)
-        return code, out.read().decode(), err.read().decode()
-
-
 def test_a_program_has_what_it_was_given(module: str) -> None:
     """Arguments, added variables, the directory, the streams and the exit code are its own."""
     write(
@@ -54,19 +39,29 @@ def test_a_program_has_what_it_was_given(module: str) -> None:
             sys.exit(7)
         """,
     )
-    code, out, err = run(module, "a", "b c", OWN="x")
-    assert (code, out) == (7, f"__main__ ['a', 'b c'] x {Path.cwd()} \n")
-    assert err == "1\n"
+    given = {"OWN": "x"}
+    done = completed(module, "a", "b c", environment=given, stdin=b"in", timeout=SECONDS)
+    assert (done.returncode, done.stdout) == (7, f"__main__ ['a', 'b c'] x {Path.cwd()} in\n")
+    assert done.stderr == "1\n"
     assert "OWN" not in os.environ
-    assert run(module, "again", OWN="y")[1].startswith("__main__ ['again'] y ")
+    again = completed(module, "d", environment={"OWN": "y"}, timeout=SECONDS)
+    assert again.stdout == f"__main__ ['d'] y {Path.cwd()} \n"
 
 
 def test_a_program_that_fails(module: str) -> None:
     """An exception is on standard error, and the exit code is 1."""
     write(module, "if __name__ == '__main__': raise ValueError('why')")
-    code, _, err = run(module)
-    assert code == 1
-    assert err.endswith("ValueError: why\n")
+    done = completed(module, timeout=SECONDS)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: why\n")
+
+
+def test_a_program_that_does_not_end(module: str) -> None:
+    """It is killed after its time."""
+    write(module, "if __name__ == '__main__': import signal; print(1); signal.pause()")
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        completed(module, timeout=0.1)
+    until(lambda: not psutil.pid_exists(int(caught.value.cmd)), what="its end")
 
 
 def test_signals(module: str) -> None:
@@ -91,7 +86,7 @@ def test_nothing_is_left_behind(tmp_path: Path, how: list[str]) -> None:
     program = dedent(
         """
         import os, signal, sys
-        from support.forking.process import ForkedProcess
+        from support.forking.process import ForkedProcess, completed
         print(ForkedProcess("support.clients.looking", "127.0.0.1:1", "a:b:c", "1").pid, flush=True)
         if sys.argv[1:]:
             os.kill(os.getpid(), signal.SIGKILL)

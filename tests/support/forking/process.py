@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
+from tempfile import TemporaryFile
 
 from support.forking.forker import Job
 
@@ -24,7 +25,8 @@ class ForkedProcess:
         environment: variables that are added to those of this process, for the program: the
             interpreter does not read them.
         imports: modules that are imported once for all processes, and before they start.
-        stdout: the file descriptor of its standard output; None for none.
+        stdin: the file descriptor of its standard input; None for an empty one.
+        stdout: that of its standard output; None for none.
         stderr: that of its standard error; this process's own by default.
 
     """
@@ -35,6 +37,7 @@ class ForkedProcess:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         imports: Sequence[str] = (),
+        stdin: int | None = None,
         stdout: int | None = None,
         stderr: int = 2,
     ) -> None:
@@ -48,9 +51,9 @@ class ForkedProcess:
         self._ended, status = os.pipe()
         with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
             nowhere = nothing.fileno()
-            files = [nowhere, nowhere if stdout is None else stdout, stderr, status]
+            streams = [nowhere if each is None else each for each in (stdin, stdout, stderr)]
             try:
-                self.pid = _forker().fork(job, files)
+                self.pid = _forker().fork(job, [*streams, status])
             finally:
                 os.close(status)
         self.returncode: int | None = None
@@ -88,6 +91,40 @@ class ForkedProcess:
             if self.returncode is None and select.select([self._ended], [], [], seconds)[0]:
                 self.returncode = int(os.read(self._ended, 16))
             return self.returncode
+
+
+def completed(
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    imports: Sequence[str] = (),
+    stdin: bytes = b"",
+    timeout: float,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a `ForkedProcess` to its end. Returns its exit code, and its output as text.
+
+    After `timeout` seconds it is killed, and the call raises subprocess.TimeoutExpired.
+    """
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        process = ForkedProcess(
+            *(module, *arguments),
+            environment=environment,
+            imports=imports,
+            stdin=given.fileno(),
+            stdout=out.fileno(),
+            stderr=err.fileno(),
+        )
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        for each in (out, err):
+            each.seek(0)
+        return subprocess.CompletedProcess(
+            (module, *arguments), code, out.read().decode(), err.read().decode()
+        )
 
 
 class _Forker:

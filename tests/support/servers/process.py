@@ -10,8 +10,11 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from support.forking.process import ForkedProcess
+from support.forking.process import ForkedProcess, completed
 from support.waiting import until
+
+IMPORTS = ("relevo_server.__main__", "relevo_server.cli.serve")
+"""The modules that `relevo` and `relevo serve` import as they begin."""
 
 
 class RelevoProcess:
@@ -75,7 +78,7 @@ class RelevoProcess:
 def _forked(flags: Sequence[str], environment: Mapping[str, str], stderr: int) -> ForkedProcess:
     return ForkedProcess(
         *("relevo_server.__main__", "serve", *flags),
-        imports=["relevo_server.__main__", "relevo_server.cli.serve"],
+        imports=IMPORTS,
         environment=environment,
         stderr=stderr,
     )
@@ -122,11 +125,9 @@ def relevo_ends(
     `within` only ends a wait for a server that goes on: to start takes more than a second of
     CPU, and a busy machine may give it that in ten.
     """
-    return subprocess.run(
-        [sys.executable, "-m", "relevo_server", "serve", *flags],
-        capture_output=True,
-        text=True,
-        check=False,
+    return completed(
+        *("relevo_server.__main__", "serve", *flags),
+        environment=environment,
+        imports=IMPORTS,
         timeout=within,
-        env={**os.environ, **(environment or {})},
     )
