@@ -19,6 +19,10 @@ MATRIX ?=
 # Options of `make mutants`, as --side-by-side 1.
 MUTANTS ?=
 
+# Bytecode is kept, whatever the environment says: every process that a test starts, and every
+# process that runs tests, would compile all sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants check bench soak
 .PHONY: generate twins format clean
 
@@ -82,6 +86,7 @@ format: $(VENV)/ready ## Format Python and proto files
 	$(BIN)/buf format -w
 
 clean: ## Remove everything that was made
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 	rm -rf $(VENV) $(GENERATE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache bench.json
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml

@@ -30,7 +30,7 @@ def relevo(
     flags = ("--store", store, "--store-prefix", prefix, "--listen", listen)
     with ExitStack() as stack:
         with cores.of_server():
-            serving = relevo_serve(*flags)
+            serving = relevo_serve(*flags, fresh=True)
             process = stack.enter_context(serving)
         yield Server(process.address, _cpu_of(process.process.pid))
 

@@ -103,7 +103,7 @@ def _run(seconds: float) -> Table:
         # As docs/operations.md advises: otherwise glibc keeps ever more memory for gRPC's threads.
         environment = {"MALLOC_ARENA_MAX": "1"}
         server = stack.enter_context(
-            relevo_serve("--store", redis.url, *_FLAGS, environment=environment)
+            relevo_serve(*("--store", redis.url, *_FLAGS), environment=environment, fresh=True)
         )
         clients = [
             stack.enter_context(

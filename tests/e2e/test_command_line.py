@@ -27,7 +27,7 @@ TOKEN = "sekret-token"  # noqa: S105 - a test's own
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A server."""
-    with relevo_serve() as server:
+    with relevo_serve(fresh=True) as server:
         yield server.address
 
 

@@ -78,6 +78,48 @@ def test_what_is_quick() -> None:
     assert not [line for line in quick if "test_one_process_renews" in line], "it is of `timing`"
 
 
+GROUPED = """
+import os
+
+import pytest
+
+@pytest.fixture(scope="module", params=["a", "b"])
+def shared(request):
+    with open(f"made-{request.param}-{os.getpid()}", "w"):
+        return request.param
+
+@pytest.mark.parametrize("number", range(5))
+def test_something(shared, number):
+    pass
+"""
+CONFTEST = """
+import pytest
+from support.rings import marks
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    marks.mark(items)
+"""
+
+
+def test_what_is_shared_is_made_once(tmp_path: Path) -> None:
+    """Of several processes that run tests, one makes what a module's tests share.
+
+    Nothing fails if xdist ignores the groups: the tests only take much longer.
+    """
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    for name, text in (("conftest.py", CONFTEST), ("test_grouped.py", GROUPED)):
+        (tests / name).write_text(text)
+    parallel = ("-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", *parallel, "-c", "/dev/null", "tests"]
+    command += ["--rootdir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "10 passed" in done.stdout, done.stdout + done.stderr
+    made = sorted(path.name.split("-")[1] for path in tmp_path.glob("made-*"))
+    assert made == ["a", "b"]
+
+
 def test_a_ring_without_tests_is_a_failure() -> None:
     """Only a run of some tests, which TEST names, may find none in one of its rings."""
     make = shutil.which("make")

@@ -1,13 +1,14 @@
 """Runs the tests' own Python programs as processes."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+
+from support.forking.process import ForkedProcess
 
 
 class PythonProcess:
@@ -16,12 +17,12 @@ class PythonProcess:
     def __init__(self, module: str, *arguments: str) -> None:
         self.lines: list[Any] = []
         """The values that it has printed so far."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        read, write = os.pipe()
+        try:
+            self.process = ForkedProcess(module, *arguments, imports=[module], stdout=write)
+        finally:
+            os.close(write)
+        self._reader = threading.Thread(target=self._read, args=(read,), daemon=True)
         self._reader.start()
 
     def signal(self, number: signal.Signals) -> None:
@@ -34,9 +35,8 @@ class PythonProcess:
         self._reader.join(within)
         return code
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as stream:
+    def _read(self, stdout: int) -> None:
+        with open(stdout, encoding="utf-8") as stream:
             for line in stream:
                 self.lines.append(json.loads(line))
 

@@ -17,7 +17,7 @@ FOLDERS = {"actions", "e2e", "faults", "interop", "matrix", "platform"}
 FIXTURES = {"redis_url", "redis_cluster", "pytester"}
 """Fixtures that start processes, or exist to do so."""
 MODULES = {
-    *("support.python_process", "support.snippets"),
+    *("support.python_process", "support.snippets", "support.forking.process"),
     *("support.network.certificates", "support.redis.tls"),
     *("support.redis.process", "support.redis.cluster", "support.redis.sentinel"),
     *("support.servers.command", "support.servers.process", "support.servers.two_servers"),

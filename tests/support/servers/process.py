@@ -6,27 +6,32 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from support.forking.process import ForkedProcess, completed
 from support.waiting import until
+
+IMPORTS = ("relevo_server.__main__", "relevo_server.cli.serve")
+"""The modules that `relevo` and `relevo serve` import as they begin."""
 
 
 class RelevoProcess:
     """A running server process, whose output is collected."""
 
-    def __init__(self, flags: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, flags: tuple[str, ...], environment: Mapping[str, str], *, fresh: bool
+    ) -> None:
         self.lines: list[str] = []
         """The lines that it has printed on stderr so far."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "relevo_server", "serve", *flags],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        read, write = os.pipe()
+        try:
+            start = _started if fresh else _forked
+            self.process = start(flags, environment, write)
+        finally:
+            os.close(write)
+        self._reader = threading.Thread(target=self._read, args=(read,), daemon=True)
         self._reader.start()
 
     @property
@@ -65,21 +70,41 @@ class RelevoProcess:
             self.process.kill()
             self.wait()
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
+    def _read(self, stderr: int) -> None:
+        with open(stderr, encoding="utf-8") as stream:
             self.lines.extend(stream)
+
+
+def _forked(flags: Sequence[str], environment: Mapping[str, str], stderr: int) -> ForkedProcess:
+    return ForkedProcess(
+        *("relevo_server.__main__", "serve", *flags),
+        imports=IMPORTS,
+        environment=environment,
+        stderr=stderr,
+    )
+
+
+def _started(
+    flags: Sequence[str], environment: Mapping[str, str], stderr: int
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "relevo_server", "serve", *flags],
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env={**os.environ, **environment},
+    )
 
 
 @contextmanager
 def relevo_serve(
-    *flags: str, environment: Mapping[str, str] | None = None
+    *flags: str, environment: Mapping[str, str] | None = None, fresh: bool = False
 ) -> Generator[RelevoProcess, None, None]:
     """Run a server on a free port, wait until it is ready, and stop it at the end.
 
-    `flags` may set another port; `environment` is added to the tests' environment.
+    `flags` may set another port; `environment` is added to the tests' environment. If `fresh`, a
+    new interpreter runs it, as for users; otherwise it is forked from one that has imported it.
     """
-    server = RelevoProcess(("--listen", "127.0.0.1:0", *flags), environment or {})
+    server = RelevoProcess(("--listen", "127.0.0.1:0", *flags), environment or {}, fresh=fresh)
     try:
         until(
             lambda: server.events("server.started") or server.process.poll() is not None,
@@ -100,11 +125,9 @@ def relevo_ends(
     `within` only ends a wait for a server that goes on: to start takes more than a second of
     CPU, and a busy machine may give it that in ten.
     """
-    return subprocess.run(
-        [sys.executable, "-m", "relevo_server", "serve", *flags],
-        capture_output=True,
-        text=True,
-        check=False,
+    return completed(
+        *("relevo_server.__main__", "serve", *flags),
+        environment=environment,
+        imports=IMPORTS,
         timeout=within,
-        env={**os.environ, **(environment or {})},
     )
