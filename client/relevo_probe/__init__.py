@@ -1,0 +1,1 @@
+"""A probe of a live store: writes canaries, and checks what near caches and servers show."""
