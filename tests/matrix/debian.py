@@ -56,12 +56,17 @@ def unpack(package: str, release: str, folder: Path) -> Path:
     return folder / "root"
 
 
-def launcher(root: Path, program: str) -> str:
-    """A shell script that runs a program of that file system with its libraries."""
+def command(root: Path, program: str) -> list[str]:
+    """The command that runs a program of that file system with its libraries."""
     loader = next(each for each in root.rglob("ld-linux*.so.*") if not each.is_symlink())
     libraries = {str(each.parent) for each in root.rglob("lib*.so.*")}
     start = [loader, "--library-path", ":".join(sorted(libraries)), root / "usr/bin" / program]
-    return f'#!/bin/sh\nexec {shlex.join(map(str, start))} "$@"\n'
+    return list(map(str, start))
+
+
+def launcher(root: Path, program: str) -> str:
+    """A shell script that runs a program of that file system with its libraries."""
+    return f'#!/bin/sh\nexec {shlex.join(command(root, program))} "$@"\n'
 
 
 def _apt(configuration: Path, *arguments: str) -> str:

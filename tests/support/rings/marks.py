@@ -12,7 +12,7 @@ import pytest
 from support.rings.groups import group
 from support.rings.samples import sampled
 
-FOLDERS = {"actions", "e2e", "faults", "interop", "matrix", "platform"}
+FOLDERS = {"actions", "deploy", "e2e", "faults", "interop", "matrix", "platform"}
 """Folders whose tests start processes, or use one that has been started."""
 FIXTURES = {"redis_url", "redis_cluster", "pytester"}
 """Fixtures that start processes, or exist to do so."""

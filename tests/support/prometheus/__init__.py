@@ -1,0 +1,1 @@
+"""Prometheus and its tools, for the rules and dashboards in `deploy`."""

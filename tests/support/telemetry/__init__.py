@@ -1,0 +1,1 @@
+"""What the project says about its metrics, spans and records, as data for tests."""
