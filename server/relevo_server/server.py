@@ -12,6 +12,8 @@ from grpc_reflection.v1alpha import reflection
 from relevo_server import tls
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
+from relevo_server.service.admin.service import SERVICE as ADMIN
+from relevo_server.service.admin.service import Admin
 from relevo_server.service.store import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -40,9 +42,11 @@ class Server:
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
         self._service.add_to(self._server)
+        self._admin = Admin(self._service.parts)
+        self._admin.add_to(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         self._healthy: bool | None = None
         self.address = ""
@@ -65,7 +69,10 @@ class Server:
         """Stop the server: health first, then calls within `grace` seconds, then the store."""
         self._checks.cancel()
         await self._health.enter_graceful_shutdown()
-        await self._service.refuse(quiet=0.05, within=min(0.5, self._settings.grace))
+        within = min(0.5, self._settings.grace)
+        await asyncio.gather(
+            *(each.refuse(quiet=0.05, within=within) for each in (self._service, self._admin))
+        )
         await self._server.stop(self._settings.grace)
         await self._service.close()
         await self._storage.close()

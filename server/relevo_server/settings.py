@@ -86,12 +86,14 @@ class Principal(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    """The name that the log shows."""
+    name: Annotated[str, AfterValidator(_key_part)]
+    """The name that logs and changes show: 1 to 256 bytes without control characters."""
     token_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """The SHA-256 of the token, in lower-case hex; the token itself is not stored."""
     tenants: tuple[str, ...]
     """The tenants that the caller may use; "*" for all."""
+    admin: bool = False
+    """Whether the caller may use the Admin service, for its tenants."""
 
 
 class Settings(BaseSettings):

@@ -55,6 +55,7 @@ KINDS: dict[str, type[RelevoError]] = {
     "SERVER_STOPPING": UnavailableError,
     "UNAUTHENTICATED": AccessDeniedError,
     "TENANT_DENIED": AccessDeniedError,
+    "ROLE_DENIED": AccessDeniedError,
     "CORRUPT_ENTRY": RelevoError,
     "NOT_IMPLEMENTED": RelevoError,
     "INTERNAL": RelevoError,

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from support.servers.process import relevo_serve
 
 STORE = "relevo.v1.ContextStore"
+ADMIN = "relevo.admin.v1.Admin"
 HEALTH = "grpc.health.v1.Health"
 DETAILS = "grpc-status-details-bin"
 KEY = {"scope": "agent_config", "tenantId": "acme", "id": "support"}
@@ -84,10 +85,16 @@ def server() -> Iterator[Reflection]:
 
 def test_list(server: Reflection) -> None:
     """Reflection lists the services and methods."""
-    assert {STORE, HEALTH} <= set(server.services())
+    assert {STORE, ADMIN, HEALTH} <= set(server.services())
     methods = server.service(STORE).methods_by_name
     names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Watch")
     assert tuple(sorted(methods)) == names
+
+
+def test_admin(server: Reflection) -> None:
+    """What operators ask can be asked by reflection too."""
+    status = server.call(f"{ADMIN}/GetStatus", {})
+    assert status["store"]["kind"] == "memory"
 
 
 def test_describe(server: Reflection) -> None:

@@ -11,7 +11,7 @@ from relevo.v1.store_pb2 import PutRequest
 from relevo_server import revisions
 from relevo_server.keys import Key
 from relevo_server.storage import Storage, open_storage
-from relevo_server.storage.interface import Event
+from relevo_server.storage.events import Event
 from support.clients.calls import TIMEOUT, Stub, context, key
 from support.redis.client import RedisClient
 from support.redis.process import RedisProcess

@@ -32,6 +32,7 @@ _FAILURES: Mapping[str, Callable[[Key], StoreError]] = {
     "SERVER_STOPPING": lambda _: errors.stopping(),
     "UNAUTHENTICATED": lambda _: errors.unauthenticated(),
     "TENANT_DENIED": lambda key: errors.tenant_denied(key.tenant_id),
+    "ROLE_DENIED": lambda _: errors.role_denied("admin"),
     "CORRUPT_ENTRY": errors.corrupt_entry,
     "NOT_IMPLEMENTED": lambda _: StoreError(
         StatusCode.UNIMPLEMENTED, Reason.NOT_IMPLEMENTED, "not implemented"

@@ -26,7 +26,8 @@ from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Event, Gap, Read, Stored, Tail
+from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.interface import Read, Stored
 from relevo_server.wire.entries import Entries
 from support.servers.storages import GatedStorage
 

@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from hypothesis import strategies as st
+from relevo.admin.v1.admin_pb2 import GetStatusRequest, ListKeysRequest, ListPartitionsRequest
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
@@ -95,6 +96,10 @@ watches = (
     | st.builds(WatchRequest, touch=st.builds(Touch, key=keys))
     | st.builds(WatchRequest, ping=st.builds(Ping, number=numbers))
 )
+# A token that a server has given is among the names by chance only.
+key_lists = st.builds(
+    ListKeysRequest, tenant_id=names, scope=names, page_size=small, page_token=names
+)
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Get": gets,
     "BatchGet": st.builds(BatchGetRequest, requests=st.lists(gets, max_size=3)),
@@ -103,4 +108,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Lease": leases,
     "Release": releases,
     "Watch": watches,
+    "GetStatus": st.builds(GetStatusRequest),
+    "ListPartitions": st.builds(ListPartitionsRequest),
+    "ListKeys": key_lists,
 }

@@ -5,13 +5,8 @@ from typing import Any
 
 from relevo_server.errors import StoreError
 from relevo_server.storage import Storage
-from relevo_server.storage.interface import (
-    Event,
-    Leased,
-    Read,
-    Stored,
-    Written,
-)
+from relevo_server.storage.events import Event
+from relevo_server.storage.interface import Leased, Read, Stored, Written
 
 PARTITIONS = 2
 REQUEST_TTL = 250.0

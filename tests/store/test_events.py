@@ -8,7 +8,7 @@ from grpc import StatusCode, aio
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
-from relevo_server.storage.interface import Event, Gap, Tail
+from relevo_server.storage.events import Event, Gap, Tail
 from support.clients.calls import (
     Stub,
     context,

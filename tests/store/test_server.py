@@ -15,6 +15,7 @@ from support.servers.serving import health_of, serving
 
 SERVICES = ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
 STORE = "relevo.v1.ContextStore"
+ADMIN = "relevo.admin.v1.Admin"
 
 
 @pytest.mark.parametrize("service", ["", STORE])
@@ -58,7 +59,7 @@ async def test_reflection_lists_the_services(server: Server) -> None:
     """Reflection lists all services of the port."""
     answer = await reflect(server.address, ServerReflectionRequest(list_services=""))
     names = [service.name for service in answer.list_services_response.service]
-    assert sorted(names) == sorted([*SERVICES, STORE])
+    assert sorted(names) == sorted([*SERVICES, STORE, ADMIN])
 
 
 async def test_reflection_describes_the_store(server: Server) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from relevo_server.event_log.copies import Copies
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Read, Tail
+from relevo_server.storage.events import Tail
+from relevo_server.storage.interface import Read
 from support.simulation.seeds import served_in_all, some_seeds
 from support.simulation.server_cache import CacheWorld
 

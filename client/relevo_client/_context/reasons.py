@@ -31,6 +31,7 @@ class Reason(StrEnum):
     SERVER_STOPPING = "SERVER_STOPPING"
     INTERNAL = "INTERNAL"
     LEASE_HELD = "LEASE_HELD"
+    ROLE_DENIED = "ROLE_DENIED"
 
     # gRPC's codes, for calls that failed without a reason: no server answered, or a proxy did.
     CANCELLED = "CANCELLED"

@@ -36,6 +36,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_SERVER_STOPPING: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
     ERROR_REASON_LEASE_HELD: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_DENIED: _ClassVar[ErrorReason]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -70,6 +71,7 @@ ERROR_REASON_NOT_IMPLEMENTED: ErrorReason
 ERROR_REASON_SERVER_STOPPING: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_LEASE_HELD: ErrorReason
+ERROR_REASON_ROLE_DENIED: ErrorReason
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_STRONG: Consistency
 CONSISTENCY_CACHED: Consistency

@@ -154,3 +154,36 @@ def tenant_denied(tenant_id: str) -> StoreError:
         "the caller may not use this tenant",
         metadata={"tenant_id": tenant_id},
     )
+
+
+def tenants_denied() -> StoreError:
+    """PERMISSION_DENIED: the method is about all tenants, and the caller's token opens only some.
+
+    The operator has to give the principal the tenants `*`.
+    """
+    return StoreError(
+        StatusCode.PERMISSION_DENIED,
+        Reason.TENANT_DENIED,
+        "the caller may not use all tenants",
+    )
+
+
+def role_denied(role: str) -> StoreError:
+    """PERMISSION_DENIED: the caller lacks the role that the method needs.
+
+    Raised before the request is read. The operator has to give it to the principal.
+    """
+    return StoreError(
+        StatusCode.PERMISSION_DENIED,
+        Reason.ROLE_DENIED,
+        f"the caller does not have the role {role}",
+        metadata={"role": role},
+    )
+
+
+def page_token_unknown() -> StoreError:
+    """INVALID_ARGUMENT: a `page_token` is of no page of this list.
+
+    Raised for a token that is damaged, or of another list. The client has to begin anew.
+    """
+    return invalid([("page_token", "must be empty or the next_page_token of the same list")])

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Event, Read, Stored, Tail
+from relevo_server.storage.events import Event, Tail
+from relevo_server.storage.interface import Read, Stored
 
 OVERHEAD = 512
 """Approximate memory in bytes that a copy takes beside its context."""

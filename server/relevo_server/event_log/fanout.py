@@ -21,7 +21,8 @@ from relevo_server.errors import StoreError
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import FOLLOW_UP, Requests, SubscribeArgs, Subscription
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Event, Gap, Stored
+from relevo_server.storage.events import Event, Gap
+from relevo_server.storage.interface import Stored
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.opaque import WatchResponse as OpaqueResponse
 
@@ -67,9 +68,9 @@ class Fanout:
         return bool(self._unconfirmed)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether there are no subscriptions."""
-        return not self._by_key
+    def keys(self) -> Mapping[Outbox, Collection[Key]]:
+        """The keys that each stream subscribes to."""
+        return self._by_outbox
 
     def subscribe(self, outbox: Outbox, key: Key) -> Subscription:
         """The subscription of a stream to a key, added if there is none.

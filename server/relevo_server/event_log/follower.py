@@ -16,7 +16,8 @@ from relevo_server.keys import Key
 from relevo_server.logs import LogThrottle, log, where
 from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Event, Limits, Read, Storage, Stored, Tail
+from relevo_server.storage.events import Event, Tail
+from relevo_server.storage.interface import Limits, Read, Storage, Stored
 from relevo_server.wire.entries import Entries
 
 _POLLED_TOGETHER = 500
@@ -70,7 +71,22 @@ class Follower:
     def is_idle(self) -> bool:
         """Whether the follower has no users."""
         is_needed = self._noticing or monotonic() < self.needed_until
-        return self._fanout.is_idle and not is_needed
+        return not (self._fanout.keys or is_needed)
+
+    @property
+    def position(self) -> int:
+        """The revision up to which the log was read, 0 before the first poll."""
+        return self._fanout.position or 0
+
+    @property
+    def watchers(self) -> int:
+        """The number of streams with subscriptions."""
+        return len(self._fanout.keys)
+
+    @property
+    def subscriptions(self) -> int:
+        """The number of subscriptions of all streams."""
+        return sum(map(len, self._fanout.keys.values()))
 
     def subscribe(self, outbox: Outbox, key: Key, args: SubscribeArgs) -> None:
         """Send a stream the value of a key, and then every change."""

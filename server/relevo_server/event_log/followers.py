@@ -31,6 +31,11 @@ class Followers:
         self._followers: dict[int, Follower] = {}
         self._cleanup: asyncio.Task[None] | None = None
 
+    @property
+    def subscriptions(self) -> int:
+        """The number of subscriptions of all streams."""
+        return sum(follower.subscriptions for follower in self._followers.values())
+
     def get(self, partition: int) -> Follower | None:
         """The follower of a partition, or None."""
         return self._followers.get(partition)

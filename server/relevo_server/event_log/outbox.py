@@ -44,6 +44,11 @@ class Outbox:
         self.resets = 0
         """The number of resets, after each of which the watcher subscribes to everything again."""
 
+    @property
+    def size(self) -> int:
+        """The bytes of the messages that wait."""
+        return self._values + self._news
+
     def has_room(self, size: int) -> bool:
         """Whether a value of `size` bytes may be put, or room for it reserved."""
         taken = self._values + self._reserved

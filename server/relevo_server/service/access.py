@@ -14,17 +14,31 @@ _SCHEME = "bearer "
 class Caller:
     """The owner of a token, and the tenants that it opens (None: every tenant)."""
 
-    def __init__(self, name: str, tenants: frozenset[str] | None) -> None:
+    def __init__(
+        self, name: str, tenants: frozenset[str] | None, *, is_admin: bool = False
+    ) -> None:
         self.name = name
+        """The principal's name, "" if the server has no principals."""
         self._tenants = tenants
+        self._is_admin = is_admin
 
     def require(self, tenant_id: str) -> None:
         """Raise PERMISSION_DENIED if the caller may not use the tenant."""
         if self._tenants is not None and tenant_id not in self._tenants:
             raise errors.tenant_denied(tenant_id)
 
+    def require_all_tenants(self) -> None:
+        """Raise PERMISSION_DENIED if the caller may use only some tenants."""
+        if self._tenants is not None:
+            raise errors.tenants_denied()
 
-ANYONE = Caller("anyone", None)
+    def require_admin(self) -> None:
+        """Raise PERMISSION_DENIED if the caller does not have the role `admin`."""
+        if not self._is_admin:
+            raise errors.role_denied("admin")
+
+
+ANYONE = Caller("", None, is_admin=True)
 
 
 class Access:
@@ -35,6 +49,7 @@ class Access:
             principal.token_sha256: Caller(
                 principal.name,
                 None if ALL_TENANTS in principal.tenants else frozenset(principal.tenants),
+                is_admin=principal.admin,
             )
             for principal in principals
         }

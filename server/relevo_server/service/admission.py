@@ -45,6 +45,11 @@ class Admission:
         self._stopping = False
         self._refused = asyncio.Event()
 
+    @property
+    def active_calls(self) -> int:
+        """The number of calls in flight."""
+        return self._in_flight
+
     def admit(self, context: Context) -> Caller:
         """The caller of a call.
 

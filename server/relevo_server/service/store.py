@@ -23,6 +23,7 @@ from relevo_server.logs import log, where
 from relevo_server.service.access import Access
 from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
+from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
@@ -46,17 +47,30 @@ class ContextStore:
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
         )
         self._entries = Entries()
-        copies = Copies(
+        self._copies = Copies(
             max_entries=settings.cache_max_entries,
             max_bytes=settings.cache_max_bytes,
             max_staleness=settings.cache_max_staleness,
         )
-        self._followers = Followers(storage, self._entries, copies, settings)
+        self._followers = Followers(storage, self._entries, self._copies, settings)
         self._watching = Watching(storage, self._followers, settings)
-        self._reader = Reader(storage, self._entries, copies, self._followers, settings)
+        self._reader = Reader(storage, self._entries, self._copies, self._followers, settings)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl)
         self._admission = Admission(self._access, settings.max_concurrent_calls)
+
+    @property
+    def parts(self) -> Parts:
+        """What the Admin service looks at."""
+        return Parts(
+            self._storage,
+            self._settings,
+            self._access,
+            self._admission,
+            self._copies,
+            self._followers,
+            self._watching,
+        )
 
     def add_to(self, server: aio.Server) -> None:
         """Register the service with a server that has not been started."""

@@ -27,6 +27,16 @@ class Watching:
         self._outboxes: set[Outbox] = set()
         self._is_stopping = False
 
+    @property
+    def streams(self) -> int:
+        """The number of open streams."""
+        return len(self._outboxes)
+
+    @property
+    def outbox_bytes(self) -> int:
+        """The bytes that wait to be sent on all streams."""
+        return sum(outbox.size for outbox in self._outboxes)
+
     def stop(self) -> None:
         """End every stream with UNAVAILABLE; new ones end at once."""
         self._is_stopping = True

@@ -62,7 +62,7 @@ def _problems(
         if field.message_type is None:
             if not _is_text(value):
                 yield here, "must be UTF-8"
-        elif field.message_type.file.package == kind.file.package:
+        elif opaque.is_of_contract(field.message_type):
             yield from _problems(field.message_type, value, here, is_searched=is_searched)
         else:
             yield from _problems_of_other(field.message_type, value, here, is_searched=is_searched)

@@ -15,19 +15,27 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from relevo.admin.v1 import admin_pb2
 from relevo.v1 import context_pb2, store_pb2
 
 _OPAQUE = frozenset(
     f".relevo.v1.{name}" for name in ("ContextEntry", "ExecutionContext", "GetResponse")
 )
 
+_PACKAGES = frozenset((store_pb2.DESCRIPTOR.package, admin_pb2.DESCRIPTOR.package))
+
 _IsOpaque = Callable[[FieldDescriptorProto], bool]
+
+
+def is_of_contract(kind: Descriptor) -> bool:
+    """Whether a message is Relevo's own, and not of protobuf's."""
+    return kind.file.package in _PACKAGES
 
 
 def _pool(is_opaque: _IsOpaque) -> DescriptorPool:
     """The messages of the contract, with bytes for the opaque fields."""
     pool = DescriptorPool()
-    _add(pool, store_pb2.DESCRIPTOR, set(), is_opaque)
+    _add(pool, admin_pb2.DESCRIPTOR, set(), is_opaque)  # it imports the others
     return pool
 
 
@@ -39,7 +47,7 @@ def _add(pool: DescriptorPool, file: FileDescriptor, added: set[str], is_opaque:
         _add(pool, dependency, added, is_opaque)
     proto = FileDescriptorProto()
     file.CopyToProto(proto)
-    for message in proto.message_type if file.package == store_pb2.DESCRIPTOR.package else ():
+    for message in proto.message_type if file.package in _PACKAGES else ():
         for field in message.field:
             if is_opaque(field):
                 field.type = FieldDescriptorProto.TYPE_BYTES
@@ -118,5 +126,6 @@ __all__ = [
     "LeaseResponse",
     "PutResponse",
     "WatchResponse",
+    "is_of_contract",
     "shallow",
 ]

@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest, GetResponse
 from relevo_server.storage import Storage
-from relevo_server.storage.interface import Gap
+from relevo_server.storage.events import Gap
 from relevo_server.wire.contexts import key_of
 from store.server_cache.asking import AGENT, CACHED, from_memory, is_as_of, is_asked, outcome
 from support.clients.calls import (

@@ -10,18 +10,29 @@ from urllib.parse import quote
 
 import grpc
 from grpc import StatusCode, aio
+from relevo.admin.v1 import admin_pb2
 from relevo.v1 import store_pb2
 from relevo.v1.store_pb2 import Error
 
 from support.clients.calls import TIMEOUT
 from support.failures import Failure, failure_in
 
-SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
-UNARY = tuple(method.name for method in SERVICE.methods if not method.client_streaming)
+_SERVICES = (
+    store_pb2.DESCRIPTOR.services_by_name["ContextStore"],
+    admin_pb2.DESCRIPTOR.services_by_name["Admin"],
+)
+_NOT_YET = {"ListClients", "GetUsage", "ListTopTenants", "Explain", "Changes"}
+_METHODS = {
+    method.name: method
+    for service in _SERVICES
+    for method in service.methods
+    if method.name not in _NOT_YET
+}
 Metadata = tuple[tuple[str, str], ...]
 _Unary: TypeAlias = "aio.UnaryUnaryMultiCallable[bytes, bytes]"
 _Stream: TypeAlias = "grpc.StreamStreamMultiCallable[bytes, bytes]"
-METHODS = tuple(method.name for method in SERVICE.methods)
+METHODS = tuple(_METHODS)
+"""The names of all methods of both services."""
 
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -39,9 +50,10 @@ class RawClient:
 
         A Watch gets an empty message at the end, which the server refuses, so it always fails.
         """
-        path = f"/{SERVICE.full_name}/{method}"
+        called = _METHODS[method]
+        path = f"/{called.containing_service.full_name}/{method}"
         try:
-            if method in UNARY:
+            if not called.server_streaming:
                 unary: _Unary = self._channel.unary_unary(path)
                 await unary(messages[0], timeout=TIMEOUT, metadata=metadata)
             else:

@@ -123,6 +123,11 @@ class StrictChannel:
         checked = self._checked(response_deserializer)
         return self._channel.unary_unary(method, response_deserializer=checked, **rest)
 
+    def unary_stream(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
+        """A method that answers with a stream."""
+        checked = self._checked(response_deserializer)
+        return self._channel.unary_stream(method, response_deserializer=checked, **rest)
+
     def stream_stream(self, method: str, *, response_deserializer: Any, **rest: Any) -> Any:
         """A method with streams in both directions."""
         checked = self._checked(response_deserializer)

@@ -8,6 +8,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from relevo.v1 import store_pb2_grpc
 from relevo_server.server import Server
+from relevo_server.service.admin.service import Admin
 from relevo_server.service.store import ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
@@ -42,6 +43,7 @@ async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[S
     server = aio.server()
     service = ContextStore(storage, settings)
     service.add_to(server)
+    Admin(service.parts).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
-from relevo_server.storage.interface import Gap, Read, Tail
+from relevo_server.storage.events import Gap, Tail
+from relevo_server.storage.interface import Read
 
 
 class Spy:

@@ -34,6 +34,8 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.unavailable(),
     errors.unauthenticated(),
     errors.tenant_denied("acme"),
+    errors.tenants_denied(),
+    errors.role_denied("admin"),
     StoreError(StatusCode.UNIMPLEMENTED, Reason.NOT_IMPLEMENTED, "not yet"),
     StoreError(
         StatusCode.UNAVAILABLE,

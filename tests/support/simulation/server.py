@@ -10,7 +10,8 @@ from relevo_server.event_log.answers import Answers, Batch
 from relevo_server.event_log.fanout import Fanout, LogPoll
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import SubscribeArgs
-from relevo_server.storage.interface import Limits, Read, Tail
+from relevo_server.storage.events import Tail
+from relevo_server.storage.interface import Limits, Read
 from relevo_server.wire.contexts import key_of
 from relevo_server.wire.entries import Entries
 

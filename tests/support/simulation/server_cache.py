@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from relevo_server.event_log.copies import OVERHEAD, Copies
 from relevo_server.keys import Key
-from relevo_server.storage.interface import ABSENT, Read, Stored, Tail
+from relevo_server.storage.events import Tail
+from relevo_server.storage.interface import ABSENT, Read, Stored
 
 from support.simulation.store import KEYS, PARTITION, Era, Store
 

@@ -8,7 +8,8 @@ from itertools import product
 from relevo.v1.context_pb2 import ExecutionContext
 from relevo_client._near_cache.state import ABSENT
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Event, Gap, Limits, Read, Stored, Tail, within
+from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.interface import Limits, Read, Stored, within
 
 PARTITION = 7
 TENANT = "acme"

@@ -28,10 +28,12 @@ if _version_not_supported:
 class AdminStub(object):
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     def __init__(self, channel):
@@ -85,10 +87,12 @@ class AdminStub(object):
 class AdminServicer(object):
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     def GetStatus(self, request, context):
@@ -116,7 +120,9 @@ class AdminServicer(object):
         """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
         It reads no values. A key that is written or ends while pages are read may
-        be missing or be listed; all others are listed once.
+        be missing or be listed. All others are listed; in rare cases twice, while the
+        database resizes its table of keys. The database is searched for the keys, so
+        a page takes longer, and may be empty, if most of its keys are others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,10 +215,12 @@ def add_AdminServicer_to_server(servicer, server):
 class Admin(object):
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     @staticmethod

@@ -29,10 +29,12 @@ GRPC_VERSION: str
 class AdminStub:
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     @_typing.overload
@@ -49,7 +51,9 @@ class AdminStub:
     """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
     It reads no values. A key that is written or ends while pages are read may
-    be missing or be listed; all others are listed once.
+    be missing or be listed. All others are listed; in rare cases twice, while the
+    database resizes its table of keys. The database is searched for the keys, so
+    a page takes longer, and may be empty, if most of its keys are others.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]
     """GetUsage returns what a tenant uses."""
@@ -71,10 +75,12 @@ class AdminStub:
 class AdminAsyncStub(AdminStub):
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -88,7 +94,9 @@ class AdminAsyncStub(AdminStub):
     """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
     It reads no values. A key that is written or ends while pages are read may
-    be missing or be listed; all others are listed once.
+    be missing or be listed. All others are listed; in rare cases twice, while the
+    database resizes its table of keys. The database is searched for the keys, so
+    a page takes longer, and may be empty, if most of its keys are others.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]  # type: ignore[assignment]
     """GetUsage returns what a tenant uses."""
@@ -109,10 +117,12 @@ class AdminAsyncStub(AdminStub):
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     """Admin answers the questions of operators.
 
-    Only principals with the role `admin` may call it, for the tenants that they
-    may use. No answer has a context's values, except Explain's. Errors are as
-    those of ContextStore. Counts of calls and clients are those of the server
-    that answers; all else is the store's.
+    If the server has principals, only those with the role `admin` may call it, and
+    only for the tenants that they may use. ListClients and ListTopTenants are about
+    all tenants, so they need a principal that may use all. No answer has a
+    context's values, except Explain's. Errors are as those of ContextStore. Counts
+    of calls and clients are those of the server that answers; all else is the
+    store's.
     """
 
     @_abc_1.abstractmethod
@@ -148,7 +158,9 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
         It reads no values. A key that is written or ends while pages are read may
-        be missing or be listed; all others are listed once.
+        be missing or be listed. All others are listed; in rare cases twice, while the
+        database resizes its table of keys. The database is searched for the keys, so
+        a page takes longer, and may be empty, if most of its keys are others.
         """
 
     @_abc_1.abstractmethod

@@ -11,7 +11,8 @@ from redis import exceptions as redis_errors
 
 from relevo_server import errors
 from relevo_server.logs import log
-from relevo_server.storage.redis import cluster, eviction, sentinel
+from relevo_server.storage.inspection import DatabaseStatus
+from relevo_server.storage.redis import cluster, eviction, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import Pool
 
@@ -59,6 +60,8 @@ class Client:
     def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
         with _hiding_the_url():
             scheme = url.partition("://")[0]
+            self.kind = f"redis{scheme[scheme.index('+') :]}" if "+" in scheme else "redis"
+            """`redis`, `redis+sentinel` or `redis+cluster`, with TLS or without."""
             self._sentinels = (
                 sentinel.Sentinels(url, timeout=timeout) if scheme in sentinel.SCHEMES else None
             )
@@ -98,6 +101,10 @@ class Client:
     async def eviction_policies(self) -> frozenset[str]:
         """The servers' eviction policies; empty if they do not report them."""
         return await eviction.policies(self._commands.execute_everywhere)
+
+    async def database_status(self) -> DatabaseStatus:
+        """The state of the servers, as far as they report it."""
+        return await status.database_status(self._commands.execute_everywhere)
 
     async def close(self) -> None:
         """Close every connection."""

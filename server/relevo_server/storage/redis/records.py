@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
-from relevo_server.storage.interface import CORRUPT, Event, Stored, Written
+from relevo_server.storage.events import Event
+from relevo_server.storage.interface import CORRUPT, Stored, Written
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
 
@@ -33,6 +34,31 @@ def text(key: Key) -> str:
 def floors(key: Key) -> tuple[str, str]:
     """The fields of the two floors that a live entry is above: its tenant's and its scope's."""
     return floor(key.tenant_id, ""), floor(key.tenant_id, key.scope)
+
+
+def is_cursor(cursor: str) -> bool:
+    """Whether SCAN takes a cursor, which is a 64-bit number; "" stands for the beginning."""
+    is_number = cursor.isascii() and cursor.isdecimal()
+    return not cursor or (is_number and len(cursor) <= 20 and int(cursor) < 1 << 64)
+
+
+def pattern(tag: str, tenant_id: str, scope: str) -> str:
+    """The glob pattern of the names of a tenant's entries, or of those of one of its scopes.
+
+    A tenant and a scope have none of its special characters: percent-encoded, they consist of
+    letters, digits and `-._~%`. So does the prefix in `tag`, by the rule of the setting.
+    """
+    escaped = quote(tenant_id, safe="")
+    return f"{tag}:entry:{quote(scope, safe='') if scope else '*'}:{escaped}:*"
+
+
+def keys_named(tag: str, tenant_id: str, name: bytes) -> list[Key]:
+    """The key of a tenant's entry by its record's name; none if no Relevo server chose the name."""
+    try:
+        key = Key.parse(name.decode().removeprefix(f"{tag}:entry:"))
+    except ValueError:  # includes UnicodeDecodeError
+        return []
+    return [key] if key.tenant_id == tenant_id and f"{tag}:entry:{key}".encode() == name else []
 
 
 def stored(asked: str, answered: bytes, *values: Any) -> Stored | None:

@@ -23,9 +23,9 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.storage.events import Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
-    Gap,
     LayoutError,
     LeaseAttempt,
     Leased,
@@ -33,7 +33,6 @@ from relevo_server.storage.interface import (
     Once,
     Read,
     Storage,
-    Tail,
     Write,
     Written,
     within,
@@ -41,6 +40,7 @@ from relevo_server.storage.interface import (
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.inspection import RedisInspection
 from relevo_server.storage.redis.recent import RecentContexts
 
 LAYOUT = 1
@@ -78,6 +78,7 @@ class RedisStorage(Storage):
         self._recent = RecentContexts(recent_bytes)
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
         self._checked = False
+        self.inspection = RedisInspection(client, self._run, partitions, prefix)
 
     async def check(self) -> None:
         """Record the layout if there is none yet, and compare it with this server's."""

@@ -5,59 +5,31 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import takewhile, zip_longest
 from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.storage.events import Event, Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
-    Event,
-    Gap,
     LeaseAttempt,
     Leased,
     Once,
     Read,
     Storage,
     Stored,
-    Tail,
     Write,
     Written,
 )
-
-
-@dataclass(slots=True)
-class _Entry:
-    version: int
-    created: int
-    deadline: float
-    ttl: float  # seconds, from the last write or touch
-    context: bytes
-
-
-@dataclass(slots=True)
-class _Lease:
-    token: str
-    revision: int  # as of which it was granted
-    deadline: float
-    request_id: str
-
-
-_Name = tuple[Key | str, str]  # an entry or, for an Invalidate, a tenant; the request_id
-_Request = tuple[float, bytes, Any]  # until when it is kept, fingerprint, answer
-
-
-@dataclass(slots=True)
-class _Partition:
-    log: deque[Event]
-    revision: int = 0
-    entries: dict[Key, _Entry] = field(default_factory=dict[Key, _Entry])
-    floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    leases: dict[Key, _Lease] = field(default_factory=dict[Key, _Lease])
-    requests: dict[_Name, _Request] = field(default_factory=dict[_Name, _Request])
-    written: asyncio.Event = field(default_factory=asyncio.Event)
-    sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep
+from relevo_server.storage.memory.inspection import MemoryInspection
+from relevo_server.storage.memory.state import (
+    Entry,
+    Lease,
+    Partition,
+    live_entry,
+    live_lease,
+)
 
 
 class MemoryStorage(Storage):
@@ -79,7 +51,8 @@ class MemoryStorage(Storage):
         self._clock = clock
         self._monotonic = monotonic
         self._request_ttl = request_ttl_ms / 1000
-        self._parts = [_Partition(deque(maxlen=log_length)) for _ in range(partitions)]
+        self._parts = [Partition(deque(maxlen=log_length)) for _ in range(partitions)]
+        self.inspection = MemoryInspection(self._parts, clock)
 
     async def check(self) -> None:
         """Do nothing: the backend always answers."""
@@ -93,7 +66,7 @@ class MemoryStorage(Storage):
         now = self._monotonic()
         entries: list[Stored | None] = []
         for key, version in zip_longest(keys, known_versions):
-            entry = self._live(part, key, now)
+            entry = live_entry(part, key, now)
             entries.append(_stored(entry, now, version) if entry else None)
         return Read(part.revision, entries)
 
@@ -105,17 +78,17 @@ class MemoryStorage(Storage):
             return earlier
         now = self._monotonic()
         if write.lease:
-            lease = self._live_lease(part, write.key, now)
+            lease = live_lease(part, write.key, now)
             if lease is None or lease.token != write.lease:
                 raise errors.lease_lost(write.key)
-        live = self._live(part, write.key, now)
+        live = live_entry(part, write.key, now)
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
             raise errors.conflict(write.key, write.expected, current)
         version = self._next(part)
         written = Written(version, live.created if live else version, write.ttl_ms)
         ttl = write.ttl_ms / 1000
-        entry = _Entry(version, written.created, now + ttl, ttl, write.context)
+        entry = Entry(version, written.created, now + ttl, ttl, write.context)
         part.entries[write.key] = entry
         part.leases.pop(write.key, None)
         part.log.append(Event(version, "put", write.key))
@@ -138,7 +111,7 @@ class MemoryStorage(Storage):
         now = self._monotonic()
         count = 0
         for key in keys:
-            count += self._live(part, key, now) is not None
+            count += live_entry(part, key, now) is not None
             part.entries.pop(key, None)
             part.leases.pop(key, None)
             part.log.append(Event(self._next(part), "invalidate", key))
@@ -165,16 +138,16 @@ class MemoryStorage(Storage):
         key = attempt.key
         part = self._part(key.tenant_id)
         now = self._monotonic()
-        entry = self._live(part, key, now)
+        entry = live_entry(part, key, now)
         if entry and entry.version != attempt.renewed:
             return Leased(part.revision, _stored(entry, now))
-        lease = self._live_lease(part, key, now)
+        lease = live_lease(part, key, now)
         if lease:
             is_repetition = attempt.request_id and lease.request_id == attempt.request_id
             left = int((lease.deadline - now) * 1000)
             return Leased(part.revision, None, lease.token if is_repetition else "", left)
         deadline = now + attempt.ttl_ms / 1000
-        part.leases[key] = _Lease(attempt.token, part.revision, deadline, attempt.request_id)
+        part.leases[key] = Lease(attempt.token, part.revision, deadline, attempt.request_id)
         self._sweep(part, now)
         return Leased(part.revision, None, attempt.token, attempt.ttl_ms)
 
@@ -189,7 +162,7 @@ class MemoryStorage(Storage):
     async def touch(self, key: Key) -> None:
         """Set the entry's deadline."""
         now = self._monotonic()
-        entry = self._live(self._part(key.tenant_id), key, now)
+        entry = live_entry(self._part(key.tenant_id), key, now)
         if entry:
             entry.deadline = now + entry.ttl
 
@@ -217,16 +190,16 @@ class MemoryStorage(Storage):
             async with asyncio.timeout(seconds):
                 await part.written.wait()
 
-    def _part(self, tenant_id: str) -> _Partition:
+    def _part(self, tenant_id: str) -> Partition:
         return self._parts[self.partition_of(tenant_id)]
 
-    def _next(self, part: _Partition) -> int:
+    def _next(self, part: Partition) -> int:
         part.revision = revisions.after(part.revision, int(self._clock() * 1000))
         part.written.set()
         part.written.clear()
         return part.revision
 
-    def _recalled(self, part: _Partition, owner: Key | str, once: Once | None) -> Any:
+    def _recalled(self, part: Partition, owner: Key | str, once: Once | None) -> Any:
         """The answer that the request got before, or None if it is not a repetition."""
         earlier = once and part.requests.get((owner, once.request_id))
         if not (once and earlier) or earlier[0] <= self._monotonic():
@@ -236,41 +209,23 @@ class MemoryStorage(Storage):
         return earlier[2]
 
     def _remember(
-        self, part: _Partition, owner: Key | str, once: Once | None, answer: object
+        self, part: Partition, owner: Key | str, once: Once | None, answer: object
     ) -> None:
         if once:
             until = self._monotonic() + self._request_ttl
             part.requests[owner, once.request_id] = until, once.fingerprint, answer
 
-    def _live(self, part: _Partition, key: Key, now: float) -> _Entry | None:
-        entry = part.entries.get(key)
-        if entry is None or entry.deadline <= now:
-            return None
-        return entry if not part.floors or entry.version > _floor(part, key) else None
-
-    def _live_lease(self, part: _Partition, key: Key, now: float) -> _Lease | None:
-        lease = part.leases.get(key)
-        if lease is None or lease.deadline <= now:
-            return None
-        return lease if lease.revision >= _floor(part, key) else None
-
-    def _sweep(self, part: _Partition, now: float) -> None:
+    def _sweep(self, part: Partition, now: float) -> None:
         """Drop dead entries, leases and requests. The amortized cost per write is constant."""
         if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
             return
-        part.entries = {key: e for key, e in part.entries.items() if self._live(part, key, now)}
-        part.leases = {key: e for key, e in part.leases.items() if self._live_lease(part, key, now)}
+        part.entries = {key: e for key, e in part.entries.items() if live_entry(part, key, now)}
+        part.leases = {key: e for key, e in part.leases.items() if live_lease(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
         part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))
 
 
-def _floor(part: _Partition, key: Key) -> int:
-    """The last revision that ended all of the key's tenant or of its scope."""
-    tenant, floors = key.tenant_id, part.floors
-    return max(floors.get((tenant, ""), 0), floors.get((tenant, key.scope), 0))
-
-
-def _stored(entry: _Entry, now: float, known_version: int | None = None) -> Stored:
+def _stored(entry: Entry, now: float, known_version: int | None = None) -> Stored:
     left = int((entry.deadline - now) * 1000)
     context = None if entry.version == known_version else entry.context
     return Stored(entry.version, entry.created, left, context)

@@ -1,0 +1,1 @@
+"""The Admin service: what operators ask."""

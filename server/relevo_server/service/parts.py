@@ -1,0 +1,23 @@
+"""What the services of one server share."""
+
+from typing import NamedTuple
+
+from relevo_server.event_log.copies import Copies
+from relevo_server.event_log.followers import Followers
+from relevo_server.service.access import Access
+from relevo_server.service.admission import Admission
+from relevo_server.service.watch import Watching
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import Storage
+
+
+class Parts(NamedTuple):
+    """The parts of a running ContextStore that the Admin service looks at."""
+
+    storage: Storage
+    settings: Settings
+    access: Access
+    admission: Admission
+    copies: Copies
+    followers: Followers
+    watching: Watching

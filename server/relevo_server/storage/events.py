@@ -1,0 +1,39 @@
+"""The events of a partition's log."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Literal, NamedTuple
+
+from relevo_server.keys import Key
+
+
+class Event(NamedTuple):
+    """One entry of a partition's log.
+
+    `put`, `invalidate` and `release` (of a lease) name a key. `floor` names a tenant and
+    one of its scopes, or '' for all: every entry at or below the event's revision is dead.
+    `foreign` is a log entry that no Relevo server wrote; it has no effect.
+    """
+
+    revision: int
+    kind: Literal["put", "invalidate", "release", "floor", "foreign"]
+    key: Key | None = None
+    tenant_id: str = ""
+    scope: str = ""
+
+
+class Gap(Enum):
+    """The reason why a log does not continue from a position."""
+
+    TRIMMED = "trimmed"
+    """The events after it are no longer kept."""
+    CHANGED = "changed"
+    """The log is another one, or has lost the event at the position."""
+
+
+class Tail(NamedTuple):
+    """The events of a partition's log after a position."""
+
+    revision: int  # the partition's last one, also if `events` end before it
+    events: Sequence[Event]
+    gap: Gap | None = None  # then there are no events

@@ -1,0 +1,66 @@
+"""What operators ask of a storage backend: the second part of its interface.
+
+Errors are those of `Storage`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from relevo_server.keys import Key
+
+
+class DatabaseStatus(NamedTuple):
+    """The state of the database behind a storage, as far as it reports it."""
+
+    version: str = ""
+    """Its name and version, for example `redis 7.0.15`."""
+    used_bytes: int = 0
+    max_bytes: int = 0
+    """0 if there is no limit, or if it is unknown."""
+    eviction_policy: str = ""
+    clock_offset: float | None = None
+    """Its clock minus this host's, in seconds; None if unknown."""
+
+
+class LogState(NamedTuple):
+    """How far the log of a partition reaches."""
+
+    revision: int
+    """The partition's last revision."""
+    length: int
+    """The number of events."""
+    first: int
+    """The first event's revision, 0 if there is none."""
+
+
+class Scanned(NamedTuple):
+    """A part of a tenant's keys. Their entries may be dead."""
+
+    keys: Sequence[Key]
+    cursor: str
+    """Where the next part begins, "" at the end."""
+
+
+class Inspection(ABC):
+    """Answers questions about a backend. Nothing here reads or writes a context."""
+
+    kind: str
+    """The kind of backend, as `memory` or `redis+cluster`."""
+
+    @abstractmethod
+    async def database_status(self) -> DatabaseStatus:
+        """The state of the database. Raises nothing: what cannot be had is unknown."""
+
+    @abstractmethod
+    async def log_state(self, partition: int) -> LogState:
+        """How far the log of a partition reaches."""
+
+    @abstractmethod
+    async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
+        """A part of the keys of a tenant, or of one of its scopes ("" for all).
+
+        `cursor` is that of the part before, "" for the beginning; `count` is about how many keys
+        of the whole database to search. A key that lives on from the beginning to the end is in
+        one part at least. Raises INVALID_ARGUMENT if `cursor` is none of this backend.
+        """

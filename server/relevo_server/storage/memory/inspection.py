@@ -1,0 +1,48 @@
+"""What operators ask of the in-memory backend."""
+
+import heapq
+import time
+from collections.abc import Callable, Sequence
+
+from relevo_server import errors
+from relevo_server.keys import Key, partition_of
+from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned
+from relevo_server.storage.memory.state import Partition
+
+
+class MemoryInspection(Inspection):
+    """Looks into the partitions. `clock` gives seconds since 1970."""
+
+    kind = "memory"
+
+    def __init__(self, partitions: Sequence[Partition], clock: Callable[[], float]) -> None:
+        self._partitions = partitions
+        self._clock = clock
+
+    async def database_status(self) -> DatabaseStatus:
+        """Nothing is known but the clock."""
+        return DatabaseStatus(clock_offset=self._clock() - time.time())
+
+    async def log_state(self, partition: int) -> LogState:
+        """Look at the log's ends."""
+        part = self._partitions[partition]
+        return LogState(part.revision, len(part.log), part.log[0].revision if part.log else 0)
+
+    async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
+        """The next keys in their order. The cursor is the text form of the last one."""
+        try:
+            last = Key.parse(cursor) if cursor else None
+        except ValueError:
+            raise errors.page_token_unknown() from None
+        part = self._partitions[partition_of(tenant_id, len(self._partitions))]
+        keys = heapq.nsmallest(
+            count,
+            (
+                key
+                for key in part.entries
+                if key.tenant_id == tenant_id
+                and scope in ("", key.scope)
+                and (last is None or key > last)
+            ),
+        )
+        return Scanned(keys, str(keys[-1]) if len(keys) == count else "")

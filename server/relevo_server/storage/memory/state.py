@@ -1,0 +1,70 @@
+"""What the in-memory backend keeps, and which of it is live."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from relevo_server.keys import Key
+from relevo_server.storage.events import Event
+
+
+@dataclass(slots=True)
+class Entry:
+    """An entry; `deadline` is a time of the monotonic clock."""
+
+    version: int
+    created: int
+    deadline: float
+    ttl: float  # seconds, from the last write or touch
+    context: bytes
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lease; `deadline` is a time of the monotonic clock."""
+
+    token: str
+    revision: int  # as of which it was granted
+    deadline: float
+    request_id: str
+
+
+Name = tuple[Key | str, str]  # an entry or, for an Invalidate, a tenant; the request_id
+Request = tuple[float, bytes, Any]  # until when it is kept, fingerprint, answer
+
+
+@dataclass(slots=True)
+class Partition:
+    """A partition's log, entries, floors, leases and answered requests."""
+
+    log: deque[Event]
+    revision: int = 0
+    entries: dict[Key, Entry] = field(default_factory=dict[Key, Entry])
+    floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    leases: dict[Key, Lease] = field(default_factory=dict[Key, Lease])
+    requests: dict[Name, Request] = field(default_factory=dict[Name, Request])
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+    sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep
+
+
+def live_entry(part: Partition, key: Key, now: float) -> Entry | None:
+    """The entry under a key, or None if there is none, or if it is dead."""
+    entry = part.entries.get(key)
+    if entry is None or entry.deadline <= now:
+        return None
+    return entry if not part.floors or entry.version > _floor(part, key) else None
+
+
+def live_lease(part: Partition, key: Key, now: float) -> Lease | None:
+    """The lease on a key, or None if there is none, or if it has ended."""
+    lease = part.leases.get(key)
+    if lease is None or lease.deadline <= now:
+        return None
+    return lease if lease.revision >= _floor(part, key) else None
+
+
+def _floor(part: Partition, key: Key) -> int:
+    """The last revision that ended all of the key's tenant or of its scope."""
+    tenant, floors = key.tenant_id, part.floors
+    return max(floors.get((tenant, ""), 0), floors.get((tenant, key.scope), 0))

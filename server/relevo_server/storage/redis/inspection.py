@@ -1,0 +1,52 @@
+"""What operators ask of the Redis backend."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from relevo_server import errors, revisions
+from relevo_server.keys import partition_of
+from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned
+from relevo_server.storage.redis import records
+from relevo_server.storage.redis.client import Client, Script
+from relevo_server.storage.redis.connection import Argument
+
+Run = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
+"""Runs a script with keys and arguments."""
+
+_LOG_STATE = Script("log_state")
+_SCAN = Script("scan")
+
+
+class RedisInspection(Inspection):
+    """Asks Redis or a Redis Cluster; every method but `database_status` is one script."""
+
+    def __init__(self, client: Client, run: Run, partitions: int, prefix: str) -> None:
+        self.kind = client.kind
+        self._client = client
+        self._run = run
+        self._partitions = partitions
+        self._prefix = prefix
+
+    async def database_status(self) -> DatabaseStatus:
+        """Ask the one Redis or Sentinel master, or every master of a Cluster."""
+        return await self._client.database_status()
+
+    async def log_state(self, partition: int) -> LogState:
+        """Run one script."""
+        tag = self._tag(partition)
+        answer = await self._run(_LOG_STATE, [f"{tag}:state", f"{tag}:log"], ())
+        revision, length, first = answer
+        return LogState(revisions.from_log_id(revision), length, revisions.from_log_id(first))
+
+    async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
+        """Run one script, with SCAN on the partition's node."""
+        if not records.is_cursor(cursor):
+            raise errors.page_token_unknown()
+        tag = self._tag(partition_of(tenant_id, self._partitions))
+        args: list[Argument] = [cursor or "0", records.pattern(tag, tenant_id, scope), count]
+        following, names = await self._run(_SCAN, [f"{tag}:state"], args)
+        keys = [key for name in names for key in records.keys_named(tag, tenant_id, name)]
+        return Scanned(keys, "" if following == b"0" else following.decode())
+
+    def _tag(self, partition: int) -> str:
+        return f"{{{self._prefix}:{partition}}}"

@@ -1,0 +1,56 @@
+"""Reads the state of Redis servers: their version, memory, eviction policy and clock."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from relevo_server.storage.inspection import DatabaseStatus
+from relevo_server.storage.redis import eviction
+from relevo_server.storage.redis.eviction import Everywhere
+
+
+async def database_status(execute_everywhere: Everywhere) -> DatabaseStatus:
+    """The state of one server, or of all masters of a Cluster together.
+
+    Memory is the sum of all, and their clock is the one that is furthest from this host's. What
+    the servers do not report, because a command is forbidden for example, is unknown.
+    """
+    servers = [_fields(answer) for answer in await execute_everywhere("INFO", "server")]
+    memory = [_fields(answer) for answer in await execute_everywhere("INFO", "memory")]
+    maximums = [_number(each, "maxmemory") for each in memory]
+    begun = time.time()
+    times = await execute_everywhere("TIME")
+    middle = (begun + time.time()) / 2
+    return DatabaseStatus(
+        version=", ".join(sorted({_version(each) for each in servers} - {""})),
+        used_bytes=sum(_number(each, "used_memory") for each in memory),
+        max_bytes=sum(maximums) if all(maximums) else 0,
+        eviction_policy=", ".join(sorted(await eviction.policies(execute_everywhere))),
+        clock_offset=max((_seconds(each) - middle for each in times), key=abs, default=None),
+    )
+
+
+def _fields(answer: Any) -> dict[str, str]:
+    """The fields of an answer to INFO."""
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else ""
+    lines: Iterable[tuple[str, str, str]] = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def _version(fields: dict[str, str]) -> str:
+    """The name and version of a server. Valkey also reports the Redis that it is compatible to."""
+    for name in ("valkey", "redis"):
+        if f"{name}_version" in fields:
+            return f"{name} {fields[f'{name}_version']}"
+    return ""
+
+
+def _number(fields: dict[str, str], name: str) -> int:
+    value = fields.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() else 0
+
+
+def _seconds(answer: Any) -> float:
+    """The seconds since 1970 in an answer to TIME."""
+    seconds, microseconds = answer
+    return int(seconds) + int(microseconds) / 1_000_000

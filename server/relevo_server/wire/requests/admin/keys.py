@@ -1,0 +1,62 @@
+"""ListKeys: the keys of a tenant, in pages."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from relevo.admin.v1.admin_pb2 import ListKeysRequest
+
+from relevo_server.errors import Violation
+from relevo_server.keys import part_problem
+from relevo_server.wire.decoding import decoder
+from relevo_server.wire.requests.admin.pages import cursor_of, token_of
+from relevo_server.wire.requests.rules import Rights, refuse
+
+_DEFAULT_SIZE, _MAX_SIZE = 100, 1000
+_decode = decoder(ListKeysRequest)
+
+
+class ListKeys(NamedTuple):
+    """A checked ListKeysRequest."""
+
+    tenant_id: str
+    scope: str
+    """"" for every scope."""
+    size: int
+    """About as many keys as a page has."""
+    cursor: str
+    """Where the page begins, "" for the beginning."""
+
+    def next_page_token(self, cursor: str) -> str:
+        """The token for the page that begins at a cursor, "" for the end of the list."""
+        return token_of((self.tenant_id, self.scope), cursor)
+
+
+def read_list_keys(serialized: bytes, rights: Rights) -> ListKeys:
+    """Read a ListKeysRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
+    request = _decode(serialized)
+    rights.require(request.tenant_id)
+    refuse(
+        chain(
+            part_problems(tenant_id=request.tenant_id),
+            part_problems(scope=request.scope) if request.scope else (),
+            page_size_problems(request.page_size, _MAX_SIZE),
+        )
+    )
+    cursor = cursor_of((request.tenant_id, request.scope), request.page_token)
+    size = request.page_size or _DEFAULT_SIZE
+    return ListKeys(request.tenant_id, request.scope, size, cursor)
+
+
+def part_problems(**parts: str) -> Iterator[Violation]:
+    """The broken rules of parts of keys, by the names of their fields."""
+    for field, part in parts.items():
+        problem = part_problem(part)
+        if problem:
+            yield field, problem
+
+
+def page_size_problems(size: int, maximum: int) -> Iterator[Violation]:
+    """The broken rules of a page's size, 0 for the default."""
+    if not 0 <= size <= maximum:
+        yield "page_size", f"must be from 1 to {maximum}, or 0 for the default"
