@@ -24,7 +24,7 @@ MUTANTS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants check bench soak
-.PHONY: generate twins format clean
+.PHONY: generate twins dashboard format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 19
@@ -58,6 +58,7 @@ mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see a test fa
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check
+	$(BIN)/python tools/dashboard.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
@@ -79,6 +80,9 @@ generate: $(GENERATE)/ready ## Make generated/ anew from protos/
 
 twins: $(VENV)/ready ## Make the blocking client's modules anew from the asyncio client's
 	$(BIN)/python tools/async_to_sync.py
+
+dashboard: $(VENV)/ready ## Make the Grafana dashboard anew from deploy/grafana/panels.toml
+	$(BIN)/python tools/dashboard.py
 
 format: $(VENV)/ready ## Format Python and proto files
 	$(BIN)/ruff check --fix .
