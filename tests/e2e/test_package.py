@@ -214,6 +214,18 @@ def test_the_server_knows_no_client(installed: Path) -> None:
     assert int(size) > 1000
 
 
+def test_a_command_starts_without_the_server(installed: Path) -> None:
+    """`get` does not import the server's packages: that takes longer than all of its work."""
+    *_, loaded = run(
+        installed,
+        "from relevo_server.cli import main\n"
+        "assert main(['get', 'a:b:c', '--server', '127.0.0.1:1']) == 1\n"
+        "print(*sys.modules)\n",
+    )
+    assert {"grpc", "relevo.v1.store_pb2"} <= set(loaded.split())
+    assert set(loaded.split()).isdisjoint({"redis", "uvloop", "pydantic_settings", "structlog"})
+
+
 def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tuple[int, str]:
     """The exit code and the output of `relevo` without some packages."""
     done = result_of(

@@ -27,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(commands)
+    if "serve" in (sys.argv[1:] if arguments is None else arguments):
+        _add_serve(commands)
+    else:  # for --help; other commands start without the server's packages
+        commands.add_parser("serve", help=_SERVE)
     for add in (operate.add_get, operate.add_put, operate.add_invalidate, demo.add):
         add(commands)
     options, unknown = parser.parse_known_args(arguments)

@@ -10,8 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from support.forking.process import completed
-from support.servers.process import IMPORTS
 from support.waiting import until
 
 COMMAND = (sys.executable, "-m", "relevo_server")
@@ -45,14 +43,15 @@ def relevo(
     *arguments: str, stdin: str | bytes = "", environment: Mapping[str, str] | None = None
 ) -> Outcome:
     """Run `relevo` to its end. `environment` is added to the tests' environment."""
-    done = completed(
-        *("relevo_server.__main__", *arguments),
-        stdin=stdin.encode() if isinstance(stdin, str) else stdin,
-        environment=environment,
-        imports=IMPORTS,
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
         timeout=30,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def interrupted(*arguments: str) -> Outcome:
