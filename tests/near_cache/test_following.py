@@ -70,8 +70,7 @@ class Stage:
 
     def read(self) -> list[WatchResponse]:
         """The messages to send now, but those with progress only, as the client receives them."""
-        sent = iter(self.outbox.next, None)
-        messages = [WatchResponse.FromString(each.SerializeToString()) for each in sent]
+        messages = map(WatchResponse.FromString, iter(self.outbox.next, None))
         return [message for message in messages if not message.HasField("progress")]
 
 
@@ -94,7 +93,7 @@ def test_a_position_is_told_once() -> None:
         subscription = stage.fanout.subscribe(stage.outbox, KEY)
         stage.fanout.requests.add(subscription, SubscribeArgs(number, 0, 0))
         stage.answer({KEY: stored(1)})
-    sent = list(iter(stage.outbox.next, None))
+    sent = [WatchResponse.FromString(each) for each in iter(stage.outbox.next, None)]
     assert [message.answers for message in sent] == list(range(3, 20))
     assert not any(message.positions for message in sent)
     stage.fanout.reset(1, Gap.CHANGED)
@@ -185,7 +184,8 @@ def test_a_watcher_that_takes_something_is_not_reset() -> None:
         stage.put(KEY, version)
         if version % 2:
             taken = stage.outbox.next()
-            assert not (taken and taken.HasField("reset"))
+            assert taken
+            assert not WatchResponse.FromString(taken).HasField("reset")
 
 
 def test_an_answer_that_was_overtaken() -> None:

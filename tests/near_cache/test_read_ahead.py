@@ -63,7 +63,7 @@ class Stage:
         for request in self._cache.requests():
             self.server.take(self._outbox, request)
         while message := self._outbox.next():
-            self._cache.received(WatchResponse.FromString(message.SerializeToString()))
+            self._cache.received(WatchResponse.FromString(message))
 
 
 def a_newer_value_is_read(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from support.simulation.store import LAYER, TENANT
 from support.simulation.world import World
 
 STEPS = 1500
-SHOWING = (5, 7, 8, 11, 32, 67, 92)
+SHOWING = (5, 7, 8, 11, 32, 67, 92, 106, 154)
 """Seeds that have detected broken variants before: trying them first saves minutes."""
 
 
@@ -80,6 +80,15 @@ class _TakingAnything(NearCache):
         return copy
 
 
+class _Backwards(NearCache):
+    """N3 broken: the messages of a batch are applied in reverse order."""
+
+    def received(self, message: WatchResponse) -> bool:
+        if message.HasField("batch"):
+            message.batch.messages.reverse()
+        return super().received(message)
+
+
 class _WithoutVerifying(NearCache):
     """N4 broken: after a reconnect, cached entries are used without verification."""
 
@@ -115,11 +124,23 @@ class _WithoutInvalidations(NearCache):
 class _Overtaking(Outbox):
     """N5 broken: progress is sent before the events that it confirms."""
 
-    def next(self) -> WatchResponse | None:
+    def next(self) -> bytes | None:
         self._items, items = type(self._items)(), self._items
         self._queue_progress()
         self._items.extend(items)
         return super().next()
+
+
+class _OvertakingInBatch(Outbox):
+    """N5 broken: a batch begins with the progress that confirms all of it."""
+
+    def next(self) -> bytes | None:
+        sent = WatchResponse.FromString(super().next() or b"")
+        if sent.HasField("batch"):
+            first, last = sent.batch.messages[0], sent.batch.messages[-1]
+            first.positions.extend(last.positions)
+            last.ClearField("positions")
+        return sent.SerializeToString() or None
 
 
 class _Forgetting(Outbox):
@@ -147,6 +168,7 @@ class _Torn(NearCache):
         _WithoutStaleness,
         _TrustingArrival,
         _TakingAnything,
+        _Backwards,
         _WithoutVerifying,
         _WithoutResets,
         _WithoutBounds,
@@ -159,7 +181,7 @@ def test_a_broken_cache_is_seen(broken: Callable[..., NearCache]) -> None:
         _run_seeds(make_cache=broken)
 
 
-@pytest.mark.parametrize("broken", [_Overtaking, _Forgetting])
+@pytest.mark.parametrize("broken", [_Overtaking, _OvertakingInBatch, _Forgetting])
 def test_a_broken_server_is_seen(broken: Callable[[int], Outbox]) -> None:
     """The checker detects a server that breaks one rule."""
     with pytest.raises(AssertionError):

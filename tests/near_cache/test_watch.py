@@ -95,9 +95,8 @@ async def test_progress_comes_with_its_message() -> None:
         outbox.put(WatchResponse(entry=ContextEntry(version=version)))
     outbox.progress(1, 5, 0, soon=True)
     async with asyncio.timeout(10):
-        first, last = await taking, await outbox.take(60)
-    assert first is not None
-    assert last is not None
+        taken = await taking, await outbox.take(60)
+    first, last = (WatchResponse.FromString(each or b"") for each in taken)
     assert (first.entry.version, list(first.positions)) == (4, [])
     assert (last.entry.version, last.positions[0].revision) == (5, 5)
     assert outbox.next() is None

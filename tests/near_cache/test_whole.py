@@ -27,7 +27,7 @@ class Stage:
         self.store = Store(random.Random(0), lambda: NOW)  # noqa: S311 - to be replayed
         write(self.store)
         self.cache = NearCache(CacheOptions(max_staleness=MAX_STALENESS))
-        self._server = Server(self.store)
+        self._server = Server(self.store, send_batches=False)  # one message at a time
         self._outbox = Outbox(1 << 20)
         self.cache.opened(NOW)
         self.resolve()
@@ -47,7 +47,7 @@ class Stage:
         for request in self.cache.requests():
             self._server.take(self._outbox, request)
         while messages != 0 and (message := self._outbox.next()):
-            self.cache.received(WatchResponse.FromString(message.SerializeToString()))
+            self.cache.received(WatchResponse.FromString(message))
             messages = messages and messages - 1
 
     def resolve(self) -> tuple[int, ...] | None:

@@ -149,6 +149,8 @@ class NearCache:
 
     def received(self, message: WatchResponse) -> bool:
         """Apply a message of the stream. Returns whether it answers a new request."""
+        if message.HasField("batch"):
+            return True in [self.received(each) for each in message.batch.messages]
         positions = [*message.progress.positions, *message.positions]
         newest = max(message.answers, *(each.ping for each in positions), 0)
         is_answer = self._stream.record_answer(newest)
@@ -177,8 +179,7 @@ class NearCache:
         if copy.version == ABSENT:
             return is_reached
         if copy.version is None or copy.deadline <= now:
-            # The entry was too large to be pushed, or a Touch elsewhere may have prolonged its
-            # life: the answer will say.
+            # Too large to be pushed, or a Touch elsewhere may have prolonged its life.
             self._distrust(copy)
             self._subscribe(copy)
             return False

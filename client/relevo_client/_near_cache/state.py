@@ -185,8 +185,10 @@ class Stream:
         if self.opened is not None:
             self.number += 1
             recent = {n: at for n, at in self.pings.items() if now - at < keep}
+            ping = WatchRequest(ping=Ping(number=self.number))
+            ping.accepts_batches = not self.pings  # a stream begins with a ping
             self.pings = {**recent, self.number: now}
-            self.requests.append(WatchRequest(ping=Ping(number=self.number)))
+            self.requests.append(ping)
 
     def record_answer(self, number: int) -> bool:
         """Record an answer to a request, by its number, 0 for none. Returns whether it is newer."""

@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchResponse
 
+from relevo_server.wire import batches
+
+BATCH_BYTES = 64 << 10
+"""Bytes of messages that are sent as one batch; a single larger message is sent alone."""
+BATCH_MESSAGES = 32
+"""Messages that are sent as one batch, so that the client's event loop gets its turns."""
+
 
 class _Item(NamedTuple):
     message: WatchResponse
@@ -37,6 +44,8 @@ class Outbox:
         self._progress: dict[int, Position] = {}  # to be sent after all items
         self._sent: dict[int, Position] = {}  # the last progress sent for each partition
         self._filled = asyncio.Event()
+        self.accepts_batches = False
+        """Whether messages that wait together may be sent as one."""
         self.ping = 0
         """The number of the last ping that has arrived."""
         self.partitions: set[int] = set()
@@ -112,8 +121,8 @@ class Outbox:
         """Let `take` return at once, with a message or None."""
         self._filled.set()
 
-    async def take(self, within: float) -> WatchResponse | None:
-        """Wait up to `within` seconds for the next message; None if there is none."""
+    async def take(self, within: float) -> bytes | None:
+        """Wait up to `within` seconds for what `next` returns; None if there is nothing."""
         if not self._items and not self._filled.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(within):
@@ -123,33 +132,39 @@ class Outbox:
             self._filled.clear()
         return message
 
-    def next(self) -> WatchResponse | None:
-        """Remove and return the next message, or None. The last one carries the progress."""
+    def next(self) -> bytes | None:
+        """Remove and return the next message, serialized, or None.
+
+        If the watcher accepts batches, this is all that waits, within the bounds of a batch. The
+        last message that waits carries the progress.
+        """
         if not self._items:
             self._queue_progress()
         if not self._items:
             return None
-        message, size, is_value = self._items.popleft()
+        messages = [self._pop()]
+        if self.accepts_batches:
+            room = BATCH_BYTES - len(messages[0])
+            while self._items and self._items[0].size <= room and len(messages) < BATCH_MESSAGES:
+                room -= self._items[0].size
+                messages.append(self._pop())
         self._superseded = 0
+        self._notify_of_room()
+        return batches.joined(messages)
+
+    def _pop(self) -> bytes:
+        message, size, is_value = self._items.popleft()
         if is_value:
             self._values -= size
         else:
             self._news -= size
-        self._notify_of_room()
+        serialized = message.SerializeToString()
         if self._progress and not self._items:
             # A separate message would cost the stream as much again.
-            message = self._with_progress(message)
-        return message
-
-    def _with_progress(self, message: WatchResponse) -> WatchResponse:
-        own = type(message)()  # a copy, because other streams share the message
-        own.MergeFrom(message)
-        for position in self._progress.values():
-            own.positions.add(
-                partition=position.partition, revision=position.revision, ping=position.ping
-            )
-        self._mark_progress_sent()
-        return own
+            progress = WatchResponse(positions=self._progress.values())
+            serialized += progress.SerializeToString()
+            self._mark_progress_sent()
+        return serialized
 
     def _mark_progress_sent(self) -> None:
         self._sent.update(self._progress)

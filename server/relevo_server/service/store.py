@@ -88,9 +88,7 @@ class ContextStore:
         handlers: dict[str, RpcMethodHandler[Any, Any]] = {
             name: unary_unary_rpc_method_handler(each) for name, each in methods.items()
         }
-        handlers["Watch"] = stream_stream_rpc_method_handler(
-            self.Watch, None, store_pb2.WatchResponse.SerializeToString
-        )
+        handlers["Watch"] = stream_stream_rpc_method_handler(self.Watch)
         server.add_registered_method_handlers(SERVICE, handlers)
 
     async def refuse(self, *, quiet: float, within: float) -> None:
@@ -178,7 +176,7 @@ class ContextStore:
 
     async def Watch(
         self, request_iterator: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[store_pb2.WatchResponse]:
+    ) -> AsyncIterator[bytes]:
         """Stream changes to a client, until it ends the stream or the server stops."""
         try:
             caller = self._access.caller(context.invocation_metadata)

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from collections.abc import Set as AbstractSet
 
-from relevo.v1.store_pb2 import WatchResponse
-
 from relevo_server import errors
 from relevo_server.event_log.followers import Followers
 from relevo_server.event_log.outbox import Outbox
@@ -45,8 +43,8 @@ class Watching:
 
     async def stream(
         self, messages: AsyncIterator[bytes], caller: Caller
-    ) -> AsyncGenerator[WatchResponse, None]:
-        """The responses to one client, without end. Raises StoreError."""
+    ) -> AsyncGenerator[bytes, None]:
+        """The serialized responses to one client, without end. Raises StoreError."""
         outbox = Outbox(self._settings.watch_buffer_bytes)
         keys: set[Key] = set()
         listening = asyncio.create_task(self._listen(messages, outbox, keys, caller))
@@ -72,7 +70,10 @@ class Watching:
         self, messages: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
     ) -> None:
         async for serialized in messages:
-            match read_watch(serialized, caller):
+            message = read_watch(serialized, caller)
+            if message.accepts_batches:
+                outbox.accepts_batches = True
+            match message.request:
                 case Ping(number):
                     outbox.ping = max(outbox.ping, number)
                 case Subscribe(key, known_version, position, number):

@@ -9,7 +9,6 @@ of protobuf merges duplicates (protobufjs keeps the last).
 
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -20,6 +19,7 @@ from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 from relevo_server.wire.contexts import key_of
+from relevo_server.wire.framing import tag, varint
 
 _MAX_FRAMES = 1 << 14
 
@@ -49,22 +49,8 @@ def parse(key: Key, stored: Stored) -> ExecutionContext:
         raise errors.corrupt_entry(key) from None
 
 
-@lru_cache(4096)
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def _tag(field: int) -> bytes:
-    """The tag of a message field, which precedes its length."""
-    return _varint(field << 3 | 2)
-
-
-_CONTEXT = _tag(ContextEntry.CONTEXT_FIELD_NUMBER)
-_ENTRY = _tag(GetResponse.ENTRY_FIELD_NUMBER)
+_CONTEXT = tag(ContextEntry.CONTEXT_FIELD_NUMBER)
+_ENTRY = tag(GetResponse.ENTRY_FIELD_NUMBER)
 
 
 class _Frame(NamedTuple):
@@ -138,7 +124,7 @@ class Entries:
         # The tag and the length of the entry's changing fields, these fields, which end the entry,
         # and the revision.
         rest = self._get.SerializeToString()
-        size = _varint(frame.size + rest[1])
+        size = varint(frame.size + rest[1])
         return b"".join((_ENTRY, size, frame.before, context, frame.after, rest[2:]))
 
     def written(self, key: Key, partition: int, written: Written) -> bytes:
@@ -199,7 +185,7 @@ def _new_frame(key: Key, stored: Stored) -> _Frame:
     begin = len(create_time) if is_stored else 0
     of_context = times.SerializeToString()
     whole = put + len(of_context)
-    before = ContextEntry(key=_message(key)).SerializeToString() + _CONTEXT + _varint(whole)
+    before = ContextEntry(key=_message(key)).SerializeToString() + _CONTEXT + varint(whole)
     after = ContextEntry(version=stored.version).SerializeToString()
     size = len(before) + whole + len(after)
     order = None

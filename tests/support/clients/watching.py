@@ -19,7 +19,7 @@ from support.clients.calls import Stub
 
 
 class Watch:
-    """One Watch stream. Use with `async with`."""
+    """One Watch stream, without batches. Use with `async with`."""
 
     def __init__(self, stub: Stub) -> None:
         self._numbers = count(1)

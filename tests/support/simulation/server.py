@@ -33,10 +33,20 @@ class Stream:
 
 
 class Server:
-    """A server's part for one partition, whose reads of the store take time."""
+    """A server's part for one partition, whose reads of the store take time.
 
-    def __init__(self, store: Store, make_fanout: Callable[..., Fanout] = Fanout) -> None:
+    One that does not `send_batches` is older than these.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make_fanout: Callable[..., Fanout] = Fanout,
+        *,
+        send_batches: bool = True,
+    ) -> None:
         self._store = store
+        self._send_batches = send_batches
         self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
         self._answers = Answers(self.fanout, asyncio.Event())
         self._follow: Callable[[], None] | None = None
@@ -45,6 +55,8 @@ class Server:
 
     def take(self, outbox: Outbox, request: WatchRequest) -> None:
         """Handle a client's request."""
+        if request.accepts_batches and self._send_batches:
+            outbox.accepts_batches = True
         match request.WhichOneof("request"):
             case "subscribe":
                 subscribe = request.subscribe

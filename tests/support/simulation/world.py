@@ -76,7 +76,7 @@ class World:
         self._make_outbox = make_outbox
         self._resolve_from, self._last_known_from = resolve, last_known
         self._rules = Rules(self.store, lambda: self.now, snapshot_key)
-        self.servers = [Server(self.store), Server(self.store)]
+        self.servers = [self._make_server(number) for number in range(2)]
         options = CacheOptions(MAX_STALENESS, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
         self.clients = [Client(make_cache(options)) for _ in range(2)]
         self.served = 0
@@ -144,13 +144,17 @@ class World:
                 for each in self.clients:
                     if each.stream and each.stream.server is self.servers[number]:
                         self._cut(each)
-                self.servers[number] = Server(self.store)
+                self.servers[number] = self._make_server(number)
             case "trim":
                 self.store.trim()
             case "lose":
                 self._lose(self.random.randint(1, 4))
             case _:
                 self._fail_over()
+
+    def _make_server(self, number: int) -> Server:
+        """A server: the first one sends batches, the second one is older than these."""
+        return Server(self.store, send_batches=number == 0)
 
     def _fail_over(self) -> None:
         """Lose a write that was read ahead of the log, and read its successor before a poll."""
@@ -191,11 +195,20 @@ class World:
             case "send":
                 message = stream.outbox.next()
                 if message is not None:
-                    stream.down.append(message.SerializeToString())
+                    stream.down.append(message)
             case _:
                 if stream.down and not stream.is_silent:
-                    client.cache.received(WatchResponse.FromString(stream.down.popleft()))
+                    self._receive(client, stream)
         self._rules.check_bounds(client.cache)
+
+    def _receive(self, client: Client, stream: Stream) -> None:
+        """Receive a message. The second client applies a batch in several turns."""
+        message = WatchResponse.FromString(stream.down.popleft())
+        if message.HasField("batch") and client is self.clients[1]:
+            messages = [each.SerializeToString() for each in message.batch.messages]
+            stream.down.extendleft(reversed(messages))
+            return
+        client.cache.received(message)
 
     def _fence(self) -> int:
         recent = [event.revision for event in self.store.log[-4:]]

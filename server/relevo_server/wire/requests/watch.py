@@ -44,9 +44,23 @@ class Ping(NamedTuple):
     number: int
 
 
-def read_watch(serialized: bytes, rights: Rights) -> Subscribe | Unsubscribe | Touch | Ping:
+class WatchMessage(NamedTuple):
+    """One message of a client."""
+
+    request: Subscribe | Unsubscribe | Touch | Ping
+    accepts_batches: bool
+    """Whether the server may send batches. Only in a stream's first message."""
+
+
+def read_watch(serialized: bytes, rights: Rights) -> WatchMessage:
     """Read a WatchRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
-    request = _decode(serialized)
+    message = _decode(serialized)
+    return WatchMessage(_read_request(message, rights), message.accepts_batches)
+
+
+def _read_request(
+    request: store_pb2.WatchRequest, rights: Rights
+) -> Subscribe | Unsubscribe | Touch | Ping:
     match request.WhichOneof("request"):
         case "ping":
             return Ping(request.ping.number)

@@ -1,0 +1,158 @@
+"""Batches: messages that wait together are sent as one, to the watchers that accept it."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from itertools import accumulate, pairwise
+
+import grpc
+from grpc import aio
+from hypothesis import given
+from hypothesis import strategies as st
+from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
+from relevo.v1.store_pb2 import Batch, Invalidated, Ping, WatchRequest, WatchResponse
+from relevo_client import CacheOptions, ContextKey
+from relevo_server.event_log.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
+from relevo_server.service.store import SERVICE
+from support.clients.calls import Stub, key, put
+from support.clients.either import opened
+from support.clients.watching import Watch
+from support.contexts import of_size
+from support.servers.shapes import Kind
+
+Messages = AsyncIterator[WatchResponse]
+
+ROOM = 1 << 30
+KEYS = [ContextKey("conversation", "acme", f"c{i}") for i in range(100)]
+
+
+def value(version: int, size: int) -> WatchResponse:
+    """An entry with a context of this size."""
+    context = ExecutionContext(user_id="x" * size)
+    return WatchResponse(entry=ContextEntry(version=version, context=context))
+
+
+def opened_up(message: WatchResponse) -> Sequence[WatchResponse]:
+    """The messages of a batch, or the message itself."""
+    return message.batch.messages if message.HasField("batch") else [message]
+
+
+def test_what_waits_is_one_message() -> None:
+    """Values, news and progress are joined in their order, as protobuf itself writes a batch."""
+    outbox = Outbox(ROOM)
+    outbox.accepts_batches = True
+    ended = WatchResponse(invalidated=Invalidated(key=key(), revision=5, partition=1))
+    outbox.put(value(4, 300), is_value=True)
+    outbox.progress(1, 4, 0, soon=True)
+    outbox.put(ended)
+    outbox.put(value(6, 10), is_value=True)
+    outbox.progress(1, 6, 2, soon=True)
+    first, middle, last = value(4, 300), WatchResponse(), value(6, 10)
+    middle.progress.positions.add(partition=1, revision=4)
+    last.positions.add(partition=1, revision=6, ping=2)
+    expected = WatchResponse()
+    expected.batch.messages.extend([first, middle, ended, last])
+    assert outbox.next() == expected.SerializeToString()
+    assert outbox.next() is None
+
+
+def test_one_message_alone_is_no_batch() -> None:
+    """A message that waits alone is sent as it is."""
+    outbox = Outbox(ROOM)
+    outbox.accepts_batches = True
+    outbox.put(value(4, 10), is_value=True)
+    assert outbox.next() == value(4, 10).SerializeToString()
+
+
+SIZES = st.sampled_from([10, 100, 3000, 30_000, BATCH_BYTES, 100_000])
+
+
+@given(st.lists(st.tuples(SIZES, st.integers(1, 2 * BATCH_MESSAGES)), max_size=4))
+def test_a_batch_is_bounded(runs: Sequence[tuple[int, int]]) -> None:
+    """A batch has at most 64 KiB and 32 messages; a larger message comes alone, none is lost."""
+    outbox = Outbox(ROOM)
+    outbox.accepts_batches = True
+    messages = [value(i + 1, size) for size, number in runs for i in range(number)]
+    for message in messages:
+        outbox.put(message, is_value=True)
+    sent = [opened_up(WatchResponse.FromString(each)) for each in iter(outbox.next, None)]
+    assert [message for batch in sent for message in batch] == messages
+    bytes_of = [[message.ByteSize() for message in batch] for batch in sent]
+    for this in bytes_of:
+        assert len(this) <= BATCH_MESSAGES
+        assert sum(this) <= BATCH_BYTES or len(this) == 1
+    for this, (first, *_) in pairwise(bytes_of):
+        is_full = len(this) == BATCH_MESSAGES or sum(this) + first > BATCH_BYTES
+        assert is_full, "two batches could have been one"
+    assert outbox.has_room(ROOM), "room was not given back"
+
+
+async def test_a_watcher_that_accepts_batches(stub: Stub) -> None:
+    """Answers and pushes that wait together come as batches, each once and in order."""
+    async with Watch(stub) as watch:
+        watch.send(WatchRequest(ping=Ping(number=1), accepts_batches=True))
+        versions = [(await put(stub, each.to_message(), of_size(1000))).revision for each in KEYS]
+        for each in KEYS:
+            watch.subscribe(each.to_message())
+        received: list[WatchResponse] = []
+        values: list[WatchResponse] = []
+        while len(values) < len(KEYS):
+            received.append(await watch.next())
+            values += [each for each in opened_up(received[-1]) if each.HasField("entry")]
+    assert [each.answers for each in values] == list(range(1, len(KEYS) + 1))
+    assert [each.entry.version for each in values] == versions
+    assert len(received) < len(KEYS) / 2
+    positions = [p.revision for r in received for m in opened_up(r) for p in m.positions]
+    assert positions == list(accumulate(positions, max)), "a position went back"
+
+
+async def test_a_watcher_that_says_nothing(stub: Stub, watch: Watch) -> None:
+    """Clients that do not accept batches get messages one by one."""
+    for each in KEYS:
+        await put(stub, each.to_message())
+    for number in [watch.subscribe(each.to_message()) for each in KEYS]:
+        assert (await watch.answer(number)).HasField("entry")
+
+
+class Store:
+    """A store that answers the first subscriptions of a stream in one batch."""
+
+    def __init__(self) -> None:
+        self.requests: list[WatchRequest] = []
+
+    async def watch(self, requests: AsyncIterable[WatchRequest], _: object) -> Messages:
+        """Answer once all keys are subscribed to, and then each ping."""
+        messages: list[WatchResponse] = []
+        async for request in requests:
+            self.requests.append(request)
+            message = WatchResponse()
+            if request.HasField("subscribe"):
+                message = value(9, 10)
+                message.answers = request.subscribe.number
+                message.entry.key.CopyFrom(request.subscribe.key)
+                message.entry.ttl.seconds = 60
+            message.positions.add(revision=9, ping=request.ping.number)
+            messages.append(message)
+            if len(messages) > len(KEYS):
+                yield WatchResponse(batch=Batch(messages=messages))
+                messages = []
+
+
+async def test_a_client(kind: Kind) -> None:
+    """A client accepts batches, says so first, and caches every entry of one."""
+    store, server = Store(), aio.server()
+    handler: grpc.RpcMethodHandler[WatchRequest, WatchResponse]
+    handler = grpc.stream_stream_rpc_method_handler(
+        store.watch, WatchRequest.FromString, WatchResponse.SerializeToString
+    )
+    server.add_registered_method_handlers(SERVICE, {"Watch": handler})
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with opened(kind, f"127.0.0.1:{port}", cache=CacheOptions()) as client:
+            assert not any(map(client.peek, KEYS))
+            for each in KEYS:
+                assert (await client.local(each)).version == 9
+    finally:
+        await server.stop(None)
+    first, *others = [request.accepts_batches for request in store.requests]
+    assert first
+    assert not any(others)
