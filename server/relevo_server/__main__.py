@@ -2,7 +2,7 @@
 
 import sys
 
-from relevo_server.cli import main
+from relevo_cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from relevo.v1.store_pb2 import InvalidateRequest
-from support.servers.command import Outcome, broken_pipe, interrupted, relevo
+from support.servers.command import broken_pipe, interrupted, relevo
+from support.servers.outcome import Outcome
 from support.servers.process import relevo_serve
 from support.servers.relay import Relay
 

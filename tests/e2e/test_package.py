@@ -17,11 +17,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "client/relevo": "relevo",
+    "client/relevo_cli": "relevo_cli",
     "client/relevo_client": "relevo_client",
     "server/relevo_server": "relevo_server",
     "generated/relevo": "relevo",
-    "examples/nooble": "relevo_server/_examples/nooble",
-    "examples/relevo_demo": "relevo_server/_examples/relevo_demo",
+    "examples/nooble": "relevo_cli/_examples/nooble",
+    "examples/relevo_demo": "relevo_cli/_examples/relevo_demo",
 }
 SERVER_ONLY = (
     *("redis", "hiredis", "structlog", "pydantic_settings", "uvloop"),
@@ -137,6 +138,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
     assert "relevo/__init__.py" not in found  # a namespace package, which others may extend
     assert {name.partition("/")[0] for name in found} == {
         "relevo",
+        "relevo_cli",
         "relevo_client",
         "relevo_server",
     }
@@ -151,7 +153,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     (licence,) = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
     assert "Apache License" in wheel.read(licence).decode()
     extras = set(described.get_all("Provides-Extra", []))
-    assert extras == {"server", "faststream", "testing", "demo", "platform"}
+    assert extras == {"server", "faststream", "testing", "cli", "demo", "platform"}
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
     assert {name[0] for name in plain if name} == {
@@ -164,7 +166,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     }
     (scripts,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
     entry_points = wheel.read(scripts).decode()
-    assert "relevo = relevo_server.cli:main" in entry_points
+    assert "relevo = relevo_cli:main" in entry_points
     assert "[pytest11]\nrelevo = relevo.pytest_plugin" in entry_points
 
 
@@ -218,7 +220,7 @@ def test_a_command_starts_without_the_server(installed: Path) -> None:
     """`get` does not import the server's packages: that takes longer than all of its work."""
     *_, loaded = run(
         installed,
-        "from relevo_server.cli import main\n"
+        "from relevo_cli import main\n"
         "assert main(['get', 'a:b:c', '--server', '127.0.0.1:1']) == 1\n"
         "print(*sys.modules)\n",
     )
@@ -231,7 +233,7 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
     done = result_of(
         installed,
         f"for name in {missing!r}:\n    sys.modules[name] = None\n"
-        f"from relevo_server.cli import main\nsys.exit(main({words!r}))\n",
+        f"from relevo_cli import main\nsys.exit(main({words!r}))\n",
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
@@ -242,6 +244,7 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
     [
         (("serve",), SERVER_ONLY, "server"),
         (("serve", "--listen", "127.0.0.1:0"), SERVER_ONLY, "server"),
+        (("completion", "bash"), ("shtab",), "cli"),
         (("demo",), ("rich",), "demo"),
         (("demo", "--platform"), ("faststream", "matplotlib", "httpx", "starlette"), "platform"),
     ],
@@ -280,11 +283,11 @@ def test_the_demo_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     record = tmp_path / "seen.json"
     *_, where = run(
         installed,
-        "from relevo_server.cli import main\n"
+        "from relevo_cli import main\n"
         f"code = main(['demo', '--json', {str(record)!r}])\n"
         "import relevo_demo\n"
         "print(relevo_demo.__file__)\n"
         "sys.exit(code)\n",
     )
-    assert Path(where).is_relative_to(installed / "relevo_server/_examples")
+    assert Path(where).is_relative_to(installed / "relevo_cli/_examples")
     assert json.loads(record.read_text("utf-8"))["problems"] == []

@@ -154,8 +154,10 @@ def test_a_variable_that_is_no_setting() -> None:
 
 
 def test_the_commands_variables_are_no_settings() -> None:
-    """A server ignores RELEVO_SERVER and RELEVO_TOKEN, which are for the other commands."""
-    with relevo_serve(environment={"RELEVO_SERVER": "x:1", "RELEVO_TOKEN": "t"}) as server:
+    """A server ignores RELEVO_TARGET, RELEVO_TOKEN and others, which are for other commands."""
+    others = dict.fromkeys(("SERVER", "TARGET", "TOKEN", "TOKEN_FILE"), "x:1")
+    environment = {f"RELEVO_{name}": value for name, value in others.items()}
+    with relevo_serve(environment=environment) as server:
         assert server.address
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
-from relevo_server.cli import main
+from relevo_cli import main
 from support.clients.calls import context, key
 from support.network.ports import ReservedPort
 from support.servers.process import relevo_ends, relevo_serve

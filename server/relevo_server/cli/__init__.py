@@ -1,5 +1,1 @@
-"""The `relevo` command."""
-
-from relevo_server.cli.main import main
-
-__all__ = ["main"]
+"""`relevo serve`: the part of the command line that belongs to the server."""

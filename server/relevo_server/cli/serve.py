@@ -20,14 +20,12 @@ from relevo_server.server import Server
 from relevo_server.storage import LayoutError
 
 
-def add(commands: Any, text: str) -> None:
-    """Add the subcommand, with a flag for every setting."""
-    parser = commands.add_parser(
-        "serve",
-        help=text,
-        description="Run a ContextStore server until SIGTERM or SIGINT.",
-        epilog="Every flag can also be an environment variable (RELEVO_STORE for --store) or a "
-        "key of the TOML file. Flags win over the environment, the environment over the file.",
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo serve`: a flag for every setting."""
+    parser.description = "Run a ContextStore server until SIGTERM or SIGINT."
+    parser.epilog = (
+        "Every flag can also be an environment variable (RELEVO_STORE for --store) or a key of the "
+        "TOML file. Flags win over the environment, the environment over the file."
     )
     parser.add_argument(
         "--config",
@@ -38,7 +36,7 @@ def add(commands: Any, text: str) -> None:
     flags: CliSettingsSource[Any] = CliSettingsSource(
         settings.Settings, root_parser=parser, add_argument_method=_add_argument
     )
-    parser.set_defaults(run=partial(_run, flags), parser=parser)
+    parser.set_defaults(run=partial(_run, flags))
 
 
 def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:

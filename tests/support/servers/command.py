@@ -1,42 +1,16 @@
 """Runs the `relevo` command as real processes."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
+from support.servers.outcome import Outcome
 from support.waiting import until
 
 COMMAND = (sys.executable, "-m", "relevo_server")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a command."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The JSON that it printed."""
-        return json.loads(self.out)
-
-    @property
-    def message(self) -> str:
-        """The error message: the last line, after the usage."""
-        assert "Traceback" not in self.err, self.err
-        lines = self.err.splitlines()
-        explained = [line for line in lines if line.startswith("relevo")]
-        assert len(explained) == 1, self.err
-        assert lines[-1] == explained[0], self.err
-        return explained[0]
 
 
 def relevo(
@@ -58,7 +32,7 @@ def interrupted(*arguments: str) -> Outcome:
     """Run `relevo` with its input left open, and interrupt it while it waits for the end."""
     # If the tests run in the background, their children would ignore SIGINT.
     program = (
-        "import signal, sys; from relevo_server.cli import main; "
+        "import signal, sys; from relevo_cli import main; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
     )
     with subprocess.Popen(

@@ -4,18 +4,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from relevo_server.cli.extras import needing
+from relevo_cli.extras import needing
 
 
-def add(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser(
-        "demo",
-        help="watch a chain of four services work with one context",
-        description="Start a store and four gRPC services, run conversations through them, and "
-        "show what each service saw.",
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo demo`."""
+    parser.description = (
+        "Start a store and four gRPC services, run conversations through them, and show what each "
+        "service saw."
     )
     parser.add_argument(
         "--store",
@@ -45,7 +42,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="with --platform: turns of each long conversation, each time (default: 10)",
     )
-    parser.set_defaults(run=_run, parser=parser)
+    parser.set_defaults(run=_run)
 
 
 def _positive(text: str) -> int:
@@ -74,10 +71,10 @@ def _run(options: argparse.Namespace) -> int:
 def _find_examples() -> None:
     """Make the examples importable for this process and its child processes.
 
-    A wheel has them in a folder of the server, so that they claim no top-level names; a
+    A wheel has them in a folder of this package, so that they claim no top-level names; a
     checkout has them on the path already.
     """
-    folder = str(Path(__file__).parents[1] / "_examples")
+    folder = str(Path(__file__).parent / "_examples")
     if Path(folder).is_dir():
         sys.path.append(folder)
         path = filter(None, [os.environ.get("PYTHONPATH"), folder])

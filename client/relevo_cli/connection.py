@@ -1,0 +1,127 @@
+"""How commands reach a server: their common options, the channel, and calls on it."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from relevo.admin.v1 import admin_pb2_grpc
+from relevo.v1 import store_pb2_grpc
+from relevo_client import CHANNEL_OPTIONS
+
+from relevo_cli.failures import UsageError
+
+_Response = TypeVar("_Response")
+_DEFAULT_ADDRESS = "127.0.0.1:7390"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which server is asked, and how."""
+    parser.epilog = (
+        "Exit codes: 0 done, 1 failed, 2 wrong usage or a malformed field, 3 no such entry. "
+        "RELEVO_TOKEN is sent as the bearer token."
+    )
+    group = parser.add_argument_group("connection")
+    group.add_argument(
+        "--target",
+        "--server",
+        dest="target",
+        default=_default_address(os.environ),
+        metavar="ADDRESS",
+        help="the server, as host:port or any target of gRPC "
+        "(default: RELEVO_TARGET, else RELEVO_SERVER, else %(default)s)",
+    )
+    group.add_argument("--tls", action="store_true", help="speak TLS; so do the next three")
+    group.add_argument("--ca", type=Path, metavar="FILE", help="trust this CA (PEM)")
+    group.add_argument("--cert", type=Path, metavar="FILE", help="present this certificate (PEM)")
+    group.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    group.add_argument(
+        "--token-file",
+        type=Path,
+        default=os.environ.get("RELEVO_TOKEN_FILE"),
+        metavar="FILE",
+        help="read the bearer token from here, instead of RELEVO_TOKEN "
+        "(default: RELEVO_TOKEN_FILE)",
+    )
+    group.add_argument(
+        "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
+    )
+
+
+def _default_address(environment: Mapping[str, str]) -> str:
+    for name in ("RELEVO_TARGET", "RELEVO_SERVER"):
+        if name in environment:
+            return environment[name]
+    return _DEFAULT_ADDRESS
+
+
+class Connection:
+    """The stubs of a server, and calls with the deadline and the token of the command line."""
+
+    def __init__(self, channel: grpc.Channel, token: str | None, timeout: float) -> None:
+        self.store = store_pb2_grpc.ContextStoreStub(channel)
+        self.admin = admin_pb2_grpc.AdminStub(channel)
+        self._metadata = [("authorization", f"Bearer {token}")] if token else []
+        self._timeout = timeout
+
+    def call(self, method: Callable[..., _Response], request: Any) -> _Response:
+        """The response of a unary call. Raises grpc.RpcError."""
+        return method(request, timeout=self._timeout, metadata=self._metadata)
+
+    def stream(self, method: Callable[..., _Response], request: Any) -> _Response:
+        """A stream of responses, without a deadline. It raises grpc.RpcError."""
+        return method(request, metadata=self._metadata)
+
+
+@contextmanager
+def connected(options: argparse.Namespace) -> Generator[Connection]:
+    """Connect as the options say. Nothing is sent before the first call.
+
+    Raises UsageError, and OSError for a file that cannot be read.
+    """
+    target, credentials = target_of(options), credentials_of(options)
+    with (
+        grpc.secure_channel(target, credentials, _channel_options())
+        if credentials
+        else grpc.insecure_channel(target, _channel_options())
+    ) as channel:
+        yield Connection(channel, token_of(options), options.timeout)
+
+
+def target_of(options: argparse.Namespace) -> str:
+    """The server's address. Raises UsageError if it is empty."""
+    target: str = options.target
+    if not target:
+        raise UsageError("--server: must be an address")
+    return target
+
+
+def credentials_of(options: argparse.Namespace) -> grpc.ChannelCredentials | None:
+    """The credentials of a TLS channel, or None without TLS. Raises OSError, UsageError."""
+    if (options.cert is None) != (options.key is None):
+        raise UsageError("--cert and --key go together")
+    files: list[Path | None] = [options.ca, options.key, options.cert]
+    if not (options.tls or any(files)):
+        return None
+    authority, key, certificate = (file.read_bytes() if file else None for file in files)
+    return grpc.ssl_channel_credentials(authority, key, certificate)
+
+
+def token_of(options: argparse.Namespace) -> str | None:
+    """The bearer token: the content of `--token-file`, else RELEVO_TOKEN. Raises OSError."""
+    if options.token_file:
+        return Path(options.token_file).read_text("utf-8").strip()
+    return os.environ.get("RELEVO_TOKEN")
+
+
+def _channel_options() -> list[tuple[str, int | str]]:
+    """The client library's options, with its retries for the Admin service too."""
+    options = dict(CHANNEL_OPTIONS)
+    service_config = json.loads(str(options["grpc.service_config"]))
+    for method in service_config["methodConfig"]:
+        method["name"].append({"service": "relevo.admin.v1.Admin"})
+    return [*{**options, "grpc.service_config": json.dumps(service_config)}.items()]

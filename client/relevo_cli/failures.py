@@ -1,0 +1,92 @@
+"""How commands fail: exit codes, and one line that says why. It never quotes a context."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo
+from relevo.v1.store_pb2 import Error
+from relevo_client import InvalidFieldError, NotFoundError, RelevoError
+
+OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
+
+_EXIT_CODES = {grpc.StatusCode.INVALID_ARGUMENT: USAGE, grpc.StatusCode.NOT_FOUND: NO_ENTRY}
+_CONNECTION_ERRORS = {
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS: leave --tls out",
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA with --ca",
+    "Hostname Verification Check failed": "the server's certificate does not name this host",
+    "Failed parsing HTTP/2": "what listens there does not speak gRPC",
+    "Socket closed": "the server closed the connection at once: it may speak TLS (--tls)",
+}
+_NO_ADMIN = (
+    "this server has no Admin service: it is older than this command, or what listens there is "
+    "no Relevo; `relevo get`, `put`, `invalidate` and `watch` do without"
+)
+
+
+class UsageError(ValueError):
+    """Raised for a wrong command line or input. Its text goes to the user."""
+
+
+def explain(error: grpc.RpcError) -> tuple[int, str]:
+    """The exit code and the text for a failed call."""
+    call: Any = error
+    code: grpc.StatusCode = call.code()
+    details: str = call.details() or ""
+    if code is grpc.StatusCode.UNIMPLEMENTED and not _reason(call):
+        return FAILED, f"{code.name}: {_NO_ADMIN}"
+    reason = _reason(call)
+    named = f"{code.name} ({reason})" if reason else code.name
+    return _EXIT_CODES.get(code, FAILED), f"{named}: {_explained(details)}"
+
+
+def _reason(call: Any) -> str:
+    info = ErrorInfo()
+    for name, value in call.trailing_metadata() or ():
+        if name == "grpc-status-details-bin":
+            for detail in Error.FromString(value).details:
+                detail.Unpack(info)
+    return info.reason
+
+
+def _explained(details: str) -> str:
+    """GRPC's text for a failed connection, with an explanation for the user before it."""
+    if details.startswith("failed to connect"):
+        for words, explanation in _CONNECTION_ERRORS.items():
+            if words in details:
+                return f"{explanation} ({details})"
+    return details
+
+
+def fail(code: int, text: str) -> int:
+    """Print why the command fails, and return its exit code."""
+    print(f"relevo: {text}", file=sys.stderr)
+    return code
+
+
+_Arguments = ParamSpec("_Arguments")
+
+
+def reported(command: "Callable[_Arguments, int]") -> "Callable[_Arguments, int]":
+    """The command, with its errors printed as one line and returned as exit codes."""
+
+    @wraps(command)
+    def run(*args: _Arguments.args, **options: _Arguments.kwargs) -> int:
+        try:
+            return command(*args, **options)
+        except grpc.RpcError as error:
+            return fail(*explain(error))
+        except NotFoundError as error:
+            return fail(NO_ENTRY, f"{error.reason}: {error}")
+        except InvalidFieldError as error:
+            return fail(USAGE, str(error))
+        except RelevoError as error:
+            return fail(FAILED, f"{error.reason}: {error}")
+        except BrokenPipeError:
+            raise  # of the output, not of a file
+        except (UsageError, UnicodeError, OSError) as error:
+            return fail(USAGE, str(error))
+
+    return run

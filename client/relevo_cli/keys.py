@@ -1,0 +1,35 @@
+"""Keys on the command line."""
+
+import argparse
+
+from relevo.v1.context_pb2 import ContextKey
+from relevo_server.keys import Key
+
+HELP = "scope:tenant_id:id, parts encoded"
+
+
+def key(text: str) -> Key:
+    """Parse a key, as argparse's `type`."""
+    try:
+        return Key.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def key_without_stars(text: str) -> Key:
+    """Parse a key to invalidate. A `*` is refused: the text form of the character is %2A."""
+    if "*" in text:
+        raise argparse.ArgumentTypeError(
+            "* does not mean all; --tenant ends all of a tenant's, and %2A is the character"
+        )
+    return key(text)
+
+
+def message(key: Key) -> ContextKey:
+    """The message of a key."""
+    return ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
+
+
+def text(key: ContextKey) -> str:
+    """The text form of a message's key."""
+    return str(Key(key.scope, key.tenant_id, key.id))

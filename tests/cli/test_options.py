@@ -1,0 +1,110 @@
+"""The options that operating commands share: the server, the token and the form of the output."""
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from relevo_client import ContextClient, ContextKey, ExecutionContext
+from relevo_client.testing import LocalStore
+from support.servers.outcome import Relevo
+
+KEY = "agent_config:acme:support"
+TOKEN = "sekret-token"  # noqa: S105 - a test's own
+
+
+@pytest.fixture
+def entry(store: LocalStore) -> ContextKey:
+    """An entry of the store."""
+    key = ContextKey.parse(KEY)
+    config = {"model": "größe", "top-p": [0.5, {}], "odd": "\x1b[2J\u202e"}
+    store.client.put(key, ExecutionContext(user_id="u-1", llm_config=config))
+    return key
+
+
+@pytest.mark.usefixtures("entry")
+def test_where_the_server_is(
+    store: LocalStore, offline: Relevo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--target` and its older name `--server` go before RELEVO_TARGET, that before the older."""
+    monkeypatch.setenv("RELEVO_SERVER", "127.0.0.1:1")
+    assert offline("get", KEY, "--timeout", "1").code == 1
+    monkeypatch.setenv("RELEVO_TARGET", store.address)
+    assert offline("get", KEY).code == 0
+    monkeypatch.setenv("RELEVO_TARGET", "127.0.0.1:1")
+    for option in ("--target", "--server"):
+        assert offline("get", KEY, option, f"dns:///{store.address}").code == 0
+
+
+@pytest.fixture
+def guarded() -> Iterator[LocalStore]:
+    """A store that wants a token."""
+    digest = sha256(TOKEN.encode()).hexdigest()
+    principal = {"name": "ops", "token_sha256": digest, "tenants": ["*"]}
+    with LocalStore(principals=[principal]) as store:
+        with ContextClient(store.address, token=TOKEN) as client:
+            client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
+        yield store
+
+
+def test_where_the_token_is(
+    guarded: LocalStore, offline: Relevo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token is read from `--token-file`, RELEVO_TOKEN_FILE or RELEVO_TOKEN, and never shown."""
+    file, wrong = tmp_path / "token", tmp_path / "wrong"
+    file.write_text(f"{TOKEN}\n")
+    wrong.write_text(f"{TOKEN}?")
+    get = ("get", KEY, "--target", guarded.address)
+    outcomes = [offline(*get), offline(*get, "--token-file", str(wrong))]
+    assert [each.code for each in outcomes] == [1, 1]
+    assert "UNAUTHENTICATED" in outcomes[1].message
+    outcomes.append(offline(*get, "--token-file", str(file)))
+    monkeypatch.setenv("RELEVO_TOKEN", TOKEN)
+    outcomes.append(offline(*get))
+    monkeypatch.setenv("RELEVO_TOKEN", "other")
+    monkeypatch.setenv("RELEVO_TOKEN_FILE", str(file))
+    outcomes.append(offline(*get))
+    assert [each.code for each in outcomes[2:]] == [0, 0, 0]
+    missing = offline(*get, "--token-file", "/none/token")
+    assert (missing.code, "/none/token" in missing.message) == (2, True)
+    assert TOKEN not in "".join(each.out + each.err for each in outcomes)
+
+
+def test_a_certificate_without_its_key(relevo: Relevo) -> None:
+    """`--cert` without `--key` is wrong usage."""
+    assert relevo("get", KEY, "--cert", "c.pem").message.endswith("--cert and --key go together")
+
+
+@pytest.mark.usefixtures("entry")
+def test_tables_for_people(relevo: Relevo) -> None:
+    """`--output table` prints every value under its path, and nothing that moves the cursor."""
+    outcome = relevo("get", KEY, "--output", "table")
+    assert outcome.code == 0
+    assert "key        agent_config:acme:support" in outcome.lines
+    values = dict(line.split(maxsplit=1) for line in outcome.lines[6:])
+    assert outcome.lines[5].split() == ["PATH", "VALUE"]
+    assert values["llm_config.model"] == '"größe"'
+    assert values["llm_config.`top-p`[0]"] == "0.5"
+    assert values["llm_config.`top-p`[1]"] == "{}"
+    assert values["llm_config.odd"] == r'"\u001b[2J\u202e"'
+    assert "\x1b" not in outcome.out
+
+
+@pytest.mark.usefixtures("entry")
+def test_tables_of_writes(relevo: Relevo) -> None:
+    """`put` and `invalidate` print tables too, if they are asked to."""
+    put = relevo("put", KEY, "--output", "table", stdin='{"user_id": "u-2"}')
+    assert put.lines[0].split() == ["key", KEY]
+    ended = relevo("invalidate", KEY, "--output", "table")
+    assert ended.lines[1].split() == ["invalidated_count", "1"]
+
+
+@pytest.mark.usefixtures("entry")
+def test_json_stays_the_default_of_older_commands(relevo: Relevo) -> None:
+    """What `get`, `put` and `invalidate` print without `--output` is one JSON document."""
+    document = json.loads(relevo("get", KEY).out)
+    assert document == json.loads(relevo("get", KEY, "--output", "json").out) | {
+        "entry": document["entry"]
+    }
+    assert document["entry"]["context"]["user_id"] == "u-1"
