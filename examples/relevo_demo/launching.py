@@ -44,16 +44,7 @@ async def launched(
     Yields the process, once it serves, and the line in which it announced that.
     `environment` is added to this process's environment. Raises ProcessError.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relevo_demo.leash", *command),
-        stdin=PIPE,
-        stdout=DEVNULL,
-        stderr=PIPE,
-        # Only the demo gets Ctrl-C; it then stops the other processes in order.
-        start_new_session=True,
-        # The user's own settings of `relevo serve` must not apply to this server.
-        env={k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")} | environment,
-    )
+    process = await start(*command, **environment)
     started: Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
     listening = asyncio.create_task(_listen(name, process, started))
     try:
@@ -66,6 +57,20 @@ async def launched(
     finally:
         await _stop(name, process)
         await listening
+
+
+async def start(*command: str, **environment: str) -> Process:
+    """Start a Python module as a process that ends with this one."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relevo_demo.leash", *command),
+        stdin=PIPE,
+        stdout=DEVNULL,
+        stderr=PIPE,
+        # Only the demo gets Ctrl-C; it then stops the other processes in order.
+        start_new_session=True,
+        # The user's own settings of `relevo serve` must not apply to this server.
+        env={k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")} | environment,
+    )
 
 
 def end_on_signals() -> None:

@@ -9,8 +9,6 @@ from grpc import StatusCode, aio
 from relevo.v1.store_pb2 import GetRequest
 from relevo_client import RelevoError, UnavailableError
 from relevo_server import errors
-from relevo_server.errors import StoreError
-from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.service import admission
 from support.clients.calls import Stub, get, key, put
@@ -143,30 +141,6 @@ async def test_a_connection_that_broke_is_nobodys_failure(
         way.cut()
         way.to_client.let_go()
         assert (await asked).key == KEY
-
-
-@pytest.mark.parametrize(
-    "error, spent, left, said",
-    [
-        (errors.unavailable(), 1.0, 1.0, -1),
-        (errors.unavailable(), 1.0, None, -1),
-        (errors.unavailable(), 0.1, 0.1, -1),
-        (errors.unavailable(), 0.001, 0.2, 25),
-        (errors.unavailable(), 0.001, 5.0, None),
-        (errors.unavailable(), 0.001, None, None),
-        (errors.stopping(), 0.0, 0.2, 25),
-        (errors.stopping(), 3.0, 0.8, 100),
-        (errors.stopping(), 3.0, 5.0, None),
-        (errors.stopping(), 3.0, 0.0, 1),
-        (errors.too_many_requests(1), 0.0, 0.2, None),
-        (errors.contention(Key("a", "b", "c")), 1.0, 1.0, None),
-    ],
-)
-def test_when_a_call_may_be_repeated(
-    error: StoreError, spent: float, left: float | None, said: int | None
-) -> None:
-    """After the store's whole timeout no retry is allowed; if little time is left, it is soon."""
-    assert admission.pushback_ms(error, spent, left) == said
 
 
 async def test_what_a_server_says_of_repetition(stub: Stub, way: Proxy) -> None:

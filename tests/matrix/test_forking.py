@@ -40,7 +40,9 @@ def test_a_program_has_what_it_was_given(module: str) -> None:
         """,
     )
     given = {"OWN": "x"}
-    done = completed(module, "a", "b c", environment=given, stdin=b"in", timeout=SECONDS)
+    done = completed(
+        module, "a", "b c", environment={**os.environ, **given}, stdin=b"in", timeout=SECONDS
+    )
     assert (done.returncode, done.stdout) == (7, f"__main__ ['a', 'b c'] x {Path.cwd()} in\n")
     assert done.stderr == "1\n"
     assert "OWN" not in os.environ

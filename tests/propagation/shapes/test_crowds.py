@@ -35,7 +35,6 @@ def entries(store: LocalStore) -> list[ContextEntry]:
     return [store.client.resolve(key) for key in keys]
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize(
     "kinds",
     [("blocking", "asyncio", "blocking"), ("asyncio", "blocking", "asyncio")],

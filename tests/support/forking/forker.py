@@ -119,7 +119,9 @@ def _become(job: Job) -> None:
     os.chdir(job.directory)
     sys.path[0] = job.directory
     sys.argv = [job.module, *job.arguments]
-    sys.modules.pop(job.module, None)  # it runs again, as the program
+    # What was imported runs again, as the program.
+    program = sys.modules.get(job.module)
+    sys.modules.pop(f"{job.module}.__main__" if hasattr(program, "__path__") else job.module, None)
     gc.unfreeze()
     runpy.run_module(job.module, run_name="__main__", alter_sys=True)
 

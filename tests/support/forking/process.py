@@ -22,7 +22,7 @@ class ForkedProcess:
     Args:
         module: the module that it runs.
         arguments: its arguments.
-        environment: variables that are added to those of this process, for the program: the
+        environment: the program's environment variables, by default those of this process. The
             interpreter does not read them.
         imports: modules that are imported once for all processes, and before they start.
         stdin: the file descriptor of its standard input; None for an empty one.
@@ -44,7 +44,7 @@ class ForkedProcess:
         job = Job(
             module,
             list(arguments),
-            {**os.environ, **(environment or {})},
+            dict(os.environ if environment is None else environment),
             os.getcwd(),  # noqa: PTH109 - as Popen does
             list(imports),
         )
@@ -62,13 +62,17 @@ class ForkedProcess:
     def __del__(self) -> None:
         os.close(self._ended)
 
-    def poll(self) -> int | None:
-        """The exit code, negative for a signal, or None if the process runs."""
-        return self._poll(0)
+    def poll(self, seconds: float = 0.0) -> int | None:
+        """The exit code, negative for a signal; None if the process runs after some seconds."""
+        if self.returncode is None and select.select([self._ended], [], [], seconds)[0]:
+            with self._lock:
+                if self.returncode is None:
+                    self.returncode = int(os.read(self._ended, 16))
+        return self.returncode
 
     def wait(self, timeout: float) -> int:
         """Wait for the end, and return the exit code. Raises subprocess.TimeoutExpired."""
-        code = self._poll(timeout)
+        code = self.poll(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(str(self.pid), timeout)
         return code
@@ -85,12 +89,6 @@ class ForkedProcess:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
-
-    def _poll(self, seconds: float) -> int | None:
-        with self._lock:
-            if self.returncode is None and select.select([self._ended], [], [], seconds)[0]:
-                self.returncode = int(os.read(self._ended, 16))
-            return self.returncode
 
 
 def completed(

@@ -11,13 +11,16 @@ from typing import Any, Self
 
 import httpx
 import psutil
+import pytest
 from nooble.observing import SEEN, Seen, all_of
 from nooble.processes import Nooble, nooble
 from nooble.script import Talk
 from relevo_client import ContextKey
+from relevo_demo import launching
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from support.platform.launching import start
 from support.redis.process import RedisProcess
 from support.waiting import until_async
 
@@ -105,9 +108,11 @@ class Platform:
     @classmethod
     @asynccontextmanager
     async def running(cls, redis: RedisProcess, **times: float) -> AsyncGenerator[Self]:
-        """Start a platform on this Redis."""
-        async with nooble("relevo", redis=redis.url, **times) as platform:
-            yield cls(platform, redis)
+        """Start a platform on this Redis, with processes that are forked."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(launching, "start", start)
+            async with nooble("relevo", redis=redis.url, **times) as platform:
+                yield cls(platform, redis)
 
     def talk(self, tenant_id: str, agent_id: str) -> Talk:
         """A conversation with a new id."""

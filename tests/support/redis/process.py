@@ -45,7 +45,7 @@ class RedisProcess:
         self._options = options
         self._directory = tempfile.TemporaryDirectory(prefix="relevo-redis-")
         self._config = Path(self._directory.name) / "redis.conf"
-        self._config.write_text(config)
+        self.configure(config)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -56,6 +56,10 @@ class RedisProcess:
         self.stop()
         self._reserved.close()
         self._directory.cleanup()
+
+    def configure(self, text: str) -> None:
+        """Write its configuration file, before it starts."""
+        self._config.write_text(text)
 
     def start(self, *, ready: bool = True) -> None:
         """Start the server, on the same port as before if it was stopped.

@@ -10,6 +10,7 @@ SERVICE = "mymaster"
 REPLICAS = 2
 SENTINELS = 3
 _WATCH = """
+sentinel myid {id}
 sentinel monitor {service} 127.0.0.1 {port} 2
 sentinel down-after-milliseconds {service} {silence}
 sentinel failover-timeout {service} 2000
@@ -36,10 +37,10 @@ class RedisSentinels:
             first = self._start(self.servers)
             for _ in range(REPLICAS):
                 self._start(self.servers, "--replicaof", "127.0.0.1", str(first.port))
-            silence = round(self._silence * 1000)
-            config = _WATCH.format(service=SERVICE, port=first.port, silence=silence)
-            for _ in range(SENTINELS):
-                self._start(self.sentinels, "--sentinel", config=config)
+            self.sentinels += [RedisProcess("--sentinel") for _ in range(SENTINELS)]
+            for number, sentinel in enumerate(self.sentinels):
+                sentinel.configure(self._config_of(number))
+                self._stack.enter_context(sentinel)
             until(self.is_whole, within=30, what="Sentinels that know each other")
             self._stack = self._stack.pop_all()
         addresses = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
@@ -70,10 +71,30 @@ class RedisSentinels:
             replicas = client("ROLE")[2]
         return len(replicas) == REPLICAS
 
-    def _start(self, group: list[RedisProcess], *options: str, config: str = "") -> RedisProcess:
-        process = self._stack.enter_context(RedisProcess(*options, config=config))
+    def _start(self, group: list[RedisProcess], *options: str) -> RedisProcess:
+        process = self._stack.enter_context(RedisProcess(*options))
         group.append(process)
         return process
+
+    def _config_of(self, number: int) -> str:
+        """The configuration of a Sentinel that has run before: to find the others takes seconds."""
+        first, *replicas = self.servers
+        watch = _WATCH.format(
+            id=_id_of(number),
+            service=SERVICE,
+            port=first.port,
+            silence=round(self._silence * 1000),
+        )
+        known = [f"known-replica {SERVICE} 127.0.0.1 {replica.port}" for replica in replicas]
+        for other, sentinel in enumerate(self.sentinels):
+            if other != number:
+                known.append(f"known-sentinel {SERVICE} 127.0.0.1 {sentinel.port} {_id_of(other)}")
+        return watch + "".join(f"sentinel {each}\n" for each in known)
+
+
+def _id_of(number: int) -> str:
+    """A Sentinel's id."""
+    return f"{number + 1:040x}"
 
 
 def _ask(sentinel: RedisProcess) -> dict[str, Any]:

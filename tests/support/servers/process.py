@@ -79,7 +79,7 @@ def _forked(flags: Sequence[str], environment: Mapping[str, str], stderr: int) -
     return ForkedProcess(
         *("relevo_server.__main__", "serve", *flags),
         imports=IMPORTS,
-        environment=environment,
+        environment={**os.environ, **environment},
         stderr=stderr,
     )
 
@@ -127,7 +127,7 @@ def relevo_ends(
     """
     return completed(
         *("relevo_server.__main__", "serve", *flags),
-        environment=environment,
+        environment={**os.environ, **(environment or {})},
         imports=IMPORTS,
         timeout=within,
     )
