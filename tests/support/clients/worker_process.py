@@ -3,25 +3,23 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
 from support.clients.queueing import SERVICE, SOON, Queueing
+from support.forking.aio import AioForkedProcess
 
-_SCRIPT = Path(__file__).parents[2] / "actions" / "worker.py"
+_MODULE = "actions.worker"
 
 
 class WorkerProcess:
     """A process that consumes a test's work. Use with `running`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: AioForkedProcess) -> None:
         self._process = process
         self.pid = process.pid
         self._said: deque[str] = deque()
@@ -37,10 +35,8 @@ class WorkerProcess:
         """
         arguments = (queueing.url, queueing.work, SERVICE, address)
         given = json.dumps({"redeliver_after": SOON, "dead_letters": queueing.dead, **options})
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, _SCRIPT, *arguments, given),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        process = await AioForkedProcess.start(
+            *(_MODULE, *arguments, given), imports=[_MODULE], pipes=["stdin", "stdout"]
         )
         worker = cls(process)
         try:
@@ -70,7 +66,6 @@ class WorkerProcess:
     async def _read(self) -> str:
         if self._said:
             return self._said.popleft()
-        assert self._process.stdout is not None
         async with asyncio.timeout(15):
             line = await self._process.stdout.readline()
         assert line, "the worker has ended"
@@ -78,8 +73,7 @@ class WorkerProcess:
 
     def end_handler(self, how: str) -> None:
         """End its handler: `return` or `fail`."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{how}\n".encode())
+        self._process.write(f"{how}\n".encode())
 
     def halt(self) -> None:
         """Halt the process by SIGSTOP, like a suspended machine."""
