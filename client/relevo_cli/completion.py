@@ -3,7 +3,7 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import shtab
 
@@ -44,7 +44,6 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         elif not action.choices and (choices := _CHOICES.fullmatch(action.metavar or "")):
             action.choices = choices[1].split(",")  # pydantic checks them itself
         elif isinstance(action.choices, dict):
-            commands: dict[str, argparse.ArgumentParser] = action.choices
-            for command in commands.values():
+            for command in cast("dict[str, argparse.ArgumentParser]", action.choices).values():
                 command.description = None  # shtab would prefer it to the list's short text
                 _prepare(command)

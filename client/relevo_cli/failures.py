@@ -8,7 +8,6 @@ from typing import Any, ParamSpec
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from relevo.v1.store_pb2 import Error
-from relevo_client import InvalidFieldError, NotFoundError, RelevoError
 
 OK, FAILED, USAGE, NO_ENTRY = 0, 1, 2, 3
 
@@ -78,12 +77,6 @@ def reported(command: "Callable[_Arguments, int]") -> "Callable[_Arguments, int]
             return command(*args, **options)
         except grpc.RpcError as error:
             return fail(*explain(error))
-        except NotFoundError as error:
-            return fail(NO_ENTRY, f"{error.reason}: {error}")
-        except InvalidFieldError as error:
-            return fail(USAGE, str(error))
-        except RelevoError as error:
-            return fail(FAILED, f"{error.reason}: {error}")
         except BrokenPipeError:
             raise  # of the output, not of a file
         except (UsageError, UnicodeError, OSError) as error:

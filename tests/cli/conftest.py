@@ -28,7 +28,8 @@ def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
             code = main(arguments)
         except SystemExit as end:  # as argparse ends the process
             code = end.code if isinstance(end.code, int) else 0
-        return Outcome(code, *capsys.readouterr())
+        printed = capsys.readouterr()
+        return Outcome(code, printed.out, printed.err)
 
     return run
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
-from relevo_client import ContextClient, ContextKey, ExecutionContext
+from relevo_cli import connection
+from relevo_client import CHANNEL_OPTIONS, ContextClient, ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
 from support.servers.outcome import Relevo
 
@@ -18,7 +20,7 @@ TOKEN = "sekret-token"  # noqa: S105 - a test's own
 def entry(store: LocalStore) -> ContextKey:
     """An entry of the store."""
     key = ContextKey.parse(KEY)
-    config = {"model": "größe", "top-p": [0.5, {}], "odd": "\x1b[2J\u202e"}
+    config: dict[str, Any] = {"model": "größe", "top-p": [0.5, {}], "odd": "\x1b[2J\u202e"}
     store.client.put(key, ExecutionContext(user_id="u-1", llm_config=config))
     return key
 
@@ -74,6 +76,16 @@ def test_where_the_token_is(
 def test_a_certificate_without_its_key(relevo: Relevo) -> None:
     """`--cert` without `--key` is wrong usage."""
     assert relevo("get", KEY, "--cert", "c.pem").message.endswith("--cert and --key go together")
+
+
+def test_calls_are_repeated_as_those_of_clients() -> None:
+    """The command's channels have the options of the client library, for operators' calls too."""
+    config, *others = connection.CHANNEL_OPTIONS
+    clients, *others_of_clients = CHANNEL_OPTIONS
+    assert others == others_of_clients
+    expected = json.loads(str(clients[1]))
+    expected["methodConfig"][0]["name"].append({"service": "relevo.admin.v1.Admin"})
+    assert (config[0], json.loads(str(config[1]))) == (clients[0], expected)
 
 
 @pytest.mark.usefixtures("entry")

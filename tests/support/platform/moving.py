@@ -9,7 +9,8 @@ from relevo_client import ContextKey
 from relevo_server.server import Server
 
 from support.pages import Name, Page
-from support.servers.command import Outcome, relevo
+from support.servers.command import relevo
+from support.servers.outcome import Outcome
 
 PAGE = Page("from-plain-redis.md")
 
