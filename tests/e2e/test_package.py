@@ -19,6 +19,7 @@ PACKAGES = {
     "client/relevo": "relevo",
     "client/relevo_cli": "relevo_cli",
     "client/relevo_client": "relevo_client",
+    "client/relevo_probe": "relevo_probe",
     "server/relevo_server": "relevo_server",
     "generated/relevo": "relevo",
     "examples/nooble": "relevo_cli/_examples/nooble",
@@ -140,6 +141,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
         "relevo",
         "relevo_cli",
         "relevo_client",
+        "relevo_probe",
         "relevo_server",
     }
 
