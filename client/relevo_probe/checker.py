@@ -28,8 +28,6 @@ class _Tenant:
         """The last version that each near cache has shown of each key."""
         self.is_gone: set[tuple[str, ContextKey]] = set()
         """Of these, those that have shown no entry since."""
-        self.unseen: defaultdict[tuple[str, ContextKey], list[Write]] = defaultdict(list)
-        """Acknowledged Puts that a near cache has not shown yet."""
 
 
 class Checker:
@@ -57,6 +55,8 @@ class Checker:
         self._stale = stale
         self._tenants: defaultdict[str, _Tenant] = defaultdict(_Tenant)
         self._near_caches: set[str] = set()
+        self._unseen: dict[tuple[str, ContextKey], list[Write]] = {}
+        """Acknowledged Puts that a near cache has not shown yet."""
         self.checks: Counter[Check] = Counter()
         """How often each promise was checked."""
         self.violations: Counter[Check] = Counter()
@@ -74,21 +74,24 @@ class Checker:
     def remove_near_cache(self, name: str) -> None:
         """Forget a near cache that is closed. No other may have its name later."""
         self._near_caches.discard(name)
+        self.forget_unseen(name)
         for tenant in self._tenants.values():
             tenant.is_gone = {each for each in tenant.is_gone if each[0] != name}
             for each in [each for each in tenant.shown if each[0] == name]:
                 del tenant.shown[each]
-            for each in [each for each in tenant.unseen if each[0] == name]:
-                del tenant.unseen[each]
+
+    def forget_unseen(self, name: str) -> None:
+        """Measure nothing of the Puts that a near cache has not shown yet."""
+        for each in [each for each in self._unseen if each[0] == name]:
+            del self._unseen[each]
 
     def fence(self, tenant_id: str) -> int:
         """The greatest revision of a tenant that the probe knows: a fence for its next reads."""
         return self._tenants[tenant_id].history.last
 
-    def has_unseen(self, name: str, tenant_id: str) -> bool:
-        """Whether a near cache has not shown all acknowledged Puts of a tenant yet."""
-        unseen = self._tenants[tenant_id].unseen
-        return any(each[0] == name and writes for each, writes in unseen.items())
+    def unseen(self, name: str) -> set[str]:
+        """The tenants of which a near cache has not shown all acknowledged Puts yet."""
+        return {key.tenant_id for reader, key in self._unseen if reader == name}
 
     def begin(self, write: Write) -> None:
         """Record a write, before it is sent."""
@@ -115,7 +118,7 @@ class Checker:
         if write.kind == "put" and not write.is_void:
             for name in self._near_caches:
                 if tenant.shown.get((name, write.key), 0) < version:
-                    tenant.unseen[name, write.key].append(write)
+                    self._unseen.setdefault((name, write.key), []).append(write)
                 else:
                     self._stale(0.0)
         self._ended(tenant, write, now)
@@ -131,6 +134,12 @@ class Checker:
         if is_refused and not write.version:
             tenant.history.refuse(write)
         self._ended(tenant, write, now)
+
+    def behind(self, key: ContextKey, fence: int, now: float) -> None:
+        """Record that the store says that it has not reached a revision that it has given."""
+        self.checks[Check.RECENT] += 1
+        text = f"the store is behind {fence}, which it has acknowledged"
+        self._found(Violation(Check.RECENT, "store", key, now, text))
 
     def observe(self, read: Read) -> None:
         """Record an answer. The reads of one near cache must come in the order of their ends."""
@@ -159,6 +168,9 @@ class Checker:
     def _ended(self, tenant: _Tenant, write: Write, now: float) -> None:
         tenant.pending.remove(write)
         self._judge(tenant)
+        for each in [each for each in self._unseen if each[1] == write.key]:
+            recent = [put for put in self._unseen[each] if now - put.acknowledged < self._kept]
+            self._keep_unseen(each, recent)
         oldest = min([now, *(read.begin for read in tenant.waiting), *_begins(tenant)])
         tenant.history.forget(oldest - self._kept)
 
@@ -188,13 +200,21 @@ class Checker:
     def _see(self, tenant: _Tenant, read: Read) -> None:
         """Measure how long the Puts took that are shown now."""
         for part in read.parts:
-            unseen = tenant.unseen.get((read.reader, part.key))
-            if unseen and part.version:
-                for write in unseen:
-                    if write.version <= part.version:
-                        self._stale(max(0.0, read.end - write.acknowledged))
-                left = [w for w in unseen if w.version > part.version]
-                tenant.unseen[read.reader, part.key] = left
+            name = read.reader, part.key
+            if name not in self._unseen:
+                continue
+            for put in self._unseen[name]:
+                if put.version <= part.version:
+                    self._stale(max(0.0, read.end - put.acknowledged))
+            # A Put that has ended again is never shown.
+            over = part.version or tenant.history.last_end(part.key)
+            self._keep_unseen(name, [put for put in self._unseen[name] if put.version > over])
+
+    def _keep_unseen(self, name: tuple[str, ContextKey], kept: list[Write]) -> None:
+        if kept:
+            self._unseen[name] = kept
+        else:
+            del self._unseen[name]
 
     def _break(self, write: Write, check: Check, now: float, text: str) -> None:
         self._found(Violation(check, "writer", write.key, now, text))

@@ -164,6 +164,10 @@ class History:
         later = (each.version for each in self.of(part.key) if each.version > part.version)
         return min(later, default=inf)
 
+    def last_end(self, key: ContextKey) -> int:
+        """The last revision with which a key's entry ended; 0 if none is known."""
+        return max((each.version for each in self.of(key) if each.ends_entries), default=0)
+
     def forget(self, before: float) -> None:
         """Forget writes that were sent before a time, but for the last of each key.
 

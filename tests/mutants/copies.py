@@ -17,7 +17,7 @@ _PACKAGES = ("client", "server", "generated", "examples", "tests", "tools")
 
 
 class Ended(NamedTuple):
-    """How a run of pytest has ended."""
+    """How a run of pytest, or of something else, has ended."""
 
     code: int | None
     """Its exit code; None if it was ended because it took too long."""
@@ -62,7 +62,12 @@ class Copy:
 
     def run(self, tests: Sequence[str], *, seconds: float) -> Ended:
         """Run tests on the copy, up to the first that fails, for so many seconds at most."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        command = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        return self.python(*command, seconds=seconds)
+
+    def python(self, *arguments: str, seconds: float) -> Ended:
+        """Run Python with the copy's packages, for so many seconds at most."""
+        command = [sys.executable, *arguments]
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")},
             # Before the packages that are installed, in the tests' own processes too.

@@ -7,6 +7,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutants.toml")
+PROBED = Path(__file__).with_name("probe.toml")
+"""The breaks that the probe has to find in a fleet that runs."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,12 @@ class Mutant:
     """Text that the file has once."""
     replace: str
     """What stands there instead."""
-    tests: tuple[str, ...]
+    tests: tuple[str, ...] = ()
     """Arguments of pytest: of these tests at least one has to fail."""
+    finds: tuple[str, ...] = ()
+    """In the probe's list: the checks of the probe, of which one has to find it."""
+    trimmed: bool = False
+    """In the probe's list: whether it does harm only if the log loses events."""
 
     def broken(self, source: str) -> str:
         """The file with the break in it. Raises ValueError if the text is not there once."""
@@ -36,4 +42,7 @@ class Mutant:
 def mutants(path: Path = LIST) -> list[Mutant]:
     """All of them, in the order of the list."""
     listed: list[dict[str, Any]] = tomllib.loads(path.read_text())["mutant"]
-    return [Mutant(tests=tuple(each.pop("tests")), **each) for each in listed]
+    return [
+        Mutant(tests=tuple(each.pop("tests", ())), finds=tuple(each.pop("finds", ())), **each)
+        for each in listed
+    ]

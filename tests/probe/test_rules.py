@@ -295,10 +295,10 @@ def test_staleness_is_measured(scene: Scene) -> None:
     """The time from each acknowledged Put until a near cache shows it, or a later one."""
     scene.written(HEAD, 20, 3.0, value=3)
     scene.written(HEAD, 30, 3.5, value=4)
-    assert scene.checker.has_unseen("n", HEAD.tenant_id)
+    assert scene.checker.unseen("n") == {HEAD.tenant_id}
     scene.read(3.74, Part(HEAD, 30, 4), Part(LAYER, 11, 2))
     assert scene.staleness == pytest.approx([2.75, 0.75, 0.25, 2.75])
-    assert not scene.checker.has_unseen("n", HEAD.tenant_id)
+    assert scene.checker.unseen("n") == set()
 
 
 def test_each_read_counts_what_it_checks(scene: Scene) -> None:

@@ -1,0 +1,61 @@
+"""Tells readers which tenants are written to at the moment, so that they look closely there."""
+
+import threading
+import time
+from collections.abc import Callable
+
+_AFTER = 0.03
+"""Seconds after a round for which readers look as often as they can."""
+
+
+class Attention:
+    """What writers tell readers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun = threading.Condition(self._lock)
+        self._until: dict[str, float] = {}
+        self._over = threading.Event()
+        self.wake: Callable[[], object] = lambda: None
+        """Is called, by any thread, when a round begins and when the run is over."""
+
+    def begin(self, tenant_id: str) -> None:
+        """Say that a round of writes to a tenant begins."""
+        with self._begun:
+            self._until[tenant_id] = float("inf")
+            self._begun.notify_all()
+        self.wake()
+
+    def end(self, tenant_id: str) -> None:
+        """Say that it has ended."""
+        with self._lock:
+            self._until[tenant_id] = time.monotonic() + _AFTER
+
+    def stop(self) -> None:
+        """Say that the run is over."""
+        self._over.set()
+        with self._begun:
+            self._begun.notify_all()
+        self.wake()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is over."""
+        return self._over.is_set()
+
+    def tenants(self) -> set[str]:
+        """The tenants that are written to now, or were just now."""
+        now = time.monotonic()
+        with self._lock:
+            return {tenant for tenant, until in self._until.items() if now < until}
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the next round, or for the end of the run, for so many seconds at most."""
+        with self._begun:
+            if not self.is_over:
+                self._begun.wait(seconds)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait for the end of the run, for so many seconds at most."""
+        if seconds > 0:
+            self._over.wait(seconds)
