@@ -17,6 +17,10 @@ from relevo_server.service.admin.service import Admin
 from relevo_server.service.store import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
+from relevo_server.storage.inspection import Usage
+from relevo_server.telemetry import instruments, process
+from relevo_server.telemetry.calls import measured
+from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -32,18 +36,27 @@ class Server:
     Starting raises `LayoutError` if the store was set up with other settings, and OSError
     if the port is not available. The server starts even if the store cannot be reached:
     until it can, calls end with UNAVAILABLE. `storage` replaces the storage of the
-    settings; the server closes it.
+    settings; the server closes it. `telemetry` is what the server measures with.
     """
 
-    def __init__(self, settings: Settings, storage: Storage | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage | None = None,
+        telemetry: Telemetry = NOTHING,
+    ) -> None:
         self._settings = settings
-        self._storage = storage or _storage_of(settings)
+        self._storage = storage or _storage_of(settings, telemetry)
         self._health = health.aio.HealthServicer()
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
-        self._service.add_to(self._server)
+        registry = measured(self._server, telemetry)
+        self._service.add_to(registry)
         self._admin = Admin(self._service.parts)
-        self._admin.add_to(self._server)
+        self._admin.add_to(registry)
+        self._meter = telemetry.meter
+        self._usage = Usage()
+        self._sampling: asyncio.Task[None] | None = None
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if settings.reflection:
             names = (SERVICE, ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -62,12 +75,17 @@ class Server:
             await self._storage.close()
             raise
         self._checks = asyncio.create_task(self._check_store_regularly())
+        if self._meter:
+            self._sampling = asyncio.create_task(self._sample_regularly())
+            instruments.observe(self._meter, self._figures())
         log.info("server.started", address=self.address, store=_without_secrets(self._settings))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop the server: health first, then calls within `grace` seconds, then the store."""
         self._checks.cancel()
+        if self._sampling:
+            self._sampling.cancel()
         await self._health.enter_graceful_shutdown()
         within = min(0.5, self._settings.grace)
         await asyncio.gather(
@@ -131,6 +149,24 @@ class Server:
             await asyncio.sleep(self._settings.health_interval)
             await self._check_store()
 
+    async def _sample_regularly(self) -> None:
+        """Sample the store's usage. A collection of metrics asks the store nothing."""
+        while True:
+            self._usage = await self._storage.inspection.usage()
+            await asyncio.sleep(self._settings.health_interval)
+
+    def _figures(self) -> dict[str, instruments.Read]:
+        """What reads each instrument, by its name."""
+        return {
+            **self._service.figures(),
+            **process.READ,
+            "relevo.server.store.available": lambda: int(self._healthy is True),
+            "relevo.server.store.log.length": lambda: self._usage.log_length,
+            "relevo.server.store.entries": lambda: self._usage.entries,
+            "relevo.server.store.size": lambda: self._usage.size,
+            "relevo.server.store.max_size": lambda: self._usage.max_size,
+        }
+
 
 def _require_free(listen: str) -> None:
     """Raise OSError if an address is taken.
@@ -154,7 +190,7 @@ def _require_free(listen: str) -> None:
                     raise OSError(f"cannot listen on {listen}: the port is taken") from None
 
 
-def _storage_of(settings: Settings) -> Storage:
+def _storage_of(settings: Settings, telemetry: Telemetry) -> Storage:
     return open_storage(
         settings.store.get_secret_value(),
         partitions=settings.partitions,
@@ -164,6 +200,7 @@ def _storage_of(settings: Settings) -> Storage:
         log_length=settings.log_length,
         request_ttl=settings.request_id_ttl,
         recent_bytes=settings.recent_max_bytes,
+        telemetry=telemetry,
     )
 
 

@@ -178,6 +178,13 @@ class Settings(BaseSettings):
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """The most concurrent calls; further ones are refused."""
 
+    metrics_listen: Annotated[str, AfterValidator(_address)] | None = None
+    """Address and port at which Prometheus finds /metrics; port 0 takes a free one. Needs the
+    extra `telemetry`."""
+    otlp_endpoint: str | None = None
+    """URL of a collector that metrics and traces are sent to, as http://localhost:4317; replaces
+    OTEL_EXPORTER_OTLP_ENDPOINT. Needs the extra `telemetry`."""
+
     grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
     health_interval: Seconds = 1.0

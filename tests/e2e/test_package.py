@@ -155,7 +155,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     (licence,) = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
     assert "Apache License" in wheel.read(licence).decode()
     extras = set(described.get_all("Provides-Extra", []))
-    assert extras == {"server", "faststream", "testing", "cli", "demo", "platform"}
+    assert extras == {"server", "telemetry", "faststream", "testing", "cli", "demo", "platform"}
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
     assert {name[0] for name in plain if name} == {
@@ -247,6 +247,9 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
         (("serve",), SERVER_ONLY, "server"),
         (("serve", "--listen", "127.0.0.1:0"), SERVER_ONLY, "server"),
         (("completion", "bash"), ("shtab",), "cli"),
+        (("serve", "--metrics-listen", "127.0.0.1:0"), ("opentelemetry.sdk",), "telemetry"),
+        (("serve", "--metrics-listen", "127.0.0.1:0"), ("prometheus_client",), "telemetry"),
+        (("serve", "--otlp-endpoint", "http://127.0.0.1:1"), ("opentelemetry.sdk",), "telemetry"),
         (("demo",), ("rich",), "demo"),
         (("demo", "--platform"), ("faststream", "matplotlib", "httpx", "starlette"), "platform"),
     ],

@@ -14,6 +14,7 @@ from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Limits, Read, Write
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
 from support.servers.storages import GatedStorage
 
@@ -47,7 +48,7 @@ async def follower(storage: GatedStorage) -> AsyncIterator[Follower]:
         await storage.write(Write(each, context, 60_000))
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
     partition = storage.partition_of(KEYS[0].tenant_id)
-    follower = Follower(storage, partition, Entries(), copies, asyncio.Lock(), Settings())
+    follower = Follower(storage, partition, Entries(), copies, asyncio.Lock(), Settings(), Counts())
     yield follower
     await follower.close()
 
@@ -71,7 +72,7 @@ async def test_partitions_take_turns() -> None:
     keys = [Key("conversation", f"t{i}", f"c{j}") for i in range(8) for j in range(8)]
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
     followers = {
-        partition: Follower(storage, partition, Entries(), copies, turns, Settings())
+        partition: Follower(storage, partition, Entries(), copies, turns, Settings(), Counts())
         for partition in {storage.partition_of(each.tenant_id) for each in keys}
     }
     assert len(followers) == 4

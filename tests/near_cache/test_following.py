@@ -28,6 +28,7 @@ from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.events import Event, Gap, Tail
 from relevo_server.storage.interface import Read, Stored
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
 from support.servers.storages import GatedStorage
 
@@ -244,7 +245,9 @@ class Stubborn(GatedStorage):
 def follow() -> Callable[[GatedStorage], Follower]:
     """Makes a follower of a backend's partition."""
     copies = Copies(max_entries=1, max_bytes=1, max_staleness=1)
-    return lambda storage: Follower(storage, 0, Entries(), copies, asyncio.Lock(), Settings())
+    return lambda storage: Follower(
+        storage, 0, Entries(), copies, asyncio.Lock(), Settings(), Counts()
+    )
 
 
 async def test_who_waits_for_the_end_can_be_cancelled(

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from pydantic_settings import CliSettingsSource, SettingsError
 
 from relevo_server import logs, settings
 from relevo_server.cli import problems
+from relevo_server.cli.extras import needing
 from relevo_server.server import Server
 from relevo_server.storage import LayoutError
+from relevo_server.telemetry.telemetry import NOTHING, Telemetry
+from relevo_server.telemetry.wanted import wanted
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +59,8 @@ def _run(source: CliSettingsSource[Any], options: argparse.Namespace) -> int:
         logs.configure(loaded.log_level, loaded.log_format)
         for variable, nearest in problems.unknown_variables(os.environ):
             logs.log.warning("settings.unknown", variable=variable, nearest=nearest)
-        uvloop.run(_serve(loaded))
+        with _telemetry(loaded) as telemetry:
+            uvloop.run(_serve(loaded, telemetry))
     except ValidationError as error:
         for line in problems.explain(error, file, vars(options)):
             print(f"relevo serve: {line}", file=sys.stderr)
@@ -72,12 +77,24 @@ def _run(source: CliSettingsSource[Any], options: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(loaded: settings.Settings) -> None:
+def _telemetry(loaded: settings.Settings) -> AbstractContextManager[Telemetry]:
+    """What the server measures with, and what exports it as long as the server runs."""
+    if loaded.otlp_endpoint:
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = loaded.otlp_endpoint
+    to_export = wanted(os.environ, loaded.metrics_listen)
+    if not to_export:
+        return nullcontext(NOTHING)
+    with needing("telemetry"):
+        from relevo_server.telemetry.exporters import Exporters  # noqa: PLC0415
+    return Exporters(to_export)
+
+
+async def _serve(loaded: settings.Settings, telemetry: Telemetry) -> None:
     # Before the server is reachable: from then on somebody may send a signal.
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Server(loaded) as server:
+    async with Server(loaded, telemetry=telemetry) as server:
         # The objects that exist now are permanent. Exclude them from garbage collection: scanning
         # all of them takes tens of milliseconds each time, which delays every call.
         gc.collect()

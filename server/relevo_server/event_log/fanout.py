@@ -148,8 +148,8 @@ class Fanout:
         poll: LogPoll,
         *,
         is_complete: bool = True,
-    ) -> None:
-        """Publish the events that a poll returned, in order.
+    ) -> int:
+        """Publish the events that a poll returned, in order. Returns how often: once per watcher.
 
         Args:
             events: at least one event.
@@ -162,14 +162,14 @@ class Fanout:
         """
         self._forget_shown(poll)
         self._seen.update(revisions)
-        outboxes: set[Outbox] = set()
-        for event in events:
-            outboxes.update(self._publish_event(event, values))
+        published = [outbox for event in events for outbox in self._publish_event(event, values)]
+        outboxes = set(published)
         self.position = events[-1].revision
         for outbox in self._by_outbox:
             soon = outbox in outboxes
             ping = poll.pings.get(outbox, 0) if is_complete else 0
             outbox.progress(self.partition, self.position, ping, soon=soon)
+        return len(published)
 
     def confirm(self, poll: LogPoll) -> None:
         """Report progress after a poll that returned no events, and answer its pings."""

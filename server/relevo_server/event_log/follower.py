@@ -18,6 +18,7 @@ from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
 from relevo_server.storage.events import Event, Tail
 from relevo_server.storage.interface import Limits, Read, Storage, Stored
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
 
 _POLLED_TOGETHER = 500
@@ -45,13 +46,18 @@ class Follower:
         copies: Copies,
         turns: asyncio.Lock,
         settings: Settings,
+        counts: Counts,
     ) -> None:
+        self.as_of = monotonic()
+        """When the last poll began that reached the end of the log, in seconds of the monotonic
+        clock; before the first one, when the follower was made."""
         self.needed_until = 0.0
         """When following for the copies ends, in seconds of the monotonic clock."""
         self._storage = storage
         self._copies = copies
         self._turns = turns
         self._fanout = Fanout(partition, entries, settings.watch_push_bytes)
+        self._counts = counts
         # Streams add the same delay before they send progress, and copies are trusted for several
         # times as long.
         self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
@@ -146,6 +152,8 @@ class Follower:
         fanout = self._fanout
         started, poll = monotonic(), fanout.begin_poll()
         tail = await self._poll_log(poll, _POLLED_TOGETHER)
+        if not tail.events or tail.events[-1].revision >= tail.revision:
+            self.as_of = started
         if poll.position is None:
             fanout.position = tail.revision
             self._located.set()
@@ -178,8 +186,10 @@ class Follower:
             values.update(zip(keys, read.entries, strict=True))
             revisions.append(read.revision)
         is_complete = events[-1].revision >= tail.revision
-        self._fanout.publish(events, values, revisions, poll, is_complete=is_complete)
-        if self._fanout.requests:
+        fanout = self._fanout
+        published = fanout.publish(events, values, revisions, poll, is_complete=is_complete)
+        self._counts.events += published
+        if fanout.requests:
             self._answers_due.set()  # follow-ups: values that had no room
         self._skip(events)
 

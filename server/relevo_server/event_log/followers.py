@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextvars import Context
+from time import monotonic
 
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
 
 
@@ -21,6 +23,7 @@ class Followers:
         entries: Entries,
         copies: Copies,
         settings: Settings,
+        counts: Counts,
     ) -> None:
         self._storage = storage
         self._entries = entries
@@ -28,13 +31,24 @@ class Followers:
         self._turns = asyncio.Lock()
         """Held for a turn of the loop by one follower at a time: see `Follower`."""
         self._settings = settings
+        self._counts = counts
         self._followers: dict[int, Follower] = {}
         self._cleanup: asyncio.Task[None] | None = None
 
     @property
     def subscriptions(self) -> int:
         """The number of subscriptions of all streams."""
-        return sum(follower.subscriptions for follower in self._followers.values())
+        return sum(follower.subscriptions for follower in list(self._followers.values()))
+
+    @property
+    def count(self) -> int:
+        """The number of followed logs."""
+        return len(self._followers)
+
+    def lag(self) -> float:
+        """Seconds since a log was last read to its end: the most of all followers, 0 for none."""
+        now = monotonic()
+        return max((now - each.as_of for each in list(self._followers.values())), default=0.0)
 
     def get(self, partition: int) -> Follower | None:
         """The follower of a partition, or None."""
@@ -45,7 +59,13 @@ class Followers:
         follower = self._followers.get(partition)
         if follower is None:
             follower = Follower(
-                self._storage, partition, self._entries, self._copies, self._turns, self._settings
+                self._storage,
+                partition,
+                self._entries,
+                self._copies,
+                self._turns,
+                self._settings,
+                self._counts,
             )
             self._followers[partition] = follower
         return follower

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchResponse
 
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire import batches
 
 BATCH_BYTES = 64 << 10
@@ -33,8 +34,9 @@ class Outbox:
       same happens once more than `max_bytes` of values were superseded without a read.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, counts: Counts | None = None) -> None:
         self._max_bytes = max_bytes
+        self._counts = counts or Counts()
         self._items: deque[_Item] = deque()
         self._values = 0  # bytes of queued values
         self._reserved = 0  # bytes of values that are being read
@@ -115,7 +117,7 @@ class Outbox:
         """Queue a reset of a partition. Its earlier progress is void."""
         self._progress.pop(partition, None)
         self._sent.pop(partition, None)
-        self.put(_reset(partition, reason))
+        self.put(self._reset(partition, reason))
 
     def wake(self) -> None:
         """Let `take` return at once, with a message or None."""
@@ -197,10 +199,10 @@ class Outbox:
         self._values = self._news = self._superseded = 0
         self.resets += 1
         for partition in self.partitions:
-            message = _reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
+            message = self._reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
             self._items.append(_Item(message, 0, is_value=False))
         self._notify_of_room()
 
-
-def _reset(partition: int, reason: ResetReason) -> WatchResponse:
-    return WatchResponse(reset=Reset(partition=partition, reason=reason))
+    def _reset(self, partition: int, reason: ResetReason) -> WatchResponse:
+        self._counts.count_reset(reason)
+        return WatchResponse(reset=Reset(partition=partition, reason=reason))

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from relevo_server import errors
 from relevo_server.deadline import earliest_wait
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.storage.interface import LeaseAttempt, Leased, Storage
-from relevo_server.wire.requests import Lease
+from relevo_server.telemetry.counts import ENTRY, GRANTED, HELD, RELEASED, Counts
+from relevo_server.wire.requests import Lease, Release
 
 _SHORTEST_WAIT = 0.01
 """Seconds before the store is asked again for a lease that should have ended."""
@@ -78,13 +79,16 @@ class _Queue:
 class Leases:
     """Grants leases, which last `ttl` seconds."""
 
-    def __init__(self, storage: Storage, followers: Followers, ttl: float) -> None:
+    def __init__(self, storage: Storage, followers: Followers, ttl: float, counts: Counts) -> None:
         self._storage = storage
         self._followers = followers
         self._ttl_ms = round(ttl * 1000)
         self._queues: dict[_Subject, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._counts = counts
         self._is_stopping = False
+        self.waiters = 0
+        """The number of calls that wait for a lease."""
 
     def stop(self) -> None:
         """End every wait with UNAVAILABLE; new ones too."""
@@ -104,6 +108,21 @@ class Leases:
         Raises ABORTED if another caller still holds the lease when the wait is over, or shortly
         before the call's deadline. A lease that arrives after the caller has gone is released.
         """
+        try:
+            leased = await self._acquire(lease)
+        except StoreError as error:
+            if error.reason is Reason.LEASE_HELD:
+                self._counts.leases[HELD] += 1
+            raise
+        self._counts.leases[ENTRY if leased.entry else GRANTED] += 1
+        return leased
+
+    async def release(self, release: Release) -> None:
+        """End a lease, if it is held."""
+        await self._storage.release(release.key, release.token)
+        self._counts.leases[RELEASED] += 1
+
+    async def _acquire(self, lease: Lease) -> Leased:
         subject = _Subject(lease.key, lease.renew_version)
         held = 0.0  # seconds for which another caller holds the lease; a queue knows it
         if subject not in self._queues or not lease.wait:
@@ -111,7 +130,7 @@ class Leases:
             try:
                 leased = await self._storage.lease(attempt)
             except asyncio.CancelledError:
-                self._release(lease.key, attempt.token)
+                self._abandon(lease.key, attempt.token)
                 raise
             if leased.entry or leased.token:
                 return leased
@@ -130,15 +149,18 @@ class Leases:
             self._start(self._serve(subject, queue))
         result: asyncio.Future[Leased] = loop.create_future()
         queue.join(_Waiter(lease.request_id, result))
+        self.waiters += 1
         try:
             until = earliest_wait(loop.time() + lease.wait)
             await asyncio.wait([result], timeout=max(0.0, until - loop.time()))
         except asyncio.CancelledError:
             # The result may have come in the same moment.
             if not result.cancel() and result.exception() is None:
-                self._release(subject.key, result.result().token)
+                self._abandon(subject.key, result.result().token)
             queue.changed.set()
             raise
+        finally:
+            self.waiters -= 1
         if result.cancel():
             queue.changed.set()
             raise errors.lease_held(subject.key, max(0.0, queue.until - loop.time()))
@@ -158,7 +180,7 @@ class Leases:
                         async with asyncio.timeout(seconds):
                             await queue.changed.wait()
                 elif not queue.resolve(leased):
-                    self._release(subject.key, leased.token)
+                    self._abandon(subject.key, leased.token)
         except StoreError as error:
             queue.fail(error)
         except Exception as error:  # noqa: BLE001 - typed for the waiters
@@ -173,7 +195,7 @@ class Leases:
         token = secrets.token_urlsafe(16)
         return LeaseAttempt(subject.key, token, self._ttl_ms, subject.renew_version, request_id)
 
-    def _release(self, key: Key, token: str) -> None:
+    def _abandon(self, key: Key, token: str) -> None:
         """Release a lease that no caller knows of, if there is one; else it ends with its time."""
 
         async def release() -> None:

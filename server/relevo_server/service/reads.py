@@ -9,6 +9,7 @@ from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
+from relevo_server.telemetry.counts import HIT, MISS, Counts
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.requests import Get
 
@@ -30,11 +31,13 @@ class Reader:
         copies: Copies,
         followers: Followers,
         settings: Settings,
+        counts: Counts,
     ) -> None:
         self._storage = storage
         self._entries = entries
         self._copies = copies
         self._followers = followers
+        self._lookups = counts.lookups
         self._has_cache = settings.cache_max_entries > 0
 
     def from_copies(self, get: Get) -> tuple[Read, Sequence[Key]] | None:
@@ -54,6 +57,7 @@ class Reader:
             layers = self._entries.includes(key, read.entries[0])
             # Nothing comes in between: both are as of the same position.
             read = self._copies.get(partition, [key, *layers], get.min_revision, now)
+        self._lookups[HIT if read else MISS] += 1
         return (read, layers) if read else None
 
     async def from_store(self, get: Get) -> tuple[Read, Sequence[Key]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from grpc import (
     RpcMethodHandler,
-    aio,
     stream_stream_rpc_method_handler,
     unary_unary_rpc_method_handler,
 )
@@ -29,6 +28,9 @@ from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Read, Storage
+from relevo_server.telemetry.calls import Registry
+from relevo_server.telemetry.counts import Counts
+from relevo_server.telemetry.instruments import Read as ReadFigure
 from relevo_server.wire import opaque, requests
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.statuses import status_of
@@ -47,16 +49,19 @@ class ContextStore:
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
         )
         self._entries = Entries()
+        self._counts = Counts()
         self._copies = Copies(
             max_entries=settings.cache_max_entries,
             max_bytes=settings.cache_max_bytes,
             max_staleness=settings.cache_max_staleness,
         )
-        self._followers = Followers(storage, self._entries, self._copies, settings)
-        self._watching = Watching(storage, self._followers, settings)
-        self._reader = Reader(storage, self._entries, self._copies, self._followers, settings)
+        self._followers = Followers(storage, self._entries, self._copies, settings, self._counts)
+        self._watching = Watching(storage, self._followers, settings, self._counts)
+        self._reader = Reader(
+            storage, self._entries, self._copies, self._followers, settings, self._counts
+        )
         self._writer = Writer(storage, settings)
-        self._leases = Leases(storage, self._followers, settings.lease_ttl)
+        self._leases = Leases(storage, self._followers, settings.lease_ttl, self._counts)
         self._admission = Admission(self._access, settings.max_concurrent_calls)
 
     @property
@@ -72,7 +77,7 @@ class ContextStore:
             self._watching,
         )
 
-    def add_to(self, server: aio.Server) -> None:
+    def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
         method = self._admission.method
         methods = {
@@ -90,6 +95,25 @@ class ContextStore:
         }
         handlers["Watch"] = stream_stream_rpc_method_handler(self.Watch)
         server.add_registered_method_handlers(SERVICE, handlers)
+
+    def figures(self) -> dict[str, ReadFigure]:
+        """What reads each instrument of the service, by its name. From any thread."""
+        counts = self._counts
+        return {
+            "relevo.server.active_calls": lambda: self._admission.active_calls,
+            "relevo.server.watchers": lambda: self._watching.streams,
+            "relevo.server.subscriptions": lambda: self._followers.subscriptions,
+            "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
+            "relevo.server.watch.events": lambda: counts.events,
+            "relevo.server.watch.resets": lambda: counts.resets,
+            "relevo.server.followers": lambda: self._followers.count,
+            "relevo.server.follower.lag": self._followers.lag,
+            "relevo.server.leases": lambda: counts.leases,
+            "relevo.server.lease.waiters": lambda: self._leases.waiters,
+            "relevo.server.cache.lookups": lambda: counts.lookups,
+            "relevo.server.cache.entries": lambda: len(self._copies),
+            "relevo.server.cache.size": lambda: self._copies.size,
+        }
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
@@ -171,7 +195,7 @@ class ContextStore:
 
     async def Release(self, release: requests.Release) -> store_pb2.ReleaseResponse:
         """End a lease."""
-        await self._storage.release(release.key, release.token)
+        await self._leases.release(release)
         return store_pb2.ReleaseResponse()
 
     async def Watch(

@@ -12,16 +12,20 @@ from relevo_server.keys import Key
 from relevo_server.service.access import Caller
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.requests import Ping, Subscribe, Touch, Unsubscribe, read_watch
 
 
 class Watching:
     """Subscribes streams to keys. `followers` follows the logs of the keys' partitions."""
 
-    def __init__(self, storage: Storage, followers: Followers, settings: Settings) -> None:
+    def __init__(
+        self, storage: Storage, followers: Followers, settings: Settings, counts: Counts
+    ) -> None:
         self._storage = storage
         self._followers = followers
         self._settings = settings
+        self._counts = counts
         self._outboxes: set[Outbox] = set()
         self._is_stopping = False
 
@@ -33,7 +37,7 @@ class Watching:
     @property
     def outbox_bytes(self) -> int:
         """The bytes that wait to be sent on all streams."""
-        return sum(outbox.size for outbox in self._outboxes)
+        return sum(outbox.size for outbox in list(self._outboxes))
 
     def stop(self) -> None:
         """End every stream with UNAVAILABLE; new ones end at once."""
@@ -45,7 +49,7 @@ class Watching:
         self, messages: AsyncIterator[bytes], caller: Caller
     ) -> AsyncGenerator[bytes, None]:
         """The serialized responses to one client, without end. Raises StoreError."""
-        outbox = Outbox(self._settings.watch_buffer_bytes)
+        outbox = Outbox(self._settings.watch_buffer_bytes, self._counts)
         keys: set[Key] = set()
         listening = asyncio.create_task(self._listen(messages, outbox, keys, caller))
         # What ends the stream ends the wait for the next message too.

@@ -42,6 +42,19 @@ class Scanned(NamedTuple):
     """Where the next part begins, "" at the end."""
 
 
+class Usage(NamedTuple):
+    """What a store takes. None for what is not known, or not yet."""
+
+    log_length: int | None = None
+    """Events in the longest log."""
+    entries: int | None = None
+    """Entries that are stored, dead ones too."""
+    size: int | None = None
+    """Bytes that the database uses, for whatever it holds."""
+    max_size: int | None = None
+    """Bytes that it may use, if there is a limit."""
+
+
 class Inspection(ABC):
     """Answers questions about a backend. Nothing here reads or writes a context."""
 
@@ -51,6 +64,13 @@ class Inspection(ABC):
     @abstractmethod
     async def database_status(self) -> DatabaseStatus:
         """The state of the database. Raises nothing: what cannot be had is unknown."""
+
+    @abstractmethod
+    async def usage(self) -> Usage:
+        """What the store takes. Cheap enough for once a second, so it may be some calls old.
+
+        Raises nothing: what cannot be had is unknown.
+        """
 
     @abstractmethod
     async def log_state(self, partition: int) -> LogState:

@@ -4,6 +4,7 @@ from relevo_server.storage.interface import Storage
 from relevo_server.storage.memory import MemoryStorage
 from relevo_server.storage.redis.client import Client
 from relevo_server.storage.redis.storage import RedisStorage
+from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
 
 def open_storage(
@@ -16,6 +17,7 @@ def open_storage(
     log_length: int = 100_000,
     request_ttl: float = 600.0,
     recent_bytes: int = 32 << 20,
+    telemetry: Telemetry = NOTHING,
 ) -> Storage:
     """The storage backend for a URL; nothing is sent yet.
 
@@ -26,14 +28,20 @@ def open_storage(
     Times are in seconds: `timeout` bounds one step, `request_ttl` is how long a request_id
     is remembered. `log_length` is the approximate number of events that a partition keeps;
     `recent_bytes` bounds the contexts that are cached so that Redis need not send them
-    again. Raises ValueError if the URL is malformed.
+    again. `telemetry` measures the commands of Redis. Raises ValueError if the URL is malformed.
     """
     if url.startswith("memory:"):
         return MemoryStorage(
             partitions, log_length=log_length, request_ttl_ms=round(request_ttl * 1000)
         )
     return RedisStorage(
-        Client(url, timeout=timeout, max_connections=max_connections, logs=partitions),
+        Client(
+            url,
+            timeout=timeout,
+            max_connections=max_connections,
+            logs=partitions,
+            telemetry=telemetry,
+        ),
         partitions,
         prefix=prefix,
         log_length=log_length,

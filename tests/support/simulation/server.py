@@ -49,9 +49,9 @@ class Server:
         self._send_batches = send_batches
         self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
         self._answers = Answers(self.fanout, asyncio.Event())
-        self._follow: Callable[[], None] | None = None
+        self._follow: Callable[[], object] | None = None
         self._steps = deque[tuple[Batch, Read]]()
-        self._confirm: Callable[[], None] | None = None
+        self._confirm: Callable[[], object] | None = None
 
     def take(self, outbox: Outbox, request: WatchRequest) -> None:
         """Handle a client's request."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from grpc import RpcMethodHandler, aio, unary_unary_rpc_method_handler
+from grpc import RpcMethodHandler, unary_unary_rpc_method_handler
 from relevo.admin.v1 import admin_pb2
 
 from relevo_server.service.access import Caller
@@ -10,6 +10,7 @@ from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
 from relevo_server.service.admission import Admission, Read, Request
 from relevo_server.service.parts import Parts
+from relevo_server.telemetry.calls import Registry
 from relevo_server.wire.requests import admin as requests
 
 SERVICE = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
@@ -26,7 +27,7 @@ class Admin:
         self._status = Status(parts)
         self._keys = Keys(parts.storage)
 
-    def add_to(self, server: aio.Server) -> None:
+    def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
         method = self._admission.method
         methods = {

@@ -4,9 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from relevo.admin.v1.admin_pb2 import (
     GetStatusResponse,
@@ -19,10 +17,10 @@ from relevo.admin.v1.admin_pb2 import (
 from relevo_server.errors import StoreError
 from relevo_server.service.parts import Parts
 from relevo_server.storage.interface import LayoutError
+from relevo_server.telemetry import process
 
 _ASKED_TOGETHER = 32
 """Partitions that are asked about at the same time, of up to 16,384."""
-_STATM = Path("/proc/self/statm")
 
 
 class Status:
@@ -57,7 +55,7 @@ class Status:
             outbox_bytes=watching.outbox_bytes,
             cached_entries=len(copies),
             cached_bytes=copies.size,
-            resident_bytes=_resident_bytes(),
+            resident_bytes=process.resident_bytes() or 0,
         )
         status.start_time.FromNanoseconds(round(self._started * 1e9))
         return status
@@ -98,12 +96,3 @@ class Status:
             partition.followed_revision = follower.position
             partition.watchers = follower.watchers
         return partition
-
-
-def _resident_bytes() -> int:
-    """The resident memory of the process, 0 if the system does not report it."""
-    try:
-        fields: Sequence[str] = _STATM.read_text("ascii").split()
-    except OSError:
-        return 0
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from relevo_server import errors
 from relevo_server.keys import Key, partition_of
-from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned
+from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned, Usage
 from relevo_server.storage.memory.state import Partition
 
 
@@ -22,6 +22,15 @@ class MemoryInspection(Inspection):
     async def database_status(self) -> DatabaseStatus:
         """Nothing is known but the clock."""
         return DatabaseStatus(clock_offset=self._clock() - time.time())
+
+    async def usage(self) -> Usage:
+        """Add the partitions up. The size is that of the contexts."""
+        entries = [part.entries.values() for part in self._partitions]
+        return Usage(
+            log_length=max(len(part.log) for part in self._partitions),
+            entries=sum(map(len, entries)),
+            size=sum(len(entry.context) for each in entries for entry in each),
+        )
 
     async def log_state(self, partition: int) -> LogState:
         """Look at the log's ends."""

@@ -15,6 +15,9 @@ from relevo_server.storage.inspection import DatabaseStatus
 from relevo_server.storage.redis import cluster, eviction, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import Pool
+from relevo_server.storage.redis.usage import Sampler
+from relevo_server.telemetry.operations import measure
+from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
 MAX_WAIT = 5.0
 """The longest `Client.wait`, in seconds."""
@@ -45,6 +48,7 @@ class _Sender(Protocol):
 
     async def execute_command(self, *args: Argument) -> Any: ...
     async def execute_everywhere(self, *args: Argument) -> list[Any]: ...
+    async def masters(self) -> Sequence[Pool]: ...
     async def aclose(self) -> None: ...
 
 
@@ -57,7 +61,16 @@ class Client:
     `timeout` is in seconds. `logs` bounds the number of concurrent `wait` calls.
     """
 
-    def __init__(self, url: str, *, timeout: float, max_connections: int, logs: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        max_connections: int,
+        logs: int,
+        telemetry: Telemetry = NOTHING,
+    ) -> None:
+        self._measured = measure(telemetry, "redis")
         with _hiding_the_url():
             scheme = url.partition("://")[0]
             self.kind = f"redis{scheme[scheme.index('+') :]}" if "+" in scheme else "redis"
@@ -77,14 +90,26 @@ class Client:
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         """Run a script. Its keys must share a hash tag."""
         try:
-            return await self.command("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self._run("EVALSHA", script, script.sha, len(keys), *keys, *args)
         except redis_errors.NoScriptError:  # the first use, or Redis was restarted
-            return await self.command("EVAL", script.source, len(keys), *keys, *args)
+            return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
 
-    async def command(self, *words: Argument) -> Any:
-        """Send one command. Raises StoreError; NoScriptError passes through."""
+    def sampler(self, prefix: str, partitions: int) -> Sampler:
+        """What samples the store's usage."""
+        commands = self._commands
+        return Sampler(
+            commands.masters,
+            commands.execute_everywhere,
+            commands.execute_command,
+            prefix,
+            partitions,
+        )
+
+    async def _run(self, command: str, script: Script, *words: Argument) -> Any:
+        """Send one command that runs a script. Raises StoreError, or NoScriptError."""
         try:
-            return await self._commands.execute_command(*words)
+            with self._measured(command, script.name):
+                return await self._commands.execute_command(command, *words)
         except redis_errors.NoScriptError:
             raise
         except _FAILURES as error:

@@ -8,6 +8,7 @@ over. A command that a node has run, or may have run, is not repeated.
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -63,16 +64,18 @@ class Cluster:
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
         """Send one command to every master. Returns the answers; masters that fail have none."""
+        masters = await self.masters()
+        answers = await asyncio.gather(*(each.execute_everywhere(*words) for each in masters))
+        return [answer for each in answers for answer in each]
+
+    async def masters(self) -> Sequence[Pool]:
+        """The pools of all masters; none if no node tells of them."""
         here = self._nodes[0]
         try:
             slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
         except (OSError, redis_errors.RedisError):
-            return []
-        masters = {_master_of(each, here) for each in slots}
-        answers = await asyncio.gather(
-            *(self._pool_of(master).execute_everywhere(*words) for master in masters)
-        )
-        return [answer for each in answers for answer in each]
+            return ()
+        return [self._pool_of(each) for each in {_master_of(each, here) for each in slots}]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -127,6 +130,12 @@ def _master_of(slots: Any, here: Address) -> Address:
 
 
 def _key_of(words: tuple[Argument, ...]) -> bytes:
-    """A key of the command. Only scripts and XREAD are ever sent."""
-    position = words.index("STREAMS") + 1 if words[0] == "XREAD" else 3
+    """A key of the command: a script, XREAD, or one that begins with its key."""
+    match words[0]:
+        case "XREAD":
+            position = words.index("STREAMS") + 1
+        case "EVAL" | "EVALSHA":
+            position = 3
+        case _:
+            position = 1
     return str(words[position]).encode()

@@ -5,7 +5,13 @@ from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import partition_of
-from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned
+from relevo_server.storage.inspection import (
+    DatabaseStatus,
+    Inspection,
+    LogState,
+    Scanned,
+    Usage,
+)
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
@@ -23,6 +29,7 @@ class RedisInspection(Inspection):
     def __init__(self, client: Client, run: Run, partitions: int, prefix: str) -> None:
         self.kind = client.kind
         self._client = client
+        self._sampler = client.sampler(prefix, partitions)
         self._run = run
         self._partitions = partitions
         self._prefix = prefix
@@ -30,6 +37,10 @@ class RedisInspection(Inspection):
     async def database_status(self) -> DatabaseStatus:
         """Ask the one Redis or Sentinel master, or every master of a Cluster."""
         return await self._client.database_status()
+
+    async def usage(self) -> Usage:
+        """Take a sample."""
+        return await self._sampler.sample()
 
     async def log_state(self, partition: int) -> LogState:
         """Run one script."""

@@ -5,8 +5,8 @@ this one needs little more than a write, a read and a timer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self
 
 from redis import exceptions as redis_errors
 
@@ -61,6 +61,10 @@ class Pool:
             return await connection.execute(words, end)
         finally:
             self._free.put_nowait(connection)
+
+    async def masters(self) -> Sequence[Self]:
+        """The pools of all servers that may be written: this one."""
+        return (self,)
 
     async def execute_everywhere(self, *words: Argument) -> list[Any]:
         """Send one command. Returns its answer, or none if the command fails."""

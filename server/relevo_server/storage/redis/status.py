@@ -16,18 +16,25 @@ async def database_status(execute_everywhere: Everywhere) -> DatabaseStatus:
     the servers do not report, because a command is forbidden for example, is unknown.
     """
     servers = [_fields(answer) for answer in await execute_everywhere("INFO", "server")]
-    memory = [_fields(answer) for answer in await execute_everywhere("INFO", "memory")]
-    maximums = [_number(each, "maxmemory") for each in memory]
+    used_bytes, max_bytes = await memory(execute_everywhere)
     begun = time.time()
     times = await execute_everywhere("TIME")
     middle = (begun + time.time()) / 2
     return DatabaseStatus(
         version=", ".join(sorted({_version(each) for each in servers} - {""})),
-        used_bytes=sum(_number(each, "used_memory") for each in memory),
-        max_bytes=sum(maximums) if all(maximums) else 0,
+        used_bytes=used_bytes,
+        max_bytes=max_bytes,
         eviction_policy=", ".join(sorted(await eviction.policies(execute_everywhere))),
         clock_offset=max((_seconds(each) - middle for each in times), key=abs, default=None),
     )
+
+
+async def memory(execute_everywhere: Everywhere) -> tuple[int, int]:
+    """The bytes that the servers use and may use: 0 if that is unknown, or if there is no limit."""
+    servers = [_fields(answer) for answer in await execute_everywhere("INFO", "memory")]
+    maximums = [_number(each, "maxmemory") for each in servers]
+    used = sum(_number(each, "used_memory") for each in servers)
+    return used, sum(maximums) if all(maximums) else 0
 
 
 def _fields(answer: Any) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Samples what a store takes: entries, bytes, and the length of its logs.
+
+A sample is cheap, whatever the store's size: it looks at some logs and some keys. All of them
+have been looked at after some samples.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from relevo_server.storage.inspection import Usage
+from relevo_server.storage.redis.eviction import Everywhere
+from relevo_server.storage.redis.pool import Pool
+from relevo_server.storage.redis.status import memory
+
+_LOGS = 8
+"""Logs whose length one sample asks for."""
+_SCANS = 8
+"""Steps of SCAN that one sample takes on each server."""
+_COUNT = 1000
+"""Keys that Redis looks at in one step, which takes it less than a millisecond."""
+_FAILURES = (RedisError, OSError)
+
+
+class _Count:
+    """A count of the entries on one server, by SCAN."""
+
+    def __init__(self) -> None:
+        self.last: int | None = None
+        """What the last whole count came to; None before there is one."""
+        self._cursor = 0
+        self._found = 0
+
+    async def go_on(self, pool: Pool, pattern: str) -> None:
+        """Look at the next keys."""
+        for _ in range(_SCANS):
+            cursor, keys = await pool.execute_command(
+                *("SCAN", self._cursor, "MATCH", pattern, "COUNT", _COUNT)
+            )
+            self._cursor = int(cursor)
+            self._found += len(keys)
+            if self._cursor == 0:
+                self.last, self._found = self._found, 0
+                return
+
+
+class Sampler:
+    """Samples the store whose logs and entries have this prefix.
+
+    `masters` returns a pool for each server that may be written, `everywhere` sends a command to
+    all of them, and `command` sends one to the server of its key.
+    """
+
+    def __init__(
+        self,
+        masters: Callable[[], Awaitable[Sequence[Pool]]],
+        everywhere: Everywhere,
+        command: Callable[..., Awaitable[Any]],
+        prefix: str,
+        partitions: int,
+    ) -> None:
+        self._masters = masters
+        self._everywhere = everywhere
+        self._command = command
+        self._prefix = prefix
+        self._partitions = partitions
+        self._lengths: dict[int, int] = {}
+        self._next = 0
+        self._counts: dict[Pool, _Count] = {}
+
+    async def sample(self) -> Usage:
+        """Take a sample. What the server refuses or does not know is None."""
+        used, most = await memory(self._everywhere)
+        await self._measure_logs()
+        return Usage(
+            log_length=max(self._lengths.values(), default=None),
+            entries=await self._count(await self._masters()),
+            size=used or None,
+            max_size=most or None,
+        )
+
+    async def _measure_logs(self) -> None:
+        for _ in range(min(_LOGS, self._partitions)):
+            partition = self._next
+            self._next = (partition + 1) % self._partitions
+            try:
+                length = await self._command("XLEN", f"{{{self._prefix}:{partition}}}:log")
+            except _FAILURES:
+                return
+            self._lengths[partition] = int(length)
+
+    async def _count(self, masters: Sequence[Pool]) -> int | None:
+        self._counts = {pool: self._counts.get(pool) or _Count() for pool in masters}
+        for pool, count in self._counts.items():
+            try:
+                await count.go_on(pool, f"{{{self._prefix}:*}}:entry:*")
+            except _FAILURES:
+                return None
+        return _sum(count.last for count in self._counts.values())
+
+
+def _sum(values: Any) -> int | None:
+    """The sum; None if there are no values, or one is not known."""
+    known = list(values)
+    return None if not known or None in known else sum(known)

@@ -1,0 +1,126 @@
+"""Providers and exporters of OpenTelemetry's SDK: OTLP, and text for Prometheus.
+
+It needs the extra `telemetry`, so only `relevo serve` imports it, and only if it is wanted.
+"""
+
+import os
+import threading
+import uuid
+from importlib.metadata import version
+from types import TracebackType
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from prometheus_client import CollectorRegistry
+
+from relevo_server.logs import log
+from relevo_server.telemetry import instruments
+from relevo_server.telemetry.durations import Durations, PrometheusReader, PushReader
+from relevo_server.telemetry.scrape import MetricsServer
+from relevo_server.telemetry.telemetry import Telemetry
+from relevo_server.telemetry.wanted import Protocol, Wanted
+
+_LAST_EXPORT = 3.0
+"""Seconds that the last export may take. A collector that is gone must not keep a server from its
+end."""
+_TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+_DELTA = ("delta", "lowmemory")
+
+
+class Exporters:
+    """Exports what is wanted, used with `with`. Raises OSError if an address is not available."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._version = version("relevo")
+        self._resource = _resource(self._version)
+        self._meters: MeterProvider | None = None
+        self._tracers: TracerProvider | None = None
+        self._scraped: MetricsServer | None = None
+
+    def __enter__(self) -> Telemetry:
+        """Start. Returns what the server is to measure with."""
+        calls, operations = instruments.calls(), instruments.operations()
+        readers: list[MetricReader] = []
+        if self._wanted.metrics:
+            is_delta = os.environ.get(_TEMPORALITY, "").lower() in _DELTA
+            durations = Durations([calls, operations], is_delta=is_delta)
+            readers.append(PushReader(_metric_exporter(self._wanted.metrics), durations))
+        if self._wanted.metrics_listen:
+            registry = CollectorRegistry()
+            readers.append(PrometheusReader(registry, Durations([calls, operations])))
+            self._scraped = MetricsServer(self._wanted.metrics_listen, registry)
+            log.info("metrics.started", address=self._scraped.address)
+        if readers:
+            self._meters = MeterProvider(readers, resource=self._resource, shutdown_on_exit=False)
+        if self._wanted.traces:
+            self._tracers = TracerProvider(resource=self._resource, shutdown_on_exit=False)
+            exporter = _span_exporter(self._wanted.traces)
+            self._tracers.add_span_processor(BatchSpanProcessor(exporter))
+        name = instruments.METER
+        return Telemetry(
+            meter=self._meters.get_meter(name, self._version) if self._meters else None,
+            calls=calls if self._meters else None,
+            operations=operations if self._meters else None,
+            tracer=self._tracers.get_tracer(name, self._version) if self._tracers else None,
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Export what is left, for a few seconds at most."""
+        if self._scraped:
+            self._scraped.close()
+        # In a thread: the SDK's timeouts do not bound an export that has begun.
+        last = threading.Thread(target=self._shut_down, name="last export", daemon=True)
+        last.start()
+        last.join(_LAST_EXPORT)
+
+    def _shut_down(self) -> None:
+        if self._tracers:
+            self._tracers.shutdown()
+        if self._meters:
+            self._meters.shutdown(_LAST_EXPORT * 1000)
+
+
+def _resource(release: str) -> Resource:
+    """The resource that the environment names, with defaults for what it leaves out."""
+    given = Resource.create()
+    ours = {
+        "service.name": "relevo",
+        "service.version": release,
+        "service.instance.id": str(uuid.uuid4()),
+    }
+    unnamed = str(given.attributes.get("service.name", "")).startswith("unknown_service")
+    missing = {
+        name: value
+        for name, value in ours.items()
+        if name not in given.attributes or (name == "service.name" and unnamed)
+    }
+    return given.merge(Resource(missing))
+
+
+def _metric_exporter(protocol: Protocol) -> MetricExporter:
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
+
+        return grpc.OTLPMetricExporter()
+    from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
+
+    return http.OTLPMetricExporter()
+
+
+def _span_exporter(protocol: Protocol) -> SpanExporter:
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
+
+        return grpc.OTLPSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
+
+    return http.OTLPSpanExporter()

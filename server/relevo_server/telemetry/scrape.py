@@ -1,0 +1,75 @@
+"""The endpoint for Prometheus: a small HTTP server in a thread of its own."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+PATH = "/metrics"
+_IDLE = 10.0
+"""Seconds after which a connection that sends nothing is closed."""
+
+
+class MetricsServer:
+    """Serves a registry's metrics at /metrics. Raises OSError if the address is not available.
+
+    `listen` is host:port; port 0 takes a free one.
+    """
+
+    def __init__(self, listen: str, registry: CollectorRegistry) -> None:
+        host, _, port = listen.rpartition(":")
+        host = host.strip("[]")
+        family, *_, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+
+        class _Server(ThreadingHTTPServer):
+            address_family = family
+            daemon_threads = True
+
+        try:
+            self._server = _Server((str(address[0]), int(address[1])), _handler(registry))
+        except OSError as error:
+            raise OSError(f"cannot listen on {listen} for metrics: {error.strerror}") from error
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"{shown}:{self._server.server_port}"
+        """The address that it listens on, as host:port."""
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    lock = threading.Lock()  # the reader of OpenTelemetry serves one collection at a time
+
+    class _Handler(BaseHTTPRequestHandler):
+        timeout = _IDLE
+
+        def do_GET(self) -> None:
+            if urlsplit(self.path).path != PATH:
+                self._answer(404, "text/plain; charset=utf-8", f"see {PATH}\n".encode())
+                return
+            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+            with lock:
+                text: bytes = encode(registry)
+            self._answer(200, content_type, text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+            """Log nothing: a scrape is no event."""
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return _Handler

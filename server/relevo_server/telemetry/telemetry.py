@@ -1,0 +1,24 @@
+"""What a server measures with: a meter, histograms and a tracer, each of which may be missing."""
+
+from dataclasses import dataclass
+
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Tracer
+
+from relevo_server.telemetry.histograms import Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What is measured. None for what nobody collects: it then costs nothing."""
+
+    meter: Meter | None = None
+    calls: Histogram | None = None
+    """The durations of RPCs."""
+    operations: Histogram | None = None
+    """The durations of the store's operations."""
+    tracer: Tracer | None = None
+
+
+NOTHING = Telemetry()
+"""Measures nothing."""

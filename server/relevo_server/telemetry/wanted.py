@@ -1,0 +1,56 @@
+"""What is to be exported, by the settings and OpenTelemetry's standard environment variables."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+Protocol: TypeAlias = Literal["grpc", "http/protobuf"]
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+class Wanted(NamedTuple):
+    """What is to be exported."""
+
+    metrics_listen: str | None
+    """The address of the endpoint for Prometheus, as host:port; None for no such endpoint."""
+    metrics: Protocol | None
+    """How metrics are sent by OTLP; None if they are not sent."""
+    traces: Protocol | None
+    """How traces are sent by OTLP; None if they are not sent."""
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+def wanted(environment: Mapping[str, str], metrics_listen: str | None = None) -> Wanted:
+    """What is to be exported.
+
+    OTLP is on for a signal if its endpoint is set, by the signal's variable or the common one.
+    Raises ValueError if a variable has a value that is not supported.
+    """
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        if metrics_listen:
+            raise ValueError("metrics_listen: OTEL_SDK_DISABLED forbids it")
+        return Wanted(None, None, None)
+    return Wanted(
+        metrics_listen, _protocol(environment, "METRICS"), _protocol(environment, "TRACES")
+    )
+
+
+def _protocol(environment: Mapping[str, str], signal: str) -> Protocol | None:
+    exporter = environment.get(f"OTEL_{signal}_EXPORTER") or "otlp"
+    if exporter == "none":
+        return None
+    if not (environment.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or environment.get(_ENDPOINT)):
+        return None
+    if exporter != "otlp":
+        raise ValueError(f"OTEL_{signal}_EXPORTER: must be otlp or none")
+    name = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
+    if not environment.get(name):
+        name = "OTEL_EXPORTER_OTLP_PROTOCOL"
+    match environment.get(name) or "grpc":
+        case "grpc":
+            return "grpc"
+        case "http/protobuf":
+            return "http/protobuf"
+        case _:
+            raise ValueError(f"{name}: must be grpc or http/protobuf")
