@@ -61,6 +61,7 @@ TWINS = (
         _CLIENT / "_client/aio_creation.py",
         {"about to expire, on an event loop.": "about to expire, in threads."},
     ),
+    Twin(_CLIENT / "_client/aio_resolver.py"),
     Twin(
         _CLIENT / "_propagation/aio_resolution.py",
         {

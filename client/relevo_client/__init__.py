@@ -32,8 +32,9 @@ from relevo_client._context.errors import (
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
+from relevo_client._context.sources import ContextSource
 from relevo_client._context.wrapping import wrap
-from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.options import CacheOptions
 from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
 from relevo_client._propagation.blocking import client_interceptors, server_interceptor
 from relevo_client._propagation.channels import aio_context_channel, context_channel
@@ -41,6 +42,7 @@ from relevo_client._propagation.fallbacks import Fallback, LostContext, Policy
 from relevo_client._propagation.outgoing import context_headers
 from relevo_client._store.channel import CHANNEL_OPTIONS
 from relevo_client._store.requests import Invalidation
+from relevo_client._telemetry.counts import CacheCounts
 
 __all__ = [
     "CHANNEL_OPTIONS",
@@ -53,6 +55,7 @@ __all__ = [
     "ContextEntry",
     "ContextKey",
     "ContextRef",
+    "ContextSource",
     "ExecutionContext",
     "Fallback",
     "IncompleteContextError",

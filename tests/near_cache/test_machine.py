@@ -57,7 +57,7 @@ def test_it_is_bounded_by_bytes() -> None:
     for key in KEYS:
         cache.lookup(key, 0, NOW)
         answer(cache, size)
-        assert cache.size <= (room + 1) * size
+        assert cache.figures(NOW).size <= (room + 1) * size
     assert cache.counts.evictions == len(KEYS) - room
     assert all(cache.lookup(key, 0, NOW) for key in KEYS[-room:])
     assert cache.lookup(KEYS[0], 0, NOW) is None

@@ -76,7 +76,8 @@ class _TakingAnything(NearCache):
         del answers
         copy = self._copies.get(key)
         if copy is not None:
-            copy.is_answered, copy.partition = True, partition
+            copy.is_answered = True
+            self._partitions.assign(copy, partition)
         return copy
 
 

@@ -1,7 +1,6 @@
 """The asyncio client of the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -11,17 +10,19 @@ from relevo.v1 import store_pb2
 from relevo_client._client import forks
 from relevo_client._client.aio_compat import end_with, must_be_callable
 from relevo_client._client.aio_creation import AsyncCreation, AsyncFactory
-from relevo_client._client.loaders import ATTEMPTS, Loaders
+from relevo_client._client.aio_resolver import AsyncResolver
+from relevo_client._client.loaders import Loaders
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import IncompleteContextError, NotFoundError, RelevoError
+from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
-from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.options import CacheOptions
 from relevo_client._store import requests, snapshots
 from relevo_client._store.aio import AsyncStore
 from relevo_client._store.requests import Invalidation
+from relevo_client._telemetry.counts import CacheCounts
 
 
 class AsyncContextClient:
@@ -67,6 +68,7 @@ class AsyncContextClient:
             else None
         )
         self._creation = AsyncCreation(self._store, self._watcher, by_scope)
+        self._resolver = AsyncResolver(self._store, self._watcher, self._creation)
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(AsyncContextClient._become_inherited, self)
@@ -201,26 +203,12 @@ class AsyncContextClient:
         """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
-        for _ in range(ATTEMPTS):
-            try:
-                return await self._resolve(ref, deadline, fresh=fresh)
-            except (NotFoundError, IncompleteContextError) as error:
-                created = await self._creation.create_missing(ref.key, error, deadline)
-            ref = replace(ref, revision=max(ref.revision, *(entry.version for entry in created)))
-        return await self._resolve(ref, deadline, fresh=fresh)
-
-    async def _resolve(self, ref: ContextRef, deadline: Deadline, *, fresh: bool) -> ContextEntry:
-        cached = None if fresh else self.peek(ref)
-        if cached:
-            return cached
-        may_be_cached = not fresh and self._watcher is not None and self._watcher.record_miss(ref)
-        request = requests.get_request(
-            ref.key, min_revision=ref.revision, layers=True, cached=may_be_cached
-        )
-        response = await self._store.get(request, deadline)
-        versions = requests.versions_in(response)
-        composition = self._watcher.cached_composition(ref.key, versions) if self._watcher else None
-        return requests.resolved(response, ref, composition)
+        absence: NotFoundError | None = None
+        try:
+            cached = None if fresh else self.peek(ref)
+        except NotFoundError as error:
+            cached, absence = None, error
+        return cached or await self._resolver.resolve(ref, absence, deadline, fresh=fresh)
 
     async def snapshot(
         self, entry: ContextEntry, *, ttl: timedelta | float | None = None

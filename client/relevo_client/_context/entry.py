@@ -1,6 +1,6 @@
 """Entries of the store, and the composition of an entry with its layers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from relevo_client._context.errors import IncompleteContextError
 from relevo_client._context.frozen import FrozenDict
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext, construct, unknown_of
+from relevo_client._context.sources import ContextSource
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class ContextEntry:
     is_stale: bool = False
     """Whether this is the last known copy, returned because the store could not be asked. It may
     be older than `revision`, which is then only the fence of calls that carry its reference."""
+    source: ContextSource = field(default=ContextSource.STORE, compare=False)
+    """Where the context came from. Entries that differ in this alone are equal."""
 
     @cached_property
     def ref(self) -> ContextRef:

@@ -12,8 +12,10 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
 from relevo_client._near_cache.machine import NearCache
-from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
+from relevo_client._telemetry.caches import CACHES
+from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 
 class AsyncWatcher:
@@ -38,11 +40,16 @@ class AsyncWatcher:
         self._requests_waiting = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
+        CACHES.add(self, self._cache.counts)
 
     @property
     def counts(self) -> CacheCounts:
         """A copy of the cache's counters."""
         return replace(self._cache.counts)
+
+    def figures(self) -> CacheFigures | None:
+        """The present state of the cache; None once it is closed."""
+        return None if self._is_closed else self._cache.figures(time.monotonic())
 
     def record_miss(self, ref: ContextRef) -> bool:
         """Count a miss. Returns whether a server may answer from its memory."""

@@ -19,8 +19,10 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
 from relevo_client._near_cache.machine import NearCache
-from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
+from relevo_client._telemetry.caches import CACHES
+from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 Watch = Callable[[Iterator[WatchRequest]], Any]
 """A function that opens a stream with these requests, and returns gRPC's call."""
@@ -53,6 +55,7 @@ class Watcher:
         self._watch = watch
         self._renewed_scopes = renewed_scopes
         self._begin()
+        CACHES.add(self, self._cache.counts)
 
     def _begin(self) -> None:
         self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
@@ -67,6 +70,11 @@ class Watcher:
         """A copy of the cache's counters."""
         with self._lock:
             return replace(self._cache.counts)
+
+    def figures(self) -> CacheFigures | None:
+        """The present state of the cache; None once it is closed."""
+        with self._lock:
+            return None if self._is_closed else self._cache.figures(time.monotonic())
 
     def record_miss(self, ref: ContextRef) -> bool:
         """Count a miss. Returns whether a server may answer from its memory."""

@@ -10,6 +10,7 @@ from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.reasons import Reason
+from relevo_client._context.sources import ContextSource
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.state import ABSENT, Copy
 
@@ -64,7 +65,10 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
             entry = head.composed
             if entry and _last_known(cache, entry.context.includes, now) is None:
                 return None
-    return entry and replace(with_fence(entry, ref.revision), is_stale=True)
+    if entry is None:
+        return None
+    fenced = with_fence(entry, ref.revision)
+    return replace(fenced, is_stale=True, source=ContextSource.LAST_KNOWN)
 
 
 def cached_composition(
@@ -98,7 +102,9 @@ def _entry(copy: Copy) -> ContextEntry | None:
             entry = entry_from_message(message, copy.entry_version)
         except RelevoError:  # the store is asked next, and the same check raises to the caller
             return None
-        copy.entry = replace(entry, key=copy.key, version=copy.entry_version)
+        copy.entry = replace(
+            entry, key=copy.key, version=copy.entry_version, source=ContextSource.NEAR_CACHE
+        )
     return copy.entry
 
 

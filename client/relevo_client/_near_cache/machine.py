@@ -26,18 +26,17 @@ from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchRequest, WatchResponse
 
 from relevo_client._context.keys import ContextKey
-from relevo_client._near_cache.options import CacheCounts, CacheOptions
+from relevo_client._near_cache.options import CacheOptions
+from relevo_client._near_cache.partitions import RESET_REASONS, Partitions
 from relevo_client._near_cache.state import (
     ABSENT,
     LONG_AGO,
     UNKNOWN,
     Copy,
     OwnWrites,
-    Partition,
-    Partitions,
     Stream,
-    seconds_from_write_to_end,
 )
+from relevo_client._telemetry.counts import COUNTS, CacheCounts, CacheFigures
 
 
 class NearCache:
@@ -62,13 +61,10 @@ class NearCache:
         """Keys and versions of the entries in use that are in the last fifth of their time."""
         self.counts = CacheCounts()
 
-    def __len__(self) -> int:
-        return len(self._copies)
-
-    @property
-    def size(self) -> int:
-        """The serialized size of all entries together, in bytes."""
-        return self._bytes
+    def figures(self, now: float) -> CacheFigures:
+        """The present state, for telemetry. May be called in another thread than the rest."""
+        staleness = self._partitions.staleness(now)
+        return CacheFigures(len(self._copies), self._bytes, staleness, self._stream.is_live)
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
         """The copy of a key if a call with this fence may use it, else None: ask the store.
@@ -151,7 +147,9 @@ class NearCache:
         """Apply a message of the stream. Returns whether it answers a new request."""
         positions = [*message.progress.positions, *message.positions]
         newest = max(message.answers, *(each.ping for each in positions), 0)
+        is_new_stream = not self._stream.is_live
         is_answer = self._stream.record_answer(newest)
+        self.counts.streams += is_new_stream and is_answer
         match message.WhichOneof("event"):
             case "entry":
                 self._apply_entry(message.entry, message.answers)
@@ -192,12 +190,9 @@ class NearCache:
         if copy is None:
             return
         if entry.HasField("ttl"):
-            copy.lifetime = entry.ttl.ToTimedelta().total_seconds()
             # The earliest time at which the server can have sent the message.
             opened = LONG_AGO if self._stream.opened is None else self._stream.opened
-            sent = max(opened, self._partitions.as_of(copy))
-            copy.deadline = sent + copy.lifetime
-            copy.full_lifetime = max(copy.lifetime, seconds_from_write_to_end(entry))
+            copy.prolong(entry, sent=max(opened, self._partitions.as_of(copy)))
         if entry.HasField("context"):
             self._replace(copy, entry)
             copy.version = copy.entry_version
@@ -236,7 +231,7 @@ class NearCache:
             if answers != copy.number:
                 return None
             copy.is_answered = True
-            copy.partition = partition
+            self._partitions.assign(copy, partition)
         elif not copy.is_answered:
             return None
         else:
@@ -244,7 +239,8 @@ class NearCache:
         return copy
 
     def _apply_reset(self, reset: Reset) -> None:
-        self._partitions[reset.partition] = Partition()
+        COUNTS.resets[RESET_REASONS.get(reset.reason, "other")] += 1
+        self._partitions.reset(reset.partition)
         for copy in self._copies.values():
             # A copy without an answer may be of this partition, and its answer lost too.
             if copy.partition in (reset.partition, UNKNOWN):
@@ -295,5 +291,6 @@ class NearCache:
         while len(self._copies) > self._max_entries or self._bytes > self._max_bytes:
             key, copy = self._copies.popitem(last=False)
             self._replace(copy, None)
+            self._partitions.release(copy)
             self.counts.evictions += 1
             self._stream.unsubscribe(key)

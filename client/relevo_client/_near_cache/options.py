@@ -1,4 +1,4 @@
-"""The public options and counters of the near cache."""
+"""The public options of the near cache."""
 
 from dataclasses import dataclass
 
@@ -21,17 +21,3 @@ class CacheOptions:
     def ping_interval(self) -> float:
         """Seconds between two pings to the store."""
         return self.max_staleness / _PINGS
-
-
-@dataclass
-class CacheCounts:
-    """Counters of a client's near cache since the client was made."""
-
-    hits: int = 0
-    """Contexts that were resolved from the cache."""
-    misses: int = 0
-    """Contexts that were requested from the store."""
-    pushes: int = 0
-    """Events that the store has pushed: changes and invalidations of entries."""
-    evictions: int = 0
-    """Entries that were evicted to keep to the bounds."""

@@ -1,13 +1,12 @@
-"""The state of a near cache: copies of entries, partitions, the open stream, own writes.
+"""The state of a near cache: copies of entries, the open stream, own writes.
 
 Times are seconds of a clock that never goes back, as in `machine`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import Ping, Position, Subscribe, Touch, Unsubscribe, WatchRequest
+from relevo.v1.store_pb2 import Ping, Subscribe, Touch, Unsubscribe, WatchRequest
 
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey
@@ -72,67 +71,11 @@ class Copy:
             self.composed, self.versions = None, ()
         return more
 
-
-@dataclass(slots=True)
-class Partition:
-    """The position of a partition, and the age of its proof."""
-
-    position: int = 0
-    """The revision up to which all events are applied, by any stream so far."""
-    stream_position: int = 0
-    """The same by the open stream alone, whose server may know another order of events."""
-    as_of: float = LONG_AGO
-    """The time as of which, or later, the stream's messages about the partition are true."""
-
-
-class Partitions(dict[int, Partition]):
-    """The partitions by their numbers, and what their positions say about copies."""
-
-    def of(self, copy: Copy) -> Partition | None:
-        """The partition of a copy, or None if no position of it has arrived yet."""
-        return self.get(copy.partition)
-
-    def position(self, copy: Copy) -> int:
-        """The position of a copy's partition, 0 if unknown."""
-        partition = self.of(copy)
-        return partition.position if partition else 0
-
-    def as_of(self, copy: Copy) -> float:
-        """The time as of which, or later, the messages about a copy's partition are true."""
-        partition = self.of(copy)
-        return partition.as_of if partition else LONG_AGO
-
-    def advance(self, positions: Iterable[Position], pings: Mapping[int, float]) -> None:
-        """Apply positions from the stream; `pings` are the times at which pings were sent."""
-        for position in positions:
-            partition = self.setdefault(position.partition, Partition())
-            partition.position = max(partition.position, position.revision)
-            partition.stream_position = max(partition.stream_position, position.revision)
-            partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
-
-    def stream_ended(self) -> None:
-        """Forget what the ended stream alone has proven. The next one resumes from `position`."""
-        for partition in self.values():
-            partition.stream_position, partition.as_of = 0, LONG_AGO
-
-    def is_whole(self, copies: Sequence[Copy]) -> bool:
-        """Whether there is a revision as of which the store had all of these copies (N9).
-
-        The store had each of them from its own version on, up to the position of its stream. The
-        server reads a value after the event that announces it, so a copy can be ahead of the
-        position; then there is no such revision.
-        """
-        answered = {copy.is_answered for copy in copies}
-        if len(answered) > 1:  # two streams may have different orders of revisions
-            return False
-        return max(copy.entry_version for copy in copies) <= min(map(self.confirmed, copies))
-
-    def confirmed(self, copy: Copy) -> int:
-        """The revision up to which the store is known to have had a copy's entry."""
-        if copy.is_answered and copy.version == copy.entry_version:
-            partition = self.of(copy)
-            return partition.stream_position if partition else 0
-        return copy.confirmed
+    def prolong(self, message: EntryMessage, *, sent: float) -> None:
+        """Take over the time to live of an entry, from a message that was sent at this time."""
+        self.lifetime = message.ttl.ToTimedelta().total_seconds()
+        self.deadline = sent + self.lifetime
+        self.full_lifetime = max(self.lifetime, seconds_from_write_to_end(message))
 
 
 @dataclass
@@ -153,6 +96,11 @@ class Stream:
     """The times at which recent pings were sent, by their numbers."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
     """The requests that wait to be sent."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the stream is open, and the store has answered it."""
+        return self.opened is not None and self.answered > 0
 
     def pop_requests(self) -> list[WatchRequest]:
         """Remove and return the requests that wait to be sent."""

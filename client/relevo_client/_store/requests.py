@@ -19,11 +19,12 @@ from relevo_client._context.codec import (
     entry_from_message,
     fill_context,
 )
-from relevo_client._context.entry import ContextEntry, composed, with_fence
+from relevo_client._context.entry import ContextEntry, composed
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
 from relevo_client._context.reasons import Reason
+from relevo_client._context.sources import ContextSource
 from relevo_client._store.statuses import error_of_status
 
 MAX_BATCH = 100
@@ -73,17 +74,19 @@ def versions_in(response: store_pb2.GetResponse) -> tuple[int, ...]:
 
 
 def resolved(
-    response: store_pb2.GetResponse, ref: ContextRef, composition: ContextEntry | None
+    response: store_pb2.GetResponse,
+    ref: ContextRef,
+    composition: ContextEntry | None,
+    source: ContextSource,
 ) -> ContextEntry:
     """The composed entry for a reference, from the response to a Get with layers.
 
     Its revision is the newest version of its parts, or the fence if that is later. `composition`
     is the near cache's composition of the same versions, which saves the conversion, or None.
     """
-    entry = composition or replace(
-        composed(entry_of(response)), revision=max(versions_in(response))
-    )
-    return with_fence(entry, ref.revision)
+    entry = composition or composed(entry_of(response))
+    revision = max(ref.revision, *versions_in(response))
+    return replace(entry, revision=revision, source=source)
 
 
 class Batch:

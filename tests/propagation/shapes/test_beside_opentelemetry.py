@@ -5,12 +5,12 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 from grpc import StatusCode
-from opentelemetry import trace
 from relevo_client import (
     AsyncContextClient,
     ContextClient,
@@ -27,13 +27,11 @@ from support.clients.plays import CODES, is_grpcs_own, played
 from support.servers.hosting import SERVICE, StoreClients, hosted, recording
 from support.servers.scenes import ITEMS, Ending, Scene
 from support.servers.shapes import SHAPES, Kind, Shape
+from support.telemetry.recorded import Spans, spans
 from support.waiting import until_async
 
 otel: Any = pytest.importorskip("opentelemetry.instrumentation.grpc")
 grpcext: Any = pytest.importorskip("opentelemetry.instrumentation.grpc.grpcext")
-sdk: Any = pytest.importorskip("opentelemetry.sdk.trace")
-export: Any = pytest.importorskip("opentelemetry.sdk.trace.export")
-in_memory: Any = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
 
 # OpenTelemetry awaits the result of an asyncio server's handler, and iterates its streams: it
 # supports neither plain functions there, nor handlers that write.
@@ -50,45 +48,22 @@ each_order = pytest.mark.parametrize("order", ["inside", "outside"])
 """The position of Relevo's interceptors, relative to OpenTelemetry's."""
 
 
-class Spans:
-    """The spans that were recorded."""
-
-    def __init__(self) -> None:
-        self._exporter = in_memory.InMemorySpanExporter()
-        self.provider = sdk.TracerProvider()
-        self.provider.add_span_processor(export.SimpleSpanProcessor(self._exporter))
-
-    def clear(self) -> None:
-        """Forget all recorded spans."""
-        self._exporter.clear()
-
-    def of(self, kind: str) -> list[Any]:
-        """The finished spans of this kind, of the service's method."""
-        finished = self._exporter.get_finished_spans()
-        return [span for span in finished if span.kind.name == kind and SERVICE in span.name]
-
-    def number_of(self, service: str) -> int:
-        """The number of finished spans of another method, or of a whole service."""
-        return sum(service in span.name for span in self._exporter.get_finished_spans())
-
-    async def are_there(self) -> bool:
-        """Whether both sides have ended their spans."""
-        return bool(self.of("CLIENT") and self.of("SERVER"))
+def of_kind(spans: Spans, kind: str) -> list[Any]:
+    """The finished spans of this kind, of the service's method."""
+    return [each for each in spans.finished() if each.kind.name == kind and SERVICE in each.name]
 
 
-@pytest.fixture(scope="session")
-def all_spans() -> Spans:
-    """The record of all spans: a process can have one provider only."""
-    spans = Spans()
-    trace.set_tracer_provider(spans.provider)
-    return spans
+async def are_there(spans: Spans) -> bool:
+    """Whether both sides have ended their spans."""
+    return bool(of_kind(spans, "CLIENT") and of_kind(spans, "SERVER"))
 
 
-@pytest.fixture
-def spans(all_spans: Spans) -> Spans:
+@pytest.fixture(name="spans")
+def recorded_spans() -> Spans:
     """The record of the test's own spans."""
-    all_spans.clear()
-    return all_spans
+    recorded = spans()
+    recorded.clear()
+    return recorded
 
 
 def server_interceptors(kind: Kind, order: str, relevo: Any, spans: Spans) -> list[Any]:
@@ -187,8 +162,8 @@ async def test_both_do_their_work(
         assert set(scene.seen) == {seen}
         names = [name for name, _ in calls.only().metadata if name.startswith("context-")]
         assert names == ["context-key", "context-revision"]
-        await until_async(spans.are_there)
-    (client_span,), (server_span,) = spans.of("CLIENT"), spans.of("SERVER")
+        await until_async(partial(are_there, spans))
+    (client_span,), (server_span,) = of_kind(spans, "CLIENT"), of_kind(spans, "SERVER")
     assert server_span.parent.span_id == client_span.context.span_id
     assert server_span.name.strip("/") == client_span.name.strip("/") == f"{SERVICE}/Do"
     assert warnings_of(caplog) == []
@@ -230,7 +205,7 @@ async def test_endings(
         calling_with_both("asyncio", host.address, order, spans) as caller,
     ):
         outcome = await played(scene, shape, host, caller, entry)
-        await until_async(spans.are_there)
+        await until_async(partial(are_there, spans))
     assert outcome.code is CODES[ending]
     if outcome.code is StatusCode.NOT_FOUND:
         assert outcome.details == "no such document"
@@ -285,7 +260,7 @@ async def test_instrumentation(
                 with use_context(entry):
                     call = caller.begin(shape.arity)
                     items, code = await result_of(caller, shape.arity, call)
-                await until_async(instrumented.are_there)
+                await until_async(partial(are_there, instrumented))
                 counts = counts_of(clients, shape.server)
     assert code is StatusCode.OK
     seen = f"u-1 {entry.ref}"
@@ -293,7 +268,13 @@ async def test_instrumentation(
     assert set(scene.seen) == {seen}
     # The stream of the cache may have been faster than the second look on a blocking server.
     assert counts.hits + counts.misses == 1
-    assert instrumented.number_of("relevo.v1.ContextStore/Get") == counts.misses
-    (client_span,), (server_span,) = instrumented.of("CLIENT"), instrumented.of("SERVER")
+    gets = [
+        span
+        for span in instrumented.finished("opentelemetry.instrumentation.grpc")
+        if "relevo.v1.ContextStore/Get" in span.name
+    ]
+    assert len(gets) == counts.misses
+    (client_span,) = of_kind(instrumented, "CLIENT")
+    (server_span,) = of_kind(instrumented, "SERVER")
     assert server_span.parent.span_id == client_span.context.span_id
     assert warnings_of(caplog) == []

@@ -67,5 +67,6 @@ class Rules:
     @staticmethod
     def check_bounds(cache: NearCache) -> None:
         """Check that the cache is within its limits (N6)."""
-        assert len(cache) <= MAX_ENTRIES, "more entries than allowed"
-        assert cache.size <= MAX_BYTES, "more bytes than allowed"
+        figures = cache.figures(now=0)
+        assert figures.entries <= MAX_ENTRIES, "more entries than allowed"
+        assert figures.size <= MAX_BYTES, "more bytes than allowed"

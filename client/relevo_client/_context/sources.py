@@ -1,0 +1,18 @@
+"""`ContextSource`: where a context came from."""
+
+from enum import StrEnum
+
+
+class ContextSource(StrEnum):
+    """Where a context came from: the value of `ContextEntry.source`, and a metric's attribute."""
+
+    NEAR_CACHE = "near_cache"
+    """This client's near cache, which was proven current."""
+    STORE = "store"
+    """The store, which was asked."""
+    LOADER = "loader"
+    """The store, after a loader or a factory of this client had created an entry."""
+    LAST_KNOWN = "last_known"
+    """The last copy in the near cache: the store could not be asked."""
+    FALLBACK = "fallback"
+    """A policy's function. Such a context has no entry."""
