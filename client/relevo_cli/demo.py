@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from relevo_cli.extras import needing
+from relevo_server.cli.extras import needing
 
 
 def add(parser: argparse.ArgumentParser) -> None:

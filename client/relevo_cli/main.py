@@ -9,9 +9,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from relevo_server.cli.extras import MissingExtraError
 from relevo_server.cli.near import hint
 
-from relevo_cli.extras import MissingExtraError
 from relevo_cli.parsers import Command, CommandParser
 
 COMMANDS = (

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from relevo_cli.extras import MissingExtraError, needing
+from relevo_server.cli.extras import MissingExtraError, needing
 
 
 class Command(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import dashboard
 import pytest
-from support.telemetry.recorded import prometheus_names
+from support.telemetry import prometheus_names
 from support.telemetry.table import instruments
 
 MADE: dict[str, Any] = json.loads(dashboard.DASHBOARD.read_text("utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.prometheus.binaries import commands
-from support.telemetry.recorded import prometheus_names
+from support.telemetry import prometheus_names
 from support.telemetry.table import instruments
 
 ROOT = Path(__file__).parents[2]
