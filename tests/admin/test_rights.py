@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from relevo.admin.v1.admin_pb2 import (
+    ChangesRequest,
     GetStatusRequest,
     ListKeysRequest,
     ListPartitionsRequest,
 )
+from relevo.v1.store_pb2 import TenantSelector
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
 from support.clients.admin import AdminStub, admin_of, bearer, principal
@@ -43,6 +45,11 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         yield running
 
 
+async def first_of(stream: Any) -> object:
+    """The first message of a stream, or its end."""
+    return await stream.read()
+
+
 def of_the_server(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:
     """Calls that name no tenant, and show none."""
     yield admin.GetStatus(GetStatusRequest(), timeout=TIMEOUT, **rest)
@@ -52,6 +59,11 @@ def of_the_server(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:
 def of_a_tenant(admin: AdminStub, tenant: str, **rest: Any) -> Iterator[Awaitable[object]]:
     """Calls that name a tenant."""
     yield admin.ListKeys(ListKeysRequest(tenant_id=tenant), timeout=TIMEOUT, **rest)
+    for request in (
+        ChangesRequest(tenant=TenantSelector(tenant_id=tenant)),
+        ChangesRequest(key=key(tenant=tenant)),
+    ):
+        yield first_of(admin.Changes(request, timeout=TIMEOUT, **rest))
 
 
 def all_calls(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:

@@ -5,7 +5,12 @@ from typing import Any
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from hypothesis import strategies as st
-from relevo.admin.v1.admin_pb2 import GetStatusRequest, ListKeysRequest, ListPartitionsRequest
+from relevo.admin.v1.admin_pb2 import (
+    ChangesRequest,
+    GetStatusRequest,
+    ListKeysRequest,
+    ListPartitionsRequest,
+)
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
@@ -100,6 +105,11 @@ watches = (
 key_lists = st.builds(
     ListKeysRequest, tenant_id=names, scope=names, page_size=small, page_token=names
 )
+selectors = st.builds(TenantSelector, tenant_id=names, scope=names)
+change_fields: dict[str, st.SearchStrategy[Any]] = {"after_revision": numbers, "limit": small}
+changes = st.builds(ChangesRequest, key=keys, **change_fields) | st.builds(
+    ChangesRequest, tenant=selectors, **change_fields
+)
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Get": gets,
     "BatchGet": st.builds(BatchGetRequest, requests=st.lists(gets, max_size=3)),
@@ -111,4 +121,5 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "GetStatus": st.builds(GetStatusRequest),
     "ListPartitions": st.builds(ListPartitionsRequest),
     "ListKeys": key_lists,
+    "Changes": changes,
 }

@@ -31,6 +31,19 @@ class Backend:
                 last = event.revision
                 log.append(event)
 
+    async def backwards(self, partition: int) -> list[Event]:
+        """The whole log of a partition, the newest event first."""
+        events: list[Event] = []
+        while True:
+            before = events[-1].revision if events else None
+            page = await self.storage.inspection.history(partition, before, 7)
+            assert page.revision == (
+                self.logs[partition][-1].revision if events or page.events else 0
+            )
+            events += page.events
+            if page.is_last:
+                return events
+
     def rank(self, partition: int, revision: int) -> int:
         """The rank of this revision among its partition's events, from 1; 0 for no revision."""
         if revision == 0:

@@ -47,11 +47,11 @@ async def test_every_write_has_one_event(storage: Storage, storage_stub: Stub) -
     floor = (await invalidate_tenant(stub, "acme")).revision
     scope = (await invalidate_tenant(stub, "acme", "agent_config")).revision
     assert await log_of(storage) == [
-        Event(put1, "put", C1),
-        Event(put2, "put", C2),
-        Event(put3, "put", C1),
-        Event(put4, "put", C1),
-        Event(put5, "put", C1),
+        Event(put1, "put", C1, fields=("*",)),
+        Event(put2, "put", C2, fields=("*",)),
+        Event(put3, "put", C1, fields=("*",)),
+        Event(put4, "put", C1, fields=("user_id",)),
+        Event(put5, "put", C1, fields=("*",)),
         Event(end1, "invalidate", C1),
         Event(end2, "invalidate", C1),
         Event(floor, "floor", tenant_id="acme"),
@@ -97,7 +97,7 @@ async def test_what_is_refused_has_no_event(storage: Storage, storage_stub: Stub
     for result in await asyncio.gather(*refused, return_exceptions=True):
         assert isinstance(result, aio.AioRpcError)
         assert result.code() not in (StatusCode.INTERNAL, StatusCode.UNKNOWN)
-    assert await log_of(storage) == [Event(version, "put", C1)]
+    assert await log_of(storage) == [Event(version, "put", C1, fields=("*",))]
     assert (await get(stub, key())).revision == version
 
 
@@ -109,7 +109,7 @@ async def test_expiry_has_no_event(storage: Storage, storage_stub: Stub) -> None
         return not await is_alive(storage_stub, key())
 
     await until_async(expired)
-    assert await log_of(storage) == [Event(version, "put", C1)]
+    assert await log_of(storage) == [Event(version, "put", C1, fields=("*",))]
 
 
 async def test_concurrent_writes_have_one_event_each(storage: Storage, storage_stub: Stub) -> None:
@@ -143,7 +143,7 @@ async def test_any_name_survives_in_an_event(storage: Storage, storage_stub: Stu
     version = (await put(storage_stub, key(name, tenant=name, scope=name))).revision
     floor = (await invalidate_tenant(storage_stub, name, name)).revision
     assert await log_of(storage, name) == [
-        Event(version, "put", Key(name, name, name)),
+        Event(version, "put", Key(name, name, name), fields=("*",)),
         Event(floor, "floor", tenant_id=name, scope=name),
     ]
 

@@ -42,6 +42,7 @@ tenants = st.sampled_from(TENANTS)
 steps = st.sampled_from([100.0, 200.0, 300.0])
 request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
+principals = st.sampled_from(["", "owner", "é 日本"])
 onces = st.none() | st.builds(Once, request_ids, fingerprints)
 tokens = st.sampled_from(["t1", "t2"])
 
@@ -109,6 +110,8 @@ class Backends(RuleBasedStateMachine):
         ),
         lease=st.one_of(st.just(""), tokens),
         once=onces,
+        principal=principals,
+        fields=st.sampled_from([(), ("*",), ("user_id",), ("llm_config.`é\n`", "*")]),
     )
     def write(
         self,
@@ -118,6 +121,8 @@ class Backends(RuleBasedStateMachine):
         expected: str | int | None,
         lease: str,
         once: Once | None,
+        principal: str,
+        fields: tuple[str, ...],
     ) -> None:
         """Put, with any condition: none, absent, the current version, any earlier revision.
 
@@ -138,7 +143,8 @@ class Backends(RuleBasedStateMachine):
 
         def on(backend: Backend) -> Call:
             version = backend.revision(partition, rank) if rank else rank
-            write = Write(key, context, round(ttl * 1000), version, lease, once)
+            ttl_ms = round(ttl * 1000)
+            write = Write(key, context, ttl_ms, version, lease, once, principal, fields)
             return lambda storage: storage.write(write)
 
         self.same(key.tenant_id, on(self._memory), on(self._other))
@@ -178,18 +184,26 @@ class Backends(RuleBasedStateMachine):
         """Read the outcome of an earlier request."""
         self.same(key.tenant_id, lambda storage: storage.recall(key, Once(request_id, fingerprint)))
 
-    @rule(tenant=tenants, names=st.lists(st.integers(0, 3), min_size=1, max_size=5), once=onces)
-    def invalidate(self, tenant: str, names: list[int], once: Once | None) -> None:
+    @rule(
+        tenant=tenants,
+        names=st.lists(st.integers(0, 3), min_size=1, max_size=5),
+        once=onces,
+        principal=principals,
+    )
+    def invalidate(self, tenant: str, names: list[int], once: Once | None, principal: str) -> None:
         """Invalidate some entries of a tenant, possibly with repeated keys."""
         own = [key for key in KEYS if key.tenant_id == tenant]
         named = once and once._replace(fingerprint=f"{names} {once.fingerprint!r}".encode())
-        self.same(tenant, lambda storage: storage.invalidate([own[i] for i in names], named))
+        chosen = [own[i] for i in names]
+        self.same(tenant, lambda storage: storage.invalidate(chosen, named, principal))
 
-    @rule(tenant=tenants, scope=st.sampled_from(["", *SCOPES]), once=onces)
-    def invalidate_tenant(self, tenant: str, scope: str, once: Once | None) -> None:
+    @rule(tenant=tenants, scope=st.sampled_from(["", *SCOPES]), once=onces, principal=principals)
+    def invalidate_tenant(self, tenant: str, scope: str, once: Once | None, principal: str) -> None:
         """Raise a floor."""
         named = once and once._replace(fingerprint=f"{scope} {once.fingerprint!r}".encode())
-        self.same(tenant, lambda storage: storage.invalidate_tenant(tenant, scope, named))
+        self.same(
+            tenant, lambda storage: storage.invalidate_tenant(tenant, scope, named, principal)
+        )
 
     @rule(seconds=steps)
     def time_passes(self, seconds: float) -> None:
@@ -220,6 +234,13 @@ class Backends(RuleBasedStateMachine):
             assert [event._replace(revision=0) for event in ours] == [
                 event._replace(revision=0) for event in theirs
             ]
+
+    @invariant()
+    def logs_are_the_same_from_their_ends(self) -> None:
+        """Read backwards, page by page, each log has its events too."""
+        for backend in (self._memory, self._other):
+            for partition, log in enumerate(backend.logs):
+                assert self._run(backend.backwards(partition)) == log[::-1]
 
 
 def _reading(own: Sequence[Key]) -> Call:

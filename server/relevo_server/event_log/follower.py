@@ -63,6 +63,7 @@ class Follower:
         self._heartbeat = min(settings.watch_heartbeat / 2, settings.cache_max_staleness / 4)
         self._push_limits = Limits(settings.watch_push_bytes, READ_BYTES)
         self._foreign = LogThrottle()
+        self._listening: set[asyncio.Event] = set()
         self._noticing: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
         self._answers_due = asyncio.Event()
         self._answers = Answers(self._fanout, self._answers_due)
@@ -76,7 +77,7 @@ class Follower:
     @property
     def is_idle(self) -> bool:
         """Whether the follower has no users."""
-        is_needed = self._noticing or monotonic() < self.needed_until
+        is_needed = self._noticing or self._listening or monotonic() < self.needed_until
         return not (self._fanout.keys or is_needed)
 
     @property
@@ -121,6 +122,19 @@ class Follower:
         if not self._noticing[key]:
             del self._noticing[key]
 
+    def listen(self, changed: asyncio.Event) -> None:
+        """Set the event `changed` when the log may have changed, of whichever key.
+
+        It is set once as soon as no later change is missed. Must be paired with `leave`.
+        """
+        self._listening.add(changed)
+        if self._located.is_set():
+            changed.set()
+
+    def leave(self, changed: asyncio.Event) -> None:
+        """Undo `listen`."""
+        self._listening.discard(changed)
+
     def stop(self) -> None:
         """Cancel the tasks. Must be followed by `close`."""
         for task in self._tasks:
@@ -157,6 +171,7 @@ class Follower:
         if poll.position is None:
             fanout.position = tail.revision
             self._located.set()
+            self._wake(())
         elif tail.gap:
             log.warning("watch.reset", partition=fanout.partition, reason=tail.gap.value)
             self._wake(list(self._noticing))
@@ -205,6 +220,9 @@ class Follower:
             )
 
     def _wake(self, keys: Iterable[Key]) -> None:
+        """Tell those who notice these keys, and all who listen."""
+        for changed in self._listening:
+            changed.set()
         for key in keys:
             for changed in self._noticing.get(key, ()):
                 changed.set()

@@ -91,6 +91,20 @@ class Followers:
             follower.ignore(key, changed)
             await self.stop_idle(partition)
 
+    def listen(self, partition: int, changed: asyncio.Event) -> None:
+        """Set the event `changed` when a partition's log may have changed: see `Follower.listen`.
+
+        Must be paired with `leave`.
+        """
+        self.follow(partition).listen(changed)
+
+    async def leave(self, partition: int, changed: asyncio.Event) -> None:
+        """Stop setting an event that `listen` got."""
+        follower = self._followers.get(partition)
+        if follower:
+            follower.leave(changed)
+            await self.stop_idle(partition)
+
     async def stop_idle(self, *partitions: int) -> None:
         """Stop the followers of these partitions that are idle."""
         followers = ((each, self._followers.get(each)) for each in partitions)

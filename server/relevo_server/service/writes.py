@@ -61,6 +61,5 @@ class Writer:
         if len(context) > self._max_bytes:
             raise errors.context_too_large(len(context), self._max_bytes)
         ttl_ms = put.ttl_ms or self._ttl.of(put.key.scope)
-        return await self._storage.write(
-            Write(put.key, context, ttl_ms, expected, put.lease_token, put.once)
-        )
+        write = Write(put.key, context, ttl_ms, expected, put.lease_token, put.once)
+        return await self._storage.write(write._replace(principal=put.principal, fields=put.fields))

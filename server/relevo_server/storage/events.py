@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 from relevo_server.keys import Key
 
+WHOLE = ("*",)
+"""`Event.fields` of a Put of the whole context."""
+
 
 class Event(NamedTuple):
     """One entry of a partition's log.
@@ -20,6 +23,11 @@ class Event(NamedTuple):
     key: Key | None = None
     tenant_id: str = ""
     scope: str = ""
+    principal: str = ""
+    """Who wrote; "" if that server had no principals, or was older than their record."""
+    fields: tuple[str, ...] = ()
+    """What a Put wrote: `*` for the whole context, or the paths of its mask. If these were too
+    long to be recorded, the first ones and `*`. None if the server was older than the record."""
 
 
 class Gap(Enum):
@@ -37,3 +45,15 @@ class Tail(NamedTuple):
     revision: int  # the partition's last one, also if `events` end before it
     events: Sequence[Event]
     gap: Gap | None = None  # then there are no events
+
+
+class LogPage(NamedTuple):
+    """Events of a partition's log, the newest first."""
+
+    events: Sequence[Event]
+    revision: int
+    """The partition's last one."""
+    is_last: bool
+    """Whether the log has no earlier events."""
+    is_trimmed: bool
+    """Whether the log is so long that earlier ones may have been dropped."""

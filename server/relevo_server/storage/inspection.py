@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
+from relevo_server.storage.events import LogPage
 
 
 class DatabaseStatus(NamedTuple):
@@ -75,6 +76,10 @@ class Inspection(ABC):
     @abstractmethod
     async def log_state(self, partition: int) -> LogState:
         """How far the log of a partition reaches."""
+
+    @abstractmethod
+    async def history(self, partition: int, before: int | None, limit: int) -> LogPage:
+        """The last `limit` events before a revision, None for the end of the log."""
 
     @abstractmethod
     async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:

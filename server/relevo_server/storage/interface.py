@@ -83,7 +83,7 @@ class Write(NamedTuple):
 
     `expected` is the version that the live entry must have, None for any. `lease` is the
     token of a lease that must be held, "" for none. `once` identifies the Put, None if a
-    repetition may write again.
+    repetition may write again. `principal` and `fields` are recorded in the event.
     """
 
     key: Key
@@ -92,6 +92,8 @@ class Write(NamedTuple):
     expected: int | None = None
     lease: str = ""
     once: Once | None = None
+    principal: str = ""
+    fields: tuple[str, ...] = ()
 
 
 class Written(NamedTuple):
@@ -186,8 +188,10 @@ class Storage(ABC):
         """The result of an earlier write with this request_id, or None. Raises like `write`."""
 
     @abstractmethod
-    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
-        """End entries of one tenant and the leases on them.
+    async def invalidate(
+        self, keys: Sequence[Key], once: Once | None = None, principal: str = ""
+    ) -> tuple[int, int]:
+        """End entries of one tenant and the leases on them. The events record `principal`.
 
         Returns the last revision, and the number of entries that were live. Every key takes
         a revision, also that of an absent entry: the invalidation also ends an entry that is
@@ -196,7 +200,9 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
+    async def invalidate_tenant(
+        self, tenant_id: str, scope: str, once: Once | None = None, principal: str = ""
+    ) -> int:
         """End all entries and leases of a tenant, or of one of its scopes ("" for all).
 
         Returns the revision. Raises like `invalidate`.

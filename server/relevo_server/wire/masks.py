@@ -19,6 +19,8 @@ from relevo_server.wire import entries
 Path = tuple[str, ...]
 
 _SEGMENT = re.compile(r"`((?:[^`]|``)*)`|([A-Za-z_][A-Za-z0-9_]*)")
+_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_MAX_NAMES = 1024
 _FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
 _OUTPUT_ONLY = "update_time"
 
@@ -38,6 +40,29 @@ class Patch(NamedTuple):
         context = entries.parse(key, stored)
         apply(self.paths, self.source, context)
         return entries.serialize(context)
+
+
+def text(path: Path) -> str:
+    """A path in the form that `parse` takes."""
+    return ".".join(
+        segment if _PLAIN.fullmatch(segment) else f"`{segment.replace('`', '``')}`"
+        for segment in path
+    )
+
+
+def names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The paths as texts, for the record of a change.
+
+    If they take more than 1,024 bytes, the first ones and `*`.
+    """
+    found: list[str] = []
+    room = _MAX_NAMES
+    for path in paths:
+        found.append(text(path))
+        room -= len(found[-1].encode())
+        if room < 0:
+            return (*found[:-1], "*")
+    return tuple(found)
 
 
 def parse(paths: Sequence[str]) -> list[Path] | None:

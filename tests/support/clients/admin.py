@@ -1,13 +1,22 @@
 """The Admin service's stub, and short forms of its calls."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from grpc import aio
 from relevo.admin.v1 import admin_pb2_grpc
-from relevo.admin.v1.admin_pb2 import KeyInfo, ListKeysRequest
+from relevo.admin.v1.admin_pb2 import (
+    Change,
+    ChangesRequest,
+    ChangesResponse,
+    KeyInfo,
+    ListKeysRequest,
+)
+from relevo.v1.context_pb2 import ContextKey
+from relevo.v1.store_pb2 import TenantSelector
 from relevo_server.settings import Principal
 
 from support.clients.calls import TIMEOUT
@@ -45,10 +54,41 @@ async def all_keys(
             return found
 
 
-def principal(token: str, *tenants: str, admin: bool = False) -> Principal:
-    """A principal with this token, which is its name too."""
+class Following:
+    """A stream of changes that is read message by message. Use with `async with`."""
+
+    def __init__(self, admin: AdminStub, request: ChangesRequest, **rest: Any) -> None:
+        self.call: Any = admin.Changes(request, **rest)
+
+    async def __aenter__(self) -> Self:
+        """Open the stream."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the stream."""
+        self.call.cancel()
+
+    async def next(self) -> ChangesResponse:
+        """The next message."""
+        message: ChangesResponse = await asyncio.wait_for(self.call.read(), 10)
+        return message
+
+
+async def changes_of(
+    admin: AdminStub, target: ContextKey | TenantSelector, **rest: Any
+) -> list[Change]:
+    """The changes so far. `rest` are further fields of the request. Fails if there is a gap."""
+    field = {"key": target} if isinstance(target, ContextKey) else {"tenant": target}
+    call: Any = admin.Changes(ChangesRequest(**field, **rest), timeout=TIMEOUT)
+    responses = [response async for response in call]
+    assert not any(response.gap for response in responses)
+    return [response.change for response in responses]
+
+
+def principal(token: str, *tenants: str, admin: bool = False, name: str = "") -> Principal:
+    """A principal with this token, which is its name too if there is no other."""
     digest = sha256(token.encode()).hexdigest()
-    return Principal(name=token, token_sha256=digest, tenants=tenants, admin=admin)
+    return Principal(name=name or token, token_sha256=digest, tenants=tenants, admin=admin)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

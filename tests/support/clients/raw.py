@@ -21,7 +21,7 @@ _SERVICES = (
     store_pb2.DESCRIPTOR.services_by_name["ContextStore"],
     admin_pb2.DESCRIPTOR.services_by_name["Admin"],
 )
-_NOT_YET = {"ListClients", "GetUsage", "ListTopTenants", "Explain", "Changes"}
+_NOT_YET = {"ListClients", "GetUsage", "ListTopTenants", "Explain"}
 _METHODS = {
     method.name: method
     for service in _SERVICES
@@ -30,6 +30,7 @@ _METHODS = {
 }
 Metadata = tuple[tuple[str, str], ...]
 _Unary: TypeAlias = "aio.UnaryUnaryMultiCallable[bytes, bytes]"
+_Changes: TypeAlias = "aio.UnaryStreamMultiCallable[bytes, bytes]"
 _Stream: TypeAlias = "grpc.StreamStreamMultiCallable[bytes, bytes]"
 METHODS = tuple(_METHODS)
 """The names of all methods of both services."""
@@ -53,7 +54,9 @@ class RawClient:
         called = _METHODS[method]
         path = f"/{called.containing_service.full_name}/{method}"
         try:
-            if not called.server_streaming:
+            if method == "Changes":
+                await self._follow(path, messages[0], metadata)
+            elif not called.server_streaming:
                 unary: _Unary = self._channel.unary_unary(path)
                 await unary(messages[0], timeout=TIMEOUT, metadata=metadata)
             else:
@@ -61,6 +64,17 @@ class RawClient:
         except grpc.RpcError as error:
             return failure_from(error)
         return None
+
+    async def _follow(self, path: str, message: bytes, metadata: Metadata) -> None:
+        """Read a stream of changes until it ends, or a little of it if it follows the log."""
+        follow: _Changes = self._channel.unary_stream(path)
+        try:
+            async for _ in follow(message, timeout=1, metadata=metadata):
+                pass
+        except grpc.RpcError as error:
+            call: Any = error
+            if call.code() is not StatusCode.DEADLINE_EXCEEDED:
+                raise
 
     def _watch(self, path: str, messages: tuple[bytes, ...]) -> None:
         watch: _Stream = self._blocking.stream_stream(path)

@@ -1,14 +1,21 @@
 """The Admin service: each RPC from a checked request to its response."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
-from grpc import RpcMethodHandler, unary_unary_rpc_method_handler
+from grpc import (
+    RpcMethodHandler,
+    unary_stream_rpc_method_handler,
+    unary_unary_rpc_method_handler,
+)
 from relevo.admin.v1 import admin_pb2
 
 from relevo_server.service.access import Caller
+from relevo_server.service.admin.changes import Changes
 from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
-from relevo_server.service.admission import Admission, Read, Request
+from relevo_server.service.admission import Admission, Context, Read, Request, fail
 from relevo_server.service.parts import Parts
 from relevo_server.telemetry.calls import Registry
 from relevo_server.wire.requests import admin as requests
@@ -26,6 +33,7 @@ class Admin:
         self._admission = Admission(parts.access, _CALLS)
         self._status = Status(parts)
         self._keys = Keys(parts.storage)
+        self._changes = Changes(parts)
 
     def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
@@ -40,11 +48,27 @@ class Admin:
         handlers: dict[str, RpcMethodHandler[Any, Any]] = {
             name: unary_unary_rpc_method_handler(each) for name, each in methods.items()
         }
+        handlers["Changes"] = unary_stream_rpc_method_handler(
+            self._stream_changes, None, admin_pb2.ChangesResponse.SerializeToString
+        )
         server.add_registered_method_handlers(SERVICE, handlers)
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on, as `ContextStore.refuse` does."""
+        self._changes.stop()
         await self._admission.refuse(quiet=quiet, within=within)
+
+    async def _stream_changes(
+        self, serialized: bytes, context: Context
+    ) -> AsyncIterator[admin_pb2.ChangesResponse]:
+        """A stream, and no call in flight: it may last for days."""
+        try:
+            request = _for_admins(requests.read_changes)(serialized, self._admission.admit(context))
+            async with aclosing(self._changes.stream(request)) as responses:
+                async for response in responses:
+                    yield response
+        except Exception as error:  # noqa: BLE001 - typed for the caller
+            await fail(context, error, "Changes")
 
 
 def _for_admins(read: Read[Request]) -> Read[Request]:

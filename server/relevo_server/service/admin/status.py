@@ -19,7 +19,7 @@ from relevo_server.service.parts import Parts
 from relevo_server.storage.interface import LayoutError
 from relevo_server.telemetry import process
 
-_ASKED_TOGETHER = 32
+_ASKED_TOGETHER = 8
 """Partitions that are asked about at the same time, of up to 16,384."""
 
 

@@ -3,9 +3,11 @@
 import heapq
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from relevo_server import errors
 from relevo_server.keys import Key, partition_of
+from relevo_server.storage.events import LogPage
 from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned, Usage
 from relevo_server.storage.memory.state import Partition
 
@@ -36,6 +38,14 @@ class MemoryInspection(Inspection):
         """Look at the log's ends."""
         part = self._partitions[partition]
         return LogState(part.revision, len(part.log), part.log[0].revision if part.log else 0)
+
+    async def history(self, partition: int, before: int | None, limit: int) -> LogPage:
+        """Look at the log from its end."""
+        part = self._partitions[partition]
+        earlier = (e for e in reversed(part.log) if before is None or e.revision < before)
+        events = list(islice(earlier, limit))
+        is_last = not events or events[-1] is part.log[0]
+        return LogPage(events, part.revision, is_last, len(part.log) == part.log.maxlen)
 
     async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
         """The next keys in their order. The cursor is the text form of the last one."""

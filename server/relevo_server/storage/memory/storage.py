@@ -91,7 +91,8 @@ class MemoryStorage(Storage):
         entry = Entry(version, written.created, now + ttl, ttl, write.context)
         part.entries[write.key] = entry
         part.leases.pop(write.key, None)
-        part.log.append(Event(version, "put", write.key))
+        event = Event(version, "put", write.key, principal=write.principal, fields=write.fields)
+        part.log.append(event)
         self._remember(part, write.key, write.once, written)
         self._sweep(part, now)
         return written
@@ -101,7 +102,9 @@ class MemoryStorage(Storage):
         earlier: Written | None = self._recalled(self._part(key.tenant_id), key, once)
         return earlier
 
-    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
+    async def invalidate(
+        self, keys: Sequence[Key], once: Once | None = None, principal: str = ""
+    ) -> tuple[int, int]:
         """Drop the entries."""
         tenant_id = keys[0].tenant_id
         part = self._part(tenant_id)
@@ -114,13 +117,15 @@ class MemoryStorage(Storage):
             count += live_entry(part, key, now) is not None
             part.entries.pop(key, None)
             part.leases.pop(key, None)
-            part.log.append(Event(self._next(part), "invalidate", key))
+            part.log.append(Event(self._next(part), "invalidate", key, principal=principal))
         answer = part.revision, count
         self._remember(part, tenant_id, once, answer)
         self._sweep(part, now)
         return answer
 
-    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
+    async def invalidate_tenant(
+        self, tenant_id: str, scope: str, once: Once | None = None, principal: str = ""
+    ) -> int:
         """Raise the floor of the tenant or the scope."""
         part = self._part(tenant_id)
         earlier: int | None = self._recalled(part, tenant_id, once)
@@ -128,7 +133,8 @@ class MemoryStorage(Storage):
             return earlier
         revision = self._next(part)
         part.floors[tenant_id, scope] = revision
-        part.log.append(Event(revision, "floor", tenant_id=tenant_id, scope=scope))
+        event = Event(revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal)
+        part.log.append(event)
         self._remember(part, tenant_id, once, revision)
         self._sweep(part, self._monotonic())
         return revision

@@ -5,6 +5,7 @@ from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import partition_of
+from relevo_server.storage.events import LogPage
 from relevo_server.storage.inspection import (
     DatabaseStatus,
     Inspection,
@@ -19,6 +20,7 @@ from relevo_server.storage.redis.connection import Argument
 Run = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
 """Runs a script with keys and arguments."""
 
+_HISTORY = Script("history")
 _LOG_STATE = Script("log_state")
 _SCAN = Script("scan")
 
@@ -26,13 +28,16 @@ _SCAN = Script("scan")
 class RedisInspection(Inspection):
     """Asks Redis or a Redis Cluster; every method but `database_status` is one script."""
 
-    def __init__(self, client: Client, run: Run, partitions: int, prefix: str) -> None:
+    def __init__(
+        self, client: Client, run: Run, *, partitions: int, prefix: str, log_length: int
+    ) -> None:
         self.kind = client.kind
         self._client = client
         self._sampler = client.sampler(prefix, partitions)
         self._run = run
         self._partitions = partitions
         self._prefix = prefix
+        self._log_length = log_length
 
     async def database_status(self) -> DatabaseStatus:
         """Ask the one Redis or Sentinel master, or every master of a Cluster."""
@@ -48,6 +53,19 @@ class RedisInspection(Inspection):
         answer = await self._run(_LOG_STATE, [f"{tag}:state", f"{tag}:log"], ())
         revision, length, first = answer
         return LogState(revisions.from_log_id(revision), length, revisions.from_log_id(first))
+
+    async def history(self, partition: int, before: int | None, limit: int) -> LogPage:
+        """Run one script."""
+        tag = self._tag(partition)
+        args: list[Argument] = ["" if before is None else revisions.to_log_id(before), limit]
+        answer = await self._run(_HISTORY, [f"{tag}:state", f"{tag}:log"], args)
+        revision, length, found = answer
+        return LogPage(
+            [records.event(log_id, fields) for log_id, fields in found],
+            revisions.from_log_id(revision),
+            is_last=len(found) < limit,
+            is_trimmed=length >= self._log_length,
+        )
 
     async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
         """Run one script, with SCAN on the partition's node."""

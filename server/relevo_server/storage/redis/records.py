@@ -1,5 +1,6 @@
 """Converts between values and the records that Redis holds."""
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
-from relevo_server.storage.events import Event
+from relevo_server.storage.events import WHOLE, Event
 from relevo_server.storage.interface import CORRUPT, Stored, Written
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
@@ -107,6 +108,24 @@ def written(key: Key, answer: Sequence[bytes]) -> Written:
     return Written(revisions.from_log_id(version), revisions.from_log_id(created), int(ttl_ms))
 
 
+def fields_text(fields: Sequence[str]) -> str:
+    """What a Put wrote, as its event has it: `*`, JSON, or "" if it is unknown."""
+    if not fields or fields == WHOLE:
+        return "*" if fields else ""
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def fields_of(text: str) -> tuple[str, ...]:
+    """What a Put wrote, by what its event has. What no server of Relevo wrote counts as unknown."""
+    if not text.startswith("["):
+        return WHOLE if text == "*" else ()
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(part for part in parts if isinstance(part, str))
+
+
 def event(log_id: bytes, fields: Sequence[bytes]) -> Event:
     """The event of a log entry; `foreign` if no Relevo server can have written it."""
     revision = revisions.from_log_id(log_id)
@@ -115,9 +134,14 @@ def event(log_id: bytes, fields: Sequence[bytes]) -> Event:
         named = dict(zip(words[::2], words[1::2], strict=True))
         match named["op"]:
             case "put" | "invalidate" | "release" as kind:
-                return Event(revision, kind, Key.parse(named["key"]))
+                principal, parts = named.get("by", ""), fields_of(named.get("fields", ""))
+                key = Key.parse(named["key"])
+                return Event(revision, kind, key, principal=principal, fields=parts)
             case "floor":
-                return Event(revision, "floor", tenant_id=named["tenant"], scope=named["scope"])
+                principal, tenant_id, scope = named.get("by", ""), named["tenant"], named["scope"]
+                return Event(
+                    revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal
+                )
             case _:
                 pass
     except (KeyError, ValueError):  # includes UnicodeDecodeError

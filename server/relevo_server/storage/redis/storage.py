@@ -78,7 +78,9 @@ class RedisStorage(Storage):
         self._recent = RecentContexts(recent_bytes)
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
         self._checked = False
-        self.inspection = RedisInspection(client, self._run, partitions, prefix)
+        self.inspection = RedisInspection(
+            client, self._run, partitions=partitions, prefix=prefix, log_length=log_length
+        )
 
     async def check(self) -> None:
         """Record the layout if there is none yet, and compare it with this server's."""
@@ -129,6 +131,8 @@ class RedisStorage(Storage):
             write.ttl_ms,
             write.context,
             secrets.token_bytes(8),
+            write.principal,
+            records.fields_text(write.fields),
         ]
         if write.once:
             keys.append(records.request(tag, write.key, write.once.request_id))
@@ -147,19 +151,23 @@ class RedisStorage(Storage):
         answer = await self._run(_RECALL, [record], [once.fingerprint])
         return None if answer[0] == b"unknown" else records.written(key, answer)
 
-    async def invalidate(self, keys: Sequence[Key], once: Once | None = None) -> tuple[int, int]:
+    async def invalidate(
+        self, keys: Sequence[Key], once: Once | None = None, principal: str = ""
+    ) -> tuple[int, int]:
         """Run one script; each key has an event of its own."""
         tenant_id = keys[0].tenant_id
         tag = self._tag(tenant_id)
         tenant_floor, _ = records.floors(keys[0])
-        args: list[Argument] = [self._log_length, tenant_floor]
+        args: list[Argument] = [self._log_length, tenant_floor, principal]
         for key in keys:
             args += [records.floors(key)[1], records.text(key)]
         names = [f"{tag}:{kind}:{records.text(key)}" for kind in ("entry", "lease") for key in keys]
         names = [f"{tag}:state", f"{tag}:log", *names]
         return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
-    async def invalidate_tenant(self, tenant_id: str, scope: str, once: Once | None = None) -> int:
+    async def invalidate_tenant(
+        self, tenant_id: str, scope: str, once: Once | None = None, principal: str = ""
+    ) -> int:
         """Run one script; the entries stay stored, below the new floor."""
         tag = self._tag(tenant_id)
         args: list[Argument] = [
@@ -167,6 +175,7 @@ class RedisStorage(Storage):
             records.floor(tenant_id, scope),
             tenant_id,
             scope,
+            principal,
         ]
         names = [f"{tag}:state", f"{tag}:log"]
         revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)

@@ -27,6 +27,8 @@ class InvalidateKeys(NamedTuple):
 
     keys: Sequence[Key]
     once: Once | None
+    principal: str = ""
+    """Who asks, "" if the server has no principals."""
 
 
 class InvalidateTenant(NamedTuple):
@@ -36,6 +38,8 @@ class InvalidateTenant(NamedTuple):
     scope: str
     """"" for every scope."""
     once: Once | None
+    principal: str = ""
+    """Who asks, "" if the server has no principals."""
 
 
 def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | InvalidateTenant:
@@ -46,9 +50,9 @@ def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | Inval
     once = once_of(request)
     if request.HasField("tenant"):
         rights.require(request.tenant.tenant_id)
-        return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once)
+        return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once, rights.name)
     rights.require(keys[0].tenant_id)
-    return InvalidateKeys(keys, once)
+    return InvalidateKeys(keys, once, rights.name)
 
 
 def _problems(request: InvalidateRequest, keys: Sequence[Key]) -> Iterator[Violation]:
@@ -56,7 +60,7 @@ def _problems(request: InvalidateRequest, keys: Sequence[Key]) -> Iterator[Viola
         case "keys":
             yield from _keys_problems(request.keys.keys, keys)
         case "tenant":
-            yield from _selector_problems(request.tenant)
+            yield from selector_problems(request.tenant)
         case _:
             yield "target", "must be given: keys or tenant"
     yield from request_id_problems(request.request_id)
@@ -72,7 +76,8 @@ def _keys_problems(messages: Sequence[ContextKey], keys: Sequence[Key]) -> Itera
             yield f"keys.keys[{i}].tenant_id", "must be the same for all keys"
 
 
-def _selector_problems(tenant: TenantSelector) -> Iterator[Violation]:
+def selector_problems(tenant: TenantSelector) -> Iterator[Violation]:
+    """The broken rules of a selector that is the field `tenant` of a request."""
     problem = part_problem(tenant.tenant_id)
     if problem:
         yield "tenant.tenant_id", problem

@@ -10,6 +10,7 @@ from relevo.v1.store_pb2 import PutRequest
 from relevo_server import errors
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
+from relevo_server.storage.events import WHOLE
 from relevo_server.storage.interface import ABSENT, Once
 from relevo_server.wire import masks
 from relevo_server.wire.contexts import context_problems, key_of, key_problems
@@ -49,6 +50,13 @@ class Put(NamedTuple):
     lease_token: str
     """The lease that must be held, "" for none."""
     once: Once | None
+    principal: str = ""
+    """Who puts, "" if the server has no principals."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is put, for the record of the change: `*`, or the paths of the mask."""
+        return WHOLE if isinstance(self.content, bytes) else masks.names(self.content.paths)
 
 
 def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
@@ -76,7 +84,8 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
     )
     once = once_of(request)  # before `serialize`, which clears the times of the context
     content = serialize(request.context) if paths is None else masks.Patch(paths, request.context)
-    return Put(key, content, ttl_ms, _expected(request), request.lease_token, once)
+    expected = _expected(request)
+    return Put(key, content, ttl_ms, expected, request.lease_token, once, rights.name)
 
 
 def _check_size(context: ExecutionContext, limit: int) -> None:

@@ -20,10 +20,19 @@ MAX_REQUEST_ID_BYTES = 128
 
 
 class Rights(Protocol):
-    """The tenants that a caller may use."""
+    """A caller, and the tenants that it may use."""
+
+    @property
+    def name(self) -> str:
+        """The principal's name, "" if the server has no principals."""
+        ...
 
     def require(self, tenant_id: str) -> None:
         """Raise PERMISSION_DENIED if the caller may not use the tenant."""
+        ...
+
+    def require_all_tenants(self) -> None:
+        """Raise PERMISSION_DENIED if the caller may use only some tenants."""
         ...
 
 

@@ -132,3 +132,15 @@ local function append(log, length, last, ...)
   redis.call('XDEL', log, added)
   error('no revision is left after ' .. last)
 end
+
+-- The fields of an event, and who wrote it and what, unless these are ''. Servers skip fields that
+-- they do not know, and take these for '' in the events of older servers.
+local function signed(by, fields, ...)
+  local event = {...}
+  for _, field in ipairs({{'by', by}, {'fields', fields}}) do
+    if field[2] ~= '' then
+      event[#event + 1], event[#event + 2] = unpack(field)
+    end
+  end
+  return event
+end

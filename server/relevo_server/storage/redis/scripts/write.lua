@@ -2,15 +2,16 @@
 -- KEYS: state, log, entry, lease, and with a request_id the request's record
 -- ARGV: the fields of the tenant's floor and the scope's floor, the name of the entry,
 --       log length, expected version ('' for any, '0-0' for absent), the lease's token
---       ('' for none), ttl in ms, context, a mark that no other write has, and with a
---       request_id: the request's fingerprint and the record's ttl in ms
+--       ('' for none), ttl in ms, context, a mark that no other write has, the principal,
+--       what is written ('' for none of both), and with a request_id: the request's
+--       fingerprint and the record's ttl in ms
 -- Returns: {version, created, ttl in ms}, the same for a repeated request;
 --          {'conflict', version or '0-0'}; {'reused'} if another request had the
 --          request_id; {'lost'} if the lease is not held
 
 local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
-local name, length, expected, token, ttl, context, mark = unpack(ARGV, 3, 9)
-local fingerprint, request_ttl = ARGV[10], ARGV[11]
+local name, length, expected, token, ttl, context, mark, by, fields = unpack(ARGV, 3, 11)
+local fingerprint, request_ttl = ARGV[12], ARGV[13]
 
 local earlier = recall(request_key, fingerprint, PUT)
 if earlier then return earlier end
@@ -30,7 +31,8 @@ if expected ~= '' and expected ~= current then return {'conflict', current} end
 
 -- The event comes first: it is the only step that can fail (if the log's key has another
 -- type, say), and then nothing is written.
-local version = append(log, length, state[1], 'op', 'put', 'key', name)
+local event = signed(by, fields, 'op', 'put', 'key', name)
+local version = append(log, length, state[1], unpack(event))
 local created = live and entry[2] or version
 redis.call('HSET', state_key, 'revision', version)
 if not sound then redis.call('DEL', entry_key) end -- of another type, say
