@@ -41,13 +41,13 @@ from support.servers.shapes import Kind
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
-TIME = 0.8
+TIME = 0.6
 """Seconds of the whole timeout."""
 FIRST = 0.75 * TIME
 """Seconds of the store's first answer."""
 TOO_LATE = TIME + FIRST / 2
 """Seconds. A second stage with the remaining time ends earlier; one with its own `TIME`, later."""
-PAUSE = 0.15
+PAUSE = 0.12
 """Seconds of tolerance for a measurement."""
 
 AGENT = ContextKey("agent_config", "acme", "a1")

@@ -19,6 +19,7 @@ from relevo_server.keys import partition_of
 from support.clients.calls import Stub, context, get, key, put
 from support.clients.load import KEYS, Load
 from support.clients.watching import Watch
+from support.pauses import watched
 from support.redis.client import RedisClient
 from support.redis.process import RedisProcess
 from support.redis.sentinel import SERVICE, RedisSentinels
@@ -27,13 +28,16 @@ from support.waiting import until, until_async
 
 USER = ("ACL", "SETUSER", "relevo", "on", ">secret", "~*", "+@all")
 SLACK = 1.0
-"""Seconds after the Sentinels' agreement within which a server may still use the old master."""
+"""Seconds after the Sentinels' agreement within which a server may still use the old master.
+
+Seconds in which this process got no CPU do not count: the servers share it.
+"""
 
 
 @pytest.fixture
 def sentinels() -> Iterator[RedisSentinels]:
     """Servers and Sentinels that the test may break."""
-    with RedisSentinels() as sentinels:
+    with RedisSentinels(silence=1.0) as sentinels:  # a busy machine is no loss
         for server in sentinels.servers:
             with server.client() as client:
                 client(*USER)
@@ -101,7 +105,6 @@ def log_of(server: RedisProcess) -> set[int]:
 FAULTS = [killed, stopped, demoted, isolated, guarded]
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_failover_under_load(
     sentinels: RedisSentinels, load: Load, fault: Callable[[RedisSentinels], None]
@@ -113,21 +116,24 @@ async def test_failover_under_load(
     """
     old = sentinels.master()
     await load.settled(writes=20)
-    begin = time.monotonic()
-    await asyncio.to_thread(fault, sentinels)
-    broken = time.monotonic()
-    await asyncio.to_thread(until, lambda: sentinels.agreed() not in (None, old), within=20)
-    agreed = time.monotonic()
-    if fault is stopped:
-        old.signal(signal.SIGCONT)
-    new = sentinels.master()
+    async with watched() as pauses:
+        begin = time.monotonic()
+        await asyncio.to_thread(fault, sentinels)
+        broken = time.monotonic()
+        await asyncio.to_thread(until, lambda: sentinels.agreed() not in (None, old), within=20)
+        agreed = time.monotonic()
+        if fault is stopped:
+            old.signal(signal.SIGCONT)
+        new = sentinels.master()
 
-    async def goes_on() -> bool:
-        log = await asyncio.to_thread(log_of, new)
-        return any(each.ref.revision in log for each in load.acknowledged if each.began > agreed)
+        async def goes_on() -> bool:
+            log = await asyncio.to_thread(log_of, new)
+            return any(
+                each.ref.revision in log for each in load.acknowledged if each.began > agreed
+            )
 
-    await until_async(goes_on, within=20, what="the new master has writes")
-    written = time.monotonic()
+        await until_async(goes_on, within=20, what="the new master has writes")
+        written = time.monotonic()
     await load.settled()
     converged = await load.converged()
     log = log_of(new)
@@ -141,7 +147,7 @@ async def test_failover_under_load(
         missing = {each.ref.revision for each in lost}
         assert not [revision for revision in log if min(missing) < revision < max(missing)]
         in_use = broken if fault is guarded else agreed
-        assert max(each.began for each in lost) < in_use + SLACK
+        assert max(each.began for each in lost) < in_use + SLACK + sum(pauses)
     await load.check(log, lost)
 
 

@@ -1,4 +1,8 @@
-"""The near cache amid faults: it serves correct entries or none, and then recovers."""
+"""The near cache amid faults: it serves correct entries or none, and then recovers.
+
+A copy expires by its reader's own clock, which is read before each look: on a busy machine signs of
+life are late, and a copy expires earlier. Only what promises a recovery in time is of `timing`.
+"""
 
 import asyncio
 import logging
@@ -15,13 +19,12 @@ from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
-pytestmark = pytest.mark.timing
-
 RECOVERY = 5.0
 """Seconds within which a client must work again, much less than gRPC's keepalive."""
 LONG = pytest.param(10.0, marks=pytest.mark.long)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("way", ["to_client", "to_server", "both"])
 async def test_a_silent_connection(
     path: Proxy,

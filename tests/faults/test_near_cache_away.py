@@ -14,8 +14,6 @@ from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
-pytestmark = pytest.mark.timing
-
 SAME = ContextKey("conversation", "acme", "same")
 ENDED = ContextKey("conversation", "acme", "ended")
 EVENTS = 400
@@ -80,6 +78,7 @@ async def test_a_server_that_was_away_while_the_log_was_trimmed(
         finally:
             process.signal(signal.SIGCONT)
         print(f"converged {await converges(reader):.2f} s after the server went on")
+    until(lambda: process.events("watch.reset"), what="its log")
     assert {event["reason"] for event in process.events("watch.reset")} == {"trimmed"}
 
 

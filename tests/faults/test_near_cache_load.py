@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
 from grpc import aio
 from relevo_client import CHANNEL_OPTIONS, AsyncContextClient
 from support.clients.readers import KEY, OPTIONS
@@ -25,8 +24,6 @@ from support.network.proxy import Proxy
 from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess
 from support.servers.two_servers import two_servers
-
-pytestmark = pytest.mark.timing
 
 CUTS = 5
 """Each doubles the delay before a client opens its stream again."""

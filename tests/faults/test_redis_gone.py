@@ -112,7 +112,7 @@ async def test_calls_are_unavailable_in_time(
     more than a second.
     """
     patient = settings.model_copy(update={"store_timeout": 20.0})
-    deadline = 5.0
+    deadline = 3.0
 
     async def timed(call: Callable[[], Awaitable[object]]) -> None:
         begin = time.monotonic()

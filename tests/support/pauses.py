@@ -1,8 +1,8 @@
 """Measures durations on a machine that other processes use too."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import TypeVar
 
@@ -23,20 +23,27 @@ async def measured(
     """
     end = monotonic() + PATIENCE
     while True:
-        pauses: list[float] = []
-        watching = asyncio.create_task(_watch(pauses))
-        await asyncio.sleep(0)
-        begun = monotonic()
-        try:
+        async with watched() as pauses:
+            begun = monotonic()
             result = await attempt()
             now = monotonic()
-            await asyncio.sleep(2 * _STEP)  # so that a pause at the very end is noticed
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
         if sum(pauses) < pause or now > end:
             return result, now - begun
+
+
+@asynccontextmanager
+async def watched() -> AsyncGenerator[list[float]]:
+    """The pauses in which this process did not get CPU in the block, in seconds."""
+    pauses: list[float] = []
+    watching = asyncio.create_task(_watch(pauses))
+    await asyncio.sleep(0)
+    try:
+        yield pauses
+        await asyncio.sleep(2 * _STEP)  # so that a pause at the very end is noticed
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
 
 
 async def _watch(pauses: list[float]) -> None:
