@@ -185,15 +185,19 @@ def test_who_the_server_is(server: RelevoProcess, collector: Collector) -> None:
     assert server.process.poll() is None
 
 
+def exports_since(exported: int, collector: Collector) -> None:
+    """Wait until two more exports have arrived: the second began after the call of this."""
+    until(lambda: len(collector.exports) > exported + 1)
+
+
 def test_delta_temporality(flags: tuple[str, ...], collector: Collector) -> None:
     """If the collector wants differences, the sum of all exports is what has happened."""
     environment = {**SOON, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}
     url = ("--otlp-endpoint", collector.grpc_url)
     with relevo_serve(*flags, *url, environment=environment) as server:
         for _ in range(3):
-            exported = len(collector.exports)
             traced(server)
-            until(lambda exported=exported: len(collector.exports) > exported + 1)
+            exports_since(len(collector.exports), collector)
     counts = [
         point.count
         for metrics in collector.exports

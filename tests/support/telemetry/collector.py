@@ -21,8 +21,12 @@ class Collector:
         self._metrics: list[Any] = []
         self._traces: list[Any] = []
         self._grpc = grpc.server(futures.ThreadPoolExecutor(2))
-        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(self), self._grpc)
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(self), self._grpc)
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            _Metrics(self), self._grpc
+        )
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            _Traces(self), self._grpc
+        )
         self.grpc_url = f"http://127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http_url = f"http://127.0.0.1:{self._http.server_port}"
