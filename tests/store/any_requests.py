@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from relevo.admin.v1.admin_pb2 import (
     ChangesRequest,
     GetStatusRequest,
+    ListClientsRequest,
     ListKeysRequest,
     ListPartitionsRequest,
 )
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
+    CacheReport,
+    ClientInfo,
     ContextKeys,
     GetRequest,
     InvalidateRequest,
@@ -99,7 +102,12 @@ watches = (
     )
     | st.builds(WatchRequest, unsubscribe=st.builds(Unsubscribe, key=keys))
     | st.builds(WatchRequest, touch=st.builds(Touch, key=keys))
-    | st.builds(WatchRequest, ping=st.builds(Ping, number=numbers))
+    | st.builds(
+        WatchRequest,
+        ping=st.builds(Ping, number=numbers),
+        client=st.none() | st.builds(ClientInfo, service_name=names, process_id=numbers),
+        report=st.none() | st.builds(CacheReport, hits=numbers, staleness=st.none() | times),
+    )
 )
 # A token that a server has given is among the names by chance only.
 key_lists = st.builds(
@@ -120,6 +128,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Watch": watches,
     "GetStatus": st.builds(GetStatusRequest),
     "ListPartitions": st.builds(ListPartitionsRequest),
+    "ListClients": st.builds(
+        ListClientsRequest, service_name=names, page_size=small, page_token=names
+    ),
     "ListKeys": key_lists,
     "Changes": changes,
 }

@@ -11,6 +11,7 @@ from typing import Any
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
+from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
@@ -130,7 +131,7 @@ class AsyncWatcher:
 
     async def _stream(self) -> None:
         call = self._watch()
-        self._cache.opened(time.monotonic())
+        self._cache.opened(time.monotonic(), client_info(self._options))
         self._requests_waiting.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]
         try:

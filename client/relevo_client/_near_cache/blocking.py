@@ -18,6 +18,7 @@ from relevo.v1.store_pb2 import WatchRequest
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._near_cache import contexts
+from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
@@ -169,7 +170,7 @@ class Watcher:
     def _read(self) -> None:
         stream = _Stream()
         with self._lock:
-            self._cache.opened(time.monotonic())
+            self._cache.opened(time.monotonic(), client_info(self._options))
         call = self._watch(self._requests(stream))
         try:
             pinging = _started("relevo-watch-ping", self._ping, stream, call)

@@ -23,19 +23,19 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import Invalidated, Position, Reset, WatchRequest, WatchResponse
+from relevo.v1.store_pb2 import (
+    ClientInfo,
+    Invalidated,
+    Position,
+    Reset,
+    WatchRequest,
+    WatchResponse,
+)
 
 from relevo_client._context.keys import ContextKey
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.partitions import RESET_REASONS, Partitions
-from relevo_client._near_cache.state import (
-    ABSENT,
-    LONG_AGO,
-    UNKNOWN,
-    Copy,
-    OwnWrites,
-    Stream,
-)
+from relevo_client._near_cache.state import ABSENT, LONG_AGO, UNKNOWN, Copy, OwnWrites, Stream
 from relevo_client._telemetry.counts import COUNTS, CacheCounts, CacheFigures
 
 
@@ -116,7 +116,7 @@ class NearCache:
 
     def ping(self, now: float) -> None:
         """Queue a ping for the stream."""
-        self._stream.ping(now, keep=self._max_staleness)
+        self._stream.ping(now, keep=self._max_staleness, reporter=self)
 
     def is_silent(self, now: float) -> bool:
         """Whether the stream has answered nothing for `max_staleness`. Call it regularly.
@@ -126,9 +126,9 @@ class NearCache:
         is_asked = bool(self._copies)  # without subscriptions the server does not answer
         return self._stream.silence(now, is_asked=is_asked) > self._max_staleness
 
-    def opened(self, now: float) -> None:
+    def opened(self, now: float, client: ClientInfo | None = None) -> None:
         """Begin a stream: subscribe to every key on it, the most recently used first."""
-        self._stream = Stream(now, self._stream.number, heard=now)
+        self._stream = Stream(now, self._stream.number, heard=now, client=client)
         self.ping(now)
         for copy in reversed(self._copies.values()):
             self._subscribe(copy)

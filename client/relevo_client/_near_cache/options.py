@@ -16,6 +16,12 @@ class CacheOptions:
     """The maximum number of cached entries; the least recently used ones are evicted first."""
     max_bytes: int = 64 << 20
     """The maximum serialized size of all cached entries together, in bytes."""
+    service_name: str = ""
+    """The name by which operators see this client. By default the one of OpenTelemetry, from the
+    environment: OTEL_SERVICE_NAME, or `service.name` in OTEL_RESOURCE_ATTRIBUTES."""
+    service_version: str = ""
+    """The version that operators see beside it; by default `service.version` in
+    OTEL_RESOURCE_ATTRIBUTES."""
 
     @property
     def ping_interval(self) -> float:

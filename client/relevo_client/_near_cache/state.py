@@ -6,10 +6,18 @@ Times are seconds of a clock that never goes back, as in `machine`.
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import Ping, Subscribe, Touch, Unsubscribe, WatchRequest
+from relevo.v1.store_pb2 import (
+    ClientInfo,
+    Ping,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    WatchRequest,
+)
 
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey
+from relevo_client._near_cache.reports import REPORT_INTERVAL, Reporter, report_of
 
 ABSENT = 0
 """The version of an entry that does not exist."""
@@ -92,6 +100,10 @@ class Stream:
     """The number of the newest Subscribe or Ping that the stream has answered."""
     has_answered: bool = False
     """Whether the stream has answered a newer request since `heard`."""
+    client: ClientInfo | None = None
+    """Who the client is: sent with the stream's first request, which is a ping."""
+    reported: float = LONG_AGO
+    """The time of the last ping that had a report."""
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """The times at which recent pings were sent, by their numbers."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
@@ -128,13 +140,21 @@ class Stream:
         """Queue a Touch, which prolongs the life of an entry."""
         self.requests.append(WatchRequest(touch=Touch(key=key.to_message())))
 
-    def ping(self, now: float, *, keep: float) -> None:
-        """Queue a Ping, if a stream is open. Forgets pings that are older than `keep` seconds."""
+    def ping(self, now: float, *, keep: float, reporter: Reporter) -> None:
+        """Queue a Ping, if a stream is open, with the reporter's report if one is due.
+
+        Forgets pings that are older than `keep` seconds.
+        """
         if self.opened is not None:
             self.number += 1
             recent = {n: at for n, at in self.pings.items() if now - at < keep}
             ping = WatchRequest(ping=Ping(number=self.number))
-            ping.accepts_batches = not self.pings  # a stream begins with a ping
+            if not self.pings:  # a stream begins with a ping
+                ping.accepts_batches = True
+                ping.MergeFrom(WatchRequest(client=self.client))
+            if now - self.reported >= REPORT_INTERVAL:
+                ping.report.CopyFrom(report_of(reporter, now))
+                self.reported = now
             self.pings = {**recent, self.number: now}
             self.requests.append(ping)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
+from time import monotonic
 from typing import NamedTuple
 
 from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchResponse
@@ -20,6 +21,7 @@ class _Item(NamedTuple):
     message: WatchResponse
     size: int
     is_value: bool
+    since: float  # seconds of the monotonic clock
 
 
 class Outbox:
@@ -54,11 +56,18 @@ class Outbox:
         """The partitions in which the stream has subscriptions."""
         self.resets = 0
         """The number of resets, after each of which the watcher subscribes to everything again."""
+        self.partition_resets = 0
+        """The number of partitions that were reset, each as often as it was."""
 
     @property
     def size(self) -> int:
         """The bytes of the messages that wait."""
         return self._values + self._news
+
+    def lag(self) -> float:
+        """The seconds for which the oldest message has waited, 0 if none waits."""
+        oldest = next(iter(self._items), None)
+        return monotonic() - oldest.since if oldest else 0.0
 
     def has_room(self, size: int) -> bool:
         """Whether a value of `size` bytes may be put, or room for it reserved."""
@@ -155,7 +164,7 @@ class Outbox:
         return batches.joined(messages)
 
     def _pop(self) -> bytes:
-        message, size, is_value = self._items.popleft()
+        message, size, is_value, _ = self._items.popleft()
         if is_value:
             self._values -= size
         else:
@@ -180,7 +189,7 @@ class Outbox:
 
     def _add(self, message: WatchResponse, *, is_value: bool = False) -> None:
         size = message.ByteSize()
-        self._items.append(_Item(message, size, is_value))
+        self._items.append(_Item(message, size, is_value, monotonic()))
         if is_value:
             self._values += size
         else:
@@ -200,9 +209,10 @@ class Outbox:
         self.resets += 1
         for partition in self.partitions:
             message = self._reset(partition, ResetReason.RESET_REASON_SLOW_WATCHER)
-            self._items.append(_Item(message, 0, is_value=False))
+            self._items.append(_Item(message, 0, is_value=False, since=monotonic()))
         self._notify_of_room()
 
     def _reset(self, partition: int, reason: ResetReason) -> WatchResponse:
         self._counts.count_reset(reason)
+        self.partition_resets += 1
         return WatchResponse(reset=Reset(partition=partition, reason=reason))

@@ -204,7 +204,8 @@ class ContextStore:
         """Stream changes to a client, until it ends the stream or the server stops."""
         try:
             caller = self._access.caller(context.invocation_metadata)
-            async with aclosing(self._watching.stream(request_iterator, caller)) as messages:
+            responses = self._watching.stream(request_iterator, caller, context.peer())
+            async with aclosing(responses) as messages:
                 async for message in messages:
                     yield message
         except Exception as error:  # noqa: BLE001 - typed for the caller

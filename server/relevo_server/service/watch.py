@@ -10,6 +10,7 @@ from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.service.access import Caller
+from relevo_server.service.connections import Connection, Connections
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
 from relevo_server.telemetry.counts import Counts
@@ -26,35 +27,38 @@ class Watching:
         self._followers = followers
         self._settings = settings
         self._counts = counts
-        self._outboxes: set[Outbox] = set()
+        self.connections = Connections()
+        """The clients whose streams are open."""
         self._is_stopping = False
 
     @property
     def streams(self) -> int:
         """The number of open streams."""
-        return len(self._outboxes)
+        return len(self.connections)
 
     @property
     def outbox_bytes(self) -> int:
         """The bytes that wait to be sent on all streams."""
-        return sum(outbox.size for outbox in list(self._outboxes))
+        return sum(each.outbox.size for each in self.connections)
 
     def stop(self) -> None:
         """End every stream with UNAVAILABLE; new ones end at once."""
         self._is_stopping = True
-        for outbox in self._outboxes:
-            outbox.wake()
+        for connection in self.connections:
+            connection.outbox.wake()
 
     async def stream(
-        self, messages: AsyncIterator[bytes], caller: Caller
+        self, messages: AsyncIterator[bytes], caller: Caller, peer: str
     ) -> AsyncGenerator[bytes, None]:
-        """The serialized responses to one client, without end. Raises StoreError."""
+        """The serialized responses to one client, without end. Raises StoreError.
+
+        `peer` is the address that the client's connection comes from, for operators.
+        """
         outbox = Outbox(self._settings.watch_buffer_bytes, self._counts)
-        keys: set[Key] = set()
-        listening = asyncio.create_task(self._listen(messages, outbox, keys, caller))
+        connection = self.connections.add(caller.name, peer, outbox)
+        listening = asyncio.create_task(self._listen(messages, connection, caller))
         # What ends the stream ends the wait for the next message too.
         listening.add_done_callback(lambda _: outbox.wake())
-        self._outboxes.add(outbox)
         try:
             while not self._is_stopping:
                 message = await outbox.take(self._settings.watch_heartbeat / 2)
@@ -64,17 +68,19 @@ class Watching:
                     yield message
             raise errors.stopping()
         finally:
-            self._outboxes.discard(outbox)
+            self.connections.remove(connection)
             listening.cancel()  # before its subscriptions are dropped
             # The subscriptions are dropped before the first await, which may be cancelled.
-            await self._followers.stop_idle(*self._drop(outbox, keys))
+            await self._followers.stop_idle(*self._drop(outbox, connection.keys))
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(
-        self, messages: AsyncIterator[bytes], outbox: Outbox, keys: set[Key], caller: Caller
+        self, messages: AsyncIterator[bytes], connection: Connection, caller: Caller
     ) -> None:
+        outbox, keys = connection.outbox, connection.keys
         async for serialized in messages:
             message = read_watch(serialized, caller)
+            connection.record(message.client, message.report)
             if message.accepts_batches:
                 outbox.accepts_batches = True
             match message.request:

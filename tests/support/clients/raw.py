@@ -21,7 +21,7 @@ _SERVICES = (
     store_pb2.DESCRIPTOR.services_by_name["ContextStore"],
     admin_pb2.DESCRIPTOR.services_by_name["Admin"],
 )
-_NOT_YET = {"ListClients", "GetUsage", "ListTopTenants", "Explain"}
+_NOT_YET = {"GetUsage", "ListTopTenants", "Explain"}
 _METHODS = {
     method.name: method
     for service in _SERVICES

@@ -13,6 +13,7 @@ from relevo.admin.v1 import admin_pb2
 
 from relevo_server.service.access import Caller
 from relevo_server.service.admin.changes import Changes
+from relevo_server.service.admin.clients import Clients
 from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
 from relevo_server.service.admission import Admission, Context, Read, Request, fail
@@ -32,6 +33,7 @@ class Admin:
     def __init__(self, parts: Parts) -> None:
         self._admission = Admission(parts.access, _CALLS)
         self._status = Status(parts)
+        self._clients = Clients(parts.watching.connections)
         self._keys = Keys(parts.storage)
         self._changes = Changes(parts)
 
@@ -42,6 +44,9 @@ class Admin:
             "GetStatus": method(self._status.get_status, _for_admins(requests.read_get_status)),
             "ListPartitions": method(
                 self._status.list_partitions, _for_admins(requests.read_list_partitions)
+            ),
+            "ListClients": method(
+                self._clients.list_clients, _for_admins(requests.read_list_clients)
             ),
             "ListKeys": method(self._keys.list_keys, _for_admins(requests.read_list_keys)),
         }

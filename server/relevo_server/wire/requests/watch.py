@@ -6,7 +6,7 @@ from relevo.v1 import store_pb2
 from relevo.v1.context_pb2 import ContextKey
 
 from relevo_server import errors
-from relevo_server.keys import Key
+from relevo_server.keys import MAX_PART_BYTES, Key
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.rules import Rights, negative_problems, refuse
@@ -50,12 +50,47 @@ class WatchMessage(NamedTuple):
     request: Subscribe | Unsubscribe | Touch | Ping
     accepts_batches: bool
     """Whether the server may send batches. Only in a stream's first message."""
+    client: store_pb2.ClientInfo | None = None
+    """Who watches, if the message says so."""
+    report: store_pb2.CacheReport | None = None
+    """How the client's cache does, if the message says so."""
 
 
 def read_watch(serialized: bytes, rights: Rights) -> WatchMessage:
     """Read a WatchRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
     message = _decode(serialized)
-    return WatchMessage(_read_request(message, rights), message.accepts_batches)
+    request = _read_request(message, rights)
+    if not (message.HasField("client") or message.HasField("report")):
+        return WatchMessage(request, message.accepts_batches)
+    return WatchMessage(
+        request,
+        message.accepts_batches,
+        _client_of(message.client) if message.HasField("client") else None,
+        _report_of(message.report) if message.HasField("report") else None,
+    )
+
+
+def _client_of(message: store_pb2.ClientInfo) -> store_pb2.ClientInfo:
+    """Who watches, each name cut to its limit: no stream ends for a name that is too long."""
+    return store_pb2.ClientInfo(
+        service_name=_cut(message.service_name),
+        service_version=_cut(message.service_version),
+        host_name=_cut(message.host_name),
+        process_id=message.process_id,
+        library=_cut(message.library),
+    )
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:MAX_PART_BYTES].decode(errors="ignore")
+
+
+def _report_of(message: store_pb2.CacheReport) -> store_pb2.CacheReport:
+    """A report without fields that nobody knows, which would be kept for as long as the stream."""
+    report = store_pb2.CacheReport()
+    report.CopyFrom(message)
+    report.DiscardUnknownFields()
+    return report
 
 
 def _read_request(

@@ -1,14 +1,17 @@
 """The requests of the Admin service, from bytes to checked, typed values."""
 
 from relevo_server.wire.requests.admin.changes import Changes, read_changes
+from relevo_server.wire.requests.admin.clients import ListClients, read_list_clients
 from relevo_server.wire.requests.admin.keys import ListKeys, read_list_keys
 from relevo_server.wire.requests.admin.status import read_get_status, read_list_partitions
 
 __all__ = [
     "Changes",
+    "ListClients",
     "ListKeys",
     "read_changes",
     "read_get_status",
+    "read_list_clients",
     "read_list_keys",
     "read_list_partitions",
 ]

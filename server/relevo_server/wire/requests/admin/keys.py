@@ -9,7 +9,7 @@ from relevo.admin.v1.admin_pb2 import ListKeysRequest
 from relevo_server.errors import Violation
 from relevo_server.keys import part_problem
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.admin.pages import cursor_of, token_of
+from relevo_server.wire.requests.admin.pages import cursor_of, page_size_problems, token_of
 from relevo_server.wire.requests.rules import Rights, refuse
 
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
@@ -54,9 +54,3 @@ def part_problems(**parts: str) -> Iterator[Violation]:
         problem = part_problem(part)
         if problem:
             yield field, problem
-
-
-def page_size_problems(size: int, maximum: int) -> Iterator[Violation]:
-    """The broken rules of a page's size, 0 for the default."""
-    if not 0 <= size <= maximum:
-        yield "page_size", f"must be from 1 to {maximum}, or 0 for the default"
