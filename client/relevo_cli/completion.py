@@ -8,6 +8,7 @@ from typing import Any, cast
 import shtab
 
 _SHELLS = ("bash", "zsh", "fish")
+_Commands: Any = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]
 _CHOICES = re.compile(r"\{([\w,-]+)\}")
 _INSTALL = """\
 bash:  relevo completion bash > ~/.local/share/bash-completion/completions/relevo
@@ -39,11 +40,12 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
     """Tell shtab about a parser's files and choices, and those of its commands."""
     actions: list[Any] = parser._actions  # pyright: ignore[reportPrivateUsage] - no other way
     for action in actions:
+        named = _CHOICES.fullmatch(str(action.metavar))
         if action.metavar == "FILE" or action.type is Path:
             action.complete = shtab.FILE
-        elif not action.choices and (choices := _CHOICES.fullmatch(action.metavar or "")):
-            action.choices = choices[1].split(",")  # pydantic checks them itself
-        elif isinstance(action.choices, dict):
+        elif named and not action.choices:
+            action.choices = named[1].split(",")  # pydantic checks them itself
+        elif isinstance(action, _Commands):
             for command in cast("dict[str, argparse.ArgumentParser]", action.choices).values():
                 command.description = None  # shtab would prefer it to the list's short text
                 _prepare(command)

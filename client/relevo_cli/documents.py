@@ -54,9 +54,17 @@ def _inexact(value: Json, path: str) -> Iterator[str]:
             pass
 
 
-def of_message(message: Message) -> Json:
-    """A message as JSON, with the contract's names of fields."""
-    return _integral(json_format.MessageToDict(message, preserving_proto_field_name=True))
+def of_message(message: Message, *, is_complete: bool = False) -> Json:
+    """A message as JSON, with the contract's names of fields.
+
+    With `is_complete`, it also has fields that are 0, false or empty.
+    """
+    document = json_format.MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=is_complete,
+    )
+    return _integral(document)
 
 
 def _integral(value: Json) -> Json:

@@ -4,8 +4,12 @@ import argparse
 
 from relevo.v1.context_pb2 import ContextKey
 from relevo_server.keys import Key
+from relevo_server.revisions import MAX_REVISION
+
+from relevo_cli.failures import UsageError
 
 HELP = "scope:tenant_id:id, parts encoded"
+REFERENCE_HELP = "a key, or a reference: scope:tenant_id:id@revision"
 
 
 def key(text: str) -> Key:
@@ -14,6 +18,24 @@ def key(text: str) -> Key:
         return Key.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parsed(text: str) -> Key:
+    """Parse a key. Raises UsageError."""
+    try:
+        return Key.parse(text)
+    except ValueError as error:
+        raise UsageError(f"KEY: {error}") from None
+
+
+def reference(text: str) -> tuple[Key, int]:
+    """Parse a key, or a reference with its revision, as argparse's `type`. 0 is no revision."""
+    name, at, revision = text.rpartition("@")
+    if not at:
+        return key(text), 0
+    if not (revision.isascii() and revision.isdecimal() and int(revision) <= MAX_REVISION):
+        raise argparse.ArgumentTypeError("a reference has the form scope:tenant_id:id@revision")
+    return key(name), int(revision)
 
 
 def key_without_stars(text: str) -> Key:

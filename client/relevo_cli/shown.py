@@ -11,12 +11,11 @@ _VALUES = (Column("PATH"), Column("VALUE"))
 
 def entry(entry: ContextEntry, width: int | None) -> list[str]:
     """The lines of an entry: what it is, then every value of its context, if it has one."""
-    ttl = entry.ttl.ToTimedelta().total_seconds()
     head = [
         ("key", keys.text(entry.key)),
         ("version", str(entry.version)),
         ("partition", str(entry.partition)),
-        ("expires", f"in {units.duration(ttl)}"),
+        ("expires", f"in {units.of_message(entry.ttl)}"),
     ]
     lines = pairs(head, width)
     if entry.HasField("context"):

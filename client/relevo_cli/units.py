@@ -1,6 +1,8 @@
 """Sizes, durations and times as people read them."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+
+from google.protobuf.duration_pb2 import Duration
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -30,6 +32,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 1440}d {minutes // 60 % 24:02}h"
 
 
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
 def time(moment: datetime, *, milliseconds: bool = False) -> str:
     """A time in ISO 8601, in the local time zone: `2026-11-29T06:31:08+01:00`."""
     return moment.astimezone().isoformat(timespec="milliseconds" if milliseconds else "seconds")
@@ -40,9 +47,9 @@ def percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def of_timedelta(span: timedelta) -> str:
-    """The same as `duration`, of a timedelta."""
-    return duration(span.total_seconds())
+def of_message(message: Duration) -> str:
+    """The same as `duration`, of a message."""
+    return duration(message.ToMicroseconds() / 1e6)
 
 
 def _short(number: float) -> str:

@@ -10,7 +10,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def flat(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
-    """Every value of a JSON document with its path, in the document's order.
+    """Every value of a JSON document with its path, names in alphabetical order.
 
     Paths are written as in `--mask`: `llm_config.model`, and names with other characters in
     backticks. Items of lists have numbers: `llm_config.stop[0]`. An empty object or list is a
@@ -18,7 +18,7 @@ def flat(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
     """
     match value:
         case dict() if value:
-            for name, item in value.items():
+            for name, item in sorted(value.items()):  # a Struct has no order
                 yield from flat(item, joined(path, name))
         case list() if value:
             for i, item in enumerate(value):
@@ -38,6 +38,11 @@ def text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def members(document: Json) -> Iterator[tuple[str, Json]]:
+    """Every value of an object with its path; an empty object has none."""
+    return ((path, value) for path, value in flat(document) if path)
+
+
 def rows(context: Json) -> list[list[str]]:
     """Every value of a context: its path, and the value as JSON."""
-    return [[path, text(value)] for path, value in flat(context) if path]
+    return [[path, text(value)] for path, value in members(context)]

@@ -1,0 +1,80 @@
+"""`relevo explain`: says which entry and version each value of a context came from."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+
+from relevo.admin.v1 import admin_pb2
+
+from relevo_cli import connection, keys, output, terminal, units, values
+from relevo_cli.connection import connected
+from relevo_cli.documents import Json, of_message
+from relevo_cli.failures import OK, reported
+from relevo_cli.tables import Column, table
+
+_ENTRIES = (
+    Column("#", is_number=True),
+    Column("ENTRY"),
+    Column("VERSION", is_number=True),
+    Column("EXPIRES IN", is_number=True),
+)
+_VALUES = (Column("PATH"), Column("VALUE"), Column("FROM"))
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo explain KEY`."""
+    parser.description = (
+        "Print the composed context of a key, with the entry that each value came from. Of a "
+        "reference, key@revision, it is as of that revision or later."
+    )
+    parser.add_argument(
+        "reference", type=keys.reference, metavar="KEY|REFERENCE", help=keys.REFERENCE_HELP
+    )
+    output.add_option(parser, "table")
+    connection.add_options(parser)
+    parser.set_defaults(run=_run)
+
+
+@reported
+def _run(options: argparse.Namespace) -> int:
+    key, revision = options.reference
+    request = admin_pb2.ExplainRequest(key=keys.message(key), min_revision=revision)
+    with connected(options) as server:
+        explained = server.call(server.admin.Explain, request)
+    if options.output == "json":
+        output.print_document(of_message(explained, is_complete=True))
+    else:
+        output.print_lines(_lines(explained, terminal.width()))
+    return OK
+
+
+def _lines(explained: admin_pb2.ExplainResponse, width: int | None) -> Iterator[str]:
+    names = [keys.text(entry.key) for entry in explained.entries]
+    entries = [
+        [str(number), name, str(entry.version), units.of_message(entry.ttl)]
+        for number, (name, entry) in enumerate(zip(names, explained.entries, strict=True))
+    ]
+    yield from table(_ENTRIES, entries, width)
+    for missing in explained.missing:
+        yield terminal.painted(f"missing: {keys.text(missing)}", "red")
+    yield ""
+    sources = {
+        each.path: f"{each.entry} {names[each.entry]}"
+        for each in explained.origins
+        if each.entry < len(names)
+    }
+    rows = [
+        [path, values.text(value), sources.get(path, "-")]
+        for path, value in _explained(of_message(explained.context), sources)
+    ]
+    yield from table(_VALUES, rows, width)
+
+
+def _explained(
+    value: Json, sources: Mapping[str, str], path: str = ""
+) -> Iterator[tuple[str, Json]]:
+    """The values that have a source, whole, and all others."""
+    if path in sources or not (isinstance(value, dict) and value):
+        yield path, value
+        return
+    for name, item in sorted(value.items()):
+        yield from _explained(item, sources, values.joined(path, name))
