@@ -6,12 +6,13 @@ import socket
 from typing import Self
 
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from relevo_server import tls
-from relevo_server.errors import StoreError
-from relevo_server.logs import cause_of, log
+from relevo_server.health import NAME as NAME_OF_HEALTH
+from relevo_server.health import Health
+from relevo_server.logs import log
+from relevo_server.service import channelz
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
 from relevo_server.service.store import SERVICE, ContextStore
@@ -21,13 +22,6 @@ from relevo_server.storage.inspection import Usage
 from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.calls import measured
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
-
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-_EVICTION = (
-    "Redis may evict the logs and the order of revisions; set maxmemory-policy to noeviction "
-    "or to a volatile-* policy"
-)
 
 
 class Server:
@@ -47,7 +41,7 @@ class Server:
     ) -> None:
         self._settings = settings
         self._storage = storage or _storage_of(settings, telemetry)
-        self._health = health.aio.HealthServicer()
+        self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
         registry = measured(self._server, telemetry)
@@ -57,24 +51,26 @@ class Server:
         self._meter = telemetry.meter
         self._usage = Usage()
         self._sampling: asyncio.Task[None] | None = None
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health.add_to(self._server)
+        names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
+        if settings.channelz:
+            channelz.add_to(self._server, self._service.parts.access)
+            names.append(channelz.NAME)
         if settings.reflection:
-            names = (SERVICE, ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        self._healthy: bool | None = None
         self.address = ""
         """The address that the server listens on, as host:port; "" until it has started."""
 
     async def __aenter__(self) -> Self:
         """Start the server: check the store, set health, open the port."""
         try:
-            await self._check_store()
+            await self._health.begin()
             self.address = self._bind()
             await self._server.start()
         except BaseException:
             await self._storage.close()
             raise
-        self._checks = asyncio.create_task(self._check_store_regularly())
+        self._checks = asyncio.create_task(self._health.follow_store())
         if self._meter:
             self._sampling = asyncio.create_task(self._sample_regularly())
             instruments.observe(self._meter, self._figures())
@@ -86,7 +82,7 @@ class Server:
         self._checks.cancel()
         if self._sampling:
             self._sampling.cancel()
-        await self._health.enter_graceful_shutdown()
+        await self._health.end()
         within = min(0.5, self._settings.grace)
         await asyncio.gather(
             *(each.refuse(quiet=0.05, within=within) for each in (self._service, self._admin))
@@ -119,36 +115,6 @@ class Server:
             raise OSError(f"cannot listen on {listen}") from error
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
-    async def _check_store(self) -> None:
-        """Check whether the store answers, and set health accordingly."""
-        try:
-            await self._storage.check()
-        except StoreError as error:
-            healthy = False
-            if self._healthy is not False:
-                cause = cause_of(error.__cause__)
-                log.warning("store.lost", reason=error.reason.value, cause=cause)
-        else:
-            healthy = True
-            if self._healthy is False:
-                log.info("store.found")
-            if not self._healthy:
-                await self._warn_of_eviction()
-        if healthy is not self._healthy:
-            self._healthy = healthy
-            for name in ("", SERVICE):
-                await self._health.set(name, _SERVING if healthy else _NOT_SERVING)
-
-    async def _warn_of_eviction(self) -> None:
-        for policy in sorted(await self._storage.eviction_policies()):
-            if policy.startswith("allkeys-"):
-                log.warning("store.eviction", policy=policy, advice=_EVICTION)
-
-    async def _check_store_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.health_interval)
-            await self._check_store()
-
     async def _sample_regularly(self) -> None:
         """Sample the store's usage. A collection of metrics asks the store nothing."""
         while True:
@@ -160,7 +126,7 @@ class Server:
         return {
             **self._service.figures(),
             **process.READ,
-            "relevo.server.store.available": lambda: int(self._healthy is True),
+            "relevo.server.store.available": lambda: int(self._health.store_available is True),
             "relevo.server.store.log.length": lambda: self._usage.log_length,
             "relevo.server.store.entries": lambda: self._usage.entries,
             "relevo.server.store.size": lambda: self._usage.size,

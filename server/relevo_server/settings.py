@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     """Seconds between two checks of the store."""
     reflection: bool = True
     """Serve gRPC reflection, which grpcurl uses to list and describe the service."""
+    channelz: bool = True
+    """Serve channelz, gRPC's view of its connections; callers need the role `admin`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest severity that is logged."""
     log_format: Literal["json", "console"] = "json"

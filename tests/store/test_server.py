@@ -13,12 +13,16 @@ from relevo_server.settings import Settings
 from support.clients.calls import TIMEOUT
 from support.servers.serving import health_of, serving
 
-SERVICES = ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+SERVICES = [
+    "grpc.channelz.v1.Channelz",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+]
 STORE = "relevo.v1.ContextStore"
 ADMIN = "relevo.admin.v1.Admin"
 
 
-@pytest.mark.parametrize("service", ["", STORE])
+@pytest.mark.parametrize("service", ["", "liveness", "readiness", STORE])
 async def test_a_server_whose_store_answers_is_serving(server: Server, service: str) -> None:
     """The health of the server and of its service is SERVING."""
     assert await health_of(server.address, service) == "SERVING"

@@ -1,0 +1,84 @@
+"""The health service: whether the process lives, and whether it can serve.
+
+Liveness does not follow the store: to restart a server brings no store back. Readiness does, and
+so do the service's own name and "", which load balancers and older probes ask for
+(docs/decisions/0027).
+"""
+
+import asyncio
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from relevo_server.errors import StoreError
+from relevo_server.logs import cause_of, log
+from relevo_server.storage import Storage
+
+LIVENESS = "liveness"
+READINESS = "readiness"
+NAME = health.SERVICE_NAME
+"""The name of the health service itself."""
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_EVICTION = (
+    "Redis may evict the logs and the order of revisions; set maxmemory-policy to noeviction "
+    "or to a volatile-* policy"
+)
+
+
+class Health:
+    """Checks the store every `interval` seconds, and answers `grpc.health.v1.Health`.
+
+    `services` are the names of services that are ready if the store answers.
+    """
+
+    def __init__(self, storage: Storage, interval: float, *services: str) -> None:
+        self._storage = storage
+        self._interval = interval
+        self._ready_names = ("", READINESS, *services)
+        self._servicer = health.aio.HealthServicer()
+        self.store_available: bool | None = None
+        """Whether the store answered the last check; None before the first one."""
+
+    def add_to(self, server: aio.Server) -> None:
+        """Register the health service with a server that has not been started."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def begin(self) -> None:
+        """Check the store, and set every status. Raises LayoutError."""
+        await self._servicer.set(LIVENESS, _SERVING)
+        await self._check()
+
+    async def end(self) -> None:
+        """Set every status to NOT_SERVING, for good: the server stops."""
+        await self._servicer.enter_graceful_shutdown()
+
+    async def follow_store(self) -> None:
+        """Check the store regularly, without end. Raises LayoutError if its layout changes."""
+        while True:
+            await asyncio.sleep(self._interval)
+            await self._check()
+
+    async def _check(self) -> None:
+        before = self.store_available
+        try:
+            await self._storage.check()
+        except StoreError as error:
+            self.store_available = False
+            if before is not False:
+                cause = cause_of(error.__cause__)
+                log.warning("store.lost", reason=error.reason.value, cause=cause)
+        else:
+            self.store_available = True
+            if before is False:
+                log.info("store.found")
+            if not before:
+                await self._warn_of_eviction()
+        if self.store_available is not before:
+            for name in self._ready_names:
+                await self._servicer.set(name, _SERVING if self.store_available else _NOT_SERVING)
+
+    async def _warn_of_eviction(self) -> None:
+        for policy in sorted(await self._storage.eviction_policies()):
+            if policy.startswith("allkeys-"):
+                log.warning("store.eviction", policy=policy, advice=_EVICTION)

@@ -1,0 +1,67 @@
+"""Channelz: gRPC's own view of the process, its servers, sockets and channels.
+
+What it tells of all clients (addresses, numbers of calls) is for operators: callers need the role
+`admin`. grpcio's own registration would let everyone in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from grpc import unary_unary_rpc_method_handler
+from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
+
+from relevo_server import errors
+from relevo_server.errors import StoreError
+from relevo_server.service.access import Access
+from relevo_server.service.admission import Context, fail
+from relevo_server.telemetry.calls import Registry
+
+NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+_UNREADABLE = "request", "cannot be read as what the method takes"
+
+
+def add_to(server: Registry, access: Access) -> None:
+    """Register channelz with a server that has not been started."""
+    untyped: Any = channelz_pb2_grpc
+    servicer = channelz.aio.ChannelzServicer()
+    untyped.add_ChannelzServicer_to_server(servicer, _ForAdmins(server, access))
+
+
+class _ForAdmins:
+    """Registers handlers that answer callers with the role `admin` only."""
+
+    def __init__(self, server: Registry, access: Access) -> None:
+        self._server = server
+        self._access = access
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Ignore the generic form of the handlers, which are registered by name as well."""
+
+    def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
+        """Register the handlers, each behind a check of its caller."""
+        guarded = {method: self._guarded(method, each) for method, each in handlers.items()}
+        self._server.add_registered_method_handlers(name, guarded)
+
+    def _guarded(self, method: str, handler: Any) -> Any:
+        access, behavior, kind = self._access, handler.unary_unary, _REQUESTS[method]
+
+        async def answer(serialized: bytes, context: Context) -> Any:
+            try:
+                access.caller(context.invocation_metadata).require_admin()
+                request = kind.FromString(serialized)
+            except DecodeError:
+                await fail(context, errors.invalid([_UNREADABLE]), method)
+            except StoreError as error:
+                await fail(context, error, method)
+            return await behavior(request, context)
+
+        make: Any = unary_unary_rpc_method_handler  # its types are those of one method
+        return make(answer, response_serializer=handler.response_serializer)
+
+
+_REQUESTS: Mapping[str, Any] = {
+    method.name: getattr(channelz_pb2, method.input_type.name)
+    for method in channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].methods
+}
+"""The type of each method's request."""
