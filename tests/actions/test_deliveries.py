@@ -42,7 +42,7 @@ async def test_what_counts(error: StoreError, counts: bool) -> None:
         service({"Get": get}, name="relevo.v1.ContextStore") as address,
         AsyncContextClient(address, cache=None) as contexts,
     ):
-        failure = await work(action, never, never, contexts, Policy(), None, begin)
+        failure = await work(action, never, never, contexts, Policy(), None, begin, "q")
     assert failure is not None
     assert (failure.reason, failure.is_final) == (error.reason, False)
     assert begun == [True] * counts

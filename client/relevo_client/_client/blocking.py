@@ -18,6 +18,7 @@ from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
+from relevo_client._context.sources import ContextSource
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._store import requests, snapshots
@@ -41,6 +42,8 @@ class ContextClient:
         loaders: by scope, a plain function that returns the context for a key of the scope.
             `resolve` calls it for missing entries; one process also calls it to renew an entry
             shortly before its time to live is over.
+        trace_keys: whether spans have the keys of contexts, which name tenants and
+            conversations.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
     UnavailableError and the others, each with its `reason`. A channel of the other kind
@@ -58,11 +61,15 @@ class ContextClient:
         timeout: float = 2.0,
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, Factory] = {},
+        trace_keys: bool = False,
     ) -> None:
         for scope, loader in loaders.items():
             must_be_callable(f"loaders[{scope!r}]", loader)
         by_scope = Loaders(loaders)
-        self._store = Store(target, channel, credentials, token=token, timeout=timeout)
+        self._store = Store(
+            target, channel, credentials, token=token, timeout=timeout, trace_keys=trace_keys
+        )
+        self.trace_keys = trace_keys
         self._watcher = (
             Watcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
@@ -253,6 +260,15 @@ class ContextClient:
         knows to be invalidated, is not returned.
         """
         return self._watcher.last_known(requests.ref_of(target)) if self._watcher else None
+
+    def age(self, entry: ContextEntry) -> float | None:
+        """The seconds since an entry, which was just resolved, was last proven current.
+
+        It is 0 if the store was asked. Returns None for an entry that the cache has no longer.
+        """
+        if entry.source in (ContextSource.STORE, ContextSource.LOADER):
+            return 0.0
+        return self._watcher.age(entry.key) if self._watcher else None
 
     @property
     def cache_counts(self) -> CacheCounts:

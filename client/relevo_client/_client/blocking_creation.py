@@ -41,6 +41,7 @@ from relevo_client._store import leases, requests
 from relevo_client._store.blocking import Store
 from relevo_client._store.leases import Lease, Lifetime
 from relevo_client._store.snapshots import Snapshot
+from relevo_client._telemetry.creations import Creating, LeaseWait
 
 Factory: TypeAlias = Callable[[ContextKey], ExecutionContext]
 """A user's function that returns the context for a key: a factory, or a scope's loader."""
@@ -162,20 +163,24 @@ class Creation:
 
     def _lease_or_entry(self, key: ContextKey) -> ContextEntry | Lease:
         """The entry, or a lease to create it. Waits for as long as others hold the lease."""
-        while True:
-            try:
-                wait = self._store.timeout * LEASE_WAIT_SHARE
-                request = leases.lease_request(key, wait=wait)
-                return leases.leased(key, self._store.lease(request))
-            except LeaseHeldError:
-                continue
+        with LeaseWait() as waiting:
+            while True:
+                try:
+                    wait = self._store.timeout * LEASE_WAIT_SHARE
+                    request = leases.lease_request(key, wait=wait)
+                    leased = leases.leased(key, self._store.lease(request))
+                except LeaseHeldError:
+                    continue
+                waiting.outcome = "granted" if isinstance(leased, Lease) else "entry"
+                return leased
 
     def _run_factory(self, lease: Lease, factory: Factory, ttl: Lifetime = None) -> ContextRef:
         """Write the factory's context under a lease. Raises LeaseLostError and its exceptions."""
         try:
-            context = factory(lease.key)
-            request = requests.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
-            return requests.put_ref(lease.key, self._store.put(request))
+            with Creating(lease.key):
+                context = factory(lease.key)
+                request = requests.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
+                return requests.put_ref(lease.key, self._store.put(request))
         except LeaseLostError:
             raise
         except BaseException:

@@ -16,6 +16,7 @@ from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
 from relevo_client._telemetry.caches import CACHES
+from relevo_client._telemetry.calls import entries_in, record_sizes
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 
@@ -51,6 +52,10 @@ class AsyncWatcher:
     def figures(self) -> CacheFigures | None:
         """The present state of the cache; None once it is closed."""
         return None if self._is_closed else self._cache.figures(time.monotonic())
+
+    def age(self, key: ContextKey) -> float | None:
+        """The seconds since the copy of a key was last proven current; None if unknown."""
+        return self._cache.age(key, time.monotonic())
 
     def record_miss(self, ref: ContextRef) -> bool:
         """Count a miss. Returns whether a server may answer from its memory."""
@@ -146,6 +151,7 @@ class AsyncWatcher:
 
     async def _read(self, call: Any) -> None:
         async for message in call:
+            record_sizes(entries_in(message))
             if self._cache.received(message):
                 self._contact.answered()
             self._wake()

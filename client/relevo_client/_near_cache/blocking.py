@@ -23,6 +23,7 @@ from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
 from relevo_client._telemetry.caches import CACHES
+from relevo_client._telemetry.calls import entries_in, record_sizes
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 Watch = Callable[[Iterator[WatchRequest]], Any]
@@ -76,6 +77,11 @@ class Watcher:
         """The present state of the cache; None once it is closed."""
         with self._lock:
             return None if self._is_closed else self._cache.figures(time.monotonic())
+
+    def age(self, key: ContextKey) -> float | None:
+        """The seconds since the copy of a key was last proven current; None if unknown."""
+        with self._lock:
+            return self._cache.age(key, time.monotonic())
 
     def record_miss(self, ref: ContextRef) -> bool:
         """Count a miss. Returns whether a server may answer from its memory."""
@@ -180,6 +186,7 @@ class Watcher:
             raise
         try:
             for message in call:
+                record_sizes(entries_in(message))
                 with self._lock:
                     is_answer = self._cache.received(message)
                     self._wake()

@@ -34,9 +34,9 @@ from relevo.v1.store_pb2 import (
 
 from relevo_client._context.keys import ContextKey
 from relevo_client._near_cache.options import CacheOptions
-from relevo_client._near_cache.partitions import RESET_REASONS, Partitions
+from relevo_client._near_cache.partitions import Partitions
 from relevo_client._near_cache.state import ABSENT, LONG_AGO, UNKNOWN, Copy, OwnWrites, Stream
-from relevo_client._telemetry.counts import COUNTS, CacheCounts, CacheFigures
+from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 
 class NearCache:
@@ -65,6 +65,10 @@ class NearCache:
         """The present state, for telemetry. May be called in another thread than the rest."""
         staleness = self._partitions.staleness(now)
         return CacheFigures(len(self._copies), self._bytes, staleness, self._stream.is_live)
+
+    def age(self, key: ContextKey, now: float) -> float | None:
+        """The seconds since the copy of a key was last proven current; None if never."""
+        return self._partitions.age(self._copies.get(key), now)
 
     def lookup(self, key: ContextKey, fence: int, now: float) -> Copy | None:
         """The copy of a key if a call with this fence may use it, else None: ask the store.
@@ -240,8 +244,7 @@ class NearCache:
         return copy
 
     def _apply_reset(self, reset: Reset) -> None:
-        COUNTS.resets[RESET_REASONS.get(reset.reason, "other")] += 1
-        self._partitions.reset(reset.partition)
+        self._partitions.reset(reset)
         for copy in self._copies.values():
             # A copy without an answer may be of this partition, and its answer lost too.
             if copy.partition in (reset.partition, UNKNOWN):

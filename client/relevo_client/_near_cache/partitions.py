@@ -6,9 +6,10 @@ Times are seconds of a clock that never goes back, as in `machine`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relevo.v1.store_pb2 import Position, ResetReason
+from relevo.v1.store_pb2 import Position, Reset, ResetReason
 
 from relevo_client._near_cache.state import LONG_AGO, UNKNOWN, Copy
+from relevo_client._telemetry.counts import COUNTS
 
 RESET_REASONS = {
     number: name.removeprefix("RESET_REASON_").lower() for name, number in ResetReason.items()
@@ -50,10 +51,11 @@ class Partitions(dict[int, Partition]):
         if copy.partition != UNKNOWN:
             self._copies[copy.partition] -= 1
 
-    def reset(self, number: int) -> None:
-        """Forget the position of a partition."""
-        before = self.get(number)
-        self[number] = Partition(proven=before.proven if before else LONG_AGO)
+    def reset(self, reset: Reset) -> None:
+        """Forget the position of a partition, and count the reason."""
+        COUNTS.resets[RESET_REASONS.get(reset.reason, "other")] += 1
+        before = self.get(reset.partition)
+        self[reset.partition] = Partition(proven=before.proven if before else LONG_AGO)
 
     def staleness(self, now: float) -> float | None:
         """The seconds since copies of all partitions were last proven current; None if never."""
@@ -65,6 +67,12 @@ class Partitions(dict[int, Partition]):
     def of(self, copy: Copy) -> Partition | None:
         """The partition of a copy, or None if no position of it has arrived yet."""
         return self.get(copy.partition)
+
+    def age(self, copy: Copy | None, now: float) -> float | None:
+        """The seconds since a copy's partition was last proven current; None if never."""
+        partition = self.of(copy) if copy else None
+        is_proven = partition is not None and partition.proven > LONG_AGO
+        return now - partition.proven if partition and is_proven else None
 
     def position(self, copy: Copy) -> int:
         """The position of a copy's partition, 0 if unknown."""

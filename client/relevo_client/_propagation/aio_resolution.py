@@ -14,6 +14,7 @@ from relevo_client._context.keys import ContextRef
 from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
+    PROCEEDS,
     Fallback,
     LastKnownCopy,
     LostContext,
@@ -25,6 +26,8 @@ from relevo_client._propagation.handlers import AsyncEnter
 from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._telemetry.counts import COUNTS
+from relevo_client._telemetry.spans import describe
 
 
 class AsyncSource(Protocol):
@@ -47,6 +50,10 @@ class AsyncSource(Protocol):
 
         Raises TimeoutError at the deadline, and the function's exceptions.
         """
+        ...
+
+    def describe(self, resolved: Resolved) -> None:
+        """Describe a context that was just resolved, on the current span."""
         ...
 
 
@@ -72,6 +79,10 @@ class AsyncClientSource:
         """The reference's entry. Raises RelevoError."""
         return await self._client.resolve(ref, timeout=deadline.remaining())
 
+    def describe(self, resolved: Resolved) -> None:
+        """Describe a context that was just resolved, on the current span."""
+        describe(resolved, self._client)
+
     async def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """The context that a policy's function returns, called once for all waiting calls.
 
@@ -92,9 +103,12 @@ async def aio_resolve_with_policy(
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return await source.resolve(ref, requester.deadline.half())
+            entry = await source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
+        else:
+            source.describe(entry)
+            return entry
     return await aio_apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
@@ -104,14 +118,18 @@ async def aio_apply_fallback(
     """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
     fallback = fallback_for(policy, lost)
-    if isinstance(fallback, LastKnownCopy):
-        return fallback.entry_or_reject(source.last_known(fallback.ref))
     if fallback is None:
         return None
-    try:
-        return await source.rebuild(fallback, requester.deadline)
-    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise fallback.rejection(error) from None
+    resolved: Resolved
+    if isinstance(fallback, LastKnownCopy):
+        resolved = fallback.entry_or_reject(source.last_known(fallback.ref))
+    else:
+        try:
+            resolved = await source.rebuild(fallback, requester.deadline)
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            raise fallback.rejection(error) from None
+    source.describe(resolved)
+    return resolved
 
 
 class AsyncEntrance:
@@ -134,6 +152,7 @@ class AsyncEntrance:
         except RejectedError as rejected:
             return _rejected(context, rejected)
         if ref is None and self._policy.no_reference is Fallback.PROCEED:
+            COUNTS.fallbacks[PROCEEDS] += 1
             return None
         if self._policy.lazy:
             call = Call(self._method, context, metadata, deadline_of(context))
@@ -141,6 +160,7 @@ class AsyncEntrance:
             return AsyncDeferred(ref, lambda: self._resolved(ref, call))
         entry = self._source.peek(ref) if ref else None
         if entry:
+            self._source.describe(entry)
             return entry
         call = Call(self._method, context, metadata, deadline_of(context))
         return self._resolved(ref, call)

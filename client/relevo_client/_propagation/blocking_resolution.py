@@ -15,6 +15,7 @@ from relevo_client._context.keys import ContextRef
 from relevo_client._context.resolved import Rebuilt, Resolved
 from relevo_client._propagation.callbacks import own_timeouts
 from relevo_client._propagation.fallbacks import (
+    PROCEEDS,
     Fallback,
     LastKnownCopy,
     LostContext,
@@ -26,6 +27,8 @@ from relevo_client._propagation.handlers import Enter
 from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
 from relevo_client._propagation.incomplete import log_incomplete
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._telemetry.counts import COUNTS
+from relevo_client._telemetry.spans import describe
 
 
 class Source(Protocol):
@@ -48,6 +51,10 @@ class Source(Protocol):
 
         Raises TimeoutError at the deadline, and the function's exceptions.
         """
+        ...
+
+    def describe(self, resolved: Resolved) -> None:
+        """Describe a context that was just resolved, on the current span."""
         ...
 
 
@@ -73,6 +80,10 @@ class ClientSource:
         """The reference's entry. Raises RelevoError."""
         return self._client.resolve(ref, timeout=deadline.remaining())
 
+    def describe(self, resolved: Resolved) -> None:
+        """Describe a context that was just resolved, on the current span."""
+        describe(resolved, self._client)
+
     def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """The context that a policy's function returns, called once for all waiting calls.
 
@@ -93,9 +104,12 @@ def resolve_with_policy(
     error: RelevoError | None = None
     if ref is not None:
         try:
-            return source.resolve(ref, requester.deadline.half())
+            entry = source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
+        else:
+            source.describe(entry)
+            return entry
     return apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
@@ -105,14 +119,18 @@ def apply_fallback(
     """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
     fallback = fallback_for(policy, lost)
-    if isinstance(fallback, LastKnownCopy):
-        return fallback.entry_or_reject(source.last_known(fallback.ref))
     if fallback is None:
         return None
-    try:
-        return source.rebuild(fallback, requester.deadline)
-    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-        raise fallback.rejection(error) from None
+    resolved: Resolved
+    if isinstance(fallback, LastKnownCopy):
+        resolved = fallback.entry_or_reject(source.last_known(fallback.ref))
+    else:
+        try:
+            resolved = source.rebuild(fallback, requester.deadline)
+        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+            raise fallback.rejection(error) from None
+    source.describe(resolved)
+    return resolved
 
 
 class Entrance:
@@ -132,6 +150,7 @@ class Entrance:
         except RejectedError as rejected:
             return _rejected(context, rejected)
         if ref is None and self._policy.no_reference is Fallback.PROCEED:
+            COUNTS.fallbacks[PROCEEDS] += 1
             return None
         if self._policy.lazy:
             call = Call(self._method, context, metadata, deadline_of(context))
@@ -139,6 +158,7 @@ class Entrance:
             return BlockingDeferred(ref, lambda: self._resolved(ref, call))
         entry = self._source.peek(ref) if ref else None
         if entry:
+            self._source.describe(entry)
             return entry
         call = Call(self._method, context, metadata, deadline_of(context))
         return self._resolved(ref, call)

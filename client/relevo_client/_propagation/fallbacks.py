@@ -23,6 +23,7 @@ from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Rebuilt
+from relevo_client._context.sources import ContextSource
 from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.refusals import (
     FAILED,
@@ -31,6 +32,11 @@ from relevo_client._propagation.refusals import (
     Refusal,
     RejectedError,
 )
+from relevo_client._telemetry.counts import COUNTS
+
+REJECTED, PROCEEDED = "reject", "proceed"
+PROCEEDS = "no_reference", PROCEEDED
+"""The case and what is done, for most calls that carry no reference."""
 
 
 class Fallback(Enum):
@@ -127,27 +133,45 @@ def cannot_answer_now(error: Exception) -> bool:
     return isinstance(error, UnavailableError)
 
 
-def fallback_and_refusal(
-    policy: Policy, error: RelevoError | None
-) -> tuple[Fallback | Rebuild, Refusal]:
-    """A policy's fallback for a failure, and the status of the call if it is rejected.
+class Choice(NamedTuple):
+    """The choice of a policy for a lost context."""
+
+    case: str
+    """The policy's field; `malformed` if the store refuses the reference, which no policy can
+    change."""
+    fallback: Fallback | Rebuild
+    refusal: Refusal
+    """The status of the call if it is rejected."""
+
+    def took(self, done: str) -> None:
+        """Count what was done: the value of a Fallback, or `rebuild`."""
+        COUNTS.fallbacks[self.case, done] += 1
+
+    def rejection(self, error: RelevoError | None) -> RejectedError:
+        """The error that rejects the call, which is counted."""
+        self.took(REJECTED)
+        return RejectedError(self.refusal, error)
+
+
+def choice_of(policy: Policy, error: RelevoError | None) -> Choice:
+    """A policy's choice for a failure.
 
     `error` is None for a call without a reference.
     """
     if error is None:
-        return policy.no_reference, NO_REFERENCE
+        return Choice("no_reference", policy.no_reference, NO_REFERENCE)
     if isinstance(error, InvalidFieldError):
-        return Fallback.REJECT, MALFORMED
+        return Choice("malformed", Fallback.REJECT, MALFORMED)
     for kind, field, refusal in _BY_ERROR:
         if isinstance(error, kind):
-            fallback: Fallback | Rebuild = getattr(policy, field)
-            return fallback, refusal
+            return Choice(field, getattr(policy, field), refusal)
     fallback = policy.unavailable
     if cannot_answer_now(error):
-        return fallback, _UNAVAILABLE
+        return Choice("unavailable", fallback, _UNAVAILABLE)
     # The store refuses (no access, a defect): a retry will not help, and a cached copy must not
     # bypass the refusal.
-    return Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback, FAILED
+    fallback = Fallback.REJECT if fallback is Fallback.LAST_KNOWN else fallback
+    return Choice("unavailable", fallback, FAILED)
 
 
 class RebuildCall(NamedTuple):
@@ -155,8 +179,8 @@ class RebuildCall(NamedTuple):
 
     function: Rebuild
     lost: LostContext
-    refusal: Refusal
-    """The status of the call if the function exceeds its deadline."""
+    choice: Choice
+    """The policy's choice; its refusal is for a function that exceeds its deadline."""
 
     @property
     def flight_key(self) -> object:
@@ -168,12 +192,15 @@ class RebuildCall(NamedTuple):
         """The function's result for this call. Raises TypeError if it is no context."""
         if not isinstance(context, ExecutionContext):
             raise TypeError(f"a policy's function returned {type(context).__name__}, no context")
+        self.choice.took("rebuild")
+        COUNTS.resolutions[ContextSource.FALLBACK.value, "ok"] += 1
         return Rebuilt(self.lost.ref, context)
 
     def rejection(self, error: Exception) -> RejectedError:
         """The error that rejects the call after the function raised, or exceeded the deadline."""
         if isinstance(error, TimeoutError):
-            return RejectedError(self.refusal, self.lost.error)
+            return self.choice.rejection(self.lost.error)
+        self.choice.took(REJECTED)
         return failure(self.function, error, self.lost.error)
 
 
@@ -181,27 +208,31 @@ class LastKnownCopy(NamedTuple):
     """The use of the last cached copy for a call."""
 
     ref: ContextRef
-    refusal: Refusal
-    """The status of the call if there is no copy."""
+    choice: Choice
+    """The policy's choice; its refusal is for a call for which there is no copy."""
     error: RelevoError | None
 
     def entry_or_reject(self, entry: ContextEntry | None) -> ContextEntry:
         """The copy. Raises RejectedError if it is None."""
         if entry is None:
-            raise RejectedError(self.refusal, self.error)
+            raise self.choice.rejection(self.error)
+        self.choice.took(Fallback.LAST_KNOWN.name.lower())
+        COUNTS.resolutions[ContextSource.LAST_KNOWN.value, "ok"] += 1
         return entry
 
 
 def fallback_for(policy: Policy, lost: LostContext) -> RebuildCall | LastKnownCopy | None:
     """The fallback for a lost context; None to proceed without. Raises RejectedError."""
-    fallback, refusal = fallback_and_refusal(policy, lost.error)
+    choice = choice_of(policy, lost.error)
+    fallback = choice.fallback
     if fallback is Fallback.PROCEED:
+        choice.took(PROCEEDED)
         return None
     if fallback is Fallback.LAST_KNOWN and lost.ref:
-        return LastKnownCopy(lost.ref, refusal, lost.error)
+        return LastKnownCopy(lost.ref, choice, lost.error)
     if isinstance(fallback, Fallback):
-        raise RejectedError(refusal, lost.error)
-    return RebuildCall(fallback, lost, refusal)
+        raise choice.rejection(lost.error)
+    return RebuildCall(fallback, lost, choice)
 
 
 def must_await_nothing(*policies: Policy) -> None:

@@ -14,6 +14,7 @@ from relevo_client._propagation.callbacks import evaluate, must_be_plain
 from relevo_client._propagation.fallbacks import LostContext, Policy
 from relevo_client._propagation.metadata import Pairs, decode, names_a_context
 from relevo_client._propagation.refusals import FORBIDDEN, MALFORMED, RejectedError
+from relevo_client._telemetry.counts import COUNTS
 from relevo_client.filters import MethodFilter
 
 Trust: TypeAlias = bool | Callable[[Any], bool]
@@ -114,11 +115,23 @@ class Inbound:
         `context` is gRPC's servicer context, `metadata` the call's. Raises RejectedError if
         the reference is malformed or not authorized, or if a function fails.
         """
-        # The trust function is called only for calls that carry a reference.
-        if self._trust is not True and not (
-            names_a_context(metadata) and evaluate(self._trust, context)
-        ):
-            return None
+        try:
+            ref = self._reference(context, metadata)
+        except RejectedError:
+            COUNTS.received_refused += 1
+            raise
+        if ref is not None:
+            COUNTS.received += 1
+        return ref
+
+    def _reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
+        if self._trust is not True:
+            # The trust function is called only for calls that carry a reference.
+            if not names_a_context(metadata):
+                return None
+            if not evaluate(self._trust, context):
+                COUNTS.received_ignored += 1
+                return None
         try:
             ref = decode(metadata)
         except InvalidFieldError:

@@ -6,8 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from relevo_client._context.current import current_ref
+from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.keys import ContextRef
 from relevo_client._propagation.callbacks import must_be_plain
 from relevo_client._propagation.metadata import Pairs, encode, names_a_context
+from relevo_client._telemetry.counts import COUNTS
 from relevo_client.filters import MethodFilter
 
 _Entries = Sequence[tuple[str, str]]
@@ -21,7 +24,17 @@ def context_headers() -> dict[str, str]:
     InvalidFieldError if both take more than 512 bytes.
     """
     ref = current_ref()
-    return dict(encode(ref)) if ref else {}
+    return dict(_sent(ref)) if ref else {}
+
+
+def _sent(ref: ContextRef) -> _Entries:
+    try:
+        entries = encode(ref)
+    except InvalidFieldError:
+        COUNTS.sent_refused += 1
+        raise
+    COUNTS.sent += 1
+    return entries
 
 
 class Outbound:
@@ -56,7 +69,7 @@ class Outbound:
         ref = current_ref()
         if ref is None or (metadata and names_a_context(metadata)):
             return ()
-        return encode(ref)
+        return _sent(ref)
 
     def carrying(self, metadata: Any, alone: Callable[[_Entries], Any] = tuple) -> Any:
         """A call's metadata with the entries of `added`; a copy, if there are any.

@@ -13,6 +13,7 @@ from relevo_client._context.errors import client_closed, client_forked, unreadab
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_asyncio
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
+from relevo_client._telemetry.calls import Call, record_sizes
 
 _Response = TypeVar("_Response")
 
@@ -21,7 +22,9 @@ class AsyncStore:
     """A ContextStore server's RPCs, with protobuf messages. Every RPC may raise RelevoError.
 
     `timeout` (seconds) bounds each call, including retries; a caller's deadline can only shorten
-    it. Give either `target` or `channel`, else it raises ValueError; a blocking channel raises
+    it. `trace_keys` is whether spans have keys of contexts.
+
+    Give either `target` or `channel`, else it raises ValueError; a blocking channel raises
     TypeError, and a token that no header can hold InvalidFieldError.
     """
 
@@ -36,11 +39,13 @@ class AsyncStore:
         *,
         token: str | None,
         timeout: float,
+        trace_keys: bool,
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
         must_be_asyncio(channel, "AsyncContextClient", instead="ContextClient")
         self.timeout = timeout
+        self.trace_keys = trace_keys
         self.contact = Contact(target, timeout)
         """The record of whether the store answers this client."""
         self._target = target or ""
@@ -77,7 +82,9 @@ class AsyncStore:
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
         """Read one entry."""
-        return await self._call(self._usable_stub.Get, request, deadline)
+        response = await self._call(self._usable_stub.Get, request, deadline)
+        record_sizes([response.entry, *response.layers])
+        return response
 
     async def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
         """Read several entries."""
@@ -132,22 +139,26 @@ class AsyncStore:
     ) -> _Response:
         timeout = deadline.within(self.timeout).remaining()
         attempt = self.contact.begin()
-        try:
-            response = await method(request, timeout=timeout, metadata=self._metadata)
-        except aio.AioRpcError as error:
-            failure = error_of_call(error)
-            self.contact.ended(attempt, failure, timeout)
-            raise failure from None
-        except aio.UsageError:
-            raise client_closed() from None
-        except asyncio.CancelledError:
-            if _cancelled_from_outside():
-                raise
-            raise client_closed() from None  # the channel ended the call
-        if response is None:  # gRPC returns None for an answer that it cannot parse
-            raise unreadable_response()
-        self.contact.answered()
-        return response
+        with Call(request, has_key=self.trace_keys) as call:
+            metadata = call.metadata(self._metadata)
+            try:
+                response = await method(request, timeout=timeout, metadata=metadata)
+            except aio.AioRpcError as error:
+                call.ended(error.code().name)
+                failure = error_of_call(error)
+                self.contact.ended(attempt, failure, timeout)
+                raise failure from None
+            except aio.UsageError:
+                raise client_closed() from None
+            except asyncio.CancelledError:
+                if _cancelled_from_outside():
+                    raise
+                raise client_closed() from None  # the channel ended the call
+            if response is None:  # gRPC returns None for an answer that it cannot parse
+                raise unreadable_response()
+            call.ended("OK")
+            self.contact.answered()
+            return response
 
 
 def _cancelled_from_outside() -> bool:

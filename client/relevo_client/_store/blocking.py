@@ -11,7 +11,8 @@ from relevo_client._context.errors import client_closed, client_forked
 from relevo_client._context.reasons import Reason
 from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_blocking
 from relevo_client._store.contact import Contact
-from relevo_client._store.statuses import error_of_call
+from relevo_client._store.statuses import error_of_call, status_of
+from relevo_client._telemetry.calls import Call, record_sizes
 
 _Response = TypeVar("_Response")
 
@@ -27,11 +28,13 @@ class Store:
         *,
         token: str | None,
         timeout: float,
+        trace_keys: bool,
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
         must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
         self.timeout = timeout
+        self.trace_keys = trace_keys
         self.contact = Contact(target, timeout)
         """The record of whether the store answers this client."""
         self._own_channel = channel is None
@@ -72,7 +75,9 @@ class Store:
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
     ) -> store_pb2.GetResponse:
         """Read one entry."""
-        return self._call(self._stub.Get, request, deadline)
+        response = self._call(self._stub.Get, request, deadline)
+        record_sizes([response.entry, *response.layers])
+        return response
 
     def batch_get(self, request: store_pb2.BatchGetRequest) -> store_pb2.BatchGetResponse:
         """Read several entries."""
@@ -110,18 +115,22 @@ class Store:
             raise client_closed()
         timeout = deadline.within(self.timeout).remaining()
         attempt = self.contact.begin()
-        try:
-            response = method(request, timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            failure = error_of_call(error)
-            if self._is_closed and failure.reason == Reason.CANCELLED:
-                failure = client_closed()  # the channel ended the call
-            self.contact.ended(attempt, failure, timeout)
-            raise failure from None
-        except ValueError:  # gRPC raises it for a call on a closed channel
-            raise client_closed() from None
-        self.contact.answered()
-        return response
+        with Call(request, has_key=self.trace_keys) as call:
+            metadata = call.metadata(self._metadata)
+            try:
+                response = method(request, timeout=timeout, metadata=metadata)
+            except grpc.RpcError as error:
+                failure = error_of_call(error)
+                call.ended(status_of(error).name)
+                if self._is_closed and failure.reason == Reason.CANCELLED:
+                    failure = client_closed()  # the channel ended the call
+                self.contact.ended(attempt, failure, timeout)
+                raise failure from None
+            except ValueError:  # gRPC raises it for a call on a closed channel
+                raise client_closed() from None
+            call.ended("OK")
+            self.contact.answered()
+            return response
 
 
 class _UnregisteredChannel:

@@ -45,10 +45,17 @@ _BY_REASON: dict[str, type[RelevoError]] = {
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def status_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status of a failed call, blocking or asyncio."""
+    call: Any = error
+    code: grpc.StatusCode = call.code()
+    return code
+
+
 def error_of_call(error: grpc.RpcError) -> RelevoError:
     """The exception for a failed call, blocking or asyncio."""
     call: Any = error
-    code: grpc.StatusCode = call.code()
+    code = status_of(error)
     for name, value in call.trailing_metadata() or ():
         if name == _DETAILS:
             with suppress(DecodeError):  # not a Status: the code suffices

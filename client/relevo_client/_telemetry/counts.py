@@ -59,7 +59,7 @@ class Counts:
         """Calls of factories and loaders, by outcome."""
         self.resets = Tally(int)
         """Partitions of caches that were reset, by reason."""
-        self.sampler_checks = Tally(int)
+        self.sampler_checks = Tally(int, current=0, stale=0, wrong=0)
         """Answers of near caches that were compared with the store, by outcome."""
         self.sent = self.sent_refused = 0
         """References that went out, and those that no metadata has room for."""

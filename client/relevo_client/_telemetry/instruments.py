@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
-from opentelemetry.metrics import CallbackOptions, Histogram, Observation, get_meter
+from opentelemetry.metrics import (
+    CallbackOptions,
+    Histogram,
+    Observation,
+    get_meter,
+    get_meter_provider,
+)
 
 from relevo_client._context.sources import ContextSource
 from relevo_client._telemetry.caches import CACHES
@@ -44,6 +50,12 @@ RELEASE = _release()
 """The version of the library."""
 
 _meter = get_meter(NAME, RELEASE)
+
+
+def is_metered() -> bool:
+    """Whether the process has an SDK for metrics, so that a value is worth its computation."""
+    # The API's own providers record nothing.
+    return not type(get_meter_provider()).__module__.startswith("opentelemetry.metrics")
 
 
 @lru_cache(1024)

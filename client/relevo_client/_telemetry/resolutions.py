@@ -4,11 +4,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from relevo_client._context.errors import RelevoError
-from relevo_client._context.reasons import Reason
 from relevo_client._context.sources import ContextSource
 from relevo_client._telemetry.counts import COUNTS
 from relevo_client._telemetry.instruments import OUTCOME, RESOLUTION_DURATION, SOURCE, attributes
+from relevo_client._telemetry.outcomes import outcome_of
 
 
 class Resolution:
@@ -35,13 +34,3 @@ class Resolution:
         if self.source is not ContextSource.NEAR_CACHE:
             duration = time.perf_counter() - self._begun
             RESOLUTION_DURATION.record(duration, attributes((SOURCE, source), (OUTCOME, outcome)))
-
-
-def outcome_of(error: BaseException | None) -> str:
-    """The value of `relevo.outcome`: one of a bounded number, whatever a server sends."""
-    if error is None:
-        return "ok"
-    if isinstance(error, RelevoError):
-        return error.reason.lower() if isinstance(error.reason, Reason) else "other"
-    # A task that was cancelled, or an exception of the user's own.
-    return "error" if isinstance(error, Exception) else "cancelled"

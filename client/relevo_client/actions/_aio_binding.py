@@ -13,13 +13,13 @@ from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._binding import (
     ActionRequester,
+    accept,
     aio_must_fit,
     cause_of,
     context_of,
     traced,
 )
 from relevo_client.actions._model import DomainAction
-from relevo_client.actions._stamping import check_tenant
 
 
 @asynccontextmanager
@@ -29,12 +29,14 @@ async def aio_bound(
     *,
     policy: Policy = DEFAULT_POLICY,
     timeout: float | None = None,
+    queue: str | None = None,
 ) -> AsyncGenerator[ExecutionContext | None, None]:
     """Make an action's context current within an `async with` block, and no other context.
 
     The block's value is the context; None if there is none, or if it is lazy or only passed on.
-    The action's trace context is current in the block, too. Afterwards both are as before. An
-    action without a reference has no context, whatever was current outside of the block.
+    The action's trace context is current in the block, too, in a span of its own if spans are
+    recorded. Afterwards both are as before. An action without a reference has no context,
+    whatever was current outside of the block.
 
     Args:
         action: the action to handle.
@@ -45,26 +47,28 @@ async def aio_bound(
         timeout: seconds for the resolution, of which the store has at most half. By default
             only the client's own timeout limits each call of the store. With a lazy policy it
             begins when the context is needed.
+        queue: the queue's name, for the span in which the block runs.
 
     Raises InvalidFieldError if the reference is of another tenant than the action, and TypeError
     for a blocking client.
 
     """
-    check_tenant(action)
-    current: Current
+    accept(action)
     if contexts is None:
-        current = ForwardedRef(action.context_ref)
-    else:
-        aio_must_fit(contexts, policy)
-        source = AsyncClientSource(contexts)
+        with traced(action, queue), using(ForwardedRef(action.context_ref)):
+            yield None
+        return
+    aio_must_fit(contexts, policy)
+    source = AsyncClientSource(contexts)
 
-        async def load() -> Resolved:
-            requester = ActionRequester(action, timeout)
-            try:
-                return await aio_resolve_with_policy(source, policy, action.context_ref, requester)
-            except RejectedError as rejected:
-                raise cause_of(rejected) from None
+    async def load() -> Resolved:
+        requester = ActionRequester(action, timeout)
+        try:
+            return await aio_resolve_with_policy(source, policy, action.context_ref, requester)
+        except RejectedError as rejected:
+            raise cause_of(rejected) from None
 
-        current = AsyncDeferred(action.context_ref, load) if policy.lazy else await load()
-    with using(current), traced(action):
-        yield context_of(current)
+    with traced(action, queue):
+        current: Current = AsyncDeferred(action.context_ref, load) if policy.lazy else await load()
+        with using(current):
+            yield context_of(current)

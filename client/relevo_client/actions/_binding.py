@@ -4,17 +4,21 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from opentelemetry import context as otel
+from opentelemetry.trace import SpanKind
 
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import Current, Deferred
-from relevo_client._context.errors import NoContextError, RelevoError
+from relevo_client._context.errors import InvalidFieldError, NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
 from relevo_client._propagation.fallbacks import LostContext, Policy, must_await_nothing
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._telemetry.counts import COUNTS
+from relevo_client._telemetry.spans import W3C
 from relevo_client.actions._model import DomainAction
-from relevo_client.actions._stamping import W3C
+from relevo_client.actions._stamping import check_tenant
+from relevo_client.actions._tracing import messaging
 
 
 def must_fit(contexts: object, policy: Policy) -> None:
@@ -50,15 +54,29 @@ def context_of(current: Current) -> ExecutionContext | None:
     return None if current is None or isinstance(current, Deferred) else current.context
 
 
+def accept(action: DomainAction) -> None:
+    """Count an action's reference.
+
+    Raises InvalidFieldError if it is of another tenant than the action.
+    """
+    try:
+        check_tenant(action)
+    except InvalidFieldError:
+        COUNTS.received_refused += 1
+        raise
+    COUNTS.received += action.context_ref is not None
+
+
 @contextmanager
-def traced(action: DomainAction) -> Generator[None, None, None]:
-    """Make an action's trace context current within a `with` block."""
+def traced(action: DomainAction, queue: str | None) -> Generator[None, None, None]:
+    """Make an action's trace context current within a `with` block, in a consumer's span."""
     before = otel.get_current()
     # A malformed traceparent leaves the trace context as it is.
     within = W3C.extract(action.trace_context, before)
     otel.attach(within)
     try:
-        yield
+        with messaging("process", SpanKind.CONSUMER, action, queue):
+            yield
     finally:
         # Not `detach`, which fails if another task ends the generator.
         if otel.get_current() is within:

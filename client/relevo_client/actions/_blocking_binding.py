@@ -14,13 +14,13 @@ from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client.actions._binding import (
     ActionRequester,
+    accept,
     cause_of,
     context_of,
     must_fit,
     traced,
 )
 from relevo_client.actions._model import DomainAction
-from relevo_client.actions._stamping import check_tenant
 
 
 @contextmanager
@@ -30,12 +30,14 @@ def bound(
     *,
     policy: Policy = DEFAULT_POLICY,
     timeout: float | None = None,
+    queue: str | None = None,
 ) -> Generator[ExecutionContext | None, None, None]:
     """Make an action's context current within a `with` block, and no other context.
 
     The block's value is the context; None if there is none, or if it is lazy or only passed on.
-    The action's trace context is current in the block, too. Afterwards both are as before. An
-    action without a reference has no context, whatever was current outside of the block.
+    The action's trace context is current in the block, too, in a span of its own if spans are
+    recorded. Afterwards both are as before. An action without a reference has no context,
+    whatever was current outside of the block.
 
     Args:
         action: the action to handle.
@@ -46,26 +48,28 @@ def bound(
         timeout: seconds for the resolution, of which the store has at most half. By default
             only the client's own timeout limits each call of the store. With a lazy policy it
             begins when the context is needed.
+        queue: the queue's name, for the span in which the block runs.
 
     Raises InvalidFieldError if the reference is of another tenant than the action, and TypeError
     for an asyncio client or a policy with a coroutine function.
 
     """
-    check_tenant(action)
-    current: Current
+    accept(action)
     if contexts is None:
-        current = ForwardedRef(action.context_ref)
-    else:
-        must_fit(contexts, policy)
-        source = ClientSource(contexts)
+        with traced(action, queue), using(ForwardedRef(action.context_ref)):
+            yield None
+        return
+    must_fit(contexts, policy)
+    source = ClientSource(contexts)
 
-        def load() -> Resolved:
-            requester = ActionRequester(action, timeout)
-            try:
-                return resolve_with_policy(source, policy, action.context_ref, requester)
-            except RejectedError as rejected:
-                raise cause_of(rejected) from None
+    def load() -> Resolved:
+        requester = ActionRequester(action, timeout)
+        try:
+            return resolve_with_policy(source, policy, action.context_ref, requester)
+        except RejectedError as rejected:
+            raise cause_of(rejected) from None
 
-        current = BlockingDeferred(action.context_ref, load) if policy.lazy else load()
-    with using(current), traced(action):
-        yield context_of(current)
+    with traced(action, queue):
+        current: Current = BlockingDeferred(action.context_ref, load) if policy.lazy else load()
+        with using(current):
+            yield context_of(current)

@@ -21,6 +21,8 @@ from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
 from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
+from relevo_client._telemetry.outcomes import outcome_of
+from relevo_client._telemetry.spans import mark_failed
 from relevo_client.actions._aio_binding import aio_bound
 from relevo_client.actions._model import DomainAction, invalid_field_error
 
@@ -125,6 +127,7 @@ async def work(
     policy: Policy,
     timeout: float | None,
     begin: Begin,
+    queue: str,
 ) -> Failure | None:
     """Handle an action with its context current, and send the result. None, or the failure.
 
@@ -140,7 +143,7 @@ async def work(
         contexts = None
     async with AsyncExitStack() as stack:
         try:
-            binding = aio_bound(action, contexts, policy=policy, timeout=timeout)
+            binding = aio_bound(action, contexts, policy=policy, timeout=timeout, queue=queue)
             await stack.enter_async_context(binding)
         except RelevoError as error:
             if not cannot_answer_now(error):
@@ -167,6 +170,7 @@ async def work(
 
 
 def _failed(error: BaseException) -> Failure:
+    mark_failed(outcome_of(error))
     text = "the action's handler failed"
     return Failure(Reason.HANDLER_FAILED, text, class_and_place(error), is_final=False)
 

@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
 from relevo_client._context.current import current_ref
 from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.frozen import FrozenDict
+from relevo_client._telemetry.counts import COUNTS
+from relevo_client._telemetry.spans import W3C
 from relevo_client.actions._model import DomainAction, newest
-
-W3C = TraceContextTextMapPropagator()
 
 
 def stamp(action: DomainAction) -> DomainAction:
@@ -33,7 +31,12 @@ def stamp(action: DomainAction) -> DomainAction:
     if action.created_at is None:
         changes["created_at"] = datetime.now(UTC)
     stamped = action.model_copy(update=changes)
-    check_tenant(stamped)
+    try:
+        check_tenant(stamped)
+    except InvalidFieldError:
+        COUNTS.sent_refused += 1
+        raise
+    COUNTS.sent += stamped.context_ref is not None
     return stamped
 
 

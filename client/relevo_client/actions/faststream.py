@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import DefaultStreamMessage, RedisStreamMessage
+from opentelemetry.trace import SpanKind
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.functions import is_coroutine_function
@@ -23,6 +24,7 @@ from relevo_client.actions._losses import Losses
 from relevo_client.actions._model import DomainAction
 from relevo_client.actions._reading import Acknowledging, as_it_is, parse
 from relevo_client.actions._stamping import stamp
+from relevo_client.actions._tracing import messaging
 
 __all__ = ["ActionQueues"]
 
@@ -163,7 +165,8 @@ class ActionQueues:
         """
         if not action.origin_service:
             action = action.model_copy(update={"origin_service": self._service})
-        await self._publish(stamp(action), queue)
+        with messaging("send", SpanKind.PRODUCER, action, queue, "redis"):
+            await self._publish(stamp(action), queue)
 
     def unless_lost(self) -> AbstractAsyncContextManager[None]:
         """A block that waits for replies, and raises QueueLostError if Redis loses the queues.
@@ -243,6 +246,7 @@ class ActionQueues:
                 self._policy,
                 self._resolve_timeout,
                 begin,
+                queue.name,
             )
 
         queue.consumer = Consumer(

@@ -69,9 +69,12 @@ class Finder:
         try:
             if requested.ref is not None:
                 try:
-                    return await self._find_in_time(requested, requested.ref, call)
+                    entry = await self._find_in_time(requested, requested.ref, call)
                 except RelevoError as caught:
                     error = caught
+                else:
+                    self._source.describe(entry)
+                    return entry
             lost = call.lost_context(requested.ref, error)
             resolved = await aio_apply_fallback(self._source, self._policy, call, lost)
         except RejectedError as ended:

@@ -15,6 +15,7 @@ from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.incoming import Authorize, Call, Trust
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._telemetry.counts import COUNTS
 from relevo_client.asgi import _headers
 from relevo_client.asgi._answers import FORBIDDEN_CONTEXT, AnsweredError, rejected, send_answer
 from relevo_client.asgi._finding import Begin, Finder, RequestedContext
@@ -107,6 +108,7 @@ class ContextMiddleware:
                 # The application must not pass on an untrusted reference. Otherwise the scope is
                 # not copied: outer middlewares read what the application adds to it.
                 scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
+                COUNTS.received_ignored += 1
             if self._exempt is None or not evaluate(self._exempt, scope):
                 resolved = await self._resolved(scope, is_trusted=is_trusted)
         except RejectedError as ended:
@@ -120,13 +122,22 @@ class ContextMiddleware:
 
     async def _resolved(self, scope: Scope, *, is_trusted: bool) -> Resolved:
         """The context to make current. Raises AnsweredError, RejectedError."""
+        try:
+            requested = self._authorized(scope, is_trusted=is_trusted)
+        except (AnsweredError, RejectedError):
+            COUNTS.received_refused += is_trusted
+            raise
+        COUNTS.received += is_trusted
+        deadline = Deadline.after(self._timeout)
+        call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
+        return await self._finder.find(requested, call)
+
+    def _authorized(self, scope: Scope, *, is_trusted: bool) -> RequestedContext:
         requested = self._requested_context(scope, is_trusted=is_trusted)
         ref = requested.ref
         if ref and self._authorize and not evaluate(self._authorize, ref, scope):
             raise AnsweredError(FORBIDDEN_CONTEXT)
-        deadline = Deadline.after(self._timeout)
-        call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
-        return await self._finder.find(requested, call)
+        return requested
 
     def _names_context(self, scope: Scope, *, is_trusted: bool) -> bool:
         """Whether a request names a conversation, or has a trusted reference."""

@@ -22,7 +22,7 @@ from relevo_client import (
     current_entry,
 )
 from relevo_client._near_cache import aio, blocking
-from relevo_client._propagation.fallbacks import fallback_and_refusal
+from relevo_client._propagation.fallbacks import choice_of
 from relevo_client.testing import LocalStore
 from support.clients.caching import caching, until_known
 from support.clients.lost_contexts import DOWN, TOO_OLD
@@ -206,5 +206,5 @@ def test_where_it_makes_no_sense() -> None:
 def test_what_the_store_refuses() -> None:
     """If the store refuses a client, its cached context is not used."""
     refused = AccessDeniedError("no", reason="TENANT_DENIED")
-    action, refusal = fallback_and_refusal(POLICY, refused)
+    _, action, refusal = choice_of(POLICY, refused)
     assert (action, refusal.code) == (Fallback.REJECT, StatusCode.INTERNAL)

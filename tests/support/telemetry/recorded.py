@@ -64,6 +64,16 @@ class Meters:
         )
 
 
+def sizes_of(meters: Meters) -> dict[str, float]:
+    """The sum of the sizes of received contexts, by scope."""
+    return {
+        point.attributes["relevo.context.scope"]: point.sum
+        for metric in meters.metrics()
+        if metric.name == "relevo.client.context.size"
+        for point in metric.data.data_points
+    }
+
+
 class Spans:
     """The spans that were recorded in this process."""
 

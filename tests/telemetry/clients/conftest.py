@@ -1,0 +1,35 @@
+"""A store in memory, and OpenTelemetry's SDK."""
+
+from collections.abc import Iterator
+
+import pytest
+from relevo_client.testing import LocalStore
+from support.telemetry import recorded
+from support.telemetry.recorded import Meters, Spans
+
+
+@pytest.fixture
+def store_url() -> str:
+    """The embedded backend: what a client tells is the same with every backend."""
+    return "memory://"
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    """A store with a client."""
+    with LocalStore() as store:
+        yield store
+
+
+@pytest.fixture
+def meters() -> Meters:
+    """The metrics of this process."""
+    return recorded.meters()
+
+
+@pytest.fixture
+def spans() -> Spans:
+    """The record of the test's own spans."""
+    spans = recorded.spans()
+    spans.clear()
+    return spans
