@@ -17,6 +17,10 @@ class CacheOptions:
     max_bytes: int = 64 << 20
     """The maximum serialized size of all cached entries together, in bytes."""
 
+    sample_every: int = 0
+    """One answer of so many is compared with the store afterwards, in the background; 0: none.
+    The verdicts are counted by the metric `relevo.client.sampler.checks`."""
+
     @property
     def ping_interval(self) -> float:
         """Seconds between two pings to the store."""
