@@ -62,6 +62,7 @@ TWINS = (
         {"about to expire, on an event loop.": "about to expire, in threads."},
     ),
     Twin(_CLIENT / "_client/aio_resolver.py"),
+    Twin(_CLIENT / "_client/aio_sampler.py"),
     Twin(
         _CLIENT / "_propagation/aio_resolution.py",
         {

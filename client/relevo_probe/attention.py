@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from math import inf, nextafter
 
 _AFTER = 0.03
 """Seconds after a round for which readers look as often as they can."""
+_LAST = nextafter(inf, 0)
+"""A time after all others but the end of a round that has not ended."""
 
 
 class Attention:
@@ -22,7 +25,7 @@ class Attention:
     def begin(self, tenant_id: str) -> None:
         """Say that a round of writes to a tenant begins."""
         with self._begun:
-            self._until[tenant_id] = float("inf")
+            self._until[tenant_id] = inf
             self._begun.notify_all()
         self.wake()
 
@@ -43,9 +46,9 @@ class Attention:
         """Whether the run is over."""
         return self._over.is_set()
 
-    def tenants(self) -> set[str]:
-        """The tenants that are written to now, or were just now."""
-        now = time.monotonic()
+    def tenants(self, *, just_now: bool = True) -> set[str]:
+        """The tenants that are written to now, or with `just_now` were so a moment ago."""
+        now = time.monotonic() if just_now else _LAST
         with self._lock:
             return {tenant for tenant, until in self._until.items() if now < until}
 

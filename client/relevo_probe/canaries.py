@@ -6,6 +6,7 @@ other's way, and what a probe leaves behind ends with its time to live.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from relevo_client import ContextEntry, ContextKey, ExecutionContext, IncompleteContextError
@@ -24,37 +25,37 @@ class Canaries:
     run: str
     """The name of the run, which no other run has."""
 
-    @property
+    @cached_property
     def head(self) -> ContextKey:
         """An entry that includes the layers."""
         return self._key("head")
 
-    @property
+    @cached_property
     def layers(self) -> tuple[ContextKey, ContextKey]:
         """Two entries that the head includes. No Invalidate ends them."""
         return self._key("layer-a"), self._key("layer-b")
 
-    @property
+    @cached_property
     def ended(self) -> ContextKey:
         """An entry that an Invalidate ends again and again."""
         return self._key("ended")
 
-    @property
+    @cached_property
     def late(self) -> ContextKey:
         """An entry that is created under a lease, now and then under one that has ended."""
         return self._key("late", FLOORED_SCOPE)
 
-    @property
+    @cached_property
     def floored(self) -> ContextKey:
         """An entry that is below a floor again and again."""
         return self._key("floored", FLOORED_SCOPE)
 
-    @property
+    @cached_property
     def first(self) -> ContextKey:
         """An entry that is there before all others, to learn the tenant's partition."""
         return self._key("first")
 
-    @property
+    @cached_property
     def looked_up(self) -> tuple[ContextKey, ...]:
         """The keys that readers ask for; the layers come with the head."""
         return self.head, self.ended, self.late, self.floored

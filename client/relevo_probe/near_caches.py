@@ -1,7 +1,7 @@
 """The probe's own near caches, each with what reads it.
 
-For each server there are an asyncio client and a blocking one. A newcomer, another asyncio client,
-is opened again and again, on one server after the other.
+For each server there are an asyncio client and a blocking one, and a forgetful one, which has room
+for one tenant only. A newcomer is opened again and again, on one server after the other.
 
 Now and then the event loop of the asyncio clients stands still for longer than `max_staleness`, as
 a process does that is paused. When it goes on it has received nothing for so long, and looks at
@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from itertools import cycle
 
 from relevo_client import AsyncContextClient, ContextRef
 
@@ -30,6 +31,12 @@ _SWEEP = 1.0
 """Seconds between two looks at all tenants."""
 _VISIT = 4.0
 """Seconds for which a newcomer stays."""
+_ASKED_TOGETHER = 2
+"""Reads of one composition from one server at the same time."""
+_LOOKS = 6
+"""Looks of a forgetful near cache at a tenant before it forgets it."""
+_FEW, _MANY = 6, 10_000
+"""Entries for which near caches have room: those of one tenant, and all."""
 _AWAKE = 8.0
 """Seconds from one pause of the event loop to the next."""
 _OVERSLEPT = 0.25
@@ -82,12 +89,13 @@ class Looks:
 class AsyncNearCaches:
     """The asyncio near caches, which share one event loop.
 
-    `connect` makes a client of the server with a number. `servers` is how many servers there are.
+    `connect` makes a client of the server with a number, whose near cache has room for so many
+    entries. `servers` is how many servers there are.
     """
 
     def __init__(
         self,
-        connect: Callable[[int], AsyncContextClient],
+        connect: Callable[[int, int], AsyncContextClient],
         servers: int,
         canaries: Sequence[Canaries],
         record: Record,
@@ -110,10 +118,13 @@ class AsyncNearCaches:
         try:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
                 for server in range(self._servers):
-                    client = await stack.enter_async_context(self._connect(server))
+                    client = await stack.enter_async_context(self._connect(server, _MANY))
                     group.create_task(self._follow(f"asyncio {server}", client))
+                    for _ in range(_ASKED_TOGETHER):
+                        group.create_task(self._ask(client))
+                    small = await stack.enter_async_context(self._connect(server, _FEW))
+                    group.create_task(self._forgetful(small, f"forgetful {server}"))
                 group.create_task(self._newcomers())
-                group.create_task(self._ask())
                 group.create_task(self._pauses())
         finally:
             self._attention.wake = lambda: None
@@ -146,26 +157,38 @@ class AsyncNearCaches:
     async def _newcomers(self) -> None:
         number = 0
         while not self._attention.is_over:
-            async with self._connect(number % self._servers) as client:
+            async with self._connect(number % self._servers, _MANY) as client:
                 await self._follow(f"newcomer {number}", client, time.monotonic() + _VISIT)
             number += 1
 
-    async def _ask(self) -> None:
+    async def _ask(self, client: AsyncContextClient) -> None:
         """Read compositions from the store while they are written."""
-        number = 0
-        async with AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(self._connect(each))
-                for each in range(self._servers)
-            ]
-            while not self._attention.is_over:
-                for canaries in self._canaries:
-                    if canaries.tenant_id in self._attention.tenants():
-                        number += 1
-                        with StoreRead(self._record, ContextRef(canaries.head), "store") as read:
-                            client = clients[number % len(clients)]
-                            read.entry = await client.resolve(read.ref, fresh=True)
-                await self._pause(_UNSEEN)
+        while not self._attention.is_over:
+            for canaries in self._written():
+                with StoreRead(self._record, ContextRef(canaries.head), "store") as read:
+                    read.entry = await client.resolve(read.ref, fresh=True)
+            await self._pause(_IDLE)
+
+    async def _forgetful(self, client: AsyncContextClient, name: str) -> None:
+        """Look at what is written with a near cache that has no room for a second tenant.
+
+        It asks for the same keys again and again, and the answers are of different moments.
+        """
+        reader = NearCacheReader(name, client, self._record)
+        others = cycle(self._canaries)
+        while not self._attention.is_over:
+            for canaries in self._written():
+                reader.look(canaries)
+                await self._resolve(client, canaries)
+                for _ in range(_LOOKS):
+                    await asyncio.sleep(_OFTEN)
+                    reader.look(canaries)
+                reader.look(next(others))
+            await self._pause(_IDLE)
+
+    def _written(self) -> list[Canaries]:
+        written = self._attention.tenants(just_now=False)
+        return [each for each in self._canaries if each.tenant_id in written]
 
     async def _pauses(self) -> None:
         """Let the event loop stand still now and then, and look before it goes on."""

@@ -1,10 +1,12 @@
 """The probe: its clients, its threads, and how a run begins and ends."""
 
 import asyncio
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from queue import Empty, PriorityQueue
@@ -20,14 +22,18 @@ from relevo_probe.metrics import Metrics
 from relevo_probe.near_caches import AsyncNearCaches, Looks
 from relevo_probe.partitions import tenants_of
 from relevo_probe.record import Record
-from relevo_probe.rounds import Rounds, Writer
+from relevo_probe.rounds import WRITTEN_TOGETHER, Rounds, Writer
 from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary
 
-_WRITERS = 4
+_WRITERS = 2
 """Threads that write."""
-_ROUND = 9
+_ROUND = 27
 """The writes of a round, on average."""
+_MANY = 10_000
+"""Entries for which near caches have room that hold all canaries."""
+_TURN = 0.0002
+"""Seconds after which a thread lets another one run."""
 _IDLE = 0.25
 """Seconds after which a thread that writes looks again whether there is something to do."""
 _SHORTEST_TTL = 60.0
@@ -111,9 +117,12 @@ class Probe:
         the caller may not use the probe's tenants, and other errors of the client but
         UnavailableError if the store refuses the first calls.
         """
-        self._began = time.monotonic()
+        self._began, interval = time.monotonic(), sys.getswitchinterval()
         end = float("inf") if seconds is None else self._began + seconds
         with ExitStack() as stack:
+            # What happens between two messages is seen only if threads take turns quickly.
+            sys.setswitchinterval(_TURN)
+            stack.callback(sys.setswitchinterval, interval)
             plain = [stack.enter_context(self._blocking(each)) for each in self._options.targets]
             try:
                 self._tenants = self._find(plain[0])
@@ -164,51 +173,59 @@ class Probe:
         return found
 
     def _start(self, plain: Sequence[ContextClient], threads: "_Threads", stack: ExitStack) -> None:
-        record, attention = self.record, self._attention
+        options, record, attention = self._options, self.record, self._attention
         canaries = [Canaries(tenant, self._run) for tenant in self._tenants]
         writers = [Writer(client) for client in plain]
-        for number, target in enumerate(self._options.targets):
-            client = stack.enter_context(self._blocking(target, has_cache=True))
+        askers = [stack.enter_context(self._blocking(each, room=1)) for each in options.targets]
+        for number, target in enumerate(options.targets):
+            client = stack.enter_context(self._blocking(target, room=_MANY))
             reader = NearCacheReader(f"blocking {number}", client, record)
             record.add_near_cache(reader.name)
             writers.append(Writer(client, reader))
             threads.start(reader.name, Looks(reader, canaries, record, attention).run)
         near_caches = AsyncNearCaches(
             self._asyncio,
-            len(self._options.targets),
+            len(options.targets),
             canaries,
             record,
             attention,
-            self._options.max_staleness,
+            options.max_staleness,
         )
         threads.start("asyncio", lambda: asyncio.run(near_caches.run()))
-        rate = min(self._options.rate, self._options.max_rate / len(canaries))
+        rate = min(options.rate, options.max_rate / len(canaries))
         ttl = max(_SHORTEST_TTL, 10 * _ROUND / rate)
-        schedule = _Schedule(
-            [Rounds(each, writers, record, attention, ttl) for each in canaries], rate, attention
-        )
+        threads_of_rounds = ThreadPoolExecutor(_WRITERS * WRITTEN_TOGETHER, "relevo-probe-round")
+        helpers = stack.enter_context(threads_of_rounds)
+        rounds = [
+            Rounds(each, writers, askers, record, attention, ttl, helpers) for each in canaries
+        ]
+        schedule = _Schedule(rounds, rate, attention)
         for number in range(min(_WRITERS, len(canaries))):
             threads.start(f"writer {number}", schedule.run)
 
-    def _blocking(self, target: str, *, has_cache: bool = False) -> ContextClient:
+    def _blocking(self, target: str, *, room: int = 0) -> ContextClient:
+        """A client with a near cache for so many entries; without one for 0."""
         options = self._options
         return ContextClient(
             target,
             credentials=options.credentials,
             token=options.token,
             timeout=options.timeout,
-            cache=CacheOptions(max_staleness=options.max_staleness) if has_cache else None,
+            cache=self._cache(room) if room else None,
         )
 
-    def _asyncio(self, server: int) -> AsyncContextClient:
+    def _asyncio(self, server: int, room: int) -> AsyncContextClient:
         options = self._options
         return AsyncContextClient(
             options.targets[server],
             credentials=options.credentials,
             token=options.token,
             timeout=options.timeout,
-            cache=CacheOptions(max_staleness=options.max_staleness),
+            cache=self._cache(room),
         )
+
+    def _cache(self, room: int) -> CacheOptions:
+        return CacheOptions(max_staleness=self._options.max_staleness, max_entries=room)
 
     def _violated(self, violation: Violation) -> None:
         self.violated.set()

@@ -4,8 +4,10 @@ The writes of a round follow each other as fast as the store answers: what can g
 event, its value and the progress after it, goes wrong then.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from itertools import count
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from relevo_probe.history import Kind, Read, Write
 from relevo_probe.looking import STORE, NearCacheReader, StoreRead
 from relevo_probe.record import Record
 
+WRITTEN_TOGETHER = 3
+"""Threads that write the parts of one composition at the same time."""
 _LARGE = 17 << 10
 """Bytes of the contexts that are not pushed to watchers, if the server has the default limit."""
 
@@ -29,69 +33,108 @@ class Writer(NamedTuple):
 
 
 class Rounds:
-    """The rounds of one tenant. One thread at a time may use it.
+    """The rounds of one tenant. One thread at a time may run one.
 
     `ttl` is the time to live of the canaries in seconds. It must be much longer than the time from
-    one round to the next.
+    one round to the next. `askers` are clients that let servers answer from their memory: they
+    write nothing, and their near caches have no room for a composition. `helpers` has threads for
+    writes side by side.
     """
 
     def __init__(
         self,
         canaries: Canaries,
         writers: Sequence[Writer],
+        askers: Sequence[ContextClient],
         record: Record,
         attention: Attention,
         ttl: float,
+        helpers: Executor,
     ) -> None:
         self.canaries = canaries
         self._writers = writers
+        self._askers = askers
         self._record = record
         self._attention = attention
         self._ttl = ttl
+        self._helpers = helpers
         self._values = count(1)
         self._turns = count()
         self._number = 0
         self._writes = 0
+        self._lock = threading.Lock()
 
     def run(self) -> int:
         """Write one round, and read it from the store. Returns the number of writes."""
-        self._writes = 0
+        before = self._writes
         self._attention.begin(self.canaries.tenant_id)
         try:
+            self._write_what_servers_remember()
             self._write_composition()
             self._end_by_key()
             if self._number % 2:
                 self._end_by_floor()
                 self._write_late()
-            self._read()
         finally:
             self._attention.end(self.canaries.tenant_id)
             self._number += 1
-        return self._writes
+        return self._writes - before
+
+    def _write_what_servers_remember(self) -> None:
+        """Let a server remember the composition, change it, and read it as of the change."""
+        client = self._askers[self._number % len(self._askers)]
+        for _ in range(2):
+            self._resolve(client)
+        self._put(self.canaries.head)
+        self._resolve(client)
+
+    def _resolve(self, client: ContextClient) -> None:
+        """Read the composition with a fence, from the server's memory if that has reached it."""
+        fence = self._record.fence(self.canaries.tenant_id)
+        with StoreRead(self._record, ContextRef(self.canaries.head, fence), "server") as read:
+            read.entry = client.resolve(read.ref)
 
     def _write_composition(self) -> None:
-        """Layers and head, so that parts of different rounds never existed together."""
-        first, second = self.canaries.layers
-        self._put(first)
-        self._put(second, padding=_LARGE if self._number % 4 == 3 else 0)
-        self._put(self.canaries.head)
-        self._put(first)
+        """Layers and head, all side by side, and then one after the other.
+
+        Writes that overtake each other's events show whether a part can be ahead of the others.
+        """
+        keys = (*self.canaries.layers, self.canaries.head)
         if self._number == 0:
-            self._put(self.canaries.head)
+            self._put_all(keys)
+        # Each in another order, so that all keys are written at the same time.
+        orders = [keys[i:] + keys[:i] for i in range(WRITTEN_TOGETHER)]
+        large = _LARGE if self._number % 2 else 0
+        burst = [self._helpers.submit(self._put_all, 2 * order, large) for order in orders]
+        for each in burst:
+            each.result()
+        for key in keys[1:]:
+            self._put(key)
+            self._read(self.canaries.head)
+
+    def _put_all(self, keys: Sequence[ContextKey], padding: int = 0) -> None:
+        for number, key in enumerate(keys):
+            self._put(key, padding if number % 3 == 1 else 0)
 
     def _end_by_key(self) -> None:
         key = self.canaries.ended
         self._put(key)
+        self._read(key)
         self._invalidate(key)
+        self._read(key)
         if self._number % 2:
             self._put(key)
+            self._read(key)
 
     def _end_by_floor(self) -> None:
         """Raise the floor of a scope, by turns after and before a Put."""
-        self._put(self.canaries.floored)
-        self._raise_floor(self.canaries.floored)
+        key = self.canaries.floored
+        self._put(key)
+        self._read(key)
+        self._raise_floor(key)
+        self._read(key)
         if self._number % 4 == 1:
-            self._put(self.canaries.floored)
+            self._put(key)
 
     def _write_late(self) -> None:
         """Create an entry under a lease, whose first holder is too late: the lease has ended."""
@@ -105,7 +148,7 @@ class Rounds:
             is_void = not late and self._end_lease(key)
             write = Write("put", key, 0.0, next(self._values), self._ttl, is_void=is_void)
             late.append(write)
-            self._writes += 1
+            self._count()
             self._record.begin(write)
             return self.canaries.context(key, write.value)
 
@@ -155,7 +198,7 @@ class Rounds:
         name = writer.reader.name if writer.reader else ""
         write = Write(kind, key, 0.0, value, self._ttl, writer=name)
         self._record.begin(write)
-        self._writes += 1
+        self._count()
         try:
             revision = send(writer.client)
         except RelevoError as error:
@@ -166,13 +209,16 @@ class Rounds:
             writer.reader.look(self.canaries)
         return revision
 
+    def _count(self) -> None:
+        with self._lock:
+            self._writes += 1
+
     def _next(self) -> Writer:
         return self._writers[next(self._turns) % len(self._writers)]
 
-    def _read(self) -> None:
-        """Read everything from the store."""
+    def _read(self, key: ContextKey) -> None:
+        """Read a key from the store, right after a write and mostly through another server."""
         fence = self._record.fence(self.canaries.tenant_id) if self._number % 2 else 0
-        for key in self.canaries.looked_up:
-            client = self._next().client
-            with StoreRead(self._record, ContextRef(key, fence), "store") as read:
-                read.entry = client.resolve(read.ref, fresh=True)
+        client = self._next().client
+        with StoreRead(self._record, ContextRef(key, fence), "store") as read:
+            read.entry = client.resolve(read.ref, fresh=True)

@@ -131,7 +131,8 @@ def _recency(history: History, read: Read, part: Part, max_staleness: float) -> 
             yield Check.RESURRECTED if any(w.ends_entries for w in later) else check, text
             return
         if not _may_be_absent(history, read, part, write):
-            yield Check.LOST, text
+            # A copy that says that there is no entry may be older than the write.
+            yield Check.LOST if read.source == "store" else check, text
             return
 
 

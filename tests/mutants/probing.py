@@ -84,9 +84,15 @@ def _line(mutant: Mutant, result: Probed, *, is_found: bool) -> str:
 def main() -> int:
     """Try the breaks that were asked for. Returns 1 if one was not found, else 0."""
     parser = argparse.ArgumentParser(prog="python -m mutants.probing", description=__doc__)
-    parser.add_argument("name", nargs="?", default="*", help="only these, for example 'late-*'")
+    parser.add_argument(
+        "names", nargs="*", default=["*"], metavar="NAME", help="only these, for example 'late-*'"
+    )
     arguments = parser.parse_args()
-    chosen = [each for each in mutants(PROBED) if fnmatch(each.name, arguments.name)]
+    chosen = [
+        each
+        for each in mutants(PROBED)
+        if any(fnmatch(each.name, name) for name in arguments.names)
+    ]
     if not chosen:
         parser.error("there is no such break")
     return int(not all_found(chosen))

@@ -4,16 +4,20 @@ import ast
 from collections import Counter
 
 import pytest
-from mutants.listed import ROOT, Mutant, mutants
+from mutants.listed import PROBED, ROOT, Mutant, mutants
+from relevo_probe.rules import Check
 
 LISTED = mutants()
+PROBES = mutants(PROBED)
 CLIENT = {"_context", "_store", "_near_cache", "_client", "_propagation", "actions", "asgi"}
 SERVER = {"service", "event_log", "wire", "storage", "errors", "settings.py", "cli"}
 
 each_mutant = pytest.mark.parametrize("mutant", LISTED, ids=[each.name for each in LISTED])
 
 
-@each_mutant
+@pytest.mark.parametrize(
+    "mutant", [*LISTED, *PROBES], ids=[each.name for each in (*LISTED, *PROBES)]
+)
 def test_it_breaks_the_code_as_it_is(mutant: Mutant) -> None:
     """A break changes one place of its file, which can still be compiled."""
     source = (ROOT / mutant.file).read_text()
@@ -44,9 +48,16 @@ def test_it_names_its_rule(mutant: Mutant) -> None:
     assert "\n" not in mutant.rule
 
 
-def test_names_tell_them_apart() -> None:
+@pytest.mark.parametrize("listed", [LISTED, PROBES], ids=["tests", "probe"])
+def test_names_tell_them_apart(listed: list[Mutant]) -> None:
     """No two breaks have the same name."""
-    assert len({mutant.name for mutant in LISTED}) == len(LISTED)
+    assert len({mutant.name for mutant in listed}) == len(listed)
+
+
+def test_the_probe_has_to_find_each_promise_broken() -> None:
+    """Each check of the probe has a break of its promise, and each break a check that finds it."""
+    assert all(mutant.finds and mutant.rule for mutant in PROBES)
+    assert {check for mutant in PROBES for check in mutant.finds} == set(Check)
 
 
 def test_every_wing_is_broken() -> None:

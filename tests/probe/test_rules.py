@@ -233,11 +233,14 @@ def test_answers_before_their_parts(scene: Scene) -> None:
     assert scene.broken == [Check.FENCE]
 
 
-@pytest.mark.parametrize("source", ["near_cache", "store"])
-def test_lost(scene: Scene, source: Source) -> None:
-    """An acknowledged entry is there."""
-    scene.read(10.0, Part(HEAD, 0), source=source)
-    assert scene.broken == [Check.LOST]
+@pytest.mark.parametrize(
+    "source, fence, expected",
+    [("store", 0, Check.LOST), ("near_cache", 0, Check.AGE), ("server", 10, Check.FENCE)],
+)
+def test_lost(scene: Scene, source: Source, fence: int, expected: Check) -> None:
+    """An acknowledged entry is there: the store has lost it, or a copy is older than it may be."""
+    scene.read(10.0, Part(HEAD, 0), source=source, fence=fence)
+    assert scene.broken == [expected]
 
 
 def test_ended_entries_are_not_lost(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from relevo_client._client import forks
 from relevo_client._client.aio_compat import end_with, must_be_callable
 from relevo_client._client.aio_creation import AsyncCreation, AsyncFactory
 from relevo_client._client.aio_resolver import AsyncResolver
+from relevo_client._client.aio_sampler import AsyncSampler
 from relevo_client._client.loaders import Loaders
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
@@ -76,6 +77,11 @@ class AsyncContextClient:
         )
         self._creation = AsyncCreation(self._store, self._watcher, by_scope)
         self._resolver = AsyncResolver(self._store, self._watcher, self._creation)
+        self._sampler = (
+            AsyncSampler(self._store, self._watcher, cache)
+            if cache and cache.sample_every and self._watcher
+            else None
+        )
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(AsyncContextClient._become_inherited, self)
@@ -91,6 +97,8 @@ class AsyncContextClient:
     async def close(self) -> None:
         """End the loads in flight and the cache's stream, and close the client's own channel."""
         self._store.refuse_calls()
+        if self._sampler:
+            await self._sampler.close()
         if self._watcher:
             await self._watcher.close()
         await self._creation.close()
@@ -242,7 +250,7 @@ class AsyncContextClient:
         """
         if self._watcher is None:
             return None
-        found = self._watcher.resolve(requests.ref_of(target))
+        found = (self._sampler or self._watcher).resolve(requests.ref_of(target))
         ageing = self._watcher.pop_ageing()
         if ageing:
             self._creation.renew(ageing)

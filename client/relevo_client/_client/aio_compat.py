@@ -4,6 +4,7 @@
 the asyncio one, imports them from there.
 """
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -34,3 +35,15 @@ async def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a user's function, and await its result if that is awaitable."""
     returned = function(*arguments)
     return await returned if inspect.isawaitable(returned) else returned
+
+
+class AsyncPause:
+    """A pause in the background, which ends with its task."""
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for so many seconds. Returns whether the client is closed meanwhile: False."""
+        await asyncio.sleep(seconds)
+        return False
+
+    def end(self) -> None:
+        """Do nothing: the task is cancelled."""

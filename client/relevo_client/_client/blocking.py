@@ -12,6 +12,7 @@ from relevo_client._client import forks
 from relevo_client._client.blocking_compat import end_with, must_be_callable
 from relevo_client._client.blocking_creation import Creation, Factory
 from relevo_client._client.blocking_resolver import Resolver
+from relevo_client._client.blocking_sampler import Sampler
 from relevo_client._client.loaders import Loaders
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
@@ -77,6 +78,11 @@ class ContextClient:
         )
         self._creation = Creation(self._store, self._watcher, by_scope)
         self._resolver = Resolver(self._store, self._watcher, self._creation)
+        self._sampler = (
+            Sampler(self._store, self._watcher, cache)
+            if cache and cache.sample_every and self._watcher
+            else None
+        )
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(ContextClient._become_inherited, self)
@@ -95,6 +101,8 @@ class ContextClient:
         Does not wait for factories: what one returns after this is not written.
         """
         self._store.refuse_calls()
+        if self._sampler:
+            self._sampler.close()
         if self._watcher:
             self._watcher.close()
         self._creation.close()
@@ -246,7 +254,7 @@ class ContextClient:
         """
         if self._watcher is None:
             return None
-        found = self._watcher.resolve(requests.ref_of(target))
+        found = (self._sampler or self._watcher).resolve(requests.ref_of(target))
         ageing = self._watcher.pop_ageing()
         if ageing:
             self._creation.renew(ageing)

@@ -4,6 +4,7 @@
 asyncio one, imports them from here.
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -40,3 +41,18 @@ def existing_entry(store: Store, key: ContextKey, deadline: Deadline) -> Context
 def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a user's function."""
     return function(*arguments)
+
+
+class Pause:
+    """A pause in a thread, which ends early if the client is closed."""
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so many seconds. Returns whether the client is closed meanwhile."""
+        return self._is_over.wait(seconds)
+
+    def end(self) -> None:
+        """End all pauses, now and later."""
+        self._is_over.set()

@@ -23,6 +23,10 @@ class CacheOptions:
     """The version that operators see beside it; by default `service.version` in
     OTEL_RESOURCE_ATTRIBUTES."""
 
+    sample_every: int = 0
+    """One answer of so many is compared with the store afterwards, in the background; 0: none.
+    The verdicts are counted by the metric `relevo.client.sampler.checks`."""
+
     @property
     def ping_interval(self) -> float:
         """Seconds between two pings to the store."""
