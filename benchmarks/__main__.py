@@ -23,6 +23,7 @@ from benchmarks import (
     pushes,
     refill,
     report,
+    telemetry,
     turns,
     writes,
 )
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
     "refill": refill.measure,
     "turns": turns.measure,
     "missers": missers.measure,
+    "telemetry": telemetry.measure,
     "memory": memory.measure,
 }
 """A benchmark is a coroutine function from a run to figures."""

@@ -20,19 +20,23 @@ class Server:
     address: str
     cpu: Callable[[], float]
     """Returns the CPU seconds that its process has used, in user mode and in the kernel."""
+    metrics: str = ""
+    """The address of its endpoint for Prometheus, "" if it has none."""
 
 
 @contextmanager
 def relevo(
-    store: str, prefix: str, cores: Cores, *, listen: str = "127.0.0.1:0"
+    store: str, prefix: str, cores: Cores, *more: str, listen: str = "127.0.0.1:0"
 ) -> Generator[Server, None, None]:
-    """Run `relevo serve`."""
-    flags = ("--store", store, "--store-prefix", prefix, "--listen", listen)
+    """Run `relevo serve`, with `more` flags."""
+    flags = ("--store", store, "--store-prefix", prefix, "--listen", listen, *more)
     with ExitStack() as stack:
         with cores.of_server():
             serving = relevo_serve(*flags, fresh=True)
             process = stack.enter_context(serving)
-        yield Server(process.address, _cpu_of(process.process.pid))
+        metrics = process.events("metrics.started")
+        scraped = str(metrics[0]["address"]) if metrics else ""
+        yield Server(process.address, _cpu_of(process.process.pid), scraped)
 
 
 @contextmanager

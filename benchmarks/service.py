@@ -1,12 +1,13 @@
 """A grpc.aio service with one unary method: bare, or with an interceptor.
 
-`python -m benchmarks.service bare|idle|relevo|otel` prints its address and serves until it
-is killed.
+`python -m benchmarks.service SIDE` prints its address and serves until it is killed. SIDE is
+`bare`, `idle`, `relevo` or `otel`, or several joined by `+`; with `sdk` among them, OpenTelemetry's
+SDK collects what they tell.
 """
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -22,6 +23,7 @@ from relevo_client import (
 )
 from support.entries import entry_of
 
+from benchmarks.sdk import use_sdk
 from benchmarks.serving import serve_until_ended
 
 _otel: Any = otel_grpc  # whose types are only half known
@@ -55,19 +57,22 @@ async def answer(request: bytes, context: Any) -> bytes:
     return request
 
 
-def _interceptors(side: str) -> Sequence[Any]:
-    if side == "idle":
-        return [Idle()]
-    if side == "relevo":
-        return [aio_server_interceptor(CachingClient("nowhere:1"), trust_callers=True)]
-    if side == "otel":
-        return [_otel.aio_server_interceptor(tracer_provider=TracerProvider())]
-    return []
+def _interceptors(parts: Sequence[str]) -> Iterator[Any]:
+    if "otel" in parts:
+        provider = None if "sdk" in parts else TracerProvider()
+        yield _otel.aio_server_interceptor(tracer_provider=provider)
+    if "idle" in parts:
+        yield Idle()
+    if "relevo" in parts:
+        yield aio_server_interceptor(CachingClient("nowhere:1"), trust_callers=True)
 
 
 async def serve(side: str) -> None:
     """Serve on a free port."""
-    server = aio.server(interceptors=_interceptors(side))
+    parts = side.split("+")
+    if "sdk" in parts:
+        use_sdk()
+    server = aio.server(interceptors=list(_interceptors(parts)))
     service, _, method = METHOD[1:].rpartition("/")
     handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(answer)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))

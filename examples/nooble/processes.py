@@ -1,7 +1,7 @@
 """Starts and stops the processes of the platform in one of its modes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -34,17 +34,20 @@ async def nooble(
     redis: str = "",
     redeliver_after: float = Wiring.redeliver_after,
     turn_timeout: float = Wiring.turn_timeout,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Nooble]:
     """Start all processes; stop the services and then their dependencies, also after an error.
 
     `redis` is the URL of one Redis for both the queues and the configuration; if it is empty,
-    two are started. Times are in seconds. Raises ProcessError.
+    two are started. Times are in seconds. `environment` is added to the environment of all
+    processes. Raises ProcessError.
     """
     async with AsyncExitStack() as below, _ended_together() as services:
         processes: list[Running] = []
 
-        async def start(stack: AsyncExitStack, name: str, *command: str, **environment: str) -> str:
-            running, _ = await stack.enter_async_context(launched(name, *command, **environment))
+        async def start(stack: AsyncExitStack, name: str, *command: str, **variables: str) -> str:
+            variables = {**(environment or {}), **variables}
+            running, _ = await stack.enter_async_context(launched(name, *command, **variables))
             processes.append(running)
             return running.address
 

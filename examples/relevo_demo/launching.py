@@ -33,6 +33,8 @@ class Running:
     name: str
     pid: int
     address: str
+    metrics: str = ""
+    """The address at which Prometheus finds its metrics, "" if it serves none."""
 
 
 @asynccontextmanager
@@ -53,7 +55,8 @@ async def launched(
                 announced = await started
         except TimeoutError:
             raise ProcessError(f"{name} did not start within {START:g} s") from None
-        yield Running(name, process.pid, announced["address"]), announced
+        running = Running(name, process.pid, announced["address"], announced.get("metrics", ""))
+        yield running, announced
     finally:
         await _stop(name, process)
         await listening
@@ -84,13 +87,16 @@ def end_on_signals() -> None:
 
 async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any]]") -> None:
     """Read a process's log: its start resolves `started`, other lines are printed."""
+    metrics: dict[str, Any] = {}
     async for line in cast("StreamReader", process.stderr):
         text = line.decode(errors="replace").rstrip()
         event = _event(text)
         if event.get("level") != "info":
             print(f"{name}: {text}", file=sys.stderr)
+        elif event.get("event") == "metrics.started":
+            metrics = {"metrics": event["address"]}
         elif event.get("event") == "server.started" and not started.done():
-            started.set_result(event)
+            started.set_result({**event, **metrics})
     if not started.done():
         started.set_exception(ProcessError(f"{name} ended with {await process.wait()}"))
 

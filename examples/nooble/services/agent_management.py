@@ -91,4 +91,4 @@ async def main(wiring: Wiring) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run("agent_management", main)

@@ -71,4 +71,4 @@ async def main(wiring: Wiring) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run("embedding", main)

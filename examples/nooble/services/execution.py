@@ -100,4 +100,4 @@ async def main(wiring: Wiring) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run("execution", main)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from opentelemetry import propagate, trace
 from relevo_client import CacheOptions, current_context
 from relevo_client.asgi import ContextMiddleware
 from starlette.applications import Starlette
@@ -16,6 +17,8 @@ from nooble.sources import Relevo
 from nooble.turns import TurnError, Turns
 from nooble.who import Who, from_headers
 from nooble.wiring import STALENESS, Wiring
+
+_tracer = trace.get_tracer("nooble")
 
 
 class Orchestrator:
@@ -49,10 +52,12 @@ class Orchestrator:
 
     async def _converse(self, who: Who, websocket: WebSocket) -> None:
         history: list[str] = []
+        trace_of_client = propagate.extract(websocket.headers)
         while True:
             text = await websocket.receive_text()
             try:
-                answer = await self._turns.run(who, text, history)
+                with _tracer.start_as_current_span("turn", trace_of_client, trace.SpanKind.SERVER):
+                    answer = await self._turns.run(who, text, history)
             except TurnError as error:
                 await websocket.send_json({"error": error.reason, "message": str(error)})
                 continue
@@ -71,4 +76,4 @@ async def main(wiring: Wiring) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run("orchestrator", main)

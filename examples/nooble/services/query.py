@@ -56,4 +56,4 @@ async def main(wiring: Wiring) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run("query", main)

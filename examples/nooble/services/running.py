@@ -13,15 +13,17 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from nooble.exporting import exported
 from nooble.wiring import Wiring
 
 
-def run(main: Callable[[Wiring], Coroutine[Any, Any, None]]) -> None:
+def run(name: str, main: Callable[[Wiring], Coroutine[Any, Any, None]]) -> None:
     """Run a service with the wiring of its command line."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # This level includes the actions that are delivered again.
     logging.getLogger("relevo_client").setLevel(logging.INFO)
-    asyncio.run(main(Wiring.parse()))
+    with exported(name, announce_metrics):
+        asyncio.run(main(Wiring.parse()))
 
 
 async def until_stopped() -> None:
@@ -34,7 +36,16 @@ async def until_stopped() -> None:
 
 def announce(address: str) -> None:
     """Announce on standard error that the service serves, in the format of `relevo serve`."""
-    started = {"level": "info", "event": "server.started", "address": address}
+    _log("server.started", address)
+
+
+def announce_metrics(address: str) -> None:
+    """Announce where Prometheus finds the metrics, in the format of `relevo serve`."""
+    _log("metrics.started", address)
+
+
+def _log(event: str, address: str) -> None:
+    started = {"level": "info", "event": event, "address": address}
     print(json.dumps(started), file=sys.stderr, flush=True)
 
 

@@ -107,12 +107,32 @@ class Platform:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, redis: RedisProcess, **times: float) -> AsyncGenerator[Self]:
-        """Start a platform on this Redis, with processes that are forked."""
+    async def running(
+        cls,
+        redis: RedisProcess,
+        environment: Mapping[str, str] | None = None,
+        /,
+        **times: float,
+    ) -> AsyncGenerator[Self]:
+        """Start a platform on this Redis, with processes that are forked.
+
+        They get `environment` beside the tests' own.
+        """
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(launching, "start", start)
-            async with nooble("relevo", redis=redis.url, **times) as platform:
+            async with nooble(
+                "relevo", redis=redis.url, environment=environment, **times
+            ) as platform:
                 yield cls(platform, redis)
+
+    @property
+    def metrics(self) -> Mapping[str, Sequence[str]]:
+        """The addresses at which Prometheus finds metrics, by service."""
+        found: dict[str, list[str]] = {}
+        for process in self._platform.processes:
+            if process.metrics:
+                found.setdefault(process.name, []).append(process.metrics)
+        return found
 
     def talk(self, tenant_id: str, agent_id: str) -> Talk:
         """A conversation with a new id."""

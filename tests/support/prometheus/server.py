@@ -44,7 +44,7 @@ class Prometheus:
         jobs: Mapping[str, Sequence[str]],
         rules: Sequence[Path] = (),
         *,
-        interval: str = "250ms",
+        interval: str = "2s",
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="relevo-prometheus-")
         self._port = ReservedPort()

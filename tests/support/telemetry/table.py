@@ -45,6 +45,17 @@ def instruments(page: str | None = None) -> dict[str, Instrument]:
     return {each.name: each for each in _instruments(text)}
 
 
+def documented_values() -> dict[str, set[str]]:
+    """The values that the page lists for attributes, by attribute; only those that it lists all of.
+
+    A row whose text goes on ("or the reason …") does not list all.
+    """
+    section = PAGE.read_text("utf-8").partition("## Values of the attributes\n")[2]
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    only_values = re.compile(r"`\w+`(?:, `\w+`)*")
+    return {name: set(_CODE.findall(cell)) for name, cell in rows if only_values.fullmatch(cell)}
+
+
 def _instruments(page: str) -> Iterator[Instrument]:
     for title, section in _SECTION.findall(page):
         meter = _METER.search(section)

@@ -1,0 +1,165 @@
+"""What it costs to see Relevo work.
+
+- `peek`: a hit of the near cache, in a process without and with OpenTelemetry's SDK.
+- `Call`: a unary call that carries its context, without and with the SDK on both sides. Beside
+  it, OpenTelemetry's own instrumentation of gRPC: alone (`otel`), and with Relevo's context and
+  attributes in its spans (`otel relevo`).
+- `Get`: a Get from Redis, of a server without metrics and one with `--metrics-listen`, which is
+  scraped every five seconds.
+
+Each contender has processes of its own, as a process has one SDK. CPU of calls is that of both
+sides together.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from itertools import islice
+
+import httpx
+from relevo.v1.store_pb2 import PutRequest
+from support.servers.serving import stub_of
+
+from benchmarks import samples, servers
+from benchmarks.calls import path
+from benchmarks.figures import Figure, Goal, compare, paired
+from benchmarks.http2 import connected
+from benchmarks.rounds import Contender, Drive, Schedule, take_turns
+from benchmarks.run import Run
+from benchmarks.workers import Worker, workers
+
+IN_FLIGHT = 20
+PEEK = Goal("µs", at_most=1.05)
+CALL = Goal("cpu", at_most=1.02)
+GET = Goal("cpu", at_most=1.03)
+_SCRAPED_EVERY = 5.0
+"""Seconds; Prometheus's own default is a minute."""
+_TURNS = 2
+"""The factor by which a turn is longer here, because the differences are a few per cent."""
+_CALLERS = {
+    "without": "relevo",
+    "with": "relevo+sdk",
+    "otel": "otel+sdk",
+    "otel relevo": "otel+relevo+sdk",
+}
+"""The contenders of calls, with what both of their sides have."""
+
+
+async def measure(run: Run) -> list[Figure]:
+    """The figures of peeks, of calls and of Gets, without and with telemetry."""
+    schedule = Schedule(run.schedule.rounds, run.schedule.seconds * _TURNS, run.schedule.say)
+    return [
+        await _peeks(run),
+        *await _calls(run, schedule),
+        *await _gets(run, schedule),
+    ]
+
+
+async def _peeks(run: Run) -> Figure:
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(servers.relevo(run.redis, run.prefix, run.cores))
+        await _fill(server.address)
+        without, with_sdk = await stack.enter_async_context(workers("benchmarks.metered", 2))
+        await with_sdk.call("use_sdk")
+        taken: dict[Worker, list[float]] = {without: [], with_sdk: []}
+        for worker in taken:
+            await worker.call("fill", server.address)
+            await worker.call("peek")  # to warm up
+        for i in range(run.schedule.rounds):
+            run.schedule.say(f"Peek, round {i + 1} of {run.schedule.rounds}")
+            for worker in (without, with_sdk) if i % 2 else (with_sdk, without):
+                taken[worker].append(await worker.call("peek") * 1e6)
+        for worker in taken:
+            await worker.call("close")
+    return paired("Telemetry/peek with an SDK", "µs", taken[with_sdk], taken[without], PEEK)
+
+
+async def _calls(run: Run, schedule: Schedule) -> list[Figure]:
+    async with AsyncExitStack() as stack:
+        contenders = [
+            await stack.enter_async_context(_caller(run, name, side))
+            for name, side in _CALLERS.items()
+        ]
+        taken = await take_turns(
+            contenders, in_flight=IN_FLIGHT, schedule=schedule, what="Call with telemetry"
+        )
+    goals = {"with": CALL}
+    return [
+        *compare(
+            *("Telemetry/call", {name: taken[name] for name in ("without", "with", "otel")}),
+            baseline="without",
+            in_flight=IN_FLIGHT,
+            goals=goals,
+        ),
+        *compare(
+            *("Telemetry/call", {name: taken[name] for name in ("otel", "otel relevo")}),
+            baseline="otel",
+            in_flight=IN_FLIGHT,
+        ),
+    ]
+
+
+@asynccontextmanager
+async def _caller(run: Run, name: str, side: str) -> AsyncGenerator[Contender]:
+    with servers.service(side, run.cores) as server:
+        async with workers("benchmarks.metered", 1) as (worker,):
+            if "sdk" in side:
+                await worker.call("use_sdk")
+            await worker.call("open", server.address, "relevo" in side, "otel" in side)
+            used = 0.0
+
+            async def drive(in_flight: int, seconds: float) -> tuple[list[float], float]:
+                nonlocal used
+                latencies, elapsed, cpu = await worker.call("drive", in_flight, seconds)
+                used += cpu
+                return latencies, elapsed
+
+            yield Contender(name, drive, lambda: used + server.cpu())
+
+
+async def _gets(run: Run, schedule: Schedule) -> list[Figure]:
+    async with AsyncExitStack() as stack:
+        contenders: list[Contender] = []
+        for name, flags in (("without", ()), ("with", ("--metrics-listen", "127.0.0.1:0"))):
+            server = stack.enter_context(
+                servers.relevo(run.redis, f"{run.prefix}-{name}", run.cores, *flags)
+            )
+            await _fill(server.address)
+            client = await stack.enter_async_context(connected(server.address))
+            load: Drive = partial(client.load, path("Get"), samples.get_requests())
+            if server.metrics:
+                load = _scraped(load, server.metrics)
+            contenders.append(Contender(name, load, server.cpu))
+        taken = await take_turns(
+            contenders, in_flight=IN_FLIGHT, schedule=schedule, what="Get with metrics"
+        )
+    return compare(
+        "Telemetry/Get", taken, baseline="without", in_flight=IN_FLIGHT, goals={"with": GET}
+    )
+
+
+def _scraped(load: Drive, address: str) -> Drive:
+    """The same load, while the server's metrics are scraped every few seconds."""
+    last = 0.0
+
+    async def drive(in_flight: int, seconds: float) -> tuple[list[float], float]:
+        nonlocal last
+        if time.monotonic() - last < _SCRAPED_EVERY:
+            return await load(in_flight, seconds)
+        last = time.monotonic()
+        async with httpx.AsyncClient(timeout=10) as http, asyncio.TaskGroup() as group:
+            scraping = group.create_task(http.get(f"http://{address}/metrics"))
+            taken = await load(in_flight, seconds)
+            (await scraping).raise_for_status()
+        return taken
+
+    return drive
+
+
+async def _fill(address: str) -> None:
+    """Put all entries."""
+    async with stub_of(address) as stub:
+        for request in islice(samples.put_requests(), samples.ENTRIES):
+            await stub.Put(PutRequest.FromString(request))
