@@ -127,6 +127,13 @@ class Settings(BaseSettings):
     principals: tuple[Principal, ...] = ()
     """The callers that may use the server. If empty, everyone may do everything."""
 
+    redacted: tuple[str, ...] = (
+        *("api_key", "apikey", "authorization", "credentials", "passwd", "password"),
+        *("private_key", "secret", "token"),
+    )
+    """Keys and sections of contexts that are secret; `openai_api_key` and `apiKey` count as
+    `api_key`. Explain does not show their values."""
+
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
     """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://,
     redis+cluster:// or rediss+cluster://."""

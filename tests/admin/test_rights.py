@@ -7,9 +7,13 @@ import pytest
 from grpc import StatusCode
 from relevo.admin.v1.admin_pb2 import (
     ChangesRequest,
+    ExplainRequest,
     GetStatusRequest,
+    GetUsageRequest,
+    ListClientsRequest,
     ListKeysRequest,
     ListPartitionsRequest,
+    ListTopTenantsRequest,
 )
 from relevo.v1.store_pb2 import TenantSelector
 from relevo_server.server import Server
@@ -59,6 +63,7 @@ def of_the_server(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:
 def of_a_tenant(admin: AdminStub, tenant: str, **rest: Any) -> Iterator[Awaitable[object]]:
     """Calls that name a tenant."""
     yield admin.ListKeys(ListKeysRequest(tenant_id=tenant), timeout=TIMEOUT, **rest)
+    yield admin.GetUsage(GetUsageRequest(tenant_id=tenant), timeout=TIMEOUT, **rest)
     for request in (
         ChangesRequest(tenant=TenantSelector(tenant_id=tenant)),
         ChangesRequest(key=key(tenant=tenant)),
@@ -66,9 +71,16 @@ def of_a_tenant(admin: AdminStub, tenant: str, **rest: Any) -> Iterator[Awaitabl
         yield first_of(admin.Changes(request, timeout=TIMEOUT, **rest))
 
 
+def of_all_tenants(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:
+    """Calls about all tenants."""
+    yield admin.ListClients(ListClientsRequest(), timeout=TIMEOUT, **rest)
+    yield admin.ListTopTenants(ListTopTenantsRequest(), timeout=TIMEOUT, **rest)
+
+
 def all_calls(admin: AdminStub, **rest: Any) -> Iterator[Awaitable[object]]:
     """A call of every kind."""
     yield from of_the_server(admin, **rest)
+    yield from of_all_tenants(admin, **rest)
     yield from of_a_tenant(admin, "acme", **rest)
 
 
@@ -106,6 +118,24 @@ async def test_an_admin_of_other_tenants(admin: AdminStub) -> None:
         failure = await failure_of(call)
         assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
         assert failure.metadata == {"tenant_id": "globex"}
+
+
+async def test_calls_about_all_tenants(admin: AdminStub) -> None:
+    """What is about all tenants is open to an admin of all tenants only."""
+    for call in of_all_tenants(admin, metadata=bearer("all-admin")):
+        await call
+    for call in of_all_tenants(admin, metadata=bearer("acme-admin")):
+        failure = await failure_of(call)
+        assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
+        assert failure.metadata == {}
+
+
+async def test_an_explanation_needs_the_tenant(admin: AdminStub) -> None:
+    """A context is explained to an admin of its tenant only."""
+    for token, reason in (("acme-admin", "TENANT_DENIED"), ("reader", "ROLE_DENIED")):
+        request = ExplainRequest(key=key(tenant="globex"))
+        call = admin.Explain(request, metadata=bearer(token), timeout=TIMEOUT)
+        assert (await failure_of(call)).reason == reason
 
 
 async def test_a_server_without_principals(open_server: Server) -> None:

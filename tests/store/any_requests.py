@@ -7,10 +7,13 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from hypothesis import strategies as st
 from relevo.admin.v1.admin_pb2 import (
     ChangesRequest,
+    ExplainRequest,
     GetStatusRequest,
+    GetUsageRequest,
     ListClientsRequest,
     ListKeysRequest,
     ListPartitionsRequest,
+    ListTopTenantsRequest,
 )
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
@@ -128,6 +131,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "Watch": watches,
     "GetStatus": st.builds(GetStatusRequest),
     "ListPartitions": st.builds(ListPartitionsRequest),
+    "Explain": st.builds(ExplainRequest, key=keys, min_revision=numbers),
+    "GetUsage": st.builds(GetUsageRequest, tenant_id=names),
+    "ListTopTenants": st.builds(ListTopTenantsRequest, order_by=st.integers(0, 5), page_size=small),
     "ListClients": st.builds(
         ListClientsRequest, service_name=names, page_size=small, page_token=names
     ),

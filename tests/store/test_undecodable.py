@@ -11,7 +11,13 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from grpc import StatusCode
 from hypothesis import example, given
 from hypothesis import strategies as st
-from relevo.admin.v1.admin_pb2 import ChangesRequest, ListKeysRequest
+from relevo.admin.v1.admin_pb2 import (
+    ChangesRequest,
+    ExplainRequest,
+    GetUsageRequest,
+    ListClientsRequest,
+    ListKeysRequest,
+)
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
     BatchGetRequest,
@@ -118,6 +124,9 @@ BROKEN = key("#")
         ("Watch", WatchRequest(subscribe=Subscribe(key=BROKEN)), "subscribe.key.id"),
         ("Watch", WatchRequest(unsubscribe=Unsubscribe(key=BROKEN)), "unsubscribe.key.id"),
         ("Watch", WatchRequest(touch=Touch(key=BROKEN)), "touch.key.id"),
+        ("Explain", ExplainRequest(key=BROKEN), "key.id"),
+        ("GetUsage", GetUsageRequest(tenant_id="#"), "tenant_id"),
+        ("ListClients", ListClientsRequest(service_name="#"), "service_name"),
         ("Changes", ChangesRequest(key=BROKEN), "key.id"),
         ("Changes", ChangesRequest(tenant=TenantSelector(scope="#")), "tenant.scope"),
         ("ListKeys", ListKeysRequest(page_token="#"), "page_token"),  # noqa: S106

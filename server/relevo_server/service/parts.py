@@ -5,10 +5,13 @@ from typing import NamedTuple
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.service.access import Access
+from relevo_server.service.activity import Activity
 from relevo_server.service.admission import Admission
+from relevo_server.service.reads import Reader
 from relevo_server.service.watch import Watching
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
+from relevo_server.wire.entries import Entries
 
 
 class Parts(NamedTuple):
@@ -21,3 +24,6 @@ class Parts(NamedTuple):
     copies: Copies
     followers: Followers
     watching: Watching
+    reader: Reader
+    entries: Entries
+    activity: Activity

@@ -20,6 +20,7 @@ from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access
+from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
 from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
@@ -50,6 +51,7 @@ class ContextStore:
         )
         self._entries = Entries()
         self._counts = Counts()
+        self._activity = Activity()
         self._copies = Copies(
             max_entries=settings.cache_max_entries,
             max_bytes=settings.cache_max_bytes,
@@ -75,6 +77,9 @@ class ContextStore:
             self._copies,
             self._followers,
             self._watching,
+            self._reader,
+            self._entries,
+            self._activity,
         )
 
     def add_to(self, server: Registry) -> None:
@@ -166,6 +171,9 @@ class ContextStore:
 
     async def Put(self, put: requests.Put) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
+        row = self._activity.of(put.key.tenant_id)
+        row[CALLS] += 1
+        row[BYTES] += put.size
         written = await self._writer.put(put)
         partition = self._storage.partition_of(put.key.tenant_id)
         entry = self._entries.written(put.key, partition, written)
@@ -175,6 +183,7 @@ class ContextStore:
         self, target: requests.InvalidateKeys | requests.InvalidateTenant
     ) -> store_pb2.InvalidateResponse:
         """End entries."""
+        self._activity.of(target.tenant_id)[CALLS] += 1
         if isinstance(target, requests.InvalidateTenant):
             revision = await self._storage.invalidate_tenant(*target)
             return store_pb2.InvalidateResponse(revision=revision)
@@ -183,8 +192,11 @@ class ContextStore:
 
     async def Lease(self, lease: requests.Lease) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
+        row = self._activity.of(lease.key.tenant_id)
+        row[CALLS] += 1
         leased = await self._leases.acquire(lease)
         if leased.entry:
+            row[BYTES] += leased.entry.size
             partition = self._storage.partition_of(lease.key.tenant_id)
             entry = self._entries.serialized(lease.key, partition, leased.entry, body=True)
             return opaque.LeaseResponse(entry=entry, revision=leased.revision)
@@ -195,6 +207,7 @@ class ContextStore:
 
     async def Release(self, release: requests.Release) -> store_pb2.ReleaseResponse:
         """End a lease."""
+        self._activity.of(release.key.tenant_id)[CALLS] += 1
         await self._leases.release(release)
         return store_pb2.ReleaseResponse()
 
@@ -216,15 +229,21 @@ class ContextStore:
 
     def _get_response(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
         key = get.key
+        row = self._activity.of(key.tenant_id)
+        row[CALLS] += 1
         if read.revision < get.min_revision:
             raise errors.store_behind(key, read.revision)
         stored = read.entries[0]
         if stored is None:
+            row[MISSES] += 1
             raise errors.no_entry(key)
         partition = self._storage.partition_of(key.tenant_id)
         is_known = stored.version == get.known_version
+        if not is_known:
+            row[BYTES] += stored.size
         if not (is_known or layers):
             return self._entries.get_response(key, partition, stored, read.revision)
+        row[BYTES] += sum(layer.size for layer in read.entries[1:] if layer)
         response = opaque.GetResponse(
             entry=self._entries.serialized(key, partition, stored, body=not is_known),
             layers=[

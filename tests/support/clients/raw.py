@@ -21,13 +21,7 @@ _SERVICES = (
     store_pb2.DESCRIPTOR.services_by_name["ContextStore"],
     admin_pb2.DESCRIPTOR.services_by_name["Admin"],
 )
-_NOT_YET = {"GetUsage", "ListTopTenants", "Explain"}
-_METHODS = {
-    method.name: method
-    for service in _SERVICES
-    for method in service.methods
-    if method.name not in _NOT_YET
-}
+_METHODS = {method.name: method for service in _SERVICES for method in service.methods}
 Metadata = tuple[tuple[str, str], ...]
 _Unary: TypeAlias = "aio.UnaryUnaryMultiCallable[bytes, bytes]"
 _Changes: TypeAlias = "aio.UnaryStreamMultiCallable[bytes, bytes]"

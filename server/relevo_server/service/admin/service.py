@@ -14,8 +14,10 @@ from relevo.admin.v1 import admin_pb2
 from relevo_server.service.access import Caller
 from relevo_server.service.admin.changes import Changes
 from relevo_server.service.admin.clients import Clients
+from relevo_server.service.admin.explain import Explainer
 from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
+from relevo_server.service.admin.usage import Usage
 from relevo_server.service.admission import Admission, Context, Read, Request, fail
 from relevo_server.service.parts import Parts
 from relevo_server.telemetry.calls import Registry
@@ -34,6 +36,8 @@ class Admin:
         self._admission = Admission(parts.access, _CALLS)
         self._status = Status(parts)
         self._clients = Clients(parts.watching.connections)
+        self._explainer = Explainer(parts)
+        self._usage = Usage(parts.storage, parts.activity)
         self._keys = Keys(parts.storage)
         self._changes = Changes(parts)
 
@@ -47,6 +51,11 @@ class Admin:
             ),
             "ListClients": method(
                 self._clients.list_clients, _for_admins(requests.read_list_clients)
+            ),
+            "Explain": method(self._explainer.explain, _for_admins(requests.read_explain)),
+            "GetUsage": method(self._usage.get_usage, _for_admins(requests.read_get_usage)),
+            "ListTopTenants": method(
+                self._usage.list_top_tenants, _for_admins(requests.read_list_top_tenants)
             ),
             "ListKeys": method(self._keys.list_keys, _for_admins(requests.read_list_keys)),
         }

@@ -30,6 +30,11 @@ class InvalidateKeys(NamedTuple):
     principal: str = ""
     """Who asks, "" if the server has no principals."""
 
+    @property
+    def tenant_id(self) -> str:
+        """The tenant of all keys."""
+        return self.keys[0].tenant_id
+
 
 class InvalidateTenant(NamedTuple):
     """A checked InvalidateRequest for all entries of a tenant, or of one scope of it."""

@@ -54,6 +54,12 @@ class Put(NamedTuple):
     """Who puts, "" if the server has no principals."""
 
     @property
+    def size(self) -> int:
+        """The size of what was sent, in bytes."""
+        content = self.content
+        return len(content) if isinstance(content, bytes) else content.source.ByteSize()
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """What is put, for the record of the change: `*`, or the paths of the mask."""
         return WHOLE if isinstance(self.content, bytes) else masks.names(self.content.paths)

@@ -1,0 +1,66 @@
+"""GetUsage and ListTopTenants: what tenants have stored, and what the server did for them."""
+
+from collections.abc import Sequence
+
+from relevo.admin.v1.admin_pb2 import (
+    GetUsageResponse,
+    ListTopTenantsResponse,
+    ScopeUsage,
+    TenantActivity,
+    TopOrder,
+)
+
+from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
+from relevo_server.service.admin.keys import live_entries
+from relevo_server.storage.interface import Storage
+from relevo_server.wire.requests.admin import ListTopTenants
+
+_SEARCHED_TOGETHER = 1000
+"""Keys of the database that one step searches."""
+_MAX_SCOPES = 1000
+_FIGURES = {
+    TopOrder.TOP_ORDER_UNSPECIFIED: CALLS,
+    TopOrder.TOP_ORDER_CALLS: CALLS,
+    TopOrder.TOP_ORDER_BYTES: BYTES,
+    TopOrder.TOP_ORDER_MISSES: MISSES,
+}
+
+
+class Usage:
+    """Counts what tenants use."""
+
+    def __init__(self, storage: Storage, activity: Activity) -> None:
+        self._storage = storage
+        self._activity = activity
+
+    async def get_usage(self, tenant_id: str) -> GetUsageResponse:
+        """What a tenant has stored, by a search through all of the database's names."""
+        scopes: dict[str, ScopeUsage] = {}
+        cursor = ""
+        while True:
+            scanned = await self._storage.inspection.scan(tenant_id, "", cursor, _SEARCHED_TOGETHER)
+            async for key, stored in live_entries(self._storage, list(dict.fromkeys(scanned.keys))):
+                scope = key.scope if key.scope in scopes or len(scopes) < _MAX_SCOPES else ""
+                usage = scopes.setdefault(scope, ScopeUsage(scope=scope))
+                usage.entries += 1
+                usage.bytes += stored.size
+            cursor = scanned.cursor
+            if not cursor:
+                break
+        return GetUsageResponse(
+            scopes=[scopes[scope] for scope in sorted(scopes)],
+            activity=_activity(tenant_id, self._activity.counts(tenant_id)),
+        )
+
+    async def list_top_tenants(self, request: ListTopTenants) -> ListTopTenantsResponse:
+        """The tenants for which the server did most."""
+        figure = _FIGURES[request.order]
+        return ListTopTenantsResponse(
+            tenants=[_activity(*ranked) for ranked in self._activity.top(figure, request.size)],
+            error=self._activity.error(figure),
+        )
+
+
+def _activity(tenant_id: str, counts: Sequence[int]) -> TenantActivity:
+    calls, size, misses = counts
+    return TenantActivity(tenant_id=tenant_id, calls=calls, bytes=size, misses=misses)
