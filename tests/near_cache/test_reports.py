@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 
 import pytest
-from relevo.v1.store_pb2 import CacheReport, ClientInfo, WatchRequest
+from relevo.v1.store_pb2 import CacheReport, ClientInfo, ResetReason, WatchRequest
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
@@ -112,9 +112,9 @@ def test_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox(1 << 20)
     assert outbox.lag() == 0
     outbox.progress(3, 7, 0, soon=True)
-    outbox.reset(3, 1)
+    outbox.reset(3, ResetReason.RESET_REASON_LOG_TRIMMED)
     now = 102.0
-    outbox.reset(4, 2)
+    outbox.reset(4, ResetReason.RESET_REASON_ORDER_CHANGED)
     assert (outbox.lag(), outbox.partition_resets) == (2, 2)
     while outbox.next():
         pass

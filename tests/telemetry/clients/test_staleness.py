@@ -34,9 +34,9 @@ def ping(cache: NearCache, now: float, *partitions: int) -> None:
     cache.received(WatchResponse(progress=Progress(positions=positions)))
 
 
-def opened(**options: int) -> NearCache:
+def opened(options: CacheOptions | None = None) -> NearCache:
     """A cache with an open stream."""
-    cache = NearCache(CacheOptions(**options))
+    cache = NearCache(options or CacheOptions())
     cache.opened(now=0)
     return cache
 
@@ -67,7 +67,7 @@ def test_it_grows_while_the_stream_is_lost() -> None:
 
 def test_the_oldest_partition_counts() -> None:
     """One partition that is silent makes the cache stale, as long as it has copies there."""
-    cache = opened(max_entries=2)
+    cache = opened(CacheOptions(max_entries=2))
     looked_up(cache, KEYS[0], partition=1)
     looked_up(cache, KEYS[1], partition=2)
     ping(cache, 10, 1, 2)
