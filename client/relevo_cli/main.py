@@ -16,6 +16,7 @@ from relevo_cli.parsers import Command, CommandParser
 
 COMMANDS = (
     Command("serve", "run a ContextStore server", "relevo_server.cli.serve:add", "server"),
+    Command("check", "say what is wrong with settings and Redis", "relevo_cli.check:add", "server"),
     Command("get", "print an entry", "relevo_cli.entries:add_get"),
     Command("put", "write an entry, whole or in part", "relevo_cli.entries:add_put"),
     Command("invalidate", "end entries", "relevo_cli.entries:add_invalidate"),

@@ -40,7 +40,7 @@ class Server:
         telemetry: Telemetry = NOTHING,
     ) -> None:
         self._settings = settings
-        self._storage = storage or _storage_of(settings, telemetry)
+        self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
@@ -156,7 +156,8 @@ def _require_free(listen: str) -> None:
                     raise OSError(f"cannot listen on {listen}: the port is taken") from None
 
 
-def _storage_of(settings: Settings, telemetry: Telemetry) -> Storage:
+def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
+    """The storage of the settings; nothing is sent yet. Raises ValueError for a malformed URL."""
     return open_storage(
         settings.store.get_secret_value(),
         partitions=settings.partitions,

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ from relevo_server.storage import LayoutError
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 from relevo_server.telemetry.wanted import wanted
 
+Flags = CliSettingsSource[Any]
+"""The settings that are given as flags."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `relevo serve`: a flag for every setting."""
@@ -31,16 +35,23 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Every flag can also be an environment variable (RELEVO_STORE for --store) or a key of the "
         "TOML file. Flags win over the environment, the environment over the file."
     )
+    add_settings(parser, _run)
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, run: Callable[[Flags, argparse.Namespace], int]
+) -> None:
+    """Add `--config` and a flag for every setting. `run` gets their source, and the options."""
     parser.add_argument(
         "--config",
         type=Path,
         default=os.environ.get("RELEVO_CONFIG"),
         help="TOML file with settings (default: RELEVO_CONFIG, else none)",
     )
-    flags: CliSettingsSource[Any] = CliSettingsSource(
+    flags: Flags = CliSettingsSource(
         settings.Settings, root_parser=parser, add_argument_method=_add_argument
     )
-    parser.set_defaults(run=partial(_run, flags))
+    parser.set_defaults(run=partial(run, flags))
 
 
 def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
@@ -52,7 +63,7 @@ def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) 
     return parser.add_argument(*names, **options)
 
 
-def _run(source: CliSettingsSource[Any], options: argparse.Namespace) -> int:
+def _run(source: Flags, options: argparse.Namespace) -> int:
     file = Path(options.config) if options.config else None
     try:
         loaded = settings.load(file, source(parsed_args=vars(options)))

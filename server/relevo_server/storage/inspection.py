@@ -4,7 +4,7 @@ Errors are those of `Storage`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
@@ -65,6 +65,13 @@ class Inspection(ABC):
     @abstractmethod
     async def database_status(self) -> DatabaseStatus:
         """The state of the database. Raises nothing: what cannot be had is unknown."""
+
+    async def refusals(self) -> Mapping[str, str]:
+        """Commands of the database that this server needs and may not run, with its own words.
+
+        May write a key that is gone afterwards.
+        """
+        return {}
 
     @abstractmethod
     async def usage(self) -> Usage:

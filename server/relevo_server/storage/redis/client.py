@@ -12,7 +12,7 @@ from redis import exceptions as redis_errors
 from relevo_server import errors
 from relevo_server.logs import log
 from relevo_server.storage.inspection import DatabaseStatus
-from relevo_server.storage.redis import cluster, eviction, sentinel, status
+from relevo_server.storage.redis import cluster, eviction, rights, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import Pool
 from relevo_server.storage.redis.usage import Sampler
@@ -130,6 +130,13 @@ class Client:
     async def database_status(self) -> DatabaseStatus:
         """The state of the servers, as far as they report it."""
         return await status.database_status(self._commands.execute_everywhere)
+
+    async def refusals(self, tag: str) -> dict[str, str]:
+        """The commands that the user may not run. Raises StoreError."""
+        try:
+            return await rights.refusals(self._commands.execute_command, tag)
+        except _FAILURES as error:
+            raise store_error(error) from error
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,6 +1,6 @@
 """What operators ask of the Redis backend."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from relevo_server import errors, revisions
@@ -42,6 +42,10 @@ class RedisInspection(Inspection):
     async def database_status(self) -> DatabaseStatus:
         """Ask the one Redis or Sentinel master, or every master of a Cluster."""
         return await self._client.database_status()
+
+    async def refusals(self) -> Mapping[str, str]:
+        """Run each command on a key of its own."""
+        return await self._client.refusals(self._tag(0))
 
     async def usage(self) -> Usage:
         """Take a sample."""

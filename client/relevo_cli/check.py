@@ -1,0 +1,95 @@
+"""`relevo check`: says what is wrong with a server's settings, its Redis and this host."""
+
+import argparse
+import asyncio
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from relevo_server import diagnosis, logs, settings
+from relevo_server.cli import problems, serve
+from relevo_server.diagnosis import Finding
+from relevo_server.server import storage_of
+from relevo_server.settings import Settings
+
+from relevo_cli import output, terminal
+from relevo_cli.documents import Json
+from relevo_cli.failures import FAILED, OK
+from relevo_cli.tables import Column, table
+from relevo_cli.terminal import Colour
+
+_COLUMNS = (Column("CHECK"), Column("RESULT"), Column("FOUND"))
+_COLOURS: dict[diagnosis.Level, Colour] = {"ok": "green", "warning": "yellow", "wrong": "red"}
+_ADVICE = "see docs/operations.md"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo check`: those of `relevo serve`, and `--output`."""
+    serve.add_settings(parser, _run)
+    parser.description = (
+        "Check the settings that `relevo serve` would have with the same flags, environment and "
+        "file, and what it needs: files, Redis, the rights of its user (each command is tried on "
+        "a key of its own), eviction policy, versions and clocks. Run it where the server runs."
+    )
+    parser.epilog = "Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage."
+    output.add_option(parser, "table")
+
+
+def _run(source: serve.Flags, options: argparse.Namespace) -> int:
+    findings = list(_findings(source, options))
+    if options.output == "json":
+        documents: list[Json] = [{**each._asdict()} for each in findings]
+        output.print_document({"findings": documents})
+    else:
+        output.print_lines(_lines(findings))
+    return FAILED if any(each.level == "wrong" for each in findings) else OK
+
+
+def _findings(source: serve.Flags, options: argparse.Namespace) -> Iterator[Finding]:
+    yield Finding("relevo", "ok", f"{version('relevo')}, gRPC {version('grpcio')}, "
+                  f"Python {platform.python_version()}")  # fmt: skip
+    file = Path(options.config) if options.config else None
+    given = {name: value for name, value in vars(options).items() if name != "output"}
+    try:
+        loaded = settings.load(file, source(parsed_args=given))
+    except ValidationError as error:
+        for line in problems.explain(error, file, given):
+            yield Finding("settings", "wrong", line, _ADVICE)
+        return
+    except SettingsError as error:
+        yield Finding("settings", "wrong", problems.explain_unreadable(error, given), _ADVICE)
+        return
+    except ValueError as error:
+        yield Finding("settings", "wrong", str(error), _ADVICE)
+        return
+    for variable, nearest in problems.unknown_variables(os.environ):
+        yield Finding("settings", "warning", f"{variable} is no setting", f"is it {nearest}?")
+    yield Finding("settings", "ok", str(file or "from flags, environment and defaults"))
+    yield from diagnosis.of_settings(loaded)
+    logs.configure("error", "console")  # what the server would log is said by the findings
+    try:
+        yield from asyncio.run(_of_store(loaded))
+    except ValueError as error:
+        yield Finding("store", "wrong", str(error), _ADVICE)
+
+
+async def _of_store(loaded: Settings) -> list[Finding]:
+    storage = storage_of(loaded)
+    try:
+        return [finding async for finding in diagnosis.of_store(storage)]
+    finally:
+        await storage.close()
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    rows = [[each.check, each.level, each.text] for each in findings]
+    head, *lines = table(_COLUMNS, rows, None)
+    yield head
+    for line, each in zip(lines, findings, strict=True):
+        yield terminal.painted(line, _COLOURS[each.level]) if each.level != "ok" else line
+        if each.advice:
+            yield f"  → {terminal.printable(each.advice)}"

@@ -1,0 +1,139 @@
+"""Finds what is wrong with a server's settings and its store before, or while, servers run."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal, NamedTuple
+
+from relevo_server import tls
+from relevo_server.errors import StoreError
+from relevo_server.logs import cause_of
+from relevo_server.settings import Settings
+from relevo_server.storage import LayoutError, Storage
+from relevo_server.storage.inspection import DatabaseStatus
+
+Level = Literal["ok", "warning", "wrong"]
+
+MAX_CLOCK_OFFSET = 1.0
+"""Seconds by which the database's clock may differ from this host's."""
+_LEAST = {"redis": (6, 2), "valkey": (7, 2)}
+_LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
+
+
+class Finding(NamedTuple):
+    """The result of one check."""
+
+    check: str
+    level: Level
+    """`wrong` keeps servers from working, or loses data; `warning` may."""
+    text: str
+    advice: str = ""
+    """What to do, if anything is to be done."""
+
+
+def of_settings(settings: Settings) -> Iterator[Finding]:
+    """What settings say that are valid each on their own."""
+    try:
+        has_tls = tls.credentials(settings) is not None
+    except ValueError as error:
+        yield Finding("tls", "wrong", str(error), "name PEM files that this user can read")
+        return
+    yield Finding("tls", "ok", "the port speaks TLS" if has_tls else "the port speaks no TLS")
+    is_open = not settings.listen.startswith(_LOCAL)
+    if is_open and not settings.principals:
+        yield Finding(
+            "access",
+            "warning",
+            f"everyone who reaches {settings.listen} may do everything",
+            "set principals, or listen on a loopback address",
+        )
+    elif is_open and not has_tls:
+        yield Finding(
+            "access",
+            "warning",
+            f"tokens travel unencrypted to {settings.listen}",
+            "set tls_certificate and tls_key, unless something in front of it speaks TLS",
+        )
+    else:
+        yield Finding("access", "ok", f"{len(settings.principals)} principals")
+
+
+async def of_store(storage: Storage) -> AsyncIterator[Finding]:
+    """What the store says, as servers with these settings would find it.
+
+    If the store is new, this records its number of partitions, as a server does when it starts.
+    """
+    try:
+        await storage.check()
+    except LayoutError as error:
+        yield Finding("store", "wrong", str(error), "set partitions to the store's number")
+        return
+    except StoreError as error:
+        cause = cause_of(error.__cause__) or error.reason.value
+        yield Finding(
+            "store", "wrong", f"does not answer: {cause}", "look at the URL, the network and Redis"
+        )
+        return
+    kind = storage.inspection.kind
+    yield Finding("store", "ok", f"{kind} answers, with {storage.partitions} partitions")
+    if kind == "memory":
+        return
+    try:
+        refused = await storage.inspection.refusals()
+    except StoreError as error:
+        yield Finding(
+            "rights", "wrong", f"{error.reason.value}: {error}", "look at Redis's own log"
+        )
+        return
+    for command, text in refused.items():
+        yield Finding(
+            "rights", "wrong", f"{command} is refused: {text}", f"ACL SETUSER … +{command.lower()}"
+        )
+    if not refused:
+        yield Finding("rights", "ok", "every command that is needed may be run")
+    for finding in of_database(await storage.inspection.database_status()):
+        yield finding
+
+
+def of_database(status: DatabaseStatus) -> Iterator[Finding]:
+    """What the state of a database says."""
+    name, _, version = status.version.partition(" ")
+    least = _LEAST.get(name)
+    if not status.version or "," in status.version or least is None:
+        yield Finding(
+            "version",
+            "warning",
+            f"unknown: {status.version}" if status.version else "is not reported",
+            "allow INFO, and run one version of Redis 6.2 or Valkey 7.2, or newer",
+        )
+    elif _numbers(version) < least:
+        needed = ".".join(map(str, least))
+        yield Finding("version", "wrong", status.version, f"upgrade to {name} {needed} or newer")
+    else:
+        yield Finding("version", "ok", status.version)
+    if not status.eviction_policy:
+        yield Finding(
+            "eviction", "warning", "the policy is not reported", "allow INFO or CONFIG GET"
+        )
+    elif "allkeys-" in status.eviction_policy:
+        yield Finding(
+            "eviction",
+            "wrong",
+            f"{status.eviction_policy} may take the logs and the order of revisions",
+            "set maxmemory-policy to noeviction or to a volatile-* policy",
+        )
+    else:
+        yield Finding("eviction", "ok", status.eviction_policy)
+    if status.clock_offset is None:
+        yield Finding("clock", "warning", "is not reported", "allow TIME")
+    elif abs(status.clock_offset) > MAX_CLOCK_OFFSET:
+        yield Finding(
+            "clock",
+            "wrong",
+            f"differs by {status.clock_offset:+.1f} s from this host's",
+            "run NTP on both: times in answers would be wrong, and revisions would jump",
+        )
+    else:
+        yield Finding("clock", "ok", f"differs by {status.clock_offset * 1000:+.0f} ms")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
