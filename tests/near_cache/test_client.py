@@ -1,5 +1,7 @@
 """A client with a near cache: contexts are local, and current."""
 
+import logging
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,6 +14,7 @@ from relevo_client import (
 )
 from relevo_server.server import Server
 from support.clients.either import KEY, Ask, Either, opened
+from support.network.ports import NOBODY
 from support.servers.shapes import Kind
 from support.waiting import until_async
 
@@ -125,3 +128,19 @@ async def test_without_a_cache(server: Server, kind: Kind) -> None:
         await client.ask(putting(ExecutionContext()))
         await client.ask(resolving(KEY))
         assert client.peek(KEY) is None
+
+
+async def test_the_programs_random_numbers_are_its_own(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client waits for random times, and takes no numbers from a program's own generator."""
+    caplog.set_level(logging.DEBUG)
+    before = random.getstate()
+    async with opened(kind, f"127.0.0.1:{NOBODY}", timeout=10) as client:
+        client.peek(KEY)
+
+        async def has_waited() -> bool:
+            return caplog.text.count("the watch of the store has ended") >= 2
+
+        await until_async(has_waited)
+    assert random.getstate() == before

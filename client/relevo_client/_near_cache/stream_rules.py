@@ -3,6 +3,9 @@
 import random
 from typing import Protocol
 
+_RANDOM = random.SystemRandom()
+"""Without a state of its own: streams run in threads beside a program that may have seeded `random`,
+and take no numbers from it."""
 SLICE = 200
 """Requests that are sent at once. A pause follows, so that reconnecting clients do not flood a
 server."""
@@ -50,4 +53,4 @@ def slice_pause() -> float:
 
 
 def _jittered(pause: float) -> float:
-    return pause * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+    return pause * _RANDOM.uniform(0.5, 1.5)

@@ -14,6 +14,8 @@ from relevo_server.wire.masks import Patch
 from relevo_server.wire.requests import Put
 
 _ATTEMPTS = 64
+_RANDOM = random.SystemRandom()
+"""Without a state of its own: `random.seed` of a program with a server in it concerns no server."""
 
 
 class Writer:
@@ -54,7 +56,7 @@ class Writer:
             except StoreError as error:
                 if error.code is not StatusCode.ABORTED or expected is not None:
                     raise
-            await asyncio.sleep(random.uniform(0, min(0.05, 0.001 * 2**attempt)))  # noqa: S311
+            await asyncio.sleep(_RANDOM.uniform(0, min(0.05, 0.001 * 2**attempt)))
         raise errors.contention(key)
 
     async def _write(self, put: Put, context: bytes, expected: int | None) -> Written:
