@@ -36,6 +36,7 @@ from relevo_client._near_cache.state import (
     OwnWrites,
     Stream,
 )
+from relevo_client._near_cache.stream_rules import SLICE
 from relevo_client._telemetry.counts import COUNTS, CacheCounts, CacheFigures
 
 
@@ -111,8 +112,8 @@ class NearCache:
         return bool(self._stream.requests)
 
     def requests(self) -> list[WatchRequest]:
-        """Remove and return the requests to be sent on the open stream."""
-        return self._stream.pop_requests()
+        """Remove and return a slice of the requests to be sent on the open stream."""
+        return self._stream.pop_requests(SLICE)
 
     def ping(self, now: float) -> None:
         """Queue a ping for the stream."""
@@ -145,6 +146,7 @@ class NearCache:
 
     def received(self, message: WatchResponse) -> bool:
         """Apply a message of the stream. Returns whether it answers a new request."""
+        self._stream.accepts_batches |= message.accepts_batches
         if message.HasField("batch"):
             return True in [self.received(each) for each in message.batch.messages]
         positions = [*message.progress.positions, *message.positions]
