@@ -88,7 +88,14 @@ def test_both_clients_have_the_same_methods() -> None:
         }
 
     assert methods(ContextClient) == methods(AsyncContextClient)
-    assert set(methods(ContextClient)) == {*METHODS, "peek", "last_known", "close", "__init__"}
+    assert set(methods(ContextClient)) == {
+        *METHODS,
+        "peek",
+        "age",
+        "last_known",
+        "close",
+        "__init__",
+    }
 
 
 def test_get_answers_what_was_put(client: ContextClient) -> None:

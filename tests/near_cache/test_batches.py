@@ -4,11 +4,20 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from itertools import accumulate, pairwise
 
 import grpc
-from grpc import aio
+import pytest
+from grpc import StatusCode, aio
 from hypothesis import given
 from hypothesis import strategies as st
 from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
-from relevo.v1.store_pb2 import Batch, Invalidated, Ping, WatchRequest, WatchResponse
+from relevo.v1.store_pb2 import (
+    Batch,
+    Invalidated,
+    Ping,
+    RequestBatch,
+    Subscribe,
+    WatchRequest,
+    WatchResponse,
+)
 from relevo_client import CacheOptions, ContextKey
 from relevo_server.event_log.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
 from relevo_server.service.store import SERVICE
@@ -16,6 +25,7 @@ from support.clients.calls import Stub, key, put
 from support.clients.either import opened
 from support.clients.watching import Watch
 from support.contexts import of_size
+from support.failures import failure_of
 from support.servers.shapes import Kind
 
 Messages = AsyncIterator[WatchResponse]
@@ -28,6 +38,17 @@ def value(version: int, size: int) -> WatchResponse:
     """An entry with a context of this size."""
     context = ExecutionContext(user_id="x" * size)
     return WatchResponse(entry=ContextEntry(version=version, context=context))
+
+
+def subscribes() -> list[WatchRequest]:
+    """A Subscribe for each key."""
+    numbered = enumerate(KEYS, start=1)
+    return [WatchRequest(subscribe=Subscribe(key=k.to_message(), number=n)) for n, k in numbered]
+
+
+def batch_of(requests: Sequence[WatchRequest]) -> WatchRequest:
+    """One request with all of these."""
+    return WatchRequest(batch=RequestBatch(requests=requests))
 
 
 def opened_up(message: WatchResponse) -> Sequence[WatchResponse]:
@@ -48,7 +69,7 @@ def test_what_waits_is_one_message() -> None:
     first, middle, last = value(4, 300), WatchResponse(), value(6, 10)
     middle.progress.positions.add(partition=1, revision=4)
     last.positions.add(partition=1, revision=6, ping=2)
-    expected = WatchResponse()
+    expected = WatchResponse(accepts_batches=True)
     expected.batch.messages.extend([first, middle, ended, last])
     assert outbox.next() == expected.SerializeToString()
     assert outbox.next() is None
@@ -58,8 +79,11 @@ def test_one_message_alone_is_no_batch() -> None:
     """A message that waits alone is sent as it is."""
     outbox = Outbox(ROOM)
     outbox.accepts_batches = True
-    outbox.put(value(4, 10), is_value=True)
-    assert outbox.next() == value(4, 10).SerializeToString()
+    for _ in range(2):
+        outbox.put(value(4, 10), is_value=True)
+        alone = WatchResponse.FromString(outbox.next() or b"")
+        alone.ClearField("accepts_batches")
+        assert alone == value(4, 10)
 
 
 SIZES = st.sampled_from([10, 100, 3000, 30_000, BATCH_BYTES, 100_000])
@@ -73,7 +97,12 @@ def test_a_batch_is_bounded(runs: Sequence[tuple[int, int]]) -> None:
     messages = [value(i + 1, size) for size, number in runs for i in range(number)]
     for message in messages:
         outbox.put(message, is_value=True)
-    sent = [opened_up(WatchResponse.FromString(each)) for each in iter(outbox.next, None)]
+    received = [WatchResponse.FromString(each) for each in iter(outbox.next, None)]
+    accepts = [each.accepts_batches for each in received]
+    assert accepts == [i == 0 for i in range(len(received))], "the first message says it, once"
+    for each in received:
+        each.ClearField("accepts_batches")
+    sent = list(map(opened_up, received))
     assert [message for batch in sent for message in batch] == messages
     bytes_of = [[message.ByteSize() for message in batch] for batch in sent]
     for this in bytes_of:
@@ -87,11 +116,10 @@ def test_a_batch_is_bounded(runs: Sequence[tuple[int, int]]) -> None:
 
 async def test_a_watcher_that_accepts_batches(stub: Stub) -> None:
     """Answers and pushes that wait together come as batches, each once and in order."""
+    versions = [(await put(stub, each.to_message(), of_size(1000))).revision for each in KEYS]
     async with Watch(stub) as watch:
         watch.send(WatchRequest(ping=Ping(number=1), accepts_batches=True))
-        versions = [(await put(stub, each.to_message(), of_size(1000))).revision for each in KEYS]
-        for each in KEYS:
-            watch.subscribe(each.to_message())
+        watch.send(batch_of(subscribes()))
         received: list[WatchResponse] = []
         values: list[WatchResponse] = []
         while len(values) < len(KEYS):
@@ -100,6 +128,7 @@ async def test_a_watcher_that_accepts_batches(stub: Stub) -> None:
     assert [each.answers for each in values] == list(range(1, len(KEYS) + 1))
     assert [each.entry.version for each in values] == versions
     assert len(received) < len(KEYS) / 2
+    assert [each.accepts_batches for each in received] == [True, *[False] * (len(received) - 1)]
     positions = [p.revision for r in received for m in opened_up(r) for p in m.positions]
     assert positions == list(accumulate(positions, max)), "a position went back"
 
@@ -109,20 +138,53 @@ async def test_a_watcher_that_says_nothing(stub: Stub, watch: Watch) -> None:
     for each in KEYS:
         await put(stub, each.to_message())
     for number in [watch.subscribe(each.to_message()) for each in KEYS]:
-        assert (await watch.answer(number)).HasField("entry")
+        message = await watch.answer(number)
+        assert message.HasField("entry")
+        assert not message.accepts_batches
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [[], [batch_of([])], subscribes() * 2],
+    ids=["empty", "a batch", "too many"],
+)
+async def test_a_malformed_batch(watch: Watch, requests: Sequence[WatchRequest]) -> None:
+    """A batch has 1 to 100 requests and no batch; else the stream ends with INVALID_ARGUMENT."""
+    watch.send(batch_of(requests))
+    failure = await failure_of(watch.news())
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert [path for path, _ in failure.violations] == ["batch.requests"]
+
+
+async def test_a_batch_is_checked_request_by_request(watch: Watch) -> None:
+    """A malformed request in a batch ends the stream, as it would alone."""
+    watch.send(batch_of([*subscribes()[:3], WatchRequest(subscribe=Subscribe(number=-1))]))
+    failure = await failure_of(watch.answer(9))
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert "subscribe.number" in [path for path, _ in failure.violations]
 
 
 class Store:
-    """A store that answers the first subscriptions of a stream in one batch."""
+    """A store that answers the first subscriptions of a stream in one batch.
 
-    def __init__(self) -> None:
-        self.requests: list[WatchRequest] = []
+    It says with its first message whether it accepts batches too.
+    """
 
-    async def watch(self, requests: AsyncIterable[WatchRequest], _: object) -> Messages:
-        """Answer once all keys are subscribed to, and then each ping."""
+    def __init__(self, *, accepts_batches: bool) -> None:
+        self.received: list[WatchRequest] = []
+        self._accepts_batches = accepts_batches
+
+    async def _requests(self, sent: AsyncIterable[WatchRequest]) -> AsyncIterator[WatchRequest]:
+        async for request in sent:
+            self.received.append(request)
+            for each in request.batch.requests if request.HasField("batch") else [request]:
+                yield each
+
+    async def watch(self, sent: AsyncIterable[WatchRequest], _: object) -> Messages:
+        """Answer once all keys are subscribed to."""
         messages: list[WatchResponse] = []
-        async for request in requests:
-            self.requests.append(request)
+        yield WatchResponse(accepts_batches=self._accepts_batches)
+        async for request in self._requests(sent):
             message = WatchResponse()
             if request.HasField("subscribe"):
                 message = value(9, 10)
@@ -136,9 +198,13 @@ class Store:
                 messages = []
 
 
-async def test_a_client(kind: Kind) -> None:
-    """A client accepts batches, says so first, and caches every entry of one."""
-    store, server = Store(), aio.server()
+@pytest.mark.parametrize("accepts_batches", [False, True])
+async def test_a_client(kind: Kind, *, accepts_batches: bool) -> None:
+    """A client accepts batches, says so first, and caches every entry of one.
+
+    It sends batches only if the store says that it accepts them.
+    """
+    store, server = Store(accepts_batches=accepts_batches), aio.server()
     handler: grpc.RpcMethodHandler[WatchRequest, WatchResponse]
     handler = grpc.stream_stream_rpc_method_handler(
         store.watch, WatchRequest.FromString, WatchResponse.SerializeToString
@@ -153,6 +219,7 @@ async def test_a_client(kind: Kind) -> None:
                 assert (await client.local(each)).version == 9
     finally:
         await server.stop(None)
-    first, *others = [request.accepts_batches for request in store.requests]
+    first, *others = [request.accepts_batches for request in store.received]
     assert first
     assert not any(others)
+    assert any(request.HasField("batch") for request in store.received) is accepts_batches

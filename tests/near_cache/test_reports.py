@@ -5,11 +5,19 @@ import socket
 from collections.abc import Mapping
 
 import pytest
-from relevo.v1.store_pb2 import CacheReport, ClientInfo, ResetReason, WatchRequest
+from relevo.v1.store_pb2 import (
+    CacheReport,
+    ClientInfo,
+    ResetReason,
+    WatchRequest,
+    WatchResponse,
+)
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.service.access import ANYONE
+from relevo_server.wire.requests.watch import read_watch
 
 INFO = ClientInfo(service_name="orchestrator", process_id=7)
 KEY = ContextKey("conversation", "acme", "c1")
@@ -47,6 +55,19 @@ def test_when_it_reports() -> None:
         if ping.HasField("report"):
             reports.append(now)
     assert reports == [10, 20, 30]
+
+
+def test_a_report_among_other_requests() -> None:
+    """The server finds a report within a batch of requests, and the request after it too."""
+    cache, _ = opened(0)
+    cache.received(WatchResponse(accepts_batches=True))
+    cache.ping(10)
+    cache.lookup(ContextKey("conversation", "acme", "c2"), 0, 10)
+    (batch,) = cache.requests()
+    assert len(batch.batch.requests) == 2
+    message = read_watch(batch.SerializeToString(), ANYONE)
+    assert message.report == CacheReport(entries=1)
+    assert [type(each).__name__ for each in message.requests] == ["Ping", "Subscribe"]
 
 
 def test_what_it_reports() -> None:

@@ -14,7 +14,7 @@ from relevo_client._near_cache import contexts
 from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
-from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
+from relevo_client._near_cache.stream_rules import Backoff, Contact, slice_pause
 from relevo_client._telemetry.caches import CACHES
 from relevo_client._telemetry.calls import entries_in, record_sizes
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
@@ -160,12 +160,13 @@ class AsyncWatcher:
         while True:
             await self._requests_waiting.wait()
             self._requests_waiting.clear()
-            for i, request in enumerate(self._cache.requests(), start=1):
-                if call.done():  # `write` would raise InvalidStateError, not the stream's error
-                    await call.wait_for_connection()
-                    return
-                await call.write(request)
-                if i % SLICE == 0:
+            while requests := self._cache.requests():
+                for request in requests:
+                    if call.done():  # `write` would raise InvalidStateError, not the stream's error
+                        await call.wait_for_connection()
+                        return
+                    await call.write(request)
+                if self._cache.has_requests:
                     await asyncio.sleep(slice_pause())
 
     async def _ping(self, _: Any) -> None:

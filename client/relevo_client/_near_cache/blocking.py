@@ -21,7 +21,7 @@ from relevo_client._near_cache import contexts
 from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
-from relevo_client._near_cache.stream_rules import SLICE, Backoff, Contact, slice_pause
+from relevo_client._near_cache.stream_rules import Backoff, Contact, slice_pause
 from relevo_client._telemetry.caches import CACHES
 from relevo_client._telemetry.calls import entries_in, record_sizes
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
@@ -228,11 +228,10 @@ class Watcher:
                 if self._is_over(stream):
                     return
                 requests = self._cache.requests()
-            for i, request in enumerate(requests, start=1):
-                yield request
-                if i % SLICE == 0:
-                    with self._lock:
-                        self._changed.wait_for(lambda: self._is_over(stream), slice_pause())
+            yield from requests
+            with self._lock:
+                if self._cache.has_requests:
+                    self._changed.wait_for(lambda: self._is_over(stream), slice_pause())
 
     def _is_over(self, stream: _Stream) -> bool:
         return self._is_closed or stream.is_over

@@ -1,8 +1,8 @@
 """The near cache's state machine: the copies of entries, and the rules by which they are used.
 
-It does no I/O and reads no clock (N8): its inputs are the messages of a Watch stream and
-times, its outputs are decisions and the requests for the stream. The other rules, by their
-names in the design:
+It does no I/O and reads no clock (N8): messages of a Watch stream and times go in, decisions and
+requests for the stream come out. Times are seconds of any clock that never goes back. The other
+rules, by their names in the design:
 
 - N1. A copy serves a call with the fence R only if its subscription is answered and the
   partition's position is at least R; or, for an entry without layers, its version is.
@@ -14,8 +14,6 @@ names in the design:
 - N6. The number and the bytes of entries are bounded; the least recently used are evicted.
 - N7. The absence of an entry is cached by the same rules.
 - N9. Copies are composed only if there is a revision as of which the store had them all.
-
-Times are seconds of any clock that never goes back.
 """
 
 from collections import OrderedDict
@@ -36,6 +34,7 @@ from relevo_client._context.keys import ContextKey
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._near_cache.partitions import Partitions
 from relevo_client._near_cache.state import ABSENT, LONG_AGO, UNKNOWN, Copy, OwnWrites, Stream
+from relevo_client._near_cache.stream_rules import SLICE
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 
@@ -115,8 +114,8 @@ class NearCache:
         return bool(self._stream.requests)
 
     def requests(self) -> list[WatchRequest]:
-        """Remove and return the requests to be sent on the open stream."""
-        return self._stream.pop_requests()
+        """Remove and return a slice of the requests to be sent on the open stream."""
+        return self._stream.pop_requests(SLICE)
 
     def ping(self, now: float) -> None:
         """Queue a ping for the stream."""
@@ -149,6 +148,7 @@ class NearCache:
 
     def received(self, message: WatchResponse) -> bool:
         """Apply a message of the stream. Returns whether it answers a new request."""
+        self._stream.accepts_batches |= message.accepts_batches
         if message.HasField("batch"):
             return True in [self.received(each) for each in message.batch.messages]
         positions = [*message.progress.positions, *message.positions]

@@ -9,6 +9,7 @@ from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 from relevo.v1.store_pb2 import (
     ClientInfo,
     Ping,
+    RequestBatch,
     Subscribe,
     Touch,
     Unsubscribe,
@@ -108,15 +109,19 @@ class Stream:
     """The times at which recent pings were sent, by their numbers."""
     requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
     """The requests that wait to be sent."""
+    accepts_batches: bool = False
+    """Whether the server has said that it accepts several requests in one."""
 
     @property
     def is_live(self) -> bool:
         """Whether the stream is open, and the store has answered it."""
         return self.opened is not None and self.answered > 0
 
-    def pop_requests(self) -> list[WatchRequest]:
-        """Remove and return the requests that wait to be sent."""
-        taken, self.requests = self.requests, []
+    def pop_requests(self, limit: int) -> list[WatchRequest]:
+        """Remove and return the first requests that wait, as one if the server accepts batches."""
+        taken, self.requests = self.requests[:limit], self.requests[limit:]
+        if self.accepts_batches and len(taken) > 1:
+            return [WatchRequest(batch=RequestBatch(requests=taken))]
         return taken
 
     def subscribe(self, key: ContextKey, known_version: int, position: int) -> int:

@@ -239,11 +239,12 @@ class ReleaseResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("subscribe", "unsubscribe", "touch", "ping", "client", "report", "accepts_batches")
+    __slots__ = ("subscribe", "unsubscribe", "touch", "ping", "batch", "client", "report", "accepts_batches")
     SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
     TOUCH_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     ACCEPTS_BATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -251,10 +252,17 @@ class WatchRequest(_message.Message):
     unsubscribe: Unsubscribe
     touch: Touch
     ping: Ping
+    batch: RequestBatch
     client: ClientInfo
     report: CacheReport
     accepts_batches: bool
-    def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., client: _Optional[_Union[ClientInfo, _Mapping]] = ..., report: _Optional[_Union[CacheReport, _Mapping]] = ..., accepts_batches: bool = ...) -> None: ...
+    def __init__(self, subscribe: _Optional[_Union[Subscribe, _Mapping]] = ..., unsubscribe: _Optional[_Union[Unsubscribe, _Mapping]] = ..., touch: _Optional[_Union[Touch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., batch: _Optional[_Union[RequestBatch, _Mapping]] = ..., client: _Optional[_Union[ClientInfo, _Mapping]] = ..., report: _Optional[_Union[CacheReport, _Mapping]] = ..., accepts_batches: bool = ...) -> None: ...
+
+class RequestBatch(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[WatchRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[WatchRequest, _Mapping]]] = ...) -> None: ...
 
 class ClientInfo(_message.Message):
     __slots__ = ("service_name", "service_version", "host_name", "process_id", "library")
@@ -321,7 +329,7 @@ class Touch(_message.Message):
     def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("entry", "invalidated", "progress", "reset", "batch", "answers", "positions")
+    __slots__ = ("entry", "invalidated", "progress", "reset", "batch", "answers", "positions", "accepts_batches")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     INVALIDATED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -329,6 +337,7 @@ class WatchResponse(_message.Message):
     BATCH_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTS_BATCHES_FIELD_NUMBER: _ClassVar[int]
     entry: _context_pb2.ContextEntry
     invalidated: Invalidated
     progress: Progress
@@ -336,7 +345,8 @@ class WatchResponse(_message.Message):
     batch: Batch
     answers: int
     positions: _containers.RepeatedCompositeFieldContainer[Position]
-    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., answers: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+    accepts_batches: bool
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., answers: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., accepts_batches: bool = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("messages",)

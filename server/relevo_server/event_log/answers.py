@@ -23,7 +23,7 @@ _SIZED_TOGETHER = 32
 _READ_TOGETHER = 16
 """Requests whose contexts one read returns."""
 _ANSWERED_TOGETHER = 2
-"""Requests that one step answers."""
+"""Requests that the shortest step answers."""
 READ_BYTES = 256 << 10
 """Bytes of contexts in one read; a single larger context is read alone."""
 _SIZES_ONLY = Limits(0, 0)

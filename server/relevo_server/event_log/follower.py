@@ -25,6 +25,8 @@ _POLLED_TOGETHER = 500
 """Events that one poll returns, at most."""
 _PUBLISHED_TOGETHER = 16
 """Events that one step publishes, at most: calls wait for one step and not for a whole poll."""
+_STEP = 0.0002
+"""Seconds after which a step of answers ends: calls wait for one step and not for a whole read."""
 _READ_DELAY = 0.003
 """Seconds between sizing and reading, if few entries are subscribed to."""
 _RETRY_DELAY = 0.1
@@ -254,7 +256,9 @@ class Follower:
             await asyncio.sleep(0)  # parsing the read was a step of its own
             while steps:
                 async with self._turns:
-                    self._answers.apply(*steps.popleft())
+                    end = monotonic() + _STEP
+                    while steps and monotonic() < end:
+                        self._answers.apply(*steps.popleft())
                     await asyncio.sleep(0)
         finally:
             for part, _ in steps:

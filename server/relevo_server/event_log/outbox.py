@@ -16,6 +16,8 @@ BATCH_BYTES = 64 << 10
 BATCH_MESSAGES = 32
 """Messages that are sent as one batch, so that the client's event loop gets its turns."""
 
+_ANNOUNCEMENT = WatchResponse(accepts_batches=True).SerializeToString()
+
 
 class _Item(NamedTuple):
     message: WatchResponse
@@ -48,6 +50,7 @@ class Outbox:
         self._progress: dict[int, Position] = {}  # to be sent after all items
         self._sent: dict[int, Position] = {}  # the last progress sent for each partition
         self._filled = asyncio.Event()
+        self._has_announced = False
         self.accepts_batches = False
         """Whether messages that wait together may be sent as one."""
         self.ping = 0
@@ -161,7 +164,11 @@ class Outbox:
                 messages.append(self._pop())
         self._superseded = 0
         self._notify_of_room()
-        return batches.joined(messages)
+        message = batches.joined(messages)
+        if self.accepts_batches and not self._has_announced:
+            self._has_announced = True
+            message += _ANNOUNCEMENT
+        return message
 
     def _pop(self) -> bytes:
         message, size, is_value, _ = self._items.popleft()

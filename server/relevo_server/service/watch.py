@@ -14,7 +14,17 @@ from relevo_server.service.connections import Connection, Connections
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
 from relevo_server.telemetry.counts import Counts
-from relevo_server.wire.requests import Ping, Subscribe, Touch, Unsubscribe, read_watch
+from relevo_server.wire.requests import (
+    Ping,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    WatchedRequest,
+    read_watch,
+)
+
+_HANDLED_TOGETHER = 16
+"""Requests of a batch that are handled in one turn of the loop: calls wait for no more."""
 
 
 class Watching:
@@ -83,24 +93,30 @@ class Watching:
             connection.record(message.client, message.report)
             if message.accepts_batches:
                 outbox.accepts_batches = True
-            match message.request:
-                case Ping(number):
-                    outbox.ping = max(outbox.ping, number)
-                case Subscribe(key, known_version, position, number):
-                    if key not in keys and len(keys) >= self._settings.watch_max_keys:
-                        raise errors.too_many_keys(self._settings.watch_max_keys)
-                    keys.add(key)
-                    follower = self._followers.follow(self._storage.partition_of(key.tenant_id))
-                    follower.subscribe(outbox, key, SubscribeArgs(number, known_version, position))
-                case Unsubscribe(key):
-                    if key in keys:
-                        keys.remove(key)
-                        partition = self._storage.partition_of(key.tenant_id)
-                        self._followers.follow(partition).unsubscribe(outbox, key)
-                        await self._followers.stop_idle(partition)
-                case Touch(key):
-                    if key.scope in self._settings.ttl.sliding:
-                        await self._storage.touch(key)
+            for i, request in enumerate(message.requests, start=1):
+                await self._handle(request, outbox, keys)
+                if i % _HANDLED_TOGETHER == 0:
+                    await asyncio.sleep(0)
+
+    async def _handle(self, request: WatchedRequest, outbox: Outbox, keys: set[Key]) -> None:
+        match request:
+            case Ping(number):
+                outbox.ping = max(outbox.ping, number)
+            case Subscribe(key, known_version, position, number):
+                if key not in keys and len(keys) >= self._settings.watch_max_keys:
+                    raise errors.too_many_keys(self._settings.watch_max_keys)
+                keys.add(key)
+                follower = self._followers.follow(self._storage.partition_of(key.tenant_id))
+                follower.subscribe(outbox, key, SubscribeArgs(number, known_version, position))
+            case Unsubscribe(key):
+                if key in keys:
+                    keys.remove(key)
+                    partition = self._storage.partition_of(key.tenant_id)
+                    self._followers.follow(partition).unsubscribe(outbox, key)
+                    await self._followers.stop_idle(partition)
+            case Touch(key):
+                if key.scope in self._settings.ttl.sliding:
+                    await self._storage.touch(key)
 
     def _drop(self, outbox: Outbox, keys: AbstractSet[Key]) -> AbstractSet[int]:
         """Drop a stream's subscriptions and requests, without waiting. Returns their partitions."""

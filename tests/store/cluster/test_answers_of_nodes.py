@@ -72,7 +72,7 @@ async def test_a_slot_that_moves_for_too_long(refusal: str) -> None:
         return f"-{refusal.format(f'127.0.0.1:{port}')}\r\n".encode()
 
     async with answering_redis(answer) as port:
-        cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=0.2, max_connections=1)
+        cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=1, max_connections=1)
         with pytest.raises((redis_errors.TryAgainError, ConnectionError), match=r"Multiple|agree"):
             await cluster.execute_command("SET", "", "", "moving")
         await cluster.aclose()

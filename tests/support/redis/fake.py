@@ -14,22 +14,30 @@ async def answering_redis(
     """Run a server that replies with `answer`, or hangs up if that is empty. Yields its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while header := await reader.readline():
-            words: list[bytes] = []
-            for _ in range(int(header[1:])):
-                size = int((await reader.readline())[1:])
-                words.append((await reader.readexactly(size + 2))[:-2])
-            answered = await answer(words)
-            if not answered:
-                break
-            writer.write(answered)
-        writer.close()
+        try:
+            while words := await _command(reader):
+                answered = await answer(words)
+                if not answered:
+                    break
+                writer.write(answered)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+
+
+async def _command(reader: asyncio.StreamReader) -> list[bytes]:
+    """The next command's words; none if the client has hung up."""
+    words: list[bytes] = []
+    if header := await reader.readline():
+        for _ in range(int(header[1:])):
+            size = int((await reader.readline())[1:])
+            words.append((await reader.readexactly(size + 2))[:-2])
+    return words
 
 
 @asynccontextmanager

@@ -67,6 +67,9 @@ class Server:
                 self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
             case "ping":
                 outbox.ping = max(outbox.ping, request.ping.number)
+            case "batch":
+                for each in request.batch.requests:
+                    self.take(outbox, each)
             case _:
                 pass
 

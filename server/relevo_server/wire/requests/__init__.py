@@ -13,7 +13,14 @@ from relevo_server.wire.requests.invalidate import (
 )
 from relevo_server.wire.requests.lease import Lease, Release, read_lease, read_release
 from relevo_server.wire.requests.put import Put, PutLimits, read_put
-from relevo_server.wire.requests.watch import Ping, Subscribe, Touch, Unsubscribe, read_watch
+from relevo_server.wire.requests.watch import (
+    Ping,
+    Subscribe,
+    Touch,
+    Unsubscribe,
+    WatchedRequest,
+    read_watch,
+)
 
 __all__ = [
     "Get",
@@ -27,6 +34,7 @@ __all__ = [
     "Subscribe",
     "Touch",
     "Unsubscribe",
+    "WatchedRequest",
     "read_batch",
     "read_get",
     "read_invalidate",

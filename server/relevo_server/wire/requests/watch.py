@@ -1,5 +1,6 @@
 """Watch: the messages that a client sends on its stream."""
 
+from collections.abc import Iterator
 from typing import NamedTuple, assert_never
 
 from relevo.v1 import store_pb2
@@ -9,7 +10,7 @@ from relevo_server import errors
 from relevo_server.keys import MAX_PART_BYTES, Key
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.rules import Rights, negative_problems, refuse
+from relevo_server.wire.requests.rules import MAX_BATCH, Rights, negative_problems, refuse
 
 _decode = decoder(store_pb2.WatchRequest)
 
@@ -44,29 +45,36 @@ class Ping(NamedTuple):
     number: int
 
 
+WatchedRequest = Subscribe | Unsubscribe | Touch | Ping
+
+
 class WatchMessage(NamedTuple):
     """One message of a client."""
 
-    request: Subscribe | Unsubscribe | Touch | Ping
+    requests: Iterator[WatchedRequest]
+    """The requests of a batch, or one. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
     accepts_batches: bool
     """Whether the server may send batches. Only in a stream's first message."""
     client: store_pb2.ClientInfo | None = None
-    """Who watches, if the message says so."""
+    """Who watches, if the message or a request of its batch says so."""
     report: store_pb2.CacheReport | None = None
-    """How the client's cache does, if the message says so."""
+    """How the client's cache does, if the message or a request of its batch says so."""
 
 
 def read_watch(serialized: bytes, rights: Rights) -> WatchMessage:
-    """Read a WatchRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
+    """Read a WatchRequest. Raises INVALID_ARGUMENT."""
     message = _decode(serialized)
-    request = _read_request(message, rights)
-    if not (message.HasField("client") or message.HasField("report")):
-        return WatchMessage(request, message.accepts_batches)
+    requests = message.batch.requests if message.HasField("batch") else [message]
+    if not 0 < len(requests) <= MAX_BATCH:
+        raise errors.invalid([("batch.requests", f"must be 1 to {MAX_BATCH} requests")])
+    clients = [each.client for each in requests if each.HasField("client")]
+    reports = [each.report for each in requests if each.HasField("report")]
     return WatchMessage(
-        request,
+        # One by one, when each is handled: the requests before a malformed one count.
+        (_read_request(each, rights) for each in requests),
         message.accepts_batches,
-        _client_of(message.client) if message.HasField("client") else None,
-        _report_of(message.report) if message.HasField("report") else None,
+        _client_of(clients[-1]) if clients else None,
+        _report_of(reports[-1]) if reports else None,
     )
 
 
@@ -93,9 +101,7 @@ def _report_of(message: store_pb2.CacheReport) -> store_pb2.CacheReport:
     return report
 
 
-def _read_request(
-    request: store_pb2.WatchRequest, rights: Rights
-) -> Subscribe | Unsubscribe | Touch | Ping:
+def _read_request(request: store_pb2.WatchRequest, rights: Rights) -> WatchedRequest:
     match request.WhichOneof("request"):
         case "ping":
             return Ping(request.ping.number)
@@ -105,6 +111,8 @@ def _read_request(
             return Unsubscribe(_read_key(request.unsubscribe.key, "unsubscribe.key", rights))
         case "touch":
             return Touch(_read_key(request.touch.key, "touch.key", rights))
+        case "batch":
+            raise errors.invalid([("batch.requests", "must not be batches")])
         case None:
             text = "must be given: subscribe, unsubscribe, touch or ping"
             raise errors.invalid([("request", text)])
