@@ -1,5 +1,6 @@
 """What OpenTelemetry's SDK records in this process, which can have one provider of each kind."""
 
+import secrets
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -40,7 +41,9 @@ class Meters:
 
     def __init__(self) -> None:
         self._reader = sdk_metrics_export.InMemoryMetricReader()
-        self.provider = sdk_metrics.MeterProvider([self._reader])
+        self.provider = sdk_metrics.MeterProvider(
+            [self._reader], exemplar_filter=sdk_metrics.AlwaysOffExemplarFilter()
+        )
         metrics.set_meter_provider(self.provider)
 
     def metrics(self) -> Iterator[Any]:
@@ -74,12 +77,25 @@ def sizes_of(meters: Meters) -> dict[str, float]:
     }
 
 
+class _Ids:
+    """Ids that leave `random` alone: hypothesis would blame its strategies for other threads."""
+
+    def generate_trace_id(self) -> int:
+        return secrets.randbits(127) + 1
+
+    def generate_span_id(self) -> int:
+        return secrets.randbits(63) + 1
+
+    def is_trace_id_random(self) -> bool:
+        return True
+
+
 class Spans:
     """The spans that were recorded in this process."""
 
     def __init__(self) -> None:
         self._exporter = in_memory.InMemorySpanExporter()
-        self.provider = sdk_trace.TracerProvider()
+        self.provider = sdk_trace.TracerProvider(id_generator=_Ids())
         self.provider.add_span_processor(sdk_trace_export.SimpleSpanProcessor(self._exporter))
         trace.set_tracer_provider(self.provider)
 

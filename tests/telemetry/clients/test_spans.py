@@ -161,7 +161,9 @@ async def test_parents(store: LocalStore, spans: Spans, kind: Kind) -> None:
         for each in servers(spans):
             assert each.attributes["relevo.context.source"] == "near_cache"
             assert 0 <= each.attributes["relevo.context.age"] < 10
-    assert MARK not in "".join(each.to_json() for each in spans.finished())
+    exported = "".join(each.to_json() for each in spans.finished())
+    assert MARK not in exported
+    assert KEY.text not in exported
 
 
 @each_kind
