@@ -4,8 +4,8 @@ import random
 from typing import Protocol
 
 _RANDOM = random.SystemRandom()
-"""Without a state of its own: streams run in threads beside a program that may have seeded `random`,
-and take no numbers from it."""
+"""Without a state of its own: streams run in threads beside a program that may have seeded
+`random`, and take no numbers from it."""
 SLICE = 200
 """Requests that are sent at once. A pause follows, so that reconnecting clients do not flood a
 server."""
