@@ -26,6 +26,7 @@ COMMANDS = (
     Command("changes", "print what was written, and follow it", "relevo_cli.changes:add"),
     Command("status", "print the state of a server and its store", "relevo_cli.status:add"),
     Command("clients", "print who watches through a server", "relevo_cli.clients:add"),
+    Command("top", "show who watches, live", "relevo_cli.top:add"),
     Command("completion", "print a script that completes `relevo` in a shell",
             "relevo_cli.completion:add", "cli"),
     Command("demo", "watch a chain of four services work with one context", "relevo_cli.demo:add"),
