@@ -100,7 +100,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.list_tenants:
         if options.partitions is None:
             options.parser.error("--list-tenants needs --partitions")
-        output.print_lines(tenants_of(options.tenant, options.partitions).values())
+        number: int = options.partitions
+        output.print_lines(tenants_of(options.tenant, number).values())
         return OK
     # The probe's event loop stands still on purpose: what clients say of that is no news.
     logging.getLogger("relevo_client").setLevel(logging.CRITICAL)
