@@ -23,11 +23,11 @@ MUTANTS ?=
 # process that runs tests, would compile all sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants check bench soak
+.PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants probe-mutants check bench soak
 .PHONY: generate twins dashboard format clean
 
 help: ## Say what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 19
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: $(VENV)/ready ## The main job: a chain of four services that works with one context
 	$(BIN)/relevo demo $(DEMO)
@@ -55,6 +55,9 @@ test-matrix: $(VENV)/ready ## The tests on every Redis and Valkey, and with ever
 
 mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see a test fail each time; NAME='near-*'
 	$(BIN)/python -m mutants $(if $(NAME),'$(NAME)') $(MUTANTS)
+
+probe-mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see `relevo probe` find it; NAME='late-*'
+	cd tests && ../$(BIN)/python -m mutants.probing $(if $(NAME),'$(NAME)')
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check

@@ -27,6 +27,8 @@ COMMANDS = (
     Command("status", "print the state of a server and its store", "relevo_cli.status:add"),
     Command("clients", "print who watches through a server", "relevo_cli.clients:add"),
     Command("top", "show who watches, live", "relevo_cli.top:add"),
+    Command("probe", "check what near caches and the store promise, live",
+            "relevo_cli.probe:add"),
     Command("completion", "print a script that completes `relevo` in a shell",
             "relevo_cli.completion:add", "cli"),
     Command("demo", "watch a chain of four services work with one context", "relevo_cli.demo:add"),

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-_OWN = ("relevo", "relevo_cli", "relevo_client", "relevo_server")
+_OWN = ("relevo", "relevo_cli", "relevo_client", "relevo_probe", "relevo_server")
 
 
 class MissingExtraError(Exception):

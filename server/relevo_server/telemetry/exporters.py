@@ -68,6 +68,11 @@ class Exporters:
             tracer=self._tracers.get_tracer(name, self._version) if self._tracers else None,
         )
 
+    @property
+    def meters(self) -> MeterProvider | None:
+        """What exports metrics, while it has started; None if nobody wants any."""
+        return self._meters
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
