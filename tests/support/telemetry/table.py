@@ -52,7 +52,7 @@ def documented_values() -> dict[str, set[str]]:
     """
     section = PAGE.read_text("utf-8").partition("## Values of the attributes\n")[2]
     rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section.partition("\n## ")[0], re.MULTILINE)
-    only_values = re.compile(r"`\w+`(?:, `\w+`)*")
+    only_values = re.compile(r"`\w+`(?:, `\w+`)*(?:; `\w+` (?:for|if) .*)?")
     return {name: set(_CODE.findall(cell)) for name, cell in rows if only_values.fullmatch(cell)}
 
 
