@@ -1,12 +1,13 @@
 """The orders of `relevo top`."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from relevo.admin.v1.admin_pb2 import ConnectedClient
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True)
+class Order:
     """One order of clients, the greatest in front."""
 
     key: str

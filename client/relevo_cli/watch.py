@@ -123,7 +123,7 @@ class Shown:
         for change in self.changes:
             text = terminal.printable(change.text)
             if self.is_first:
-                yield f"  {text.removeprefix('+')}"
+                yield f"  {text.removeprefix('+ ')}"
             else:
                 yield f"  {terminal.painted(text, _COLOURS[change.sign])}"
 
