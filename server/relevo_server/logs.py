@@ -1,16 +1,19 @@
 """Structured logs: one event a line, never with a context's value.
 
 They go through the standard library's logger "relevo_server", so the host process of an
-embedded server decides how they are written.
+embedded server decides how they are written. A process that is only a server writes what its
+libraries log in the same way.
 """
 
 import logging
 import math
 import sys
 import traceback
+from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
+from structlog.typing import EventDict
 
 _logger = logging.getLogger("relevo_server")
 
@@ -27,7 +30,7 @@ log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Log to stderr. For a process that is only a server."""
+    """Log to stderr, libraries from WARNING on. For a process that is only a server."""
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
@@ -36,12 +39,35 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[_of_library],
         )
     )
     _logger.handlers = [handler]
     _logger.propagate = False
     _logger.setLevel(level.upper())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(logging.WARNING, _logger.level))
+
+
+def _of_library(_: object, __: str, record: EventDict) -> EventDict:
+    """A log record of a library, as gRPC or asyncio, as an event.
+
+    Of its text only the first line, and of an exception only where it was raised: the rest may
+    quote values.
+    """
+    raw: logging.LogRecord = record["_record"]
+    error = raw.exc_info[1] if raw.exc_info else None
+    return {
+        **{name: record[name] for name in ("_record", "_from_structlog")},
+        "logger": raw.name,
+        "message": str(record["event"]).partition("\n")[0],
+        **({"where": where(error)} if error else {}),
+        "event": "library.message",
+        "level": raw.levelname.lower(),
+        "timestamp": datetime.fromtimestamp(raw.created, UTC).isoformat().replace("+00:00", "Z"),
+    }
 
 
 def where(error: BaseException) -> str:

@@ -1,28 +1,18 @@
 """`relevo serve`: loads the settings and runs the server."""
 
 import argparse
-import asyncio
-import gc
 import os
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource, SettingsError
 
 from relevo_server import logs, settings
 from relevo_server.cli import problems
-from relevo_server.cli.extras import needing
-from relevo_server.server import Server
-from relevo_server.storage import LayoutError
-from relevo_server.telemetry.telemetry import NOTHING, Telemetry
-from relevo_server.telemetry.wanted import wanted
 
 Flags = CliSettingsSource[Any]
 """The settings that are given as flags."""
@@ -70,8 +60,7 @@ def _run(source: Flags, options: argparse.Namespace) -> int:
         logs.configure(loaded.log_level, loaded.log_format)
         for variable, nearest in problems.unknown_variables(os.environ):
             logs.log.warning("settings.unknown", variable=variable, nearest=nearest)
-        with _telemetry(loaded) as telemetry:
-            uvloop.run(_serve(loaded, telemetry))
+        return _run_server(loaded)
     except ValidationError as error:
         for line in problems.explain(error, file, vars(options)):
             print(f"relevo serve: {line}", file=sys.stderr)
@@ -82,32 +71,15 @@ def _run(source: Flags, options: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"relevo serve: {error}", file=sys.stderr)
         return 2
-    except (OSError, LayoutError) as error:
+    except OSError as error:
         print(f"relevo serve: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
-def _telemetry(loaded: settings.Settings) -> AbstractContextManager[Telemetry]:
-    """What the server measures with, and what exports it as long as the server runs."""
-    if loaded.otlp_endpoint:
-        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = loaded.otlp_endpoint
-    to_export = wanted(os.environ, loaded.metrics_listen)
-    if not to_export:
-        return nullcontext(NOTHING)
-    with needing("telemetry"):
-        from relevo_server.telemetry.exporters import Exporters  # noqa: PLC0415
-    return Exporters(to_export)
+def _run_server(loaded: settings.Settings) -> int:
+    if loaded.log_format == "json":
+        # gRPC's core writes lines of its own, which are no JSON. It reads the variable once.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from relevo_server.cli import running  # noqa: PLC0415 - see above
 
-
-async def _serve(loaded: settings.Settings, telemetry: Telemetry) -> None:
-    # Before the server is reachable: from then on somebody may send a signal.
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Server(loaded, telemetry=telemetry) as server:
-        # The objects that exist now are permanent. Exclude them from garbage collection: scanning
-        # all of them takes tens of milliseconds each time, which delays every call.
-        gc.collect()
-        gc.freeze()
-        await server.run(stop)
+    return running.run(loaded)
