@@ -48,8 +48,8 @@ async def sockets_of(channelz: Any, address: str) -> list[Any]:
         request = channelz_pb2.GetServerSocketsRequest(server_id=server.ref.server_id)
         found = await channelz.GetServerSockets(request, timeout=TIMEOUT)
         for ref in found.socket_ref:
-            request = channelz_pb2.GetSocketRequest(socket_id=ref.socket_id)
-            sockets.append((await channelz.GetSocket(request, timeout=TIMEOUT)).socket)
+            asked = channelz_pb2.GetSocketRequest(socket_id=ref.socket_id)
+            sockets.append((await channelz.GetSocket(asked, timeout=TIMEOUT)).socket)
     port = int(address.rpartition(":")[2])
     return [each for each in sockets if each.local.tcpip_address.port == port]
 

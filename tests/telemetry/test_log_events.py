@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from relevo_server import logs
@@ -77,7 +77,8 @@ def printed() -> Iterator[io.StringIO]:
     (handler,) = ours.handlers
     assert isinstance(handler, logging.StreamHandler)
     printed = io.StringIO()
-    handler.setStream(printed)
+    stream: Any = handler  # whose own type is only half known
+    stream.setStream(printed)
     yield printed
     for logger, handlers, level, propagates in before:
         logger.handlers, logger.propagate = handlers, propagates
