@@ -41,7 +41,8 @@ def test_server_and_client_compose_alike(stack: list[ExecutionContext]) -> None:
         replace(entry_of("", key=ContextKey("agent_config", "acme", f"l{i}")), context=context)
         for i, context in enumerate(below)
     ]
-    including = ExecutionContext(**{**dict(head), "includes": [layer.key for layer in layers]})
+    fields: dict[str, Any] = {**dict(head), "includes": [layer.key for layer in layers]}
+    including = ExecutionContext(**fields)
     entry = replace(entry_of("head"), context=including, layers=tuple(layers))
     of_client = composed(entry).context
     of_server = compose([*messages(below), codec.context_to_message(including)])
