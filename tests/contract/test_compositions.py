@@ -56,9 +56,10 @@ def value_at(context: Message, path: masks.Path) -> tuple[bool, Any]:
         return True, getattr(context, name)
     found: Any = MessageToDict(getattr(context, name))
     for part in rest:
-        if not isinstance(found, dict) or part not in found:
+        inner: dict[str, Any] = found if isinstance(found, dict) else {}
+        if part not in inner:
             return False, None
-        found = found[part]
+        found = inner[part]
     return True, found
 
 
