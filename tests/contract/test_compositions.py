@@ -56,10 +56,10 @@ def value_at(context: Message, path: masks.Path) -> tuple[bool, Any]:
         return True, getattr(context, name)
     found: Any = MessageToDict(getattr(context, name))
     for part in rest:
-        inner: dict[str, Any] = found if isinstance(found, dict) else {}
-        if part not in inner:
+        try:
+            found = found[part]
+        except (KeyError, TypeError):  # TypeError: a value that is no object
             return False, None
-        found = inner[part]
     return True, found
 
 
