@@ -136,7 +136,7 @@ async def test_malformed(admin: AdminStub) -> None:
 events = st.tuples(st.integers(0, 60), st.sampled_from([CALLS, BYTES, MISSES]), st.integers(1, 50))
 
 
-@given(st.lists(events, max_size=400))
+@given(st.lists(events, min_size=60, max_size=300))
 def test_bounded_counts(stream: list[tuple[int, int, int]]) -> None:
     """With any stream of events: counts are bounded in number, none too low, none too high by more
     than the error; and every tenant with more than the error is there.

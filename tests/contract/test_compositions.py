@@ -41,7 +41,8 @@ def test_server_and_client_compose_alike(stack: list[ExecutionContext]) -> None:
         replace(entry_of("", key=ContextKey("agent_config", "acme", f"l{i}")), context=context)
         for i, context in enumerate(below)
     ]
-    including = ExecutionContext(**{**dict(head), "includes": [layer.key for layer in layers]})
+    fields: dict[str, Any] = {**dict(head), "includes": [layer.key for layer in layers]}
+    including = ExecutionContext(**fields)
     entry = replace(entry_of("head"), context=including, layers=tuple(layers))
     of_client = composed(entry).context
     of_server = compose([*messages(below), codec.context_to_message(including)])
@@ -55,9 +56,10 @@ def value_at(context: Message, path: masks.Path) -> tuple[bool, Any]:
         return True, getattr(context, name)
     found: Any = MessageToDict(getattr(context, name))
     for part in rest:
-        if not isinstance(found, dict) or part not in found:
+        try:
+            found = found[part]
+        except (KeyError, TypeError):  # TypeError: a value that is no object
             return False, None
-        found = found[part]
     return True, found
 
 

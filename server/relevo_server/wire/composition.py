@@ -71,7 +71,7 @@ def origins(composed: ExecutionContext, parts: Sequence[ExecutionContext]) -> It
 
 
 def _leaves(path: Path, value: Value) -> Iterator[Path]:
-    fields = value.struct_value.fields if value.HasField("struct_value") else {}
+    fields = value.struct_value.fields  # none if it is no object
     if not fields:
         yield path
     for key in sorted(fields):
