@@ -98,10 +98,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if options.list_tenants:
-        if options.partitions is None:
+        partitions: int | None = options.partitions
+        if partitions is None:
             options.parser.error("--list-tenants needs --partitions")
-        number: int = options.partitions
-        output.print_lines(tenants_of(options.tenant, number).values())
+            raise AssertionError  # `error` ends the program
+        output.print_lines(tenants_of(options.tenant, partitions).values())
         return OK
     # The probe's event loop stands still on purpose: what clients say of that is no news.
     logging.getLogger("relevo_client").setLevel(logging.CRITICAL)

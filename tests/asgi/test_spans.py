@@ -1,5 +1,6 @@
 """A request's span describes the context that the middleware has found."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry import trace
@@ -11,6 +12,11 @@ from support.telemetry import recorded
 from support.telemetry.recorded import Meters
 
 NAMING = [("x-tenant-id", "acme"), ("x-conversation-id", "c-1")]
+
+
+def nobody(_: object, __: object) -> bool:
+    """Authorizes no reference."""
+    return False
 
 
 async def answered(app: Any, headers: Any) -> Any:
@@ -45,13 +51,14 @@ async def test_references(store: LocalStore) -> None:
     malformed = [("context-key", "no key at all")]
     meters: Meters = recorded.meters()
     async with AsyncContextClient(store.address, timeout=10) as contexts:
-        for rules, headers, outcome in (
+        cases: Sequence[tuple[dict[str, Any], Any, str | None]] = (
             ({"trust_callers": True}, naming, "propagated"),
             ({}, naming, "ignored"),
             ({"trust_callers": True}, malformed, "refused"),
-            ({"trust_callers": True, "authorize": lambda _, __: False}, naming, "refused"),
+            ({"trust_callers": True, "authorize": nobody}, naming, "refused"),
             ({"trust_callers": True}, NAMING, None),
-        ):
+        )
+        for rules, headers, outcome in cases:
             before = meters.figures()
             await ask(ContextMiddleware(see, contexts, **rules), headers)
             counted = meters.figures().since(before)

@@ -75,9 +75,8 @@ def printed() -> Iterator[io.StringIO]:
     before = [(each, each.handlers, each.level, each.propagate) for each in (ours, root)]
     logs.configure("debug", "json")
     (handler,) = ours.handlers
-    assert isinstance(handler, logging.StreamHandler)
     printed = io.StringIO()
-    stream: Any = handler  # whose own type is only half known
+    stream: Any = handler  # a StreamHandler
     stream.setStream(printed)
     yield printed
     for logger, handlers, level, propagates in before:

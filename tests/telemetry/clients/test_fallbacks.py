@@ -46,10 +46,15 @@ def failing(_: object) -> ExecutionContext:
     raise LookupError
 
 
+def empty(_: object) -> ExecutionContext:
+    """A policy's function that makes a context."""
+    return ExecutionContext()
+
+
 WAYS: Sequence[tuple[Any, str]] = (
     (Fallback.REJECT, "reject"),
     (Fallback.PROCEED, "proceed"),
-    (lambda _: ExecutionContext(), "rebuild"),
+    (empty, "rebuild"),
     (failing, "reject"),
 )
 

@@ -28,6 +28,11 @@ REFERENCES = "relevo.client.references"
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 
 
+def nobody(_: object, __: object) -> bool:
+    """Authorizes no reference."""
+    return False
+
+
 def only(figures: Figures, direction: str, outcome: str, number: int = 1) -> bool:
     """Whether these references were counted, and no others."""
     about = {"relevo__direction": direction, "relevo__outcome": outcome}
@@ -50,7 +55,7 @@ async def test_received(store: LocalStore, meters: Meters, shape: Shape) -> None
         assert only(await counted(metadata, trust_callers=True), "received", "propagated")
         assert only(await counted(metadata), "received", "ignored")
         assert only(await counted(malformed, trust_callers=True), "received", "refused")
-        rules: dict[str, Any] = {"trust_callers": True, "authorize": lambda _, __: False}
+        rules: dict[str, Any] = {"trust_callers": True, "authorize": nobody}
         assert only(await counted(metadata, **rules), "received", "refused")
         assert not (await counted([], trust_callers=True)).total(REFERENCES)
 

@@ -219,6 +219,11 @@ async def test_creation(store: LocalStore, spans: Spans, kind: Kind) -> None:
     assert [each.span_id for each in seen] == [create.context.span_id]
 
 
+def marked(_: object) -> ExecutionContext:
+    """A policy's function that makes a context."""
+    return ExecutionContext(user_id=MARK)
+
+
 @each_kind
 async def test_what_fallbacks_are(store: LocalStore, spans: Spans, kind: Kind) -> None:
     """The call's span says where a context came from if the store could not be asked."""
@@ -228,7 +233,7 @@ async def test_what_fallbacks_are(store: LocalStore, spans: Spans, kind: Kind) -
         await until_known(clients, ref)
         for way, source in (
             (Fallback.LAST_KNOWN, "last_known"),
-            (lambda _: ExecutionContext(user_id=MARK), "fallback"),
+            (marked, "fallback"),
         ):
             spans.clear()
             ours = clients.interceptor(kind, trust_callers=True, policy=Policy(too_old=way))
