@@ -100,8 +100,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.list_tenants:
         partitions: int | None = options.partitions
         if partitions is None:
-            options.parser.error("--list-tenants needs --partitions")
-            raise AssertionError  # `error` ends the program
+            return fail(USAGE, "--list-tenants needs --partitions")
         output.print_lines(tenants_of(options.tenant, partitions).values())
         return OK
     # The probe's event loop stands still on purpose: what clients say of that is no news.
