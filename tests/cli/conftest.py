@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from relevo_cli import main
 from relevo_client.testing import LocalStore
+from support.logs import restored_logs
 from support.servers.outcome import Outcome, Relevo
 
 
@@ -25,7 +26,8 @@ def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         capsys.readouterr()
         try:
-            code = main(arguments)
+            with restored_logs():
+                code = main(arguments)
         except SystemExit as end:  # as argparse ends the process
             code = end.code if isinstance(end.code, int) else 0
         printed = capsys.readouterr()

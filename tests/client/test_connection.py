@@ -79,7 +79,7 @@ async def test_unknown_tokens_open_nothing(
 
 
 async def test_only_the_token_is_sent(server: Server, key: ContextKey) -> None:
-    """The client's calls carry the token, and no reference."""
+    """The client's calls carry the token and perhaps a trace, but no reference."""
     async with Relay(server.address) as relay:
         async with AsyncContextClient(relay.address, token=TOKEN) as client:
             await client.put(key, ExecutionContext())
@@ -87,7 +87,7 @@ async def test_only_the_token_is_sent(server: Server, key: ContextKey) -> None:
             await client.get(key)
         (put,), (get,) = relay.of("Put"), relay.of("Get")
     assert [value for name, value in put.metadata if name == "authorization"] == [f"Bearer {TOKEN}"]
-    assert {name for name, _ in get.metadata} <= {"user-agent"}
+    assert {name for name, _ in get.metadata} <= {"user-agent", "traceparent"}
 
 
 async def test_a_silent_store(silent: tuple[str, asyncio.Event], key: ContextKey) -> None:

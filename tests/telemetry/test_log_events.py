@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from relevo_server import logs
+from support.logs import restored_logs
 from support.telemetry.table import PAGE
 
 SERVER = Path(__file__).parents[2] / "server/relevo_server"
@@ -71,17 +72,13 @@ def test_every_event_is_on_the_page() -> None:
 @pytest.fixture
 def printed() -> Iterator[io.StringIO]:
     """What is logged as in a process that is only a server; afterwards logs are as before."""
-    ours, root = logging.getLogger("relevo_server"), logging.getLogger()
-    before = [(each, each.handlers, each.level, each.propagate) for each in (ours, root)]
-    logs.configure("debug", "json")
-    (handler,) = ours.handlers
-    printed = io.StringIO()
-    stream: Any = handler  # a StreamHandler
-    stream.setStream(printed)
-    yield printed
-    for logger, handlers, level, propagates in before:
-        logger.handlers, logger.propagate = handlers, propagates
-        logger.setLevel(level)
+    with restored_logs():
+        logs.configure("debug", "json")
+        (handler,) = logging.getLogger("relevo_server").handlers
+        printed = io.StringIO()
+        stream: Any = handler  # a StreamHandler
+        stream.setStream(printed)
+        yield printed
 
 
 async def fail_unseen() -> None:
