@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from matrix.pythons import supported
 from matrix.servers import SERVERS
 
-OF_SERVERS = ("actions", "faults", "near_cache", "platform", "store")
+OF_SERVERS = ("actions", "admin", "faults", "near_cache", "platform", "store")
 """The rings whose tests use a server."""
 OF_PYTHONS = ("actions", "asgi", "client", "contract", "near_cache", "propagation", "store")
 """The rings of the client, and the store's, which uses Python's own TLS."""

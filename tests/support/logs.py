@@ -1,14 +1,14 @@
 """Undoes what a command or a server sets up for the logs of a whole process."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _LOGGERS = (None, "relevo_client", "relevo_server")
 
 
 @contextmanager
-def restored_logs() -> Iterator[None]:
+def restored_logs() -> Generator[None, None, None]:
     """Give the loggers back their handlers, levels and propagation at the end."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(each, list(each.handlers), each.level, each.propagate) for each in loggers]
