@@ -26,6 +26,8 @@ COMMANDS = (
     Command("changes", "print what was written, and follow it", "relevo_cli.changes:add"),
     Command("status", "print the state of a server and its store", "relevo_cli.status:add"),
     Command("clients", "print who watches through a server", "relevo_cli.clients:add"),
+    Command("tenants", "print who uses a server most", "relevo_cli.usage:add_tenants"),
+    Command("usage", "print what a tenant uses", "relevo_cli.usage:add_usage"),
     Command("top", "show who watches, live", "relevo_cli.top:add"),
     Command("probe", "check what near caches and the store promise, live",
             "relevo_cli.probe:add"),

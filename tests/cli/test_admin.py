@@ -43,3 +43,35 @@ def test_keys_of_a_tenant(relevo: Relevo, store: LocalStore) -> None:
     ]
     assert [each["key"]["id"] for each in found] == ["x"]
     assert relevo("ls", "nobody").lines == ["KEY  VERSION  EXPIRES IN  SIZE"]
+
+
+def test_who_uses_a_server_most(relevo: Relevo, store: LocalStore) -> None:
+    """`tenants` ranks tenants by calls, bytes or misses; `--limit` is how many."""
+    put(store, "a:small:1", "a:small:2", "a:small:3")
+    put(store, *(f"a:large:{i}" for i in range(2)))
+    for _ in range(4):
+        relevo("get", "a:small:absent")
+    for order, tenants in (("calls", ["small", "large"]), ("misses", ["small"])):
+        head, *rows = relevo("tenants", "--by", order).lines
+        assert head.split() == ["TENANT", "CALLS", "BYTES", "MISSES"]
+        assert [row.split()[0] for row in rows] == tenants
+    assert rows[0].split() == ["small", "7", "5.9", "KiB", "4"]
+    document = relevo("tenants", "--by", "bytes", "--limit", "1", "--output", "json").json
+    assert [each["tenant_id"] for each in document["tenants"]] == ["small"]
+    wrong = relevo("tenants", "--limit", "101")
+    assert wrong.code == 2
+    assert "must be 1 to 100" in wrong.err
+
+
+def test_what_a_tenant_uses(relevo: Relevo, store: LocalStore) -> None:
+    """`usage` prints entries and bytes by scope, and what the server did for the tenant."""
+    put(store, "conversation:acme:1", "conversation:acme:2", "agent_config:acme:x", "a:other:y")
+    head, *rows = relevo("usage", "acme").lines
+    assert head.split() == ["SCOPE", "ENTRIES", "SIZE"]
+    assert [row.split()[:2] for row in rows[:2]] == [["agent_config", "1"], ["conversation", "2"]]
+    assert rows[-1].split()[0] == "3"
+    document = relevo("usage", "acme", "--output", "json").json
+    assert {each["scope"]: each["entries"] for each in document["scopes"]} == {
+        "agent_config": "1",
+        "conversation": "2",
+    }

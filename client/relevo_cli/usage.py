@@ -1,0 +1,97 @@
+"""`relevo tenants` and `relevo usage`: who uses a store, and how much."""
+
+import argparse
+from collections.abc import Sequence
+
+from relevo.admin.v1 import admin_pb2
+
+from relevo_cli import connection, output, terminal, units
+from relevo_cli.connection import connected
+from relevo_cli.documents import of_message
+from relevo_cli.failures import OK, reported
+from relevo_cli.tables import Column, table
+
+_ORDERS = {
+    "calls": admin_pb2.TOP_ORDER_CALLS,
+    "bytes": admin_pb2.TOP_ORDER_BYTES,
+    "misses": admin_pb2.TOP_ORDER_MISSES,
+}
+_MOST = 100
+"""The most tenants that a server returns."""
+_ACTIVITY = (
+    Column("CALLS", is_number=True),
+    Column("BYTES", is_number=True),
+    Column("MISSES", is_number=True),
+)
+_STORED = (
+    Column("SCOPE"),
+    Column("ENTRIES", is_number=True),
+    Column("SIZE", is_number=True),
+)
+
+
+def add_tenants(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo tenants`."""
+    parser.description = (
+        "Print the tenants that use this server most, since it started. With very many tenants, "
+        "counts of rare ones may be too high; the last line says by how much."
+    )
+    parser.add_argument("--by", choices=_ORDERS, default="calls", help="the order (default: calls)")
+    parser.add_argument(
+        "--limit", type=_limit, default=10, metavar="N", help="how many, 1 to 100 (default: 10)"
+    )
+    output.add_option(parser, "table")
+    connection.add_options(parser)
+    parser.set_defaults(run=_tenants)
+
+
+def add_usage(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `relevo usage TENANT`."""
+    parser.description = (
+        "Print what a tenant has stored, by scope, and what this server did for it since it "
+        "started. The database is searched, which takes a while if it is large."
+    )
+    parser.add_argument("tenant", metavar="TENANT", help="the tenant, not encoded")
+    output.add_option(parser, "table")
+    connection.add_options(parser)
+    parser.set_defaults(run=_usage)
+
+
+@reported
+def _tenants(options: argparse.Namespace) -> int:
+    request = admin_pb2.ListTopTenantsRequest(order_by=_ORDERS[options.by], page_size=options.limit)
+    with connected(options) as server:
+        found = server.call(server.admin.ListTopTenants, request)
+    if options.output == "json":
+        output.print_document(of_message(found, is_complete=True))
+        return OK
+    rows = [[each.tenant_id, *_counts(each)] for each in found.tenants]
+    output.print_lines(table([Column("TENANT"), *_ACTIVITY], rows, terminal.width()))
+    if found.error:
+        output.print_lines([f"counts may be too high by up to {found.error}"])
+    return OK
+
+
+@reported
+def _usage(options: argparse.Namespace) -> int:
+    request = admin_pb2.GetUsageRequest(tenant_id=options.tenant)
+    with connected(options) as server:
+        found = server.call(server.admin.GetUsage, request)
+    if options.output == "json":
+        output.print_document(of_message(found, is_complete=True))
+        return OK
+    rows = [[each.scope, str(each.entries), units.size(each.bytes)] for each in found.scopes]
+    output.print_lines(table(_STORED, rows, terminal.width()))
+    output.print_lines(["", *table(_ACTIVITY, [_counts(found.activity)], terminal.width())])
+    return OK
+
+
+def _counts(activity: admin_pb2.TenantActivity) -> Sequence[str]:
+    return [str(activity.calls), units.size(activity.bytes), str(activity.misses)]
+
+
+def _limit(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"must be 1 to {_MOST}")
+    return number
