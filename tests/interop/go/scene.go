@@ -15,7 +15,7 @@ import (
 
 const (
 	service = "/relevo.test.Service/"
-	timeout = 10 * time.Second
+	timeout = 30 * time.Second
 )
 
 // A scene is what a check talks to: the stores and the Python services, by name.

@@ -7,7 +7,7 @@ const { call, contextStore } = require('../../e2e/node/store');
 const { Watching } = require('./watching');
 
 const SERVICE = '/relevo.test.Service';
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
 const bytes = (buffer) => buffer;
 
 class Scene {

@@ -36,9 +36,9 @@ record ContextStore(Channel channel) {
   private static final Descriptors.ServiceDescriptor SERVICE =
       Store.getDescriptor().findServiceByName("ContextStore");
 
-  /** Every call ends within 10 seconds. */
+  /** Every call ends within 30 seconds. */
   static CallOptions options() {
-    return CallOptions.DEFAULT.withDeadlineAfter(10, TimeUnit.SECONDS);
+    return CallOptions.DEFAULT.withDeadlineAfter(30, TimeUnit.SECONDS);
   }
 
   GetResponse get(GetRequest request) {
