@@ -61,3 +61,22 @@ def test_it_is_bounded_by_bytes() -> None:
     assert cache.counts.evictions == len(KEYS) - room
     assert all(cache.lookup(key, 0, NOW) for key in KEYS[-room:])
     assert cache.lookup(KEYS[0], 0, NOW) is None
+
+
+def test_a_ping_waits_for_no_other_request() -> None:
+    """Pings are sent before whatever else waits, in their order (N2).
+
+    A full cache takes seconds to subscribe to all entries, longer than a proof may be old.
+    """
+    cache = NearCache(CacheOptions())
+    for number in range(100):
+        cache.lookup(ContextKey("conversation", "acme", f"{number}"), 0, NOW)
+    cache.opened(NOW)
+    assert cache.requests()[0].ping.number == 1
+    cache.ping(NOW + 0.25)
+    cache.ping(NOW + 0.5)
+    first, second, third, *_ = cache.requests()
+    assert first.ping.number < second.ping.number
+    assert third.HasField("subscribe")
+    cache.ping(NOW + 0.75)
+    assert cache.requests()[0].ping.number > second.ping.number

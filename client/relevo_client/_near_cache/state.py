@@ -3,6 +3,7 @@
 Times are seconds of a clock that never goes back, as in `machine`.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
@@ -107,8 +108,10 @@ class Stream:
     """The time of the last ping that had a report."""
     pings: dict[int, float] = field(default_factory=dict[int, float])
     """The times at which recent pings were sent, by their numbers."""
-    requests: list[WatchRequest] = field(default_factory=list[WatchRequest])
-    """The requests that wait to be sent."""
+    requests: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
+    """The requests that wait to be sent: pings in front."""
+    pings_due: int = 0
+    """The number of pings among them."""
     accepts_batches: bool = False
     """Whether the server has said that it accepts several requests in one."""
 
@@ -119,7 +122,8 @@ class Stream:
 
     def pop_requests(self, limit: int) -> list[WatchRequest]:
         """Remove and return the first requests that wait, as one if the server accepts batches."""
-        taken, self.requests = self.requests[:limit], self.requests[limit:]
+        taken = [self.requests.popleft() for _ in range(min(limit, len(self.requests)))]
+        self.pings_due = max(0, self.pings_due - len(taken))
         if self.accepts_batches and len(taken) > 1:
             return [WatchRequest(batch=RequestBatch(requests=taken))]
         return taken
@@ -161,7 +165,9 @@ class Stream:
                 ping.report.CopyFrom(report_of(reporter, now))
                 self.reported = now
             self.pings = {**recent, self.number: now}
-            self.requests.append(ping)
+            # Before thousands of Subscribes, which take longer to send than a proof may be old.
+            self.requests.insert(self.pings_due, ping)
+            self.pings_due += 1
 
     def record_answer(self, number: int) -> bool:
         """Record an answer to a request, by its number, 0 for none. Returns whether it is newer."""
