@@ -1,13 +1,13 @@
 """The near caches of a process: their counters together, and the present state of each.
 
-A cache that is gone has counted nevertheless: its counters stay in the sums, so that none of
-them ever goes back. A forked child begins at 0, as its parent reports what was before.
+The counters of a collected cache stay in the sums, so that no sum decreases. A forked child starts
+at 0, as its parent reports the earlier counts.
 """
 
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 from weakref import ref
 
@@ -28,8 +28,8 @@ class Caches:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[ref[Cache], CacheCounts] = {}
-        # What the garbage collector calls must not wait for a lock, as it may interrupt the
-        # thread that holds it: it only notes which cache is gone.
+        # The callback of a weak reference takes no lock, as it may interrupt the thread that
+        # holds it: it only queues the reference.
         self._gone: deque[ref[Cache]] = deque()
         self._counted_by_gone: dict[str, int] = dict.fromkeys(_FIELDS, 0)
 
@@ -38,6 +38,11 @@ class Caches:
         with self._lock:
             self._forget_gone()
             self._counts[ref(cache, self._gone.append)] = counts
+
+    def unused(self) -> Sequence[tuple[Cache, CacheCounts]]:
+        """The caches that have counted nothing yet. Takes no lock: for a forked child."""
+        counted = [(each(), counts) for each, counts in self._counts.items()]
+        return [(cache, counts) for cache, counts in counted if cache and counts == CacheCounts()]
 
     def total(self, field: str) -> int:
         """The sum of a counter over all caches that there are or have been."""
@@ -71,8 +76,11 @@ CACHES = Caches()
 def _begin_anew() -> None:
     # In place, as many modules hold them; and with a new lock, as a thread of the parent may
     # have held the old one.
+    unused = CACHES.unused()  # of clients that the child may use
     vars(COUNTS).update(vars(Counts()))
     vars(CACHES).update(vars(Caches()))
+    for cache, counts in unused:
+        CACHES.add(cache, counts)
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows

@@ -43,6 +43,32 @@ told("parent")
 inherited.close()
 """
 
+UNUSED = """
+import asyncio, os, signal
+from relevo_client import AsyncContextClient, ContextKey
+from support.telemetry.recorded import meters
+
+async def use(client):
+    async with client:
+        await client.resolve(ContextKey("conversation", "acme", "c-1"))
+
+client = AsyncContextClient(ADDRESS, timeout=5)
+if not os.fork():
+    signal.alarm(20)
+    asyncio.run(use(client))
+    print(int(meters().figures().total("relevo.client.near_cache.lookups")), flush=True)
+    os._exit(0)
+print("child ended with", os.wait()[1])
+"""
+
+
+def test_a_client_that_the_child_uses() -> None:
+    """A client that was made before the fork, and is used only in the child, counts there."""
+    with LocalStore() as store, ContextClient(store.address) as client:
+        client.put(ContextKey("conversation", "acme", "c-1"), ExecutionContext(user_id="u"))
+        done = with_unclean_memory(f"ADDRESS = {store.address!r}\n{UNUSED}")
+    assert done.stdout.splitlines() == ["1", "child ended with 0"], done.stderr
+
 
 def test_a_child_counts_from_0() -> None:
     """Neither the counters nor the caches of the parent are in the child's metrics."""
