@@ -28,10 +28,11 @@ _tracer = trace.get_tracer(NAME, RELEASE)
 
 
 class Spanned:
-    """A `with` block in a span of its own, which is current within it if it is recorded.
+    """A `with` block in a span of its own, which is current within it.
 
-    `about` returns the attributes; it is called only if the span is recorded. `parent` is the
-    trace context that it continues, by default the current one.
+    A span that is sampled out is current too, so that the calls within it, and the services behind
+    them, keep to that decision. `about` returns the attributes of a span that is recorded. `parent`
+    is the trace context that it continues, by default the current one.
     """
 
     __slots__ = ("_about", "_before", "_kind", "_name", "_parent", "_within", "span")
@@ -55,6 +56,7 @@ class Spanned:
         self.span = _tracer.start_span(self._name, self._parent, self._kind)
         if self.span.is_recording():
             self.span.set_attributes(self._about())
+        if self.span.get_span_context().is_valid:  # else there is neither an SDK nor a trace
             self._before = otel.get_current()
             self._within = trace.set_span_in_context(self.span, self._before)
             otel.attach(self._within)
@@ -69,8 +71,7 @@ class Spanned:
         if otel.get_current() is self._within:
             otel.attach(self._before)
         if error is not None:
-            self.span.set_attribute(ERROR_TYPE, outcome_of(error))
-            self.span.set_status(StatusCode.ERROR)
+            _fail(self.span, outcome_of(error))
         self.span.end()
 
     def metadata(self, entries: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
@@ -84,7 +85,10 @@ class Spanned:
 
 def mark_failed(error_type: str) -> None:
     """Mark the current span as failed."""
-    span = trace.get_current_span()
+    _fail(trace.get_current_span(), error_type)
+
+
+def _fail(span: Span, error_type: str) -> None:
     span.set_attribute(ERROR_TYPE, error_type)
     span.set_status(StatusCode.ERROR)
 

@@ -261,3 +261,21 @@ async def test_the_store_learns_the_trace(store: LocalStore, spans: Spans, kind:
     (get,), (received,) = gets(spans), relay.calls
     expected = f"00-{get.context.trace_id:032x}-{get.context.span_id:016x}-"
     assert str(dict(received.metadata)["traceparent"]).startswith(expected)
+
+
+@each_kind
+async def test_a_trace_that_is_not_sampled(store: LocalStore, spans: Spans, kind: Kind) -> None:
+    """A store call tells the store that its caller's trace is not sampled: it begins no other."""
+    store.client.put(KEY, ExecutionContext())
+    unsampled = trace.SpanContext(trace_id=7, span_id=8, is_remote=True)
+    async with (
+        Relay(store.address) as relay,
+        opened(kind, relay.address, timeout=10, cache=None) as client,
+    ):
+        spans.clear()
+        with trace.use_span(trace.NonRecordingSpan(unsampled)):
+            await client.ask(lambda client: client.resolve(KEY))
+    (received,) = relay.calls
+    version, trace_id, _, flags = str(dict(received.metadata)["traceparent"]).split("-")
+    assert (version, int(trace_id, 16), flags) == ("00", 7, "00")
+    assert not gets(spans)
