@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from relevo.v1.store_pb2 import ResetReason
 from relevo_client import AsyncContextClient, ContextKey, ExecutionContext
 from support.clients.readers import KEY, OPTIONS, SLACK, Reader
+from support.clients.watching import Watch
 from support.network.proxy import Proxy
 from support.python_process import PythonProcess, python_process
 from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
+from support.servers.serving import stub_of
 from support.waiting import until
 
 SAME = ContextKey("conversation", "acme", "same")
@@ -69,15 +72,20 @@ async def test_a_server_that_was_away_while_the_log_was_trimmed(
 ) -> None:
     """A server that was away during trimming resets its watchers, which verify each entry."""
     await has_three(owner, reader)
-    with relevo_serve("--store", redis.url, "--log-length", "1") as other:
-        process.signal(signal.SIGSTOP)
-        try:
-            async with AsyncContextClient(other.address, timeout=10) as elsewhere:
-                await change_much(elsewhere)
-            await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
-        finally:
-            process.signal(signal.SIGCONT)
-        print(f"converged {await converges(reader):.2f} s after the server went on")
+    async with stub_of(process.address) as stub, Watch(stub) as watch:
+        # The reader gives its stream up meanwhile. This one stays, so the log is followed on.
+        await watch.answer(watch.subscribe(KEY.to_message()))
+        with relevo_serve("--store", redis.url, "--log-length", "1") as other:
+            process.signal(signal.SIGSTOP)
+            try:
+                async with AsyncContextClient(other.address, timeout=10) as elsewhere:
+                    await change_much(elsewhere)
+                await reader.until_it_forgets("before", within=OPTIONS.max_staleness + SLACK)
+            finally:
+                process.signal(signal.SIGCONT)
+            print(f"converged {await converges(reader):.2f} s after the server went on")
+        reset = (await watch.news()).reset
+    assert reset.reason == ResetReason.RESET_REASON_LOG_TRIMMED
     until(lambda: process.events("watch.reset"), what="its log")
     assert {event["reason"] for event in process.events("watch.reset")} == {"trimmed"}
 
