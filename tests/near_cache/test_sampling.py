@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client._client.sampling import (
-    ABSENT,
     State,
     Verdict,
     absence_of,
@@ -17,6 +16,7 @@ from relevo_client._client.sampling import (
     is_stale,
     verdict,
 )
+from relevo_client._near_cache.state import ABSENT
 
 HEAD, LAYER = ContextKey("conversation", "acme", "c"), ContextKey("agent_config", "acme", "a")
 MAX_STALENESS = 10

@@ -69,7 +69,6 @@ class AsyncContextClient:
         self._store = AsyncStore(
             target, channel, credentials, token=token, timeout=timeout, trace_keys=trace_keys
         )
-        self.trace_keys = trace_keys
         self._watcher = (
             AsyncWatcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
@@ -273,6 +272,11 @@ class AsyncContextClient:
         if entry.source in (ContextSource.STORE, ContextSource.LOADER):
             return 0.0
         return self._watcher.age(entry.key) if self._watcher else None
+
+    @property
+    def trace_keys(self) -> bool:
+        """Whether spans have the keys of contexts."""
+        return self._store.trace_keys
 
     @property
     def cache_counts(self) -> CacheCounts:

@@ -41,7 +41,7 @@ class AsyncPause:
     """A pause in the background, which ends with its task."""
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for so many seconds. Returns whether the client is closed meanwhile: False."""
+        """Wait for so many seconds. Always returns False: closing the client cancels the task."""
         await asyncio.sleep(seconds)
         return False
 

@@ -70,7 +70,6 @@ class ContextClient:
         self._store = Store(
             target, channel, credentials, token=token, timeout=timeout, trace_keys=trace_keys
         )
-        self.trace_keys = trace_keys
         self._watcher = (
             Watcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
@@ -277,6 +276,11 @@ class ContextClient:
         if entry.source in (ContextSource.STORE, ContextSource.LOADER):
             return 0.0
         return self._watcher.age(entry.key) if self._watcher else None
+
+    @property
+    def trace_keys(self) -> bool:
+        """Whether spans have the keys of contexts."""
+        return self._store.trace_keys
 
     @property
     def cache_counts(self) -> CacheCounts:

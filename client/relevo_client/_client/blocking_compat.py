@@ -50,7 +50,7 @@ class Pause:
         self._is_over = threading.Event()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for so many seconds. Returns whether the client is closed meanwhile."""
+        """Wait for so many seconds. Returns True at once if the client is closed meanwhile."""
         return self._is_over.wait(seconds)
 
     def end(self) -> None:

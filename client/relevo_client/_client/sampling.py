@@ -34,12 +34,11 @@ from typing import NamedTuple
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey
 from relevo_client._context.model import ExecutionContext
-
-ABSENT = 0
+from relevo_client._near_cache.state import ABSENT
 
 
 class Verdict(StrEnum):
-    """What the comparison says; the values of `relevo.outcome`."""
+    """The result of a comparison; the values of `relevo.outcome`."""
 
     CURRENT = "current"
     STALE = "stale"

@@ -1,4 +1,4 @@
-"""Who a client is, for the operators of the store. It decides nothing.
+"""The identity that a client reports to operators. No decision depends on it.
 
 The names come from the environment, as OpenTelemetry's SDKs read it:
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -7,19 +7,18 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 import os
 import socket
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import unquote
 
 from relevo.v1.store_pb2 import ClientInfo
 
 from relevo_client._near_cache.options import CacheOptions
+from relevo_client._telemetry.instruments import RELEASE
 
 _MAX_BYTES = 256
 
 
 def client_info(options: CacheOptions, environment: Mapping[str, str] = os.environ) -> ClientInfo:
-    """Who this process is now: a forked child is another one than its parent."""
+    """The identity of this process. Not cached, as a forked child has its own."""
     attributes = _attributes(environment.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     service_name = (
         options.service_name
@@ -31,7 +30,7 @@ def client_info(options: CacheOptions, environment: Mapping[str, str] = os.envir
         service_version=_cut(options.service_version or attributes.get("service.version", "")),
         host_name=_cut(attributes.get("host.name", "") or socket.gethostname()),
         process_id=os.getpid(),
-        library=f"relevo-python/{_version()}",
+        library=f"relevo-python/{RELEASE}",
     )
 
 
@@ -42,13 +41,5 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def _cut(text: str) -> str:
-    """A text of at most 256 bytes. What is no Unicode in it is replaced."""
+    """A text of at most 256 bytes. Characters that cannot be encoded become `?`."""
     return text.encode(errors="replace")[:_MAX_BYTES].decode(errors="ignore")
-
-
-@lru_cache(1)
-def _version() -> str:
-    try:
-        return version("relevo")
-    except PackageNotFoundError:  # copied, not installed
-        return "unknown"

@@ -11,7 +11,7 @@ from relevo.v1.store_pb2 import Position, Reset, ResetReason
 from relevo_client._near_cache.state import LONG_AGO, UNKNOWN, Copy
 from relevo_client._telemetry.counts import COUNTS
 
-RESET_REASONS = {
+_RESET_REASONS = {
     number: name.removeprefix("RESET_REASON_").lower() for name, number in ResetReason.items()
 }
 """The reasons of resets, as metrics name them."""
@@ -53,7 +53,7 @@ class Partitions(dict[int, Partition]):
 
     def reset(self, reset: Reset) -> None:
         """Forget the position of a partition, and count the reason."""
-        COUNTS.resets[RESET_REASONS.get(reset.reason, "other")] += 1
+        COUNTS.resets[_RESET_REASONS.get(reset.reason, "other")] += 1
         before = self.get(reset.partition)
         self[reset.partition] = Partition(proven=before.proven if before else LONG_AGO)
 
@@ -62,7 +62,7 @@ class Partitions(dict[int, Partition]):
         # Copied in one step: this may be called in another thread.
         held = [part for number, part in list(self.items()) if self._copies.get(number)]
         proven = min((part.proven for part in held), default=LONG_AGO)
-        return None if proven == LONG_AGO else now - proven
+        return _since(proven, now)
 
     def of(self, copy: Copy) -> Partition | None:
         """The partition of a copy, or None if no position of it has arrived yet."""
@@ -71,8 +71,7 @@ class Partitions(dict[int, Partition]):
     def age(self, copy: Copy | None, now: float) -> float | None:
         """The seconds since a copy's partition was last proven current; None if never."""
         partition = self.of(copy) if copy else None
-        is_proven = partition is not None and partition.proven > LONG_AGO
-        return now - partition.proven if partition and is_proven else None
+        return _since(partition.proven if partition else LONG_AGO, now)
 
     def position(self, copy: Copy) -> int:
         """The position of a copy's partition, 0 if unknown."""
@@ -116,3 +115,8 @@ class Partitions(dict[int, Partition]):
             partition = self.of(copy)
             return partition.stream_position if partition else 0
         return copy.confirmed
+
+
+def _since(proven: float, now: float) -> float | None:
+    """The seconds since a proof; None if there was none."""
+    return None if proven == LONG_AGO else now - proven

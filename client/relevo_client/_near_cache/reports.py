@@ -1,4 +1,4 @@
-"""How a near cache does, for the operators of the store: a report with a ping every 10 seconds."""
+"""The near cache's report to operators, which is sent with a ping every 10 seconds."""
 
 from typing import Protocol
 

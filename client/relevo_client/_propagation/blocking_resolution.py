@@ -53,13 +53,9 @@ class Source(Protocol):
         """
         ...
 
-    def describe(self, resolved: Resolved) -> None:
-        """Describe a context that was just resolved, on the current span."""
-        ...
-
 
 class ClientSource:
-    """The Source of a client."""
+    """The Source of a client. It describes each context on the current span."""
 
     def __init__(self, client: ContextClient) -> None:
         self._client = client
@@ -68,21 +64,23 @@ class ClientSource:
     def peek(self, ref: ContextRef) -> ContextEntry | None:
         """The reference's entry if the client has it cached, else None. Sends nothing."""
         try:
-            return self._client.peek(ref)
+            entry = self._client.peek(ref)
         except RelevoError:  # `resolve` raises it again
             return None
+        describe(entry, self._client)
+        return entry
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The client's last cached copy of the reference's entry, or None."""
-        return self._client.last_known(ref)
+        entry = self._client.last_known(ref)
+        describe(entry, self._client)
+        return entry
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
         """The reference's entry. Raises RelevoError."""
-        return self._client.resolve(ref, timeout=deadline.remaining())
-
-    def describe(self, resolved: Resolved) -> None:
-        """Describe a context that was just resolved, on the current span."""
-        describe(resolved, self._client)
+        entry = self._client.resolve(ref, timeout=deadline.remaining())
+        describe(entry, self._client)
+        return entry
 
     def rebuild(self, call: RebuildCall, deadline: Deadline) -> Rebuilt:
         """The context that a policy's function returns, called once for all waiting calls.
@@ -94,7 +92,9 @@ class ClientSource:
             with own_timeouts(call.function):
                 return invoke(call.function, call.lost)
 
-        return call.rebuilt(self._flights.share(call.flight_key, load, deadline))
+        rebuilt = call.rebuilt(self._flights.share(call.flight_key, load, deadline))
+        describe(rebuilt, self._client)
+        return rebuilt
 
 
 def resolve_with_policy(
@@ -104,12 +104,9 @@ def resolve_with_policy(
     error: RelevoError | None = None
     if ref is not None:
         try:
-            entry = source.resolve(ref, requester.deadline.half())
+            return source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
             error = caught
-        else:
-            source.describe(entry)
-            return entry
     return apply_fallback(source, policy, requester, requester.lost_context(ref, error))
 
 
@@ -119,18 +116,14 @@ def apply_fallback(
     """The context, or None, with which a policy lets a call proceed. Raises RejectedError."""
     log_incomplete(lost.error)
     fallback = fallback_for(policy, lost)
+    if isinstance(fallback, LastKnownCopy):
+        return fallback.entry_or_reject(source.last_known(fallback.ref))
     if fallback is None:
         return None
-    resolved: Resolved
-    if isinstance(fallback, LastKnownCopy):
-        resolved = fallback.entry_or_reject(source.last_known(fallback.ref))
-    else:
-        try:
-            resolved = source.rebuild(fallback, requester.deadline)
-        except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
-            raise fallback.rejection(error) from None
-    source.describe(resolved)
-    return resolved
+    try:
+        return source.rebuild(fallback, requester.deadline)
+    except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+        raise fallback.rejection(error) from None
 
 
 class Entrance:
@@ -158,7 +151,6 @@ class Entrance:
             return BlockingDeferred(ref, lambda: self._resolved(ref, call))
         entry = self._source.peek(ref) if ref else None
         if entry:
-            self._source.describe(entry)
             return entry
         call = Call(self._method, context, metadata, deadline_of(context))
         return self._resolved(ref, call)

@@ -5,7 +5,7 @@ import asyncio
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextRef
-from relevo_client._context.resolved import Rebuilt, Resolved
+from relevo_client._context.resolved import Rebuilt
 from relevo_client._propagation.aio_resolution import AsyncSource
 from relevo_client._propagation.fallbacks import RebuildCall
 
@@ -28,10 +28,6 @@ class ThreadSource:
             return self._source.last_known(ref)
 
         return asyncio.run_coroutine_threadsafe(last_known(), self._loop).result()
-
-    def describe(self, resolved: Resolved) -> None:
-        """Describe a context that was just resolved, on the current span of this thread."""
-        self._source.describe(resolved)
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
         """The reference's entry. Raises RelevoError."""

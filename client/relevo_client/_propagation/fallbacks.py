@@ -33,10 +33,7 @@ from relevo_client._propagation.refusals import (
     RejectedError,
 )
 from relevo_client._telemetry.counts import COUNTS
-
-REJECTED, PROCEEDED = "reject", "proceed"
-PROCEEDS = "no_reference", PROCEEDED
-"""The case and what is done, for most calls that carry no reference."""
+from relevo_client._telemetry.outcomes import OK
 
 
 class Fallback(Enum):
@@ -49,6 +46,13 @@ class Fallback(Enum):
     LAST_KNOWN = "last known"
     """Run the handler with the last copy in the client's cache, marked as `is_stale`; reject the
     call if there is none. For `unavailable` and `too_old` only; the client needs a cache."""
+
+
+_NAMES = {fallback: fallback.name.lower() for fallback in Fallback}
+_REBUILD = "rebuild"
+"""What metrics call a context of a policy's function; the fallbacks have their own names."""
+PROCEEDS = "no_reference", _NAMES[Fallback.PROCEED]
+"""The count of most calls that carry no reference."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,13 @@ class Choice(NamedTuple):
     refusal: Refusal
     """The status of the call if it is rejected."""
 
-    def took(self, done: str) -> None:
-        """Count what was done: the value of a Fallback, or `rebuild`."""
-        COUNTS.fallbacks[self.case, done] += 1
+    def took(self, done: Fallback | None) -> None:
+        """Count what was done for the call; None for a context of the policy's function."""
+        COUNTS.fallbacks[self.case, _REBUILD if done is None else _NAMES[done]] += 1
 
     def rejection(self, error: RelevoError | None) -> RejectedError:
         """The error that rejects the call, which is counted."""
-        self.took(REJECTED)
+        self.took(Fallback.REJECT)
         return RejectedError(self.refusal, error)
 
 
@@ -192,15 +196,15 @@ class RebuildCall(NamedTuple):
         """The function's result for this call. Raises TypeError if it is no context."""
         if not isinstance(context, ExecutionContext):
             raise TypeError(f"a policy's function returned {type(context).__name__}, no context")
-        self.choice.took("rebuild")
-        COUNTS.resolutions[ContextSource.FALLBACK.value, "ok"] += 1
+        self.choice.took(None)
+        COUNTS.resolutions[ContextSource.FALLBACK.value, OK] += 1
         return Rebuilt(self.lost.ref, context)
 
     def rejection(self, error: Exception) -> RejectedError:
         """The error that rejects the call after the function raised, or exceeded the deadline."""
         if isinstance(error, TimeoutError):
             return self.choice.rejection(self.lost.error)
-        self.choice.took(REJECTED)
+        self.choice.took(Fallback.REJECT)
         return failure(self.function, error, self.lost.error)
 
 
@@ -216,8 +220,8 @@ class LastKnownCopy(NamedTuple):
         """The copy. Raises RejectedError if it is None."""
         if entry is None:
             raise self.choice.rejection(self.error)
-        self.choice.took(Fallback.LAST_KNOWN.name.lower())
-        COUNTS.resolutions[ContextSource.LAST_KNOWN.value, "ok"] += 1
+        self.choice.took(Fallback.LAST_KNOWN)
+        COUNTS.resolutions[ContextSource.LAST_KNOWN.value, OK] += 1
         return entry
 
 
@@ -226,7 +230,7 @@ def fallback_for(policy: Policy, lost: LostContext) -> RebuildCall | LastKnownCo
     choice = choice_of(policy, lost.error)
     fallback = choice.fallback
     if fallback is Fallback.PROCEED:
-        choice.took(PROCEEDED)
+        choice.took(Fallback.PROCEED)
         return None
     if fallback is Fallback.LAST_KNOWN and lost.ref:
         return LastKnownCopy(lost.ref, choice, lost.error)

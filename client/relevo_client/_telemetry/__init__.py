@@ -1,1 +1,1 @@
-"""What can be seen of a process's clients, by OpenTelemetry's API alone."""
+"""Metrics and spans of a process's clients. Uses only OpenTelemetry's API."""

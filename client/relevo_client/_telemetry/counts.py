@@ -37,7 +37,7 @@ class CacheFigures(NamedTuple):
     """The present state of a near cache."""
 
     entries: int
-    """The number of cached entries, of those that do not exist too."""
+    """The number of cached entries, including cached absences."""
     size: int
     """Their serialized size in bytes."""
     staleness: float | None
@@ -48,7 +48,7 @@ class CacheFigures(NamedTuple):
 
 
 class Counts:
-    """What all clients of a process have counted, apart from their caches."""
+    """The counters of all clients of a process, except those of their caches."""
 
     def __init__(self) -> None:
         self.resolutions = Pairs(int)

@@ -20,6 +20,7 @@ from opentelemetry.metrics import (
 from relevo_client._context.sources import ContextSource
 from relevo_client._telemetry.caches import CACHES
 from relevo_client._telemetry.counts import COUNTS
+from relevo_client._telemetry.outcomes import OK
 
 NAME = "relevo_client"
 """The name of the meter and of the tracer."""
@@ -66,7 +67,7 @@ def attributes(*pairs: tuple[str, str]) -> Mapping[str, str]:
 
 def _resolutions() -> _Observed:
     counted = dict(COUNTS.resolutions)
-    hit = (ContextSource.NEAR_CACHE.value, "ok")
+    hit = (ContextSource.NEAR_CACHE.value, OK)
     counted[hit] = CACHES.total("hits")
     for (source, outcome), number in counted.items():
         yield number, attributes((SOURCE, source), (OUTCOME, outcome))
@@ -175,6 +176,6 @@ RESOLUTION_DURATION = _histogram(
     "resolution.duration", "s", "Duration of resolutions that needed I/O", _SECONDS
 )
 LEASE_WAIT_DURATION = _histogram(
-    "lease.wait.duration", "s", "How long a caller waited for another one's lease", _SECONDS
+    "lease.wait.duration", "s", "Duration of waits for leases", _SECONDS
 )
 CONTEXT_SIZE = _histogram("context.size", "By", "Size of each context that was received", _BYTES)

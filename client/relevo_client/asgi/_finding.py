@@ -24,6 +24,7 @@ from relevo_client._propagation.callbacks import failure
 from relevo_client._propagation.fallbacks import CASES, Policy, cannot_answer_now
 from relevo_client._propagation.incoming import Call
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client._telemetry.spans import describe
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
     OTHER_USER,
@@ -69,12 +70,9 @@ class Finder:
         try:
             if requested.ref is not None:
                 try:
-                    entry = await self._find_in_time(requested, requested.ref, call)
+                    return await self._find_in_time(requested, requested.ref, call)
                 except RelevoError as caught:
                     error = caught
-                else:
-                    self._source.describe(entry)
-                    return entry
             lost = call.lost_context(requested.ref, error)
             resolved = await aio_apply_fallback(self._source, self._policy, call, lost)
         except RejectedError as ended:
@@ -91,11 +89,13 @@ class Finder:
         try:
             # For `begin` and `update`, which take no timeout.
             async with asyncio.timeout(deadline.remaining()):
-                return await self._resolve_or_begin(requested, ref, deadline)
+                entry = await self._resolve_or_begin(requested, ref, deadline)
         except TimeoutError:
             raise UnavailableError(
                 "not in time", reason=Reason.DEADLINE_EXCEEDED, retry_after=RETRY_DELAY
             ) from None
+        describe(entry, self._contexts)
+        return entry
 
     async def _resolve_or_begin(
         self, requested: RequestedContext, ref: ContextRef, deadline: Deadline
