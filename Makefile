@@ -11,7 +11,8 @@ SOAK ?= 3600
 # How many tests run side by side. Most of them wait: two for each core.
 WORKERS = $(shell $(BIN)/python -c 'import os; print(2 * os.cpu_count())')
 # How `make test` runs tests side by side: those that share a server, in one process.
-PARALLEL ?= -n $(WORKERS) --dist loadgroup
+# A worker that crashes ends the run: xdist 3.8 would wait for ever for the tests of its group.
+PARALLEL ?= -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 # What pytest ends with if TEST names no test of a ring is no failure. Without TEST it is.
 NONE_FOUND = $(if $(TEST),test $$? -eq 5,false)
 # Which legs of the matrix, or how many side by side; MATRIX=--help says what there is.
