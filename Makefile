@@ -76,7 +76,7 @@ check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract
 bench: $(VENV)/ready ## Figures, side by side in one run, and bench.json
 	$(BIN)/python -m benchmarks $(BENCH)
 
-soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat
+soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat, and the probe finds nothing
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK)
 
 generate: $(GENERATE)/ready ## Make generated/ anew from protos/
