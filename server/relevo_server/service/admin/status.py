@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import time
-from importlib.metadata import version
 
 from relevo.admin.v1.admin_pb2 import (
     GetStatusResponse,
@@ -46,7 +45,7 @@ class Status:
     def _server(self) -> ServerStatus:
         watching, copies = self._parts.watching, self._parts.copies
         status = ServerStatus(
-            version=version("relevo"),
+            version=process.release(),
             host_name=socket.gethostname(),
             process_id=os.getpid(),
             active_calls=self._parts.admission.active_calls,
