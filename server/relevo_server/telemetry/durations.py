@@ -53,7 +53,7 @@ class Durations:
         return Metric(histogram.name, histogram.description, "s", data)
 
     def _point(self, series: Series, bounds: Sequence[float], now: int) -> HistogramDataPoint:
-        # Copied first: the other thread goes on counting.
+        # The counts first: the other thread goes on, and counts a duration last.
         counts, total = list(series.counts), series.total
         point = HistogramDataPoint(
             attributes=series.attributes,
@@ -111,6 +111,8 @@ def _added(data: ResourceMetrics, metrics: Sequence[Metric]) -> ResourceMetrics:
 
 
 def _difference(last: HistogramDataPoint, point: HistogramDataPoint) -> HistogramDataPoint:
+    """What was counted since the last point. The least and the greatest of it are unknown."""
+    unknown: Any = None  # optional in OTLP, whatever the SDK's types say
     pairs = zip(point.bucket_counts, last.bucket_counts, strict=True)
     return replace(
         point,
@@ -118,4 +120,6 @@ def _difference(last: HistogramDataPoint, point: HistogramDataPoint) -> Histogra
         count=point.count - last.count,
         sum=point.sum - last.sum,
         bucket_counts=[now - before for now, before in pairs],
+        min=unknown,
+        max=unknown,
     )
