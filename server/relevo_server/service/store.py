@@ -107,7 +107,7 @@ class ContextStore:
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,
             "relevo.server.watchers": lambda: self._watching.streams,
-            "relevo.server.subscriptions": lambda: self._followers.subscriptions,
+            "relevo.server.subscriptions": lambda: self._watching.subscriptions,
             "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
             "relevo.server.watch.events": lambda: counts.events,
             "relevo.server.watch.resets": lambda: counts.resets,

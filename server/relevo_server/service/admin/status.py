@@ -50,7 +50,7 @@ class Status:
             process_id=os.getpid(),
             active_calls=self._parts.admission.active_calls,
             watchers=watching.streams,
-            subscriptions=self._parts.followers.subscriptions,
+            subscriptions=watching.subscriptions,
             outbox_bytes=watching.outbox_bytes,
             cached_entries=len(copies),
             cached_bytes=copies.size,
