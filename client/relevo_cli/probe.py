@@ -19,6 +19,7 @@ from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary, milliseconds
 from relevo_probe.tenants import NoTenantError
 from relevo_server.cli.extras import needing
+from relevo_server.settings import metrics_address
 from relevo_server.telemetry.wanted import Wanted, wanted
 
 from relevo_cli import connection, output
@@ -90,8 +91,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics-listen",
+        type=_metrics_address,
         metavar="ADDRESS",
-        help="serve metrics for Prometheus at this address, as 127.0.0.1:9464",
+        help="serve metrics for Prometheus at this address, as 127.0.0.1:9464 or :9464",
     )
     output.add_option(parser, "table")
 
@@ -247,6 +249,13 @@ def _number(text: str, expected: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be {expected}")
     return number
+
+
+def _metrics_address(text: str) -> str:
+    try:
+        return metrics_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _partitions(text: str) -> int:

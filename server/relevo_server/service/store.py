@@ -107,7 +107,7 @@ class ContextStore:
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,
             "relevo.server.watchers": lambda: self._watching.streams,
-            "relevo.server.subscriptions": lambda: self._followers.subscriptions,
+            "relevo.server.subscriptions": lambda: self._watching.subscriptions,
             "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
             "relevo.server.watch.events": lambda: counts.events,
             "relevo.server.watch.resets": lambda: counts.resets,
@@ -192,12 +192,13 @@ class ContextStore:
 
     async def Lease(self, lease: requests.Lease) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
-        row = self._activity.of(lease.key.tenant_id)
-        row[CALLS] += 1
+        tenant_id = lease.key.tenant_id
+        self._activity.of(tenant_id)[CALLS] += 1
         leased = await self._leases.acquire(lease)
         if leased.entry:
-            row[BYTES] += leased.entry.size
-            partition = self._storage.partition_of(lease.key.tenant_id)
+            # Looked up again: the tenant's row may have been dropped while the call waited.
+            self._activity.of(tenant_id)[BYTES] += leased.entry.size
+            partition = self._storage.partition_of(tenant_id)
             entry = self._entries.serialized(lease.key, partition, leased.entry, body=True)
             return opaque.LeaseResponse(entry=entry, revision=leased.revision)
         response = store_pb2.LeaseResponse(revision=leased.revision)

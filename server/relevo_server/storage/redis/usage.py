@@ -7,12 +7,9 @@ have been looked at after some samples.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from relevo_server.storage.inspection import Usage
-from relevo_server.storage.redis.eviction import Everywhere
-from relevo_server.storage.redis.pool import Pool
-from relevo_server.storage.redis.status import memory
+from relevo_server.storage.redis.pool import FAILURES, Pool
+from relevo_server.storage.redis.status import info, memory_of
 
 _LOGS = 8
 """Logs whose length one sample asks for."""
@@ -20,7 +17,6 @@ _SCANS = 8
 """Steps of SCAN that one sample takes on each server."""
 _COUNT = 1000
 """Keys that Redis looks at in one step, which takes it less than a millisecond."""
-_FAILURES = (RedisError, OSError)
 
 
 class _Count:
@@ -48,20 +44,18 @@ class _Count:
 class Sampler:
     """Samples the store whose logs and entries have this prefix.
 
-    `masters` returns a pool for each server that may be written, `everywhere` sends a command to
-    all of them, and `command` sends one to the server of its key.
+    `masters` returns a pool for each server that may be written, and `command` sends a command to
+    the server of its key.
     """
 
     def __init__(
         self,
         masters: Callable[[], Awaitable[Sequence[Pool]]],
-        everywhere: Everywhere,
         command: Callable[..., Awaitable[Any]],
         prefix: str,
         partitions: int,
     ) -> None:
         self._masters = masters
-        self._everywhere = everywhere
         self._command = command
         self._prefix = prefix
         self._partitions = partitions
@@ -71,11 +65,12 @@ class Sampler:
 
     async def sample(self) -> Usage:
         """Take a sample. What the server refuses or does not know is None."""
-        used, most = await memory(self._everywhere)
+        masters = await self._masters()
+        used, most = memory_of(await info(masters, "memory"))
         await self._measure_logs()
         return Usage(
             log_length=max(self._lengths.values(), default=None),
-            entries=await self._count(await self._masters()),
+            entries=await self._count(masters),
             size=used or None,
             max_size=most or None,
         )
@@ -86,7 +81,7 @@ class Sampler:
             self._next = (partition + 1) % self._partitions
             try:
                 length = await self._command("XLEN", f"{{{self._prefix}:{partition}}}:log")
-            except _FAILURES:
+            except FAILURES:
                 return
             self._lengths[partition] = int(length)
 
@@ -95,7 +90,7 @@ class Sampler:
         for pool, count in self._counts.items():
             try:
                 await count.go_on(pool, f"{{{self._prefix}:*}}:entry:*")
-            except _FAILURES:
+            except FAILURES:
                 return None
         return _sum(count.last for count in self._counts.values())
 
