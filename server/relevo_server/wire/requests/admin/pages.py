@@ -1,15 +1,14 @@
-"""Pages of lists: their sizes, and the tokens that say where the next one begins.
+"""Pages of lists: the tokens that say where the next page begins.
 
 A token has the list's own cursor, and a checksum over it and over what was listed. So a token that
 is damaged, or that another list gave, is refused. It is opaque to clients, and proves nothing.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from relevo_server import errors
-from relevo_server.errors import Violation
 
 _CHECKSUM = 8
 _MAX_TOKEN = 4096
@@ -38,9 +37,3 @@ def cursor_of(listed: Sequence[str], token: str) -> str:
 
 def _checksum(listed: Sequence[str], cursor: str) -> bytes:
     return sha256("\0".join((*listed, cursor)).encode()).digest()[:_CHECKSUM]
-
-
-def page_size_problems(size: int, maximum: int) -> Iterator[Violation]:
-    """The broken rules of a page's size, 0 for the default."""
-    if not 0 <= size <= maximum:
-        yield "page_size", f"must be from 1 to {maximum}, or 0 for the default"
