@@ -4,10 +4,10 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 
 from relevo.admin.v1.admin_pb2 import ListKeysResponse
-from relevo.v1.context_pb2 import ContextKey
 
 from relevo_server.keys import Key
 from relevo_server.storage.interface import CORRUPT, Limits, Storage, Stored
+from relevo_server.wire.contexts import message_of
 from relevo_server.wire.requests.admin import ListKeys
 
 _SIZES_ONLY = Limits(0, 0)
@@ -41,7 +41,7 @@ class Keys:
         response = ListKeysResponse(next_page_token=request.next_page_token(cursor))
         async for key, stored in live_entries(self._storage, list(found)):
             info = response.keys.add(version=stored.version, size_bytes=stored.size)
-            info.key.CopyFrom(ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id))
+            info.key.CopyFrom(message_of(key))
             info.ttl.FromMilliseconds(stored.ttl_ms)
         return response
 
