@@ -62,7 +62,7 @@ def origins(composed: ExecutionContext, parts: Sequence[ExecutionContext]) -> It
             paths: list[str] = []
             for leaf in _leaves(path, value.fields[key]):
                 paths.append(masks.text(leaf))
-                room -= len(paths[-1])
+                room -= len(paths[-1].encode())
                 if room < 0:
                     paths = [masks.text(path)]
                     break
