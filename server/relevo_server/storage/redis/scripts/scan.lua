@@ -4,8 +4,6 @@
 -- ARGV: the cursor, '0' for the beginning; a pattern of names; about how many names to search
 -- Returns: {the next cursor, '0' at the end, names that match}
 
--- A write that changes nothing: replicas, which may lag behind, refuse it, so only a
--- master answers.
-redis.call('HDEL', KEYS[1], 'none')
+require_master(KEYS[1])
 
 return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
