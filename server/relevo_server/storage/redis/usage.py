@@ -10,6 +10,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from relevo_server.storage.inspection import Usage
+from relevo_server.storage.redis import records
 from relevo_server.storage.redis.eviction import Everywhere
 from relevo_server.storage.redis.pool import Pool
 from relevo_server.storage.redis.status import memory
@@ -85,7 +86,9 @@ class Sampler:
             partition = self._next
             self._next = (partition + 1) % self._partitions
             try:
-                length = await self._command("XLEN", f"{{{self._prefix}:{partition}}}:log")
+                length = await self._command(
+                    "XLEN", f"{records.hash_tag(self._prefix, partition)}:log"
+                )
             except _FAILURES:
                 return
             self._lengths[partition] = int(length)
@@ -94,7 +97,7 @@ class Sampler:
         self._counts = {pool: self._counts.get(pool) or _Count() for pool in masters}
         for pool, count in self._counts.items():
             try:
-                await count.go_on(pool, f"{{{self._prefix}:*}}:entry:*")
+                await count.go_on(pool, f"{records.hash_tag(self._prefix, '*')}:entry:*")
             except _FAILURES:
                 return None
         return _sum(count.last for count in self._counts.values())
