@@ -8,7 +8,7 @@ from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of
 from relevo_server.settings import Settings
 from relevo_server.storage import LayoutError, Storage
-from relevo_server.storage.inspection import DatabaseStatus
+from relevo_server.storage.inspection import EVICTION_ADVICE, DatabaseStatus, may_evict_logs
 
 Level = Literal["ok", "warning", "wrong"]
 
@@ -113,12 +113,12 @@ def of_database(status: DatabaseStatus) -> Iterator[Finding]:
         yield Finding(
             "eviction", "warning", "the policy is not reported", "allow INFO or CONFIG GET"
         )
-    elif "allkeys-" in status.eviction_policy:
+    elif may_evict_logs(status.eviction_policy):
         yield Finding(
             "eviction",
             "wrong",
             f"{status.eviction_policy} may take the logs and the order of revisions",
-            "set maxmemory-policy to noeviction or to a volatile-* policy",
+            EVICTION_ADVICE,
         )
     else:
         yield Finding("eviction", "ok", status.eviction_policy)

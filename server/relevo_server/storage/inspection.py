@@ -10,6 +10,17 @@ from typing import NamedTuple
 from relevo_server.keys import Key
 from relevo_server.storage.events import LogPage
 
+EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
+"""What to do about a policy that `may_evict_logs`."""
+
+
+def may_evict_logs(policy: str) -> bool:
+    """Whether an eviction policy, by Redis's name, may take the logs and the order of revisions.
+
+    `policy` may also be several policies, joined by commas.
+    """
+    return "allkeys-" in policy
+
 
 class DatabaseStatus(NamedTuple):
     """The state of the database behind a storage, as far as it reports it."""
