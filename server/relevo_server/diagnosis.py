@@ -30,7 +30,10 @@ class Finding(NamedTuple):
 
 
 def of_settings(settings: Settings) -> Iterator[Finding]:
-    """What settings say that are valid each on their own."""
+    """Check the TLS files, and the access to an address that other hosts can reach.
+
+    The settings are valid each on their own.
+    """
     try:
         has_tls = tls.credentials(settings) is not None
     except ValueError as error:
@@ -57,7 +60,7 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
 
 
 async def of_store(storage: Storage) -> AsyncIterator[Finding]:
-    """What the store says, as servers with these settings would find it.
+    """Check that the store answers, its layout, the user's rights and its database.
 
     If the store is new, this records its number of partitions, as a server does when it starts.
     """
@@ -94,7 +97,7 @@ async def of_store(storage: Storage) -> AsyncIterator[Finding]:
 
 
 def of_database(status: DatabaseStatus) -> Iterator[Finding]:
-    """What the state of a database says."""
+    """Check a database's version, eviction policy and clock."""
     name, _, version = status.version.partition(" ")
     least = _LEAST.get(name)
     if not status.version or "," in status.version or least is None:

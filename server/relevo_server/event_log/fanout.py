@@ -149,7 +149,10 @@ class Fanout:
         *,
         is_complete: bool = True,
     ) -> int:
-        """Publish the events that a poll returned, in order. Returns how often: once per watcher.
+        """Publish the events that a poll returned, in order.
+
+        Returns the number of messages about them: an event that concerns three streams counts as
+        three. Progress does not count.
 
         Args:
             events: at least one event.

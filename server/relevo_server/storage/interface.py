@@ -138,7 +138,7 @@ class Storage(ABC):
     """A storage backend. The number of partitions is fixed when the store is first used."""
 
     inspection: Inspection
-    """The questions that operators ask."""
+    """The backend's state and usage, for operators."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions

@@ -1,4 +1,4 @@
-"""What operators ask of the in-memory backend."""
+"""The state and usage of the in-memory backend, for operators."""
 
 import heapq
 import time

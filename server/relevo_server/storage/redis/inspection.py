@@ -1,4 +1,4 @@
-"""What operators ask of the Redis backend."""
+"""The state and usage of the Redis backend, for operators."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
