@@ -12,7 +12,7 @@ from redis import exceptions as redis_errors
 from relevo_server import errors
 from relevo_server.logs import log
 from relevo_server.storage.inspection import DatabaseStatus
-from relevo_server.storage.redis import cluster, eviction, rights, sentinel, status
+from relevo_server.storage.redis import cluster, rights, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import Pool
 from relevo_server.storage.redis.usage import Sampler
@@ -125,7 +125,7 @@ class Client:
 
     async def eviction_policies(self) -> frozenset[str]:
         """The servers' eviction policies; empty if they do not report them."""
-        return await eviction.policies(self._commands.execute_everywhere)
+        return await status.eviction_policies(self._commands.execute_everywhere)
 
     async def database_status(self) -> DatabaseStatus:
         """The state of the servers, as far as they report it."""

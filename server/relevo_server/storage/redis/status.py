@@ -1,12 +1,13 @@
 """Reads the state of Redis servers: their version, memory, eviction policy and clock."""
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeAlias
 
 from relevo_server.storage.inspection import DatabaseStatus
-from relevo_server.storage.redis import eviction
-from relevo_server.storage.redis.eviction import Everywhere
+
+Everywhere: TypeAlias = Callable[..., Awaitable[list[Any]]]
+"""Sends a command to every server. Returns the answers; servers that fail have none."""
 
 
 async def database_status(execute_everywhere: Everywhere) -> DatabaseStatus:
@@ -24,7 +25,7 @@ async def database_status(execute_everywhere: Everywhere) -> DatabaseStatus:
         version=", ".join(sorted({_version(each) for each in servers} - {""})),
         used_bytes=used_bytes,
         max_bytes=max_bytes,
-        eviction_policy=", ".join(sorted(await eviction.policies(execute_everywhere))),
+        eviction_policy=", ".join(sorted(await eviction_policies(execute_everywhere))),
         clock_offset=max((_seconds(each) - middle for each in times), key=abs, default=None),
     )
 
@@ -35,6 +36,28 @@ async def memory(execute_everywhere: Everywhere) -> tuple[int, int]:
     maximums = [_number(each, "maxmemory") for each in servers]
     used = sum(_number(each, "used_memory") for each in servers)
     return used, sum(maximums) if all(maximums) else 0
+
+
+async def eviction_policies(execute_everywhere: Everywhere) -> frozenset[str]:
+    """The servers' `maxmemory-policy`, by INFO or, if that is forbidden, by CONFIG GET.
+
+    Empty if both are forbidden.
+    """
+    answers = await execute_everywhere("INFO", "memory")
+    names = {_fields(answer).get("maxmemory_policy", "") for answer in answers} - {""}
+    if not names:
+        answers = await execute_everywhere("CONFIG", "GET", "maxmemory-policy")
+        names = {policy for answer in answers for policy in _of_config(answer)}
+    return frozenset(names)
+
+
+def _of_config(answer: Any) -> list[str]:
+    """The value in an answer to CONFIG GET; none if there is none."""
+    match answer:
+        case [_, bytes() as policy]:
+            return [policy.decode()]
+        case _:
+            return []
 
 
 def _fields(answer: Any) -> dict[str, str]:

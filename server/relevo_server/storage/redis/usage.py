@@ -11,9 +11,8 @@ from redis.exceptions import RedisError
 
 from relevo_server.storage.inspection import Usage
 from relevo_server.storage.redis import records
-from relevo_server.storage.redis.eviction import Everywhere
 from relevo_server.storage.redis.pool import Pool
-from relevo_server.storage.redis.status import memory
+from relevo_server.storage.redis.status import Everywhere, memory
 
 _LOGS = 8
 """Logs whose length one sample asks for."""
