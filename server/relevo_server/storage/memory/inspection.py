@@ -22,7 +22,7 @@ class MemoryInspection(Inspection):
         self._clock = clock
 
     async def database_status(self) -> DatabaseStatus:
-        """Nothing is known but the clock."""
+        """Only the clock is known."""
         return DatabaseStatus(clock_offset=self._clock() - time.time())
 
     async def usage(self) -> Usage:

@@ -118,14 +118,14 @@ def written(key: Key, answer: Sequence[bytes]) -> Written:
 
 
 def fields_text(fields: Sequence[str]) -> str:
-    """What a Put wrote, as its event has it: `*`, JSON, or "" if it is unknown."""
+    """The fields that a Put wrote, as its event records them: `*`, JSON, or "" if unknown."""
     if not fields or fields == WHOLE:
         return "*" if fields else ""
     return json.dumps(fields, separators=(",", ":"))
 
 
 def fields_of(text: str) -> tuple[str, ...]:
-    """What a Put wrote, by what its event has. What no server of Relevo wrote counts as unknown."""
+    """The fields that a Put wrote, from its event; none if no Relevo server wrote the text."""
     if not text.startswith("["):
         return WHOLE if text == "*" else ()
     try:

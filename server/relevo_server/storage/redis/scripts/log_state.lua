@@ -1,7 +1,7 @@
 -- Return how far a partition's log reaches.
 -- KEYS: state, log
--- Returns: {revision, the number of events, the first event's id}; '0-0' for an id that is none,
---          and no events if the log is not a stream
+-- Returns: {revision, the number of events, the first event's id}; '0-0' without a revision or
+--          an event; no events if the log is not a stream
 
 require_master(KEYS[1])
 

@@ -1,7 +1,8 @@
 """Pages of lists: the tokens that say where the next page begins.
 
-A token has the list's own cursor, and a checksum over it and over what was listed. So a token that
-is damaged, or that another list gave, is refused. It is opaque to clients, and proves nothing.
+A token holds the list's own cursor, and a checksum of the cursor and of the list's arguments. So a
+token that is damaged, or that another list returned, is refused. It is opaque to clients. It is not
+signed, and gives no rights.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,7 +17,7 @@ _MAX_TOKEN = 4096
 
 
 def token_of(listed: Sequence[str], cursor: str) -> str:
-    """The token for a cursor, "" for the end of the list. `listed` names what is listed."""
+    """The token for a cursor, "" for the end of the list. `listed` are the list's arguments."""
     if not cursor:
         return ""
     return urlsafe_b64encode(_checksum(listed, cursor) + cursor.encode()).decode()
