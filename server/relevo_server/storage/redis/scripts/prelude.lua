@@ -37,6 +37,13 @@ local function above(version, floor)
   return ms > floor_ms or (ms == floor_ms and sequence > floor_sequence)
 end
 
+-- Whether a version is above its tenant's floor and its scope's floor. A floor of false is none.
+-- False if the version or a floor is not a revision.
+local function is_live(version, tenant_floor, scope_floor)
+  return is_entry({version, version}, tenant_floor, scope_floor)
+    and above(version, tenant_floor) and above(version, scope_floor)
+end
+
 -- Whether a floor ended a lease that was granted as of a revision. A floor of false is none.
 local function ended(revision, floor)
   return floor and above(floor, revision)
