@@ -194,3 +194,20 @@ async def test_a_log_that_is_none(admin: AdminStub, settings: Settings, store_ur
         redis("HSET", f"{{{settings.store_prefix}:{number}}}:state", "revision", "nonsense")
     found = await partition_for(admin, "acme")
     assert (found.revision, found.log_length, found.first_revision) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+@pytest.mark.parametrize("lost", [("HDEL", "revision"), ("HSET", "revision", "nonsense")])
+async def test_a_revision_that_was_lost(
+    admin: AdminStub, stub: Stub, settings: Settings, store_url: str, lost: tuple[str, ...]
+) -> None:
+    """If the record of the last revision was lost, it is the last event's, and recorded again."""
+    versions = [(await put(stub, key())).revision for _ in range(3)]
+    state = f"{{{settings.store_prefix}:{partition_of('acme', settings.partitions)}}}:state"
+    command, *args = lost
+    with RedisClient(store_url) as redis:
+        before = redis("HGET", state, "revision")
+        redis(command, state, *args)
+        found = await partition_for(admin, "acme")
+        assert (found.revision, found.log_length) == (versions[-1], 3)
+        assert redis("HGET", state, "revision") == before

@@ -102,7 +102,10 @@ class ContextStore:
         server.add_registered_method_handlers(SERVICE, handlers)
 
     def figures(self) -> dict[str, ReadFigure]:
-        """What reads each instrument of the service, by its name. From any thread."""
+        """The functions that read the values of the service's instruments, by their names.
+
+        They may be called from any thread.
+        """
         counts = self._counts
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,

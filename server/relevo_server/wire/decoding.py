@@ -31,7 +31,7 @@ _Request = TypeVar("_Request", bound=Message)
 
 
 def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
-    """A function that decodes a request. It raises INVALID_ARGUMENT for bytes that are none."""
+    """A function that decodes a request. It raises INVALID_ARGUMENT if the bytes are malformed."""
     descriptor: Any = kind.DESCRIPTOR
 
     def decode(serialized: bytes) -> _Request:

@@ -1,4 +1,4 @@
-"""What operators ask of the in-memory backend."""
+"""The state and usage of the in-memory backend, for operators."""
 
 import asyncio
 import heapq
@@ -30,7 +30,7 @@ class MemoryInspection(Inspection):
         self._clock = clock
 
     async def database_status(self) -> DatabaseStatus:
-        """Nothing is known but the clock."""
+        """Only the clock is known."""
         return DatabaseStatus(clock_offset=self._clock() - time.time())
 
     async def usage(self) -> Usage:

@@ -92,7 +92,7 @@ class Client:
             return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
 
     def sampler(self, prefix: str, partitions: int) -> Sampler:
-        """What samples the store's usage."""
+        """The sampler of the store's usage."""
         commands = self._commands
         return Sampler(commands.masters, commands.execute_command, prefix, partitions)
 

@@ -1,13 +1,14 @@
-"""Samples what a store takes: entries, bytes, and the length of its logs.
+"""Samples the usage of a store: its entries, its bytes, and the length of its logs.
 
-A sample is cheap, whatever the store's size: it looks at some logs and some keys. All of them
-have been looked at after some samples.
+A sample takes about the same time for a store of any size: it examines some logs and some keys.
+Several samples together examine all of them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from relevo_server.storage.inspection import Usage
+from relevo_server.storage.redis import records
 from relevo_server.storage.redis.pool import FAILURES, Pool
 from relevo_server.storage.redis.status import info, memory_of
 
@@ -16,7 +17,7 @@ _LOGS = 8
 _SCANS = 8
 """Steps of SCAN that one sample takes on each server."""
 _COUNT = 1000
-"""Keys that Redis looks at in one step, which takes it less than a millisecond."""
+"""Keys that Redis examines in one step, which takes it less than a millisecond."""
 
 
 class _Count:
@@ -24,12 +25,12 @@ class _Count:
 
     def __init__(self) -> None:
         self.last: int | None = None
-        """What the last whole count came to; None before there is one."""
+        """The entries that the last complete SCAN found; None before the first one is complete."""
         self._cursor = 0
         self._found = 0
 
     async def go_on(self, pool: Pool, pattern: str) -> None:
-        """Look at the next keys."""
+        """Examine the next keys. Raises RedisError or OSError."""
         for _ in range(_SCANS):
             cursor, keys = await pool.execute_command(
                 *("SCAN", self._cursor, "MATCH", pattern, "COUNT", _COUNT)
@@ -64,7 +65,7 @@ class Sampler:
         self._counts: dict[Pool, _Count] = {}
 
     async def sample(self) -> Usage:
-        """Take a sample. What the server refuses or does not know is None."""
+        """Take a sample. A figure is None if the server refuses it or does not report it."""
         masters = await self._masters()
         used, most = memory_of(await info(masters, "memory"))
         await self._measure_logs()
@@ -80,7 +81,9 @@ class Sampler:
             partition = self._next
             self._next = (partition + 1) % self._partitions
             try:
-                length = await self._command("XLEN", f"{{{self._prefix}:{partition}}}:log")
+                length = await self._command(
+                    "XLEN", f"{records.hash_tag(self._prefix, partition)}:log"
+                )
             except FAILURES:
                 return
             self._lengths[partition] = int(length)
@@ -89,7 +92,7 @@ class Sampler:
         self._counts = {pool: self._counts.get(pool) or _Count() for pool in masters}
         for pool, count in self._counts.items():
             try:
-                await count.go_on(pool, f"{{{self._prefix}:*}}:entry:*")
+                await count.go_on(pool, f"{records.hash_tag(self._prefix, '*')}:entry:*")
             except FAILURES:
                 return None
         return _sum(count.last for count in self._counts.values())
