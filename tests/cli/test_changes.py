@@ -7,6 +7,7 @@ import sys
 import pytest
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
+from support.network.proxy import Proxy
 from support.servers.outcome import Relevo
 
 KEY = ContextKey.parse("agent_config:acme:a")
@@ -88,3 +89,30 @@ def test_followed_changes(port: int) -> None:
     finally:
         follow.kill()
         follow.communicate()
+
+
+@pytest.mark.processes
+def test_a_limit_is_for_the_past(store: LocalStore) -> None:
+    """`--limit` bounds what is printed at first: all changes while the server is away are shown."""
+    store.client.put(KEY, ExecutionContext())
+    with Proxy(int(store.address.rpartition(":")[2])) as proxy:
+        words = ("changes", "acme", "--follow", "--limit", "1", "--output", "json")
+        with subprocess.Popen(
+            [sys.executable, "-m", "relevo_cli", *words, "--target", f"127.0.0.1:{proxy.port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as follow:
+            assert follow.stdout
+            assert follow.stderr
+            try:
+                assert json.loads(follow.stdout.readline())["change"]["kind"] == "CHANGE_KIND_PUT"
+                proxy.refuse()
+                assert follow.stderr.readline().endswith("trying again\n")
+                written = [store.client.put(KEY, ExecutionContext()).revision for _ in range(3)]
+                proxy.accept()
+                for revision in written:
+                    change = json.loads(follow.stdout.readline())["change"]
+                    assert int(change["revision"]) == revision
+            finally:
+                follow.kill()

@@ -70,6 +70,9 @@ def test_where_the_token_is(
     assert [each.code for each in outcomes[2:]] == [0, 0, 0]
     missing = offline(*get, "--token-file", "/none/token")
     assert (missing.code, "/none/token" in missing.message) == (2, True)
+    file.write_bytes(b"\xff" + TOKEN.encode())
+    outcomes.append(offline(*get))
+    assert (outcomes[-1].code, "--token-file" in outcomes[-1].message) == (2, True)
     assert TOKEN not in "".join(each.out + each.err for each in outcomes)
 
 

@@ -170,7 +170,7 @@ WRONG: dict[str, Wrong] = {
     "unknown command": Wrong(("nonsense",), 2, "nonsense"),
     "key of two parts": Wrong(("get", "a:b"), 2, "KEY: a key has the form scope:tenant_id:id"),
     "key with half an escape": Wrong(("get", "a:b:%3"), 2, "KEY: id"),
-    "server without a name": Wrong(("get", KEY, "--server", ""), 2, "server"),
+    "server without a name": Wrong(("get", KEY, "--server", ""), 2, "--target"),
     "server that is away": Wrong(("get", KEY, "--server", "127.0.0.1:1"), 1, "UNAVAILABLE"),
     "ca that is not there": Wrong(("get", KEY, "--tls", "--ca", "/none/ca.pem"), 2, "/none/ca.pem"),
     "file that is not there": Wrong((*PUT, "/none/c.json"), 2, "/none/c.json"),
@@ -235,9 +235,9 @@ def test_tokens() -> None:
         denied = relevo("get", "agent_config:globex:a", environment=known)
         refused = [relevo("get", KEY, environment=each) for each in (unknown, malformed)]
     assert (denied.code, "TENANT_DENIED" in denied.message) == (1, True)
-    assert "UNAUTHENTICATED" in refused[0].message
+    assert (refused[0].code, "UNAUTHENTICATED" in refused[0].message) == (1, True)
+    assert (refused[1].code, "RELEVO_TOKEN: " in refused[1].message) == (2, True)
     for outcome in (denied, *refused):
-        assert outcome.code == 1
         assert TOKEN not in outcome.out + outcome.err
     assert TOKEN not in "".join(server.lines)
     assert digest not in "".join(server.lines)
