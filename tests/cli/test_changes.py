@@ -1,10 +1,10 @@
 """`relevo changes`: what was written, in the past and as it is written."""
 
 import json
-import subprocess
-import sys
+from contextlib import ExitStack
 
 import pytest
+from cli.running import running
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
 from support.servers.outcome import Relevo
@@ -61,30 +61,16 @@ def test_followed_changes(port: int) -> None:
     """`--follow` goes on with new changes, also after the server was away."""
     address = f"127.0.0.1:{port}"
     words = ("changes", "acme", "--follow", "--output", "json", "--target", address)
-    with LocalStore(listen=address) as store:
-        store.client.put(KEY, ExecutionContext())
-        follow = subprocess.Popen(
-            [sys.executable, "-m", "relevo_cli", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert follow.stdout
-        assert follow.stderr
-        try:
-            first = json.loads(follow.stdout.readline())["change"]
-            store.client.invalidate(KEY)
-            second = json.loads(follow.stdout.readline())["change"]
-            assert int(second["revision"]) > int(first["revision"])
-        except BaseException:
-            follow.kill()
-            raise
-    try:
-        assert follow.stderr.readline().endswith("trying again\n")
+    with ExitStack() as stack:
         with LocalStore(listen=address) as store:
             store.client.put(KEY, ExecutionContext())
-            third = json.loads(follow.stdout.readline())["change"]
+            follow = stack.enter_context(running(*words))
+            first = follow.event()["change"]
+            store.client.invalidate(KEY)
+            second = follow.event()["change"]
+            assert int(second["revision"]) > int(first["revision"])
+        assert follow.message().endswith("trying again")
+        with LocalStore(listen=address) as store:
+            store.client.put(KEY, ExecutionContext())
+            third = follow.event()["change"]
             assert third["kind"] == "CHANGE_KIND_PUT"
-    finally:
-        follow.kill()
-        follow.communicate()
