@@ -86,7 +86,7 @@ class PlatformCollector(Collector):
             return list(self._points.values())
 
     def total(self, name: str, **attributes: str) -> float:
-        """The sum of an instrument's values over all processes, if their attributes have these.
+        """The sum of an instrument's values, of all processes, whose attributes include these.
 
         A `__` in the name of an attribute is a dot.
         """
