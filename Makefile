@@ -58,7 +58,7 @@ mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see a test fa
 	$(BIN)/python -m mutants $(if $(NAME),'$(NAME)') $(MUTANTS)
 
 probe-mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see `relevo probe` find it; NAME='late-*'
-	cd tests && ../$(BIN)/python -m mutants.probing $(if $(NAME),'$(NAME)')
+	$(BIN)/python -m mutants.probing $(if $(NAME),'$(NAME)')
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check

@@ -4,13 +4,13 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from relevo.v1.store_pb2 import InvalidateRequest
+from support.clients.access import principal
 from support.servers.command import broken_pipe, interrupted, relevo
 from support.servers.outcome import Outcome
 from support.servers.process import relevo_serve
@@ -225,9 +225,8 @@ def test_what_is_wrong_is_said_in_one_line(name: str, outcomes: dict[str, Outcom
 
 def test_tokens() -> None:
     """RELEVO_TOKEN is sent, and never printed."""
-    digest = sha256(TOKEN.encode()).hexdigest()
-    principals = json.dumps([{"name": "ops", "token_sha256": digest, "tenants": ["acme"]}])
-    with relevo_serve("--principals", principals, "--log-level", "debug") as server:
+    ops = principal(TOKEN, "acme", name="ops").model_dump()
+    with relevo_serve("--principals", json.dumps([ops]), "--log-level", "debug") as server:
         known = {"RELEVO_SERVER": server.address, "RELEVO_TOKEN": TOKEN}
         unknown = {**known, "RELEVO_TOKEN": f"{TOKEN}?"}
         malformed = {**known, "RELEVO_TOKEN": f"{TOKEN}\n"}
@@ -240,7 +239,7 @@ def test_tokens() -> None:
     for outcome in (denied, *refused):
         assert TOKEN not in outcome.out + outcome.err
     assert TOKEN not in "".join(server.lines)
-    assert digest not in "".join(server.lines)
+    assert ops["token_sha256"] not in "".join(server.lines)
 
 
 def test_interrupted(to_server: dict[str, str]) -> None:
