@@ -15,6 +15,7 @@ from relevo_server.cli import problems, serve
 from relevo_server.diagnosis import Finding
 from relevo_server.server import storage_of
 from relevo_server.settings import Settings
+from relevo_server.telemetry import process
 
 from relevo_cli import output, terminal
 from relevo_cli.documents import Json
@@ -47,7 +48,7 @@ def _run(source: serve.Flags, options: argparse.Namespace) -> int:
 
 
 def _findings(source: serve.Flags, options: argparse.Namespace) -> Iterator[Finding]:
-    yield Finding("relevo", "ok", f"{version('relevo')}, gRPC {version('grpcio')}, "
+    yield Finding("relevo", "ok", f"{process.release()}, gRPC {version('grpcio')}, "
                   f"Python {platform.python_version()}")  # fmt: skip
     file = Path(options.config) if options.config else None
     given = {name: value for name, value in vars(options).items() if name != "output"}

@@ -1,5 +1,6 @@
 """What a real server sends to a collector by OTLP: metrics, and spans with the right parents."""
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -227,6 +228,25 @@ def test_otlp_over_http(flags: tuple[str, ...], collector: Collector) -> None:
 def warnings(server: RelevoProcess) -> list[dict[str, Any]]:
     """What libraries have logged."""
     return server.events("library.message")
+
+
+def test_a_collector_of_traces_that_hangs(flags: tuple[str, ...], collector: Collector) -> None:
+    """The last metrics arrive, even if traces go to a collector that takes them and never answers.
+
+    The interval is longer than the run, so the last export is the only one.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            "OTEL_METRIC_EXPORT_INTERVAL": "600000",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.http_url}/v1/metrics",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+        with relevo_serve(*flags, environment=environment) as server:
+            traced(server)
+            server.process.terminate()
+            assert server.wait(30) == 0
+    assert "rpc.server.call.duration" in _last(collector)
 
 
 def test_a_collector_that_is_gone(flags: tuple[str, ...]) -> None:

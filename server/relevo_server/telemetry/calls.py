@@ -14,7 +14,7 @@ from relevo_server.telemetry import spans
 from relevo_server.telemetry.histograms import Series
 from relevo_server.telemetry.telemetry import Telemetry
 
-FAILURES = frozenset(
+_FAILURES = frozenset(
     {
         StatusCode.UNKNOWN,
         StatusCode.DEADLINE_EXCEEDED,
@@ -41,7 +41,7 @@ class Registry(Protocol):
         """Register the handlers of a service by the names of their methods."""
 
 
-class Measured:
+class _Measured:
     """A registry whose handlers are measured."""
 
     def __init__(self, registry: Registry, telemetry: Telemetry) -> None:
@@ -61,7 +61,7 @@ def measured(registry: Registry, telemetry: Telemetry) -> Registry:
     """The registry itself if nothing is measured, so that a call costs nothing more."""
     if telemetry.calls is None and telemetry.tracer is None:
         return registry
-    return Measured(registry, telemetry)
+    return _Measured(registry, telemetry)
 
 
 class _Method:
@@ -92,12 +92,12 @@ class _Method:
                 series = self._series[code] = self._calls.series(attributes)
             series.record(perf_counter() - started)
         if span:
-            spans.end(span, _attributes_of(code), failed=code in FAILURES)
+            spans.end(span, _attributes_of(code), failed=code in _FAILURES)
 
 
 def _attributes_of(code: StatusCode) -> dict[str, str]:
     attributes = {"rpc.response.status_code": code.name}
-    if code in FAILURES:
+    if code in _FAILURES:
         attributes["error.type"] = code.name
     return attributes
 

@@ -5,6 +5,7 @@ It needs the extra `telemetry`, so only `relevo serve` imports it, and only if i
 
 import os
 import threading
+import time
 import uuid
 from types import TracebackType
 
@@ -23,7 +24,7 @@ from relevo_server.telemetry.telemetry import Telemetry
 from relevo_server.telemetry.wanted import Protocol, Wanted
 
 _LAST_EXPORT = 3.0
-"""Seconds that the last export may take. A collector that is gone must not keep a server from its
+"""Seconds that the last exports may take. A collector that is gone must not keep a server from its
 end."""
 _TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _DELTA = ("delta", "lowmemory")
@@ -44,7 +45,7 @@ class Exporters:
         calls, operations = instruments.calls(), instruments.operations()
         readers: list[MetricReader] = []
         if self._wanted.metrics:
-            is_delta = os.environ.get(_TEMPORALITY, "").lower() in _DELTA
+            is_delta = os.environ.get(_TEMPORALITY, "").strip().lower() in _DELTA
             durations = Durations([calls, operations], is_delta=is_delta)
             readers.append(PushReader(_metric_exporter(self._wanted.metrics), durations))
         if self._wanted.metrics_listen:
@@ -80,16 +81,18 @@ class Exporters:
         """Export what is left, for a few seconds at most."""
         if self._scraped:
             self._scraped.close()
-        # In a thread: the SDK's timeouts do not bound an export that has begun.
-        last = threading.Thread(target=self._shut_down, name="last export", daemon=True)
-        last.start()
-        last.join(_LAST_EXPORT)
-
-    def _shut_down(self) -> None:
-        if self._tracers:
-            self._tracers.shutdown()
-        if self._meters:
-            self._meters.shutdown(_LAST_EXPORT * 1000)
+        # In threads: the SDK's timeouts do not bound an export that has begun, and neither of the
+        # two waits for the other one's collector.
+        exports = [
+            threading.Thread(target=each.shutdown, name="last export", daemon=True)
+            for each in (self._tracers, self._meters)
+            if each
+        ]
+        end = time.monotonic() + _LAST_EXPORT
+        for export in exports:
+            export.start()
+        for export in exports:
+            export.join(max(0.0, end - time.monotonic()))
 
 
 def _resource() -> Resource:

@@ -1,7 +1,7 @@
 """Histograms of durations, in plain numbers.
 
 The SDK's own takes as long to record one duration as a read from memory takes as a whole. So
-durations are counted here, and `exporters` adds them to what the SDK collects.
+durations are counted here, and `durations` adds them to what the SDK collects.
 """
 
 from bisect import bisect_left

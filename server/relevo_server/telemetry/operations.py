@@ -24,12 +24,12 @@ class Measure(Protocol):
 def measure(telemetry: Telemetry, system: str) -> Measure:
     """Measures operations of a database, by its name in the semantic conventions."""
     if telemetry.operations is None and telemetry.tracer is None:
-        return not_measured
+        return _not_measured
     operations = _Operations(telemetry, system)
     return operations.measured
 
 
-def not_measured(operation: str, procedure: str) -> AbstractContextManager[None]:
+def _not_measured(operation: str, procedure: str) -> AbstractContextManager[None]:
     """Measure nothing."""
     del operation, procedure
     return _NOT_MEASURED

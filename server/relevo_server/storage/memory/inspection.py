@@ -1,7 +1,6 @@
 """The state and usage of the in-memory backend, for operators."""
 
 import asyncio
-import heapq
 import time
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -72,7 +71,7 @@ class MemoryInspection(Inspection):
                 and scope in ("", key.scope)
                 and (last is None or key > last)
             )
-            keys = heapq.nsmallest(count, chain(keys, found))
+            keys = sorted(chain(keys, found))[:count]
         return Scanned(keys, str(keys[-1]) if len(keys) == count else "")
 
 
