@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,20 @@ def test_relevo_can_parse_what_pages_tell_to_run(command: str) -> None:
         assert parser().parse_args(words).run
     except SystemExit as end:
         assert end.code == 0  # noqa: PT017 - `--help` and `--version` end so too
+
+
+def test_there_is_one_way_to_install() -> None:
+    """Relevo is installed from a checkout, as README.md says, with extras that it has."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    told = {
+        command
+        for page in PAGES
+        for command in re.findall(r"pip install ([^`#\n]*[^`#\n ])", page.read_text("utf-8"))
+    }
+    assert {".", "'.[server]'"} <= told
+    assert told <= {".", *(f"'.[{extra}]'" for extra in extras)}
 
 
 def test_there_are_commands() -> None:
