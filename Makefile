@@ -58,7 +58,7 @@ mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see a test fa
 	$(BIN)/python -m mutants $(if $(NAME),'$(NAME)') $(MUTANTS)
 
 probe-mutants: $(VENV)/ready ## Break a copy of the code on purpose, and see `relevo probe` find it; NAME='late-*'
-	cd tests && ../$(BIN)/python -m mutants.probing $(if $(NAME),'$(NAME)')
+	$(BIN)/python -m mutants.probing $(if $(NAME),'$(NAME)')
 
 check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract, and drift of what is generated
 	$(BIN)/python tools/async_to_sync.py --check
@@ -76,7 +76,7 @@ check: $(VENV)/ready $(GENERATE)/ready ## Lint, layers, types, the wire contract
 bench: $(VENV)/ready ## Figures, side by side in one run, and bench.json
 	$(BIN)/python -m benchmarks $(BENCH)
 
-soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat
+soak: $(VENV)/ready ## Churn for an hour (SOAK=60: a minute): memory, files, tasks and streams stay flat, and the probe finds nothing
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK)
 
 generate: $(GENERATE)/ready ## Make generated/ anew from protos/

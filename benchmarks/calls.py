@@ -52,7 +52,7 @@ async def measure(run: Run) -> list[Figure]:
         }.items():
             running = stack.enter_context(server)
             client = await stack.enter_async_context(connected(running.address))
-            await _fill(running.address)
+            await fill(running.address)
             clients[name] = running, client
         for method, requests in _REQUESTS.items():
             for in_flight in IN_FLIGHT:
@@ -78,8 +78,8 @@ async def measure(run: Run) -> list[Figure]:
     return figures
 
 
-async def _fill(address: str) -> None:
-    """Put all entries for the Gets."""
+async def fill(address: str) -> None:
+    """Put all entries."""
     async with stub_of(address) as stub:
         for request in islice(samples.put_requests(), samples.ENTRIES):
             await stub.Put(PutRequest.FromString(request))

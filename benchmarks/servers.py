@@ -34,9 +34,7 @@ def relevo(
         with cores.of_server():
             serving = relevo_serve(*flags, fresh=True)
             process = stack.enter_context(serving)
-        metrics = process.events("metrics.started")
-        scraped = str(metrics[0]["address"]) if metrics else ""
-        yield Server(process.address, _cpu_of(process.process.pid), scraped)
+        yield Server(process.address, _cpu_of(process.process.pid), process.metrics_address)
 
 
 @contextmanager

@@ -16,14 +16,11 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from itertools import islice
 
 import httpx
-from relevo.v1.store_pb2 import PutRequest
-from support.servers.serving import stub_of
 
 from benchmarks import samples, servers
-from benchmarks.calls import path
+from benchmarks.calls import fill, path
 from benchmarks.figures import Figure, Goal, compare, paired
 from benchmarks.http2 import connected
 from benchmarks.rounds import Contender, Drive, Schedule, take_turns
@@ -60,7 +57,7 @@ async def measure(run: Run) -> list[Figure]:
 async def _peeks(run: Run) -> Figure:
     async with AsyncExitStack() as stack:
         server = stack.enter_context(servers.relevo(run.redis, run.prefix, run.cores))
-        await _fill(server.address)
+        await fill(server.address)
         without, with_sdk = await stack.enter_async_context(workers("benchmarks.metered", 2))
         await with_sdk.call("use_sdk")
         taken: dict[Worker, list[float]] = {without: [], with_sdk: []}
@@ -126,7 +123,7 @@ async def _gets(run: Run, schedule: Schedule) -> list[Figure]:
             server = stack.enter_context(
                 servers.relevo(run.redis, f"{run.prefix}-{name}", run.cores, *flags)
             )
-            await _fill(server.address)
+            await fill(server.address)
             client = await stack.enter_async_context(connected(server.address))
             load: Drive = partial(client.load, path("Get"), samples.get_requests())
             if server.metrics:
@@ -156,10 +153,3 @@ def _scraped(load: Drive, address: str) -> Drive:
         return taken
 
     return drive
-
-
-async def _fill(address: str) -> None:
-    """Put all entries."""
-    async with stub_of(address) as stub:
-        for request in islice(samples.put_requests(), samples.ENTRIES):
-            await stub.Put(PutRequest.FromString(request))

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck
@@ -20,6 +21,9 @@ from support.redis.process import RedisProcess, describe
 from support.rings import marks
 from support.rings.guard import no_processes
 from support.servers.serving import stub_of
+
+if TYPE_CHECKING:
+    from support.telemetry.recorded import Spans
 
 _REDIS = "RELEVO_TEST_REDIS"
 
@@ -131,6 +135,16 @@ async def server(settings: Settings) -> AsyncIterator[Server]:
     """A server within this process, on a real port."""
     async with Server(settings) as running:
         yield running
+
+
+@pytest.fixture
+def spans() -> "Spans":
+    """The spans of this process, without those of earlier tests."""
+    from support.telemetry import recorded  # noqa: PLC0415 - skips the test without the SDK
+
+    spans = recorded.spans()
+    spans.clear()
+    return spans
 
 
 @pytest.fixture

@@ -1,21 +1,23 @@
 """`python -m benchmarks.soak`: churn for an hour, with a table of resources and a verdict.
 
-Redis, `relevo serve` and the clients each run as a process of their own. Exits with 1 if
-a resource has grown: memory, file descriptors, threads, connections, tasks or streams.
-Needs `tests` on the path, as `make soak` sets it.
+Redis, `relevo serve`, the clients and `relevo probe` each run as a process of their own. Exits
+with 1 if a resource has grown (memory, file descriptors, threads, connections, tasks or streams),
+or if the probe has found a violation. Needs `tests` on the path, as `make soak` sets it.
 """
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import psutil
 from support.flat import Gauge, Memory
 from support.python_process import PythonProcess, python_process
 from support.redis.process import RedisProcess
+from support.servers.command import COMMAND
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until
 
@@ -91,13 +93,14 @@ def main() -> None:
     # SIGTERM interrupts as Ctrl-C does, so that all processes are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        table = _run(options.seconds)
+        table, violated = _run(options.seconds)
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    sys.exit(_judge(table.gauges))
+    sys.exit(_judge(table.gauges) or violated)
 
 
-def _run(seconds: float) -> Table:
+def _run(seconds: float) -> tuple[Table, int]:
+    """Soak. Returns the measurements, and the exit code of the probe."""
     with ExitStack() as stack:
         redis = stack.enter_context(RedisProcess())
         # As docs/operations.md advises: otherwise glibc keeps ever more memory for gRPC's threads.
@@ -114,6 +117,7 @@ def _run(seconds: float) -> Table:
             for i in range(CLIENTS)
         ]
         until(lambda: all(client.lines for client in clients), what="the clients begin")
+        probe = stack.enter_context(_probe(server.address, seconds))
         table = Table(server, clients)
         table.print_header()
         end = time.monotonic() + seconds
@@ -127,7 +131,21 @@ def _run(seconds: float) -> Table:
             if time.monotonic() >= next_row:
                 table.print_row()
                 next_row += seconds / _ROWS
-        return table
+        print("\nthe probe:", flush=True)
+        report, _ = probe.communicate()
+        print(report)
+        return table, probe.returncode
+
+
+@contextmanager
+def _probe(address: str, seconds: float) -> Generator["subprocess.Popen[str]", None, None]:
+    """Run `relevo probe` for a time, and kill it if it outlives the soak."""
+    words = [*COMMAND, "probe", address, "--for", f"{seconds:.0f}s"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _judge(gauges: Sequence[Gauge]) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 from relevo.admin.v1 import admin_pb2
+from relevo_server.revisions import MAX_REVISION
 
-from relevo_cli import connection, keys, output, terminal, units
+from relevo_cli import connection, keys, numbers, output, terminal, units
 from relevo_cli.connection import Connection, connected
 from relevo_cli.documents import of_message
 from relevo_cli.failures import OK, UsageError, explain, reported
@@ -22,6 +23,8 @@ _KINDS = {
 }
 _TITLES = ("TIME", "REVISION", "WHAT", "BY", "ENTRY", "PARTS")
 _WIDTHS = (29, 19, 10, 12, 32, 0)
+_MOST = 10_000
+"""The most changes before those to follow that a server returns."""
 _PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 """Statuses with which a stream that is followed may break and begin again."""
 _PAUSES = (0.1, 0.5, 1.0, 2.0)
@@ -42,10 +45,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", default="", help="of a tenant: only changes of this scope")
     parser.add_argument("--follow", "-f", action="store_true", help="go on until Ctrl-C")
     parser.add_argument(
-        "--after", type=int, default=0, metavar="REVISION", help="only later changes"
+        "--after",
+        type=numbers.whole(0, MAX_REVISION),
+        default=0,
+        metavar="REVISION",
+        help="only later changes",
     )
     parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="the last N changes (default: 1000)"
+        "--limit",
+        type=numbers.whole(1, _MOST),
+        default=0,
+        metavar="N",
+        help=f"the last N changes, 1 to {_MOST} (default: 1000)",
     )
     output.add_option(parser, "table")
     connection.add_options(parser)
@@ -59,10 +70,8 @@ def _run(options: argparse.Namespace) -> int:
         output.print_lines([terminal.painted(_line(_TITLES), "bold")])
     with connected(options) as server:
         for response in _responses(server, request):
-            if options.output == "json":
-                output.print_item(of_message(response, is_complete=True))
-            else:
-                output.print_lines(_lines(response))
+            document = of_message(response, is_complete=True)
+            output.print_event(options, document, _lines(response))
     return OK
 
 
@@ -93,6 +102,7 @@ def _responses(
                 failures = 0
                 if response.HasField("change"):
                     request.after_revision = response.change.revision
+                    request.limit = _MOST  # the user's is for what was before, not for a gap
         except grpc.RpcError as error:
             call: Any = error  # an RpcError is the call too
             if not request.follow or call.code() not in _PASSING:

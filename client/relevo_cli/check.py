@@ -23,7 +23,7 @@ from relevo_cli.tables import Column, table
 from relevo_cli.terminal import Colour
 
 _COLUMNS = (Column("CHECK"), Column("RESULT"), Column("FOUND"))
-_COLOURS: dict[diagnosis.Level, Colour] = {"ok": "green", "warning": "yellow", "wrong": "red"}
+_COLOURS: dict[diagnosis.Level, Colour] = {"warning": "yellow", "wrong": "red"}
 _ADVICE = "see docs/operations.md"
 
 
@@ -41,11 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _run(source: serve.Flags, options: argparse.Namespace) -> int:
     findings = list(_findings(source, options))
-    if options.output == "json":
-        documents: list[Json] = [{**each._asdict()} for each in findings]
-        output.print_document({"findings": documents})
-    else:
-        output.print_lines(_lines(findings))
+    documents: list[Json] = [each._asdict() for each in findings]
+    output.print_answer(options, {"findings": documents}, _lines(findings))
     return FAILED if any(each.level == "wrong" for each in findings) else OK
 
 
@@ -90,6 +87,7 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
     head, *lines = table(_COLUMNS, rows, None)
     yield head
     for line, each in zip(lines, findings, strict=True):
-        yield terminal.painted(line, _COLOURS[each.level]) if each.level != "ok" else line
+        colour = _COLOURS.get(each.level)
+        yield terminal.painted(line, colour) if colour else line
         if each.advice:
             yield f"  → {terminal.printable(each.advice)}"

@@ -1,7 +1,7 @@
 """`relevo clients`: the clients that watch through a server."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 
 from relevo.admin.v1 import admin_pb2
@@ -12,7 +12,6 @@ from relevo_cli.documents import Json, of_message
 from relevo_cli.failures import OK, reported
 from relevo_cli.tables import Column, table
 
-_PAGE = 1000
 COLUMNS = (
     Column("SERVICE"),
     Column("VERSION"),
@@ -48,23 +47,21 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     with connected(options) as server:
         found = list(connected_clients(server, options.service))
-    if options.output == "json":
-        documents: list[Json] = [of_message(each, is_complete=True) for each in found]
-        output.print_document({"clients": documents})
-    else:
-        output.print_lines(table(COLUMNS, [row(each) for each in found], terminal.width()))
+    documents: list[Json] = [of_message(each, is_complete=True) for each in found]
+    output.print_answer(options, {"clients": documents}, lines(found))
     return OK
 
 
 def connected_clients(server: Connection, service: str = "") -> Iterator[admin_pb2.ConnectedClient]:
     """The clients of all pages."""
-    request = admin_pb2.ListClientsRequest(service_name=service, page_size=_PAGE)
-    while True:
-        page = server.call(server.admin.ListClients, request)
+    request = admin_pb2.ListClientsRequest(service_name=service)
+    for page in server.pages(server.admin.ListClients, request):
         yield from page.clients
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
+
+
+def lines(clients: Iterable[admin_pb2.ConnectedClient]) -> list[str]:
+    """The table of clients."""
+    return table(COLUMNS, [row(each) for each in clients], terminal.width())
 
 
 def row(client: admin_pb2.ConnectedClient) -> list[str]:

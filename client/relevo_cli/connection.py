@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ import grpc
 from relevo.admin.v1 import admin_pb2_grpc
 from relevo.v1 import store_pb2_grpc
 
+from relevo_cli import numbers
 from relevo_cli.failures import UsageError
 
 _Response = TypeVar("_Response")
@@ -23,6 +24,8 @@ _RETRIES = {
     "backoffMultiplier": 3,
     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
+_PAGE = 1000
+"""The items of one page."""
 _SERVICES = ("relevo.v1.ContextStore", "relevo.admin.v1.Admin")
 # The client library's, as a test proves. To import it takes three times as long as all else.
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -60,7 +63,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the server, as host:port or any target of gRPC "
         "(default: RELEVO_TARGET, else RELEVO_SERVER, else %(default)s)",
     )
-    group.add_argument("--tls", action="store_true", help="speak TLS; so do the next three")
+    group.add_argument(
+        "--tls", action="store_true", help="speak TLS; implied by --ca, --cert and --key"
+    )
     group.add_argument("--ca", type=Path, metavar="FILE", help="trust this CA (PEM)")
     group.add_argument("--cert", type=Path, metavar="FILE", help="present this certificate (PEM)")
     group.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
@@ -73,7 +78,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "(default: RELEVO_TOKEN_FILE)",
     )
     group.add_argument(
-        "--timeout", type=float, default=5.0, metavar="SECONDS", help="default: %(default)s"
+        "--timeout",
+        type=numbers.seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long each call may take (default: %(default)s)",
     )
 
 
@@ -96,6 +105,16 @@ class Connection:
     def call(self, method: Callable[..., _Response], request: Any) -> _Response:
         """The response of a unary call. Raises grpc.RpcError."""
         return method(request, timeout=self._timeout, metadata=self._metadata)
+
+    def pages(self, method: Callable[..., _Response], request: Any) -> Iterator[_Response]:
+        """The responses of all pages. Sets the request's size of a page, and its token."""
+        request.page_size = _PAGE
+        while True:
+            page: Any = self.call(method, request)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def stream(self, method: Callable[..., _Response], request: Any) -> _Response:
         """A stream of responses, without a deadline. It raises grpc.RpcError."""
@@ -121,7 +140,7 @@ def target_of(options: argparse.Namespace) -> str:
     """The server's address. Raises UsageError if it is empty."""
     target: str = options.target
     if not target:
-        raise UsageError("--server: must be an address")
+        raise UsageError("--target: must be an address")
     return target
 
 
@@ -137,7 +156,15 @@ def credentials_of(options: argparse.Namespace) -> grpc.ChannelCredentials | Non
 
 
 def token_of(options: argparse.Namespace) -> str | None:
-    """The bearer token: the content of `--token-file`, else RELEVO_TOKEN. Raises OSError."""
+    """The bearer token: the content of `--token-file`, else RELEVO_TOKEN.
+
+    Raises OSError, and UsageError for a token that no header can hold. Neither quotes it.
+    """
+    source = "--token-file" if options.token_file else "RELEVO_TOKEN"
     if options.token_file:
-        return Path(options.token_file).read_text("utf-8").strip()
-    return os.environ.get("RELEVO_TOKEN")
+        token: str | None = Path(options.token_file).read_text("utf-8", "replace").strip()
+    else:
+        token = os.environ.get("RELEVO_TOKEN")
+    if token and not (token.isascii() and token.isprintable()):
+        raise UsageError(f"{source}: a token is one line of printable ASCII characters")
+    return token

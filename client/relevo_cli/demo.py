@@ -7,6 +7,8 @@ from pathlib import Path
 
 from relevo_server.cli.extras import needing
 
+from relevo_cli import numbers
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `relevo demo`."""
@@ -32,27 +34,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--laps",
-        type=_positive,
+        type=numbers.whole(1),
         metavar="N",
         help="with --platform: how often the modes take turns (default: 20)",
     )
     parser.add_argument(
         "--turns",
-        type=_positive,
+        type=numbers.whole(1),
         metavar="N",
         help="with --platform: turns of each long conversation, each time (default: 10)",
     )
     parser.set_defaults(run=_run)
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be a whole number from 1")
-    return number
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -20,14 +20,15 @@ def read_context(text: str, request: store_pb2.PutRequest) -> None:
     """Set a request's context from JSON. Raises UsageError, which names the path."""
     try:
         data: Json = json.loads(text)
+        inexact = next(_inexact(data, "context"), None)
     except ValueError as error:
         raise UsageError(f"context: is not JSON: {error}") from None
     except RecursionError:
         raise UsageError("context: is nested too deeply") from None
     if not isinstance(data, dict):
         raise UsageError("context: must be a JSON object")
-    for path in _inexact(data, "context"):
-        raise UsageError(f"{path}: a number that JSON cannot hold exactly")
+    if inexact:
+        raise UsageError(f"{inexact}: a number that JSON cannot hold exactly")
     try:
         json_format.ParseDict(data, request.context)
     except json_format.ParseError as error:
@@ -54,17 +55,17 @@ def _inexact(value: Json, path: str) -> Iterator[str]:
             pass
 
 
-def of_message(message: Message, *, is_complete: bool = False) -> Json:
+def of_message(message: Message, *, is_complete: bool = False) -> dict[str, Json]:
     """A message as JSON, with the contract's names of fields.
 
     With `is_complete`, it also has fields that are 0, false or empty.
     """
-    document = json_format.MessageToDict(
+    document: dict[str, Json] = json_format.MessageToDict(
         message,
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=is_complete,
     )
-    return _integral(document)
+    return {name: _integral(value) for name, value in document.items()}
 
 
 def _integral(value: Json) -> Json:

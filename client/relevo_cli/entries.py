@@ -13,13 +13,11 @@ from google.protobuf.message import Message
 from relevo.v1 import store_pb2
 from relevo_server.revisions import MAX_REVISION
 
-from relevo_cli import connection, keys, output, shown, terminal
+from relevo_cli import connection, keys, numbers, output, shown, terminal
 from relevo_cli.connection import Connection, connected
 from relevo_cli.documents import of_message, read_context
 from relevo_cli.failures import OK, UsageError, reported
 from relevo_cli.tables import pairs
-
-_MAX_SECONDS = 10**9
 
 Operation = Callable[[Connection, argparse.Namespace], Message]
 
@@ -41,7 +39,9 @@ def add_put(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the context as a JSON object (default: -, standard input)",
     )
-    parser.add_argument("--ttl", type=float, metavar="SECONDS", help="how long the entry lives")
+    parser.add_argument(
+        "--ttl", type=numbers.seconds, metavar="SECONDS", help="how long the entry lives"
+    )
     parser.add_argument(
         "--mask",
         action="append",
@@ -50,7 +50,12 @@ def add_put(parser: argparse.ArgumentParser) -> None:
         help="write this part only, for example llm_config.model; can be repeated",
     )
     condition = parser.add_mutually_exclusive_group()
-    condition.add_argument("--if-version", type=int, metavar="VERSION", help="only over this one")
+    condition.add_argument(
+        "--if-version",
+        type=numbers.whole(1, MAX_REVISION),
+        metavar="VERSION",
+        help="only over this one",
+    )
     condition.add_argument("--if-absent", action="store_true", help="only if there is no entry")
     _add(parser, _put)
 
@@ -75,10 +80,7 @@ def _add(parser: argparse.ArgumentParser, operation: Operation) -> None:
 def _run(operation: Operation, options: argparse.Namespace) -> int:
     with connected(options) as server:
         answer = operation(server, options)
-    if options.output == "json":
-        output.print_document(of_message(answer))
-    else:
-        output.print_lines(_lines(answer, terminal.width()))
+    output.print_answer(options, of_message(answer), _lines(answer, terminal.width()))
     return OK
 
 
@@ -94,12 +96,8 @@ def _put(server: Connection, options: argparse.Namespace) -> store_pb2.PutRespon
     text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text("utf-8")
     read_context(text, request)
     if options.ttl is not None:
-        if not 0 < options.ttl <= _MAX_SECONDS:
-            raise UsageError("--ttl: must be a time to live in seconds")
         request.ttl.FromMilliseconds(math.ceil(options.ttl * 1000))
     if options.if_version is not None:
-        if not 0 < options.if_version <= MAX_REVISION:
-            raise UsageError("--if-version: must be a version, from 1 to 2^63 - 1")
         request.if_version = options.if_version
     elif options.if_absent:
         request.if_absent = True

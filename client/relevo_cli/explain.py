@@ -40,10 +40,8 @@ def _run(options: argparse.Namespace) -> int:
     request = admin_pb2.ExplainRequest(key=keys.message(key), min_revision=revision)
     with connected(options) as server:
         explained = server.call(server.admin.Explain, request)
-    if options.output == "json":
-        output.print_document(of_message(explained, is_complete=True))
-    else:
-        output.print_lines(_lines(explained, terminal.width()))
+    document = of_message(explained, is_complete=True)
+    output.print_answer(options, document, _lines(explained, terminal.width()))
     return OK
 
 

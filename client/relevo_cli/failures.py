@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo
 from relevo.v1.store_pb2 import Error
 
@@ -16,12 +18,12 @@ _CONNECTION_ERRORS = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS: leave --tls out",
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted: name its CA with --ca",
     "Hostname Verification Check failed": "the server's certificate does not name this host",
-    "Failed parsing HTTP/2": "what listens there does not speak gRPC",
+    "Failed parsing HTTP/2": "the address is not that of a gRPC server",
     "Socket closed": "the server closed the connection at once: it may speak TLS (--tls)",
 }
-_NO_ADMIN = (
-    "this server has no Admin service: it is older than this command, or what listens there is "
-    "no Relevo; `relevo get`, `put`, `invalidate` and `watch` do without"
+_UNKNOWN_CALL = (
+    "the server does not know this call: it is older than this command, or no Relevo server; "
+    "`relevo get`, `put`, `invalidate` and `watch` work with all versions"
 )
 
 
@@ -34,19 +36,21 @@ def explain(error: grpc.RpcError) -> tuple[int, str]:
     call: Any = error
     code: grpc.StatusCode = call.code()
     details: str = call.details() or ""
-    if code is grpc.StatusCode.UNIMPLEMENTED and not _reason(call):
-        return FAILED, f"{code.name}: {_NO_ADMIN}"
     reason = _reason(call)
+    if code is grpc.StatusCode.UNIMPLEMENTED and not reason:
+        return FAILED, f"{code.name}: {_UNKNOWN_CALL}"
     named = f"{code.name} ({reason})" if reason else code.name
     return _EXIT_CODES.get(code, FAILED), f"{named}: {_explained(details)}"
 
 
 def _reason(call: Any) -> str:
+    """The reason in a call's error details, or "" if it has none."""
     info = ErrorInfo()
     for name, value in call.trailing_metadata() or ():
         if name == "grpc-status-details-bin":
-            for detail in Error.FromString(value).details:
-                detail.Unpack(info)
+            with suppress(DecodeError):  # a proxy's: the code suffices
+                for detail in Error.FromString(value).details:
+                    detail.Unpack(info)
     return info.reason
 
 
@@ -68,7 +72,7 @@ def fail(code: int, text: str) -> int:
 _Arguments = ParamSpec("_Arguments")
 
 
-def reported(command: "Callable[_Arguments, int]") -> "Callable[_Arguments, int]":
+def reported(command: Callable[_Arguments, int]) -> Callable[_Arguments, int]:
     """The command, with its errors printed as one line and returned as exit codes."""
 
     @wraps(command)
@@ -79,7 +83,7 @@ def reported(command: "Callable[_Arguments, int]") -> "Callable[_Arguments, int]
             return fail(*explain(error))
         except BrokenPipeError:
             raise  # of the output, not of a file
-        except (UsageError, UnicodeError, OSError) as error:
+        except (ValueError, OSError) as error:
             return fail(USAGE, str(error))
 
     return run

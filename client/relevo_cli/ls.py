@@ -11,7 +11,6 @@ from relevo_cli.documents import of_message
 from relevo_cli.failures import OK, reported
 from relevo_cli.tables import Column, table
 
-_PAGE = 1000
 _COLUMNS = (
     Column("KEY"),
     Column("VERSION", is_number=True),
@@ -48,18 +47,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _keys(server: Connection, tenant: str, scope: str) -> Iterator[admin_pb2.KeyInfo]:
     """The keys of all pages, each once: a page may repeat a key while the database grows."""
-    request = admin_pb2.ListKeysRequest(tenant_id=tenant, scope=scope, page_size=_PAGE)
+    request = admin_pb2.ListKeysRequest(tenant_id=tenant, scope=scope)
     seen: set[str] = set()
-    while True:
-        page = server.call(server.admin.ListKeys, request)
+    for page in server.pages(server.admin.ListKeys, request):
         for each in page.keys:
             text = keys.text(each.key)
             if text not in seen:
                 seen.add(text)
                 yield each
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _row(info: admin_pb2.KeyInfo) -> list[str]:

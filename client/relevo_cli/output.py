@@ -17,9 +17,20 @@ def add_option(parser: argparse.ArgumentParser, default: Format) -> None:
     )
 
 
-def print_document(document: Json) -> None:
-    """Print one JSON document."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+def print_answer(options: argparse.Namespace, document: Json, lines: Iterable[str]) -> None:
+    """Print an answer as `--output` says: as one JSON document, or as lines."""
+    if options.output == "json":
+        print(json.dumps(document, indent=2, ensure_ascii=False), flush=True)
+    else:
+        print_lines(lines)
+
+
+def print_event(options: argparse.Namespace, document: Json, lines: Iterable[str]) -> None:
+    """Print one of a stream of answers as `--output` says: as a JSON object, or as lines."""
+    if options.output == "json":
+        print_item(document)
+    else:
+        print_lines(lines)
 
 
 def print_item(document: Json) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import math
 import os
 import signal
 import sys
@@ -19,9 +18,10 @@ from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary, milliseconds
 from relevo_probe.tenants import NoTenantError
 from relevo_server.cli.extras import needing
+from relevo_server.settings import metrics_address
 from relevo_server.telemetry.wanted import Wanted, wanted
 
-from relevo_cli import connection, output
+from relevo_cli import connection, numbers, output
 from relevo_cli.failures import FAILED, OK, USAGE, fail
 from relevo_cli.terminal import printable
 
@@ -46,27 +46,27 @@ def add(parser: argparse.ArgumentParser) -> None:
         "targets", nargs="*", metavar="TARGET", help="servers of one store, instead of --target"
     )
     parser.add_argument(
-        "--for", dest="seconds", type=_duration, metavar="TIME", help="as 60s, 10m or 1h"
+        "--for", dest="seconds", type=numbers.duration, metavar="TIME", help="as 60s, 10m or 1h"
     )
     parser.add_argument(
         "--until-violation", action="store_true", help="stop at the first violation"
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=numbers.positive,
         default=Options.rate,
         help="writes a second to each partition at most (default: %(default)s)",
     )
     parser.add_argument(
         "--max-rate",
-        type=_positive,
+        type=numbers.positive,
         default=Options.max_rate,
         metavar="RATE",
         help="writes a second to all together at most (default: %(default)s)",
     )
     parser.add_argument(
         "--max-staleness",
-        type=_positive,
+        type=numbers.seconds,
         default=Options.max_staleness,
         metavar="SECONDS",
         help="the bound of the near caches (default: %(default)s)",
@@ -79,7 +79,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--partitions",
-        type=_partitions,
+        type=numbers.whole(1, MOST),
         metavar="N",
         help="the store's number of partitions (default: the probe finds it out)",
     )
@@ -90,8 +90,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics-listen",
+        type=_metrics_address,
         metavar="ADDRESS",
-        help="serve metrics for Prometheus at this address, as 127.0.0.1:9464",
+        help="serve metrics for Prometheus at this address, as 127.0.0.1:9464 or :9464",
     )
     output.add_option(parser, "table")
 
@@ -112,10 +113,7 @@ def _run(options: argparse.Namespace) -> int:
         return fail(USAGE, str(error))
     except RelevoError as error:
         return fail(FAILED, f"{error.reason}: {error}")
-    if options.output == "json":
-        output.print_document(summary.document())
-    else:
-        output.print_lines(map(printable, summary.lines()))
+    output.print_answer(options, summary.document(), map(printable, summary.lines()))
     return summary.exit_code
 
 
@@ -227,29 +225,8 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
             signal.signal(number, handler)
 
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _duration(text: str) -> float:
-    unit = _UNITS.get(text[-1:])
-    return _number(text[:-1] if unit else text, "a time, such as 60s") * (unit or 1.0)
-
-
-def _positive(text: str) -> float:
-    return _number(text, "a number above 0")
-
-
-def _number(text: str, expected: str) -> float:
+def _metrics_address(text: str) -> str:
     try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be {expected}")
-    return number
-
-
-def _partitions(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST}")
-    return int(text)
+        return metrics_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -39,20 +39,14 @@ def _run(options: argparse.Namespace) -> int:
         if options.partitions and status.store.available:
             request = admin_pb2.ListPartitionsRequest()
             partitions = server.call(server.admin.ListPartitions, request).partitions
-    if options.output == "json":
-        document = of_message(status, is_complete=True)
-        if isinstance(document, dict) and partitions is not None:
-            found: list[Json] = [of_message(each, is_complete=True) for each in partitions]
-            document["partitions"] = found
-        output.print_document(document)
-    else:
-        lines = [*server_lines(status.server), "", *store_lines(status.store)]
-        if partitions is not None:
-            lines += [
-                "",
-                *table(_PARTITIONS, [_row(each) for each in partitions], terminal.width()),
-            ]
-        output.print_lines(lines)
+    document = of_message(status, is_complete=True)
+    lines = [*server_lines(status.server), "", *store_lines(status.store)]
+    if partitions is not None:
+        found: list[Json] = [of_message(each, is_complete=True) for each in partitions]
+        document["partitions"] = found
+        rows = [_row(each) for each in partitions]
+        lines += ["", *table(_PARTITIONS, rows, terminal.width())]
+    output.print_answer(options, document, lines)
     return OK if status.store.available else FAILED
 
 

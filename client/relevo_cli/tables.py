@@ -33,13 +33,17 @@ def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], width: int | N
 
 
 def _narrow(widths: list[int], heads: Sequence[Column], width: int) -> None:
-    """Narrow the widest columns of text until all fit, or none can be narrowed."""
+    """Narrow the widest columns of text so that all fit, but none below `_LEAST`.
+
+    The columns of text share what the numbers leave, the narrowest first: what one does not need
+    is for those after it.
+    """
+    numbers = [each for each, head in zip(widths, heads, strict=True) if head.is_number]
     texts = [i for i, head in enumerate(heads) if not head.is_number]
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-        widest = max(texts, key=widths.__getitem__, default=None)
-        if widest is None or widths[widest] <= _LEAST:
-            return
-        widths[widest] -= 1
+    room = width - len(_GAP) * (len(widths) - 1) - sum(numbers)
+    for done, i in enumerate(sorted(texts, key=widths.__getitem__)):
+        widths[i] = min(widths[i], max(room // (len(texts) - done), _LEAST))
+        room -= widths[i]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], heads: Sequence[Column]) -> str:

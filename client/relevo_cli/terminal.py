@@ -3,11 +3,13 @@
 import os
 import shutil
 import sys
-from typing import Literal, TextIO
+from bisect import bisect_right
+from itertools import accumulate
+from typing import Literal
 from unicodedata import combining, east_asian_width
 
-Colour = Literal["red", "green", "yellow", "bold", "dim"]
-_CODES: dict[Colour, int] = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+Colour = Literal["red", "green", "yellow", "bold"]
+_CODES: dict[Colour, int] = {"bold": 1, "red": 31, "green": 32, "yellow": 33}
 
 
 def width() -> int | None:
@@ -15,10 +17,10 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def has_colours(stream: TextIO | None = None) -> bool:
+def has_colours() -> bool:
     """Whether text may be coloured: on a terminal, unless NO_COLOR is set."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return (stream or sys.stdout).isatty() and not is_plain
+    return sys.stdout.isatty() and not is_plain
 
 
 def painted(text: str, colour: Colour) -> str:
@@ -47,7 +49,5 @@ def cut(text: str, most: int) -> str:
     """The text in at most so many columns; `…` stands for what is cut."""
     if columns(text) <= most:
         return text
-    kept = text
-    while kept and columns(kept) > most - 1:
-        kept = kept[:-1]
-    return f"{kept}…" if most > 0 else ""
+    ends = list(accumulate(map(columns, text)))
+    return f"{text[: bisect_right(ends, most - 1)]}…" if most > 0 else ""

@@ -5,12 +5,11 @@ import argparse
 from relevo.admin.v1 import admin_pb2
 from relevo_server.cli.extras import needing
 
-from relevo_cli import connection, output, terminal
-from relevo_cli.clients import COLUMNS, connected_clients, row
+from relevo_cli import connection, numbers, output
+from relevo_cli.clients import connected_clients, lines
 from relevo_cli.connection import connected
 from relevo_cli.failures import OK, reported
 from relevo_cli.ranking import BY_NAME, ORDERS, ranked
-from relevo_cli.tables import table
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +25,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--sort", choices=list(BY_NAME), default=ORDERS[0].name, help="default: %(default)s"
     )
     parser.add_argument(
-        "--interval", type=float, default=2.0, metavar="SECONDS", help="default: %(default)s"
+        "--interval",
+        type=numbers.seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="default: %(default)s",
     )
     connection.add_options(parser)
     parser.set_defaults(run=_run)
@@ -36,9 +39,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     with connected(options) as server:
         if options.once:
-            clients = ranked(connected_clients(server), BY_NAME[options.sort])
-            rows = [row(each) for each in clients]
-            output.print_lines(table(COLUMNS, rows, terminal.width()))
+            found = ranked(connected_clients(server), BY_NAME[options.sort])
+            output.print_lines(lines(found))
             return OK
         with needing("cli"):
             from relevo_cli.screen import Screen  # noqa: PLC0415 - needs Textual

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from relevo.admin.v1 import admin_pb2
 
-from relevo_cli import connection, output, terminal, units
+from relevo_cli import connection, numbers, output, terminal, units
 from relevo_cli.connection import connected
 from relevo_cli.documents import of_message
 from relevo_cli.failures import OK, reported
@@ -38,7 +38,11 @@ def add_tenants(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--by", choices=_ORDERS, default="calls", help="the order (default: calls)")
     parser.add_argument(
-        "--limit", type=_limit, default=10, metavar="N", help="how many, 1 to 100 (default: 10)"
+        "--limit",
+        type=numbers.whole(1, _MOST),
+        default=10,
+        metavar="N",
+        help=f"how many, 1 to {_MOST} (default: %(default)s)",
     )
     output.add_option(parser, "table")
     connection.add_options(parser)
@@ -62,13 +66,11 @@ def _tenants(options: argparse.Namespace) -> int:
     request = admin_pb2.ListTopTenantsRequest(order_by=_ORDERS[options.by], page_size=options.limit)
     with connected(options) as server:
         found = server.call(server.admin.ListTopTenants, request)
-    if options.output == "json":
-        output.print_document(of_message(found, is_complete=True))
-        return OK
     rows = [[each.tenant_id, *_counts(each)] for each in found.tenants]
-    output.print_lines(table([Column("TENANT"), *_ACTIVITY], rows, terminal.width()))
+    lines = table([Column("TENANT"), *_ACTIVITY], rows, terminal.width())
     if found.error:
-        output.print_lines([f"counts may be too high by up to {found.error}"])
+        lines.append(f"counts may be too high by up to {found.error}")
+    output.print_answer(options, of_message(found, is_complete=True), lines)
     return OK
 
 
@@ -77,21 +79,12 @@ def _usage(options: argparse.Namespace) -> int:
     request = admin_pb2.GetUsageRequest(tenant_id=options.tenant)
     with connected(options) as server:
         found = server.call(server.admin.GetUsage, request)
-    if options.output == "json":
-        output.print_document(of_message(found, is_complete=True))
-        return OK
     rows = [[each.scope, str(each.entries), units.size(each.bytes)] for each in found.scopes]
-    output.print_lines(table(_STORED, rows, terminal.width()))
-    output.print_lines(["", *table(_ACTIVITY, [_counts(found.activity)], terminal.width())])
+    stored = table(_STORED, rows, terminal.width())
+    activity = table(_ACTIVITY, [_counts(found.activity)], terminal.width())
+    output.print_answer(options, of_message(found, is_complete=True), [*stored, "", *activity])
     return OK
 
 
 def _counts(activity: admin_pb2.TenantActivity) -> Sequence[str]:
     return [str(activity.calls), units.size(activity.bytes), str(activity.misses)]
-
-
-def _limit(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST:
-        raise argparse.ArgumentTypeError(f"must be 1 to {_MOST}")
-    return number

@@ -17,7 +17,7 @@ from relevo_client import (
     UnavailableError,
 )
 
-from relevo_cli import connection, keys, output, terminal, units
+from relevo_cli import connection, keys, numbers, output, terminal, units
 from relevo_cli.diff import Difference, Sign, differences
 from relevo_cli.documents import Json
 from relevo_cli.failures import FAILED, OK, USAGE, fail, reported
@@ -41,7 +41,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("entries", nargs="+", type=keys.key, metavar="KEY", help=keys.HELP)
     parser.add_argument(
-        "--count", type=int, metavar="N", help="end after N events of all keys together"
+        "--count",
+        type=numbers.whole(1),
+        metavar="N",
+        help="end after N events of all keys together",
     )
     output.add_option(parser, "table")
     connection.add_options(parser)
@@ -151,10 +154,7 @@ def _run(options: argparse.Namespace) -> int:
         ) as client:
             watched = [Watched(ContextKey(*each)) for each in options.entries]
             for number, shown in enumerate(_events(client, watched), start=1):
-                if options.output == "json":
-                    output.print_item(shown.document)
-                else:
-                    output.print_lines(shown.lines())
+                output.print_event(options, shown.document, shown.lines())
                 if number == options.count:
                     break
     except InvalidFieldError as error:

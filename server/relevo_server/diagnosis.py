@@ -8,7 +8,7 @@ from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of
 from relevo_server.settings import Settings
 from relevo_server.storage import LayoutError, Storage
-from relevo_server.storage.inspection import DatabaseStatus
+from relevo_server.storage.inspection import EVICTION_ADVICE, DatabaseStatus, may_evict_logs
 
 Level = Literal["ok", "warning", "wrong"]
 
@@ -30,7 +30,10 @@ class Finding(NamedTuple):
 
 
 def of_settings(settings: Settings) -> Iterator[Finding]:
-    """What settings say that are valid each on their own."""
+    """Check the TLS files, and the access to an address that other hosts can reach.
+
+    The settings are valid each on their own.
+    """
     try:
         has_tls = tls.credentials(settings) is not None
     except ValueError as error:
@@ -57,7 +60,7 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
 
 
 async def of_store(storage: Storage) -> AsyncIterator[Finding]:
-    """What the store says, as servers with these settings would find it.
+    """Check that the store answers, its layout, the user's rights and its database.
 
     If the store is new, this records its number of partitions, as a server does when it starts.
     """
@@ -94,7 +97,7 @@ async def of_store(storage: Storage) -> AsyncIterator[Finding]:
 
 
 def of_database(status: DatabaseStatus) -> Iterator[Finding]:
-    """What the state of a database says."""
+    """Check a database's version, eviction policy and clock."""
     name, _, version = status.version.partition(" ")
     least = _LEAST.get(name)
     if not status.version or "," in status.version or least is None:
@@ -113,12 +116,12 @@ def of_database(status: DatabaseStatus) -> Iterator[Finding]:
         yield Finding(
             "eviction", "warning", "the policy is not reported", "allow INFO or CONFIG GET"
         )
-    elif "allkeys-" in status.eviction_policy:
+    elif may_evict_logs(status.eviction_policy):
         yield Finding(
             "eviction",
             "wrong",
             f"{status.eviction_policy} may take the logs and the order of revisions",
-            "set maxmemory-policy to noeviction or to a volatile-* policy",
+            EVICTION_ADVICE,
         )
     else:
         yield Finding("eviction", "ok", status.eviction_policy)

@@ -2,7 +2,7 @@
 
 Liveness does not follow the store: to restart a server brings no store back. Readiness does, and
 so do the service's own name and "", which load balancers and older probes ask for
-(docs/decisions/0027).
+(docs/decisions/0025).
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
 from relevo_server.storage import Storage
+from relevo_server.storage.inspection import EVICTION_ADVICE, may_evict_logs
 
 LIVENESS = "liveness"
 READINESS = "readiness"
@@ -20,10 +21,7 @@ NAME = health.SERVICE_NAME
 """The name of the health service itself."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-_EVICTION = (
-    "Redis may evict the logs and the order of revisions; set maxmemory-policy to noeviction "
-    "or to a volatile-* policy"
-)
+_EVICTION = f"Redis may evict the logs and the order of revisions; {EVICTION_ADVICE}"
 
 
 class Health:
@@ -80,5 +78,5 @@ class Health:
 
     async def _warn_of_eviction(self) -> None:
         for policy in sorted(await self._storage.eviction_policies()):
-            if policy.startswith("allkeys-"):
+            if may_evict_logs(policy):
                 log.warning("store.eviction", policy=policy, advice=_EVICTION)

@@ -30,7 +30,7 @@ class Server:
     Starting raises `LayoutError` if the store was set up with other settings, and OSError
     if the port is not available. The server starts even if the store cannot be reached:
     until it can, calls end with UNAVAILABLE. `storage` replaces the storage of the
-    settings; the server closes it. `telemetry` is what the server measures with.
+    settings; the server closes it. `telemetry` has the instruments that it records to.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Server:
             await asyncio.sleep(self._settings.health_interval)
 
     def _figures(self) -> dict[str, instruments.Read]:
-        """What reads each instrument, by its name."""
+        """The functions that read the values of the instruments, by the instruments' names."""
         return {
             **self._service.figures(),
             **process.READ,

@@ -32,11 +32,23 @@ def _key_part(value: str) -> str:
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not value.startswith("unix:") and not (
-        host and port.isascii() and port.isdecimal() and int(port) <= 65535
-    ):
+    if not (value.startswith("unix:") or (host and _is_port(port))):
         raise ValueError("must be an address and a port, such as 127.0.0.1:7390")
     return value
+
+
+def metrics_address(value: str) -> str:
+    """An address at which metrics can be served: TCP only. Raises ValueError."""
+    _, colon, port = value.rpartition(":")
+    if value.startswith("unix:") or not (colon and _is_port(port)):
+        raise ValueError(
+            "must be an address and a TCP port, such as 127.0.0.1:9464, or :9464 for all interfaces"
+        )
+    return value
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) <= 65535
 
 
 def _store_url(value: SecretStr) -> SecretStr:
@@ -185,9 +197,9 @@ class Settings(BaseSettings):
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """The most concurrent calls; further ones are refused."""
 
-    metrics_listen: Annotated[str, AfterValidator(_address)] | None = None
-    """Address and port at which Prometheus finds /metrics; port 0 takes a free one. Needs the
-    extra `telemetry`."""
+    metrics_listen: Annotated[str, AfterValidator(metrics_address)] | None = None
+    """Address and port at which Prometheus finds /metrics; without an address, on all interfaces.
+    Port 0 takes a free one. Needs the extra `telemetry`."""
     otlp_endpoint: str | None = None
     """URL of a collector that metrics and traces are sent to, as http://localhost:4317; replaces
     OTEL_EXPORTER_OTLP_ENDPOINT. Needs the extra `telemetry`."""

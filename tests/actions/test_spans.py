@@ -1,26 +1,15 @@
 """Actions in traces: who sends one, its handling, and what its context takes are one trace."""
 
-import asyncio
 from typing import Any
 
-import pytest
 from opentelemetry import trace
 from relevo_client import AsyncContextClient, ContextRef, require_context
 from relevo_client.actions import DomainAction
 from support.clients.queueing import Queueing
-from support.telemetry import recorded
 from support.telemetry.recorded import Spans
 from support.waiting import until_async
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
-
-
-@pytest.fixture
-def spans() -> Spans:
-    """The record of the test's own spans."""
-    spans = recorded.spans()
-    spans.clear()
-    return spans
 
 
 def by_kind(spans: Spans, kind: str) -> list[Any]:
@@ -48,7 +37,7 @@ async def test_parents(
             await queues.send(action, queueing.work)
         await queueing.until(lambda: queueing.sent(queueing.results))
         await queueing.until_done()
-        await until_async(lambda: asyncio.sleep(0, by_kind(spans, "CONSUMER")))
+        await until_async(lambda: by_kind(spans, "CONSUMER"))
     send, reply = by_kind(spans, "PRODUCER")
     (process,), (get,) = by_kind(spans, "CONSUMER"), by_kind(spans, "CLIENT")
     assert send.parent.span_id == root.get_span_context().span_id

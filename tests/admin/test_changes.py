@@ -10,7 +10,8 @@ from relevo.v1.store_pb2 import ContextKeys, InvalidateRequest, PutRequest, Tena
 from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.clients.admin import AdminStub, admin_of, bearer, changes_of, principal
+from support.clients.access import bearer, principal
+from support.clients.admin import AdminStub, admin_of, changes_of
 from support.clients.calls import (
     TIMEOUT,
     Stub,

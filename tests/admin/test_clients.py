@@ -17,7 +17,8 @@ from relevo_client import AsyncContextClient, CacheOptions, ContextClient, Conte
 from relevo_client import ExecutionContext as Context
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.clients.admin import AdminStub, admin_of, bearer, principal
+from support.clients.access import bearer, principal
+from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, key
 from support.clients.watching import Watch
 from support.failures import failure_of

@@ -12,6 +12,7 @@ from relevo.admin.v1.admin_pb2 import (
     ListPartitionsRequest,
 )
 from relevo.v1.store_pb2 import TenantSelector
+from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -25,6 +26,8 @@ from support.waiting import until_async
 
 ACME = TenantSelector(tenant_id="acme")
 FOLLOW = ChangesRequest(tenant=ACME, follow=True)
+LOST_REVISIONS = [("HDEL", "revision"), ("HSET", "revision", "nonsense"), ("DEL",)]
+"""Commands on the hash of a partition, after which it has no last revision."""
 
 
 async def followed(admin: AdminStub) -> bool:
@@ -165,6 +168,23 @@ async def test_a_store_that_lost_its_data(
         last = (await put(stub, key("c3"))).revision
         while (message := await following.next()).change.revision != last:
             assert message.change.key.id in ("", "c2")
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+@pytest.mark.parametrize("lost", LOST_REVISIONS)
+async def test_a_store_that_lost_its_revision(
+    admin: AdminStub, stub: Stub, settings: Settings, store_url: str, lost: tuple[str, ...]
+) -> None:
+    """If the record of the last revision was lost, the log has it: each change is told once."""
+    before = [(await put(stub, key(f"c{i}"))).revision for i in range(3)]
+    partition = partition_of("acme", settings.partitions)
+    command, *args = lost
+    with RedisClient(store_url) as redis:
+        redis(command, f"{{{settings.store_prefix}:{partition}}}:state", *args)
+    async with Following(admin, FOLLOW) as following:
+        assert await revisions(following, 3) == before
+        written = (await put(stub, key())).revision
+        assert await revisions(following, 1) == [written]
 
 
 async def test_a_caller_that_ends_it(admin: AdminStub, stub: Stub) -> None:

@@ -6,8 +6,10 @@ from collections import Counter
 import pytest
 from relevo.admin.v1.admin_pb2 import ListKeysRequest
 from relevo.v1.context_pb2 import ContextKey
-from relevo_server.keys import partition_of
+from relevo_server.keys import Key, partition_of
 from relevo_server.settings import Settings
+from relevo_server.storage.interface import Write
+from relevo_server.storage.memory import MemoryStorage
 from relevo_server.wire.requests.admin.pages import token_of
 from support.clients.admin import AdminStub, all_keys
 from support.clients.calls import (
@@ -134,6 +136,37 @@ async def test_pages_while_others_write(admin: AdminStub, stub: Stub) -> None:
     found = Counter(each.key.id for each in infos)
     assert lasting <= set(found)
     assert all(each in lasting or each.startswith("passes-") for each in found)
+
+
+async def test_calls_have_their_turns_while_memory_is_searched() -> None:
+    """A search through many entries leaves the event loop to others, who may write meanwhile."""
+    storage = MemoryStorage(1, log_length=10, request_ttl_ms=1000)
+
+    async def written(i: int) -> None:
+        await storage.write(Write(Key("conversation", "acme", f"c{i:06}"), b"12345", 60_000))
+
+    for i in range(20_000):
+        await written(i)
+    turns = 0
+
+    async def write_regularly() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await written(20_000 + turns)
+            await asyncio.sleep(0)
+
+    inspection = storage.inspection
+    writing = asyncio.create_task(write_regularly())
+    scanned = await inspection.scan("acme", "", "", 100)
+    assert [each.id for each in scanned.keys] == [f"c{i:06}" for i in range(100)]
+    during_scan = turns
+    usage = await inspection.usage()
+    during_usage = turns - during_scan
+    writing.cancel()
+    assert min(during_scan, during_usage) >= 20
+    assert usage.entries is not None
+    assert usage.size == usage.entries * 5
 
 
 @pytest.mark.parametrize("store_url", ["redis"], indirect=True)

@@ -18,7 +18,8 @@ from relevo.admin.v1.admin_pb2 import (
 from relevo.v1.store_pb2 import TenantSelector
 from relevo_server.server import Server
 from relevo_server.settings import Principal, Settings
-from support.clients.admin import AdminStub, admin_of, bearer, principal
+from support.clients.access import bearer, principal
+from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, get, key
 from support.failures import failure_of
 

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 from pydantic import SecretStr
@@ -19,6 +19,7 @@ from relevo.v1.store_pb2 import Consistency, GetRequest
 from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
+from relevo_server.telemetry import process
 from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, context, key, put
 from support.clients.watching import Watch
@@ -56,6 +57,22 @@ async def test_the_server(admin: AdminStub, stub: Stub) -> None:
     assert server.cached_entries == 1
     assert 1000 < server.cached_bytes < 3000
     assert server.resident_bytes > 10 << 20
+
+
+async def test_a_server_that_is_not_installed(
+    admin: AdminStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that runs from sources has no version, and a status nevertheless."""
+
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(process, "version", not_installed)
+    process.release.cache_clear()
+    try:
+        assert (await status_of(admin)).server.version == "unknown"
+    finally:
+        process.release.cache_clear()
 
 
 async def test_calls_and_streams(admin: AdminStub, stub: Stub) -> None:
@@ -177,3 +194,20 @@ async def test_a_log_that_is_none(admin: AdminStub, settings: Settings, store_ur
         redis("HSET", f"{{{settings.store_prefix}:{number}}}:state", "revision", "nonsense")
     found = await partition_for(admin, "acme")
     assert (found.revision, found.log_length, found.first_revision) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+@pytest.mark.parametrize("lost", [("HDEL", "revision"), ("HSET", "revision", "nonsense")])
+async def test_a_revision_that_was_lost(
+    admin: AdminStub, stub: Stub, settings: Settings, store_url: str, lost: tuple[str, ...]
+) -> None:
+    """If the record of the last revision was lost, it is the last event's, and recorded again."""
+    versions = [(await put(stub, key())).revision for _ in range(3)]
+    state = f"{{{settings.store_prefix}:{partition_of('acme', settings.partitions)}}}:state"
+    command, *args = lost
+    with RedisClient(store_url) as redis:
+        before = redis("HGET", state, "revision")
+        redis(command, state, *args)
+        found = await partition_for(admin, "acme")
+        assert (found.revision, found.log_length) == (versions[-1], 3)
+        assert redis("HGET", state, "revision") == before

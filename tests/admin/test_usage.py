@@ -14,7 +14,13 @@ from relevo.admin.v1.admin_pb2 import (
     TopOrder,
 )
 from relevo.v1.store_pb2 import Consistency, LeaseRequest
+from relevo_server.keys import Key
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
+from relevo_server.service.store import ContextStore
+from relevo_server.settings import Settings
+from relevo_server.storage.interface import LeaseAttempt, Leased, Write
+from relevo_server.storage.memory import MemoryStorage
+from relevo_server.wire.requests import Lease
 from support.clients.admin import AdminStub
 from support.clients.calls import (
     TIMEOUT,
@@ -97,6 +103,27 @@ async def test_masks_and_layers(admin: AdminStub, stub: Stub) -> None:
     assert len(answer.layers) == 1
     after = (await usage_of(admin, "acme")).activity.bytes
     assert abs(after - before - 2000 - size) < 10
+
+
+async def test_a_tenant_that_is_dropped_during_a_lease() -> None:
+    """The bytes of a Lease count, even if so many tenants came meanwhile that its own was dropped.
+
+    The new row of the tenant counts them.
+    """
+    named, size = Key("conversation", "acme", "c1"), 1000
+
+    class Busy(MemoryStorage):
+        async def lease(self, attempt: LeaseAttempt) -> Leased:
+            for i in range(10_000):
+                store.parts.activity.of(f"stranger-{i}")[CALLS] += 2
+            assert not any(store.parts.activity.counts("acme"))
+            return await super().lease(attempt)
+
+    storage = Busy(4, log_length=10, request_ttl_ms=1000)
+    await storage.write(Write(named, of_size(size).SerializeToString(), 60_000))
+    store = ContextStore(storage, Settings())
+    await store.Lease(Lease(named, wait=0, renew_version=0, request_id=""))
+    assert store.parts.activity.counts("acme")[BYTES] == size
 
 
 async def test_the_top(admin: AdminStub, stub: Stub) -> None:

@@ -9,7 +9,7 @@ from relevo_client.asgi import ContextMiddleware
 from relevo_client.testing import LocalStore
 from support.servers.asgi import ask, see
 from support.telemetry import recorded
-from support.telemetry.recorded import Meters
+from support.telemetry.recorded import Meters, Spans
 
 NAMING = [("x-tenant-id", "acme"), ("x-conversation-id", "c-1")]
 
@@ -19,27 +19,26 @@ def nobody(_: object, __: object) -> bool:
     return False
 
 
-async def answered(app: Any, headers: Any) -> Any:
+async def answered(app: Any, headers: Any, spans: Spans) -> Any:
     """Ask within a server's span, and return that."""
-    spans = recorded.spans()
     spans.clear()
     with trace.get_tracer("test").start_as_current_span("GET /"):
         await ask(app, headers)
     return spans.finished("test")[0]
 
 
-async def test_the_span_of_a_request(store: LocalStore) -> None:
+async def test_the_span_of_a_request(store: LocalStore, spans: Spans) -> None:
     """The context's revision, source and age are attributes; a request without one has none."""
     key = ContextKey("conversation", "acme", "c-1")
     ref = store.client.put(key, ExecutionContext(tenant_id="acme", user_id="u-1"))
     async with AsyncContextClient(store.address, timeout=10) as contexts:
         app = ContextMiddleware(see, contexts)
-        about = (await answered(app, NAMING)).attributes
+        about = (await answered(app, NAMING, spans)).attributes
         assert about["relevo.context.revision"] == ref.revision
         assert about["relevo.context.source"] in ("store", "near_cache")
         assert about["relevo.context.age"] < 10
         assert "relevo.context.key" not in about
-        assert not (await answered(app, [])).attributes
+        assert not (await answered(app, [], spans)).attributes
 
 
 async def test_references(store: LocalStore) -> None:

@@ -60,7 +60,7 @@ def test_who_uses_a_server_most(relevo: Relevo, store: LocalStore) -> None:
     assert [each["tenant_id"] for each in document["tenants"]] == ["small"]
     wrong = relevo("tenants", "--limit", "101")
     assert wrong.code == 2
-    assert "must be 1 to 100" in wrong.err
+    assert "must be a whole number from 1 to 100" in wrong.err
 
 
 def test_what_a_tenant_uses(relevo: Relevo, store: LocalStore) -> None:

@@ -1,12 +1,13 @@
 """`relevo changes`: what was written, in the past and as it is written."""
 
 import json
-import subprocess
-import sys
+from contextlib import ExitStack
 
 import pytest
+from cli.running import running
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
+from support.network.proxy import Proxy
 from support.servers.outcome import Relevo
 
 KEY = ContextKey.parse("agent_config:acme:a")
@@ -61,30 +62,32 @@ def test_followed_changes(port: int) -> None:
     """`--follow` goes on with new changes, also after the server was away."""
     address = f"127.0.0.1:{port}"
     words = ("changes", "acme", "--follow", "--output", "json", "--target", address)
-    with LocalStore(listen=address) as store:
-        store.client.put(KEY, ExecutionContext())
-        follow = subprocess.Popen(
-            [sys.executable, "-m", "relevo_cli", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert follow.stdout
-        assert follow.stderr
-        try:
-            first = json.loads(follow.stdout.readline())["change"]
-            store.client.invalidate(KEY)
-            second = json.loads(follow.stdout.readline())["change"]
-            assert int(second["revision"]) > int(first["revision"])
-        except BaseException:
-            follow.kill()
-            raise
-    try:
-        assert follow.stderr.readline().endswith("trying again\n")
+    with ExitStack() as stack:
         with LocalStore(listen=address) as store:
             store.client.put(KEY, ExecutionContext())
-            third = json.loads(follow.stdout.readline())["change"]
+            follow = stack.enter_context(running(*words))
+            first = follow.event()["change"]
+            store.client.invalidate(KEY)
+            second = follow.event()["change"]
+            assert int(second["revision"]) > int(first["revision"])
+        assert follow.message().endswith("trying again")
+        with LocalStore(listen=address) as store:
+            store.client.put(KEY, ExecutionContext())
+            third = follow.event()["change"]
             assert third["kind"] == "CHANGE_KIND_PUT"
-    finally:
-        follow.kill()
-        follow.communicate()
+
+
+@pytest.mark.processes
+def test_a_limit_is_for_the_past(store: LocalStore) -> None:
+    """`--limit` bounds what is printed at first: all changes while the server is away are shown."""
+    store.client.put(KEY, ExecutionContext())
+    with Proxy(int(store.address.rpartition(":")[2])) as proxy:
+        words = ("changes", "acme", "--follow", "--limit", "1", "--output", "json")
+        with running(*words, "--target", f"127.0.0.1:{proxy.port}") as follow:
+            assert follow.event()["change"]["kind"] == "CHANGE_KIND_PUT"
+            proxy.refuse()
+            assert follow.message().endswith("trying again")
+            written = [store.client.put(KEY, ExecutionContext()).revision for _ in range(3)]
+            proxy.accept()
+            for revision in written:
+                assert int(follow.event()["change"]["revision"]) == revision

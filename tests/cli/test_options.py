@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from relevo_cli import connection
 from relevo_client import CHANNEL_OPTIONS, ContextClient, ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
+from support.clients.access import principal
 from support.servers.outcome import Relevo
 
 KEY = "agent_config:acme:support"
@@ -42,9 +42,7 @@ def test_where_the_server_is(
 @pytest.fixture
 def guarded() -> Iterator[LocalStore]:
     """A store that wants a token."""
-    digest = sha256(TOKEN.encode()).hexdigest()
-    principal = {"name": "ops", "token_sha256": digest, "tenants": ["*"]}
-    with LocalStore(principals=[principal]) as store:
+    with LocalStore(principals=[principal(TOKEN, "*")]) as store:
         with ContextClient(store.address, token=TOKEN) as client:
             client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
         yield store
@@ -70,6 +68,9 @@ def test_where_the_token_is(
     assert [each.code for each in outcomes[2:]] == [0, 0, 0]
     missing = offline(*get, "--token-file", "/none/token")
     assert (missing.code, "/none/token" in missing.message) == (2, True)
+    file.write_bytes(b"\xff" + TOKEN.encode())
+    outcomes.append(offline(*get))
+    assert (outcomes[-1].code, "--token-file" in outcomes[-1].message) == (2, True)
     assert TOKEN not in "".join(each.out + each.err for each in outcomes)
 
 

@@ -1,13 +1,10 @@
 """`relevo watch`: values as they change, through losses of the store too."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
+from cli.running import Running, running
 from relevo_client import ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
 from support.servers.outcome import Relevo
@@ -17,36 +14,9 @@ pytestmark = pytest.mark.processes
 KEY, LAYER = ContextKey.parse("conversation:acme:c-1"), ContextKey.parse("agent_config:acme:a")
 
 
-class Watching:
-    """A `relevo watch` process, whose events are read one by one."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "relevo_cli", "watch", "--timeout", "1", *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def next(self) -> Any:
-        """The next event."""
-        assert self.process.stdout
-        return json.loads(self.process.stdout.readline())
-
-    def line(self) -> str:
-        """The next line."""
-        assert self.process.stdout
-        return self.process.stdout.readline().rstrip("\n")
-
-
-@contextmanager
-def watching(*arguments: str) -> Generator[Watching]:
-    """Run the command, and end it."""
-    running = Watching(*arguments)
-    try:
-        yield running
-    finally:
-        running.process.kill()
-        running.process.communicate()
+def watching(*arguments: str) -> AbstractContextManager[Running]:
+    """Run `relevo watch`."""
+    return running("watch", "--timeout", "1", *arguments)
 
 
 def config(**values: Any) -> ExecutionContext:
@@ -59,11 +29,11 @@ def test_values_as_they_change(store: LocalStore) -> None:
     store.client.put(LAYER, config(model="m-1", top_p=0.5))
     store.client.put(KEY, ExecutionContext(user_id="u", includes=(LAYER,)))
     with watching(str(KEY), "--target", store.address, "--output", "json") as watch:
-        first = watch.next()
+        first = watch.event()
         assert (first["event"], first["key"]) == ("value", str(KEY))
         assert first["context"]["llm_config"] == {"model": "m-1", "top_p": 0.5}
         version = store.client.put(LAYER, config(model="m-2", stop=["x"])).revision
-        second = watch.next()
+        second = watch.event()
         assert second["changes"] == [
             {"sign": "~", "path": "llm_config.model", "old": "m-1", "new": "m-2"},
             {"sign": "+", "path": "llm_config.stop[0]", "new": "x"},
@@ -71,32 +41,29 @@ def test_values_as_they_change(store: LocalStore) -> None:
         ]
         assert int(second["revision"]) >= version
         store.client.invalidate(LAYER)
-        assert watch.next()["event"] == "incomplete"
+        assert watch.event()["event"] == "incomplete"
         store.client.put(LAYER, config(model="m-3", stop=["x"]))
-        (change,) = watch.next()["changes"]
+        (change,) = watch.event()["changes"]
         assert (change["old"], change["new"]) == ("m-2", "m-3")
         store.client.invalidate(KEY)
-        gone = watch.next()
+        gone = watch.event()
         assert (gone["event"], {each["sign"] for each in gone["changes"]}) == ("absent", {"-"})
 
 
 def test_a_server_that_goes_away(port: int) -> None:
     """The command says that the store is lost, waits, and shows what changed meanwhile."""
     address = f"127.0.0.1:{port}"
-    with LocalStore(listen=address) as store:
-        store.client.put(KEY, config(model="m-1"))
-        watch = Watching(str(KEY), "--target", address, "--output", "json")
-        assert watch.next()["event"] == "value"
-    try:
-        assert watch.next()["event"] == "lost"
+    with ExitStack() as stack:
+        with LocalStore(listen=address) as store:
+            store.client.put(KEY, config(model="m-1"))
+            watch = stack.enter_context(watching(str(KEY), "--target", address, "--output", "json"))
+            assert watch.event()["event"] == "value"
+        assert watch.event()["event"] == "lost"
         with LocalStore(listen=address) as store:
             store.client.put(KEY, config(model="m-2"))
-            while (event := watch.next())["event"] != "value":
+            while (event := watch.event())["event"] != "value":
                 assert event["event"] in {"lost", "absent"}
             assert event["context"]["llm_config"] == {"model": "m-2"}
-    finally:
-        watch.process.kill()
-        watch.process.communicate()
 
 
 def test_for_people(store: LocalStore) -> None:

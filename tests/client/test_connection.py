@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from hashlib import sha256
 from time import monotonic
 
 import pytest
@@ -18,7 +17,8 @@ from relevo_client import (
     UnavailableError,
 )
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
+from support.clients.access import principal
 from support.servers.relay import Relay
 from support.waiting import until_async
 
@@ -29,9 +29,8 @@ TOKEN = "token-of-acme"  # noqa: S105 - a test's own
 @pytest.fixture
 async def guarded() -> AsyncIterator[Server]:
     """A server that knows one token, which opens one tenant."""
-    digest = sha256(TOKEN.encode()).hexdigest()
-    principal = Principal(name="acme's", token_sha256=digest, tenants=("acme",))
-    async with Server(Settings(listen="127.0.0.1:0", principals=(principal,))) as server:
+    principals = (principal(TOKEN, "acme"),)
+    async with Server(Settings(listen="127.0.0.1:0", principals=principals)) as server:
         yield server
 
 

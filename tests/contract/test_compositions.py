@@ -113,3 +113,12 @@ def test_too_many_paths() -> None:
     assert found[-2:] == ["llm_config.b", "llm_config.c"]
     assert sum(map(len, found)) < 600_000
     assert len(found) == 42
+
+
+def test_paths_count_in_bytes() -> None:
+    """The limit of the paths is one of bytes, whatever characters their keys have."""
+    deep: dict[str, Any] = {f"k{i}": i for i in range(40)}
+    for _ in range(28):
+        deep = {"\u20ac" * 400: deep}
+    parts = [Message(llm_config={"a": deep})]
+    assert list(origins(compose(parts), parts)) == [("llm_config.a", 0)]

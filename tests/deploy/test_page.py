@@ -61,8 +61,7 @@ def test_the_steps() -> None:
                 assert service.stdout
                 assert service.stdout.readline() == "done\n"
                 found = samples(f"127.0.0.1:{port.number}", grepped)
-                [started] = store.events("metrics.started")
-                of_store = samples(started["address"], "rpc_server_call_duration_seconds_count")
+                of_store = samples(store.metrics_address, "rpc_server_call_duration_seconds_count")
             finally:
                 service.kill()
     counts = dict(re.findall(r'relevo_cache_result="(\w+)"[^}]*} ([\d.]+)', "\n".join(found)))

@@ -133,7 +133,7 @@ async def end_some(stub: Stub, way: Proxy, how: str) -> None:
         stub.Get(GetRequest(key=key(f"c{i}")), timeout=deadline) for i in range(2 * CONNECTIONS)
     ]
     if how == "cancelled":
-        await until_async(lambda: asyncio.sleep(0, way.to_server.bytes > before))
+        await until_async(lambda: way.to_server.bytes > before)
         for call in calls:
             call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)

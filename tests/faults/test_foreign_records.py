@@ -13,6 +13,7 @@ from support.clients.calls import (
     context,
     get,
     invalidate,
+    invalidate_tenant,
     is_alive,
     key,
     put,
@@ -144,6 +145,24 @@ async def test_a_record_that_is_no_entry_can_be_ended(stub: Stub, client: RedisC
     assert not await is_alive(stub, key())
     assert not await is_alive(stub, key("c2"))
     assert not client("EXISTS", ENTRY)
+
+
+@pytest.mark.parametrize("field", ["floor:acme", "floor:acme:conversation"])
+async def test_a_floor_that_is_none(stub: Stub, client: RedisClient, field: str) -> None:
+    """Under a foreign floor entries cannot be read, but ended; the tenant's end replaces it."""
+    await put(stub, key())
+    client("HSET", f"{TAG}:state", field, "hello")
+    assert (await failure_of(get(stub, key()))).reason == "CORRUPT_ENTRY"
+    async with Watch(stub) as watch:
+        await watch.answer(watch.subscribe(key("c2")))
+        watch.touch(key())
+        await watch.pong(watch.ping())
+    assert (await invalidate(stub, key())).invalidated_count == 0
+    assert not await is_alive(stub, key())
+    scope = field.removeprefix("floor:acme").removeprefix(":")
+    await invalidate_tenant(stub, "acme", scope)
+    await put(stub, key())
+    assert await is_alive(stub, key())
 
 
 async def test_a_layer_that_is_no_entry(stub: Stub, client: RedisClient) -> None:

@@ -1,7 +1,5 @@
 """Redis loses its data under a running server: the order of revisions continues."""
 
-import asyncio
-
 import pytest
 from relevo_server import revisions
 from support.clients.calls import Stub, context, get, is_alive, key, put
@@ -14,7 +12,7 @@ from support.waiting import until_async
 
 async def recorded(client: RedisClient) -> None:
     """Wait until the layout is recorded again."""
-    await until_async(lambda: asyncio.sleep(0, client("HGETALL", "relevo:layout")))
+    await until_async(lambda: client("HGETALL", "relevo:layout"))
     assert client("HGETALL", "relevo:layout") == {b"partitions": b"64", b"version": b"1"}
 
 

@@ -63,9 +63,7 @@ async def test_a_connection_that_stalls_and_goes_on(
     """Signs of life that were held up for long do not make an old copy new."""
     path.to_client.hold()
     before = path.to_client.bytes
-    await until_async(
-        lambda: asyncio.sleep(0, path.to_client.bytes > before), what="a sign of life"
-    )
+    await until_async(lambda: path.to_client.bytes > before, what="a sign of life")
     path.to_server.hold()  # a newer one would rightly prolong the use of the cached entry
     await asyncio.sleep(OPTIONS.max_staleness + 2 * SLACK)  # the test waits for time itself
     await owner.put(KEY, ExecutionContext(user_id="after"))

@@ -99,7 +99,7 @@ async def test_what_is_held_comes_later(proxy: Proxy, line: Line, echo: Echo) ->
     """Held bytes arrive when they are released, and not before."""
     proxy.to_client.hold()
     line.send(b"held")
-    await until_async(lambda: asyncio.sleep(0, proxy.to_client.bytes))
+    await until_async(lambda: proxy.to_client.bytes)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await line.reader.read(1)
@@ -112,7 +112,7 @@ async def test_what_is_swallowed_never_comes(proxy: Proxy, line: Line, echo: Ech
     """Discarded bytes never arrive; the connection stays, and later bytes arrive."""
     proxy.to_client.swallow = True
     line.send(b"lost")
-    await until_async(lambda: asyncio.sleep(0, proxy.to_client.swallowed))
+    await until_async(lambda: proxy.to_client.swallowed)
     proxy.to_client.swallow = False
     line.send(b"kept")
     assert await line.answer() == b"kept"
@@ -125,7 +125,7 @@ async def test_a_cut_ends_connections(proxy: Proxy, line: Line) -> None:
     assert await line.answer() == b"one"
     proxy.to_server.hold()
     line.send(b"held")
-    await until_async(lambda: asyncio.sleep(0, proxy.to_server.bytes > 4))
+    await until_async(lambda: proxy.to_server.bytes > 4)
     proxy.cut()
     assert await line.answer() == b""
     proxy.to_server.let_go()

@@ -80,7 +80,7 @@ async def test_who_waits_at_a_server_that_becomes_a_replica(
     storage = open_storage(redis.url, partitions=4)
     await storage.check()
     waiting = asyncio.create_task(storage.wait(0, 1, 5))
-    await until_async(lambda: asyncio.sleep(0, client("INFO", "clients")["blocked_clients"]))
+    await until_async(lambda: client("INFO", "clients")["blocked_clients"])
     client("REPLICAOF", "127.0.0.1", NOBODY)
     with pytest.raises(StoreError) as caught:
         await waiting

@@ -182,7 +182,7 @@ async def test_connections_come_back(settings: Settings, outage: Outage) -> None
         outage.way.to_client.hold()
         before = outage.way.to_server.bytes
         waiting = [asyncio.create_task(is_alive(stub, key())) for _ in range(9)]
-        await until_async(lambda: asyncio.sleep(0, outage.way.to_server.bytes > before))
+        await until_async(lambda: outage.way.to_server.bytes > before)
         outage.way.to_client.let_go()
         assert len(set(await asyncio.gather(*waiting))) == 1
 

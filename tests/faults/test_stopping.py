@@ -65,7 +65,7 @@ async def test_calls_under_way_end_well(
     """Calls in flight are answered; new calls are UNAVAILABLE; the exit code is 0."""
     calls = await puts_under_way(stub, way)
     process.signal(number)
-    await until_async(lambda: asyncio.sleep(0, process.events("server.stopping")))
+    await until_async(lambda: process.events("server.stopping"))
 
     async def new_calls_are_refused() -> bool:
         async with stub_of(process.address) as other:

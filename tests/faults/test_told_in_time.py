@@ -137,7 +137,7 @@ async def test_a_connection_that_broke_is_nobodys_failure(
         way.to_client.hold()
         before = way.to_server.bytes
         asked = asyncio.create_task(client.ask(METHODS["get"]))
-        await until_async(lambda: asyncio.sleep(0, way.to_server.bytes > before))
+        await until_async(lambda: way.to_server.bytes > before)
         way.cut()
         way.to_client.let_go()
         assert (await asked).key == KEY

@@ -4,14 +4,14 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from hashlib import sha256
 
 from interop.failing import failing_server
 from interop.newer import newer_server
 from interop.services import asyncio_service, blocking_service
 from pydantic import SecretStr
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
+from support.clients.access import principal
 from support.redis.client import RedisClient
 
 TOKEN = "a token of the tests"  # noqa: S105 - opens nothing but this server
@@ -34,10 +34,7 @@ def _settings(store_url: str, **others: object) -> Settings:
 async def scene(store_url: str) -> AsyncGenerator[dict[str, str], None]:
     """Running servers and services: their addresses, by the drivers' names for them."""
     settings = _settings(store_url)
-    principal = Principal(
-        name="driver", token_sha256=sha256(TOKEN.encode()).hexdigest(), tenants=("acme",)
-    )
-    guarded = Server(_settings("memory://", principals=(principal,)))
+    guarded = Server(_settings("memory://", principals=(principal(TOKEN, "acme"),)))
     stopping = AsyncExitStack()
     async with AsyncExitStack() as stack:
         if store_url != "memory://":

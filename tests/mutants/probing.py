@@ -27,16 +27,16 @@ class Probed(NamedTuple):
     output: str
 
     @property
-    def first(self) -> dict[str, Any] | None:
-        """The first violation, or None."""
-        found = (self.summary or {}).get("first_violations", [])
-        return found[0] if found else None
+    def violations(self) -> list[dict[str, Any]]:
+        """The first violations, the earliest first."""
+        found: list[dict[str, Any]] = (self.summary or {}).get("first_violations", [])
+        return found
 
     def is_found(self, mutant: Mutant) -> bool:
-        """Whether the probe has found the break, in time and by the name of its promise."""
-        found = (self.summary or {}).get("first_violations", [])
+        """Whether the probe has found the break in time, by a check that the break names."""
         return any(
-            each["check"] in mutant.finds and each["after_seconds"] <= SECONDS for each in found
+            each["check"] in mutant.finds and each["after_seconds"] <= SECONDS
+            for each in self.violations
         )
 
 
@@ -59,7 +59,7 @@ def all_found(chosen: Sequence[Mutant]) -> bool:
     with copy_of(ROOT) as copy:
         for trimmed in sorted({mutant.trimmed for mutant in chosen}):
             healthy = probed(copy, trimmed=trimmed)
-            if healthy.summary is None or healthy.first:
+            if healthy.summary is None or healthy.violations:
                 print(f"{healthy.output}\nwithout a break, the probe finds something")
                 return False
         print(f"no violation in {SECONDS:.0f} s without a break", flush=True)
@@ -75,26 +75,20 @@ def all_found(chosen: Sequence[Mutant]) -> bool:
 
 def _line(mutant: Mutant, result: Probed, *, is_found: bool) -> str:
     head = f"{'found' if is_found else 'MISSED':<7} {mutant.name:<30}"
-    if result.first is None:
+    if not result.violations:
         return f"{head} {mutant.rule}\n{result.output[-2000:]}"
-    after, check = result.first["after_seconds"], result.first["check"]
+    after, check = result.violations[0]["after_seconds"], result.violations[0]["check"]
     return f"{head} {after:>6.2f} s  {check:<11} {mutant.rule}"
 
 
 def main() -> int:
     """Try the breaks that were asked for. Returns 1 if one was not found, else 0."""
     parser = argparse.ArgumentParser(prog="python -m mutants.probing", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", default=["*"], metavar="NAME", help="only these, for example 'late-*'"
-    )
+    parser.add_argument("name", nargs="?", default="*", help="only these, for example 'late-*'")
     arguments = parser.parse_args()
-    chosen = [
-        each
-        for each in mutants(PROBED)
-        if any(fnmatch(each.name, name) for name in arguments.names)
-    ]
+    chosen = [each for each in mutants(PROBED) if fnmatch(each.name, arguments.name)]
     if not chosen:
-        parser.error("there is no such break")
+        parser.error("there is no such mutant")
     return int(not all_found(chosen))
 
 

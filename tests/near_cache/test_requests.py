@@ -1,6 +1,5 @@
 """Requests of a stream end when they are superseded: by newer requests, or the stream's end."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -45,7 +44,7 @@ async def hold_up(storage: Recording, watch: Watch) -> None:
     await watch.answer(watch.subscribe(key("none")))
     storage.gate.clear()
     watch.subscribe(key("held-up"))
-    await until_async(lambda: asyncio.sleep(0, storage.waiting))
+    await until_async(lambda: storage.waiting)
     storage.asked.clear()
 
 

@@ -83,23 +83,10 @@ async def test_a_healthy_store(server: Server, client: Either, checks: Counter[s
             await client.local(await put(owner, user_id=f"{number}", includes=(LAYER,)))
             if number % 4 == 0:
                 await owner.ask(lambda client: client.invalidate(KEY))
-                await absent(client)
+                await client.absent(KEY)
         await counted(checks, "current", 3, asked=client)
     assert not checks["stale"]
     assert not checks["wrong"]
-
-
-async def absent(client: Either) -> None:
-    """Wait until the near cache says that there is no entry."""
-
-    async def is_absent() -> bool:
-        try:
-            client.peek(KEY)
-        except NotFoundError:
-            return True
-        return False
-
-    await until_async(is_absent)
 
 
 @pytest.mark.parametrize("change", ["put", "invalidate"])

@@ -9,7 +9,8 @@ from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest, WatchRespo
 from relevo.v1.store_pb2_grpc import ContextStoreStub
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
+from support.clients.access import principal
 from support.clients.calls import (
     Stub,
     context,
@@ -275,8 +276,8 @@ async def test_many_watchers(stub: Stub) -> None:
 
 async def test_a_stream_needs_a_token(settings: Settings) -> None:
     """A stream without a known token ends with UNAUTHENTICATED."""
-    principal = Principal(name="a", token_sha256="0" * 64, tenants=("acme",))
-    async with serving(settings.model_copy(update={"principals": (principal,)})) as stub:
+    principals = (principal("t", "acme"),)
+    async with serving(settings.model_copy(update={"principals": principals})) as stub:
         watch = Watch(stub)
         with pytest.raises(aio.AioRpcError) as caught:
             await watch.news()

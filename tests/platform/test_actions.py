@@ -1,6 +1,5 @@
 """Failing actions on a running platform: killed workers, and poison messages."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -39,7 +38,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Log:
 
 async def until(condition: Callable[[], object], what: str) -> None:
     """Wait until a condition is true, with time for a busy machine."""
-    await until_async(lambda: asyncio.sleep(0, condition()), within=LONG, what=what)
+    await until_async(condition, within=LONG, what=what)
 
 
 async def test_a_worker_that_is_killed(platform: Platform, log: Log) -> None:

@@ -137,7 +137,7 @@ async def test_a_turn_keeps_what_it_began_with(platform: Platform, halted: str) 
         count = platform.entries(queue)
         with platform.halted(halted):
             await conversation.say()
-            await until_async(lambda: asyncio.sleep(0, platform.entries(queue) > count))
+            await until_async(lambda: platform.entries(queue) > count)
             version = await platform.change(SUPPORT, {"rag_config": {"top_k": 3}})
         assert (await conversation.answer()).versions == before
         assert (await conversation.ask()).versions == {**before, SUPPORT.text: version}

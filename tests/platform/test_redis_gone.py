@@ -64,7 +64,7 @@ async def test_redis_is_restarted(platform: Platform, *, with_data: bool) -> Non
         with platform.halted("execution"):
             count = platform.entries(RUN_AGENT)
             await conversation.say()
-            await until_async(lambda: asyncio.sleep(0, platform.entries(RUN_AGENT) > count))
+            await until_async(lambda: platform.entries(RUN_AGENT) > count)
             await restart(platform, with_data=with_data)
             back = time.monotonic()
             if not with_data:
@@ -92,7 +92,7 @@ async def test_redis_is_emptied(platform: Platform) -> None:
         with platform.halted("execution"):
             count = platform.entries(RUN_AGENT)
             await conversation.say()
-            await until_async(lambda: asyncio.sleep(0, platform.entries(RUN_AGENT) > count))
+            await until_async(lambda: platform.entries(RUN_AGENT) > count)
             with platform.redis.client() as client:
                 client("FLUSHALL")
             emptied = time.monotonic()

@@ -80,7 +80,8 @@ def test_no_store() -> None:
         (["--rate", "0"], "must be a number above 0"),
         (["--partitions", "0"], "must be a whole number from 1 to 16384"),
         (["--list-tenants"], "--list-tenants needs --partitions"),
-        (["--metrics-listen", "127.0.0.1:1x"], "1x"),
+        (["--metrics-listen", "127.0.0.1:1x"], "--metrics-listen: must be an address and a TCP"),
+        (["--metrics-listen", "unix:/run/probe"], "--metrics-listen: must be an address and a TCP"),
         (["--cert", "nowhere.pem"], "--cert and --key go together"),
     ],
 )

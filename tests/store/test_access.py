@@ -9,7 +9,8 @@ from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from relevo.v1 import store_pb2
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
+from support.clients.access import bearer, principal
 from support.clients.calls import TIMEOUT, Stub, context, key
 from support.failures import failure_in, failure_of
 
@@ -19,17 +20,9 @@ TOKENS = {"acme-token": ("acme",), "both-token": ("acme", "globex"), "all-token"
 @pytest.fixture
 async def server(settings: Settings) -> AsyncIterator[Server]:
     """A server that knows three callers."""
-    principals = tuple(
-        Principal(name=token, token_sha256=sha256(token.encode()).hexdigest(), tenants=tenants)
-        for token, tenants in TOKENS.items()
-    )
+    principals = tuple(principal(token, *tenants) for token, tenants in TOKENS.items())
     async with Server(settings.model_copy(update={"principals": principals})) as running:
         yield running
-
-
-def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """The metadata of a caller with this token."""
-    return (("authorization", f"Bearer {token}"),)
 
 
 def calls(stub: Stub, tenant: str, metadata: Any) -> Iterator[Awaitable[object]]:

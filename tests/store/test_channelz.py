@@ -1,14 +1,14 @@
 """Channelz: gRPC's view of the server's connections, for operators."""
 
 from collections.abc import AsyncIterator
-from hashlib import sha256
 from typing import Any
 
 import pytest
 from grpc import StatusCode, aio
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
+from support.clients.access import bearer, principal
 from support.clients.calls import TIMEOUT, Stub, key, put
 from support.failures import failure_of
 from support.servers.serving import stub_of
@@ -84,15 +84,7 @@ async def test_bytes_that_are_no_request(channel: aio.Channel, method: str) -> N
 @pytest.mark.parametrize("method", [each.name for each in METHODS])
 async def test_only_admins_may_look(settings: Settings, method: str) -> None:
     """With principals, callers need one with the role `admin`: the answers are of all clients."""
-    principals = tuple(
-        Principal(
-            name=name,
-            token_sha256=sha256(name.encode()).hexdigest(),
-            tenants=("*",),
-            admin=name == "operator",
-        )
-        for name in ("operator", "service")
-    )
+    principals = principal("operator", "*", admin=True), principal("service", "*")
     guarded = settings.model_copy(update={"principals": principals})
     async with Server(guarded) as server, aio.insecure_channel(server.address) as channel:
         call: Any = untyped(channel).unary_unary(f"/grpc.channelz.v1.Channelz/{method}")
@@ -101,8 +93,7 @@ async def test_only_admins_may_look(settings: Settings, method: str) -> None:
             ("service", {StatusCode.PERMISSION_DENIED}),
             ("nobody", {StatusCode.UNAUTHENTICATED}),
         ):
-            metadata = (("authorization", f"Bearer {name}"),)
-            assert await call(b"", metadata=metadata, timeout=TIMEOUT).code() in codes
+            assert await call(b"", metadata=bearer(name), timeout=TIMEOUT).code() in codes
 
 
 async def test_it_can_be_turned_off(settings: Settings) -> None:

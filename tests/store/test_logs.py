@@ -1,13 +1,13 @@
 """Logs: one JSON object a line, without context values, tokens or passwords."""
 
 import json
-from hashlib import sha256
 from typing import Any
 
 import grpc
 import pytest
 from relevo.v1 import store_pb2, store_pb2_grpc
 from relevo_server.settings import Settings
+from support.clients.access import bearer, principal
 from support.clients.calls import context, key, masked
 from support.redis.client import RedisClient
 from support.servers.process import relevo_serve
@@ -21,9 +21,7 @@ def store_url(redis_url: str) -> str:
 
 SECRET = "s3cret-value"  # noqa: S105
 TOKEN = "s3cret-token"  # noqa: S105
-PRINCIPALS = json.dumps(
-    [{"name": "p", "token_sha256": sha256(TOKEN.encode()).hexdigest(), "tenants": ["acme"]}]
-)
+PRINCIPALS = json.dumps([principal(TOKEN, "acme", name="p").model_dump()])
 
 
 def test_no_value_is_ever_logged(redis_url: str, settings: Settings) -> None:
@@ -31,7 +29,7 @@ def test_no_value_is_ever_logged(redis_url: str, settings: Settings) -> None:
     secret = context(user_id=SECRET, llm_config={SECRET: SECRET, "nested": {"a": [SECRET]}})
     bad = context(llm_config={"a": float("nan"), "b": SECRET})
     flags = ("--store", redis_url, "--store-prefix", settings.store_prefix, "--log-level", "debug")
-    metadata = [("authorization", f"Bearer {TOKEN}")]
+    metadata = bearer(TOKEN)
     with (
         relevo_serve(*flags, "--principals", PRINCIPALS) as server,
         grpc.insecure_channel(server.address) as channel,

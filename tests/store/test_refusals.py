@@ -43,7 +43,7 @@ async def test_more_calls_than_the_server_may_work_on() -> None:
         await put(stub, key())
         storage.gate.clear()
         working = [asyncio.create_task(get(stub, key())) for _ in range(3)]
-        await until_async(lambda: asyncio.sleep(0, storage.waiting == 3))
+        await until_async(lambda: storage.waiting == 3)
         failure = await failure_of(get(stub, key()))
         assert failure.code is StatusCode.RESOURCE_EXHAUSTED
         assert failure.reason == "TOO_MANY_REQUESTS"
@@ -66,9 +66,9 @@ async def test_calls_that_end_badly_are_not_counted_for_ever() -> None:
         for _ in range(5):
             storage.gate.clear()
             call = asyncio.create_task(get(stub, key()))
-            await until_async(lambda: asyncio.sleep(0, storage.waiting))
+            await until_async(lambda: storage.waiting)
             call.cancel()
-            await until_async(lambda: asyncio.sleep(0, not storage.waiting))
+            await until_async(lambda: not storage.waiting)
             storage.gate.set()
         assert (await get(stub, key())).entry.key == key()
 
@@ -85,7 +85,7 @@ async def test_a_backend_that_never_answers(deadline: float) -> None:
         assert time.monotonic() - begin < deadline
         assert (failure.code, failure.reason) == (StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert failure.retry_after is not None
-        await until_async(lambda: asyncio.sleep(0, not storage.waiting))
+        await until_async(lambda: not storage.waiting)
 
 
 class RestlessStorage(MemoryStorage):

@@ -121,7 +121,7 @@ async def test_a_masked_put_is_repeated_while_it_is_under_way(ended: bool) -> No
             request["if_version"] = version
         storage.gate.clear()
         late = asyncio.create_task(put(stub, key(), context(user_id="v"), **request))
-        await until_async(lambda: asyncio.sleep(0, storage.waiting))
+        await until_async(lambda: storage.waiting)
         held, storage.gate = storage.gate, asyncio.Event()
         storage.gate.set()
         first = await put(stub, key(), context(user_id="v"), **request)

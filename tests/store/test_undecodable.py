@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import AsyncIterator
-from hashlib import sha256
 
 import pytest
 from google.protobuf.message import Message
@@ -35,9 +34,10 @@ from relevo.v1.store_pb2 import (
 )
 from relevo_server.keys import Key
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
 from store.any_requests import STRATEGIES
 from store.nesting import put_of
+from support.clients.access import principal
 from support.clients.calls import context, key
 from support.clients.raw import METHODS, RawClient, raw_client
 from support.failures import Failure
@@ -183,8 +183,7 @@ async def test_large_requests_are_not_searched(
 
 async def test_the_caller_comes_first(settings: Settings) -> None:
     """A request of a caller without access is not parsed."""
-    principal = Principal(name="p", token_sha256=sha256(b"t").hexdigest(), tenants=("acme",))
-    known = settings.model_copy(update={"principals": (principal,)})
+    known = settings.model_copy(update={"principals": (principal("t", "acme"),)})
     async with Server(known) as server, raw_client(server.address) as client:
         for method in METHODS:
             failure = await client.send(method, b"\xff")

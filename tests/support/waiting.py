@@ -1,8 +1,9 @@
 """Waits for a condition, with a time limit."""
 
 import asyncio
+import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 _PAUSE = 0.02
 
@@ -16,10 +17,18 @@ def until(condition: Callable[[], object], *, within: float = 10.0, what: str = 
 
 
 async def until_async(
-    condition: Callable[[], Awaitable[object]], *, within: float = 10.0, what: str = ""
+    condition: Callable[[], object], *, within: float = 10.0, what: str = ""
 ) -> None:
-    """Wait until `await condition()` is true. Raises AssertionError after `within` seconds."""
+    """Wait until `condition()` is true, or its result if that is awaitable, while the loop runs.
+
+    Raises AssertionError after `within` seconds.
+    """
     end = time.monotonic() + within
-    while not await condition():
+    while not await _result(condition):
         assert time.monotonic() < end, f"not within {within} s: {what or condition}"
         await asyncio.sleep(_PAUSE)
+
+
+async def _result(condition: Callable[[], object]) -> object:
+    result = condition()
+    return await result if inspect.isawaitable(result) else result

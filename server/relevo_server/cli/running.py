@@ -1,6 +1,6 @@
-"""Runs the server of `relevo serve`, with what exports its telemetry.
+"""Runs the server of `relevo serve`, and the exporters of its telemetry.
 
-Importing it loads gRPC, which decides then what it writes to stderr: `serve` sets that before.
+Importing this module loads gRPC, which reads GRPC_VERBOSITY only then: `serve` sets it before.
 """
 
 import asyncio
@@ -36,7 +36,11 @@ def run(settings: Settings) -> int:
 
 
 def _telemetry(settings: Settings) -> AbstractContextManager[Telemetry]:
-    """What the server measures with, and what exports it as long as the server runs."""
+    """The server's telemetry, exported until the context manager exits.
+
+    Nothing is measured if the settings and the environment name no exporter. Raises
+    MissingExtraError.
+    """
     if settings.otlp_endpoint:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = settings.otlp_endpoint
     to_export = wanted(os.environ, settings.metrics_listen)

@@ -182,8 +182,9 @@ def role_denied(role: str) -> StoreError:
 
 
 def page_token_unknown() -> StoreError:
-    """INVALID_ARGUMENT: a `page_token` is of no page of this list.
+    """INVALID_ARGUMENT: the `page_token` did not come from this list.
 
-    Raised for a token that is damaged, or of another list. The client has to begin anew.
+    It is damaged, or an answer to a request with other fields had it. The client has to begin
+    again with the first page.
     """
     return invalid([("page_token", "must be empty or the next_page_token of the same list")])

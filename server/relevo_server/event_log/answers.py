@@ -16,7 +16,7 @@ from typing import NamedTuple
 from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.subscriptions import Request
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Limits, Read, Stored
+from relevo_server.storage.interface import SIZES_ONLY, Limits, Read, Stored
 
 _SIZED_TOGETHER = 32
 """Requests that one read sizes."""
@@ -26,7 +26,6 @@ _ANSWERED_TOGETHER = 2
 """Requests that the shortest step answers."""
 READ_BYTES = 256 << 10
 """Bytes of contexts in one read; a single larger context is read alone."""
-_SIZES_ONLY = Limits(0, 0)
 _WITH_CONTEXTS = Limits(1 << 40, READ_BYTES)
 
 
@@ -44,7 +43,7 @@ class Batch(NamedTuple):
     @property
     def is_last_sizing(self) -> bool:
         """Whether this is a sizing that includes every new request."""
-        return self.limits is _SIZES_ONLY and len(self.requests) < _SIZED_TOGETHER
+        return self.limits is SIZES_ONLY and len(self.requests) < _SIZED_TOGETHER
 
     def steps(self, read: Read, size: int = _ANSWERED_TOGETHER) -> Iterator[tuple["Batch", Read]]:
         """Split the batch into parts of `size` requests, each with its part of the read."""
@@ -101,7 +100,7 @@ class Answers:
             first = self._requests.first_sized(request.subscription.outbox)
             return self._has_room(first or request)
 
-        return self._batch(self._requests.new(_SIZED_TOGETHER, is_taken), _SIZES_ONLY)
+        return self._batch(self._requests.new(_SIZED_TOGETHER, is_taken), SIZES_ONLY)
 
     def _next_read(self) -> Batch | None:
         sizes: dict[Key, int] = {}

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
 
 from relevo_server.errors import StoreError
@@ -23,6 +22,7 @@ from relevo_server.event_log.subscriptions import FOLLOW_UP, Requests, Subscribe
 from relevo_server.keys import Key
 from relevo_server.storage.events import Event, Gap
 from relevo_server.storage.interface import Stored
+from relevo_server.wire.contexts import message_of
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.opaque import WatchResponse as OpaqueResponse
 
@@ -149,7 +149,10 @@ class Fanout:
         *,
         is_complete: bool = True,
     ) -> int:
-        """Publish the events that a poll returned, in order. Returns how often: once per watcher.
+        """Publish the events that a poll returned, in order.
+
+        Returns the number of messages about them: an event that concerns three streams counts as
+        three. Progress does not count.
 
         Args:
             events: at least one event.
@@ -281,7 +284,7 @@ class Fanout:
         if stored and stored.version > 0:
             revision = stored.version - 1
         invalidated = Invalidated(
-            key=ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id),
+            key=message_of(key),
             revision=revision,
             partition=self.partition,
             is_changed=stored is not None,

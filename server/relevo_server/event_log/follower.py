@@ -92,11 +92,6 @@ class Follower:
         """The number of streams with subscriptions."""
         return len(self._fanout.keys)
 
-    @property
-    def subscriptions(self) -> int:
-        """The number of subscriptions of all streams."""
-        return sum(map(len, self._fanout.keys.values()))
-
     def subscribe(self, outbox: Outbox, key: Key, args: SubscribeArgs) -> None:
         """Send a stream the value of a key, and then every change."""
         self._fanout.requests.add(self._fanout.subscribe(outbox, key), args)

@@ -36,11 +36,6 @@ class Followers:
         self._cleanup: asyncio.Task[None] | None = None
 
     @property
-    def subscriptions(self) -> int:
-        """The number of subscriptions of all streams."""
-        return sum(follower.subscriptions for follower in list(self._followers.values()))
-
-    @property
     def count(self) -> int:
         """The number of followed logs."""
         return len(self._followers)

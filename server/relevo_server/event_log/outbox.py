@@ -58,9 +58,10 @@ class Outbox:
         self.partitions: set[int] = set()
         """The partitions in which the stream has subscriptions."""
         self.resets = 0
-        """The number of resets, after each of which the watcher subscribes to everything again."""
+        """How often the queue overflowed. Each time every partition of the stream is reset, and the
+        watcher subscribes to everything again."""
         self.partition_resets = 0
-        """The number of partitions that were reset, each as often as it was."""
+        """The number of resets of partitions. One overflow resets several partitions."""
 
     @property
     def size(self) -> int:

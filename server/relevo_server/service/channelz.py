@@ -16,9 +16,9 @@ from relevo_server.errors import StoreError
 from relevo_server.service.access import Access
 from relevo_server.service.admission import Context, fail
 from relevo_server.telemetry.calls import Registry
+from relevo_server.wire.decoding import UNREADABLE
 
 NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
-_UNREADABLE = "request", "cannot be read as what the method takes"
 
 
 def add_to(server: Registry, access: Access) -> None:
@@ -44,24 +44,17 @@ class _ForAdmins:
         self._server.add_registered_method_handlers(name, guarded)
 
     def _guarded(self, method: str, handler: Any) -> Any:
-        access, behavior, kind = self._access, handler.unary_unary, _REQUESTS[method]
+        access, behavior, read = self._access, handler.unary_unary, handler.request_deserializer
 
         async def answer(serialized: bytes, context: Context) -> Any:
             try:
                 access.caller(context.invocation_metadata).require_admin()
-                request = kind.FromString(serialized)
+                request = read(serialized)
             except DecodeError:
-                await fail(context, errors.invalid([_UNREADABLE]), method)
+                await fail(context, errors.invalid([UNREADABLE]), method)
             except StoreError as error:
                 await fail(context, error, method)
             return await behavior(request, context)
 
         make: Any = unary_unary_rpc_method_handler  # its types are those of one method
         return make(answer, response_serializer=handler.response_serializer)
-
-
-_REQUESTS: Mapping[str, Any] = {
-    method.name: getattr(channelz_pb2, method.input_type.name)
-    for method in channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].methods
-}
-"""The type of each method's request."""

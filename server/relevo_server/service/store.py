@@ -102,12 +102,15 @@ class ContextStore:
         server.add_registered_method_handlers(SERVICE, handlers)
 
     def figures(self) -> dict[str, ReadFigure]:
-        """What reads each instrument of the service, by its name. From any thread."""
+        """The functions that read the values of the service's instruments, by their names.
+
+        They may be called from any thread.
+        """
         counts = self._counts
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,
             "relevo.server.watchers": lambda: self._watching.streams,
-            "relevo.server.subscriptions": lambda: self._followers.subscriptions,
+            "relevo.server.subscriptions": lambda: self._watching.subscriptions,
             "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
             "relevo.server.watch.events": lambda: counts.events,
             "relevo.server.watch.resets": lambda: counts.resets,
@@ -192,12 +195,13 @@ class ContextStore:
 
     async def Lease(self, lease: requests.Lease) -> store_pb2.LeaseResponse:
         """Answer an entry, or the right to write it."""
-        row = self._activity.of(lease.key.tenant_id)
-        row[CALLS] += 1
+        tenant_id = lease.key.tenant_id
+        self._activity.of(tenant_id)[CALLS] += 1
         leased = await self._leases.acquire(lease)
         if leased.entry:
-            row[BYTES] += leased.entry.size
-            partition = self._storage.partition_of(lease.key.tenant_id)
+            # Looked up again: the tenant's row may have been dropped while the call waited.
+            self._activity.of(tenant_id)[BYTES] += leased.entry.size
+            partition = self._storage.partition_of(tenant_id)
             entry = self._entries.serialized(lease.key, partition, leased.entry, body=True)
             return opaque.LeaseResponse(entry=entry, revision=leased.revision)
         response = store_pb2.LeaseResponse(revision=leased.revision)

@@ -47,6 +47,11 @@ class Watching:
         return len(self.connections)
 
     @property
+    def subscriptions(self) -> int:
+        """The number of subscriptions of all streams."""
+        return sum(len(each.keys) for each in self.connections)
+
+    @property
     def outbox_bytes(self) -> int:
         """The bytes that wait to be sent on all streams."""
         return sum(each.outbox.size for each in self.connections)

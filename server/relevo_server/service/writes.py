@@ -63,5 +63,7 @@ class Writer:
         if len(context) > self._max_bytes:
             raise errors.context_too_large(len(context), self._max_bytes)
         ttl_ms = put.ttl_ms or self._ttl.of(put.key.scope)
-        write = Write(put.key, context, ttl_ms, expected, put.lease_token, put.once)
-        return await self._storage.write(write._replace(principal=put.principal, fields=put.fields))
+        token, once, principal, fields = put.lease_token, put.once, put.principal, put.fields
+        return await self._storage.write(
+            Write(put.key, context, ttl_ms, expected, token, once, principal, fields)
+        )

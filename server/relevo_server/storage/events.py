@@ -24,10 +24,12 @@ class Event(NamedTuple):
     tenant_id: str = ""
     scope: str = ""
     principal: str = ""
-    """Who wrote; "" if that server had no principals, or was older than their record."""
+    """The name of the principal who wrote. "" if that server had no principals, or did not record
+    them yet."""
     fields: tuple[str, ...] = ()
     """What a Put wrote: `*` for the whole context, or the paths of its mask. If these were too
-    long to be recorded, the first ones and `*`. None if the server was older than the record."""
+    long to be recorded, the first ones and `*`. Empty if the event is no Put, or if a server wrote
+    it that did not record them yet."""
 
 
 class Gap(Enum):

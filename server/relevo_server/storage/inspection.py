@@ -1,6 +1,6 @@
-"""What operators ask of a storage backend: the second part of its interface.
+"""The state and usage of a storage backend, for operators: the second part of its interface.
 
-Errors are those of `Storage`.
+The methods raise StoreError as those of `Storage` do, unless their docstrings say otherwise.
 """
 
 from abc import ABC, abstractmethod
@@ -9,6 +9,17 @@ from typing import NamedTuple
 
 from relevo_server.keys import Key
 from relevo_server.storage.events import LogPage
+
+EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
+"""What to do about a policy that `may_evict_logs`."""
+
+
+def may_evict_logs(policy: str) -> bool:
+    """Whether an eviction policy, by Redis's name, may take the logs and the order of revisions.
+
+    `policy` may also be several policies, joined by commas.
+    """
+    return "allkeys-" in policy
 
 
 class DatabaseStatus(NamedTuple):
@@ -44,40 +55,40 @@ class Scanned(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a store takes. None for what is not known, or not yet."""
+    """The resources that a store uses. A figure is None if it is unknown, or not known yet."""
 
     log_length: int | None = None
     """Events in the longest log."""
     entries: int | None = None
     """Entries that are stored, dead ones too."""
     size: int | None = None
-    """Bytes that the database uses, for whatever it holds."""
+    """Bytes of memory that the database uses, for all that it holds."""
     max_size: int | None = None
     """Bytes that it may use, if there is a limit."""
 
 
 class Inspection(ABC):
-    """Answers questions about a backend. Nothing here reads or writes a context."""
+    """Reports the state and usage of a backend. It reads and writes no context."""
 
     kind: str
     """The kind of backend, as `memory` or `redis+cluster`."""
 
     @abstractmethod
     async def database_status(self) -> DatabaseStatus:
-        """The state of the database. Raises nothing: what cannot be had is unknown."""
+        """The state of the database. Raises nothing: what it does not report is unknown."""
 
     async def refusals(self) -> Mapping[str, str]:
-        """Commands of the database that this server needs and may not run, with its own words.
+        """The commands that this server needs and may not run, each with the database's error.
 
-        May write a key that is gone afterwards.
+        May write a key, which it deletes.
         """
         return {}
 
     @abstractmethod
     async def usage(self) -> Usage:
-        """What the store takes. Cheap enough for once a second, so it may be some calls old.
+        """The store's usage. Cheap enough for once a second: figures may be some calls old.
 
-        Raises nothing: what cannot be had is unknown.
+        Raises nothing: a figure that the database refuses is None.
         """
 
     @abstractmethod
@@ -92,7 +103,7 @@ class Inspection(ABC):
     async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
         """A part of the keys of a tenant, or of one of its scopes ("" for all).
 
-        `cursor` is that of the part before, "" for the beginning; `count` is about how many keys
-        of the whole database to search. A key that lives on from the beginning to the end is in
-        one part at least. Raises INVALID_ARGUMENT if `cursor` is none of this backend.
+        `cursor` is the one that the part before returned, "" for the first part. `count` is about
+        how many keys of the whole database to search. A key that exists during the whole search is
+        in at least one part. Raises INVALID_ARGUMENT if `cursor` is not one of this backend's.
         """

@@ -64,6 +64,10 @@ class Limits(NamedTuple):
     """The size of all contexts of an answer. The first context is never left out for it."""
 
 
+SIZES_ONLY = Limits(each=0, total=0)
+"""No context is accepted: the answers have the contexts' sizes."""
+
+
 def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | None]:
     """The entries, without the contexts that exceed the limits."""
     total, found = 0, list[Stored | None]()
@@ -134,7 +138,7 @@ class Storage(ABC):
     """A storage backend. The number of partitions is fixed when the store is first used."""
 
     inspection: Inspection
-    """The questions that operators ask."""
+    """The backend's state and usage, for operators."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions

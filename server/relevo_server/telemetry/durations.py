@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
     Metric,
     MetricExporter,
+    MetricReader,
     MetricsData,
     PeriodicExportingMetricReader,
     ResourceMetrics,
@@ -53,7 +54,7 @@ class Durations:
         return Metric(histogram.name, histogram.description, "s", data)
 
     def _point(self, series: Series, bounds: Sequence[float], now: int) -> HistogramDataPoint:
-        # Copied first: the other thread goes on counting.
+        # The counts first: the other thread goes on, and counts a duration last.
         counts, total = list(series.counts), series.total
         point = HistogramDataPoint(
             attributes=series.attributes,
@@ -72,12 +73,10 @@ class Durations:
         return point if last is None else _difference(last, point)
 
 
-class PrometheusReader(PrometheusMetricReader):
-    """Collects when Prometheus asks, into a registry of prometheus_client."""
+class _DurationsReader(MetricReader):
+    """Hands what the SDK has collected, with the histograms, to the reader that comes after it."""
 
-    def __init__(self, registry: CollectorRegistry, durations: Durations) -> None:
-        super().__init__(scope_info_enabled=False, registry=registry)
-        self._durations = durations
+    _durations: Durations
 
     def _receive_metrics(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
@@ -87,19 +86,20 @@ class PrometheusReader(PrometheusMetricReader):
         reader._receive_metrics(data, timeout_millis, **kwargs)
 
 
-class PushReader(PeriodicExportingMetricReader):
+class PrometheusReader(_DurationsReader, PrometheusMetricReader):
+    """Collects when Prometheus asks, into a registry of prometheus_client."""
+
+    def __init__(self, registry: CollectorRegistry, durations: Durations) -> None:
+        self._durations = durations
+        super().__init__(scope_info_enabled=False, registry=registry)
+
+
+class PushReader(_DurationsReader, PeriodicExportingMetricReader):
     """Collects regularly, and hands the data to an exporter."""
 
     def __init__(self, exporter: MetricExporter, durations: Durations) -> None:
         self._durations = durations
         super().__init__(exporter)
-
-    def _receive_metrics(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> None:
-        reader: Any = super()  # whose own types are only half known
-        data = self._durations.added_to(metrics_data)
-        reader._receive_metrics(data, timeout_millis, **kwargs)
 
 
 def _added(data: ResourceMetrics, metrics: Sequence[Metric]) -> ResourceMetrics:
@@ -111,6 +111,8 @@ def _added(data: ResourceMetrics, metrics: Sequence[Metric]) -> ResourceMetrics:
 
 
 def _difference(last: HistogramDataPoint, point: HistogramDataPoint) -> HistogramDataPoint:
+    """What was counted since the last point. The least and the greatest of it are unknown."""
+    unknown: Any = None  # optional in OTLP, whatever the SDK's types say
     pairs = zip(point.bucket_counts, last.bucket_counts, strict=True)
     return replace(
         point,
@@ -118,4 +120,6 @@ def _difference(last: HistogramDataPoint, point: HistogramDataPoint) -> Histogra
         count=point.count - last.count,
         sum=point.sum - last.sum,
         bucket_counts=[now - before for now, before in pairs],
+        min=unknown,
+        max=unknown,
     )

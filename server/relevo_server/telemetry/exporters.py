@@ -6,7 +6,6 @@ It needs the extra `telemetry`, so only `relevo serve` imports it, and only if i
 import os
 import threading
 import uuid
-from importlib.metadata import version
 from types import TracebackType
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -17,7 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from prometheus_client import CollectorRegistry
 
 from relevo_server.logs import log
-from relevo_server.telemetry import instruments
+from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.durations import Durations, PrometheusReader, PushReader
 from relevo_server.telemetry.scrape import MetricsServer
 from relevo_server.telemetry.telemetry import Telemetry
@@ -35,8 +34,7 @@ class Exporters:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._version = version("relevo")
-        self._resource = _resource(self._version)
+        self._resource = _resource()
         self._meters: MeterProvider | None = None
         self._tracers: TracerProvider | None = None
         self._scraped: MetricsServer | None = None
@@ -60,12 +58,12 @@ class Exporters:
             self._tracers = TracerProvider(resource=self._resource, shutdown_on_exit=False)
             exporter = _span_exporter(self._wanted.traces)
             self._tracers.add_span_processor(BatchSpanProcessor(exporter))
-        name = instruments.METER
+        scope = instruments.METER, process.release()
         return Telemetry(
-            meter=self._meters.get_meter(name, self._version) if self._meters else None,
+            meter=self._meters.get_meter(*scope) if self._meters else None,
             calls=calls if self._meters else None,
             operations=operations if self._meters else None,
-            tracer=self._tracers.get_tracer(name, self._version) if self._tracers else None,
+            tracer=self._tracers.get_tracer(*scope) if self._tracers else None,
         )
 
     @property
@@ -94,12 +92,12 @@ class Exporters:
             self._meters.shutdown(_LAST_EXPORT * 1000)
 
 
-def _resource(release: str) -> Resource:
+def _resource() -> Resource:
     """The resource that the environment names, with defaults for what it leaves out."""
     given = Resource.create()
     ours = {
         "service.name": "relevo",
-        "service.version": release,
+        "service.version": process.release(),
         "service.instance.id": str(uuid.uuid4()),
     }
     unnamed = str(given.attributes.get("service.name", "")).startswith("unknown_service")

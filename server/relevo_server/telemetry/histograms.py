@@ -10,7 +10,7 @@ from time import time_ns
 
 
 class Series:
-    """The durations of one set of attributes. One thread records; any may read."""
+    """The durations of one set of attributes. One thread records; any may read, `counts` first."""
 
     __slots__ = ("_bounds", "attributes", "counts", "max", "min", "started", "total")
 
@@ -28,12 +28,13 @@ class Series:
 
     def record(self, seconds: float) -> None:
         """Count one duration."""
-        self.counts[bisect_left(self._bounds, seconds)] += 1
         self.total += seconds
         if seconds > self.max:
             self.max = seconds
         if seconds < self.min:
             self.min = seconds
+        # Last: what a reader finds counted is in the sum, the least and the greatest already.
+        self.counts[bisect_left(self._bounds, seconds)] += 1
 
 
 class Histogram:

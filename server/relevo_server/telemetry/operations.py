@@ -14,10 +14,10 @@ _NOT_MEASURED = nullcontext()
 
 
 class Measure(Protocol):
-    """Measures one operation of the store by its name, and that of its script ("" for none)."""
+    """Measures one run of a script by the store."""
 
-    def __call__(self, operation: str, procedure: str = "") -> AbstractContextManager[None]:
-        """A context manager around the operation."""
+    def __call__(self, operation: str, procedure: str) -> AbstractContextManager[None]:
+        """A context manager around the run: the name of the command, and that of its script."""
         ...
 
 
@@ -29,7 +29,7 @@ def measure(telemetry: Telemetry, system: str) -> Measure:
     return operations.measured
 
 
-def not_measured(operation: str, procedure: str = "") -> AbstractContextManager[None]:
+def not_measured(operation: str, procedure: str) -> AbstractContextManager[None]:
     """Measure nothing."""
     del operation, procedure
     return _NOT_MEASURED
@@ -42,14 +42,16 @@ class _Operations:
         self._system = system
         self._known: dict[tuple[str, str], _Operation] = {}
 
-    def measured(self, operation: str, procedure: str = "") -> "_Measured":
+    def measured(self, operation: str, procedure: str) -> "_Measured":
         name = operation, procedure
         found = self._known.get(name)
         if found is None:
-            attributes = {"db.system.name": self._system, "db.operation.name": operation}
-            if procedure:
-                attributes["db.stored_procedure.name"] = procedure
-            found = self._known[name] = _Operation(self, " ".join(filter(None, name)), attributes)
+            attributes = {
+                "db.system.name": self._system,
+                "db.operation.name": operation,
+                "db.stored_procedure.name": procedure,
+            }
+            found = self._known[name] = _Operation(self, " ".join(name), attributes)
         return _Measured(found)
 
 

@@ -1,9 +1,14 @@
-"""Figures of the process itself, from the operating system. Linux has all of them."""
+"""The process itself: its release, and its figures from the operating system.
+
+Linux has all of the figures.
+"""
 
 import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from relevo_server.telemetry.instruments import Read
@@ -11,6 +16,15 @@ from relevo_server.telemetry.instruments import Read
 _PROC = Path("/proc/self")
 _STARTED = time.monotonic()
 """When this module was imported; the process is hardly older."""
+
+
+@lru_cache
+def release() -> str:
+    """The version of Relevo, or "unknown" if it runs from sources that are not installed."""
+    try:
+        return version("relevo")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def uptime() -> float:

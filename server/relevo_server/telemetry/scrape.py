@@ -3,6 +3,7 @@
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -16,24 +17,18 @@ _IDLE = 10.0
 class MetricsServer:
     """Serves a registry's metrics at /metrics. Raises OSError if the address is not available.
 
-    `listen` is host:port; port 0 takes a free one.
+    `listen` is host:port; without a host it listens on all interfaces, and port 0 takes a free one.
     """
 
     def __init__(self, listen: str, registry: CollectorRegistry) -> None:
         host, _, port = listen.rpartition(":")
-        host = host.strip("[]")
-        family, *_, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-
-        class _Server(ThreadingHTTPServer):
-            address_family = family
-            daemon_threads = True
-
+        host = host.strip("[]") or _all_interfaces()
         try:
-            self._server = _Server((str(address[0]), int(address[1])), _handler(registry))
+            self._server = _server(host, int(port), _handler(registry))
         except OSError as error:
             raise OSError(f"cannot listen on {listen} for metrics: {error.strerror}") from error
         shown = f"[{host}]" if ":" in host else host
-        self.address = f"{shown}:{self._server.server_port}"
+        self.address = f"{shown}:{self._server.server_address[1]}"
         """The address that it listens on, as host:port."""
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="metrics", daemon=True
@@ -45,6 +40,27 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _all_interfaces() -> str:
+    """The address that stands for every interface, by IPv4 and, if there is any, IPv6."""
+    return "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - it was asked for
+
+
+def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+
+    class _Server(ThreadingHTTPServer):
+        address_family = family
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            if host == "::":
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            # HTTPServer's own also looks up the name of the host, which DNS may answer late.
+            TCPServer.server_bind(self)
+
+    return _Server((str(address[0]), int(address[1])), handler)
 
 
 def _handler(registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:

@@ -45,8 +45,9 @@ def compose(parts: Sequence[ExecutionContext]) -> ExecutionContext:
 def origins(composed: ExecutionContext, parts: Sequence[ExecutionContext]) -> Iterator[Origin]:
     """Where each value of the composition of these parts came from, by path.
 
-    A value within a section is all that is not an object with keys. It came with the key of its
-    section, as a whole. If the paths take more than 512 KiB, further ones name only that key.
+    Within a section, a value is anything but an object that has keys. All values under one key of
+    the section came from the same part. If the paths take more than 512 KiB, further ones name
+    only that key.
     """
     last = len(parts) - 1
     room = _MAX_PATHS
@@ -62,7 +63,7 @@ def origins(composed: ExecutionContext, parts: Sequence[ExecutionContext]) -> It
             paths: list[str] = []
             for leaf in _leaves(path, value.fields[key]):
                 paths.append(masks.text(leaf))
-                room -= len(paths[-1])
+                room -= len(paths[-1].encode())
                 if room < 0:
                     paths = [masks.text(path)]
                     break

@@ -19,6 +19,11 @@ def key_of(message: ContextKey) -> Key:
     return Key(message.scope, message.tenant_id, message.id)
 
 
+def message_of(key: Key) -> ContextKey:
+    """The key as a message."""
+    return ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
+
+
 def key_problems(key: Key, path: str) -> Iterator[Violation]:
     """The broken rules of a key that is the field `path` of a request."""
     for field, problem in key.problems():

@@ -18,6 +18,8 @@ from relevo_server import errors
 from relevo_server.errors import Violation
 from relevo_server.wire import opaque, sections
 
+UNREADABLE = "request", "cannot be read as what the method takes"
+"""The violation of bytes in which nothing more precise is found."""
 _MAX_REPEATED = 100
 """The most values of a repeated field that are examined. A request that keeps the rules has no
 more."""
@@ -29,7 +31,7 @@ _Request = TypeVar("_Request", bound=Message)
 
 
 def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
-    """A function that decodes a request. It raises INVALID_ARGUMENT for bytes that are none."""
+    """A function that decodes a request. It raises INVALID_ARGUMENT if the bytes are malformed."""
     descriptor: Any = kind.DESCRIPTOR
 
     def decode(serialized: bytes) -> _Request:
@@ -39,7 +41,7 @@ def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
             is_searched = len(serialized) <= _MAX_SEARCHED
             found = _problems(descriptor, serialized, "", is_searched=is_searched)
             problems = list(islice(found, _MAX_REPEATED))
-        raise errors.invalid(problems or [("request", "cannot be read as what the method takes")])
+        raise errors.invalid(problems or [UNREADABLE])
 
     return decode
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
+from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
 from relevo.v1.store_pb2 import GetResponse
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
-from relevo_server.wire.contexts import key_of
+from relevo_server.wire.contexts import key_of, message_of
 from relevo_server.wire.framing import tag, varint
 
 _MAX_FRAMES = 1 << 14
@@ -185,7 +185,7 @@ def _new_frame(key: Key, stored: Stored) -> _Frame:
     begin = len(create_time) if is_stored else 0
     of_context = times.SerializeToString()
     whole = put + len(of_context)
-    before = ContextEntry(key=_message(key)).SerializeToString() + _CONTEXT + varint(whole)
+    before = ContextEntry(key=message_of(key)).SerializeToString() + _CONTEXT + varint(whole)
     after = ContextEntry(version=stored.version).SerializeToString()
     size = len(before) + whole + len(after)
     order = None
@@ -212,11 +212,7 @@ def _later(context: ExecutionContext) -> bytes:
 
 def _named(key: Key, version: int) -> bytes:
     """A serialized entry up to its version, without its context."""
-    return ContextEntry(key=_message(key), version=version).SerializeToString()
-
-
-def _message(key: Key) -> ContextKey:
-    return ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
+    return ContextEntry(key=message_of(key), version=version).SerializeToString()
 
 
 def _now_ms() -> int:

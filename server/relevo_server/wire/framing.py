@@ -1,4 +1,4 @@
-"""The framing of protobuf's wire format: what stands before the bytes of a message's field.
+"""The framing of protobuf's wire format: the bytes before the content of a message field.
 
 https://protobuf.dev/programming-guides/encoding/
 """

@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from relevo.admin.v1 import admin_pb2
-from relevo.v1 import context_pb2, store_pb2
+from relevo.v1 import store_pb2
 
 _OPAQUE = frozenset(
     f".relevo.v1.{name}" for name in ("ContextEntry", "ExecutionContext", "GetResponse")
@@ -73,11 +73,6 @@ def shallow(kind: Descriptor) -> type[Message]:
 if TYPE_CHECKING:
     # The same messages; only the types of their fields differ.
 
-    class ContextEntry(context_pb2.ContextEntry):
-        """An entry whose context is bytes."""
-
-        def __init__(self, *, context: bytes) -> None: ...
-
     class GetResponse(store_pb2.GetResponse):
         """A GetResponse whose entries are bytes."""
 
@@ -112,7 +107,6 @@ else:
     def _class(name: str) -> type:
         return GetMessageClass(_POOL.FindMessageTypeByName(f"relevo.v1.{name}"))
 
-    ContextEntry = _class("ContextEntry")
     GetResponse = _class("GetResponse")
     BatchGetResponse = _class("BatchGetResponse")
     PutResponse = _class("PutResponse")
@@ -121,7 +115,6 @@ else:
 
 __all__ = [
     "BatchGetResponse",
-    "ContextEntry",
     "GetResponse",
     "LeaseResponse",
     "PutResponse",

@@ -1,4 +1,4 @@
-"""Redacts what is secret in a context that people look at."""
+"""Redacts the secrets of a context before it is shown to people."""
 
 import re
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ _OTHER = re.compile(r"[^A-Za-z0-9]+")
 class Redaction:
     """Finds secrets by the names of their keys.
 
-    A key is secret if its words are a secret name, or end with one: with `api_key` also
-    `openai_api_key`, `x-api-key` and `apiKey` are. So is all that is within it. A section's own
-    name counts too.
+    A key is secret if its words are those of a secret name, or end with them: the secret name
+    `api_key` also covers `openai_api_key`, `x-api-key` and `apiKey`. Everything under a secret key
+    is secret too. The name of a section counts as a key.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

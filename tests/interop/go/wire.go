@@ -122,23 +122,24 @@ var wireChecks = checks{
 		s.putSmall("watched")
 		stream := s.rawWatch()
 		send := func(request *pb.WatchRequest) { must(stream.SendMsg(got(proto.Marshal(request)))) }
-		send(&pb.WatchRequest{Request: &pb.WatchRequest_Ping{Ping: &pb.Ping{Number: 1}}})
 		for i, id := range []string{"watched", "none"} {
 			subscribe := &pb.Subscribe{Key: s.key(id), Number: int64(i + 1)}
 			send(&pb.WatchRequest{Request: &pb.WatchRequest_Subscribe{Subscribe: subscribe}})
 		}
-		var entry, invalidated, progress bool
-		for !(entry && invalidated && progress) {
+		receive := func() *pb.WatchResponse {
 			var data []byte
 			must(stream.RecvMsg(&data))
-			switch reread(data, &pb.WatchResponse{}).GetEvent().(type) {
-			case *pb.WatchResponse_Entry:
-				entry = true
-			case *pb.WatchResponse_Invalidated:
-				invalidated = true
-			case *pb.WatchResponse_Progress:
-				progress = true
-			}
+			return reread(data, &pb.WatchResponse{})
+		}
+		var entry, invalidated bool
+		for !(entry && invalidated) {
+			message := receive()
+			entry = entry || message.GetEntry() != nil
+			invalidated = invalidated || message.GetInvalidated() != nil
+		}
+		// Only now: a position that is known earlier may come with an answer.
+		send(&pb.WatchRequest{Request: &pb.WatchRequest_Ping{Ping: &pb.Ping{Number: 1}}})
+		for receive().GetProgress() == nil {
 		}
 	},
 

@@ -114,7 +114,6 @@ module.exports = {
     await put(scene, 'watched');
     const stream = scene.rawWatch();
     stream.on('error', () => {});
-    stream.write(encoded('WatchRequest', { ping: { number: 1 } }));
     for (const [index, id] of ['watched', 'none'].entries()) {
       const subscribe = { key: keyOf(scene, id), number: index + 1 };
       stream.write(encoded('WatchRequest', { subscribe }));
@@ -122,7 +121,10 @@ module.exports = {
     const missing = new Set(['entry', 'invalidated', 'progress']);
     for await (const bytes of stream) {
       missing.delete(reread('WatchResponse', bytes).event);
-      if (missing.size === 0) {
+      if (missing.size === 1 && missing.has('progress')) {
+        // Only now: a position that is known earlier may come with an answer.
+        stream.write(encoded('WatchRequest', { ping: { number: 1 } }));
+      } else if (missing.size === 0) {
         break;
       }
     }

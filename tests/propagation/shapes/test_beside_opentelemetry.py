@@ -27,7 +27,7 @@ from support.clients.plays import CODES, is_grpcs_own, played
 from support.servers.hosting import SERVICE, StoreClients, hosted, recording
 from support.servers.scenes import ITEMS, Ending, Scene
 from support.servers.shapes import SHAPES, Kind, Shape
-from support.telemetry.recorded import Spans, spans
+from support.telemetry.recorded import Spans
 from support.waiting import until_async
 
 otel: Any = pytest.importorskip("opentelemetry.instrumentation.grpc")
@@ -56,14 +56,6 @@ def of_kind(spans: Spans, kind: str) -> list[Any]:
 async def are_there(spans: Spans) -> bool:
     """Whether both sides have ended their spans."""
     return bool(of_kind(spans, "CLIENT") and of_kind(spans, "SERVER"))
-
-
-@pytest.fixture(name="spans")
-def recorded_spans() -> Spans:
-    """The record of the test's own spans."""
-    recorded = spans()
-    recorded.clear()
-    return recorded
 
 
 def server_interceptors(kind: Kind, order: str, relevo: Any, spans: Spans) -> list[Any]:

@@ -5,8 +5,10 @@ from contextlib import suppress
 
 import pytest
 from redis import exceptions as redis_errors
+from relevo_server.storage.redis.client import Client
 from relevo_server.storage.redis.cluster import Cluster
-from support.redis.fake import answering_redis
+from relevo_server.storage.redis.pool import ask_each
+from support.redis.fake import HELLO, answering_redis
 
 
 async def test_a_master_without_a_host_is_who_was_asked() -> None:
@@ -33,13 +35,49 @@ async def test_a_master_without_a_host_is_who_was_asked() -> None:
         cluster = Cluster(f"redis+cluster://127.0.0.1:{port}", timeout=5, max_connections=2)
         with suppress(OSError):
             await cluster.execute_command("GET", "", "", "moved")
-        everywhere = asyncio.create_task(cluster.execute_everywhere("PING"))
+        finding = asyncio.create_task(cluster.masters())
         await asked.wait()
         with pytest.raises(ConnectionError):
             await cluster.execute_command("GET", "", "", "lost")
         told.set()
-        assert await everywhere == [b"PONG"]
+        assert await ask_each(await finding, "PING") == [b"PONG"]
         await cluster.aclose()
+
+
+async def test_nothing_is_asked_twice() -> None:
+    """The state of a Cluster, or a sample of its usage, asks once who the masters are.
+
+    It asks each of them once for each thing.
+    """
+    asked: list[str] = []
+
+    async def answer(words: list[bytes]) -> bytes:
+        command = " ".join(word.decode() for word in words[:2])
+        match command.split()[0]:
+            case "HELLO":
+                return HELLO
+            case "CLUSTER":
+                asked.append(command)
+                return f"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{port}\r\n".encode()
+            case "INFO":
+                asked.append(command)
+                text = "used_memory:7\r\nmaxmemory:9\r\nmaxmemory_policy:noeviction\r\n"
+                return f"${len(text)}\r\n{text}\r\n".encode()
+            case "TIME":
+                return b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n"
+            case _:
+                return b"-ERR unknown\r\n"
+
+    async with answering_redis(answer) as port:
+        url = f"redis+cluster://127.0.0.1:{port}"
+        client = Client(url, timeout=5, max_connections=2, logs=1)
+        status = await client.database_status()
+        assert (status.used_bytes, status.eviction_policy) == (7, "noeviction")
+        assert sorted(asked) == ["CLUSTER SLOTS", "INFO memory", "INFO server"]
+        asked.clear()
+        assert (await client.sampler("relevo", 1).sample()).size == 7
+        assert sorted(asked) == ["CLUSTER SLOTS", "INFO memory"]
+        await client.close()
 
 
 @pytest.mark.parametrize("refusal", ["TRYAGAIN Multiple keys request", "MOVED 1 {}", "ASK 1 {}"])

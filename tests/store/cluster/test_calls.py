@@ -182,4 +182,4 @@ async def is_touched(cluster: RedisCluster, settings: Settings, stub: Stub, tena
     async with Watch(stub) as watch:
         await watch.answer(watch.subscribe(named))
         watch.touch(named)
-        await until_async(lambda: asyncio.sleep(0, node("TTL", name) > 90))
+        await until_async(lambda: node("TTL", name) > 90)

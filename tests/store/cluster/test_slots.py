@@ -96,7 +96,7 @@ async def test_a_write_waits_for_its_slot(
         try:
             before = refused()
             writing = asyncio.create_task(put(stub, key(tenant=tenant), if_version=version))
-            await until_async(lambda: asyncio.sleep(0, writing.done() or refused() > before + 3))
+            await until_async(lambda: writing.done() or refused() > before + 3)
             redis_cluster.give(slot, 1)
             assert (await writing).revision > version
         finally:

@@ -1,15 +1,13 @@
 """The bounds of the server's cache: staleness, memory, idle time and access."""
 
-import asyncio
 import time
-from hashlib import sha256
 from typing import Any
 
 import pytest
 from grpc import StatusCode
 from relevo.v1.store_pb2 import GetRequest, PutRequest
-from relevo_server.settings import Principal
 from store.server_cache.asking import CACHED, from_memory, is_asked
+from support.clients.access import bearer, principal
 from support.clients.calls import (
     TIMEOUT,
     Stub,
@@ -90,16 +88,13 @@ async def test_an_idle_partition_is_not_followed(stub: Stub, spy: Spy) -> None:
     """The log of an idle partition is no longer followed; a later Get reads the store's value."""
     await put(stub, key())
     await from_memory(stub, spy, key())
-    await until_async(lambda: asyncio.sleep(0, spy.ends))
+    await until_async(lambda: spy.ends)
     revision = (await put(stub, key())).revision
     assert (await get(stub, key(), consistency=CACHED)).entry.version == revision
     await from_memory(stub, spy, key())
 
 
-PRINCIPALS = tuple(
-    Principal(name=name, token_sha256=sha256(name.encode()).hexdigest(), tenants=(name,))
-    for name in ("acme", "globex")
-)
+PRINCIPALS = principal("acme", "acme"), principal("globex", "globex")
 
 
 @pytest.mark.parametrize("options", [{"principals": PRINCIPALS}])
@@ -107,12 +102,11 @@ async def test_access_is_looked_at_first(stub: Stub, spy: Spy) -> None:
     """An entry that one caller brought into memory is not served to another tenant's caller."""
 
     def get_as(name: str) -> Any:
-        metadata = (("authorization", f"Bearer {name}"),)
         request = GetRequest(key=key(), consistency=CACHED)
-        return stub.Get(request, metadata=metadata, timeout=TIMEOUT)
+        return stub.Get(request, metadata=bearer(name), timeout=TIMEOUT)
 
     put_request = PutRequest(key=key(), context=context())
-    await stub.Put(put_request, metadata=(("authorization", "Bearer acme"),), timeout=TIMEOUT)
+    await stub.Put(put_request, metadata=bearer("acme"), timeout=TIMEOUT)
 
     async def is_at_hand() -> bool:
         before = spy.reads

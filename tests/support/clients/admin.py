@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from hashlib import sha256
 from typing import Any, Self, TypeAlias
 
 from grpc import aio
@@ -17,7 +16,6 @@ from relevo.admin.v1.admin_pb2 import (
 )
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import TenantSelector
-from relevo_server.settings import Principal
 
 from support.clients.calls import TIMEOUT
 from support.clients.strict import StrictChannel
@@ -83,14 +81,3 @@ async def changes_of(
     responses = [response async for response in call]
     assert not any(response.gap for response in responses)
     return [response.change for response in responses]
-
-
-def principal(token: str, *tenants: str, admin: bool = False, name: str = "") -> Principal:
-    """A principal with this token, which is its name too if there is no other."""
-    digest = sha256(token.encode()).hexdigest()
-    return Principal(name=name or token, token_sha256=digest, tenants=tenants, admin=admin)
-
-
-def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    """The metadata of a caller with this token."""
-    return (("authorization", f"Bearer {token}"),)

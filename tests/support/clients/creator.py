@@ -30,7 +30,7 @@ async def main(target: str, name: str, callers: int, calls: Path, gate: Path) ->
         with calls.open("a") as file:
             file.write(f"{name}\n")
         say("called")
-        await until_async(lambda: asyncio.sleep(0, gate.exists()), within=60)
+        await until_async(gate.exists, within=60)
         return ExecutionContext(user_id=name)
 
     async with AsyncContextClient(target, timeout=2) as client:

@@ -17,6 +17,7 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     ExecutionContext,
+    NotFoundError,
     RelevoError,
 )
 
@@ -87,6 +88,18 @@ class Either:
 
         await until_async(is_found, what=f"{target} to be local")
         return found[0]
+
+    async def absent(self, target: ContextKey | ContextRef) -> None:
+        """Wait until the near cache knows that there is no entry."""
+
+        def is_absent() -> bool:
+            try:
+                self.peek(target)
+            except NotFoundError:
+                return True
+            return False
+
+        await until_async(is_absent, what=f"{target} to be known as absent")
 
     @property
     def cache_counts(self) -> CacheCounts:

@@ -39,7 +39,7 @@ class Factory:
 
     async def called(self, times: int = 1) -> None:
         """Wait until the factory was called this often."""
-        await until_async(lambda: asyncio.sleep(0, len(self.calls) >= times))
+        await until_async(lambda: len(self.calls) >= times)
 
     def _blocking(self, key: ContextKey) -> ExecutionContext:
         self.calls.append(key)

@@ -81,8 +81,7 @@ class _Forker:
             self._control.send(f"{pid}\n".encode())
             return False
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for target, file in enumerate(streams):
             os.dup2(file, target)

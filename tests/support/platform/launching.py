@@ -5,16 +5,17 @@ from asyncio.subprocess import Process
 from typing import cast
 
 from support.forking.aio import AioForkedProcess
+from support.servers.process import IMPORTS
 
 
 async def start(*command: str, **environment: str) -> Process:
     """Start a Python module as a process that ends with this one."""
-    module = command[0]
+    module, *_ = command
     variables = {k: v for k, v in os.environ.items() if not k.startswith("RELEVO_")}
     process = await AioForkedProcess.start(
         *command,
         environment={**variables, **environment},
-        imports=["relevo_server.cli.serve" if module == "relevo_server" else module],
+        imports=IMPORTS if module == "relevo_server" else [module],
         pipes=["stderr"],
     )
     return cast("Process", process)

@@ -242,7 +242,7 @@ def resume(pid: int) -> None:
 async def kill(pid: int) -> None:
     """Kill a process."""
     os.kill(pid, signal.SIGKILL)
-    await until_async(lambda: asyncio.sleep(0, has_ended(pid)), what=f"the end of {pid}")
+    await until_async(lambda: has_ended(pid), what=f"the end of {pid}")
 
 
 def has_ended(pid: int) -> bool:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-_HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
+HELLO = b"%1\r\n$5\r\nproto\r\n:3\r\n"
+"""The reply to HELLO."""
 
 
 @asynccontextmanager
@@ -49,7 +50,7 @@ async def refusing_redis(error: str) -> AsyncGenerator[str, None]:
             case b"EVALSHA" | b"EVAL":
                 return f"-{error}\r\n".encode()
             case b"HELLO":
-                return _HELLO
+                return HELLO
             case _:
                 return b"+OK\r\n"
 

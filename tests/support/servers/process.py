@@ -49,6 +49,11 @@ class RelevoProcess:
         address: str = self.events("server.started")[0]["address"]
         return address
 
+    @property
+    def metrics_address(self) -> str:
+        """The address of its endpoint for Prometheus, "" if it has none."""
+        return next((str(each["address"]) for each in self.events("metrics.started")), "")
+
     def signal(self, number: signal.Signals) -> None:
         """Send the server a signal."""
         self.process.send_signal(number)

@@ -50,6 +50,11 @@ class Collector:
         self._traces.append(request)
 
     @property
+    def requests(self) -> list[Any]:
+        """All exports so far: those of metrics, then those of spans."""
+        return [*self._metrics, *self._traces]
+
+    @property
     def spans(self) -> list[Span]:
         """All spans so far."""
         return [
@@ -77,15 +82,15 @@ class Collector:
     def resources(self) -> list[dict[str, Any]]:
         """The attributes of each resource that was exported."""
         exported = [
-            *(each for request in self._metrics for each in request.resource_metrics),
-            *(each for request in self._traces for each in request.resource_spans),
+            *(each for request in list(self._metrics) for each in request.resource_metrics),
+            *(each for request in list(self._traces) for each in request.resource_spans),
         ]
         return [attributes_of(each.resource) for each in exported]
 
     @property
     def text(self) -> str:
         """Everything that was exported."""
-        return "\n".join(map(str, [*self._metrics, *self._traces]))
+        return "\n".join(map(str, self.requests))
 
 
 def attributes_of(record: Any) -> dict[str, Any]:

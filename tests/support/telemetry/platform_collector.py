@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.telemetry.collector import Collector
+from support.waiting import until
 
 Attributes = Mapping[str, Any]
 
@@ -49,7 +50,6 @@ class PlatformCollector(Collector):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._requests: list[Any] = []
         self._points: dict[tuple[Any, ...], Point] = {}
         self._ended: list[EndedSpan] = []
         self.environment = {
@@ -61,32 +61,37 @@ class PlatformCollector(Collector):
 
     def add_metrics(self, request: Any) -> None:
         """Keep an export of metrics."""
+        super().add_metrics(request)
         with self._lock:
-            self._requests.append(request)
             for resource in request.resource_metrics:
                 self._points.update(_points(resource))
 
     def add_traces(self, request: Any) -> None:
         """Keep an export of spans."""
+        super().add_traces(request)
         with self._lock:
-            self._requests.append(request)
             for resource in request.resource_spans:
                 self._ended.extend(_spans(resource))
 
     @property
     def ended(self) -> list[EndedSpan]:
-        """All spans so far, with their senders."""
+        """All spans so far, with their senders. Waits for the first; AssertionError without one."""
+        until(lambda: self._ended, what="spans")
         with self._lock:
             return list(self._ended)
 
     @property
     def points(self) -> list[Point]:
-        """The last value of every instrument of every process, by attributes."""
+        """The last value of every instrument of every process, by attributes.
+
+        Waits for the first; AssertionError without one.
+        """
+        until(lambda: self._points, what="metrics")
         with self._lock:
             return list(self._points.values())
 
     def total(self, name: str, **attributes: str) -> float:
-        """The sum of an instrument's values over all processes, if their attributes have these.
+        """The sum of an instrument's values, of all processes, whose attributes include these.
 
         A `__` in the name of an attribute is a dot.
         """
@@ -99,9 +104,7 @@ class PlatformCollector(Collector):
 
     def records(self) -> Iterator[bytes]:
         """Every span and every data point that was received, serialized one by one."""
-        with self._lock:
-            requests = list(self._requests)
-        for request in requests:
+        for request in self.requests:
             for resource in getattr(request, "resource_spans", ()):
                 yield resource.resource.SerializeToString()
                 for scope in resource.scope_spans:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from opentelemetry import metrics, trace
 
+from support.telemetry.table import Instrument
+
 sdk_metrics: Any = pytest.importorskip("opentelemetry.sdk.metrics")
 sdk_metrics_export: Any = pytest.importorskip("opentelemetry.sdk.metrics.export")
 sdk_trace: Any = pytest.importorskip("opentelemetry.sdk.trace")
@@ -24,7 +26,10 @@ class Figures(dict[tuple[str, Attributes], float]):
     """
 
     def total(self, name: str, **attributes: str) -> float:
-        """The sum over all attributes that contain these; `_` in a name stands for a dot."""
+        """The sum of an instrument's values whose attributes include these.
+
+        A `__` in the name of an attribute is a dot.
+        """
         wanted = {(key.replace("__", "."), value) for key, value in attributes.items()}
         return sum(
             value for (each, found), value in self.items() if each == name and wanted <= found
@@ -65,6 +70,22 @@ class Meters:
                 for point in metric.data.data_points
             }
         )
+
+
+def check(metric: Any, documented: Instrument) -> None:
+    """See that a metric has its documented kind, unit, attributes and values."""
+    assert (_kind(metric.data), metric.unit) == (documented.data, documented.unit), metric.name
+    for point in metric.data.data_points:
+        assert point.attributes.keys() == set(documented.attributes), metric.name
+        for attribute, value in point.attributes.items():
+            assert documented.allows(attribute, value), (metric.name, attribute, value)
+
+
+def _kind(data: Any) -> str:
+    name = type(data).__name__.lower()
+    if name != "sum":
+        return name
+    return "counter" if data.is_monotonic else "up-down counter"
 
 
 def sizes_of(meters: Meters) -> dict[str, float]:

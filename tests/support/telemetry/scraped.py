@@ -1,6 +1,6 @@
 """Reads the metrics of a server as Prometheus does."""
 
-from typing import Any, Self
+from typing import Self
 
 import httpx
 from prometheus_client import Metric
@@ -49,12 +49,5 @@ class Scraped:
 
 def fetch(server: RelevoProcess, path: str) -> tuple[int, str]:
     """The status and the text of a path at a server's endpoint for Prometheus."""
-    response = httpx.get(f"http://{metrics_address(server)}{path}", timeout=20)
+    response = httpx.get(f"http://{server.metrics_address}{path}", timeout=20)
     return response.status_code, response.text
-
-
-def metrics_address(server: RelevoProcess) -> str:
-    """The address of a server's endpoint for Prometheus."""
-    (started,) = server.events("metrics.started")
-    address: Any = started["address"]
-    return str(address)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from relevo_client.testing import LocalStore
 from support.telemetry import recorded
-from support.telemetry.recorded import Meters, Spans
+from support.telemetry.recorded import Meters
 
 
 @pytest.fixture
@@ -25,11 +25,3 @@ def store() -> Iterator[LocalStore]:
 def meters() -> Meters:
     """The metrics of this process."""
     return recorded.meters()
-
-
-@pytest.fixture
-def spans() -> Spans:
-    """The record of the test's own spans."""
-    spans = recorded.spans()
-    spans.clear()
-    return spans

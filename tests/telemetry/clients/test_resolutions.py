@@ -19,7 +19,6 @@ from support.clients.either import KEY, KINDS, Ask, Either, opened
 from support.clients.factories import Factory
 from support.servers.shapes import Kind
 from support.telemetry.recorded import Meters
-from support.waiting import until_async
 
 RESOLUTIONS = "relevo.client.resolutions"
 DURATION = "relevo.client.resolution.duration"
@@ -91,15 +90,7 @@ async def test_outcomes(server: Server, meters: Meters, kind: Kind) -> None:
         before = meters.figures()
         with pytest.raises(NotFoundError):
             await resolve(client)
-
-        async def is_known() -> bool:
-            try:
-                client.peek(KEY)
-            except NotFoundError:
-                return True
-            return False
-
-        await until_async(is_known)
+        await client.absent(KEY)
         for _ in range(2):
             with pytest.raises(NotFoundError):
                 await resolve(client)

@@ -14,6 +14,7 @@ from relevo.admin.v1.admin_pb2 import Change, ChangeKind, ChangesResponse
 from relevo_server import errors, revisions
 from relevo_server.service.parts import Parts
 from relevo_server.storage.events import Event
+from relevo_server.wire.contexts import message_of
 from relevo_server.wire.requests import admin as requests
 
 _READ_TOGETHER = 500
@@ -124,7 +125,7 @@ def _change(event: Event) -> Change:
     )
     change.time.FromMilliseconds(revisions.milliseconds(event.revision))
     if event.key:
-        change.key.scope, change.key.tenant_id, change.key.id = event.key
+        change.key.CopyFrom(message_of(event.key))
     else:
         change.tenant.tenant_id, change.tenant.scope = event.tenant_id, event.scope
     return change

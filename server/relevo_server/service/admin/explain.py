@@ -1,13 +1,14 @@
 """Explain: where each value of a context came from."""
 
 from relevo.admin.v1.admin_pb2 import ExplainResponse
-from relevo.v1.context_pb2 import ContextEntry, ContextKey
+from relevo.v1.context_pb2 import ContextEntry
 
 from relevo_server import errors
 from relevo_server.keys import Key
 from relevo_server.service.parts import Parts
 from relevo_server.storage.interface import Stored
 from relevo_server.wire.composition import compose, origins
+from relevo_server.wire.contexts import message_of
 from relevo_server.wire.redaction import Redaction
 from relevo_server.wire.requests import Get
 
@@ -46,9 +47,7 @@ class Explainer:
             entry.ClearField("context")
         response.entries.extend(entries)
         response.missing.extend(
-            ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id)
-            for key, stored in zip(layers, below, strict=True)
-            if stored is None
+            message_of(key) for key, stored in zip(layers, below, strict=True) if stored is None
         )
         return response
 

@@ -4,16 +4,15 @@ import math
 from collections.abc import AsyncGenerator, Sequence
 
 from relevo.admin.v1.admin_pb2 import ListKeysResponse
-from relevo.v1.context_pb2 import ContextKey
 
 from relevo_server.keys import Key
-from relevo_server.storage.interface import CORRUPT, Limits, Storage, Stored
+from relevo_server.storage.interface import CORRUPT, SIZES_ONLY, Storage, Stored
+from relevo_server.wire.contexts import message_of
 from relevo_server.wire.requests.admin import ListKeys
 
-_SIZES_ONLY = Limits(0, 0)
 _SIZED_TOGETHER = 256
 """Entries that one read sizes."""
-_SEARCHED_TOGETHER = 1000
+SEARCHED_TOGETHER = 1000
 """The most keys of the database that one step searches: other commands wait for one step only."""
 _STEPS = 64
 """The most steps for one page."""
@@ -41,7 +40,7 @@ class Keys:
         response = ListKeysResponse(next_page_token=request.next_page_token(cursor))
         async for key, stored in live_entries(self._storage, list(found)):
             info = response.keys.add(version=stored.version, size_bytes=stored.size)
-            info.key.CopyFrom(ContextKey(scope=key.scope, tenant_id=key.tenant_id, id=key.id))
+            info.key.CopyFrom(message_of(key))
             info.ttl.FromMilliseconds(stored.ttl_ms)
         return response
 
@@ -55,7 +54,7 @@ async def live_entries(
     """
     for i in range(0, len(keys), _SIZED_TOGETHER):
         some = keys[i : i + _SIZED_TOGETHER]
-        read = await storage.read_within(some, _SIZES_ONLY)
+        read = await storage.read_within(some, SIZES_ONLY)
         for key, stored in zip(some, read.entries, strict=True):
             if stored and stored.version != CORRUPT.version:
                 yield key, stored
@@ -69,4 +68,4 @@ def _next_count(wanted: int, found: int, searched: int) -> int:
     """
     if not searched:
         return wanted
-    return min(_SEARCHED_TOGETHER, math.ceil(wanted * searched / max(1, found)))
+    return min(SEARCHED_TOGETHER, math.ceil(wanted * searched / max(1, found)))

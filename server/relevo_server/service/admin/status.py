@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import time
-from importlib.metadata import version
 
 from relevo.admin.v1.admin_pb2 import (
     GetStatusResponse,
@@ -46,12 +45,12 @@ class Status:
     def _server(self) -> ServerStatus:
         watching, copies = self._parts.watching, self._parts.copies
         status = ServerStatus(
-            version=version("relevo"),
+            version=process.release(),
             host_name=socket.gethostname(),
             process_id=os.getpid(),
             active_calls=self._parts.admission.active_calls,
             watchers=watching.streams,
-            subscriptions=self._parts.followers.subscriptions,
+            subscriptions=watching.subscriptions,
             outbox_bytes=watching.outbox_bytes,
             cached_entries=len(copies),
             cached_bytes=copies.size,

@@ -11,12 +11,10 @@ from relevo.admin.v1.admin_pb2 import (
 )
 
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
-from relevo_server.service.admin.keys import live_entries
+from relevo_server.service.admin.keys import SEARCHED_TOGETHER, live_entries
 from relevo_server.storage.interface import Storage
 from relevo_server.wire.requests.admin import ListTopTenants
 
-_SEARCHED_TOGETHER = 1000
-"""Keys of the database that one step searches."""
 _MAX_SCOPES = 1000
 _FIGURES = {
     TopOrder.TOP_ORDER_UNSPECIFIED: CALLS,
@@ -38,7 +36,7 @@ class Usage:
         scopes: dict[str, ScopeUsage] = {}
         cursor = ""
         while True:
-            scanned = await self._storage.inspection.scan(tenant_id, "", cursor, _SEARCHED_TOGETHER)
+            scanned = await self._storage.inspection.scan(tenant_id, "", cursor, SEARCHED_TOGETHER)
             async for key, stored in live_entries(self._storage, list(dict.fromkeys(scanned.keys))):
                 scope = key.scope if key.scope in scopes or len(scopes) < _MAX_SCOPES else ""
                 usage = scopes.setdefault(scope, ScopeUsage(scope=scope))

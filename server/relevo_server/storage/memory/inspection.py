@@ -1,15 +1,23 @@
-"""What operators ask of the in-memory backend."""
+"""The state and usage of the in-memory backend, for operators."""
 
+import asyncio
 import heapq
 import time
-from collections.abc import Callable, Sequence
-from itertools import islice
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import chain
+from typing import TypeVar
 
 from relevo_server import errors
 from relevo_server.keys import Key, partition_of
 from relevo_server.storage.events import LogPage
 from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned, Usage
 from relevo_server.storage.memory.state import Partition
+
+_TOGETHER = 1000
+"""Entries that are looked at in one turn of the loop: calls wait for no more."""
+
+_Item = TypeVar("_Item")
 
 
 class MemoryInspection(Inspection):
@@ -22,17 +30,17 @@ class MemoryInspection(Inspection):
         self._clock = clock
 
     async def database_status(self) -> DatabaseStatus:
-        """Nothing is known but the clock."""
+        """Only the clock is known."""
         return DatabaseStatus(clock_offset=self._clock() - time.time())
 
     async def usage(self) -> Usage:
         """Add the partitions up. The size is that of the contexts."""
-        entries = [part.entries.values() for part in self._partitions]
-        return Usage(
-            log_length=max(len(part.log) for part in self._partitions),
-            entries=sum(map(len, entries)),
-            size=sum(len(entry.context) for each in entries for entry in each),
-        )
+        entries = list(chain.from_iterable(each.entries.values() for each in self._partitions))
+        size = 0
+        async for some in _in_turns(entries):
+            size += sum(len(entry.context) for entry in some)
+        log_length = max(len(part.log) for part in self._partitions)
+        return Usage(log_length=log_length, entries=len(entries), size=size)
 
     async def log_state(self, partition: int) -> LogState:
         """Look at the log's ends."""
@@ -40,12 +48,13 @@ class MemoryInspection(Inspection):
         return LogState(part.revision, len(part.log), part.log[0].revision if part.log else 0)
 
     async def history(self, partition: int, before: int | None, limit: int) -> LogPage:
-        """Look at the log from its end."""
+        """Find the place in the log, which is ordered by revision."""
         part = self._partitions[partition]
-        earlier = (e for e in reversed(part.log) if before is None or e.revision < before)
-        events = list(islice(earlier, limit))
-        is_last = not events or events[-1] is part.log[0]
-        return LogPage(events, part.revision, is_last, len(part.log) == part.log.maxlen)
+        log = part.log
+        end = len(log) if before is None else bisect_left(log, before, key=lambda e: e.revision)
+        first = max(0, end - limit)
+        events = [log[i] for i in range(end - 1, first - 1, -1)]
+        return LogPage(events, part.revision, first == 0, len(log) == log.maxlen)
 
     async def scan(self, tenant_id: str, scope: str, cursor: str, count: int) -> Scanned:
         """The next keys in their order. The cursor is the text form of the last one."""
@@ -54,14 +63,21 @@ class MemoryInspection(Inspection):
         except ValueError:
             raise errors.page_token_unknown() from None
         part = self._partitions[partition_of(tenant_id, len(self._partitions))]
-        keys = heapq.nsmallest(
-            count,
-            (
+        keys: list[Key] = []
+        async for some in _in_turns(list(part.entries)):
+            found = (
                 key
-                for key in part.entries
+                for key in some
                 if key.tenant_id == tenant_id
                 and scope in ("", key.scope)
                 and (last is None or key > last)
-            ),
-        )
+            )
+            keys = heapq.nsmallest(count, chain(keys, found))
         return Scanned(keys, str(keys[-1]) if len(keys) == count else "")
+
+
+async def _in_turns(items: Sequence[_Item]) -> AsyncGenerator[Sequence[_Item], None]:
+    """The items, as many at a time as are looked at in one turn of the loop."""
+    for i in range(0, len(items), _TOGETHER):
+        yield items[i : i + _TOGETHER]
+        await asyncio.sleep(0)

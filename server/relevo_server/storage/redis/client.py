@@ -12,17 +12,15 @@ from redis import exceptions as redis_errors
 from relevo_server import errors
 from relevo_server.logs import log
 from relevo_server.storage.inspection import DatabaseStatus
-from relevo_server.storage.redis import cluster, eviction, rights, sentinel, status
+from relevo_server.storage.redis import cluster, rights, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
-from relevo_server.storage.redis.pool import Pool
+from relevo_server.storage.redis.pool import FAILURES, Pool
 from relevo_server.storage.redis.usage import Sampler
 from relevo_server.telemetry.operations import measure
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
 MAX_WAIT = 5.0
 """The longest `Client.wait`, in seconds."""
-
-_FAILURES = (redis_errors.RedisError, OSError)  # includes TimeoutError
 
 # Errors of a working Redis that pass by themselves: failover, start-up, resharding,
 # a script that hangs, credentials that have just been changed.
@@ -47,7 +45,6 @@ class _Sender(Protocol):
     """The interface that `Pool` and `Cluster` share."""
 
     async def execute_command(self, *args: Argument) -> Any: ...
-    async def execute_everywhere(self, *args: Argument) -> list[Any]: ...
     async def masters(self) -> Sequence[Pool]: ...
     async def aclose(self) -> None: ...
 
@@ -95,15 +92,9 @@ class Client:
             return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
 
     def sampler(self, prefix: str, partitions: int) -> Sampler:
-        """What samples the store's usage."""
+        """The sampler of the store's usage."""
         commands = self._commands
-        return Sampler(
-            commands.masters,
-            commands.execute_everywhere,
-            commands.execute_command,
-            prefix,
-            partitions,
-        )
+        return Sampler(commands.masters, commands.execute_command, prefix, partitions)
 
     async def _run(self, command: str, script: Script, *words: Argument) -> Any:
         """Send one command that runs a script. Raises StoreError, or NoScriptError."""
@@ -112,7 +103,7 @@ class Client:
                 return await self._commands.execute_command(command, *words)
         except redis_errors.NoScriptError:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise store_error(error) from error
 
     async def wait(self, log: str, after: str, seconds: float) -> None:
@@ -120,22 +111,22 @@ class Client:
         words = ("XREAD", "BLOCK", round(seconds * 1000), "COUNT", 1, "STREAMS", log, after)
         try:
             await self._waits.execute_command(*words)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise store_error(error) from error
 
     async def eviction_policies(self) -> frozenset[str]:
         """The servers' eviction policies; empty if they do not report them."""
-        return await eviction.policies(self._commands.execute_everywhere)
+        return await status.eviction_policies(await self._commands.masters())
 
     async def database_status(self) -> DatabaseStatus:
         """The state of the servers, as far as they report it."""
-        return await status.database_status(self._commands.execute_everywhere)
+        return await status.database_status(await self._commands.masters())
 
     async def refusals(self, tag: str) -> dict[str, str]:
         """The commands that the user may not run. Raises StoreError."""
         try:
             return await rights.refusals(self._commands.execute_command, tag)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise store_error(error) from error
 
     async def close(self) -> None:

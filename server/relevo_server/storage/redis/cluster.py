@@ -17,7 +17,7 @@ from redis.crc import key_slot
 
 from relevo_server.deadline import earliest
 from relevo_server.storage.redis.connection import Address, Argument, Server
-from relevo_server.storage.redis.pool import Pool
+from relevo_server.storage.redis.pool import FAILURES, Pool
 
 SCHEMES = ("redis+cluster", "rediss+cluster")
 _HOPS = 5
@@ -62,18 +62,12 @@ class Cluster:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST)
 
-    async def execute_everywhere(self, *words: Argument) -> list[Any]:
-        """Send one command to every master. Returns the answers; masters that fail have none."""
-        masters = await self.masters()
-        answers = await asyncio.gather(*(each.execute_everywhere(*words) for each in masters))
-        return [answer for each in answers for answer in each]
-
     async def masters(self) -> Sequence[Pool]:
         """The pools of all masters; none if no node tells of them."""
         here = self._nodes[0]
         try:
             slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
-        except (OSError, redis_errors.RedisError):
+        except FAILURES:
             return ()
         return [self._pool_of(each) for each in {_master_of(each, here) for each in slots}]
 

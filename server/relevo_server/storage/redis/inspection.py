@@ -1,4 +1,4 @@
-"""What operators ask of the Redis backend."""
+"""The state and usage of the Redis backend, for operators."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -82,4 +82,4 @@ class RedisInspection(Inspection):
         return Scanned(keys, "" if following == b"0" else following.decode())
 
     def _tag(self, partition: int) -> str:
-        return f"{{{self._prefix}:{partition}}}"
+        return records.hash_tag(self._prefix, partition)

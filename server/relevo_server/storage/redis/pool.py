@@ -13,6 +13,9 @@ from redis import exceptions as redis_errors
 from relevo_server.deadline import earliest
 from relevo_server.storage.redis.connection import Argument, Connection
 
+FAILURES = (redis_errors.RedisError, OSError)  # includes TimeoutError
+"""What a command raises that fails."""
+
 
 class Pool:
     """A connection pool that opens connections on demand and keeps them.
@@ -66,16 +69,21 @@ class Pool:
         """The pools of all servers that may be written: this one."""
         return (self,)
 
-    async def execute_everywhere(self, *words: Argument) -> list[Any]:
-        """Send one command. Returns its answer, or none if the command fails."""
-        try:
-            return [await self.execute_command(*words)]
-        except (OSError, redis_errors.RedisError):
-            return []
-
     async def aclose(self) -> None:
         """Close the connections."""
         while not self._free.empty():
             connection = self._free.get_nowait()
             if connection:
                 await connection.close()
+
+
+async def ask_each(servers: Sequence[Pool], *words: Argument) -> list[Any]:
+    """Send one command to each server. Returns the answers; servers that fail have none."""
+
+    async def ask(server: Pool) -> list[Any]:
+        try:
+            return [await server.execute_command(*words)]
+        except FAILURES:
+            return []
+
+    return [answer for each in await asyncio.gather(*map(ask, servers)) for answer in each]

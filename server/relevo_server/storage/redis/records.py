@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from relevo_server import errors, revisions
@@ -14,9 +14,18 @@ from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
 
 
-def request(tag: str, key: Key, request_id: str) -> str:
-    """The name of the record of a Put that has a request_id."""
-    return f"{tag}:request:{key}:{quote(request_id, safe='')}"
+def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
+    """What the names of a partition's records begin with: a hash tag of Redis Cluster.
+
+    `*` gives the glob pattern of all partitions.
+    """
+    return f"{{{prefix}:{partition}}}"
+
+
+def request(tag: str, owner: Key | str, request_id: str) -> str:
+    """The name of the record of a Put of a key, or of an Invalidate of a tenant, by request_id."""
+    name = str(owner) if isinstance(owner, Key) else quote(owner, safe="")
+    return f"{tag}:request:{name}:{quote(request_id, safe='')}"
 
 
 def floor(tenant_id: str, scope: str) -> str:
@@ -109,14 +118,14 @@ def written(key: Key, answer: Sequence[bytes]) -> Written:
 
 
 def fields_text(fields: Sequence[str]) -> str:
-    """What a Put wrote, as its event has it: `*`, JSON, or "" if it is unknown."""
+    """The fields that a Put wrote, as its event records them: `*`, JSON, or "" if unknown."""
     if not fields or fields == WHOLE:
         return "*" if fields else ""
     return json.dumps(fields, separators=(",", ":"))
 
 
 def fields_of(text: str) -> tuple[str, ...]:
-    """What a Put wrote, by what its event has. What no server of Relevo wrote counts as unknown."""
+    """The fields that a Put wrote, from its event; none if no Relevo server wrote the text."""
     if not text.startswith("["):
         return WHOLE if text == "*" else ()
     try:

@@ -1,7 +1,7 @@
 """Finds out which commands a user of Redis may not run, by running each on a key of its own.
 
-A server runs them within scripts, where Redis checks the same rights. Nothing else tells them
-apart on every version: `ACL DRYRUN` is of Redis 7, and few users may run it.
+A server runs them within scripts, where Redis checks the same rights. No other way works on every
+version: `ACL DRYRUN` needs Redis 7, and a right that few users have.
 """
 
 import secrets
@@ -34,8 +34,8 @@ async def refusals(command: Command, tag: str) -> dict[str, str]:
             refused[str(words[0])] = str(error)
         except redis_errors.ResponseError as error:
             if type(error) is not redis_errors.ResponseError:
-                raise  # a replica, no memory left: nothing that the next command would not meet
-            # It was run: it lacks what a refused command before it would have written.
+                raise  # a replica or no memory left, say: the next command would fail too
+            # Redis ran it. It failed because an earlier command was refused, and wrote nothing.
     return refused
 
 

@@ -19,7 +19,6 @@ import secrets
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
@@ -212,7 +211,7 @@ class RedisStorage(Storage):
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
         """Run one script."""
-        tag = f"{{{self._prefix}:{partition}}}"
+        tag = records.hash_tag(self._prefix, partition)
         after = "" if position is None else revisions.to_log_id(position)
         args: list[Argument] = [after, limit, self._log_length, *map(revisions.to_log_id, seen)]
         kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
@@ -224,7 +223,7 @@ class RedisStorage(Storage):
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """Run one XREAD, on a connection of its own pool: it delays no other command."""
-        log = f"{{{self._prefix}:{partition}}}:log"
+        log = f"{records.hash_tag(self._prefix, partition)}:log"
         await self._client.wait(log, revisions.to_log_id(position), seconds)
 
     async def _end(
@@ -237,8 +236,7 @@ class RedisStorage(Storage):
     ) -> tuple[int, int]:
         """Run a script that ends entries: the revision, and how many entries were live."""
         if once:
-            record = f"{quote(tenant_id, safe='')}:{quote(once.request_id, safe='')}"
-            names.append(f"{self._tag(tenant_id)}:request:{record}")
+            names.append(records.request(self._tag(tenant_id), tenant_id, once.request_id))
             args += [once.fingerprint, self._request_ttl_ms]
         revision, *count = await self._run(script, names, args)
         if revision == b"reused":
@@ -287,4 +285,4 @@ class RedisStorage(Storage):
         return await self._client.run(script, keys, args)
 
     def _tag(self, tenant_id: str) -> str:
-        return f"{{{self._prefix}:{self.partition_of(tenant_id)}}}"
+        return records.hash_tag(self._prefix, self.partition_of(tenant_id))

@@ -1,26 +1,23 @@
-"""Samples what a store takes: entries, bytes, and the length of its logs.
+"""Samples the usage of a store: its entries, its bytes, and the length of its logs.
 
-A sample is cheap, whatever the store's size: it looks at some logs and some keys. All of them
-have been looked at after some samples.
+A sample takes about the same time for a store of any size: it examines some logs and some keys.
+Several samples together examine all of them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from relevo_server.storage.inspection import Usage
-from relevo_server.storage.redis.eviction import Everywhere
-from relevo_server.storage.redis.pool import Pool
-from relevo_server.storage.redis.status import memory
+from relevo_server.storage.redis import records
+from relevo_server.storage.redis.pool import FAILURES, Pool
+from relevo_server.storage.redis.status import info, memory_of
 
 _LOGS = 8
 """Logs whose length one sample asks for."""
 _SCANS = 8
 """Steps of SCAN that one sample takes on each server."""
 _COUNT = 1000
-"""Keys that Redis looks at in one step, which takes it less than a millisecond."""
-_FAILURES = (RedisError, OSError)
+"""Keys that Redis examines in one step, which takes it less than a millisecond."""
 
 
 class _Count:
@@ -28,12 +25,12 @@ class _Count:
 
     def __init__(self) -> None:
         self.last: int | None = None
-        """What the last whole count came to; None before there is one."""
+        """The entries that the last complete SCAN found; None before the first one is complete."""
         self._cursor = 0
         self._found = 0
 
     async def go_on(self, pool: Pool, pattern: str) -> None:
-        """Look at the next keys."""
+        """Examine the next keys. Raises RedisError or OSError."""
         for _ in range(_SCANS):
             cursor, keys = await pool.execute_command(
                 *("SCAN", self._cursor, "MATCH", pattern, "COUNT", _COUNT)
@@ -48,20 +45,18 @@ class _Count:
 class Sampler:
     """Samples the store whose logs and entries have this prefix.
 
-    `masters` returns a pool for each server that may be written, `everywhere` sends a command to
-    all of them, and `command` sends one to the server of its key.
+    `masters` returns a pool for each server that may be written, and `command` sends a command to
+    the server of its key.
     """
 
     def __init__(
         self,
         masters: Callable[[], Awaitable[Sequence[Pool]]],
-        everywhere: Everywhere,
         command: Callable[..., Awaitable[Any]],
         prefix: str,
         partitions: int,
     ) -> None:
         self._masters = masters
-        self._everywhere = everywhere
         self._command = command
         self._prefix = prefix
         self._partitions = partitions
@@ -70,12 +65,13 @@ class Sampler:
         self._counts: dict[Pool, _Count] = {}
 
     async def sample(self) -> Usage:
-        """Take a sample. What the server refuses or does not know is None."""
-        used, most = await memory(self._everywhere)
+        """Take a sample. A figure is None if the server refuses it or does not report it."""
+        masters = await self._masters()
+        used, most = memory_of(await info(masters, "memory"))
         await self._measure_logs()
         return Usage(
             log_length=max(self._lengths.values(), default=None),
-            entries=await self._count(await self._masters()),
+            entries=await self._count(masters),
             size=used or None,
             max_size=most or None,
         )
@@ -85,8 +81,10 @@ class Sampler:
             partition = self._next
             self._next = (partition + 1) % self._partitions
             try:
-                length = await self._command("XLEN", f"{{{self._prefix}:{partition}}}:log")
-            except _FAILURES:
+                length = await self._command(
+                    "XLEN", f"{records.hash_tag(self._prefix, partition)}:log"
+                )
+            except FAILURES:
                 return
             self._lengths[partition] = int(length)
 
@@ -94,8 +92,8 @@ class Sampler:
         self._counts = {pool: self._counts.get(pool) or _Count() for pool in masters}
         for pool, count in self._counts.items():
             try:
-                await count.go_on(pool, f"{{{self._prefix}:*}}:entry:*")
-            except _FAILURES:
+                await count.go_on(pool, f"{records.hash_tag(self._prefix, '*')}:entry:*")
+            except FAILURES:
                 return None
         return _sum(count.last for count in self._counts.values())
 

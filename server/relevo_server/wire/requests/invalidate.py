@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import InvalidateRequest, TenantSelector
+from relevo.v1.store_pb2 import InvalidateRequest
 
 from relevo_server.errors import Violation
-from relevo_server.keys import Key, part_problem
+from relevo_server.keys import Key
 from relevo_server.storage.interface import Once
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
@@ -17,6 +17,7 @@ from relevo_server.wire.requests.rules import (
     once_of,
     refuse,
     request_id_problems,
+    selector_problems,
 )
 
 _decode = decoder(InvalidateRequest)
@@ -65,7 +66,8 @@ def _problems(request: InvalidateRequest, keys: Sequence[Key]) -> Iterator[Viola
         case "keys":
             yield from _keys_problems(request.keys.keys, keys)
         case "tenant":
-            yield from selector_problems(request.tenant)
+            tenant = request.tenant
+            yield from selector_problems("tenant.", tenant.tenant_id, tenant.scope)
         case _:
             yield "target", "must be given: keys or tenant"
     yield from request_id_problems(request.request_id)
@@ -79,13 +81,3 @@ def _keys_problems(messages: Sequence[ContextKey], keys: Sequence[Key]) -> Itera
         yield from key_problems(key, f"keys.keys[{i}]")
         if key.tenant_id != keys[0].tenant_id:
             yield f"keys.keys[{i}].tenant_id", "must be the same for all keys"
-
-
-def selector_problems(tenant: TenantSelector) -> Iterator[Violation]:
-    """The broken rules of a selector that is the field `tenant` of a request."""
-    problem = part_problem(tenant.tenant_id)
-    if problem:
-        yield "tenant.tenant_id", problem
-    problem = tenant.scope and part_problem(tenant.scope)
-    if problem:
-        yield "tenant.scope", problem

@@ -11,6 +11,7 @@ from relevo.v1.store_pb2 import InvalidateRequest, PutRequest
 
 from relevo_server import errors
 from relevo_server.errors import Violation
+from relevo_server.keys import part_problem
 from relevo_server.revisions import MAX_REVISION
 from relevo_server.storage.interface import Once
 
@@ -49,6 +50,27 @@ def negative_problems(path: str, **numbers: int) -> Iterator[Violation]:
     for field, number in numbers.items():
         if number < 0:
             yield f"{path}{field}", "must not be negative"
+
+
+def count_problems(field: str, count: int, maximum: int) -> Iterator[Violation]:
+    """The broken rule of a field that says how many results to return; 0 stands for the default."""
+    if not 0 <= count <= maximum:
+        yield field, f"must be from 1 to {maximum}, or 0 for the default"
+
+
+def part_problems(path: str, **parts: str) -> Iterator[Violation]:
+    """The broken rules of parts of a key. Their names are fields of `path`, "" for the request."""
+    for field, part in parts.items():
+        problem = part_problem(part)
+        if problem:
+            yield f"{path}{field}", problem
+
+
+def selector_problems(path: str, tenant_id: str, scope: str) -> Iterator[Violation]:
+    """The same for a tenant and one of its scopes, "" for all."""
+    yield from part_problems(path, tenant_id=tenant_id)
+    if scope:
+        yield from part_problems(path, scope=scope)
 
 
 def request_id_problems(request_id: str) -> Iterator[Violation]:

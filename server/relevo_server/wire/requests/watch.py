@@ -56,9 +56,11 @@ class WatchMessage(NamedTuple):
     accepts_batches: bool
     """Whether the server may send batches. Only in a stream's first message."""
     client: store_pb2.ClientInfo | None = None
-    """Who watches, if the message or a request of its batch says so."""
+    """The client's name, version, host and process. None if neither the message nor a request of
+    its batch has them."""
     report: store_pb2.CacheReport | None = None
-    """How the client's cache does, if the message or a request of its batch says so."""
+    """Figures of the client's cache. None if neither the message nor a request of its batch has
+    them."""
 
 
 def read_watch(serialized: bytes, rights: Rights) -> WatchMessage:
@@ -79,7 +81,7 @@ def read_watch(serialized: bytes, rights: Rights) -> WatchMessage:
 
 
 def _client_of(message: store_pb2.ClientInfo) -> store_pb2.ClientInfo:
-    """Who watches, each name cut to its limit: no stream ends for a name that is too long."""
+    """The client, with each name cut to its limit: too long a name must not end the stream."""
     return store_pb2.ClientInfo(
         service_name=_cut(message.service_name),
         service_version=_cut(message.service_version),
@@ -94,7 +96,7 @@ def _cut(text: str) -> str:
 
 
 def _report_of(message: store_pb2.CacheReport) -> store_pb2.CacheReport:
-    """A report without fields that nobody knows, which would be kept for as long as the stream."""
+    """The report without unknown fields: they would take memory for as long as the stream lasts."""
     report = store_pb2.CacheReport()
     report.CopyFrom(message)
     report.DiscardUnknownFields()

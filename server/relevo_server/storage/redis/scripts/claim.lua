@@ -3,8 +3,7 @@
 -- ARGV: partitions, version of the layout
 -- Returns: {partitions, version of the layout}
 
--- A write that changes nothing: replicas refuse it, so only a master answers.
-redis.call('HDEL', KEYS[1], 'none')
+require_master(KEYS[1])
 
 local layout = redis.call('HMGET', KEYS[1], 'partitions', 'version')
 if layout[1] then return layout end

@@ -20,8 +20,7 @@ if earlier then return earlier end
 for i = 3, entries + 2 do
   local scope_floor, name = ARGV[2 * i - 2], ARGV[2 * i - 1]
   local version = redis.pcall('HGET', KEYS[i], 'version') -- an error if the record is not a hash
-  if is_revision(version) and above(version, tenant_floor)
-      and above(version, redis.call('HGET', state_key, scope_floor)) then
+  if is_live(version, tenant_floor, redis.call('HGET', state_key, scope_floor)) then
     count = count + 1
   end
   local event = signed(ARGV[3], '', 'op', 'invalidate', 'key', name)

@@ -6,8 +6,7 @@
 --          {revision, 'lease', token, ms left}; {revision, 'held', ms left} if another
 --          caller holds the lease
 
--- A write that changes nothing: replicas refuse it, so only a master answers.
-redis.call('HDEL', KEYS[1], 'none')
+require_master(KEYS[1])
 
 local renewed, token, ttl, request = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state = redis.call('HMGET', KEYS[1], 'revision', ARGV[1], ARGV[2])

@@ -37,9 +37,21 @@ local function above(version, floor)
   return ms > floor_ms or (ms == floor_ms and sequence > floor_sequence)
 end
 
+-- Whether a version is above its tenant's floor and its scope's floor. A floor of false is none.
+-- False if the version or a floor is not a revision.
+local function is_live(version, tenant_floor, scope_floor)
+  return is_entry({version, version}, tenant_floor, scope_floor)
+    and above(version, tenant_floor) and above(version, scope_floor)
+end
+
 -- Whether a floor ended a lease that was granted as of a revision. A floor of false is none.
 local function ended(revision, floor)
   return floor and above(floor, revision)
+end
+
+-- Fail on a replica, which may lag behind: it refuses this write, which changes nothing.
+local function require_master(key)
+  redis.call('HDEL', key, 'none')
 end
 
 -- The fields of a request's record that hold its answer: of a Put and of an Invalidate.
@@ -88,15 +100,44 @@ local function rewrite(log, last)
   end
 end
 
+-- The number of entries in the log, 0 if its key is not a stream.
+local function log_length(log)
+  local length = redis.pcall('XLEN', log)
+  return type(length) == 'number' and length or 0
+end
+
+-- The entries that XRANGE or XREVRANGE finds in the log, `limit` at most. No position can have an
+-- id that no revision can hold, so entries with such an id are removed. Other foreign entries are
+-- returned: their reader skips them.
+local function find_events(command, log, from, to, limit)
+  while true do
+    local events, is_whole = redis.call(command, log, from, to, 'COUNT', limit), true
+    for _, event in ipairs(events) do
+      if not is_revision(event[1]) then
+        redis.call('XDEL', log, event[1])
+        is_whole = false
+      end
+    end
+    if is_whole then return events end
+  end
+end
+
+-- The partition's last revision, '0-0' for none. If its record was lost or overwritten, it is the
+-- last event's, and is recorded again. Without memory for that (pcall), a later call does it.
+local function last_revision(state, log)
+  local recorded = redis.call('HGET', state, 'revision')
+  if is_revision(recorded) then return recorded end
+  local last = log_length(log) > 0 and find_events('XREVRANGE', log, '+', '-', 1)[1]
+  local revision = last and last[1] or '0-0'
+  if recorded or last then redis.pcall('HSET', state, 'revision', revision) end
+  return revision
+end
+
 -- Remove the foreign entries at the end of the log whose ids no revision can hold, and set the
 -- stream's last id back, so that later ids do not follow theirs. Returns the last id.
 local function mend(log, last)
   if not is_revision(last) then last = nil end -- servers of version 0.x wrote such revisions
-  local top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  while top and not is_revision(top[1]) do
-    redis.call('XDEL', log, top[1])
-    top = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  end
+  local top = find_events('XREVRANGE', log, '+', '-', 1)[1]
   if top and (not last or above(top[1], last)) then last = top[1] end
   local set = redis.pcall('XSETID', log, last or '0-0')
   if set.err and string.find(set.err, 'smaller', 1, true) then

@@ -9,9 +9,7 @@
 --          its context, its mark, context}. The context is left out if it need not be sent
 --          or exceeds the limits. The first one never exceeds the limit of all together.
 
--- A write that changes nothing: replicas, which may lag behind, refuse it, so only a
--- master answers.
-redis.call('HDEL', KEYS[1], 'none')
+require_master(KEYS[1])
 
 local count = #KEYS - 1
 local most, limit, total = tonumber(ARGV[1]), tonumber(ARGV[2]), 0

@@ -6,16 +6,10 @@
 --          {'trimmed', revision} or {'changed', revision} if the log does not continue
 --          from the position
 
--- A write that changes nothing: replicas, which may lag behind, refuse it, so only a
--- master answers.
-redis.call('HDEL', KEYS[1], 'none')
+require_master(KEYS[1])
 
 local position = ARGV[1]
-local revision = redis.call('HGET', KEYS[1], 'revision') or '0-0'
-if not is_revision(revision) then
-  revision = mend(KEYS[2]) or '0-0'
-  redis.pcall('HSET', KEYS[1], 'revision', revision)
-end
+local revision = last_revision(KEYS[1], KEYS[2])
 if position == '' then return {'ok', revision, {}} end
 
 -- A log that was never trimmed has fewer events than it keeps.
@@ -33,18 +27,7 @@ for _, id in ipairs({position, unpack(ARGV, 4)}) do
   end
 end
 
--- Foreign entries are returned too; their reader skips them. But no position can have an id that
--- no revision can hold, so an entry with such an id is removed.
-local events, is_whole
-repeat
-  events, is_whole = redis.call('XRANGE', KEYS[2], '(' .. position, '+', 'COUNT', ARGV[2]), true
-  for _, event in ipairs(events) do
-    if not is_revision(event[1]) then
-      redis.call('XDEL', KEYS[2], event[1])
-      is_whole = false
-    end
-  end
-until is_whole
+local events = find_events('XRANGE', KEYS[2], '(' .. position, '+', ARGV[2])
 local last = events[#events]
 if last and above(last[1], revision) then
   -- The log ends with a foreign entry. It takes a revision as an event does, so that later reads

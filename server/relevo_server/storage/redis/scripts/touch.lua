@@ -4,9 +4,7 @@
 -- Returns: nothing
 
 local entry = redis.pcall('HMGET', KEYS[2], 'version', 'ttl')
-if not entry.err and is_revision(entry[1]) and tonumber(entry[2] or '') then
+if not entry.err and tonumber(entry[2] or '') then
   local floors = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
-  if above(entry[1], floors[1]) and above(entry[1], floors[2]) then
-    redis.call('PEXPIRE', KEYS[2], entry[2])
-  end
+  if is_live(entry[1], floors[1], floors[2]) then redis.call('PEXPIRE', KEYS[2], entry[2]) end
 end

@@ -1,13 +1,13 @@
 -- Write an entry and its event.
--- KEYS: state, log, entry, lease, and with a request_id the request's record
--- ARGV: the fields of the tenant's floor and the scope's floor, the name of the entry,
---       log length, expected version ('' for any, '0-0' for absent), the lease's token
---       ('' for none), ttl in ms, context, a mark that no other write has, the principal,
---       what is written ('' for none of both), and with a request_id: the request's
---       fingerprint and the record's ttl in ms
--- Returns: {version, created, ttl in ms}, the same for a repeated request;
---          {'conflict', version or '0-0'}; {'reused'} if another request had the
---          request_id; {'lost'} if the lease is not held
+-- KEYS: state, log, entry, lease; with a request_id, the request's record
+-- ARGV: the field of the tenant's floor, the field of the scope's floor, the name of the
+--       entry, log length, the expected version ('' for any, '0-0' for an absent entry), the
+--       lease's token ('' for none), ttl in ms, context, a mark that no other write has, the
+--       principal ('' for none), the written fields for the event ('' if unknown); with a
+--       request_id, the request's fingerprint and the record's ttl in ms
+-- Returns: {version, created, ttl in ms}, for a repeated request those of the first one;
+--          {'conflict', the live version or '0-0'} if the version is not the expected one;
+--          {'reused'} if another request had the request_id; {'lost'} if the lease is not held
 
 local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
 local name, length, expected, token, ttl, context, mark, by, fields = unpack(ARGV, 3, 11)

@@ -11,8 +11,13 @@ from relevo_server.keys import Key
 from relevo_server.storage.events import Event
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.invalidate import selector_problems
-from relevo_server.wire.requests.rules import Rights, negative_problems, refuse
+from relevo_server.wire.requests.rules import (
+    Rights,
+    count_problems,
+    negative_problems,
+    refuse,
+    selector_problems,
+)
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 1000, 10_000
 _decode = decoder(ChangesRequest)
@@ -53,7 +58,7 @@ def read_changes(serialized: bytes, rights: Rights) -> Changes:
         chain(
             _target_problems(request, key),
             negative_problems("", after_revision=request.after_revision),
-            _limit_problems(request.limit),
+            count_problems("limit", request.limit, _MAX_LIMIT),
         )
     )
     scope = key.scope if key else request.tenant.scope
@@ -65,11 +70,7 @@ def _target_problems(request: ChangesRequest, key: Key | None) -> Iterator[Viola
     if key:
         yield from key_problems(key, "key")
     elif request.HasField("tenant"):
-        yield from selector_problems(request.tenant)
+        tenant = request.tenant
+        yield from selector_problems("tenant.", tenant.tenant_id, tenant.scope)
     else:
         yield "target", "must be given: key or tenant"
-
-
-def _limit_problems(limit: int) -> Iterator[Violation]:
-    if not 0 <= limit <= _MAX_LIMIT:
-        yield "limit", f"must be from 1 to {_MAX_LIMIT}, or 0 for the default"

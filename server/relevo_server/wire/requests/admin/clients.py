@@ -6,10 +6,9 @@ from typing import NamedTuple
 from relevo.admin.v1.admin_pb2 import ListClientsRequest
 
 from relevo_server import errors
-from relevo_server.keys import part_problem
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.admin.pages import cursor_of, page_size_problems, token_of
-from relevo_server.wire.requests.rules import Rights, refuse
+from relevo_server.wire.requests.admin.pages import cursor_of, token_of
+from relevo_server.wire.requests.rules import Rights, count_problems, part_problems, refuse
 
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
 _decode = decoder(ListClientsRequest)
@@ -33,14 +32,14 @@ def read_list_clients(serialized: bytes, rights: Rights) -> ListClients:
     """Read a ListClientsRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode(serialized)
     rights.require_all_tenants()
-    problem = request.service_name and part_problem(request.service_name)
+    name = request.service_name
     refuse(
         chain(
-            [("service_name", problem)] if problem else [],
-            page_size_problems(request.page_size, _MAX_SIZE),
+            part_problems("", service_name=name) if name else (),
+            count_problems("page_size", request.page_size, _MAX_SIZE),
         )
     )
-    cursor = cursor_of((request.service_name,), request.page_token)
+    cursor = cursor_of((name,), request.page_token)
     if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 20):
         raise errors.page_token_unknown()
-    return ListClients(request.service_name, request.page_size or _DEFAULT_SIZE, int(cursor or 0))
+    return ListClients(name, request.page_size or _DEFAULT_SIZE, int(cursor or 0))

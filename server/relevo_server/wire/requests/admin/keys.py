@@ -1,16 +1,13 @@
 """ListKeys: the keys of a tenant, in pages."""
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
 from relevo.admin.v1.admin_pb2 import ListKeysRequest
 
-from relevo_server.errors import Violation
-from relevo_server.keys import part_problem
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.admin.pages import cursor_of, page_size_problems, token_of
-from relevo_server.wire.requests.rules import Rights, refuse
+from relevo_server.wire.requests.admin.pages import cursor_of, token_of
+from relevo_server.wire.requests.rules import Rights, count_problems, refuse, selector_problems
 
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
 _decode = decoder(ListKeysRequest)
@@ -38,19 +35,10 @@ def read_list_keys(serialized: bytes, rights: Rights) -> ListKeys:
     rights.require(request.tenant_id)
     refuse(
         chain(
-            part_problems(tenant_id=request.tenant_id),
-            part_problems(scope=request.scope) if request.scope else (),
-            page_size_problems(request.page_size, _MAX_SIZE),
+            selector_problems("", request.tenant_id, request.scope),
+            count_problems("page_size", request.page_size, _MAX_SIZE),
         )
     )
     cursor = cursor_of((request.tenant_id, request.scope), request.page_token)
     size = request.page_size or _DEFAULT_SIZE
     return ListKeys(request.tenant_id, request.scope, size, cursor)
-
-
-def part_problems(**parts: str) -> Iterator[Violation]:
-    """The broken rules of parts of keys, by the names of their fields."""
-    for field, part in parts.items():
-        problem = part_problem(part)
-        if problem:
-            yield field, problem

@@ -1,15 +1,15 @@
-"""Pages of lists: their sizes, and the tokens that say where the next one begins.
+"""Pages of lists: the tokens that say where the next page begins.
 
-A token has the list's own cursor, and a checksum over it and over what was listed. So a token that
-is damaged, or that another list gave, is refused. It is opaque to clients, and proves nothing.
+A token holds the list's own cursor, and a checksum of the cursor and of the list's arguments. So a
+token that is damaged, or that another list returned, is refused. It is opaque to clients. It is not
+signed, and gives no rights.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from relevo_server import errors
-from relevo_server.errors import Violation
 
 _CHECKSUM = 8
 _MAX_TOKEN = 4096
@@ -17,7 +17,7 @@ _MAX_TOKEN = 4096
 
 
 def token_of(listed: Sequence[str], cursor: str) -> str:
-    """The token for a cursor, "" for the end of the list. `listed` names what is listed."""
+    """The token for a cursor, "" for the end of the list. `listed` are the list's arguments."""
     if not cursor:
         return ""
     return urlsafe_b64encode(_checksum(listed, cursor) + cursor.encode()).decode()
@@ -38,9 +38,3 @@ def cursor_of(listed: Sequence[str], token: str) -> str:
 
 def _checksum(listed: Sequence[str], cursor: str) -> bytes:
     return sha256("\0".join((*listed, cursor)).encode()).digest()[:_CHECKSUM]
-
-
-def page_size_problems(size: int, maximum: int) -> Iterator[Violation]:
-    """The broken rules of a page's size, 0 for the default."""
-    if not 0 <= size <= maximum:
-        yield "page_size", f"must be from 1 to {maximum}, or 0 for the default"

@@ -6,9 +6,7 @@ from typing import NamedTuple
 from relevo.admin.v1.admin_pb2 import GetUsageRequest, ListTopTenantsRequest, TopOrder
 
 from relevo_server.wire.decoding import decoder
-from relevo_server.wire.requests.admin.keys import part_problems
-from relevo_server.wire.requests.admin.pages import page_size_problems
-from relevo_server.wire.requests.rules import Rights, refuse
+from relevo_server.wire.requests.rules import Rights, count_problems, part_problems, refuse
 
 _DEFAULT_SIZE, _MAX_SIZE = 10, 100
 _ORDERS = frozenset(TopOrder.values())
@@ -27,7 +25,7 @@ def read_get_usage(serialized: bytes, rights: Rights) -> str:
     """Read a GetUsageRequest: the tenant. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode_usage(serialized)
     rights.require(request.tenant_id)
-    refuse(part_problems(tenant_id=request.tenant_id))
+    refuse(part_problems("", tenant_id=request.tenant_id))
     return request.tenant_id
 
 
@@ -39,7 +37,7 @@ def read_list_top_tenants(serialized: bytes, rights: Rights) -> ListTopTenants:
     refuse(
         chain(
             [] if is_known else [("order_by", "is not a known value")],
-            page_size_problems(request.page_size, _MAX_SIZE),
+            count_problems("page_size", request.page_size, _MAX_SIZE),
         )
     )
     return ListTopTenants(request.order_by, request.page_size or _DEFAULT_SIZE)

@@ -1,0 +1,16 @@
+"""Callers with tokens: the principals that a server knows, and the metadata of their calls."""
+
+from hashlib import sha256
+
+from relevo_server.settings import Principal
+
+
+def principal(token: str, *tenants: str, admin: bool = False, name: str = "") -> Principal:
+    """A principal with this token, which is its name too if there is no other."""
+    digest = sha256(token.encode()).hexdigest()
+    return Principal(name=name or token, token_sha256=digest, tenants=tenants, admin=admin)
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata of a caller with this token."""
+    return (("authorization", f"Bearer {token}"),)
