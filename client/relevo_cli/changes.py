@@ -37,10 +37,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Print the changes of a tenant or a key, oldest first, as far back as the store's log "
         "reaches: what was written, by whom, and which parts. JSON is one object a line."
     )
-    parser.add_argument(
+    of = parser.add_mutually_exclusive_group(required=True)
+    of.add_argument(
         "what", nargs="?", metavar="TENANT|KEY", help=f"a tenant, or a key: {keys.HELP}"
     )
-    parser.add_argument("--tenant", help="a tenant whose name has a colon")
+    of.add_argument("--tenant", help="a tenant whose name has a colon")
     parser.add_argument("--scope", default="", help="of a tenant: only changes of this scope")
     parser.add_argument("--follow", "-f", action="store_true", help="go on until Ctrl-C")
     parser.add_argument(
@@ -75,8 +76,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace) -> admin_pb2.ChangesRequest:
-    if (options.what is None) == (options.tenant is None):
-        raise UsageError("give either a tenant or a key")
     request = admin_pb2.ChangesRequest(
         after_revision=options.after, limit=options.limit, follow=options.follow
     )

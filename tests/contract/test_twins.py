@@ -1,5 +1,6 @@
 """The blocking modules are generated from the asyncio ones."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,21 @@ def test_the_modules_are_what_is_made() -> None:
     """No generated module was edited, and no source was changed without generating again."""
     done = checked(ROOT)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/architecture.md", "docs/decisions/0022-one-source-for-two-kinds.md"]
+)
+def test_pages_list_the_modules(page: str) -> None:
+    """The pages name each generated module with its source, and no other."""
+    rows = re.findall(r"^\| `(\w+/\w+)(?:\.py)?` \| `(\w+/\w+)(?:\.py)?` \|$",
+                      (ROOT / page).read_text("utf-8"), re.MULTILINE)  # fmt: skip
+    client = ROOT / "client/relevo_client"
+    pairs = {
+        frozenset((ROOT / path).relative_to(client).with_suffix("").as_posix() for path in twin)
+        for twin in ((each.source, each.target) for each in TWINS)
+    }
+    assert sorted(map(sorted, pairs)) == sorted(sorted(row) for row in rows)
 
 
 def test_edits_are_noticed(copy: Path) -> None:

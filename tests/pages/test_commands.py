@@ -1,22 +1,96 @@
-"""Commands on the pages exist."""
+"""Commands on the pages exist, and have the arguments that the pages give them."""
 
 import re
+import shlex
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from relevo_cli.main import parser
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r"```sh\n(.*?)```|`([^`\n]+)`", re.DOTALL)
-MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/**/*.md", "deploy/**/*.md")
+    for page in ROOT.glob(pattern)
+    if page.name != "CHANGELOG.md"  # it tells what was
+)
+SAMPLES = {
+    "COMMAND": "status",
+    "KEY": "conversation:acme:c-1",
+    "KEY...": "conversation:acme:c-1",
+    "SHELL": "bash",
+}
+"""What stands for a word that the reader replaces, if not every word will do."""
+_CODE = re.compile(r"```sh\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+_MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
+_RELEVO = re.compile(r"(?:^|\| )relevo ([^|>\n]+)", re.MULTILINE)
+
+
+class Code(NamedTuple):
+    """Code of a page."""
+
+    text: str
+    is_inline: bool
+
+
+def code() -> Iterator[Code]:
+    """The shell blocks and the inline code of all pages."""
+    for page in PAGES:
+        for block, span in _CODE.findall(page.read_text("utf-8")):
+            yield Code(block or span, is_inline=bool(span))
+
+
+def commands() -> Iterator[str]:
+    """The arguments of each `relevo …`. Inline, a command may be named without its arguments."""
+    for text, is_inline in code():
+        for found in _RELEVO.findall(text):
+            words = shlex.split(found, comments=True)
+            yield shlex.join([*words, "--help"] if is_inline and len(words) == 1 else words)
+
+
+COMMANDS = sorted(set(commands()))
 
 
 def test_make_has_what_pages_tell_to_make() -> None:
     """Each `make …` on a page is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
-    told = {
-        target
-        for page in pages
-        for block, span in CODE.findall(page.read_text("utf-8"))
-        for target in MAKE.findall(block or span)
-    }
+    told = {target for each in code() for target in _MAKE.findall(each.text)}
     assert {"demo", "test"} <= told
     assert told - targets == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_relevo_can_parse_what_pages_tell_to_run(command: str) -> None:
+    """Each `relevo …` on a page is one that `relevo` knows, with arguments that it has."""
+    words = [SAMPLES.get(word, word) for word in shlex.split(command)]
+    try:
+        assert parser().parse_args(words).run
+    except SystemExit as end:
+        assert end.code == 0  # noqa: PT017 - `--help` and `--version` end so too
+
+
+def test_there_is_one_way_to_install() -> None:
+    """Relevo is installed from a checkout, as README.md says, with extras that it has."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    told = {
+        command
+        for page in PAGES
+        for command in re.findall(r"pip install ([^`#\n]*[^`#\n ])", page.read_text("utf-8"))
+    }
+    assert {".", "'.[server]'"} <= told
+    assert told <= {".", *(f"'.[{extra}]'" for extra in extras)}
+
+
+def test_there_are_commands() -> None:
+    """The test above finds commands in blocks, behind pipes, and in sentences."""
+    assert {
+        "status",
+        "put agent_config:acme:support --mask llm_config.model",
+        "invalidate --tenant TENANT --scope SCOPE",
+        "top --help",
+    } <= set(COMMANDS)

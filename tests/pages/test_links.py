@@ -1,4 +1,4 @@
-"""Links of all pages lead somewhere."""
+"""Links of all pages lead somewhere, and each heading can be linked to."""
 
 import re
 from pathlib import Path
@@ -14,14 +14,19 @@ FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
-def anchors(page: Path) -> set[str]:
-    """The headings of a page, by the anchors that GitHub gives them."""
+def anchors(page: Path) -> list[str]:
+    """The headings of a page, by the anchors that GitHub gives the first of each."""
     text = FENCE.sub("", page.read_text("utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    return [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+
+
+@each_page
 def test_links_lead_somewhere(page: Path) -> None:
     """Each file of the repository that a page refers to is there, and each heading."""
     broken: list[str] = []
@@ -31,3 +36,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@each_page
+def test_a_heading_is_there_once(page: Path) -> None:
+    """No part of a page comes twice: each heading has an anchor of its own."""
+    found = anchors(page)
+    assert [each for each in sorted(set(found)) if found.count(each) > 1] == []

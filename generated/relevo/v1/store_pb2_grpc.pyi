@@ -35,8 +35,13 @@ class ContextStoreStub:
     paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
     UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Every write takes the next revision of the tenant's partition. An answer "as
-    of" a revision shows every write up to it.
+    An entry is a context under a key. It is live until its time to live is over or an
+    Invalidate ends it. Each tenant belongs to one partition of the store. Every write
+    takes the next revision of that partition, and the revision of an entry's last
+    write is its version. Revisions of different partitions are not comparable. An
+    answer "as of" a revision shows every write of the partition up to it.
+
+    Revisions and versions are above 0. In a request, 0 means that none is given.
     """
 
     @_typing.overload
@@ -94,8 +99,13 @@ class ContextStoreAsyncStub(ContextStoreStub):
     paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
     UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Every write takes the next revision of the tenant's partition. An answer "as
-    of" a revision shows every write up to it.
+    An entry is a context under a key. It is live until its time to live is over or an
+    Invalidate ends it. Each tenant belongs to one partition of the store. Every write
+    takes the next revision of that partition, and the revision of an entry's last
+    write is its version. Revisions of different partitions are not comparable. An
+    answer "as of" a revision shows every write of the partition up to it.
+
+    Revisions and versions are above 0. In a request, 0 means that none is given.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -149,8 +159,13 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
     paths; ErrorInfo's metadata `violations_left_out` is the number of further ones.
     UNAVAILABLE also carries google.rpc.RetryInfo.
 
-    Every write takes the next revision of the tenant's partition. An answer "as
-    of" a revision shows every write up to it.
+    An entry is a context under a key. It is live until its time to live is over or an
+    Invalidate ends it. Each tenant belongs to one partition of the store. Every write
+    takes the next revision of that partition, and the revision of an entry's last
+    write is its version. Revisions of different partitions are not comparable. An
+    answer "as of" a revision shows every write of the partition up to it.
+
+    Revisions and versions are above 0. In a request, 0 means that none is given.
     """
 
     @_abc_1.abstractmethod

@@ -30,10 +30,10 @@ class AdminStub(object):
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     def __init__(self, channel):
@@ -89,10 +89,10 @@ class AdminServicer(object):
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     def GetStatus(self, request, context):
@@ -119,10 +119,10 @@ class AdminServicer(object):
     def ListKeys(self, request, context):
         """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
-        It reads no values. A key that is written or ends while pages are read may
-        be missing or be listed. All others are listed; in rare cases twice, while the
-        database resizes its table of keys. The database is searched for the keys, so
-        a page takes longer, and may be empty, if most of its keys are others.
+        It reads no values. A key that is written or ends while pages are read may be
+        listed or not. Every other key is listed, in rare cases twice: while the database
+        resizes its table of keys. The database is searched for the keys. So if most of
+        its keys belong to others, a page takes longer, and may be empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,10 +143,11 @@ class AdminServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """Explain returns every value of a context with the entry and the version that
-        it came from.
+        """Explain returns a composed context, and for each of its values the entry and the
+        version that the value came from.
 
-        Fails with NOT_FOUND if there is no entry.
+        Fails with NOT_FOUND if there is no entry, and FAILED_PRECONDITION if the store
+        is behind `min_revision`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,10 +218,10 @@ class Admin(object):
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     @staticmethod

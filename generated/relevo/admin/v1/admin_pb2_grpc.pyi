@@ -31,10 +31,10 @@ class AdminStub:
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     @_typing.overload
@@ -50,20 +50,21 @@ class AdminStub:
     ListKeys: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListKeysRequest, _admin_pb2.ListKeysResponse]
     """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
-    It reads no values. A key that is written or ends while pages are read may
-    be missing or be listed. All others are listed; in rare cases twice, while the
-    database resizes its table of keys. The database is searched for the keys, so
-    a page takes longer, and may be empty, if most of its keys are others.
+    It reads no values. A key that is written or ends while pages are read may be
+    listed or not. Every other key is listed, in rare cases twice: while the database
+    resizes its table of keys. The database is searched for the keys. So if most of
+    its keys belong to others, a page takes longer, and may be empty.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]
     """GetUsage returns what a tenant uses."""
     ListTopTenants: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTopTenantsRequest, _admin_pb2.ListTopTenantsResponse]
     """ListTopTenants returns the tenants that use this server most."""
     Explain: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainRequest, _admin_pb2.ExplainResponse]
-    """Explain returns every value of a context with the entry and the version that
-    it came from.
+    """Explain returns a composed context, and for each of its values the entry and the
+    version that the value came from.
 
-    Fails with NOT_FOUND if there is no entry.
+    Fails with NOT_FOUND if there is no entry, and FAILED_PRECONDITION if the store
+    is behind `min_revision`.
     """
     Changes: _grpc.UnaryStreamMultiCallable[_admin_pb2.ChangesRequest, _admin_pb2.ChangesResponse]
     """Changes returns the changes of a tenant or a key, oldest first, as far back
@@ -77,10 +78,10 @@ class AdminAsyncStub(AdminStub):
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -93,20 +94,21 @@ class AdminAsyncStub(AdminStub):
     ListKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListKeysRequest, _admin_pb2.ListKeysResponse]  # type: ignore[assignment]
     """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
-    It reads no values. A key that is written or ends while pages are read may
-    be missing or be listed. All others are listed; in rare cases twice, while the
-    database resizes its table of keys. The database is searched for the keys, so
-    a page takes longer, and may be empty, if most of its keys are others.
+    It reads no values. A key that is written or ends while pages are read may be
+    listed or not. Every other key is listed, in rare cases twice: while the database
+    resizes its table of keys. The database is searched for the keys. So if most of
+    its keys belong to others, a page takes longer, and may be empty.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]  # type: ignore[assignment]
     """GetUsage returns what a tenant uses."""
     ListTopTenants: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTopTenantsRequest, _admin_pb2.ListTopTenantsResponse]  # type: ignore[assignment]
     """ListTopTenants returns the tenants that use this server most."""
     Explain: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainRequest, _admin_pb2.ExplainResponse]  # type: ignore[assignment]
-    """Explain returns every value of a context with the entry and the version that
-    it came from.
+    """Explain returns a composed context, and for each of its values the entry and the
+    version that the value came from.
 
-    Fails with NOT_FOUND if there is no entry.
+    Fails with NOT_FOUND if there is no entry, and FAILED_PRECONDITION if the store
+    is behind `min_revision`.
     """
     Changes: _aio.UnaryStreamMultiCallable[_admin_pb2.ChangesRequest, _admin_pb2.ChangesResponse]  # type: ignore[assignment]
     """Changes returns the changes of a tenant or a key, oldest first, as far back
@@ -119,10 +121,10 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
 
     If the server has principals, only those with the role `admin` may call it, and
     only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. No answer has a
-    context's values, except Explain's. Errors are as those of ContextStore. Counts
-    of calls and clients are those of the server that answers; all else is the
-    store's.
+    all tenants, so they need a principal that may use all. Only Explain returns values
+    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    are those of the one server that answers; all others are those of the store, which
+    servers share.
     """
 
     @_abc_1.abstractmethod
@@ -157,10 +159,10 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.ListKeysResponse, _abc.Awaitable[_admin_pb2.ListKeysResponse]]:
         """ListKeys returns the live keys of a tenant in pages, in no certain order.
 
-        It reads no values. A key that is written or ends while pages are read may
-        be missing or be listed. All others are listed; in rare cases twice, while the
-        database resizes its table of keys. The database is searched for the keys, so
-        a page takes longer, and may be empty, if most of its keys are others.
+        It reads no values. A key that is written or ends while pages are read may be
+        listed or not. Every other key is listed, in rare cases twice: while the database
+        resizes its table of keys. The database is searched for the keys. So if most of
+        its keys belong to others, a page takes longer, and may be empty.
         """
 
     @_abc_1.abstractmethod
@@ -185,10 +187,11 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ExplainResponse, _abc.Awaitable[_admin_pb2.ExplainResponse]]:
-        """Explain returns every value of a context with the entry and the version that
-        it came from.
+        """Explain returns a composed context, and for each of its values the entry and the
+        version that the value came from.
 
-        Fails with NOT_FOUND if there is no entry.
+        Fails with NOT_FOUND if there is no entry, and FAILED_PRECONDITION if the store
+        is behind `min_revision`.
         """
 
     @_abc_1.abstractmethod
