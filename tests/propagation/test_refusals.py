@@ -142,10 +142,10 @@ async def test_an_answer_that_cannot_be_read(key: ContextKey) -> None:
 async def test_a_client_whose_channel_is_closed(server: Server, key: ContextKey) -> None:
     """If the client's channel was closed, as in a shutdown, the caller gets a fixed text."""
     channel = aio.insecure_channel(server.address, CHANNEL_OPTIONS)
-    client = AsyncContextClient(channel=channel)
-    await client.put(key, ExecutionContext())
-    await channel.close()
-    assert await refusal(client, ContextRef(key)) in (UNAVAILABLE, FAILED)
+    async with channel, AsyncContextClient(channel=channel) as client:
+        await client.put(key, ExecutionContext())
+        await channel.close()
+        assert await refusal(client, ContextRef(key)) in (UNAVAILABLE, FAILED)
 
 
 @pytest.fixture

@@ -58,27 +58,30 @@ async def _queue(client: Any) -> None:
     ActionQueues(RedisBroker(), client, service="s")
 
 
-def _blocking(exempt: Any) -> object:
+def _blocking(_: aio.Channel, exempt: Any) -> object:
     return client_interceptors(exempt=exempt)
 
 
-def _asyncio(exempt: Any) -> object:
+def _asyncio(_: aio.Channel, exempt: Any) -> object:
     return aio_client_interceptors(exempt=exempt)
 
 
-def _channel(exempt: Any) -> object:
-    return aio_context_channel(aio.insecure_channel(NOWHERE), exempt=exempt)
+def _channel(channel: aio.Channel, exempt: Any) -> object:
+    return aio_context_channel(channel, exempt=exempt)
 
 
 @pytest.mark.parametrize("make", [_blocking, _asyncio, _channel])
-async def test_a_coroutine_function_that_exempts_calls(make: Callable[[Any], object]) -> None:
+async def test_a_coroutine_function_that_exempts_calls(
+    make: Callable[[aio.Channel, Any], object],
+) -> None:
     """TypeError: a coroutine is always true, so every call would be exempt."""
 
     async def exempt(_: str) -> bool:
         return False
 
-    with pytest.raises(TypeError, match="exempt must be a plain function"):
-        make(exempt)
+    async with aio.insecure_channel(NOWHERE) as channel:
+        with pytest.raises(TypeError, match="exempt must be a plain function"):
+            make(channel, exempt)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Contexts of a given size, and contexts of a typical platform."""
+"""Contexts of a given size."""
 
 from relevo.v1.context_pb2 import ExecutionContext
 

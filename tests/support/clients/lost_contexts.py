@@ -8,8 +8,6 @@ from uuid import uuid4
 
 from grpc import StatusCode
 from relevo_client import (
-    AsyncContextClient,
-    ContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
@@ -19,6 +17,7 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 
+from support.clients.caching import caching
 from support.network.proxy import Proxy
 from support.servers.hosting import StoreClients
 
@@ -60,33 +59,26 @@ def _key() -> ContextKey:
 
 
 @asynccontextmanager
-async def _clients_of(address: str) -> AsyncGenerator[StoreClients, None]:
-    async with AsyncContextClient(address, timeout=10) as client:
-        with ContextClient(address, timeout=10) as blocking:
-            yield StoreClients(blocking, client)
-
-
-@asynccontextmanager
 async def _no_reference(store: LocalStore) -> AsyncGenerator[Loss, None]:
-    async with _clients_of(store.address) as clients:
+    async with caching(store.address) as clients:
         yield Loss(clients, None)
 
 
 @asynccontextmanager
 async def _not_found(store: LocalStore) -> AsyncGenerator[Loss, None]:
-    async with _clients_of(store.address) as clients:
+    async with caching(store.address) as clients:
         yield Loss(clients, ContextRef(_key()))
 
 
 @asynccontextmanager
 async def _incomplete(store: LocalStore) -> AsyncGenerator[Loss, None]:
-    async with _clients_of(store.address) as clients:
+    async with caching(store.address) as clients:
         yield Loss(clients, await clients.asyncio.put(_key(), ExecutionContext(includes=(_key(),))))
 
 
 @asynccontextmanager
 async def _too_old(store: LocalStore) -> AsyncGenerator[Loss, None]:
-    async with _clients_of(store.address) as clients:
+    async with caching(store.address) as clients:
         ref = await clients.asyncio.put(_key(), ExecutionContext(user_id="too old"))
         # An hour ahead of the store's revision, which begins with milliseconds.
         yield Loss(clients, ContextRef(ref.key, ref.revision + (3_600_000 << 20)))
@@ -94,7 +86,7 @@ async def _too_old(store: LocalStore) -> AsyncGenerator[Loss, None]:
 
 @asynccontextmanager
 async def _down(_: LocalStore) -> AsyncGenerator[Loss, None]:
-    async with _clients_of("127.0.0.1:1") as clients:
+    async with caching("127.0.0.1:1") as clients:
         yield Loss(clients, ContextRef(_key()))
 
 
@@ -103,7 +95,7 @@ async def _slow(store: LocalStore) -> AsyncGenerator[Loss, None]:
     ref = store.client.put(_key(), ExecutionContext(user_id="too late"))
     with Proxy(int(store.address.rpartition(":")[2])) as proxy:
         proxy.to_client.delay = SLOW
-        async with _clients_of(f"127.0.0.1:{proxy.port}") as clients:
+        async with caching(f"127.0.0.1:{proxy.port}") as clients:
             yield Loss(clients, ref)
 
 

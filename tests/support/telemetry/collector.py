@@ -94,9 +94,10 @@ class Collector:
 
 
 def attributes_of(record: Any) -> dict[str, Any]:
-    """The attributes of a span, a data point or a resource."""
+    """The attributes of a span, a data point or a resource; None for an empty value."""
     return {
-        each.key: getattr(each.value, each.value.WhichOneof("value")) for each in record.attributes
+        each.key: getattr(each.value, kind) if (kind := each.value.WhichOneof("value")) else None
+        for each in record.attributes
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from support.telemetry.collector import Collector
+from support.telemetry.collector import Collector, attributes_of
 from support.waiting import until
 
 Attributes = Mapping[str, Any]
@@ -117,7 +117,7 @@ class PlatformCollector(Collector):
 
 
 def _spans(resource: Any) -> Iterator[EndedSpan]:
-    about = _attributes(resource.resource.attributes)
+    about = attributes_of(resource.resource)
     for scope in resource.scope_spans:
         for span in scope.spans:
             kind = span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_")
@@ -130,17 +130,17 @@ def _spans(resource: Any) -> Iterator[EndedSpan]:
                 span.trace_id.hex(),
                 span.span_id.hex(),
                 span.parent_span_id.hex(),
-                _attributes(span.attributes),
+                attributes_of(span),
             )
 
 
 def _points(resource: Any) -> Iterator[tuple[tuple[Any, ...], Point]]:
-    sender = _attributes(resource.resource.attributes)
+    sender = attributes_of(resource.resource)
     process = str(sender.get("service.instance.id") or sender.get("process.pid"))
     service = sender["service.name"]
     for scope, metric in _metrics_of(resource):
         for each in _points_of(metric):
-            found = _attributes(each.attributes)
+            found = attributes_of(each)
             value = each.count if hasattr(each, "bucket_counts") else _number(each)
             key = (service, process, metric.name, tuple(sorted(found.items())))
             about = (metric.name, _kind(metric), metric.unit, found)
@@ -167,10 +167,3 @@ def _points_of(metric: Any) -> Any:
 def _number(point: Any) -> float:
     number: float = getattr(point, point.WhichOneof("value"))
     return number
-
-
-def _attributes(pairs: Any) -> dict[str, Any]:
-    return {
-        pair.key: getattr(pair.value, kind) if (kind := pair.value.WhichOneof("value")) else None
-        for pair in pairs
-    }
