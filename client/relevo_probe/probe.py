@@ -149,12 +149,12 @@ class Probe:
             seconds=time.monotonic() - self._began,
             partitions=len(self._tenants),
             writes=record.writes,
-            answers=record.answers,
+            answers=dict(record.answers),  # a copy: threads go on counting
             checks=record.checks,
             violations=record.violations,
             found=[(each.at - self._began, each) for each in record.found],
             staleness=record.staleness,
-            failures=record.failures,
+            failures=dict(record.failures),
         )
 
     def _find(self, client: ContextClient) -> Sequence[str]:
