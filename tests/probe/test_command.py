@@ -81,6 +81,7 @@ def test_no_store() -> None:
         (["--partitions", "0"], "must be a whole number from 1 to 16384"),
         (["--list-tenants"], "--list-tenants needs --partitions"),
         (["--metrics-listen", "127.0.0.1:1x"], "1x"),
+        (["127.0.0.1:1", ""], "TARGET: must be an address"),
         (["--cert", "nowhere.pem"], "--cert and --key go together"),
     ],
 )
