@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from relevo.admin.v1 import admin_pb2
+from relevo_server.keys import Key
 from relevo_server.revisions import MAX_REVISION
 
 from relevo_cli import connection, keys, numbers, output, terminal, units
@@ -82,11 +83,19 @@ def _request(options: argparse.Namespace) -> admin_pb2.ChangesRequest:
     if options.what and ":" in options.what:
         if options.scope:
             raise UsageError("--scope goes with a tenant, not with a key")
-        request.key.CopyFrom(keys.message(keys.parsed(options.what)))
+        request.key.CopyFrom(keys.message(_key(options.what)))
     else:
         request.tenant.tenant_id = options.what or options.tenant
         request.tenant.scope = options.scope
     return request
+
+
+def _key(text: str) -> Key:
+    try:
+        return Key.parse(text)
+    except ValueError as error:
+        hint = "a tenant whose name has a colon is given by --tenant"
+        raise UsageError(f"TENANT|KEY: {error}; {hint}") from None
 
 
 def _responses(

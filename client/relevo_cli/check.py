@@ -6,11 +6,8 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-from relevo_server import diagnosis, logs, settings
+from relevo_server import diagnosis, logs
 from relevo_server.cli import problems, serve
 from relevo_server.diagnosis import Finding
 from relevo_server.server import storage_of
@@ -50,23 +47,15 @@ def _run(source: serve.Flags, options: argparse.Namespace) -> int:
 def _findings(source: serve.Flags, options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("relevo", "ok", f"{process.release()}, gRPC {version('grpcio')}, "
                   f"Python {platform.python_version()}")  # fmt: skip
-    file = Path(options.config) if options.config else None
-    given = {name: value for name, value in vars(options).items() if name != "output"}
     try:
-        loaded = settings.load(file, source(parsed_args=given))
-    except ValidationError as error:
-        for line in problems.explain(error, file, given):
+        loaded = serve.load(source, options)
+    except serve.WrongSettingsError as error:
+        for line in str(error).splitlines():
             yield Finding("settings", "wrong", line, _ADVICE)
-        return
-    except SettingsError as error:
-        yield Finding("settings", "wrong", problems.explain_unreadable(error, given), _ADVICE)
-        return
-    except ValueError as error:
-        yield Finding("settings", "wrong", str(error), _ADVICE)
         return
     for variable, nearest in problems.unknown_variables(os.environ):
         yield Finding("settings", "warning", f"{variable} is no setting", f"is it {nearest}?")
-    yield Finding("settings", "ok", str(file or "from flags, environment and defaults"))
+    yield Finding("settings", "ok", str(options.config or "from flags, environment and defaults"))
     yield from diagnosis.of_settings(loaded)
     logs.configure("error", "console")  # what the server would log is said by the findings
     try:

@@ -6,8 +6,6 @@ from relevo.v1.context_pb2 import ContextKey
 from relevo_server.keys import Key
 from relevo_server.revisions import MAX_REVISION
 
-from relevo_cli.failures import UsageError
-
 HELP = "scope:tenant_id:id, parts encoded"
 REFERENCE_HELP = "a key, or a reference: scope:tenant_id:id@revision"
 
@@ -18,14 +16,6 @@ def key(text: str) -> Key:
         return Key.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def parsed(text: str) -> Key:
-    """Parse a key. Raises UsageError."""
-    try:
-        return Key.parse(text)
-    except ValueError as error:
-        raise UsageError(f"KEY: {error}") from None
 
 
 def reference(text: str) -> tuple[Key, int]:

@@ -22,7 +22,7 @@ from relevo_server.settings import metrics_address
 from relevo_server.telemetry.wanted import Wanted, wanted
 
 from relevo_cli import connection, numbers, output
-from relevo_cli.failures import FAILED, OK, USAGE, fail
+from relevo_cli.failures import FAILED, OK, USAGE, UsageError, fail
 from relevo_cli.terminal import printable
 
 _EVERY, _EVERY_LINE = 1.0, 60.0
@@ -118,6 +118,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace, provider: MeterProvider | None) -> Summary:
+    if not all(options.targets):
+        raise UsageError("TARGET: must be an address")
     progress = _Progress(is_silent=options.output == "json")
     probe = Probe(
         Options(

@@ -1,4 +1,9 @@
-"""Tells readers which tenants are written to at the moment, so that they look closely there."""
+"""Tells readers which tenants are written to at the moment, so that they look closely there.
+
+A signal may end the run at any moment, and its handler runs in a thread that may be in the midst
+of any method here. So the lock is reentrant, and no method waits without a bound: a notification
+that comes between the look at a state and the wait for it is lost.
+"""
 
 import threading
 import time
@@ -15,10 +20,11 @@ class Attention:
     """What writers tell readers."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._begun = threading.Condition(self._lock)
+        self._over = threading.Condition(self._lock)
+        self._is_over = False
         self._until: dict[str, float] = {}
-        self._over = threading.Event()
         self.wake: Callable[[], object] = lambda: None
         """Is called, by any thread, when a round begins and when the run is over."""
 
@@ -35,16 +41,17 @@ class Attention:
             self._until[tenant_id] = time.monotonic() + _AFTER
 
     def stop(self) -> None:
-        """Say that the run is over."""
-        self._over.set()
-        with self._begun:
+        """Say that the run is over. A handler of signals may call it."""
+        with self._lock:
+            self._is_over = True
             self._begun.notify_all()
+            self._over.notify_all()
         self.wake()
 
     @property
     def is_over(self) -> bool:
         """Whether the run is over."""
-        return self._over.is_set()
+        return self._is_over
 
     def tenants(self, *, just_now: bool = True) -> set[str]:
         """The tenants that are written to now, or with `just_now` were so a moment ago."""
@@ -55,10 +62,11 @@ class Attention:
     def wait(self, seconds: float) -> None:
         """Wait for the next round, or for the end of the run, for so many seconds at most."""
         with self._begun:
-            if not self.is_over:
+            if not self._is_over:
                 self._begun.wait(seconds)
 
     def wait_for_end(self, seconds: float) -> None:
         """Wait for the end of the run, for so many seconds at most."""
-        if seconds > 0:
-            self._over.wait(seconds)
+        with self._over:
+            if seconds > 0 and not self._is_over:
+                self._over.wait(seconds)

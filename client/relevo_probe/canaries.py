@@ -4,7 +4,7 @@ Pure. The keys are the run's own, so probes that run side by side on one store a
 other's way, and what a probe leaves behind ends with its time to live.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,6 +69,11 @@ class Canaries:
 
     def _key(self, name: str, scope: str = SCOPE) -> ContextKey:
         return ContextKey(scope, self.tenant_id, f"{self.run}.{name}")
+
+
+def room_for(tenants: Sequence[Canaries]) -> int:
+    """The number of entries that a near cache has if it has all that readers ask for."""
+    return sum(len(each.looked_up) + len(each.layers) for each in tenants)
 
 
 def parts_of(entry: ContextEntry) -> tuple[Part, ...]:

@@ -54,9 +54,8 @@ class Checker:
         self._report = report
         self._stale = stale
         self._tenants: defaultdict[str, _Tenant] = defaultdict(_Tenant)
-        self._near_caches: set[str] = set()
-        self._unseen: dict[tuple[str, ContextKey], list[Write]] = {}
-        """Acknowledged Puts that a near cache has not shown yet."""
+        self._unseen: dict[str, dict[ContextKey, list[Write]]] = {}
+        """For each near cache, the acknowledged Puts that it has not shown yet, by their keys."""
         self.checks: Counter[Check] = Counter()
         """How often each promise was checked."""
         self.violations: Counter[Check] = Counter()
@@ -69,12 +68,11 @@ class Checker:
 
     def add_near_cache(self, name: str) -> None:
         """Expect a near cache to show the writes from now on."""
-        self._near_caches.add(name)
+        self._unseen[name] = {}
 
     def remove_near_cache(self, name: str) -> None:
         """Forget a near cache that is closed. No other may have its name later."""
-        self._near_caches.discard(name)
-        self.forget_unseen(name)
+        del self._unseen[name]
         for tenant in self._tenants.values():
             tenant.is_gone = {each for each in tenant.is_gone if each[0] != name}
             for each in [each for each in tenant.shown if each[0] == name]:
@@ -82,8 +80,7 @@ class Checker:
 
     def forget_unseen(self, name: str) -> None:
         """Measure nothing of the Puts that a near cache has not shown yet."""
-        for each in [each for each in self._unseen if each[0] == name]:
-            del self._unseen[each]
+        self._unseen[name].clear()
 
     def fence(self, tenant_id: str) -> int:
         """The greatest revision of a tenant that the probe knows: a fence for its next reads."""
@@ -91,7 +88,7 @@ class Checker:
 
     def unseen(self, name: str) -> set[str]:
         """The tenants of which a near cache has not shown all acknowledged Puts yet."""
-        return {key.tenant_id for reader, key in self._unseen if reader == name}
+        return {key.tenant_id for key in self._unseen[name]}
 
     def begin(self, write: Write) -> None:
         """Record a write, before it is sent."""
@@ -116,9 +113,9 @@ class Checker:
             text = f"acknowledged with {version}, but {write.after} was known before it was sent"
             self._break(write, Check.VERSION, now, text)
         if write.kind == "put" and not write.is_void:
-            for name in self._near_caches:
+            for name, unseen in self._unseen.items():
                 if tenant.shown.get((name, write.key), 0) < version:
-                    self._unseen.setdefault((name, write.key), []).append(write)
+                    unseen.setdefault(write.key, []).append(write)
                 else:
                     self._stale(0.0)
         self._ended(tenant, write, now)
@@ -168,9 +165,11 @@ class Checker:
     def _ended(self, tenant: _Tenant, write: Write, now: float) -> None:
         tenant.pending.remove(write)
         self._judge(tenant)
-        for each in [each for each in self._unseen if each[1] == write.key]:
-            recent = [put for put in self._unseen[each] if now - put.acknowledged < self._kept]
-            self._keep_unseen(each, recent)
+        for unseen in self._unseen.values():
+            puts = unseen.pop(write.key, [])
+            recent = [put for put in puts if now - put.acknowledged < self._kept]
+            if recent:
+                unseen[write.key] = recent
         oldest = min([now, *(read.begin for read in tenant.waiting), *_begins(tenant)])
         tenant.history.forget(oldest - self._kept)
 
@@ -199,22 +198,17 @@ class Checker:
 
     def _see(self, tenant: _Tenant, read: Read) -> None:
         """Measure how long the Puts took that are shown now."""
+        unseen = self._unseen.get(read.reader, {})  # of some near caches nothing is measured
         for part in read.parts:
-            name = read.reader, part.key
-            if name not in self._unseen:
-                continue
-            for put in self._unseen[name]:
+            puts = unseen.pop(part.key, [])
+            for put in puts:
                 if put.version <= part.version:
                     self._stale(max(0.0, read.end - put.acknowledged))
             # A Put that has ended again is never shown.
-            over = part.version or tenant.history.last_end(part.key)
-            self._keep_unseen(name, [put for put in self._unseen[name] if put.version > over])
-
-    def _keep_unseen(self, name: tuple[str, ContextKey], kept: list[Write]) -> None:
-        if kept:
-            self._unseen[name] = kept
-        else:
-            del self._unseen[name]
+            over = part.version or tenant.history.last_end(part.key) if puts else 0
+            later = [put for put in puts if put.version > over]
+            if later:
+                unseen[part.key] = later
 
     def _break(self, write: Write, check: Check, now: float, text: str) -> None:
         self._found(Violation(check, "writer", write.key, now, text))

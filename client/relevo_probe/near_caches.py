@@ -17,7 +17,7 @@ from itertools import cycle
 from relevo_client import AsyncContextClient, ContextRef
 
 from relevo_probe.attention import Attention
-from relevo_probe.canaries import Canaries
+from relevo_probe.canaries import Canaries, room_for
 from relevo_probe.looking import NearCacheReader, StoreRead
 from relevo_probe.record import Record
 
@@ -35,8 +35,6 @@ _ASKED_TOGETHER = 2
 """Reads of one composition from one server at the same time."""
 _LOOKS = 6
 """Looks of a forgetful near cache at a tenant before it forgets it."""
-_FEW, _MANY = 6, 10_000
-"""Entries for which near caches have room: those of one tenant, and all."""
 _AWAKE = 8.0
 """Seconds from one pause of the event loop to the next."""
 _OVERSLEPT = 0.25
@@ -105,6 +103,7 @@ class AsyncNearCaches:
         self._connect = connect
         self._servers = servers
         self._canaries = canaries
+        self._room = room_for(canaries)
         self._record = record
         self._attention = attention
         self._max_staleness = max_staleness
@@ -118,11 +117,13 @@ class AsyncNearCaches:
         try:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
                 for server in range(self._servers):
-                    client = await stack.enter_async_context(self._connect(server, _MANY))
+                    client = await stack.enter_async_context(self._connect(server, self._room))
                     group.create_task(self._follow(f"asyncio {server}", client))
                     for _ in range(_ASKED_TOGETHER):
                         group.create_task(self._ask(client))
-                    small = await stack.enter_async_context(self._connect(server, _FEW))
+                    small = await stack.enter_async_context(
+                        self._connect(server, room_for(self._canaries[:1]))
+                    )
                     group.create_task(self._forgetful(small, f"forgetful {server}"))
                 group.create_task(self._newcomers())
                 group.create_task(self._pauses())
@@ -157,7 +158,7 @@ class AsyncNearCaches:
     async def _newcomers(self) -> None:
         number = 0
         while not self._attention.is_over:
-            async with self._connect(number % self._servers, _MANY) as client:
+            async with self._connect(number % self._servers, self._room) as client:
                 await self._follow(f"newcomer {number}", client, time.monotonic() + _VISIT)
             number += 1
 

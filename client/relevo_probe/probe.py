@@ -14,9 +14,8 @@ from queue import Empty, PriorityQueue
 import grpc
 from relevo_client import AsyncContextClient, CacheOptions, ContextClient, UnavailableError
 
-from relevo_probe import tenants
 from relevo_probe.attention import Attention
-from relevo_probe.canaries import Canaries
+from relevo_probe.canaries import Canaries, room_for
 from relevo_probe.looking import NearCacheReader
 from relevo_probe.metrics import Metrics
 from relevo_probe.near_caches import AsyncNearCaches, Looks
@@ -25,13 +24,12 @@ from relevo_probe.record import Record
 from relevo_probe.rounds import WRITTEN_TOGETHER, Rounds, Writer
 from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary
+from relevo_probe.tenants import Tenants
 
 _WRITERS = 2
 """Threads that write."""
 _ROUND = 27
 """The writes of a round, on average."""
-_MANY = 10_000
-"""Entries for which near caches have room that hold all canaries."""
 _TURN = 0.0002
 """Seconds after which a thread lets another one run."""
 _IDLE = 0.25
@@ -129,6 +127,8 @@ class Probe:
             except UnavailableError as error:
                 self.record.fail(error)
                 return self.summary()
+            if self._attention.is_over:
+                return self.summary()
             threads = _Threads(self._attention.stop)
             try:
                 self._start(plain, threads, stack)
@@ -149,27 +149,22 @@ class Probe:
             seconds=time.monotonic() - self._began,
             partitions=len(self._tenants),
             writes=record.writes,
-            answers=record.answers,
+            answers=dict(record.answers),  # a copy: threads go on counting
             checks=record.checks,
             violations=record.violations,
             found=[(each.at - self._began, each) for each in record.found],
             staleness=record.staleness,
-            failures=record.failures,
+            failures=dict(record.failures),
         )
 
     def _find(self, client: ContextClient) -> Sequence[str]:
         options = self._options
+        tenants = Tenants(client, self._run, self._attention, within=options.wait)
         if options.partitions is None:
-            found = tenants.find(
-                client,
-                options.tenant,
-                self._run,
-                is_over=lambda: self._attention.is_over,
-                within=options.wait,
-            )
+            found = tenants.find(options.tenant)
         else:
             found = list(tenants_of(options.tenant, options.partitions).values())
-        tenants.must_be_usable(client, found, self._run)
+        tenants.must_be_usable(found)
         return found
 
     def _start(self, plain: Sequence[ContextClient], threads: "_Threads", stack: ExitStack) -> None:
@@ -178,7 +173,7 @@ class Probe:
         writers = [Writer(client) for client in plain]
         askers = [stack.enter_context(self._blocking(each, room=1)) for each in options.targets]
         for number, target in enumerate(options.targets):
-            client = stack.enter_context(self._blocking(target, room=_MANY))
+            client = stack.enter_context(self._blocking(target, room=room_for(canaries)))
             reader = NearCacheReader(f"blocking {number}", client, record)
             record.add_near_cache(reader.name)
             writers.append(Writer(client, reader))

@@ -15,11 +15,12 @@ from relevo_probe.rules import Check, Violation
 
 _SHOWN = 20
 """Violations that are kept for the summary: the first ones say most."""
-_NO_EFFECT = {
-    *(Reason.LEASE_LOST, Reason.INVALID_FIELD, Reason.CONTEXT_TOO_LARGE, Reason.TENANT_DENIED),
-    *(Reason.UNAUTHENTICATED, Reason.TOO_MANY_REQUESTS),
-}
-"""Reasons by which the store says that a write has no effect. After all others it may have one."""
+_NO_EFFECT = {Reason.INVALID_FIELD, Reason.CONTEXT_TOO_LARGE}
+"""Reasons by which a write has no effect: they are the same for each attempt of a call.
+
+After all others it may have one. A call that is refused for its token or its rate may be the
+repetition of one that was executed, and whose answer was lost.
+"""
 
 
 class Record:

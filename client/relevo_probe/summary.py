@@ -7,8 +7,8 @@ from typing import Any
 from relevo_probe.distribution import Distribution
 from relevo_probe.rules import Check, Violation
 
-OK, VIOLATED, USAGE, UNCHECKED = 0, 1, 2, 3
-"""Exit codes."""
+OK, VIOLATED, UNCHECKED = 0, 1, 3
+"""Exit codes. 2 is wrong usage."""
 
 
 @dataclass(frozen=True)

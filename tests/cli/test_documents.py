@@ -17,6 +17,10 @@ def test_json_that_is_deeper_than_python_recurses(monkeypatch: pytest.MonkeyPatc
     nested: Any = 1
     for _ in range(5000):
         nested = [nested]
-    monkeypatch.setattr(json, "loads", lambda _: {"llm_config": nested})  # pyright: ignore[reportUnknownLambdaType]
+
+    def loads(_: str) -> Any:
+        return {"llm_config": nested}
+
+    monkeypatch.setattr(json, "loads", loads)
     with pytest.raises(UsageError, match="context: is nested too deeply"):
         read_context("", PutRequest())

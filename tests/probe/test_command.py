@@ -82,6 +82,7 @@ def test_no_store() -> None:
         (["--list-tenants"], "--list-tenants needs --partitions"),
         (["--metrics-listen", "127.0.0.1:1x"], "--metrics-listen: must be an address and a TCP"),
         (["--metrics-listen", "unix:/run/probe"], "--metrics-listen: must be an address and a TCP"),
+        (["127.0.0.1:1", ""], "TARGET: must be an address"),
         (["--cert", "nowhere.pem"], "--cert and --key go together"),
     ],
 )

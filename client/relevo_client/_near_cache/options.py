@@ -25,7 +25,8 @@ class CacheOptions:
 
     sample_every: int = 0
     """One answer of so many is compared with the store afterwards, in the background; 0: none.
-    The verdicts are counted by the metric `relevo.client.sampler.checks`."""
+    The verdicts are counted by the metric `relevo.client.sampler.checks`. If the store has another
+    version, the near cache is looked up again, which counts as a hit."""
 
     @property
     def ping_interval(self) -> float:

@@ -53,23 +53,37 @@ def _add_argument(parser: argparse.ArgumentParser, *names: str, **options: Any) 
     return parser.add_argument(*names, **options)
 
 
-def _run(source: Flags, options: argparse.Namespace) -> int:
-    file = Path(options.config) if options.config else None
+class WrongSettingsError(ValueError):
+    """Raised for settings that cannot be used. Its text has a line for each of them."""
+
+
+def load(source: Flags, options: argparse.Namespace) -> settings.Settings:
+    """Load the settings that flags, the environment and `--config` give.
+
+    Raises WrongSettingsError, which quotes no values.
+    """
+    file, given = Path(options.config) if options.config else None, vars(options)
     try:
-        loaded = settings.load(file, source(parsed_args=vars(options)))
+        return settings.load(file, source(parsed_args=given))
+    except ValidationError as error:
+        text = "\n".join(problems.explain(error, file, given))
+    except SettingsError as error:
+        text = problems.explain_unreadable(error, given)
+    except ValueError as error:
+        text = str(error)
+    raise WrongSettingsError(text)
+
+
+def _run(source: Flags, options: argparse.Namespace) -> int:
+    try:
+        loaded = load(source, options)
         logs.configure(loaded.log_level, loaded.log_format)
         for variable, nearest in problems.unknown_variables(os.environ):
             logs.log.warning("settings.unknown", variable=variable, nearest=nearest)
         return _run_server(loaded)
-    except ValidationError as error:
-        for line in problems.explain(error, file, vars(options)):
-            print(f"relevo serve: {line}", file=sys.stderr)
-        return 2
-    except SettingsError as error:
-        print(f"relevo serve: {problems.explain_unreadable(error, vars(options))}", file=sys.stderr)
-        return 2
     except ValueError as error:
-        print(f"relevo serve: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"relevo serve: {line}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"relevo serve: {error}", file=sys.stderr)
