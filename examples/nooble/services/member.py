@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from faststream.redis import RedisBroker
@@ -94,7 +94,9 @@ async def member(
             store = CountedChannel(await stack.enter_async_context(channel))
             contexts = await stack.enter_async_context(
                 AsyncContextClient(
-                    channel=store.as_channel(), cache=cache, loaders=loaders(management)
+                    channel=store.as_channel(),
+                    cache=replace(cache, service_name=name),
+                    loaders=loaders(management),
                 )
             )
             source = Relevo(contexts)
