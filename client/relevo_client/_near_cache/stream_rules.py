@@ -6,10 +6,10 @@ from typing import Protocol
 _RANDOM = random.SystemRandom()
 """Without a state of its own: streams run in threads beside a program that may have seeded
 `random`, and take no numbers from it."""
-SLICE = 16
+SLICE = 8
 """Requests that are sent at once. A pause follows, so that reconnecting clients do not flood a
 server: a call that arrives meanwhile waits for one slice at most."""
-_PAUSE = 0.005
+_PAUSE = 0.0025
 """Seconds between two slices, before jitter."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds before a stream is opened again, before jitter of up to half of it. A server that comes
