@@ -5,16 +5,17 @@
   it, OpenTelemetry's own instrumentation of gRPC: alone (`otel`), and with Relevo's context and
   attributes in its spans (`otel relevo`).
 - `Get`: a Get from Redis, of a server without metrics and one with `--metrics-listen`, which is
-  scraped every five seconds.
+  scraped every five seconds; started anew several times.
 
 Each contender has processes of its own, as a process has one SDK. CPU of calls is that of both
 sides together.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -23,7 +24,7 @@ from benchmarks import samples, servers
 from benchmarks.calls import fill, path
 from benchmarks.figures import Figure, Goal, compare, paired
 from benchmarks.http2 import connected
-from benchmarks.rounds import Contender, Drive, Schedule, take_turns
+from benchmarks.rounds import Contender, Drive, Sample, Schedule, take_turns
 from benchmarks.run import Run
 from benchmarks.workers import Worker, workers
 
@@ -32,9 +33,11 @@ PEEK = Goal("µs", at_most=1.05)
 CALL = Goal("cpu", at_most=1.02)
 GET = Goal("cpu", at_most=1.03)
 _SCRAPED_EVERY = 5.0
-"""Seconds; Prometheus's own default is a minute."""
+"""Seconds under load; Prometheus's own default is a minute."""
 _TURNS = 2
 """The factor by which a turn is longer here, because the differences are a few per cent."""
+_STARTS = 7
+"""How often the servers of Gets are started anew: one start differs from the next by 2 %."""
 _CALLERS = {
     "without": "relevo",
     "with": "relevo+sdk",
@@ -117,39 +120,54 @@ async def _caller(run: Run, name: str, side: str) -> AsyncGenerator[Contender]:
 
 
 async def _gets(run: Run, schedule: Schedule) -> list[Figure]:
-    async with AsyncExitStack() as stack:
-        contenders: list[Contender] = []
-        for name, flags in (("without", ()), ("with", ("--metrics-listen", "127.0.0.1:0"))):
-            server = stack.enter_context(
-                servers.relevo(run.redis, f"{run.prefix}-{name}", run.cores, *flags)
-            )
-            await fill(server.address)
-            client = await stack.enter_async_context(connected(server.address))
-            load: Drive = partial(client.load, path("Get"), samples.get_requests())
-            if server.metrics:
-                load = _scraped(load, server.metrics)
-            contenders.append(Contender(name, load, server.cpu))
-        taken = await take_turns(
-            contenders, in_flight=IN_FLIGHT, schedule=schedule, what="Get with metrics"
-        )
+    taken: defaultdict[str, list[Sample]] = defaultdict(list)
+    scrapes = _Scrapes()
+    few = replace(schedule, rounds=-(-schedule.rounds // _STARTS))
+    for start in range(_STARTS):
+        for name, samples_of_start in (await _gets_of_a_start(run, few, start, scrapes)).items():
+            taken[name] += samples_of_start
     return compare(
         "Telemetry/Get", taken, baseline="without", in_flight=IN_FLIGHT, goals={"with": GET}
     )
 
 
-def _scraped(load: Drive, address: str) -> Drive:
-    """The same load, while the server's metrics are scraped every few seconds."""
-    last = 0.0
+async def _gets_of_a_start(
+    run: Run, schedule: Schedule, start: int, scrapes: "_Scrapes"
+) -> Mapping[str, Sequence[Sample]]:
+    async with AsyncExitStack() as stack:
+        contenders: list[Contender] = []
+        for name, flags in (("without", ()), ("with", ("--metrics-listen", "127.0.0.1:0"))):
+            server = stack.enter_context(
+                servers.relevo(run.redis, f"{run.prefix}-{name}-{start}", run.cores, *flags)
+            )
+            await fill(server.address)
+            client = await stack.enter_async_context(connected(server.address))
+            load: Drive = partial(client.load, path("Get"), samples.get_requests())
+            if server.metrics:
+                load = scrapes.beside(load, server.metrics)
+            contenders.append(Contender(name, load, server.cpu))
+        what = f"Get with metrics, start {start + 1} of {_STARTS}"
+        return await take_turns(contenders, in_flight=IN_FLIGHT, schedule=schedule, what=what)
 
-    async def drive(in_flight: int, seconds: float) -> tuple[list[float], float]:
-        nonlocal last
-        if time.monotonic() - last < _SCRAPED_EVERY:
-            return await load(in_flight, seconds)
-        last = time.monotonic()
-        async with httpx.AsyncClient(timeout=10) as http, asyncio.TaskGroup() as group:
-            scraping = group.create_task(http.get(f"http://{address}/metrics"))
-            taken = await load(in_flight, seconds)
-            (await scraping).raise_for_status()
-        return taken
 
-    return drive
+class _Scrapes:
+    """Scrapes the metrics of servers, as often as their seconds under load ask for."""
+
+    def __init__(self) -> None:
+        self._loaded = 0.0
+
+    def beside(self, load: Drive, address: str) -> Drive:
+        """The same load, while the metrics at an address are scraped now and then."""
+
+        async def drive(in_flight: int, seconds: float) -> tuple[list[float], float]:
+            self._loaded += seconds
+            if self._loaded < _SCRAPED_EVERY:
+                return await load(in_flight, seconds)
+            self._loaded = 0.0
+            async with httpx.AsyncClient(timeout=10) as http, asyncio.TaskGroup() as group:
+                scraping = group.create_task(http.get(f"http://{address}/metrics"))
+                taken = await load(in_flight, seconds)
+                (await scraping).raise_for_status()
+            return taken
+
+        return drive
