@@ -14,8 +14,11 @@ from matrix.servers import SERVERS
 
 OF_SERVERS = ("actions", "admin", "faults", "near_cache", "platform", "store")
 """The rings whose tests use a server."""
-OF_PYTHONS = ("actions", "asgi", "client", "contract", "near_cache", "propagation", "store")
-"""The rings of the client, and the store's, which uses Python's own TLS."""
+OF_PYTHONS = (
+    *("actions", "asgi", "cli", "client", "contract", "near_cache"),
+    *("probe", "propagation", "store", "telemetry"),
+)
+"""The rings of clients and commands, and the store's, which uses Python's own TLS."""
 SERVER_OF_PYTHONS = "redis-8.2"
 """The server for the tests of a Python."""
 
