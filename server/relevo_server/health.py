@@ -6,14 +6,15 @@ so do the service's own name and "", which load balancers and older probes ask f
 """
 
 import asyncio
+from typing import Any
 
-from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
 from relevo_server.storage import Storage
 from relevo_server.storage.inspection import EVICTION_ADVICE, may_evict_logs
+from relevo_server.telemetry.calls import Registry
 
 LIVENESS = "liveness"
 READINESS = "readiness"
@@ -38,9 +39,10 @@ class Health:
         self.store_available: bool | None = None
         """Whether the store answered the last check; None before the first one."""
 
-    def add_to(self, server: aio.Server) -> None:
+    def add_to(self, server: Registry) -> None:
         """Register the health service with a server that has not been started."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        untyped: Any = health_pb2_grpc
+        untyped.add_HealthServicer_to_server(self._servicer, server)
 
     async def begin(self) -> None:
         """Check the store, and set every status. Raises LayoutError."""

@@ -3,10 +3,10 @@
 import asyncio
 import errno
 import socket
-from typing import Self
+from typing import Any, Self
 
 from grpc import aio
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from relevo_server import tls
 from relevo_server.health import NAME as NAME_OF_HEALTH
@@ -15,6 +15,7 @@ from relevo_server.logs import log
 from relevo_server.service import channelz
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
+from relevo_server.service.registry import Registry
 from relevo_server.service.store import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -44,20 +45,23 @@ class Server:
         self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
-        registry = measured(self._server, telemetry)
-        self._service.add_to(registry)
+        registry = Registry(self._server)
+        measured_registry = measured(registry, telemetry)
+        self._service.add_to(measured_registry)
         self._admin = Admin(self._service.parts)
-        self._admin.add_to(registry)
+        self._admin.add_to(measured_registry)
         self._meter = telemetry.meter
         self._usage = Usage()
         self._sampling: asyncio.Task[None] | None = None
-        self._health.add_to(self._server)
+        self._health.add_to(registry)
         names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
         if settings.channelz:
-            channelz.add_to(self._server, self._service.parts.access)
+            channelz.add_to(registry, self._service.parts.access)
             names.append(channelz.NAME)
         if settings.reflection:
-            reflection.enable_server_reflection(names, self._server)
+            servicer = reflection.aio.ReflectionServicer(names)
+            untyped: Any = reflection_pb2_grpc
+            untyped.add_ServerReflectionServicer_to_server(servicer, registry)
         self.address = ""
         """The address that the server listens on, as host:port; "" until it has started."""
 
