@@ -111,6 +111,7 @@ async def test_the_store_comes_back(
     assert queueing.sent(queueing.results)[0].payload == {"user": "u-1"}
 
 
+@pytest.mark.timing
 async def test_work_that_takes_long(queueing: Queueing) -> None:
     """A handler may take longer than redeliver_after: no other consumer gets its action."""
     number = 0
