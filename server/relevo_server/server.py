@@ -15,7 +15,7 @@ from relevo_server.logs import log
 from relevo_server.service import channelz
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
-from relevo_server.service.registry import Registry
+from relevo_server.service.registry import GenericRegistry
 from relevo_server.service.store import SERVICE, ContextStore
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
@@ -45,7 +45,7 @@ class Server:
         self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
-        registry = Registry(self._server)
+        registry = GenericRegistry(self._server)
         measured_registry = measured(registry, telemetry)
         self._service.add_to(measured_registry)
         self._admin = Admin(self._service.parts)
@@ -56,7 +56,7 @@ class Server:
         self._health.add_to(registry)
         names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
         if settings.channelz:
-            channelz.add_to(registry, self._service.parts.access)
+            channelz.add_to(self._server, self._service.parts.access)
             names.append(channelz.NAME)
         if settings.reflection:
             servicer = reflection.aio.ReflectionServicer(names)

@@ -4,44 +4,41 @@ What it tells of all clients (addresses, numbers of calls) is for operators: cal
 `admin`. grpcio's own registration would let everyone in.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from grpc import unary_unary_rpc_method_handler
+from grpc import aio, unary_unary_rpc_method_handler
 from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 
 from relevo_server import errors
 from relevo_server.errors import StoreError
 from relevo_server.service.access import Access
 from relevo_server.service.admission import Context, fail
-from relevo_server.telemetry.calls import Registry
+from relevo_server.service.registry import GenericRegistry
+from relevo_server.telemetry.calls import Handlers
 from relevo_server.wire.decoding import UNREADABLE
 
 NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
 
 
-def add_to(server: Registry, access: Access) -> None:
+def add_to(server: aio.Server, access: Access) -> None:
     """Register channelz with a server that has not been started."""
     untyped: Any = channelz_pb2_grpc
     servicer = channelz.aio.ChannelzServicer()
     untyped.add_ChannelzServicer_to_server(servicer, _ForAdmins(server, access))
 
 
-class _ForAdmins:
+class _ForAdmins(GenericRegistry):
     """Registers handlers that answer callers with the role `admin` only."""
 
-    def __init__(self, server: Registry, access: Access) -> None:
-        self._server = server
+    def __init__(self, server: aio.Server, access: Access) -> None:
+        super().__init__(server)
         self._access = access
 
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Ignore the generic form of the handlers, which are registered by name as well."""
-
-    def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
         """Register the handlers, each behind a check of its caller."""
-        guarded = {method: self._guarded(method, each) for method, each in handlers.items()}
-        self._server.add_registered_method_handlers(name, guarded)
+        guarded = {name: self._guarded(name, each) for name, each in method_handlers.items()}
+        super().add_registered_method_handlers(service_name, guarded)
 
     def _guarded(self, method: str, handler: Any) -> Any:
         access, behavior, read = self._access, handler.unary_unary, handler.request_deserializer

@@ -10,8 +10,8 @@ from grpc import aio, method_handlers_generic_handler
 from relevo_server.telemetry.calls import Handlers
 
 
-class Registry:
-    """Where services register, before the server is started: ours, and generated code."""
+class GenericRegistry:
+    """Registers our services, and those of generated code, before the server is started."""
 
     def __init__(self, server: aio.Server) -> None:
         self._server = server
