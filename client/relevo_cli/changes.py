@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 import grpc
@@ -71,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         output.print_lines([terminal.painted(_line(_TITLES), "bold")])
     with connected(options) as server:
         for response in _responses(server, request):
-            document = of_message(response, is_complete=True)
+            document = partial(of_message, response, is_complete=True)
             output.print_event(options, document, _lines(response))
     return OK
 

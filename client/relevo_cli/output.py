@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from relevo_cli.documents import Json
@@ -25,10 +25,12 @@ def print_answer(options: argparse.Namespace, document: Json, lines: Iterable[st
         print_lines(lines)
 
 
-def print_event(options: argparse.Namespace, document: Json, lines: Iterable[str]) -> None:
+def print_event(
+    options: argparse.Namespace, document: Callable[[], Json], lines: Iterable[str]
+) -> None:
     """Print one of a stream of answers as `--output` says: as a JSON object, or as lines."""
     if options.output == "json":
-        print_item(document)
+        print_item(document())
     else:
         print_lines(lines)
 

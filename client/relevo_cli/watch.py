@@ -100,7 +100,6 @@ class Shown:
     changes: Sequence[Difference] = ()
     context: Json = None
 
-    @property
     def document(self) -> Json:
         """The event as JSON."""
         entry = self.seen.entry
