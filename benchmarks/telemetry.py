@@ -37,7 +37,7 @@ _SCRAPED_EVERY = 5.0
 _TURNS = 2
 """The factor by which a turn is longer here, because the differences are a few per cent."""
 _STARTS = 7
-"""How often the servers of Gets are started anew: one start differs from the next by 2 %."""
+"""The starts of the servers of Gets: the ratio differs by 2 % from one start to the next."""
 _CALLERS = {
     "without": "relevo",
     "with": "relevo+sdk",

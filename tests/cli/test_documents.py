@@ -10,7 +10,7 @@ from relevo_cli.failures import UsageError
 
 
 def test_json_that_is_deeper_than_python_recurses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the json module can read and Python code cannot walk through is nested too deeply.
+    """JSON that the json module can read, but Python code cannot walk through, is refused.
 
     From Python 3.12 on the module's limit is another one than that of Python code.
     """

@@ -58,8 +58,8 @@ class Outbox:
         self.partitions: set[int] = set()
         """The partitions in which the stream has subscriptions."""
         self.resets = 0
-        """How often the queue overflowed. Each time every partition of the stream is reset, and the
-        watcher subscribes to everything again."""
+        """The number of overflows of the queue. An overflow resets every partition of the stream,
+        and the watcher subscribes to everything again."""
         self.partition_resets = 0
         """The number of resets of partitions. One overflow resets several partitions."""
 

@@ -11,7 +11,7 @@ from relevo_server.keys import Key
 from relevo_server.storage.events import LogPage
 
 EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
-"""What to do about a policy that `may_evict_logs`."""
+"""The advice for an eviction policy that may take the logs."""
 
 
 def may_evict_logs(policy: str) -> bool:

@@ -111,7 +111,7 @@ def _added(data: ResourceMetrics, metrics: Sequence[Metric]) -> ResourceMetrics:
 
 
 def _difference(last: HistogramDataPoint, point: HistogramDataPoint) -> HistogramDataPoint:
-    """What was counted since the last point. The least and the greatest of it are unknown."""
+    """The durations since the last point. Their minimum and maximum are unknown."""
     unknown: Any = None  # optional in OTLP, whatever the SDK's types say
     pairs = zip(point.bucket_counts, last.bucket_counts, strict=True)
     return replace(

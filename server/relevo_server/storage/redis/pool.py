@@ -14,7 +14,7 @@ from relevo_server.deadline import earliest
 from relevo_server.storage.redis.connection import Argument, Connection
 
 FAILURES = (redis_errors.RedisError, OSError)  # includes TimeoutError
-"""What a command raises that fails."""
+"""The exceptions of commands that fail."""
 
 
 class Pool:

@@ -15,7 +15,7 @@ from relevo_server.storage.redis.recent import CachedContext
 
 
 def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
-    """What the names of a partition's records begin with: a hash tag of Redis Cluster.
+    """The prefix of the names of a partition's records: a hash tag of Redis Cluster.
 
     `*` gives the glob pattern of all partitions.
     """
