@@ -9,6 +9,7 @@ from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.redis.records import hash_tag
 from support.clients.calls import (
     Stub,
     context,
@@ -22,6 +23,7 @@ from support.clients.calls import (
     seconds,
 )
 from support.contexts import of_size
+from support.redis.client import RedisClient
 from support.servers.serving import serving_from
 from support.waiting import until_async
 
@@ -182,7 +184,7 @@ async def test_a_log_is_bounded(settings: Settings) -> None:
 
 
 async def test_a_log_that_is_full(settings: Settings) -> None:
-    """A full log may have been trimmed: a reader without a position is told so; others continue."""
+    """A log that has just as many events as it keeps has lost none."""
     storage = open_storage(
         settings.store.get_secret_value(),
         partitions=1,
@@ -191,12 +193,11 @@ async def test_a_log_that_is_full(settings: Settings) -> None:
     )
     try:
         async with serving_from(storage, settings) as stub:
-            revisions = [(await put(stub, key())).revision for _ in range(4)]
-            assert len(await log_of(storage)) == 4
-            revisions.append((await put(stub, key())).revision)
-        assert (await storage.tail(0, 0, 10)).gap is Gap.TRIMMED
-        whole = [event.revision for event in (await storage.tail(0, revisions[0], 10)).events]
-        assert whole == revisions[1:]
+            revisions = [(await put(stub, key())).revision for _ in range(5)]
+        for position, after in ((0, revisions), (revisions[0], revisions[1:])):
+            tail = await storage.tail(0, position, 10)
+            assert [event.revision for event in tail.events] == after
+            assert tail.gap is None
     finally:
         await storage.close()
 
@@ -216,3 +217,30 @@ async def test_what_was_seen_and_is_not_there(storage: Storage, storage_stub: St
     partition = storage.partition_of("acme")
     tail = await storage.tail(partition, seen[1], 10, seen=[seen[2] + (1 << 19), seen[4]])
     assert tail == Tail(seen[4], [], Gap.CHANGED)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(("XTRIM", "log", "MAXLEN", 2), id="trimmed"),
+        pytest.param(("XTRIM", "log", "MAXLEN", 0), id="emptied"),
+        pytest.param(("DEL", "log"), id="evicted"),
+        pytest.param(("HDEL", "state", "first"), id="written by a server that did not record it"),
+        pytest.param(("HSET", "state", "first", "x"), id="overwritten"),
+    ],
+)
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_the_first_events_are_lost(
+    storage: Storage, storage_stub: Stub, settings: Settings, loss: tuple[str | int, ...]
+) -> None:
+    """A reader from the beginning learns that the first events may be lost, however few they were.
+
+    A follower begins there if its partition had no write when it began.
+    """
+    revisions = [(await put(storage_stub, key())).revision for _ in range(3)]
+    partition = storage.partition_of("acme")
+    command, kind, *rest = loss
+    with RedisClient(settings.store.get_secret_value()) as redis:
+        redis(command, f"{hash_tag(settings.store_prefix, partition)}:{kind}", *rest)
+    tail = await storage.tail(partition, 0, 10)
+    assert (tail.gap is not None, tail.revision, tail.events) == (True, revisions[-1], [])

@@ -234,8 +234,8 @@ class Storage(ABC):
         """The first `limit` events after a position.
 
         The position is a revision of the partition, None for the end of the log, or 0 for its
-        beginning; from 0 there is a gap as soon as the log has as many events as it keeps,
-        because it may have lost some. `seen` are revisions as of which something was read:
+        beginning, before the partition's first write. There is a gap if the log no longer has the
+        event at the position (from 0, that of the first write): it has lost some. `seen` are revisions as of which something was read:
         if the log lacks one of them, there is a gap too.
         """
 

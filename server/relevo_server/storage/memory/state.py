@@ -39,6 +39,7 @@ class Partition:
     """A partition's log, entries, floors, leases and answered requests."""
 
     log: deque[Event]
+    first: int = 0  # the first revision, 0 for none
     revision: int = 0
     entries: dict[Key, Entry] = field(default_factory=dict[Key, Entry])
     floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])

@@ -180,11 +180,10 @@ class MemoryStorage(Storage):
         part = self._parts[partition]
         if position is None:
             return Tail(part.revision, [])
-        newer = list(takewhile(lambda event: event.revision > position, reversed(part.log)))
-        # The event at a position is in the log; at the beginning there never was one.
-        is_gone = len(newer) == len(part.log) and part.revision > position
-        if is_gone and (position or len(newer) == part.log.maxlen):
+        # A log that continues from the beginning has the partition's first event.
+        if part.revision > position and part.log[0].revision > (position or part.first):
             return Tail(part.revision, [], Gap.TRIMMED)
+        newer = list(takewhile(lambda event: event.revision > position, reversed(part.log)))
         return Tail(part.revision, newer[::-1][:limit])
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
@@ -201,6 +200,7 @@ class MemoryStorage(Storage):
 
     def _next(self, part: Partition) -> int:
         part.revision = revisions.after(part.revision, int(self._clock() * 1000))
+        part.first = part.first or part.revision
         part.written.set()
         part.written.clear()
         return part.revision

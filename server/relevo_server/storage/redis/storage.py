@@ -213,7 +213,7 @@ class RedisStorage(Storage):
         """Run one script."""
         tag = records.hash_tag(self._prefix, partition)
         after = "" if position is None else revisions.to_log_id(position)
-        args: list[Argument] = [after, limit, self._log_length, *map(revisions.to_log_id, seen)]
+        args: list[Argument] = [after, limit, *map(revisions.to_log_id, seen)]
         kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
         reached = revisions.from_log_id(revision)
         if kind != b"ok":

@@ -24,8 +24,9 @@ for i = 3, entries + 2 do
     count = count + 1
   end
   local event = signed(ARGV[3], '', 'op', 'invalidate', 'key', name)
-  revision = append(log, length, revision, unpack(event))
-  redis.call('HSET', state_key, 'revision', revision)
+  local last = revision
+  revision = append(log, length, last, unpack(event))
+  advance(state_key, log, last, revision)
   redis.call('DEL', KEYS[i], KEYS[entries + i])
 end
 return remember(record, fingerprint, request_ttl, INVALIDATE, {revision, count})

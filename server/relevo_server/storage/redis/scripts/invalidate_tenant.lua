@@ -10,5 +10,5 @@ if earlier then return earlier end
 local last = redis.call('HGET', KEYS[1], 'revision')
 local event = signed(ARGV[5], '', 'op', 'floor', 'tenant', ARGV[3], 'scope', ARGV[4])
 local revision = append(KEYS[2], ARGV[1], last, unpack(event))
-redis.call('HSET', KEYS[1], 'revision', revision, ARGV[2], revision)
+advance(KEYS[1], KEYS[2], last, revision, ARGV[2], revision)
 return remember(KEYS[3], ARGV[6], ARGV[7], INVALIDATE, {revision, 0})

@@ -185,3 +185,11 @@ local function signed(by, fields, ...)
   end
   return event
 end
+
+-- Record the partition's new last revision, and other fields of its state. A revision that follows
+-- none is recorded as the first, too: a reader from the beginning needs it to know whether the log
+-- still begins there. Not if the log has other entries: then the record of the last one was lost.
+local function advance(state, log, last, revision, ...)
+  if not last and log_length(log) == 1 then redis.call('HSETNX', state, 'first', revision) end
+  redis.call('HSET', state, 'revision', revision, ...)
+end

@@ -6,5 +6,5 @@
 if redis.call('HGET', KEYS[3], 'token') ~= ARGV[3] then return end
 local last = redis.call('HGET', KEYS[1], 'revision')
 local revision = append(KEYS[2], ARGV[1], last, 'op', 'release', 'key', ARGV[2])
-redis.call('HSET', KEYS[1], 'revision', revision)
+advance(KEYS[1], KEYS[2], last, revision)
 redis.call('DEL', KEYS[3])

@@ -1,7 +1,7 @@
 -- Return the events of a partition's log after a position.
 -- KEYS: state, log
--- ARGV: the position, '0-0' for the beginning, '' for the end; the most events; log length;
---       revisions as of which something was read
+-- ARGV: the position, '0-0' for the beginning, '' for the end; the most events; revisions as of
+--       which something was read
 -- Returns: {'ok', revision, events}, each event {id, {name, value...}};
 --          {'trimmed', revision} or {'changed', revision} if the log does not continue
 --          from the position
@@ -12,14 +12,16 @@ local position = ARGV[1]
 local revision = last_revision(KEYS[1], KEYS[2])
 if position == '' then return {'ok', revision, {}} end
 
--- A log that was never trimmed has fewer events than it keeps.
-if position == '0-0' and redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[3]) then
-  return {'trimmed', revision}
+-- A log that continues from the beginning has the partition's first event.
+local from = position
+if position == '0-0' and revision ~= '0-0' then
+  from = redis.call('HGET', KEYS[1], 'first')
+  if not is_revision(from) then return {'trimmed', revision} end
 end
 
 -- Events that were lost in a failover, or with all of the data, leave only one trace:
 -- ids that were seen are missing.
-for _, id in ipairs({position, unpack(ARGV, 4)}) do
+for _, id in ipairs({from, unpack(ARGV, 3)}) do
   if id ~= '0-0' and #redis.call('XRANGE', KEYS[2], id, id) == 0 then
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     if first and above(first[1], id) then return {'trimmed', revision} end

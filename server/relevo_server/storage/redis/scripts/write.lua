@@ -34,7 +34,7 @@ if expected ~= '' and expected ~= current then return {'conflict', current} end
 local event = signed(by, fields, 'op', 'put', 'key', name)
 local version = append(log, length, state[1], unpack(event))
 local created = live and entry[2] or version
-redis.call('HSET', state_key, 'revision', version)
+advance(state_key, log, state[1], version)
 if not sound then redis.call('DEL', entry_key) end -- of another type, say
 redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context, 'mark', mark)
