@@ -235,8 +235,8 @@ class Storage(ABC):
 
         The position is a revision of the partition, None for the end of the log, or 0 for its
         beginning, before the partition's first write. There is a gap if the log no longer has the
-        event at the position (from 0, that of the first write): it has lost some. `seen` are revisions as of which something was read:
-        if the log lacks one of them, there is a gap too.
+        event at the position (from 0, that of the first write): it has lost some. `seen` are
+        revisions as of which something was read: if the log lacks one of them, there is a gap too.
         """
 
     @abstractmethod
