@@ -150,6 +150,13 @@ local function mend(log, last)
   return last
 end
 
+-- Begin a log that has lost all entries anew at the last revision, so that readers can continue from
+-- there. Without memory for that (pcall), a later call does it.
+local function restart(log, last)
+  redis.call('DEL', log)
+  redis.pcall('XADD', log, last, 'foreign', '')
+end
+
 -- The id to append an event with, after the last one.
 local function following(last)
   local ms, sequence = parse(last or '')
