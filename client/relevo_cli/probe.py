@@ -17,8 +17,8 @@ from relevo_probe.probe import Options, Probe
 from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary, milliseconds
 from relevo_probe.tenants import NoTenantError
+from relevo_server.addresses import metrics_address
 from relevo_server.cli.extras import needing
-from relevo_server.settings import metrics_address
 from relevo_server.telemetry.wanted import Wanted, wanted
 
 from relevo_cli import connection, numbers, output

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Literal, NamedTuple
 
 from relevo_server import tls
+from relevo_server.addresses import is_local
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of
 from relevo_server.settings import Settings
@@ -15,7 +16,6 @@ Level = Literal["ok", "warning", "wrong"]
 MAX_CLOCK_OFFSET = 1.0
 """Seconds by which the database's clock may differ from this host's."""
 _LEAST = {"redis": (6, 2), "valkey": (7, 2)}
-_LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
 
 
 class Finding(NamedTuple):
@@ -35,13 +35,14 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     The settings are valid each on their own.
     """
     try:
-        has_tls = tls.credentials(settings) is not None
+        has_tls = tls.files_of(settings) is not None
     except ValueError as error:
         yield Finding("tls", "wrong", str(error), "name PEM files that this user can read")
         return
     yield Finding("tls", "ok", "the port speaks TLS" if has_tls else "the port speaks no TLS")
-    is_open = not settings.listen.startswith(_LOCAL)
-    if is_open and not settings.principals:
+    is_open = not is_local(settings.listen)
+    known = len(settings.principals) + len(settings.issuers)
+    if is_open and not known:
         yield Finding(
             "access",
             "warning",
@@ -56,7 +57,8 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
             "set tls_certificate and tls_key, unless something in front of it speaks TLS",
         )
     else:
-        yield Finding("access", "ok", f"{len(settings.principals)} principals")
+        issuers = f", {len(settings.issuers)} issuers" if settings.issuers else ""
+        yield Finding("access", "ok", f"{len(settings.principals)} principals{issuers}")
 
 
 async def of_store(storage: Storage) -> AsyncIterator[Finding]:

@@ -45,10 +45,14 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
     )
     _logger.handlers = [handler]
     _logger.propagate = False
+    logging.getLogger().handlers = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log from this level on, in a process that `configure` was called in."""
     _logger.setLevel(level.upper())
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(max(logging.WARNING, _logger.level))
+    logging.getLogger().setLevel(max(logging.WARNING, _logger.level))
 
 
 def _of_library(_: object, __: str, record: EventDict) -> EventDict:

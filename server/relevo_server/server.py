@@ -24,6 +24,21 @@ from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.calls import measured
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
+RELOADED = frozenset(
+    {
+        "principals",
+        "issuers",
+        "tls_certificate",
+        "tls_key",
+        "tls_client_ca",
+        "log_level",
+        "reload_interval",
+    }
+)
+"""The settings that `Server.reload` takes over. Logs are the process's, so it sets the level."""
+_REVIEW = 0.5
+"""Seconds after which a stream may end later than its token, at most."""
+
 
 class Server:
     """A ContextStore server with health and reflection, used with `async with`.
@@ -48,6 +63,8 @@ class Server:
         registry = GenericRegistry(self._server)
         measured_registry = measured(registry, telemetry)
         self._service.add_to(measured_registry)
+        self._access = self._service.parts.access
+        self._certificates: tls.Certificates | None = None
         self._admin = Admin(self._service.parts)
         self._admin.add_to(measured_registry)
         self._meter = telemetry.meter
@@ -56,7 +73,7 @@ class Server:
         self._health.add_to(registry)
         names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
         if settings.channelz:
-            channelz.add_to(self._server, self._service.parts.access)
+            channelz.add_to(self._server, self._access)
             names.append(channelz.NAME)
         if settings.reflection:
             servicer = reflection.aio.ReflectionServicer(names)
@@ -68,6 +85,7 @@ class Server:
     async def __aenter__(self) -> Self:
         """Start the server: check the store, set health, open the port."""
         try:
+            await self._access.begin()
             await self._health.begin()
             self.address = self._bind()
             await self._server.start()
@@ -75,6 +93,8 @@ class Server:
             await self._storage.close()
             raise
         self._checks = asyncio.create_task(self._health.follow_store())
+        interval = min(_REVIEW, self._settings.health_interval)
+        self._reviews = asyncio.create_task(self._access.follow(interval))
         if self._meter:
             self._sampling = asyncio.create_task(self._sample_regularly())
             instruments.observe(self._meter, self._figures())
@@ -84,6 +104,7 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         """Stop the server: health first, then calls within `grace` seconds, then the store."""
         self._checks.cancel()
+        self._reviews.cancel()
         if self._sampling:
             self._sampling.cancel()
         await self._health.end()
@@ -95,6 +116,32 @@ class Server:
         await self._service.close()
         await self._storage.close()
         log.info("server.stopped")
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Take over what can change while a server runs: `RELOADED`.
+
+        Calls go on. Streams go on if their right still holds; the others end. Returns the names of
+        other settings that differ: these need a restart. Raises ValueError if something cannot be
+        used; then nothing has changed.
+        """
+        before = self._settings
+        if (before.principals or before.issuers) and not (settings.principals or settings.issuers):
+            # It could be a file that somebody has just emptied.
+            raise ValueError("principals: cannot end up empty, for everyone, without a restart")
+        files = tls.files_of(settings)
+        new = [name for name in Settings.model_fields if _differ(name, before, settings)]
+        restart = [name for name in new if name not in RELOADED]
+        known = self._certificates.files if self._certificates else None
+        if bool(files) != bool(known):
+            restart.append("tls_certificate")
+        elif files and known and bool(files.client_ca) != bool(known.client_ca):
+            restart.append("tls_client_ca")
+        await self._access.reload(settings.principals, settings.issuers)
+        if files and self._certificates and "tls_client_ca" not in restart:
+            self._certificates.replace(files)
+        kept = {name: getattr(before, name) for name in set(restart) - RELOADED}
+        self._settings = settings.model_copy(update=kept)
+        return restart
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Raises LayoutError if the store's layout changes."""
@@ -110,9 +157,10 @@ class Server:
         if not (self._settings.reuse_port or listen.startswith("unix:")):
             _require_free(listen)
         try:
-            credentials = tls.credentials(self._settings)
-            if credentials:
-                port = self._server.add_secure_port(listen, credentials)
+            files = tls.files_of(self._settings)
+            if files:
+                self._certificates = tls.Certificates(files)
+                port = self._server.add_secure_port(listen, self._certificates.credentials())
             else:
                 port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
@@ -136,6 +184,10 @@ class Server:
             "relevo.server.store.size": lambda: self._usage.size,
             "relevo.server.store.max_size": lambda: self._usage.max_size,
         }
+
+
+def _differ(name: str, one: Settings, other: Settings) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))
 
 
 def _require_free(listen: str) -> None:

@@ -2,18 +2,30 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
+    CliImplicitFlag,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-from relevo_server.keys import part_problem
+from relevo_server.addresses import address, is_local, metrics_address
+from relevo_server.identities import (
+    Issuer,
+    Loc,
+    Principal,
+    ambiguous,
+    apart,
+    distinct,
+    key_part,
+    wrong,
+)
 
 STORE_SCHEMES = (
     *("memory", "redis", "rediss", "unix"),
@@ -21,34 +33,6 @@ STORE_SCHEMES = (
 )
 ENV_PREFIX, NESTING = "RELEVO_", "__"
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _key_part(value: str) -> str:
-    problem = part_problem(value)
-    if problem:
-        raise ValueError(problem)
-    return value
-
-
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not (value.startswith("unix:") or (host and _is_port(port))):
-        raise ValueError("must be an address and a port, such as 127.0.0.1:7390")
-    return value
-
-
-def metrics_address(value: str) -> str:
-    """An address at which metrics can be served: TCP only. Raises ValueError."""
-    _, colon, port = value.rpartition(":")
-    if value.startswith("unix:") or not (colon and _is_port(port)):
-        raise ValueError(
-            "must be an address and a TCP port, such as 127.0.0.1:9464, or :9464 for all interfaces"
-        )
-    return value
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= 65535
 
 
 def _store_url(value: SecretStr) -> SecretStr:
@@ -66,10 +50,10 @@ class Ttl(BaseModel):
     """Seconds for scopes without a time to live of their own."""
     maximum: Seconds = 86_400.0
     """The longest time to live, in seconds, that a Put may request."""
-    scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
+    scopes: dict[Annotated[str, AfterValidator(key_part)], Seconds] = {}
     """Seconds by scope. Adds scopes to, or overrides, the built-in `conversation`, `snapshot`,
     `agent_config` and `collection_config`."""
-    sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation", "snapshot")
+    sliding: tuple[Annotated[str, AfterValidator(key_part)], ...] = ("conversation", "snapshot")
     """Scopes whose entries live on while they are in use: a Touch restarts their time to live."""
 
     @model_validator(mode="after")
@@ -93,21 +77,6 @@ _TTL_BY_SCOPE = {
 }
 
 
-class Principal(BaseModel):
-    """A caller that may use the server, identified by a bearer token."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, AfterValidator(_key_part)]
-    """The name that logs and changes show: 1 to 256 bytes without control characters."""
-    token_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """The SHA-256 of the token, in lower-case hex; the token itself is not stored."""
-    tenants: tuple[str, ...]
-    """The tenants that the caller may use; "*" for all."""
-    admin: bool = False
-    """Whether the caller may use the Admin service, for its tenants."""
-
-
 class Settings(BaseSettings):
     """Settings of `relevo serve`.
 
@@ -126,7 +95,7 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:7390"
+    listen: Annotated[str, AfterValidator(address)] = "127.0.0.1:7390"
     """Address and port to listen on; port 0 takes a free one."""
     reuse_port: bool = False
     """Let several servers share one port (SO_REUSEPORT)."""
@@ -136,8 +105,12 @@ class Settings(BaseSettings):
     """PEM file of the certificate's private key."""
     tls_client_ca: Path | None = None
     """PEM file of a CA; clients must then present a certificate that it signed."""
-    principals: tuple[Principal, ...] = ()
-    """The callers that may use the server. If empty, everyone may do everything."""
+    principals: Annotated[tuple[Principal, ...], AfterValidator(apart)] = ()
+    """The callers that may use the server. Without them and issuers, everyone may do everything."""
+    issuers: Annotated[tuple[Issuer, ...], AfterValidator(distinct)] = ()
+    """The issuers of JWTs whose owners may use the server. Needs the extra `jwt`."""
+    insecure: CliImplicitFlag[bool] = False
+    """Listen beyond this host without TLS, or let everyone do everything there."""
 
     redacted: tuple[str, ...] = (
         *("api_key", "apikey", "authorization", "credentials", "passwd", "password"),
@@ -212,10 +185,44 @@ class Settings(BaseSettings):
     """Serve gRPC reflection, which grpcurl uses to list and describe the service."""
     channelz: bool = True
     """Serve channelz, gRPC's view of its connections; callers need the role `admin`."""
+    reload_interval: Seconds = 2.0
+    """Seconds between two looks for changed files of settings, certificates and keys."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest severity that is logged."""
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for people to read."""
+
+    @model_validator(mode="after")
+    def _callers_are_known(self) -> Self:
+        problems = [*ambiguous(self.principals, self.issuers), *self._exposures()]
+        for i, each in enumerate(self.principals):
+            if each.certificate and not self.tls_client_ca:
+                problems.append((("principals", i, "certificate"), "needs tls_client_ca"))
+        if problems:
+            raise wrong(problems)
+        return self
+
+    def _exposures(self) -> Iterator[tuple[Loc, str]]:
+        """What strangers could do who reach the address."""
+        if self.insecure or is_local(self.listen):
+            return
+        other = "listen on a loopback address, or say --insecure (insecure = true)"
+        if not (self.principals or self.issuers):
+            yield (
+                ("listen",),
+                (
+                    "other hosts can reach it, and everyone may do everything: set principals, "
+                    + other
+                ),
+            )
+        if not self.tls_certificate:
+            yield (
+                ("listen",),
+                (
+                    "other hosts can reach it, and contexts and tokens travel unencrypted: set "
+                    f"tls_certificate and tls_key, {other}"
+                ),
+            )
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -47,8 +47,14 @@ def test_settings_that_are_wrong(offline: Relevo, tmp_path: Path) -> None:
 
 
 def test_what_is_open_to_everyone(offline: Relevo) -> None:
-    """A public address without principals is a warning, and files that are missing are wrong."""
-    found = findings(offline, "--listen", "0.0.0.0:7390")
+    """A public address without principals is wrong, or a warning if it is wanted.
+
+    Files that are missing are wrong.
+    """
+    public = ("--listen", "0.0.0.0:7390")
+    found = findings(offline, *public, code=1)
+    assert {each["level"] for each in found["settings"]} == {"wrong"}
+    found = findings(offline, *public, "--insecure")
     assert found["access"][0]["level"] == "warning"
     found = findings(offline, "--tls-certificate", "/none/c", "--tls-key", "/none/k", code=1)
     assert found["tls"][0]["level"] == "wrong"

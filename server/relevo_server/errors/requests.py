@@ -14,6 +14,7 @@ from relevo_server.errors.texts import (
     shortened,
 )
 from relevo_server.keys import Key
+from relevo_server.roles import Role
 
 MAX_VIOLATIONS = 20
 """The most broken rules that one error names; of the others it gives the number."""
@@ -143,6 +144,27 @@ def unauthenticated() -> StoreError:
     )
 
 
+def token_expired() -> StoreError:
+    """UNAUTHENTICATED: the call's token was valid, and has expired.
+
+    Raised before the request is read, and within a stream whose token expires meanwhile. The client
+    has to send a new token.
+    """
+    return StoreError(StatusCode.UNAUTHENTICATED, Reason.UNAUTHENTICATED, "the token has expired")
+
+
+def claim_refused(claim: str) -> StoreError:
+    """UNAUTHENTICATED: a claim of a verified token is missing, or cannot be used.
+
+    The issuer of the token has to put it there, or the operator has to set another name for it.
+    """
+    return StoreError(
+        StatusCode.UNAUTHENTICATED,
+        Reason.UNAUTHENTICATED,
+        f"the token lacks the claim {claim}, or has one that cannot be used",
+    )
+
+
 def tenant_denied(tenant_id: str) -> StoreError:
     """PERMISSION_DENIED: the caller's token does not open this tenant.
 
@@ -168,16 +190,18 @@ def tenants_denied() -> StoreError:
     )
 
 
-def role_denied(role: str) -> StoreError:
+def role_denied(role: Role, scope: str | None = None) -> StoreError:
     """PERMISSION_DENIED: the caller lacks the role that the method needs.
 
-    Raised before the request is read. The operator has to give it to the principal.
+    `scope` is the scope that the role is needed for, "" for all scopes, None for any. The operator
+    has to give the role to the principal.
     """
+    where = "" if scope is None else f" for the scope {scope}" if scope else " for all scopes"
     return StoreError(
         StatusCode.PERMISSION_DENIED,
         Reason.ROLE_DENIED,
-        f"the caller does not have the role {role}",
-        metadata={"role": role},
+        f"the caller does not have the role {role}{where}",
+        metadata={"role": role, "scope": scope} if scope else {"role": role},
     )
 
 

@@ -10,10 +10,12 @@ from google.protobuf.message import Message
 from grpc import StatusCode, aio
 
 from relevo_server import errors
+from relevo_server.access.access import Access
+from relevo_server.access.callers import Caller
+from relevo_server.access.pending import KeysPending
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
-from relevo_server.service.access import Access, Caller
 from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -53,15 +55,18 @@ class Admission:
     def admit(self, context: Context) -> Caller:
         """The caller of a call.
 
-        Raises UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED if it has `limit` calls
-        in flight, and UNAUTHENTICATED.
+        Raises what `require_room` does, UNAUTHENTICATED, and KeysPending.
         """
+        self.require_room()
+        return self._access.caller(context)
+
+    def require_room(self) -> None:
+        """Raise UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED with `limit` calls."""
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
         if self._in_flight >= self._limit:
             raise errors.too_many_requests(self._limit)
-        return self._access.caller(context.invocation_metadata)
 
     def method(self, answer: Answer[Request], read: Read[Request]) -> Method:
         """A unary method for gRPC, which gets and returns bytes.
@@ -78,7 +83,10 @@ class Admission:
         async def method(serialized: bytes, context: Context) -> bytes:
             begun = None
             try:
-                caller = self.admit(context)
+                try:
+                    caller = self.admit(context)
+                except KeysPending:
+                    caller = await self._access.authenticate(context)
                 answered = answer(read(serialized, caller))
                 if isinstance(answered, bytes):
                     return answered

@@ -11,8 +11,9 @@ from grpc import aio, unary_unary_rpc_method_handler
 from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 
 from relevo_server import errors
+from relevo_server.access.access import Access
 from relevo_server.errors import StoreError
-from relevo_server.service.access import Access
+from relevo_server.roles import ADMIN
 from relevo_server.service.admission import Context, fail
 from relevo_server.service.registry import GenericRegistry
 from relevo_server.telemetry.calls import Handlers
@@ -45,7 +46,7 @@ class _ForAdmins(GenericRegistry):
 
         async def answer(serialized: bytes, context: Context) -> Any:
             try:
-                access.caller(context.invocation_metadata).require_admin()
+                (await access.authenticate(context)).require_role(ADMIN)
                 request = read(serialized)
             except DecodeError:
                 await fail(context, errors.invalid([UNREADABLE]), method)

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from relevo_server.access.access import Access
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
-from relevo_server.service.access import Access
 from relevo_server.service.activity import Activity
 from relevo_server.service.admission import Admission
 from relevo_server.service.reads import Reader

@@ -14,12 +14,12 @@ from grpc import (
 from relevo.v1 import store_pb2
 
 from relevo_server import errors
+from relevo_server.access.access import Access
 from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
-from relevo_server.service.access import Access
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
 from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
@@ -45,7 +45,7 @@ class ContextStore:
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
         self._settings = settings
-        self._access = Access(settings.principals)
+        self._access = Access(settings.principals, settings.issuers)
         self._put_limits = requests.PutLimits(
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
         )
@@ -58,7 +58,9 @@ class ContextStore:
             max_staleness=settings.cache_max_staleness,
         )
         self._followers = Followers(storage, self._entries, self._copies, settings, self._counts)
-        self._watching = Watching(storage, self._followers, settings, self._counts)
+        self._watching = Watching(
+            storage, self._followers, self._access.sessions, settings, self._counts
+        )
         self._reader = Reader(
             storage, self._entries, self._copies, self._followers, settings, self._counts
         )
@@ -137,6 +139,7 @@ class ContextStore:
         """End the service's own tasks."""
         await self._leases.close()
         await self._followers.close()
+        await self._access.close()
 
     def Get(self, get: requests.Get) -> Coroutine[Any, Any, bytes] | bytes:
         """Answer one entry: a serialized GetResponse, without waiting if the copies have it."""
@@ -220,8 +223,8 @@ class ContextStore:
     ) -> AsyncIterator[bytes]:
         """Stream changes to a client, until it ends the stream or the server stops."""
         try:
-            caller = self._access.caller(context.invocation_metadata)
-            responses = self._watching.stream(request_iterator, caller, context.peer())
+            session = await self._access.session(context)
+            responses = self._watching.stream(request_iterator, session, context.peer())
             async with aclosing(responses) as messages:
                 async for message in messages:
                     yield message
@@ -233,6 +236,7 @@ class ContextStore:
 
     def _get_response(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
         key = get.key
+        get.require_layers(layers)
         row = self._activity.of(key.tenant_id)
         row[CALLS] += 1
         if read.revision < get.min_revision:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from relevo_server import errors
+from relevo_server.access.callers import Caller
+from relevo_server.access.sessions import Session, Sessions
 from relevo_server.event_log.followers import Followers
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
-from relevo_server.service.access import Caller
+from relevo_server.roles import READ
 from relevo_server.service.connections import Connection, Connections
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
@@ -31,10 +34,16 @@ class Watching:
     """Subscribes streams to keys. `followers` follows the logs of the keys' partitions."""
 
     def __init__(
-        self, storage: Storage, followers: Followers, settings: Settings, counts: Counts
+        self,
+        storage: Storage,
+        followers: Followers,
+        sessions: Sessions,
+        settings: Settings,
+        counts: Counts,
     ) -> None:
         self._storage = storage
         self._followers = followers
+        self._sessions = sessions
         self._settings = settings
         self._counts = counts
         self.connections = Connections()
@@ -63,25 +72,29 @@ class Watching:
             connection.outbox.wake()
 
     async def stream(
-        self, messages: AsyncIterator[bytes], caller: Caller, peer: str
+        self, messages: AsyncIterator[bytes], session: Session, peer: str
     ) -> AsyncGenerator[bytes, None]:
-        """The serialized responses to one client, without end. Raises StoreError.
+        """The serialized responses to one client, for as long as its right lasts.
 
-        `peer` is the address that the client's connection comes from, for operators.
+        Raises StoreError. `peer` is the address that the client's connection comes from, for
+        operators.
         """
         outbox = Outbox(self._settings.watch_buffer_bytes, self._counts)
-        connection = self.connections.add(caller.name, peer, outbox)
-        listening = asyncio.create_task(self._listen(messages, connection, caller))
+        connection = self.connections.add(session.name, peer, outbox)
+        session.attach(partial(_require_all, connection), outbox.wake)
+        listening = asyncio.create_task(self._listen(messages, connection, session))
         # What ends the stream ends the wait for the next message too.
         listening.add_done_callback(lambda _: outbox.wake())
         try:
-            while not self._is_stopping:
-                message = await outbox.take(self._settings.watch_heartbeat / 2)
-                if listening.done():
-                    listening.result()  # raises if a message was refused
-                if message:
-                    yield message
-            raise errors.stopping()
+            with self._sessions.open(session):
+                while not self._is_stopping:
+                    message = await outbox.take(self._settings.watch_heartbeat / 2)
+                    session.check()
+                    if listening.done():
+                        listening.result()  # raises if a message was refused
+                    if message:
+                        yield message
+                raise errors.stopping()
         finally:
             self.connections.remove(connection)
             listening.cancel()  # before its subscriptions are dropped
@@ -90,11 +103,11 @@ class Watching:
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(
-        self, messages: AsyncIterator[bytes], connection: Connection, caller: Caller
+        self, messages: AsyncIterator[bytes], connection: Connection, session: Session
     ) -> None:
         outbox, keys = connection.outbox, connection.keys
         async for serialized in messages:
-            message = read_watch(serialized, caller)
+            message = read_watch(serialized, session)
             connection.record(message.client, message.report)
             if message.accepts_batches:
                 outbox.accepts_batches = True
@@ -131,3 +144,9 @@ class Watching:
             if follower:
                 follower.drop(outbox)
         return partitions
+
+
+def _require_all(connection: Connection, caller: Caller) -> None:
+    """Raise PERMISSION_DENIED if a caller may not read all keys that a stream subscribes to."""
+    for tenant_id, scope in {(key.tenant_id, key.scope) for key in connection.keys}:
+        caller.require(tenant_id, READ, scope)

@@ -11,7 +11,8 @@ from grpc import (
 )
 from relevo.admin.v1 import admin_pb2
 
-from relevo_server.service.access import Caller
+from relevo_server.access.callers import Caller
+from relevo_server.roles import ADMIN
 from relevo_server.service.admin.changes import Changes
 from relevo_server.service.admin.clients import Clients
 from relevo_server.service.admin.explain import Explainer
@@ -33,6 +34,7 @@ class Admin:
     """Answers `relevo.admin.v1.Admin` about one server and its store."""
 
     def __init__(self, parts: Parts) -> None:
+        self._access = parts.access
         self._admission = Admission(parts.access, _CALLS)
         self._status = Status(parts)
         self._clients = Clients(parts.watching.connections)
@@ -77,8 +79,10 @@ class Admin:
     ) -> AsyncIterator[admin_pb2.ChangesResponse]:
         """A stream, and no call in flight: it may last for days."""
         try:
-            request = _for_admins(requests.read_changes)(serialized, self._admission.admit(context))
-            async with aclosing(self._changes.stream(request)) as responses:
+            self._admission.require_room()
+            session = await self._access.session(context)
+            request = _for_admins(requests.read_changes)(serialized, session.caller)
+            async with aclosing(self._changes.stream(request, session)) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001 - typed for the caller
@@ -89,7 +93,7 @@ def _for_admins(read: Read[Request]) -> Read[Request]:
     """`read` for callers with the role `admin`; all others are refused unread."""
 
     def read_for_admins(serialized: bytes, caller: Caller) -> Request:
-        caller.require_admin()
+        caller.require_role(ADMIN)
         return read(serialized, caller)
 
     return read_for_admins

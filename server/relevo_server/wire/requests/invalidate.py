@@ -8,6 +8,7 @@ from relevo.v1.store_pb2 import InvalidateRequest
 
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
+from relevo_server.roles import INVALIDATE
 from relevo_server.storage.interface import Once
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
@@ -55,9 +56,10 @@ def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | Inval
     refuse(_problems(request, keys))
     once = once_of(request)
     if request.HasField("tenant"):
-        rights.require(request.tenant.tenant_id)
+        rights.require(request.tenant.tenant_id, INVALIDATE, request.tenant.scope)
         return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once, rights.name)
-    rights.require(keys[0].tenant_id)
+    for scope in dict.fromkeys(key.scope for key in keys):
+        rights.require(keys[0].tenant_id, INVALIDATE, scope)
     return InvalidateKeys(keys, once, rights.name)
 
 

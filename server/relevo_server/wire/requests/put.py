@@ -10,6 +10,7 @@ from relevo.v1.store_pb2 import PutRequest
 from relevo_server import errors
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
+from relevo_server.roles import WRITE
 from relevo_server.storage.events import WHOLE
 from relevo_server.storage.interface import ABSENT, Once
 from relevo_server.wire import masks
@@ -73,7 +74,7 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
     """
     request = _decode(serialized)
     key = key_of(request.key)
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, WRITE, key.scope)
     # Before the rules: checking them takes time in proportion to the context.
     _check_size(request.context, limits.context_bytes)
     ttl_ms = duration_ms(request.ttl) if request.HasField("ttl") else None
