@@ -1,7 +1,7 @@
 """The certificates of a server that speaks TLS, which a reload replaces."""
 
 import ssl
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -62,8 +62,9 @@ class Certificates:
     def credentials(self) -> grpc.ServerCredentials:
         """The credentials of the port."""
         files = self.files
+        take: Any = self._take  # by its types it must not return None
         return grpc.dynamic_ssl_server_credentials(
-            files.configuration, self._take, files.client_ca is not None
+            files.configuration, take, files.client_ca is not None
         )
 
     def replace(self, files: Files) -> None:

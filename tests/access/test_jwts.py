@@ -204,7 +204,8 @@ async def test_what_claims_grant(
 
 async def test_a_token_without_tenants(stub: Stub, issuer: TokenIssuer) -> None:
     """A token without the claim of tenants is refused, and the claim is named."""
-    for missing in (None, [], 7):
+    unusable: tuple[Any, ...] = (None, [], 7)
+    for missing in unusable:
         assert "relevo_tenants" in await refusal(stub, issuer.token(relevo_tenants=missing))
 
 
@@ -219,7 +220,7 @@ async def test_a_token_is_verified_once(
         verified.append(token)
         return decode(token, *args, **options)
 
-    monkeypatch.setattr(jwts.jwt, "decode", spied)
+    monkeypatch.setattr(jwt, "decode", spied)
     token = issuer.token()
     for _ in range(5):
         assert await put(stub, token) is None
@@ -238,7 +239,7 @@ async def test_verified_tokens_are_bounded(
         verified.append(token)
         return decode(token, *args, **options)
 
-    monkeypatch.setattr(jwts.jwt, "decode", spied)
+    monkeypatch.setattr(jwt, "decode", spied)
     one, two, three = (issuer.token(sub=name) for name in ("one", "two", "three"))
     for token in (one, two, one, three, one, two):
         assert await put(stub, token) is None

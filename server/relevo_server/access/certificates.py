@@ -3,13 +3,13 @@
 gRPC has verified the certificate against `tls_client_ca` before any call arrives.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from relevo_server.access.callers import Caller, caller_of
 from relevo_server.identities import Principal
 
-AuthContext = Mapping[Any, Sequence[bytes]]
+AuthContext = Mapping[str, Iterable[bytes]]
 _URI, _DNS = "peer_uri", "peer_dns"
 """gRPC's names of a peer's properties: `grpc_security_constants.h`."""
 
@@ -52,7 +52,7 @@ def _names(auth_context: AuthContext) -> Iterator[_Name]:
 
     A certificate with several URIs is no SPIFFE id, by section 2 of the X.509-SVID standard.
     """
-    uris = auth_context.get(_URI, ())
+    uris = list(auth_context.get(_URI, ()))
     if len(uris) == 1:
         yield _Name(_URI, uris[0].decode(errors="replace"))
     for name in auth_context.get(_DNS, ()):

@@ -87,7 +87,7 @@ def selector(tenant: str, scope: str = "") -> TenantSelector:
 
 def put(store: Store, tenant: str, **rest: Any) -> Awaitable[object]:
     """A Put of an empty context."""
-    fields = {"key": named(tenant), "context": context()} | rest
+    fields: dict[str, Any] = {"key": named(tenant), "context": context(), **rest}
     result: Awaitable[object] = store.store.Put(store_pb2.PutRequest(**fields), **store.rest)
     return result
 
@@ -110,15 +110,14 @@ def changes(store: Store, **target: Any) -> Awaitable[object]:
     return first(store.admin.Changes(admin_pb2.ChangesRequest(**target), **store.rest))
 
 
-LAYERED = {"include_layers": True}
 WAYS: Mapping[tuple[str, str], Way] = {
     ("Get", "a key"): lambda s, t: s.store.Get(GetRequest(key=named(t)), **s.rest),
     ("Get", "the layers of a key's entry"): lambda s, t: s.store.Get(
-        GetRequest(key=composed(t), **LAYERED), **s.rest
+        GetRequest(key=composed(t), include_layers=True), **s.rest
     ),
     ("BatchGet", "a key"): lambda s, t: one_result(s, GetRequest(key=named(t))),
     ("BatchGet", "the layers of a key's entry"): lambda s, t: one_result(
-        s, GetRequest(key=composed(t), **LAYERED)
+        s, GetRequest(key=composed(t), include_layers=True)
     ),
     ("Put", "a key"): put,
     ("Put", "a key with a mask"): lambda s, t: put(s, t, update_mask=masked("user_id")),
