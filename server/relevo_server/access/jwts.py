@@ -6,9 +6,10 @@ A token is verified once. Until it expires, or the issuer's keys change, it is f
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jwt
+from jwt.types import Options
 
 from relevo_server import errors, roles
 from relevo_server.access.callers import ALL_TENANTS, Caller
@@ -19,7 +20,7 @@ from relevo_server.keys import part_problem
 from relevo_server.roles import Grants
 
 _MAX_VERIFIED = 10_000
-_UNVERIFIED = {"verify_signature": False}
+_UNVERIFIED: Options = {"verify_signature": False}
 
 
 class _Verified(NamedTuple):
@@ -135,7 +136,7 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         if not isinstance(value, dict):
             return None
-        value = value.get(part)
+        value = cast("dict[str, Any]", value).get(part)
     return value
 
 
@@ -144,4 +145,4 @@ def _texts(value: Any, separator: str | None) -> Iterator[str]:
     if isinstance(value, str):
         yield from value.split(separator) if separator else [value]
     elif isinstance(value, list):
-        yield from (each for each in value if isinstance(each, str))
+        yield from (each for each in cast("list[object]", value) if isinstance(each, str))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
@@ -153,30 +153,31 @@ def parse(document: bytes, allowed: Collection[str]) -> Mapping[KeyName, PyJWK]:
         parsed = json.loads(document)
     except (ValueError, RecursionError):
         parsed = None
-    listed = _keys_in(parsed)
+    listed = _list_in(parsed)
     if listed is None:
         raise ValueError("is not a JWKS: a JSON object with a list of keys")
     found: dict[KeyName, PyJWK] = {}
     by_algorithm: dict[str, list[PyJWK]] = {}
     for each in listed[:_MAX_KEYS]:
-        # A private key would verify too, but has no business here.
-        if not isinstance(each, dict) or each.get("use", "sig") != "sig" or "d" in each:
+        if not isinstance(each, dict):
             continue
-        for algorithm in _algorithms_of(each):
+        jwk = cast("dict[str, Any]", each)
+        # A private key would verify too, but has no business here.
+        if jwk.get("use", "sig") != "sig" or "d" in jwk:
+            continue
+        for algorithm in _algorithms_of(jwk):
             if algorithm not in allowed:
                 continue
             try:
-                key = PyJWK(each, algorithm)
+                key = PyJWK(jwk, algorithm)
             except (PyJWTError, ValueError):
                 continue  # a malformed key costs itself only
             if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
                 continue
-            found[KeyName(str(each["kid"]) if "kid" in each else None, algorithm)] = key
+            found[KeyName(str(jwk["kid"]) if "kid" in jwk else None, algorithm)] = key
             by_algorithm.setdefault(algorithm, []).append(key)
     for algorithm, keys in by_algorithm.items():
         if len(keys) == 1:  # a token without an id can mean only this key
-            if isinstance(key.key, RSAPublicKey) and key.key.key_size < _LEAST_RSA_BITS:
-                continue
             found[KeyName(None, algorithm)] = keys[0]
         else:
             found.pop(KeyName(None, algorithm), None)
@@ -185,10 +186,12 @@ def parse(document: bytes, allowed: Collection[str]) -> Mapping[KeyName, PyJWK]:
     return found
 
 
-def _keys_in(parsed: Any) -> list[Any] | None:
+def _list_in(parsed: object) -> list[Any] | None:
     """The list of keys in the object, None if this is no such object."""
-    listed = parsed.get("keys") if isinstance(parsed, dict) else None
-    return listed if isinstance(listed, list) else None
+    if not isinstance(parsed, dict):
+        return None
+    listed = cast("dict[str, object]", parsed).get("keys")
+    return cast("list[Any]", listed) if isinstance(listed, list) else None
 
 
 def _algorithms_of(jwk: Mapping[str, Any]) -> Iterator[str]:
@@ -204,5 +207,5 @@ def _algorithms_of(jwk: Mapping[str, Any]) -> Iterator[str]:
 class _NoRedirects(HTTPRedirectHandler):
     """Keys come from the URL of the settings, and from nowhere else."""
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(self, *_: Any, **__: Any) -> None:
         """Follow no redirect: urllib raises its HTTPError, an OSError."""

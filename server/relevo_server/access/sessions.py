@@ -4,7 +4,7 @@ A call is judged once, when it comes. A stream may last for days, so its caller 
 a reload of the settings, when its token expires, and when an issuer's keys have changed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -91,7 +91,7 @@ class Sessions:
         return iter(list(self._sessions))
 
     @contextmanager
-    def open(self, session: Session) -> Iterator[Session]:
+    def open(self, session: Session) -> Generator[Session, None, None]:
         """Review a stream for as long as it is open."""
         self._sessions.add(session)
         try:
