@@ -1,5 +1,6 @@
 """Streams last as long as the right of their caller, and survive a reload that leaves it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -53,7 +54,8 @@ async def end_of(watch: Watch) -> Failure:
         while True:
             await watch.news()
 
-    return await failure_of(read())
+    async with asyncio.timeout(10):
+        return await failure_of(read())
 
 
 async def put(stub: Stub, token: str) -> int:
