@@ -97,8 +97,9 @@ def _checked(parsed: _Parsed, rights: Rights) -> Get:
     rights.require(get.key.tenant_id, READ, get.key.scope)
     if violations:
         raise errors.invalid(violations)
-    readable = rights.readable
-    return get if readable is None else get._replace(readable=readable)
+    if get.include_layers and rights.readable is not None:
+        return get._replace(readable=rights.readable)
+    return get
 
 
 def _checked_or_error(parsed: _Parsed, rights: Rights) -> Get | StoreError:
