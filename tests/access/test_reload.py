@@ -80,6 +80,11 @@ def test_a_signal_and_a_changed_file(tmp_path: Path) -> None:
             replaced(file, text("third"))
             server.signal(signal.SIGHUP)
             until(lambda: code(channel, "third") is grpc.StatusCode.NOT_FOUND, what="a reload")
+
+            before = count(server, "settings.reloaded")
+            replaced(file, text("fourth", more='log_level = "error"\n'))
+            until(lambda: code(channel, "fourth") is grpc.StatusCode.NOT_FOUND, what="a level")
+            assert count(server, "settings.reloaded") == before, "the new level hides it"
         assert SECRET not in "".join(server.lines)
 
 

@@ -43,11 +43,6 @@ class Access:
         self.sessions = Sessions()
         """The streams that are open."""
 
-    @property
-    def is_open(self) -> bool:
-        """Whether nobody is known."""
-        return self._known.is_open
-
     def caller(self, call: Call) -> Caller:
         """The owner of the token in the metadata `authorization`, or of the certificate.
 
