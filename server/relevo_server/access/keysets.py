@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
@@ -191,7 +191,11 @@ def _list_in(parsed: object) -> list[Any] | None:
     if not isinstance(parsed, dict):
         return None
     listed = cast("dict[str, object]", parsed).get("keys")
-    return cast("list[Any]", listed) if isinstance(listed, list) else None
+    return listed if _is_list(listed) else None
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _algorithms_of(jwk: Mapping[str, Any]) -> Iterator[str]:
