@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from grpc import StatusCode
 from pydantic import ValidationError
 from relevo.v1 import store_pb2
 from relevo_server.access import jwts
+from relevo_server.access.access import Access
+from relevo_server.errors import StoreError
 from relevo_server.settings import Settings
 from support.clients.access import bearer, principal
 from support.clients.calls import TIMEOUT, Stub, context, key
@@ -129,6 +132,50 @@ async def test_a_token_that_nobody_signed(stub: Stub, issuer: TokenIssuer) -> No
     for token in forged:
         assert await refusal(stub, token), token
     assert not await refusal(stub, sound)
+
+
+class Shown:
+    """A call that shows a token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of the call."""
+        return bearer(self._token)
+
+    def auth_context(self) -> Mapping[str, Any]:
+        """No certificate."""
+        return {}
+
+
+def mutated(token: str, chance: random.Random) -> str:
+    """A token with some characters, or a whole part of its JSON, replaced."""
+    parts = token.split(".")
+    place = chance.randrange(len(parts))
+    raw = bytearray(base64.urlsafe_b64decode(parts[place] + "=" * (-len(parts[place]) % 4)))
+    for _ in range(chance.randint(1, 4)):
+        raw[chance.randrange(len(raw))] = chance.choice(b'\x00\xff"{}[],:0a.-')
+    parts[place] = encoded(bytes(raw))
+    if chance.random() < 0.2:
+        parts[chance.randrange(len(parts))] = "".join(chance.choices("ab-_=.%A9", k=20))
+    return ".".join(parts)
+
+
+async def test_mutated_tokens(issuer: TokenIssuer) -> None:
+    """Whatever is changed in a token, its call is UNAUTHENTICATED, and never a defect."""
+    access = Access([], [issuer.settings()])
+    await access.begin()
+    sound, chance = issuer.token(), random.Random(0)  # noqa: S311 - the same tokens each time
+    assert (await access.authenticate(Shown(sound))).name == "sso:alice"
+    for _ in range(2000):
+        token = mutated(sound, chance)
+        if token == sound:
+            continue
+        with pytest.raises(StoreError) as caught:
+            await access.authenticate(Shown(token))
+        assert caught.value.code is StatusCode.UNAUTHENTICATED, token
+    await access.close()
 
 
 async def test_an_expired_token(stub: Stub, issuer: TokenIssuer) -> None:
