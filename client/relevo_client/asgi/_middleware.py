@@ -50,6 +50,8 @@ class ContextMiddleware:
             a bool, or a function of ASGI's scope that returns one.
         authorize: a function of the reference and ASGI's scope; if it returns False, the answer
             is 403. None authorizes every reference.
+        require_user: whether a request for a conversation that has a user must name that user in
+            `X-User-ID`; the answer is 403 otherwise. A trusted caller's reference needs no user.
         overrides: headers that change the conversation's entry, by name: a path such as
             `llm_config.model`, or an `Override`.
         policy: the fallbacks for requests whose context cannot be resolved; must not be lazy.
@@ -71,6 +73,7 @@ class ContextMiddleware:
         scope: str = "conversation",
         trust_callers: bool | Callable[[Scope], bool] = False,
         authorize: Callable[[ContextRef, Scope], bool] | None = None,
+        require_user: bool = False,
         overrides: Overrides = MappingProxyType({}),
         policy: Policy = DEFAULT_POLICY,
         timeout: float = 5.0,
@@ -90,6 +93,7 @@ class ContextMiddleware:
         self._scope = scope
         self._trust: Trust = trust_callers
         self._authorize: Authorize | None = authorize
+        self._require_user = require_user
         self._overrides = OverrideHeaders(overrides)
         self._timeout = timeout
         self._exempt = exempt
@@ -154,7 +158,10 @@ class ContextMiddleware:
             _headers.must_agree(self._scope, identity, ref)
             return RequestedContext(ref, identity, RequestedOverrides(), may_begin=False)
         ref = _headers.conversation_of(self._scope, identity)
-        return RequestedContext(ref, identity, self._overrides.requested(values), may_begin=True)
+        overrides = self._overrides.requested(values)
+        return RequestedContext(
+            ref, identity, overrides, may_begin=True, must_name_user=self._require_user
+        )
 
 
 class _Headers:
