@@ -121,11 +121,11 @@ def _probe(options: argparse.Namespace, provider: MeterProvider | None) -> Summa
     if not all(options.targets):
         raise UsageError("TARGET: must be an address")
     progress = _Progress(is_silent=options.output == "json")
+    targets: list[str] = options.targets or [connection.target_of(options)]
     probe = Probe(
         Options(
-            targets=options.targets or [connection.target_of(options)],
-            credentials=connection.credentials_of(options),
-            token=connection.token_of(options),
+            targets=targets,
+            **connection.client_arguments(options, *targets),
             timeout=options.timeout,
             tenant=options.tenant,
             partitions=options.partitions,

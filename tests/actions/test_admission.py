@@ -28,6 +28,11 @@ LOG = "{relevo:17}:log"
 each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 
 
+def refuse(_: ContextRef, __: DomainAction) -> bool:
+    """Authorize nothing."""
+    return False
+
+
 @pytest.fixture
 def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClients:
     """Clients of the store, of both kinds."""
@@ -64,7 +69,7 @@ async def test_a_context_that_an_action_may_not_use(
 ) -> None:
     """A reference that is not authorized is refused before the store is asked."""
     with pytest.raises(AccessDeniedError) as caught:
-        async with binding(kind, without_store, action_of(ref), authorize=lambda *_: False):
+        async with binding(kind, without_store, action_of(ref), authorize=refuse):
             raise AssertionError
     assert caught.value.reason == "FORBIDDEN"
     assert current_ref() is None
@@ -73,7 +78,7 @@ async def test_a_context_that_an_action_may_not_use(
 @each_kind
 async def test_without_a_reference_nobody_is_asked(kind: Kind, clients: StoreClients) -> None:
     """An action without a reference needs no authorization."""
-    async with binding(kind, clients, action_of(), authorize=lambda *_: False):
+    async with binding(kind, clients, action_of(), authorize=refuse):
         assert user() is None
 
 
@@ -81,7 +86,7 @@ async def test_what_is_only_passed_on_is_authorized_too(ref: ContextRef) -> None
     """A service that resolves nothing passes no reference on that is not authorized."""
     nobody: Any = StoreClients(None, None)  # type: ignore[arg-type]
     with pytest.raises(AccessDeniedError):
-        async with binding("asyncio", nobody, action_of(ref), authorize=lambda *_: False):
+        async with binding("asyncio", nobody, action_of(ref), authorize=refuse):
             raise AssertionError
 
 
@@ -206,7 +211,7 @@ async def test_refused_actions_are_dead_letters(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A refused action is a dead letter at once; its sender is told, and gets no reference."""
-    queues = queueing.queues(contexts, redeliver_after=60, authorize=lambda *_: False)
+    queues = queueing.queues(contexts, redeliver_after=60, authorize=refuse)
     seen = counting(queues, queueing.work)
     await queueing.send(queueing.action(context_ref=ref), queueing.action())
     async with queues:
@@ -255,4 +260,6 @@ async def test_the_handler_has_the_references_tenant(
     async with queues:
         await queueing.until(lambda: queueing.sent(queueing.results))
         await queueing.until_done()
-    assert [action.tenant_id for action in (*seen, *queueing.sent(queueing.results))] == ["acme"] * 2
+    assert [action.tenant_id for action in (*seen, *queueing.sent(queueing.results))] == [
+        "acme"
+    ] * 2

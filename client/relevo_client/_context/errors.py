@@ -147,6 +147,9 @@ class AccessDeniedError(RelevoError):
 
     Raised by any call of the store. Give the client the `token` of this service, and grant that
     token this tenant in the server's settings.
+
+    Raised by `bound` and `aio_bound` for an action that may not use its context (FORBIDDEN) or
+    may not have its replies sent to its `callback_queue` (CALLBACK_DENIED). Do not do the action.
     """
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import Context
 from dataclasses import replace
@@ -30,7 +30,7 @@ class AsyncWatcher:
     def __init__(
         self,
         options: CacheOptions,
-        watch: Callable[[], Any],
+        watch: Callable[[], Awaitable[Any]],
         contact: Contact,
         renewed_scopes: AbstractSet[str],
     ) -> None:
@@ -135,7 +135,7 @@ class AsyncWatcher:
             await asyncio.sleep(backoff.after(time.monotonic() - begun))
 
     async def _stream(self) -> None:
-        call = self._watch()
+        call = await self._watch()
         self._cache.opened(time.monotonic(), client_info(self._options))
         self._requests_waiting.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]

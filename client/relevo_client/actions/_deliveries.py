@@ -193,9 +193,7 @@ def _without_context(error: RelevoError) -> Failure:
     detail = type(error).__name__
     if error.reason in _REFUSALS:
         is_of_context = error.reason == Reason.FORBIDDEN
-        return Failure(
-            error.reason, str(error), detail, is_final=True, is_of_context=is_of_context
-        )
+        return Failure(error.reason, str(error), detail, is_final=True, is_of_context=is_of_context)
     if isinstance(error, IncompleteContextError):
         detail = f"{detail}, there is no {', '.join(error.missing)}"
     if isinstance(error, _PERMANENT_ERRORS):
