@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     """PEM file of a CA; clients must then present a certificate that it signed."""
     principals: tuple[Principal, ...] = ()
     """The callers that may use the server. If empty, everyone may do everything."""
+    reference_keys: Path | None = None
+    """File of keys that sign the references of entries: a line for each, with a name and a secret
+    in base64. The first one signs."""
+    reference_ttl: Annotated[Seconds, Field(ge=300)] = 21_600.0
+    """Seconds for which a signature counts."""
 
     redacted: tuple[str, ...] = (
         *("api_key", "apikey", "authorization", "credentials", "passwd", "password"),

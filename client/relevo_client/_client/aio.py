@@ -15,6 +15,7 @@ from relevo_client._client.aio_resolver import AsyncResolver
 from relevo_client._client.aio_sampler import AsyncSampler
 from relevo_client._client.cached_reads import CachedReads
 from relevo_client._client.loaders import Loaders
+from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NotFoundError, RelevoError
@@ -53,6 +54,8 @@ class AsyncContextClient(CachedReads):
         loaders: by scope, a coroutine function that returns the context for a key of the scope.
             `resolve` calls it for missing entries; one process also calls it to renew an entry
             shortly before its time to live is over.
+        reference_keys: the keys with which services verify signed references, for their
+            `trust_callers="signed"`: the path of a file, or a function that returns them by name.
         trace_keys: whether spans have the keys of contexts, which name tenants and
             conversations.
 
@@ -80,6 +83,7 @@ class AsyncContextClient(CachedReads):
         timeout: float = 2.0,
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, AsyncFactory] = {},
+        reference_keys: KeySource | None = None,
         trace_keys: bool = False,
     ) -> None:
         for scope, loader in loaders.items():
@@ -107,7 +111,7 @@ class AsyncContextClient(CachedReads):
             if cache and cache.sample_every and self._watcher
             else None
         )
-        super().__init__(self._watcher, self._sampler, self._creation)
+        super().__init__(self._watcher, self._sampler, self._creation, reference_keys)
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(AsyncContextClient._become_inherited, self)

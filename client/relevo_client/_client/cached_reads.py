@@ -1,10 +1,14 @@
 """The reads of a client that its near cache alone answers: the same for both kinds of client."""
 
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
+from relevo_client._client.reference_keys import KeySource, ReferenceKeys
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.signatures import LEFT, expiry_of, later
 from relevo_client._context.sources import ContextSource
 from relevo_client._store.requests import ref_of
 from relevo_client._telemetry.counts import CacheCounts
@@ -50,10 +54,19 @@ class Renewal(Protocol):
 class CachedReads:
     """The base of both clients: their methods that send nothing.
 
-    `copies` is the near cache, None for a client without one; `lookup` answers for it.
+    `copies` is the near cache, None for a client without one; `lookup` answers for it. `keys` is
+    the argument `reference_keys` of the client.
     """
 
-    def __init__(self, copies: Copies | None, lookup: Lookup | None, renewal: Renewal) -> None:
+    def __init__(
+        self,
+        copies: Copies | None,
+        lookup: Lookup | None,
+        renewal: Renewal,
+        keys: KeySource | None,
+    ) -> None:
+        self.reference_keys = None if keys is None else ReferenceKeys(keys)
+        """What verifies signed references; None without `reference_keys`."""
         self._copies = copies
         self._lookup = lookup or copies
         self._renewal = renewal
@@ -66,10 +79,13 @@ class CachedReads:
         """
         if self._copies is None or self._lookup is None:
             return None
-        found = self._lookup.resolve(ref_of(target))
+        ref = ref_of(target)
+        found = self._lookup.resolve(ref)
         ageing = self._copies.pop_ageing()
         if ageing:
             self._renewal.renew(ageing)
+        if found and (found.signature or ref.signature):
+            return _signed(found, ref)
         return found
 
     def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
@@ -94,3 +110,11 @@ class CachedReads:
     def cache_counts(self) -> CacheCounts:
         """The cache's counts so far; all zero without a cache."""
         return self._copies.counts if self._copies else CacheCounts()
+
+
+def _signed(found: ContextEntry, ref: ContextRef) -> ContextEntry | None:
+    """The entry with its signature or the reference's, or None if the store has to sign anew."""
+    signature = later(found.signature, ref.signature)
+    if expiry_of(signature) < time.time() + LEFT:
+        return None
+    return found if signature == found.signature else replace(found, signature=signature)

@@ -83,9 +83,11 @@ class AsyncWatcher:
         self._wake()
         return found
 
-    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+    def cached_composition(
+        self, key: ContextKey, versions: tuple[int, ...], signature: str
+    ) -> ContextEntry | None:
         """The cache's composition of exactly these versions: the entry's, then its layers'."""
-        return contexts.cached_composition(self._cache, key, versions, time.monotonic())
+        return contexts.cached_composition(self._cache, key, versions, time.monotonic(), signature)
 
     def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Remove and return the ageing entries in use, as keys and versions, to be renewed."""

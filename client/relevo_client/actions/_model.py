@@ -136,7 +136,8 @@ class DomainAction(BaseModel):
         if not isinstance(data, Mapping):
             return data
         fields = dict(cast("Mapping[str, Any]", data))
-        ref = _json.ref_of(fields.pop(_json.KEY, None), fields.pop(_json.REVISION, None))
+        names = (_json.KEY, _json.REVISION, _json.SIGNATURE)
+        ref = _json.ref_of(*[fields.pop(name, None) for name in names])
         if ref and fields.get("context_ref") not in (None, ref):
             raise InvalidFieldError([("context_ref", f"differs from {_json.KEY}")])
         if ref:

@@ -25,6 +25,7 @@ from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
+from relevo_server.service.signing import signature_of
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
@@ -49,7 +50,7 @@ class ContextStore:
         self._put_limits = requests.PutLimits(
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
         )
-        self._entries = Entries()
+        self._entries = Entries(signature_of(settings))
         self._counts = Counts()
         self._activity = Activity()
         self._copies = Copies(
