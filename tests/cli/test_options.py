@@ -10,7 +10,7 @@ import pytest
 from relevo.v1.store_pb2 import GetRequest
 from relevo_cli import connection
 from relevo_cli.main import parser
-from relevo_client import CHANNEL_OPTIONS, ContextClient, ContextKey, ExecutionContext
+from relevo_client import CHANNEL_OPTIONS, ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
 from support.clients.access import principal
 from support.servers.outcome import Relevo
@@ -45,9 +45,8 @@ def test_where_the_server_is(
 @pytest.fixture
 def guarded() -> Iterator[LocalStore]:
     """A store that wants a token."""
-    with LocalStore(principals=[principal(TOKEN, "*")]) as store:
-        with ContextClient(store.address, token=TOKEN) as client:
-            client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
+    with LocalStore(token=TOKEN, principals=[principal(TOKEN, "*")]) as store:
+        store.client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
         yield store
 
 
