@@ -13,7 +13,7 @@ from relevo_client._client.aio_compat import end_with, must_be_callable
 from relevo_client._client.aio_creation import AsyncCreation, AsyncFactory
 from relevo_client._client.aio_resolver import AsyncResolver
 from relevo_client._client.aio_sampler import AsyncSampler
-from relevo_client._client.cached_reads import CachedReads
+from relevo_client._client.cached_reads import CachedReads, is_expiring
 from relevo_client._client.loaders import Loaders
 from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
@@ -268,7 +268,7 @@ class AsyncContextClient(CachedReads):
         includes that comes from `get`: it has no layers.
         """
         cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if cached:
+        if cached and not is_expiring(cached.signature):
             return cached
         return await self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
 

@@ -14,7 +14,7 @@ from relevo_client._client.blocking_compat import end_with, must_be_callable
 from relevo_client._client.blocking_creation import Creation, Factory
 from relevo_client._client.blocking_resolver import Resolver
 from relevo_client._client.blocking_sampler import Sampler
-from relevo_client._client.cached_reads import CachedReads
+from relevo_client._client.cached_reads import CachedReads, is_expiring
 from relevo_client._client.loaders import Loaders
 from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
@@ -272,7 +272,7 @@ class ContextClient(CachedReads):
         includes that comes from `get`: it has no layers.
         """
         cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if cached:
+        if cached and not is_expiring(cached.signature):
             return cached
         return self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
 

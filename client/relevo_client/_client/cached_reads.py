@@ -115,6 +115,11 @@ class CachedReads:
 def _signed(found: ContextEntry, ref: ContextRef) -> ContextEntry | None:
     """The entry with its signature or the reference's, or None if the store has to sign anew."""
     signature = later(found.signature, ref.signature)
-    if expiry_of(signature) < time.time() + LEFT:
+    if is_expiring(signature):
         return None
     return found if signature == found.signature else replace(found, signature=signature)
+
+
+def is_expiring(signature: str) -> bool:
+    """Whether a call should not take a signature along any more; never for ""."""
+    return bool(signature) and expiry_of(signature) < time.time() + LEFT
