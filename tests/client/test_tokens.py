@@ -17,6 +17,7 @@ from relevo_client import (
     InvalidFieldError,
     UnavailableError,
 )
+from relevo_client._store import bearer
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.access import principal
@@ -138,8 +139,11 @@ async def test_an_unknown_token_is_replaced_once(relay: Relay, kind: Kind) -> No
 
 
 @each_kind
-async def test_a_fresh_token_that_is_unknown_too(relay: Relay, kind: Kind) -> None:
+async def test_a_fresh_token_that_is_unknown_too(
+    relay: Relay, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the fresh token is refused too, the call fails, and the function has rest for a while."""
+    monkeypatch.setattr(bearer, "PATIENCE", 1000.0)  # however slow the machine is
     tokens = Tokens(WRONG)
     async with opened(kind, relay.address, token=tokens, cache=None) as client:
         errors = [await client.raised(put) for _ in range(3)]

@@ -25,7 +25,7 @@ FUNCTION_AGE = 60.0
 """Seconds for which the token of a function is used."""
 FILE_AGE = 1.0
 """Seconds after which a token's file is read again."""
-_PATIENCE = 1.0
+PATIENCE = 1.0
 """Seconds without another attempt after a token that was just read has been refused."""
 
 Entries: TypeAlias = tuple[tuple[str, str], ...]
@@ -98,7 +98,7 @@ class Bearer:
         if not is_unknown or self.read is None or now < self._hopeless_until:
             return False
         if is_retry:
-            self._hopeless_until = now + _PATIENCE
+            self._hopeless_until = now + PATIENCE
             return False
         if self._entries == used:  # else another call has renewed it already
             self._entries, self._expires = None, now
