@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from relevo_client._client.blocking import ContextClient
+from relevo_client._context.hiding import hides
 from relevo_client._propagation import handlers
 from relevo_client._propagation.blocking_resolution import ClientSource, Entrance, entering
 from relevo_client._propagation.clients import must_be_blocking
@@ -67,6 +68,7 @@ def server_interceptor(
     return _ServerInterceptor(client, rules)
 
 
+@hides("metadata")
 class _CallDetails(NamedTuple):
     """The details of a call that a channel reads."""
 

@@ -12,6 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from relevo.v1.context_pb2 import ExecutionContext
 
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored
 from relevo_server.wire import entries
@@ -25,6 +26,7 @@ _FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
 _OUTPUT_ONLY = "update_time"
 
 
+@hides("source")
 class Patch(NamedTuple):
     """The parts of a context that a Put with a mask writes."""
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from relevo.v1.store_pb2 import LeaseRequest, ReleaseRequest
 
 from relevo_server.errors import Violation
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
@@ -22,6 +23,7 @@ _decode_lease = decoder(LeaseRequest)
 _decode_release = decoder(ReleaseRequest)
 
 
+@hides("request_id")
 class Lease(NamedTuple):
     """A checked LeaseRequest."""
 
@@ -33,6 +35,7 @@ class Lease(NamedTuple):
     request_id: str
 
 
+@hides("token")
 class Release(NamedTuple):
     """A checked ReleaseRequest."""
 

@@ -9,6 +9,7 @@ from relevo.v1.store_pb2 import PutRequest
 
 from relevo_server import errors
 from relevo_server.errors import Violation
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.storage.events import WHOLE
 from relevo_server.storage.interface import ABSENT, Once
@@ -37,6 +38,7 @@ class PutLimits(NamedTuple):
     """The longest time to live, in milliseconds."""
 
 
+@hides("content", "lease_token")
 class Put(NamedTuple):
     """A checked PutRequest."""
 
