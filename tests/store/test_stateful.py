@@ -44,7 +44,7 @@ request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
 principals = st.sampled_from(["", "owner", "é 日本"])
 onces = st.none() | st.builds(Once, request_ids, fingerprints)
-tokens = st.sampled_from(["t1", "t2"])
+tokens = st.sampled_from(["2.t1", "2.t2"])
 
 
 class Backends(RuleBasedStateMachine):

@@ -5,7 +5,6 @@ store on their behalf.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -16,8 +15,10 @@ from relevo_server import errors
 from relevo_server.deadline import earliest_wait
 from relevo_server.errors import Reason, StoreError
 from relevo_server.event_log.followers import Followers
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.interface import LeaseAttempt, Leased, Storage
 from relevo_server.telemetry.counts import ENTRY, GRANTED, HELD, RELEASED, Counts
 from relevo_server.wire.requests import Lease, Release
@@ -33,6 +34,7 @@ class _Subject(NamedTuple):
     renew_version: int
 
 
+@hides("request_id")
 class _Waiter(NamedTuple):
     request_id: str
     result: asyncio.Future[Leased]
@@ -192,7 +194,7 @@ class Leases:
             await self._followers.ignore(subject.key, queue.changed)
 
     def _attempt(self, subject: _Subject, request_id: str) -> LeaseAttempt:
-        token = secrets.token_urlsafe(16)
+        token = lease_tokens.new_token()
         return LeaseAttempt(subject.key, token, self._ttl_ms, subject.renew_version, request_id)
 
     def _abandon(self, key: Key, token: str) -> None:

@@ -49,6 +49,17 @@ local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
+-- Find the lease in a record by a proof of its token: 'digest:' and the token's digest, or 'token:'
+-- and the token if a server of version 0.1 granted it. Returns what the record must have, and
+-- {what it has, the revision as of which the lease was granted}, each false if there is none.
+local function find_lease(record, proof)
+  local field, value = string.match(proof, '^(%l+):(.+)$')
+  local lease = redis.call('HMGET', record, field, 'revision', 'token')
+  -- A server of version 0.1 has granted another lease over this one.
+  if field == 'digest' and lease[3] ~= '' then lease[1] = false end
+  return value, lease
+end
+
 -- Fail on a replica, which may lag behind: it refuses this write, which changes nothing.
 local function require_master(key)
   redis.call('HDEL', key, 'none')
