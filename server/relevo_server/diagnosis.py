@@ -15,6 +15,7 @@ Level = Literal["ok", "warning", "wrong"]
 MAX_CLOCK_OFFSET = 1.0
 """Seconds by which the database's clock may differ from this host's."""
 _LEAST = {"redis": (6, 2), "valkey": (7, 2)}
+_LAYOUT_ADVICE = "set partitions to the store's number, and encryption to the store's key ring"
 _LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
 
 
@@ -67,7 +68,7 @@ async def of_store(storage: Storage) -> AsyncIterator[Finding]:
     try:
         await storage.check()
     except LayoutError as error:
-        yield Finding("store", "wrong", str(error), "set partitions to the store's number")
+        yield Finding("store", "wrong", str(error), _LAYOUT_ADVICE)
         return
     except StoreError as error:
         cause = cause_of(error.__cause__) or error.reason.value

@@ -172,6 +172,7 @@ def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
         request_ttl=settings.request_id_ttl,
         recent_bytes=settings.recent_max_bytes,
         telemetry=telemetry,
+        encryption=settings.encryption,
     )
 
 

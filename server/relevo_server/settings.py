@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from relevo_server.encryption import Encryption
 from relevo_server.keys import part_problem
 
 STORE_SCHEMES = (
@@ -60,7 +61,7 @@ def _store_url(value: SecretStr) -> SecretStr:
 class Ttl(BaseModel):
     """The time to live of entries, in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     default: Seconds = 300.0
     """Seconds for scopes without a time to live of their own."""
@@ -96,7 +97,7 @@ _TTL_BY_SCOPE = {
 class Principal(BaseModel):
     """A caller that may use the server, identified by a bearer token."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: Annotated[str, AfterValidator(_key_part)]
     """The name that logs and changes show: 1 to 256 bytes without control characters."""
@@ -151,6 +152,8 @@ class Settings(BaseSettings):
     redis+cluster:// or rediss+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """The prefix of the names of all keys in Redis."""
+    encryption: Encryption | None = None
+    """Encryption of values before Redis has them; none by default. See docs/encryption.md."""
     store_timeout: Seconds = 1.0
     """Seconds that one step of the store may take."""
     store_connections: Annotated[int, Field(gt=0)] = 64

@@ -27,6 +27,9 @@ def run(settings: Settings) -> int:
     MissingExtraError.
     """
     try:
+        if settings.encryption:
+            with needing("encryption"):
+                import cryptography  # noqa: F401, PLC0415 - before the server is made
         with _telemetry(settings) as telemetry:
             uvloop.run(_serve(settings, telemetry))
     except LayoutError as error:

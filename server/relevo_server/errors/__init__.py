@@ -3,12 +3,19 @@
 Each function's docstring says when its error is raised and what the client can do about it.
 """
 
-from relevo_server.errors.availability import internal, stopping, store_full, unavailable
+from relevo_server.errors.availability import (
+    internal,
+    not_encrypted,
+    stopping,
+    store_full,
+    unavailable,
+)
 from relevo_server.errors.base import RETRY_DELAY, StoreError
 from relevo_server.errors.entries import (
     conflict,
     contention,
     corrupt_entry,
+    corrupt_key,
     lease_held,
     lease_lost,
     no_entry,
@@ -41,11 +48,13 @@ __all__ = [
     "contention",
     "context_too_large",
     "corrupt_entry",
+    "corrupt_key",
     "internal",
     "invalid",
     "lease_held",
     "lease_lost",
     "no_entry",
+    "not_encrypted",
     "page_token_unknown",
     "request_id_reused",
     "response_too_large",

@@ -9,14 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from relevo_server import errors
+from relevo_server.hiding import hides
 from relevo_server.keys import Key, partition_of
 from relevo_server.storage.events import Tail
 from relevo_server.storage.inspection import Inspection
+from relevo_server.storage.key_records import KeyRecords, Rewrapped
 
 ABSENT = 0
 """The version of an absent entry."""
 
 
+@hides("context")
 class Stored(NamedTuple):
     """A live entry.
 
@@ -82,12 +86,14 @@ def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | No
     return found
 
 
+@hides("context", "lease")
 class Write(NamedTuple):
     """An entry to write, and the conditions for it.
 
     `expected` is the version that the live entry must have, None for any. `lease` is the
     token of a lease that must be held, "" for none. `once` identifies the Put, None if a
-    repetition may write again. `principal` and `fields` are recorded in the event.
+    repetition may write again. `principal` and `fields` are recorded in the event. `key_id` is
+    the id of the tenant's data key, b"" if the context is not encrypted.
     """
 
     key: Key
@@ -98,6 +104,7 @@ class Write(NamedTuple):
     once: Once | None = None
     principal: str = ""
     fields: tuple[str, ...] = ()
+    key_id: bytes = b""
 
 
 class Written(NamedTuple):
@@ -108,11 +115,12 @@ class Written(NamedTuple):
     ttl_ms: int
 
 
+@hides("token", "request_id")
 class LeaseAttempt(NamedTuple):
     """A caller's attempt to lease an absent entry, or to renew the version `renewed`.
 
-    `token` and `ttl_ms` are those of the lease, if it is granted. `request_id` identifies
-    the attempt, "" for none: a repetition gets the same lease again.
+    `token` (from `lease_tokens.new_token`) and `ttl_ms` are those of the lease, if it is granted.
+    `request_id` identifies the attempt, "" for none: a repetition gets the same lease again.
     """
 
     key: Key
@@ -122,6 +130,7 @@ class LeaseAttempt(NamedTuple):
     request_id: str = ""
 
 
+@hides("token")
 class Leased(NamedTuple):
     """The result of a `LeaseAttempt` as of a revision: the entry, or a lease.
 
@@ -139,6 +148,8 @@ class Storage(ABC):
 
     inspection: Inspection
     """The backend's state and usage, for operators."""
+    data_keys: KeyRecords
+    """The data keys of tenants, by which values are encrypted before the backend has them."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
@@ -184,8 +195,17 @@ class Storage(ABC):
 
         Every write ends the lease on its key. Raises ABORTED if the live version is not
         `expected`, FAILED_PRECONDITION if the lease is not held, INVALID_ARGUMENT if another
-        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out.
+        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out. Raises ChangedKeyError if
+        `key_id` is not that of the tenant's data key.
         """
+
+    async def rewrap(self, partition: int) -> Rewrapped:
+        """Wrap the data keys of a partition by the key ring's primary key.
+
+        Raises UNIMPLEMENTED if this server does not encrypt.
+        """
+        del partition
+        raise errors.not_encrypted()
 
     @abstractmethod
     async def recall(self, key: Key, once: Once) -> Written | None:
@@ -245,4 +265,4 @@ class Storage(ABC):
 
 
 class LayoutError(Exception):
-    """Raised if the store was set up with another number of partitions or another layout."""
+    """Raised if the store was set up with other partitions, another layout or another key ring."""

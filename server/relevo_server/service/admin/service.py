@@ -14,6 +14,7 @@ from relevo.admin.v1 import admin_pb2
 from relevo_server.service.access import Caller
 from relevo_server.service.admin.changes import Changes
 from relevo_server.service.admin.clients import Clients
+from relevo_server.service.admin.encryption import Encryption
 from relevo_server.service.admin.explain import Explainer
 from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
@@ -39,6 +40,7 @@ class Admin:
         self._explainer = Explainer(parts)
         self._usage = Usage(parts.storage, parts.activity)
         self._keys = Keys(parts.storage)
+        self._encryption = Encryption(parts.storage)
         self._changes = Changes(parts)
 
     def add_to(self, server: Registry) -> None:
@@ -58,6 +60,12 @@ class Admin:
                 self._usage.list_top_tenants, _for_admins(requests.read_list_top_tenants)
             ),
             "ListKeys": method(self._keys.list_keys, _for_admins(requests.read_list_keys)),
+            "ShredTenant": method(
+                self._encryption.shred_tenant, _for_admins(requests.read_shred_tenant)
+            ),
+            "RewrapKeys": method(
+                self._encryption.rewrap_keys, _for_admins(requests.read_rewrap_keys)
+            ),
         }
         handlers: dict[str, RpcMethodHandler[Any, Any]] = {
             name: unary_unary_rpc_method_handler(each) for name, each in methods.items()

@@ -5,10 +5,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.storage.events import Event
 
 
+@hides("context")
 @dataclass(slots=True)
 class Entry:
     """An entry; `deadline` is a time of the monotonic clock."""
@@ -20,6 +22,7 @@ class Entry:
     context: bytes
 
 
+@hides("token", "request_id")
 @dataclass(slots=True)
 class Lease:
     """A lease; `deadline` is a time of the monotonic clock."""
@@ -34,6 +37,7 @@ Name = tuple[Key | str, str]  # an entry or, for an Invalidate, a tenant; the re
 Request = tuple[float, bytes, Any]  # until when it is kept, fingerprint, answer
 
 
+@hides("data_keys")
 @dataclass(slots=True)
 class Partition:
     """A partition's log, entries, floors, leases and answered requests."""
@@ -44,6 +48,7 @@ class Partition:
     entries: dict[Key, Entry] = field(default_factory=dict[Key, Entry])
     floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     leases: dict[Key, Lease] = field(default_factory=dict[Key, Lease])
+    data_keys: dict[str, bytes] = field(default_factory=dict[str, bytes])
     requests: dict[Name, Request] = field(default_factory=dict[Name, Request])
     written: asyncio.Event = field(default_factory=asyncio.Event)
     sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep

@@ -22,7 +22,9 @@ from relevo_server.storage.interface import (
     Write,
     Written,
 )
+from relevo_server.storage.key_records import ChangedKeyError
 from relevo_server.storage.memory.inspection import MemoryInspection
+from relevo_server.storage.memory.key_records import MemoryKeyRecords
 from relevo_server.storage.memory.state import (
     Entry,
     Lease,
@@ -53,6 +55,7 @@ class MemoryStorage(Storage):
         self._request_ttl = request_ttl_ms / 1000
         self._parts = [Partition(deque(maxlen=log_length)) for _ in range(partitions)]
         self.inspection = MemoryInspection(self._parts, clock)
+        self.data_keys = MemoryKeyRecords(self._parts, self._end_tenant, monotonic)
 
     async def check(self) -> None:
         """Do nothing: the backend always answers."""
@@ -85,6 +88,8 @@ class MemoryStorage(Storage):
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
             raise errors.conflict(write.key, write.expected, current)
+        if write.key_id != part.data_keys.get(write.key.tenant_id, b"")[: len(write.key_id)]:
+            raise ChangedKeyError
         version = self._next(part)
         written = Written(version, live.created if live else version, write.ttl_ms)
         ttl = write.ttl_ms / 1000
@@ -131,10 +136,7 @@ class MemoryStorage(Storage):
         earlier: int | None = self._recalled(part, tenant_id, once)
         if earlier:
             return earlier
-        revision = self._next(part)
-        part.floors[tenant_id, scope] = revision
-        event = Event(revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal)
-        part.log.append(event)
+        revision = self._end_tenant(tenant_id, principal, scope)
         self._remember(part, tenant_id, once, revision)
         self._sweep(part, self._monotonic())
         return revision
@@ -194,6 +196,13 @@ class MemoryStorage(Storage):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await part.written.wait()
+
+    def _end_tenant(self, tenant_id: str, principal: str, scope: str = "") -> int:
+        part = self._part(tenant_id)
+        revision = part.floors[tenant_id, scope] = self._next(part)
+        event = Event(revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal)
+        part.log.append(event)
+        return revision
 
     def _part(self, tenant_id: str) -> Partition:
         return self._parts[self.partition_of(tenant_id)]

@@ -8,10 +8,14 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.events import WHOLE, Event
-from relevo_server.storage.interface import CORRUPT, Stored, Written
+from relevo_server.storage.interface import CORRUPT, LeaseAttempt, Leased, Stored, Written
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
+
+RING_CHECK = "ring"
+"""The field of the layout's record by which servers check their key rings."""
 
 
 def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
@@ -20,6 +24,11 @@ def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
     `*` gives the glob pattern of all partitions.
     """
     return f"{{{prefix}:{partition}}}"
+
+
+def data_keys(tag: str) -> str:
+    """The name of the record of a partition's data keys, with a field for each tenant."""
+    return f"{tag}:keys"
 
 
 def request(tag: str, owner: Key | str, request_id: str) -> str:
@@ -92,6 +101,23 @@ def stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         context,
         size if context is None else 0,
     )
+
+
+def leased(name: str, attempt: LeaseAttempt, answer: Sequence[Any]) -> Leased:
+    """The result of an attempt to lease the entry whose record has this name."""
+    log_id, kind, *rest = answer
+    revision = revisions.from_log_id(log_id)
+    match kind:
+        case b"entry":
+            return Leased(revision, stored(name, *rest[0]))
+        case b"held":
+            return Leased(revision, None, ttl_ms=max(0, int(rest[0])))
+        case _:
+            masked, left = rest
+            token = attempt.token
+            if masked:  # an earlier attempt with the same request_id got the lease
+                token = lease_tokens.unmasked(masked, attempt.request_id)
+            return Leased(revision, None, token, max(0, int(left)))
 
 
 def unneeded(version: int, cached: CachedContext) -> Argument:

@@ -2,26 +2,26 @@
 
 With the prefix `relevo`, the keys are these; those of one partition share a hash tag:
 
-    relevo:layout                        hash: partitions, version of this layout
+    relevo:layout                        hash: partitions, version of this layout, ring
     {relevo:17}:log                      stream: the partition's events
     {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:keys                     hash: the data key of each TENANT, wrapped
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
-    {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
+    {relevo:17}:lease:SCOPE:TENANT:ID    hash: digest, masked, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
     {relevo:17}:request:TENANT:REQUEST_ID  hash: the answer of an Invalidate; with a TTL
 
 Only entries, leases and requests have a TTL, so a `volatile-*` eviction policy can never
-evict a log or a floor, which keep the order of revisions.
+evict a log, a floor or a data key.
 """
 
-import asyncio
 import secrets
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.events import Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
@@ -36,10 +36,13 @@ from relevo_server.storage.interface import (
     Written,
     within,
 )
+from relevo_server.storage.key_records import ChangedKeyError
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.in_flight import InFlightReads
 from relevo_server.storage.redis.inspection import RedisInspection
+from relevo_server.storage.redis.key_records import RedisKeyRecords
 from relevo_server.storage.redis.recent import RecentContexts
 
 LAYOUT = 1
@@ -68,6 +71,7 @@ class RedisStorage(Storage):
         log_length: int,
         request_ttl_ms: int,
         recent_bytes: int = 0,
+        is_encrypted: bool = False,
     ) -> None:
         super().__init__(partitions)
         self._client = client
@@ -75,10 +79,14 @@ class RedisStorage(Storage):
         self._log_length = log_length
         self._request_ttl_ms = request_ttl_ms
         self._recent = RecentContexts(recent_bytes)
-        self._in_flight: dict[Key, asyncio.Future[None]] = {}
+        self._in_flight = InFlightReads()
+        self._is_encrypted = is_encrypted
         self._checked = False
         self.inspection = RedisInspection(
             client, self._run, partitions=partitions, prefix=prefix, log_length=log_length
+        )
+        self.data_keys = RedisKeyRecords(
+            self._run, partitions=partitions, prefix=prefix, log_length=log_length
         )
 
     async def check(self) -> None:
@@ -86,12 +94,15 @@ class RedisStorage(Storage):
         found = await self._client.run(
             _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
         )
-        partitions, layout = (int(value) for value in found)
+        partitions, layout = int(found[0]), int(found[1])
         if (partitions, layout) != (self.partitions, LAYOUT):
             raise LayoutError(
                 f"the store has {partitions} partitions in layout {layout}; "
                 f"this server is set to {self.partitions} in layout {LAYOUT}"
             )
+        # Not later: the first server that encrypts must not end those that do not yet.
+        if found[2] and not (self._is_encrypted or self._checked):
+            raise LayoutError("the store's values are encrypted; set `encryption`")
         self._checked = True
 
     async def eviction_policies(self) -> frozenset[str]:
@@ -112,26 +123,27 @@ class RedisStorage(Storage):
         Reads of the same keys that are in flight are awaited first: their contexts are then
         cached and not sent twice.
         """
-        others = {self._in_flight[key] for key in keys if key in self._in_flight}
-        if others and limits.each:
-            await asyncio.wait(others)
+        if limits.each:
+            await self._in_flight.end_of(keys)
         return await self._read(keys, (), limits)
 
     async def write(self, write: Write) -> Written:
         """Run one script: the comparison, the value, its event and the request's record."""
         tag, name = self._tag(write.key.tenant_id), records.text(write.key)
-        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
+        keys = [f"{tag}:{kind}" for kind in ("state", "log", f"entry:{name}", f"lease:{name}")]
+        keys.append(records.data_keys(tag))
         args: list[Argument] = [
             *records.floors(write.key),
             name,
             self._log_length,
             "" if write.expected is None else revisions.to_log_id(write.expected),
-            write.lease,
+            lease_tokens.proof(write.lease),
             write.ttl_ms,
             write.context,
             secrets.token_bytes(8),
             write.principal,
             records.fields_text(write.fields),
+            *(write.key.tenant_id, write.key_id),
         ]
         if write.once:
             keys.append(records.request(tag, write.key, write.once.request_id))
@@ -142,6 +154,8 @@ class RedisStorage(Storage):
             raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
         if answer[0] == b"lost":
             raise errors.lease_lost(write.key)
+        if answer[0] == b"rekeyed":
+            raise ChangedKeyError
         return records.written(write.key, answer)
 
     async def recall(self, key: Key, once: Once) -> Written | None:
@@ -186,19 +200,16 @@ class RedisStorage(Storage):
         keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         renewed = revisions.to_log_id(attempt.renewed)
         args: list[Argument] = [*records.floors(attempt.key), renewed]
-        args += [attempt.token, attempt.ttl_ms, attempt.request_id]
-        log_id, kind, *rest = await self._run(_LEASE, keys, args)
-        revision = revisions.from_log_id(log_id)
-        if kind == b"entry":
-            return Leased(revision, records.stored(keys[1], *rest[0]))
-        token, left = rest if kind == b"lease" else (b"", *rest)
-        return Leased(revision, None, token.decode(), max(0, int(left)))
+        args += [lease_tokens.digest(attempt.token), attempt.ttl_ms]
+        args.append(lease_tokens.digest(attempt.request_id))
+        args.append(lease_tokens.masked(attempt.token, attempt.request_id))
+        return records.leased(keys[1], attempt, await self._run(_LEASE, keys, args))
 
     async def release(self, key: Key, token: str) -> None:
         """Run one script."""
         tag, name = self._tag(key.tenant_id), records.text(key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
-        await self._run(_RELEASE, keys, [self._log_length, name, token])
+        await self._run(_RELEASE, keys, [self._log_length, name, lease_tokens.proof(token)])
 
     async def touch(self, key: Key) -> None:
         """Run one script."""
@@ -254,7 +265,7 @@ class RedisStorage(Storage):
         args += [field for key in keys for field in records.floors(key)]
         for version, context in zip(known_versions, cached, strict=True):
             args.append(records.unneeded(version, context))
-        with self._marked_in_flight(keys):
+        with self._in_flight.marked(keys):
             revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
         entries = [
             self._recent.complete(
@@ -265,19 +276,6 @@ class RedisStorage(Storage):
             )
         ]
         return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
-
-    @contextmanager
-    def _marked_in_flight(self, keys: Sequence[Key]) -> Generator[None, None, None]:
-        """Mark these keys as being read, for `read_within`."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._in_flight.update(dict.fromkeys(keys, done))
-        try:
-            yield
-        finally:
-            for key in keys:
-                if self._in_flight.get(key) is done:
-                    del self._in_flight[key]
-            done.set_result(None)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
         if not self._checked:  # Redis could not be reached when the server started

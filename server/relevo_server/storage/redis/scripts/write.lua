@@ -1,24 +1,26 @@
 -- Write an entry and its event.
--- KEYS: state, log, entry, lease; with a request_id, the request's record
+-- KEYS: state, log, entry, lease, data keys; with a request_id, the request's record
 -- ARGV: the field of the tenant's floor, the field of the scope's floor, the name of the
 --       entry, log length, the expected version ('' for any, '0-0' for an absent entry), the
---       lease's token ('' for none), ttl in ms, context, a mark that no other write has, the
---       principal ('' for none), the written fields for the event ('' if unknown); with a
---       request_id, the request's fingerprint and the record's ttl in ms
+--       proof of the lease's token ('' for none), ttl in ms, context, a mark that no other write has, the
+--       principal ('' for none), the written fields for the event ('' if unknown), the tenant,
+--       the id of the data key that encrypts the context ('' for none); with a request_id, the
+--       request's fingerprint and the record's ttl in ms
 -- Returns: {version, created, ttl in ms}, for a repeated request those of the first one;
 --          {'conflict', the live version or '0-0'} if the version is not the expected one;
---          {'reused'} if another request had the request_id; {'lost'} if the lease is not held
+--          {'reused'} if another request had the request_id; {'lost'} if the lease is not held;
+--          {'rekeyed'} if the tenant has another data key, or none
 
-local state_key, log, entry_key, lease_key, request_key = unpack(KEYS)
-local name, length, expected, token, ttl, context, mark, by, fields = unpack(ARGV, 3, 11)
-local fingerprint, request_ttl = ARGV[12], ARGV[13]
+local state_key, log, entry_key, lease_key, keys, request_key = unpack(KEYS)
+local name, length, expected, proof, ttl, context, mark, by, fields = unpack(ARGV, 3, 11)
+local tenant, key_id, fingerprint, request_ttl = unpack(ARGV, 12, 15)
 
 local earlier = recall(request_key, fingerprint, PUT)
 if earlier then return earlier end
 
 local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2])
-if token ~= '' then
-  local lease = redis.call('HMGET', lease_key, 'token', 'revision')
+if proof ~= '' then
+  local token, lease = find_lease(lease_key, proof)
   if lease[1] ~= token or ended(lease[2], state[2]) or ended(lease[2], state[3]) then
     return {'lost'}
   end
@@ -28,6 +30,10 @@ local sound = not entry.err and is_entry(entry, state[2], state[3])
 local live = sound and above(entry[1], state[2]) and above(entry[1], state[3])
 local current = live and entry[1] or '0-0'
 if expected ~= '' and expected ~= current then return {'conflict', current} end
+if key_id ~= '' then
+  local key = redis.call('HGET', keys, tenant) or ''
+  if string.sub(key, 1, #key_id) ~= key_id then return {'rekeyed'} end
+end
 
 -- The event comes first: it is the only step that can fail (if the log's key has another
 -- type, say), and then nothing is written.
