@@ -14,12 +14,15 @@ import secrets
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from relevo_server.keys import Key
 from relevo_server.storage.encrypted.ring import KEY_BYTES, NONCE_BYTES, KeyRing
 from relevo_server.storage.key_records import ID_BYTES
 
 _FORMAT = b"\x00\x01"
+_HASH = SHA256()
 _SALT_BYTES = 16
 _NONCE = len(_FORMAT) + ID_BYTES + _SALT_BYTES
 _CIPHERTEXT = _NONCE + NONCE_BYTES
@@ -58,8 +61,7 @@ class DataKey:
         return AESGCM(self._derive(b"relevo value" + salt))
 
     def _derive(self, info: bytes) -> bytes:
-        """One block of HKDF-Expand (RFC 5869, section 2.3), which is one HMAC."""
-        return hmac.digest(self._secret, info + b"\x01", "sha256")
+        return HKDFExpand(_HASH, KEY_BYTES, info).derive(self._secret)
 
 
 def is_encrypted(value: bytes) -> bool:

@@ -47,6 +47,8 @@ def _trials(hashed: str, stream: str) -> Sequence[tuple[Argument, ...]]:
         ("HGET", hashed, "field"),
         ("HMGET", hashed, "field"),
         ("HSTRLEN", hashed, "field"),
+        ("HSETNX", hashed, "field", "value"),
+        ("HSCAN", hashed, "0"),
         ("PTTL", hashed),
         ("HDEL", hashed, "none"),
         ("XADD", stream, "1-1", "field", "value"),
