@@ -1,6 +1,7 @@
 """`relevo check`: what is wrong is found, with advice, and ends the command with 1."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,26 @@ def test_a_redis_that_is_away(offline: Relevo) -> None:
 def test_states_of_databases(status: DatabaseStatus, wrong: set[str]) -> None:
     """Old versions, policies that take logs, and clocks that are off are wrong."""
     assert {each.check for each in of_database(status) if each.level == "wrong"} == wrong
+
+
+def test_a_key_ring_that_is_not_there(offline: Relevo) -> None:
+    """A key ring that cannot be read is wrong, with its path."""
+    found = findings(offline, "--encryption.key-ring", "/no/ring.toml", code=1)
+    (store,) = found["store"]
+    assert (store["level"], "/no/ring.toml" in store["text"]) == ("wrong", True)
+    assert "encryption" in store["advice"]
+
+
+def test_an_extra_that_is_missing(offline: Relevo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the extra is not installed, `serve` and `check` say how to install it."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    for name in list(sys.modules):
+        if name.startswith(("cryptography.", "relevo_server.storage.encrypted")):
+            monkeypatch.delitem(sys.modules, name)
+    for command in ("serve", "check"):
+        outcome = offline(command, "--encryption.key-ring", "/no/ring.toml")
+        assert outcome.code == 2
+        assert "install it with: pip install 'relevo[encryption]'" in outcome.err
 
 
 def test_every_command_of_the_scripts_is_tried() -> None:

@@ -50,7 +50,7 @@ tokens = st.sampled_from(["2.t1", "2.t2"])
 class Backends(RuleBasedStateMachine):
     """Runs the same call on both, and compares the results."""
 
-    def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str) -> None:
+    def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str, **options: Any) -> None:
         super().__init__()
         self._run = loop.run
         self._redis = redis
@@ -65,7 +65,12 @@ class Backends(RuleBasedStateMachine):
             monotonic=lambda: self._since,
         )
         storage = open_storage(
-            url, partitions=PARTITIONS, prefix=self._prefix, request_ttl=REQUEST_TTL, timeout=10
+            url,
+            partitions=PARTITIONS,
+            prefix=self._prefix,
+            request_ttl=REQUEST_TTL,
+            timeout=10,
+            **options,
         )
         self._memory = Backend(memory)
         self._other = Backend(storage)
