@@ -39,7 +39,7 @@ def test_a_tenant_is_shredded(relevo: Relevo, store: LocalStore) -> None:
     outcome = relevo("tenant", "shred", "acme", "--yes")
     assert outcome.code == 0
     assert not is_alive(store)
-    assert store.client.get(other)
+    assert store.client.get(other).context.user_id == "u"
     rows = dict(line.split(maxsplit=1) for line in outcome.lines)
     assert (rows["key_deleted"], rows["erased_count"]) == ("False", "1")
     assert "backups of Redis may still have it" in outcome.out

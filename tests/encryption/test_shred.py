@@ -82,6 +82,7 @@ async def test_nothing_can_be_read(pair: Pair, settings: Settings, redis: RedisC
         answer = await shred(pair.servers[0])
         assert answer.key_deleted
         assert answer.erased_count == len(keys)
+        assert len(keys_of(pair.servers[0])) == 1
         assert not [
             n for n in redis.names(settings.store_prefix) if ":entry:conversation:acme" in n
         ]

@@ -1,8 +1,6 @@
 """What `repr` and `str` show of values that hold contexts, tokens or metadata: names and sizes."""
 
-import collections.abc
 import dataclasses
-import enum
 import importlib
 import logging
 import pkgutil
@@ -52,6 +50,7 @@ ENTRY = ContextEntry(
     ttl=timedelta(minutes=5),
     layers=(),
 )
+_FIELDS: Any = {"extra": MARK}  # a name that only a newer contract knows
 ACTION = DomainAction(
     action_id="a-1",
     action_type="orders.order.place",
@@ -60,8 +59,8 @@ ACTION = DomainAction(
     payload={"error": {"reason": "NO_STOCK", "message": MARK}},
     metadata={"note": MARK},
     trace_context={"tracestate": MARK},
+    **_FIELDS,
 )
-ACTION = ACTION.update(extra=MARK)  # a name that only a newer contract knows
 SECRET_METADATA = (("authorization", f"Bearer {MARK}"),)
 
 VALUES: dict[str, object] = {
@@ -104,8 +103,8 @@ def test_no_value_is_shown(name: str) -> None:
 
 def test_the_public_types_are_covered() -> None:
     """Each public class that can hold a context or metadata is among the values above."""
-    public = [getattr(relevo_client, name) for name in relevo_client.__all__]
-    holders: set[type] = {ExecutionContext}
+    public: list[Any] = [getattr(relevo_client, name) for name in relevo_client.__all__]
+    holders: set[Any] = {ExecutionContext}
     for cls in (each for each in public if isinstance(each, type) and _is_value(each)):
         if not issubclass(cls, BaseModel):
             nested = {leaf for hint in hints_of(cls).values() for leaf in leaves(hint)}
@@ -221,9 +220,9 @@ SHOWN = {
 """Further fields that hold no values of contexts, no tokens and no passwords, by class."""
 
 
-def value_types() -> list[type]:
+def value_types() -> list[Any]:
     """The NamedTuples, dataclasses and models of the client and the server."""
-    found: set[type] = set()
+    found: set[Any] = set()
     for package in (relevo_client, relevo_server):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.endswith("__main__"):
@@ -234,12 +233,12 @@ def value_types() -> list[type]:
     return sorted(found, key=lambda each: (each.__module__, each.__name__))
 
 
-def _is_value(cls: type) -> bool:
-    is_named_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
-    return is_named_tuple or dataclasses.is_dataclass(cls) or issubclass(cls, BaseModel)
+def _is_value(cls: Any) -> bool:
+    is_named_tuple = hasattr(cls, "_fields")
+    return is_named_tuple or issubclass(cls, BaseModel) or hasattr(cls, "__dataclass_fields__")
 
 
-def hints_of(cls: type) -> dict[str, Any]:
+def hints_of(cls: Any) -> dict[str, Any]:
     """The types of a class's fields."""
     hints = typing.get_type_hints(cls)
     names = getattr(cls, "_fields", None) or [each.name for each in dataclasses.fields(cls)]
@@ -249,7 +248,8 @@ def hints_of(cls: type) -> dict[str, Any]:
 def leaves(hint: Any) -> Iterator[Any]:
     """The types in a type."""
     arguments = typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Literal, collections.abc.Callable):
+    origin: Any = typing.get_origin(hint)
+    if origin is typing.Literal or getattr(origin, "__name__", "") == "Callable":
         return
     if not arguments:
         yield hint
@@ -258,24 +258,22 @@ def leaves(hint: Any) -> Iterator[Any]:
             yield from leaves(each)
 
 
-def risky_fields(cls: type) -> Iterator[str]:
+def risky_fields(cls: Any) -> Iterator[str]:
     """The fields that can hold a text, bytes or a message: a value, that is."""
     if issubclass(cls, BaseModel):
         return
     for name, hint in hints_of(cls).items():
         for leaf in leaves(hint):
-            is_text = leaf in (str, bytes, object, Any) or leaf in (dict, list, tuple)
-            is_enum = isinstance(leaf, type) and issubclass(leaf, enum.Enum)
-            is_message = isinstance(leaf, type) and issubclass(leaf, Message)
-            if (is_text or is_message) and not is_enum:
+            is_text = leaf in (str, bytes, object, Any, dict, list, tuple)
+            if is_text or (isinstance(leaf, type) and issubclass(leaf, Message)):
                 yield name
 
 
-def blank(cls: type, fields: dict[str, object]) -> object:
+def blank(cls: Any, fields: dict[str, object]) -> object:
     """An instance with these fields, whatever its constructor wants."""
-    if issubclass(cls, tuple):
-        return tuple.__new__(cls, fields.values())
-    made = object.__new__(cls)
+    if hasattr(cls, "_fields"):
+        return cls(**fields)
+    made: object = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(made, name, value)
     return made

@@ -48,9 +48,8 @@ def _size_of(value: object) -> str:
             return f"{len(value)} characters"
         case bytes():
             return f"{len(value)} bytes"
-        case Mapping():
-            return f"{len(value)} keys"
         case Sized():
-            return f"{len(value)} items"
+            count = len(value)
+            return f"{count} keys" if isinstance(value, Mapping) else f"{count} items"
         case _:
             return type(value).__name__

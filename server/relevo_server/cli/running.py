@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 
 import uvloop
 
@@ -29,7 +30,7 @@ def run(settings: Settings) -> int:
     try:
         if settings.encryption:
             with needing("encryption"):
-                import cryptography  # noqa: F401, PLC0415 - before the server is made
+                import_module("cryptography")  # before the server is made
         with _telemetry(settings) as telemetry:
             uvloop.run(_serve(settings, telemetry))
     except LayoutError as error:

@@ -14,7 +14,7 @@ from relevo_server.hiding import hides
 from relevo_server.keys import Key, partition_of
 from relevo_server.storage.events import Tail
 from relevo_server.storage.inspection import Inspection
-from relevo_server.storage.key_records import KeyRecords, Rewrapped
+from relevo_server.storage.key_records import KeyRecords, Rewrapped, Shredded
 
 ABSENT = 0
 """The version of an absent entry."""
@@ -198,6 +198,10 @@ class Storage(ABC):
         Put had the request_id, RESOURCE_EXHAUSTED if memory ran out. Raises ChangedKeyError if
         `key_id` is not that of the tenant's data key.
         """
+
+    async def shred(self, tenant_id: str, principal: str) -> Shredded:
+        """As `KeyRecords.shred`."""
+        return await self.data_keys.shred(tenant_id, principal)
 
     async def rewrap(self, partition: int) -> Rewrapped:
         """Wrap the data keys of a partition by the key ring's primary key.

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,11 @@ def everything(redis: RedisClient, prefix: str) -> bytes:
 
 
 def _flat(reply: Any) -> Iterator[bytes]:
-    match reply:
-        case bytes():
-            yield reply
-        case dict():
-            for name, value in reply.items():
-                yield from (*_flat(name), *_flat(value))
-        case list() | tuple():
-            for each in reply:
-                yield from _flat(each)
-        case _:
-            yield str(reply).encode()
+    if isinstance(reply, bytes):
+        yield reply
+        return
+    parts: Any = reply
+    if isinstance(reply, dict):
+        parts = chain.from_iterable(parts.items())
+    for part in parts:
+        yield from _flat(part)

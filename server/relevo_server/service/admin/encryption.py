@@ -22,7 +22,7 @@ class Encryption:
         values that were written without encryption.
         """
         tenant_id, principal = request
-        revision, had_key = await self._storage.data_keys.shred(tenant_id, principal)
+        revision, had_key = await self._storage.shred(tenant_id, principal)
         log.warning(
             "tenant.shredded",
             tenant=tenant_id, principal=principal, revision=revision, had_key=had_key,

@@ -33,7 +33,7 @@ from relevo_server.storage.interface import (
     Written,
     within,
 )
-from relevo_server.storage.key_records import ChangedKeyError, Rewrapped
+from relevo_server.storage.key_records import ChangedKeyError, Rewrapped, Shredded
 
 Values = Literal["write", "read", "only"]
 """Which values are encrypted: those that are written, or none yet (`read`), or all (`only`: any
@@ -167,6 +167,12 @@ class EncryptedStorage(Storage):
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """As the storage."""
         await self._storage.wait(partition, position, seconds)
+
+    async def shred(self, tenant_id: str, principal: str) -> Shredded:
+        """As the storage, and forget the data key."""
+        shredded = await super().shred(tenant_id, principal)
+        self._keys.forget(tenant_id)
+        return shredded
 
     async def rewrap(self, partition: int) -> Rewrapped:
         """Wrap every data key that another key than the primary one has wrapped."""
