@@ -155,7 +155,9 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     (licence,) = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
     assert "Apache License" in wheel.read(licence).decode()
     extras = set(described.get_all("Provides-Extra", []))
-    assert extras == {"server", "telemetry", "faststream", "testing", "cli", "demo", "platform"}
+    assert extras == {
+        *("server", "telemetry", "encryption", "faststream", "testing", "cli", "demo", "platform"),
+    }
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
     assert {name[0] for name in plain if name} == {

@@ -91,6 +91,7 @@ async def test_redis_has_no_value(settings: Settings, redis: RedisClient) -> Non
             held = everything(redis, settings.store_prefix)
             assert MARK.encode() not in held, name
             assert not [token for token in tokens if token.encode() in held], name
+            assert not [value for value in cached_values(server) if MARK.encode() in value], name
     assert len(tokens) == 2
 
 
@@ -248,6 +249,12 @@ async def test_cached_reads_decrypt_nothing(stub: Stub, monkeypatch: pytest.Monk
         for _ in range(10):
             assert (await get(stub, key(), **cached)).entry.context.user_id == MARK
         assert len(decrypted) == before
+
+
+def cached_values(server: Server) -> list[bytes]:
+    """The values that the Redis backend of a server has cached."""
+    private: Any = server
+    return [each.context for each in private._storage._storage._recent._contexts.values()]
 
 
 def entry_name(settings: Settings) -> str:

@@ -30,9 +30,9 @@ class AdminStub:
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -93,9 +93,9 @@ class AdminAsyncStub(AdminStub):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -152,9 +152,9 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
