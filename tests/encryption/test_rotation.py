@@ -175,6 +175,29 @@ async def test_a_broken_file_changes_nothing(
         assert len(lines) == 1
 
 
+async def test_broken_records_are_left_out(
+    settings: Settings, ring: Path, redis: RedisClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rewrap leaves out what it cannot decrypt, says so, and wraps all else."""
+    settings = settings.model_copy(update={"partitions": 1})
+    names = f"{settings.store_prefix}:layout", f"{{{settings.store_prefix}:0}}:keys"
+    async with Server(settings) as server, stub_of(server.address) as stub:
+        for tenant in TENANTS:
+            await put(stub, key(tenant=tenant), context(user_id=MARK))
+        broken = redis("HGET", names[1], "t0")[:-1] + b"?"
+        redis("HSET", names[1], "t0", broken)
+        redis("HSET", names[0], "ring", redis("HGET", names[0], "ring")[:-1] + b"?")
+        write_ring(ring, "old", "new", primary="new")
+        async with admin_of(server.address) as admin:
+            (answer,) = await rewrap(admin, settings)
+        assert (answer.key_count, answer.rewrapped_count) == (len(TENANTS), len(TENANTS) - 1)
+        assert redis("HGET", names[1], "t0") == broken
+        left_out = [r.getMessage() for r in caplog.records if "key_corrupt" in r.getMessage()]
+        assert ["'tenant': ''" in each for each in left_out] == [True, False]
+        for tenant in TENANTS[1:]:
+            assert (await get(stub, key(tenant=tenant))).entry.context.user_id == MARK
+
+
 async def test_rewrap_without_encryption(plain: Settings) -> None:
     """A server that does not encrypt cannot rewrap; a partition that is none is refused."""
     async with Server(plain) as server, admin_of(server.address) as admin:

@@ -49,10 +49,7 @@ async def rewrap(rings: Rings, records: KeyRecords, partition: int) -> Rewrapped
     lacks a key.
     """
     ring = await rings.newest()
-    record = await records.ring_check()
-    if record and name_in(record) != ring.primary:
-        new = await rings.using(lambda ring: ring.wrap(ring.unwrap(record, _TEXT), _TEXT))
-        await records.ring_check(before=record, new=new)
+    await _rewrap_record(rings, records)
     found, changed, cursor = set[str](), 0, ""
     while True:
         page = await records.page(partition, cursor, _TOGETHER)
@@ -63,6 +60,19 @@ async def rewrap(rings: Rings, records: KeyRecords, partition: int) -> Rewrapped
         cursor = page.cursor
         if not cursor:
             return Rewrapped(ring.primary, len(found), changed)
+
+
+async def _rewrap_record(rings: Rings, records: KeyRecords) -> None:
+    record = await records.ring_check()
+    try:
+        if not record or name_in(record) == (await rings.ring()).primary:
+            return
+        # Unwrapped first: a ring that lacks the key must not become the store's.
+        new = await rings.using(lambda ring: ring.wrap(ring.unwrap(record, _TEXT), _TEXT))
+    except InvalidTag:
+        log.error("encryption.key_corrupt", tenant="")
+        return
+    await records.ring_check(before=record, new=new)
 
 
 async def _rewrap(rings: Rings, records: KeyRecords, tenant_id: str, wrapped: bytes) -> bool:
