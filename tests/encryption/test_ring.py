@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from relevo_server.encryption import Encryption
+from relevo_server.keys import Key
 from relevo_server.storage.encrypted.ring import KeyRing, KeyRingError, UnknownKeyError, name_in
 from relevo_server.storage.encrypted.sources import CommandSource, FileSource, source_of
+from relevo_server.storage.encrypted.values import OVERHEAD, DataKey
 from support.servers.key_rings import ring_text
 
 KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYzE="  # 32 bytes
@@ -92,3 +97,25 @@ def test_one_source(fields: dict[str, str]) -> None:
     """The settings have a file or a command, not both."""
     with pytest.raises(ValueError, match="either key_ring or key_ring_command"):
         Encryption.model_validate(fields)
+
+
+def test_values_are_encrypted_as_the_page_says() -> None:
+    """A value's form is the documented one, and its key is HKDF-SHA256's."""
+    context, key = b"\x0a\x01x", Key("conversation", "acme", "c1")
+    value = DataKey(b"12345678", b"k" * 32).encrypt(key, context)
+    head, salt, nonce = value[:10], value[10:26], value[26:38]
+    assert head == b"\x00\x0112345678"
+    secret = HKDFExpand(SHA256(), 32, b"relevo value" + salt).derive(b"k" * 32)
+    bound = head + salt + b"conversation\x00acme\x00c1"
+    assert AESGCM(secret).decrypt(nonce, value[38:], bound) == context
+    assert len(value) == len(context) + OVERHEAD
+
+
+def test_any_bytes_are_a_value_or_none() -> None:
+    """Whatever is in the place of a value is refused as one, and by no other error."""
+    data_key, key = DataKey(b"12345678", b"k" * 32), Key("conversation", "acme", "c1")
+    value = data_key.encrypt(key, b"context")
+    for i in range(len(value)):
+        for broken in (value[:i], value[:i] + bytes([value[i] ^ 1]) + value[i + 1 :]):
+            with pytest.raises(InvalidTag):
+                data_key.decrypt(key, broken)

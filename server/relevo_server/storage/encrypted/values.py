@@ -14,15 +14,12 @@ import secrets
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from relevo_server.keys import Key
 from relevo_server.storage.encrypted.ring import KEY_BYTES, NONCE_BYTES, KeyRing
 from relevo_server.storage.key_records import ID_BYTES
 
 _FORMAT = b"\x00\x01"
-_HASH = SHA256()
 _SALT_BYTES = 16
 _NONCE = len(_FORMAT) + ID_BYTES + _SALT_BYTES
 _CIPHERTEXT = _NONCE + NONCE_BYTES
@@ -61,7 +58,11 @@ class DataKey:
         return AESGCM(self._derive(b"relevo value" + salt))
 
     def _derive(self, info: bytes) -> bytes:
-        return HKDFExpand(_HASH, KEY_BYTES, info).derive(self._secret)
+        """HKDF-Expand (RFC 5869, section 2.3) to one block, which is one HMAC.
+
+        `cryptography`'s own takes four times as long, which is half of a decryption.
+        """
+        return hmac.digest(self._secret, info + b"\x01", "sha256")
 
 
 def is_encrypted(value: bytes) -> bool:
