@@ -92,12 +92,15 @@ class EncryptedStorage(Storage):
         """Read and decrypt."""
         return await self._decrypted(keys, await self._storage.read(keys, known_versions))
 
-    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+    async def read_within(
+        self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
+    ) -> Read:
         """Read and decrypt. A size without a context is that of the encrypted value."""
         if not limits.each:
-            return await self._storage.read_within(keys, limits)
+            return await self._storage.read_within(keys, limits, position=position)
         roomy = Limits(limits.each + OVERHEAD, limits.total + len(keys) * OVERHEAD)
-        read = await self._decrypted(keys, await self._storage.read_within(keys, roomy))
+        stored = await self._storage.read_within(keys, roomy, position=position)
+        read = await self._decrypted(keys, stored)
         return Read(read.revision, within(read.entries, limits))
 
     async def write(self, write: Write) -> Written:

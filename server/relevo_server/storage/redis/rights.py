@@ -47,7 +47,6 @@ def _trials(hashed: str, stream: str) -> Sequence[tuple[Argument, ...]]:
         ("HGET", hashed, "field"),
         ("HMGET", hashed, "field"),
         ("HSTRLEN", hashed, "field"),
-        ("HSETNX", hashed, "field", "value"),
         ("HSCAN", hashed, "0"),
         ("PTTL", hashed),
         ("HDEL", hashed, "none"),
