@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from relevo_server.keys import part_problem
+from relevo_server.quotas import Quotas
 
 STORE_SCHEMES = (
     *("memory", "redis", "rediss", "unix"),
@@ -196,6 +197,8 @@ class Settings(BaseSettings):
     """Seconds for which a partition is followed after the last read with CONSISTENCY_CACHED."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """The most concurrent calls; further ones are refused."""
+    quotas: Quotas = Quotas()
+    """What each tenant and each principal may use."""
 
     metrics_listen: Annotated[str, AfterValidator(metrics_address)] | None = None
     """Address and port at which Prometheus finds /metrics; without an address, on all interfaces.

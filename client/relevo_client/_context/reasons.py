@@ -32,6 +32,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     LEASE_HELD = "LEASE_HELD"
     ROLE_DENIED = "ROLE_DENIED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 
     # gRPC's codes, for calls that failed without a reason: no server answered, or a proxy did.
     CANCELLED = "CANCELLED"

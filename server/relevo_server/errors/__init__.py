@@ -14,6 +14,7 @@ from relevo_server.errors.entries import (
     no_entry,
     store_behind,
 )
+from relevo_server.errors.quotas import quota_exceeded, stored_too_much
 from relevo_server.errors.reason import Reason
 from relevo_server.errors.requests import (
     MAX_VIOLATIONS,
@@ -47,12 +48,14 @@ __all__ = [
     "lease_lost",
     "no_entry",
     "page_token_unknown",
+    "quota_exceeded",
     "request_id_reused",
     "response_too_large",
     "role_denied",
     "stopping",
     "store_behind",
     "store_full",
+    "stored_too_much",
     "tenant_denied",
     "tenants_denied",
     "too_many_keys",

@@ -65,6 +65,10 @@ INSTRUMENTS = (
     ),
     Instrument("relevo.server.lease.waiters", _UP_DOWN, "{call}", "Lease calls that wait"),
     Instrument(
+        *("relevo.server.quota.refusals", _COUNTER, "{refusal}", "Refusals of quotas"),
+        attribute="relevo.quota",
+    ),
+    Instrument(
         *("relevo.server.cache.lookups", _COUNTER, "{lookup}", "Reads with CONSISTENCY_CACHED"),
         attribute="relevo.cache.result",
     ),
