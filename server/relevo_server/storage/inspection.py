@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import LogPage
 
 EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
@@ -67,6 +68,13 @@ class Usage(NamedTuple):
     """Bytes that it may use, if there is a limit."""
 
 
+class Held(NamedTuple):
+    """What a tenant has in the store: entries, and the bytes of their contexts."""
+
+    entries: int
+    bytes: int
+
+
 class Inspection(ABC):
     """Reports the state and usage of a backend. It reads and writes no context."""
 
@@ -106,4 +114,19 @@ class Inspection(ABC):
         `cursor` is the one that the part before returned, "" for the first part. `count` is about
         how many keys of the whole database to search. A key that exists during the whole search is
         in at least one part. Raises INVALID_ARGUMENT if `cursor` is not one of this backend's.
+        """
+
+    @abstractmethod
+    async def held(self, tenant_id: str) -> Held:
+        """What a tenant has, as it is counted if the storage's `limits_of` limits it.
+
+        Never too low. Too high by what has ended since the last recount without a call, and by
+        what was added during that recount.
+        """
+
+    @abstractmethod
+    async def recount(self, limits_of: LimitsOf, interval: float) -> None:
+        """Count anew what the tenants have that `limits_of` limits. May take minutes.
+
+        Does nothing if a server of the store has begun one within the last `interval` seconds.
         """

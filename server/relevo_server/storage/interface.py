@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key, partition_of
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import Tail
 from relevo_server.storage.inspection import Inspection
 
@@ -134,6 +135,10 @@ class Leased(NamedTuple):
     ttl_ms: int = 0
 
 
+def _unlimited(_: str) -> None:
+    """The limits of a store without quotas."""
+
+
 class Storage(ABC):
     """A storage backend. The number of partitions is fixed when the store is first used."""
 
@@ -142,6 +147,8 @@ class Storage(ABC):
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
+        self.limits_of: LimitsOf = _unlimited
+        """The limits of each tenant's entries and bytes. May be replaced at any time."""
 
     def partition_of(self, tenant_id: str) -> int:
         """The partition that all keys of a tenant share."""
@@ -184,7 +191,8 @@ class Storage(ABC):
 
         Every write ends the lease on its key. Raises ABORTED if the live version is not
         `expected`, FAILED_PRECONDITION if the lease is not held, INVALID_ARGUMENT if another
-        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out.
+        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out, or if the tenant would have
+        more entries or bytes than before and than `limits_of` allows.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ from typing import Any
 
 from relevo_server.keys import Key
 from relevo_server.storage.events import Event
+from relevo_server.storage.inspection import Held
 
 
 @dataclass(slots=True)
@@ -45,8 +46,34 @@ class Partition:
     floors: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     leases: dict[Key, Lease] = field(default_factory=dict[Key, Lease])
     requests: dict[Name, Request] = field(default_factory=dict[Name, Request])
+    held: dict[str, Held] = field(default_factory=dict[str, Held])  # by tenant, dead entries too
     written: asyncio.Event = field(default_factory=asyncio.Event)
     sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep
+    swept: float = float("-inf")  # the time of the last sweep
+
+    def put(self, key: Key, entry: Entry) -> None:
+        """Replace an entry."""
+        self.drop(key)
+        self.entries[key] = entry
+        self._count(key.tenant_id, 1, len(entry.context))
+
+    def drop(self, key: Key) -> None:
+        """Drop an entry, if there is one."""
+        entry = self.entries.pop(key, None)
+        if entry:
+            self._count(key.tenant_id, -1, -len(entry.context))
+
+    def drop_dead_entries(self, now: float) -> None:
+        """Drop what has expired, or is below a floor."""
+        self.swept = now
+        for key in [key for key in self.entries if not live_entry(self, key, now)]:
+            self.drop(key)
+
+    def _count(self, tenant_id: str, entries: int, size: int) -> None:
+        held = self.held.get(tenant_id, Held(0, 0))
+        self.held[tenant_id] = Held(held.entries + entries, held.bytes + size)
+        if not self.held[tenant_id].entries:
+            del self.held[tenant_id]
 
 
 def live_entry(part: Partition, key: Key, now: float) -> Entry | None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
 from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.inspection import Held
 from relevo_server.storage.interface import (
     ABSENT,
     LeaseAttempt,
@@ -30,6 +32,9 @@ from relevo_server.storage.memory.state import (
     live_entry,
     live_lease,
 )
+
+_SWEEP_PAUSE = 1.0
+"""Seconds after which dead entries are searched again to make room for a tenant that has none."""
 
 
 class MemoryStorage(Storage):
@@ -52,7 +57,7 @@ class MemoryStorage(Storage):
         self._monotonic = monotonic
         self._request_ttl = request_ttl_ms / 1000
         self._parts = [Partition(deque(maxlen=log_length)) for _ in range(partitions)]
-        self.inspection = MemoryInspection(self._parts, clock)
+        self.inspection = MemoryInspection(self._parts, clock, monotonic)
 
     async def check(self) -> None:
         """Do nothing: the backend always answers."""
@@ -85,11 +90,12 @@ class MemoryStorage(Storage):
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
             raise errors.conflict(write.key, write.expected, current)
+        self._require_room(part, write, now)
         version = self._next(part)
         written = Written(version, live.created if live else version, write.ttl_ms)
         ttl = write.ttl_ms / 1000
         entry = Entry(version, written.created, now + ttl, ttl, write.context)
-        part.entries[write.key] = entry
+        part.put(write.key, entry)
         part.leases.pop(write.key, None)
         event = Event(version, "put", write.key, principal=write.principal, fields=write.fields)
         part.log.append(event)
@@ -115,7 +121,7 @@ class MemoryStorage(Storage):
         count = 0
         for key in keys:
             count += live_entry(part, key, now) is not None
-            part.entries.pop(key, None)
+            part.drop(key)
             part.leases.pop(key, None)
             part.log.append(Event(self._next(part), "invalidate", key, principal=principal))
         answer = part.revision, count
@@ -195,6 +201,26 @@ class MemoryStorage(Storage):
             async with asyncio.timeout(seconds):
                 await part.written.wait()
 
+    def _require_room(self, part: Partition, write: Write, now: float) -> None:
+        """Raise RESOURCE_EXHAUSTED if the tenant would have more than before and than it may."""
+        tenant_id = write.key.tenant_id
+        limits = self.limits_of(tenant_id)
+        if limits is None:
+            return
+        while True:
+            earlier = part.entries.get(write.key)
+            more = len(write.context) - (len(earlier.context) if earlier else 0)
+            held = part.held.get(tenant_id, Held(0, 0))
+            if earlier is None and held.entries >= limits.entries:
+                quota = Quota.ENTRIES
+            elif more > 0 and held.bytes + more > limits.bytes:
+                quota = Quota.BYTES
+            else:
+                return
+            if now - part.swept < _SWEEP_PAUSE:
+                raise errors.stored_too_much(quota, limits, tenant_id)
+            part.drop_dead_entries(now)
+
     def _part(self, tenant_id: str) -> Partition:
         return self._parts[self.partition_of(tenant_id)]
 
@@ -225,7 +251,7 @@ class MemoryStorage(Storage):
         """Drop dead entries, leases and requests. The amortized cost per write is constant."""
         if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
             return
-        part.entries = {key: e for key, e in part.entries.items() if live_entry(part, key, now)}
+        part.drop_dead_entries(now)
         part.leases = {key: e for key, e in part.leases.items() if live_lease(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
         part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))

@@ -1,6 +1,6 @@
 """The client that runs scripts on a Redis server, master or Cluster, and maps their errors."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha1
@@ -90,6 +90,24 @@ class Client:
             return await self._run("EVALSHA", script, script.sha, len(keys), *keys, *args)
         except redis_errors.NoScriptError:  # the first use, or Redis was restarted
             return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
+
+    async def scan_all(self, pattern: str, count: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """The names in the database that match a pattern, about `count` of all names at a time.
+
+        Raises StoreError. A name that is moved between servers of a Cluster may be left out.
+        """
+        try:
+            for pool in await self._commands.masters():
+                cursor: Argument = 0
+                while True:
+                    words = ("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+                    cursor, names = await pool.execute_command(*words)
+                    yield names
+                    cursor = int(cursor)
+                    if not cursor:
+                        break
+        except FAILURES as error:
+            raise store_error(error) from error
 
     def sampler(self, prefix: str, partitions: int) -> Sampler:
         """The sampler of the store's usage."""

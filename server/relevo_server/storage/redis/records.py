@@ -1,6 +1,8 @@
 """Converts between values and the records that Redis holds."""
 
 import json
+import math
+import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -8,8 +10,9 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Limits
 from relevo_server.storage.events import WHOLE, Event
-from relevo_server.storage.interface import CORRUPT, Stored, Written
+from relevo_server.storage.interface import CORRUPT, Stored, Write, Written
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
 
@@ -26,6 +29,36 @@ def request(tag: str, owner: Key | str, request_id: str) -> str:
     """The name of the record of a Put of a key, or of an Invalidate of a tenant, by request_id."""
     name = str(owner) if isinstance(owner, Key) else quote(owner, safe="")
     return f"{tag}:request:{name}:{quote(request_id, safe='')}"
+
+
+def usage(tag: str) -> str:
+    """The name of the record of what tenants have in a partition."""
+    return f"{tag}:usage"
+
+
+def arguments(write: Write, log_length: int, limits: Limits | None) -> list[Argument]:
+    """The arguments of write.lua, but for those of a request_id.
+
+    `limits` are those of the tenant's entries and bytes, None if they have none.
+    """
+    expected = "" if write.expected is None else revisions.to_log_id(write.expected)
+    quota: Sequence[Argument] = ("", "", "")
+    if limits:
+        most = ("" if each == math.inf else int(each) for each in (limits.entries, limits.bytes))
+        quota = (write.key.tenant_id, *most)
+    return [
+        *floors(write.key),
+        text(write.key),
+        log_length,
+        expected,
+        write.lease,
+        write.ttl_ms,
+        write.context,
+        secrets.token_bytes(8),
+        write.principal,
+        fields_text(write.fields),
+        *quota,
+    ]
 
 
 def floor(tenant_id: str, scope: str) -> str:

@@ -3,8 +3,10 @@
 With the prefix `relevo`, the keys are these; those of one partition share a hash tag:
 
     relevo:layout                        hash: partitions, version of this layout
+    relevo:recount                       hash: whose turn it is to recount; with a TTL
     {relevo:17}:log                      stream: the partition's events
     {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:usage                    hash: recount, of:TENANT; only with quotas
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
     {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
@@ -15,13 +17,13 @@ evict a log or a floor, which keep the order of revisions.
 """
 
 import asyncio
-import secrets
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
 from relevo_server.storage.events import Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
@@ -120,19 +122,10 @@ class RedisStorage(Storage):
     async def write(self, write: Write) -> Written:
         """Run one script: the comparison, the value, its event and the request's record."""
         tag, name = self._tag(write.key.tenant_id), records.text(write.key)
-        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
-        args: list[Argument] = [
-            *records.floors(write.key),
-            name,
-            self._log_length,
-            "" if write.expected is None else revisions.to_log_id(write.expected),
-            write.lease,
-            write.ttl_ms,
-            write.context,
-            secrets.token_bytes(8),
-            write.principal,
-            records.fields_text(write.fields),
-        ]
+        keys = [f"{tag}:state", f"{tag}:log", records.usage(tag)]
+        keys += [f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
+        limits = self.limits_of(write.key.tenant_id)
+        args = records.arguments(write, self._log_length, limits)
         if write.once:
             keys.append(records.request(tag, write.key, write.once.request_id))
             args += [write.once.fingerprint, self._request_ttl_ms]
@@ -142,6 +135,8 @@ class RedisStorage(Storage):
             raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
         if answer[0] == b"lost":
             raise errors.lease_lost(write.key)
+        if answer[0] == b"quota" and limits:
+            raise errors.stored_too_much(Quota(answer[1].decode()), limits, write.key.tenant_id)
         return records.written(write.key, answer)
 
     async def recall(self, key: Key, once: Once) -> Written | None:
@@ -157,11 +152,12 @@ class RedisStorage(Storage):
         tenant_id = keys[0].tenant_id
         tag = self._tag(tenant_id)
         tenant_floor, _ = records.floors(keys[0])
-        args: list[Argument] = [self._log_length, tenant_floor, principal]
+        counted = tenant_id if self.limits_of(tenant_id) else ""
+        args: list[Argument] = [self._log_length, tenant_floor, principal, counted]
         for key in keys:
             args += [records.floors(key)[1], records.text(key)]
         names = [f"{tag}:{kind}:{records.text(key)}" for kind in ("entry", "lease") for key in keys]
-        names = [f"{tag}:state", f"{tag}:log", *names]
+        names = [f"{tag}:state", f"{tag}:log", records.usage(tag), *names]
         return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
     async def invalidate_tenant(

@@ -193,3 +193,25 @@ local function advance(state, log, last, revision, ...)
   if not last and log_length(log) == 1 then redis.call('HSETNX', state, 'first', revision) end
   redis.call('HSET', state, 'revision', revision, ...)
 end
+
+-- What a tenant has in the store, as the partition's usage record has it: entries and bytes, and how
+-- many of both were added since the recount began that runs, or was the last one.
+local function usage_of(usage_key, tenant)
+  local found = redis.call('HMGET', usage_key, 'recount', 'of:' .. tenant)
+  local recount = found[1] or ''
+  local entries, bytes, added, added_bytes, of =
+    string.match(found[2] or '', '^(%d+) (%d+) (%d+) (%d+) (%w*)$')
+  if of ~= recount then added, added_bytes = 0, 0 end
+  return {
+    entries = tonumber(entries) or 0, bytes = tonumber(bytes) or 0,
+    added = tonumber(added), added_bytes = tonumber(added_bytes), recount = recount,
+  }
+end
+
+-- Record what a tenant has in the store, after this much more, or less.
+local function count_usage(usage_key, tenant, usage, entries, bytes)
+  if entries == 0 and bytes == 0 then return end
+  redis.call('HSET', usage_key, 'of:' .. tenant, string.format('%.0f %.0f %.0f %.0f %s',
+    math.max(0, usage.entries + entries), math.max(0, usage.bytes + bytes),
+    usage.added + math.max(0, entries), usage.added_bytes + math.max(0, bytes), usage.recount))
+end
