@@ -75,6 +75,7 @@ class Server:
             await self._storage.close()
             raise
         self._checks = asyncio.create_task(self._health.follow_store())
+        self._recounting = asyncio.create_task(self._service.recount_regularly())
         if self._meter:
             self._sampling = asyncio.create_task(self._sample_regularly())
             instruments.observe(self._meter, self._figures())
@@ -84,6 +85,7 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         """Stop the server: health first, then calls within `grace` seconds, then the store."""
         self._checks.cancel()
+        self._recounting.cancel()
         if self._sampling:
             self._sampling.cancel()
         await self._health.end()

@@ -13,7 +13,10 @@ from relevo_server import errors
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
+from relevo_server.quotas import reserve_of
 from relevo_server.service.access import Access, Caller
+from relevo_server.service.holds import Hold
+from relevo_server.service.shares import Shares
 from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -36,11 +39,16 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
 class Admission:
-    """Admits calls, `limit` at the same time at most."""
+    """Admits calls, `limit` at the same time at most.
 
-    def __init__(self, access: Access, limit: int) -> None:
+    Invalidates have a reserve in addition: the end of an entry must get through. `shares` bounds
+    what a principal and a tenant may have of them; None for no such bounds.
+    """
+
+    def __init__(self, access: Access, limit: int, shares: Shares | None = None) -> None:
         self._access = access
         self._limit = limit
+        self._shares = shares
         self._in_flight = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -50,20 +58,22 @@ class Admission:
         """The number of calls in flight."""
         return self._in_flight
 
-    def admit(self, context: Context) -> Caller:
+    def admit(self, context: Context, reserve: int = 0) -> Caller:
         """The caller of a call.
 
         Raises UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED if it has `limit` calls
-        in flight, and UNAUTHENTICATED.
+        and the `reserve` in flight, and UNAUTHENTICATED.
         """
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
-        if self._in_flight >= self._limit:
+        if self._in_flight >= self._limit + reserve:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def method(self, answer: Answer[Request], read: Read[Request]) -> Method:
+    def method(
+        self, answer: Answer[Request], read: Read[Request], *, has_reserve: bool = False
+    ) -> Method:
         """A unary method for gRPC, which gets and returns bytes.
 
         Once the caller is admitted, `read` makes a checked request of the bytes, and `answer`
@@ -74,12 +84,20 @@ class Admission:
         answer from memory is so fast that one more coroutine is felt, and so is gRPC's inspection
         of what it calls, which takes longer for a bound method.
         """
+        reserve = reserve_of(self._limit) if has_reserve else 0
+        shares = self._shares
 
         async def method(serialized: bytes, context: Context) -> bytes:
-            begun = None
+            begun = hold = None
             try:
-                caller = self.admit(context)
-                answered = answer(read(serialized, caller))
+                caller = self.admit(context, reserve)
+                if shares is None:
+                    request = read(serialized, caller)
+                else:
+                    hold = Hold(shares)
+                    hold.take_principal(caller.name, len(serialized), has_reserve=has_reserve)
+                    request = hold.take_tenants(read(serialized, caller))
+                answered = answer(request)
                 if isinstance(answered, bytes):
                     return answered
                 begun = monotonic()
@@ -94,6 +112,9 @@ class Admission:
                     self._in_flight -= 1
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
+            finally:
+                if hold:
+                    hold.release()
             spent = 0.0 if begun is None else monotonic() - begun
             return await fail(context, failure, answer.__name__, spent)
 

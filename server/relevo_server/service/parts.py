@@ -8,6 +8,7 @@ from relevo_server.service.access import Access
 from relevo_server.service.activity import Activity
 from relevo_server.service.admission import Admission
 from relevo_server.service.reads import Reader
+from relevo_server.service.shares import Shares
 from relevo_server.service.watch import Watching
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
@@ -27,3 +28,4 @@ class Parts(NamedTuple):
     reader: Reader
     entries: Entries
     activity: Activity
+    shares: Shares

@@ -19,12 +19,15 @@ from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
+from relevo_server.quotas import Quotas
 from relevo_server.service.access import Access
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
 from relevo_server.service.admission import Admission, Context, fail
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
+from relevo_server.service.recounts import Recounts
+from relevo_server.service.shares import Shares
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
@@ -58,13 +61,18 @@ class ContextStore:
             max_staleness=settings.cache_max_staleness,
         )
         self._followers = Followers(storage, self._entries, self._copies, settings, self._counts)
-        self._watching = Watching(storage, self._followers, settings, self._counts)
+        self._shares = Shares(settings.quotas, settings.max_concurrent_calls, self._counts)
+        self._watching = Watching(storage, self._followers, settings, self._counts, self._shares)
         self._reader = Reader(
             storage, self._entries, self._copies, self._followers, settings, self._counts
         )
-        self._writer = Writer(storage, settings)
-        self._leases = Leases(storage, self._followers, settings.lease_ttl, self._counts)
-        self._admission = Admission(self._access, settings.max_concurrent_calls)
+        storage.limits_of = self._shares.stored_limits
+        self._recounts = Recounts(storage, settings.quotas)
+        self._writer = Writer(storage, settings, self._counts)
+        self._leases = Leases(
+            storage, self._followers, settings.lease_ttl, self._counts, self._shares
+        )
+        self._admission = Admission(self._access, settings.max_concurrent_calls, self._shares)
 
     @property
     def parts(self) -> Parts:
@@ -80,6 +88,7 @@ class ContextStore:
             self._reader,
             self._entries,
             self._activity,
+            self._shares,
         )
 
     def add_to(self, server: Registry) -> None:
@@ -89,7 +98,7 @@ class ContextStore:
             "Get": method(self.Get, requests.read_get),
             "BatchGet": method(self.BatchGet, requests.read_batch),
             "Put": method(self.Put, partial(requests.read_put, limits=self._put_limits)),
-            "Invalidate": method(self.Invalidate, requests.read_invalidate),
+            "Invalidate": method(self.Invalidate, requests.read_invalidate, has_reserve=True),
             "Lease": method(self.Lease, requests.read_lease),
             "Release": method(self.Release, requests.read_release),
         }
@@ -118,10 +127,20 @@ class ContextStore:
             "relevo.server.follower.lag": self._followers.lag,
             "relevo.server.leases": lambda: counts.leases,
             "relevo.server.lease.waiters": lambda: self._leases.waiters,
+            "relevo.server.quota.refusals": lambda: counts.quota_refusals,
             "relevo.server.cache.lookups": lambda: counts.lookups,
             "relevo.server.cache.entries": lambda: len(self._copies),
             "relevo.server.cache.size": lambda: self._copies.size,
         }
+
+    def update_quotas(self, quotas: Quotas) -> None:
+        """Apply these quotas from now on. What is in flight goes on, and streams stay open."""
+        self._shares.update(quotas)
+        self._recounts.update(quotas)
+
+    async def recount_regularly(self) -> None:
+        """Keep the counts right of what tenants have in the store, until this is cancelled."""
+        await self._recounts.run()
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.

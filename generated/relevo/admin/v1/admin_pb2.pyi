@@ -206,12 +206,24 @@ class GetUsageRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ...) -> None: ...
 
 class GetUsageResponse(_message.Message):
-    __slots__ = ("scopes", "activity")
+    __slots__ = ("scopes", "activity", "quotas")
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
     scopes: _containers.RepeatedCompositeFieldContainer[ScopeUsage]
     activity: TenantActivity
-    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeUsage, _Mapping]]] = ..., activity: _Optional[_Union[TenantActivity, _Mapping]] = ...) -> None: ...
+    quotas: _containers.RepeatedCompositeFieldContainer[QuotaUsage]
+    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeUsage, _Mapping]]] = ..., activity: _Optional[_Union[TenantActivity, _Mapping]] = ..., quotas: _Optional[_Iterable[_Union[QuotaUsage, _Mapping]]] = ...) -> None: ...
+
+class QuotaUsage(_message.Message):
+    __slots__ = ("quota", "used", "limit")
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    quota: str
+    used: int
+    limit: int
+    def __init__(self, quota: _Optional[str] = ..., used: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class ScopeUsage(_message.Message):
     __slots__ = ("scope", "entries", "bytes")

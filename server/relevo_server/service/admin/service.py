@@ -37,7 +37,7 @@ class Admin:
         self._status = Status(parts)
         self._clients = Clients(parts.watching.connections)
         self._explainer = Explainer(parts)
-        self._usage = Usage(parts.storage, parts.activity)
+        self._usage = Usage(parts.storage, parts.activity, parts.shares)
         self._keys = Keys(parts.storage)
         self._changes = Changes(parts)
 
