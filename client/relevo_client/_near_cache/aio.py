@@ -125,14 +125,14 @@ class AsyncWatcher:
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
-            begun, attempt = time.monotonic(), self._contact.begin()
+            begun, attempt, asked = time.monotonic(), self._contact.begin(), 0.0
             try:
                 await self._stream()
             except Exception as error:  # noqa: BLE001 - the contact logs each by its class
-                self._contact.stream_ended(attempt, error)
+                asked = self._contact.stream_ended(attempt, error)
             finally:
                 self._cache.stream_ended()
-            await asyncio.sleep(backoff.after(time.monotonic() - begun))
+            await asyncio.sleep(backoff.after(time.monotonic() - begun, asked))
 
     async def _stream(self) -> None:
         call = self._watch()

@@ -162,13 +162,13 @@ class Watcher:
     def _run(self) -> None:
         backoff = Backoff()
         while not self._is_closed:
-            begun, attempt = time.monotonic(), self._contact.begin()
+            begun, attempt, asked = time.monotonic(), self._contact.begin(), 0.0
             try:
                 self._read()
             except Exception as error:  # noqa: BLE001 - the contact logs each by its class
                 if not self._is_closed:
-                    self._contact.stream_ended(attempt, error)
-            pause = backoff.after(time.monotonic() - begun)
+                    asked = self._contact.stream_ended(attempt, error)
+            pause = backoff.after(time.monotonic() - begun, asked)
             with self._lock:
                 self._cache.stream_ended()
                 self._changed.wait_for(lambda: self._is_closed, pause)

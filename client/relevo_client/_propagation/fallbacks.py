@@ -131,9 +131,12 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 
 
 def cannot_answer_now(error: Exception) -> bool:
-    """Whether a retry may succeed: the store is unavailable, or has too many calls."""
+    """Whether a retry may succeed: the store is unavailable, or has too many calls.
+
+    Too many calls of all, or of the tenant or the caller: a share is used up only for a moment.
+    """
     if isinstance(error, TooLargeError):
-        return error.reason == Reason.TOO_MANY_REQUESTS
+        return error.reason in (Reason.TOO_MANY_REQUESTS, Reason.QUOTA_EXCEEDED)
     return isinstance(error, UnavailableError)
 
 
