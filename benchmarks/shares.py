@@ -60,7 +60,7 @@ async def measure(run: Run) -> list[Figure]:
         paired(f"Shares/{method}/p99", "ms", turns[True], turns[False], _GOAL)
         for method, turns in taken.items()
     ]
-    share = Figure("Shares/refused calls of the noisy tenant", refused, "calls", 0.0, offered)
+    share = Figure("Shares/refused", refused, "calls", 0.0, offered)
     return [*figures, share]
 
 
