@@ -259,11 +259,13 @@ async def test_writes_during_a_recount(storage: Storage, monkeypatch: pytest.Mon
     """Whatever is written during a recount, the count is never too low, and right after another."""
     monkeypatch.setattr(recounts, "_SEARCHED_TOGETHER", 10)
     storage.limits_of = acme_alone
+    together = recounts._MEASURED_TOGETHER
     keys = [Key("conversation", "acme", f"c{i}") for i in range(60)]
     for i, each in enumerate(keys[:40]):
         await storage.write(Write(each, b"x" * i, 60_000))
     for turn in range(8):
         await asyncio.sleep(0.002)
+        monkeypatch.setattr(recounts, "_MEASURED_TOGETHER", 5)
         counting = asyncio.create_task(storage.inspection.recount(acme_alone, 0.001))
         step = 0
         while not counting.done():
@@ -278,14 +280,16 @@ async def test_writes_during_a_recount(storage: Storage, monkeypatch: pytest.Mon
         held, true = await held_and_true(storage, len(keys))
         assert held.entries >= true.entries
         assert held.bytes >= true.bytes
+        monkeypatch.setattr(recounts, "_MEASURED_TOGETHER", together)
         await recount(storage)
         held, true = await held_and_true(storage, len(keys))
         assert held == true
 
 
 @on_redis
-async def test_a_write_after_the_search(storage: Storage) -> None:
+async def test_a_write_after_the_search(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written after a recount has passed it by, and before its end, is counted."""
+    monkeypatch.setattr(recounts, "_MEASURED_TOGETHER", 1)
     storage.limits_of = acme_alone
     inspection: Any = storage.inspection
     keys = [Key("conversation", "acme", f"c{i}") for i in range(4)]
@@ -301,7 +305,7 @@ async def test_a_write_after_the_search(storage: Storage) -> None:
         await storage.invalidate([keys[3]])
 
     recount: Any = recounts.Recount(
-        followed, inspection._run, inspection._prefix, storage.partitions
+        followed, inspection._run, inspection._prefix, storage.partitions, 0.001
     )
     await recount.run(acme_alone)
     held, true = await held_and_true(storage, len(keys))
@@ -325,12 +329,13 @@ async def test_a_recount_that_was_overtaken(storage: Storage) -> None:
             yield names
         for each in key_of[2:]:
             await storage.write(Write(each, b"xx", 60_000))
-        await recounts.Recount(scan, inspection._run, inspection._prefix, storage.partitions).run(
-            acme_alone
-        )
+        await asyncio.sleep(0.002)  # the turn of the first one is over
+        await recounts.Recount(
+            scan, inspection._run, inspection._prefix, storage.partitions, 0.001
+        ).run(acme_alone)
 
     first: Any = recounts.Recount(
-        overtaken, inspection._run, inspection._prefix, storage.partitions
+        overtaken, inspection._run, inspection._prefix, storage.partitions, 0.001
     )
     await first.run(acme_alone)
     assert await storage.inspection.held("acme") == Held(5, 10)
@@ -347,6 +352,32 @@ async def test_one_server_has_the_turn(
         redis("DEL", *records(redis, settings, "entry"))
         await storage.inspection.recount(storage.limits_of, 60)
         assert (await storage.inspection.held("acme")).entries == 1
+
+
+@on_redis
+async def test_a_long_recount_keeps_its_turn(
+    storage: Storage, settings: Settings, redis: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recount that takes longer than its turn has the turn until its end."""
+    times = itertools.count(0, 50)
+    monkeypatch.setattr(recounts, "monotonic", lambda: next(times))
+    monkeypatch.setattr(recounts, "_REST", 0)
+    inspection: Any = storage.inspection
+    turn = f"{settings.store_prefix}:recount"
+    left: list[int] = []
+
+    async def slow(_: str, __: int) -> AsyncGenerator[Any, None]:
+        for _ in range(3):
+            redis("PEXPIRE", turn, 1000)
+            yield []
+            left.append(redis("PTTL", turn))
+
+    recount = recounts.Recount(slow, inspection._run, settings.store_prefix, 4, 60)
+    await recount.run(acme_alone)
+    assert all(59_000 < each <= 60_000 for each in left)
+    other = recounts.Recount(slow, inspection._run, settings.store_prefix, 4, 60)
+    await other.run(acme_alone)
+    assert len(left) == 3
 
 
 @on_redis

@@ -65,9 +65,9 @@ class RedisInspection(Inspection):
 
     async def recount(self, limits_of: LimitsOf, interval: float) -> None:
         """Search all names in the database, if it is this server's turn."""
-        recount = Recount(self._client.scan_all, self._run, self._prefix, self._partitions)
-        if await recount.has_turn(_TURN_SHARE * interval):
-            await recount.run(limits_of)
+        scan, turn = self._client.scan_all, _TURN_SHARE * interval
+        recount = Recount(scan, self._run, self._prefix, self._partitions, turn)
+        await recount.run(limits_of)
 
     async def log_state(self, partition: int) -> LogState:
         """Run one script."""

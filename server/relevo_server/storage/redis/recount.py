@@ -7,8 +7,9 @@ floor ends entries without touching them: only a search through the database's n
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote
@@ -26,10 +27,13 @@ _BEGIN = Script("recount_begin")
 _MEASURE = Script("recount_measure")
 _END = Script("recount_end")
 
-_SEARCHED_TOGETHER = 1000
-"""Names that Redis examines in one step, which takes it less than a millisecond."""
+_SEARCHED_TOGETHER = 500
+"""Names that are searched in one step. It takes Redis less than a millisecond, and this server's
+event loop a few."""
 _MEASURED_TOGETHER = 250
 """Entries that one script measures, which takes it less than a millisecond."""
+_WAITING = 50_000
+"""Entries of all partitions that wait to be measured, at most."""
 _REST = 3
 """Times as long as a step took, others have Redis for themselves before the next one."""
 
@@ -37,9 +41,9 @@ _REST = 3
 class Recount:
     """One recount of the store with this prefix.
 
-    Between its beginning and its end, what is added is counted beside it. So the result is never
-    too low, and too high by at most what was added meanwhile. It takes about 4 s for each million
-    names in the database, and rests for three times as long.
+    While it runs, and for `turn` seconds afterwards, no other server begins one. Between its
+    beginning and its end, what is added is counted beside it. So the result is never too low, and
+    too high by at most what was added meanwhile.
     """
 
     def __init__(
@@ -48,7 +52,11 @@ class Recount:
         run: Run,
         prefix: str,
         partitions: int,
+        turn: float,
     ) -> None:
+        self._number = secrets.token_hex(8)
+        self._turn = turn
+        self._turn_until = 0.0
         self._scan = scan
         self._run = run
         self._prefix = prefix
@@ -56,63 +64,83 @@ class Recount:
         self._found: defaultdict[int, defaultdict[str, list[int]]] = defaultdict(
             lambda: defaultdict(lambda: [0, 0])
         )
-
-    async def has_turn(self, seconds: float) -> bool:
-        """Take the turn for so many seconds, unless another server has it."""
-        turn = f"{self._prefix}:recount"
-        return bool(await self._run(_TURN, [turn], [round(seconds * 1000)]))
+        # Entries to be measured: their names with tenant and scope. SCAN may return a name twice.
+        self._waiting: defaultdict[int, dict[str, Sequence[str]]] = defaultdict(dict)
 
     async def run(self, limits_of: LimitsOf) -> None:
         """Count the entries of the tenants that have a quota in the store, in all partitions.
 
-        Raises StoreError; then all counts stay as they were.
+        Does nothing if another recount has the turn. Raises StoreError; then all counts stay as
+        they were.
         """
-        number = secrets.token_hex(8)
+        if not await self._has_turn():
+            return
         for partition in range(self._partitions):
-            await self._run(_BEGIN, [self._usage(partition)], [number])
+            await self._run(_BEGIN, [self._usage(partition)], [self._number])
         pattern = f"{records.hash_tag(self._prefix, '*')}:entry:*"
         async with aclosing(self._scan(pattern, _SEARCHED_TOGETHER)) as found:
             begun = monotonic()
             async for names in found:
-                await self._measure(names, limits_of)
+                await self._add(names, limits_of)
+                if not await self._has_turn():
+                    return  # it took very long for one step, and another recount has begun
                 await asyncio.sleep(_REST * (monotonic() - begun))
                 begun = monotonic()
+        for partition in list(self._waiting):
+            await self._measure(partition)
         for partition in range(self._partitions):
-            args: list[Argument] = [number]
+            args: list[Argument] = [self._number]
             for tenant_id, counts in self._found[partition].items():
                 args += [tenant_id, *counts]
             await self._run(_END, [self._usage(partition)], args)
 
-    async def _measure(self, names: Sequence[bytes], limits_of: LimitsOf) -> None:
-        by_partition: defaultdict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
+    async def _has_turn(self) -> bool:
+        """Take the turn, or keep it."""
+        now = monotonic()
+        if now < self._turn_until - self._turn / 2:
+            return True
+        record, milliseconds = f"{self._prefix}:recount", max(1, round(self._turn * 1000))
+        self._turn_until = now + self._turn
+        return bool(await self._run(_TURN, [record], [self._number, milliseconds]))
+
+    async def _add(self, names: Sequence[bytes], limits_of: LimitsOf) -> None:
+        """Add names to those that wait to be measured, and measure what is enough for a script."""
         for name in names:
             entry = _entry(name)
             if entry and limits_of(entry[1]):
-                partition, tenant_id, scope = entry
-                by_partition[partition][name.decode()] = tenant_id, scope
-        for partition, entries in by_partition.items():
-            for some in _parts(list(entries.items())):
-                await self._measure_some(partition, some)
+                partition, *owner = entry
+                self._waiting[partition][name.decode()] = owner
+        most = _MEASURED_TOGETHER
+        if sum(map(len, self._waiting.values())) > _WAITING:
+            most = 1
+        for partition, entries in list(self._waiting.items()):
+            if len(entries) >= most:
+                await self._measure(partition)
 
-    async def _measure_some(
-        self, partition: int, entries: Sequence[tuple[str, tuple[str, str]]]
-    ) -> None:
-        names = [name for name, _ in entries]
-        floors = [
-            floor
-            for _, (tenant_id, scope) in entries
-            for floor in (records.floor(tenant_id, ""), records.floor(tenant_id, scope))
-        ]
+    async def _measure(self, partition: int) -> None:
+        """Measure the entries of a partition that wait for it."""
+        entries = list(self._waiting.pop(partition).items())
         state = f"{records.hash_tag(self._prefix, partition)}:state"
-        sizes = await self._run(_MEASURE, [state, *names], floors)
-        for (_, (tenant_id, _)), size in zip(entries, sizes, strict=True):
-            if size >= 0:
-                counts = self._found[partition][tenant_id]
-                counts[0] += 1
-                counts[1] += size
+        for i in range(0, len(entries), _MEASURED_TOGETHER):
+            some = entries[i : i + _MEASURED_TOGETHER]
+            names = [name for name, _ in some]
+            floors: list[Argument] = []
+            for _, (tenant_id, scope) in some:
+                floors += _floors(tenant_id, scope)
+            sizes = await self._run(_MEASURE, [state, *names], floors)
+            for (_, (tenant_id, _)), size in zip(some, sizes, strict=True):
+                if size >= 0:
+                    counts = self._found[partition][tenant_id]
+                    counts[0] += 1
+                    counts[1] += size
 
     def _usage(self, partition: int) -> str:
         return records.usage(records.hash_tag(self._prefix, partition))
+
+
+@lru_cache(4096)
+def _floors(tenant_id: str, scope: str) -> tuple[str, str]:
+    return records.floor(tenant_id, ""), records.floor(tenant_id, scope)
 
 
 def _entry(name: bytes) -> tuple[int, str, str] | None:
@@ -122,8 +150,3 @@ def _entry(name: bytes) -> tuple[int, str, str] | None:
         return int(number.removesuffix("}")), unquote(tenant), unquote(scope)
     except ValueError:  # includes UnicodeDecodeError
         return None
-
-
-def _parts(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for i in range(0, len(entries), _MEASURED_TOGETHER):
-        yield entries[i : i + _MEASURED_TOGETHER]

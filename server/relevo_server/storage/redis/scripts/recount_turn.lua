@@ -1,8 +1,9 @@
--- Take the turn to recount what tenants have in the store, for one server at a time.
+-- Take the turn to recount what tenants have in the store, or keep it: one recount runs at a time.
 -- KEYS: the turn's record
--- ARGV: for how long nobody else gets a turn, in ms
--- Returns: 1 if the caller has the turn, else 0
+-- ARGV: the recount's number; for how long no other has a turn, in ms
+-- Returns: 1 if this recount has the turn, else 0
 
-local is_free = redis.call('HSETNX', KEYS[1], 'taken', 1)
-if is_free == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return is_free
+redis.call('HSETNX', KEYS[1], 'recount', ARGV[1])
+if redis.call('HGET', KEYS[1], 'recount') ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
