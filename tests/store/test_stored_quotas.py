@@ -257,30 +257,28 @@ async def held_and_true(storage: Storage, count: int) -> tuple[Held, Held]:
 @on_redis
 async def test_writes_during_a_recount(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is written during a recount, the count is never too low, and right after another."""
-    monkeypatch.setattr(recounts, "_SEARCHED_TOGETHER", 10)
     storage.limits_of = acme_alone
-    together = recounts._MEASURED_TOGETHER
     keys = [Key("conversation", "acme", f"c{i}") for i in range(60)]
     for i, each in enumerate(keys[:40]):
         await storage.write(Write(each, b"x" * i, 60_000))
     for turn in range(8):
-        await asyncio.sleep(0.002)
-        monkeypatch.setattr(recounts, "_MEASURED_TOGETHER", 5)
-        counting = asyncio.create_task(storage.inspection.recount(acme_alone, 0.001))
         step = 0
-        while not counting.done():
-            step += 1
-            each = keys[(7 * step + 13 * turn) % len(keys)]
-            if step % 3:
-                await storage.write(Write(each, b"x" * ((step * 31 + turn) % 90), 60_000))
-            else:
-                await storage.invalidate([each])
-        await counting
+        with monkeypatch.context() as patch:
+            patch.setattr(recounts, "_SEARCHED_TOGETHER", 10)
+            patch.setattr(recounts, "_MEASURED_TOGETHER", 5)
+            counting = asyncio.create_task(recount(storage))
+            while not counting.done():
+                step += 1
+                each = keys[(7 * step + 13 * turn) % len(keys)]
+                if step % 3:
+                    await storage.write(Write(each, b"x" * ((step * 31 + turn) % 90), 60_000))
+                else:
+                    await storage.invalidate([each])
+            await counting
         assert step > 3
         held, true = await held_and_true(storage, len(keys))
         assert held.entries >= true.entries
         assert held.bytes >= true.bytes
-        monkeypatch.setattr(recounts, "_MEASURED_TOGETHER", together)
         await recount(storage)
         held, true = await held_and_true(storage, len(keys))
         assert held == true
@@ -366,8 +364,8 @@ async def test_a_long_recount_keeps_its_turn(
     turn = f"{settings.store_prefix}:recount"
     left: list[int] = []
 
-    async def slow(_: str, __: int) -> AsyncGenerator[Any, None]:
-        for _ in range(3):
+    async def slow(*_: object) -> AsyncGenerator[Any, None]:
+        for _step in range(3):
             redis("PEXPIRE", turn, 1000)
             yield []
             left.append(redis("PTTL", turn))
