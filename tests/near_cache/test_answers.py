@@ -123,12 +123,14 @@ class FailingOnce(GatedStorage):
 
     has_failed = False
 
-    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+    async def read_within(
+        self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
+    ) -> Read:
         """Fail, or read."""
         if limits.each and not self.has_failed:
             self.has_failed = True
             raise errors.unavailable()
-        return await super().read_within(keys, limits)
+        return await super().read_within(keys, limits, position=position)
 
 
 @pytest.mark.parametrize("storage", [FailingOnce], indirect=True)

@@ -5,7 +5,7 @@ thousand seeds), so these tests play them.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from relevo.v1.store_pb2 import WatchResponse
@@ -13,6 +13,8 @@ from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.fanout import Fanout, LogPoll
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.keys import Key
+from relevo_server.storage.interface import Limits, Read
 from support.simulation.rules import MAX_STALENESS
 from support.simulation.server import Server
 from support.simulation.store import KEYS, Store
@@ -24,8 +26,10 @@ NOW = 1000.0
 class Stage:
     """A store with one write that a server has published, and a client with a near cache."""
 
-    def __init__(self, make_fanout: Callable[..., Fanout]) -> None:
-        self.store = Store(random.Random(0), lambda: NOW)  # noqa: S311 - to be replayed
+    def __init__(
+        self, make_fanout: Callable[..., Fanout], make_store: Callable[..., Store] = Store
+    ) -> None:
+        self.store = make_store(random.Random(0), lambda: NOW)  # noqa: S311 - to be replayed
         self.store.put(KEYS[3])
         self.server = Server(self.store, make_fanout)
         self._outbox = Outbox(1 << 20)
@@ -58,6 +62,11 @@ class Stage:
         self._deliver()
         for _ in range(4):
             self.server.answer()
+
+    def has_an_answer(self, key: Key) -> bool:
+        """Whether the client has the entry, usable or not."""
+        self._deliver()
+        return self._cache.last_known(ContextKey(*key), NOW) is not None
 
     def _deliver(self) -> None:
         for request in self._cache.requests():
@@ -108,7 +117,10 @@ class _SeeingTheLast(Fanout):
 
 
 class _SeeingAhead(Fanout):
-    """Revisions that the position has passed are not looked for in the log."""
+    """Neither reads in flight nor revisions that the position has passed are looked for."""
+
+    def record_read(self, revision: int) -> None:
+        pass
 
     def begin_poll(self) -> LogPoll:
         poll = super().begin_poll()
@@ -131,3 +143,31 @@ def test_what_looks_for_less_is_seen(
     """A server that looks for fewer revisions is detected."""
     with pytest.raises(AssertionError, match="what was lost"):
         check(play, broken)
+
+
+class _AnyOrder(Store):
+    """A store that reads whatever its log has lost."""
+
+    def read_within(self, keys: Sequence[Key], limits: Limits, position: int | None) -> Read | None:
+        del position
+        return super().read_within(keys, limits, None)
+
+
+@pytest.mark.parametrize("make_store, is_answered", [(Store, False), (_AnyOrder, True)])
+def test_an_answer_of_another_order(make_store: Callable[..., Store], is_answered: bool) -> None:
+    """A watcher that knows a lost position gets no answer of the new order before its reset (N9).
+
+    It would take what the answer says for the state as of the position that it knows.
+    """
+    stage = Stage(Fanout, make_store)
+    stage.store.put(LOST)
+    stage.look_at_the_log()
+    stage.store.lose(1)
+    stage.store.put(NEXT)
+    stage.read_the_next()
+    assert stage.has_an_answer(NEXT) is is_answered
+    stage.look_at_the_log()
+    stage.look_at_the_log()
+    stage.read_the_next()
+    stage.look_at_the_log()
+    assert stage.has_an_answer(NEXT)

@@ -5,10 +5,13 @@ from collections.abc import Awaitable
 
 import pytest
 from grpc import StatusCode, aio
+from relevo_server.errors import StoreError
 from relevo_server.keys import Key
+from relevo_server.revisions import to_log_id
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.interface import SIZES_ONLY
 from relevo_server.storage.redis.records import hash_tag
 from support.clients.calls import (
     Stub,
@@ -244,3 +247,39 @@ async def test_the_first_events_are_lost(
         redis(command, f"{hash_tag(settings.store_prefix, partition)}:{kind}", *rest)
     tail = await storage.tail(partition, 0, 10)
     assert (tail.gap is not None, tail.revision, tail.events) == (True, revisions[-1], [])
+
+
+@pytest.mark.parametrize("loss", [("XTRIM", "MAXLEN", 0), ("DEL",)], ids=["emptied", "evicted"])
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_a_log_that_lost_all_of_its_events(
+    storage: Storage, storage_stub: Stub, settings: Settings, loss: tuple[str | int, ...]
+) -> None:
+    """Its readers are told once, not with each read, and continue from the last revision."""
+    await put(storage_stub, key())
+    reached = (await put(storage_stub, key())).revision
+    partition = storage.partition_of("acme")
+    with RedisClient(settings.store.get_secret_value()) as redis:
+        redis(loss[0], f"{hash_tag(settings.store_prefix, partition)}:log", *loss[1:])
+    assert await storage.tail(partition, reached, 10) == Tail(reached, [], Gap.CHANGED)
+    assert await storage.tail(partition, reached, 10) == Tail(reached, [])
+    assert (await storage.tail(partition, reached - 1, 10)).gap is Gap.TRIMMED
+    later = (await put(storage_stub, key())).revision
+    assert [event.revision for event in (await storage.tail(partition, reached, 10)).events] == [
+        later
+    ]
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_a_read_of_another_order(
+    storage: Storage, storage_stub: Stub, settings: Settings
+) -> None:
+    """What is read for watchers is of a log that has the position they know (N9)."""
+    known = (await put(storage_stub, key())).revision
+    partition = storage.partition_of("acme")
+    assert (await storage.read_within([C1], SIZES_ONLY, position=known)).revision == known
+    with RedisClient(settings.store.get_secret_value()) as redis:
+        redis("XDEL", f"{hash_tag(settings.store_prefix, partition)}:log", to_log_id(known))
+    await put(storage_stub, key("c2"))
+    with pytest.raises(StoreError) as raised:
+        await storage.read_within([C1], SIZES_ONLY, position=known)
+    assert raised.value.code is StatusCode.UNAVAILABLE

@@ -37,6 +37,9 @@ class Batch(NamedTuple):
     requests: Sequence[Request]
     resets: int
     """The fan-out's count of resets when the batch was made."""
+    position: int | None
+    """The position of the fan-out then, which the streams know: the read must be of a log that
+    still has it, or its entries may never have existed together with those sent before (N9)."""
     reserved: Sequence[int]
     """The bytes reserved in the outbox of each request."""
 
@@ -45,15 +48,9 @@ class Batch(NamedTuple):
         """Whether this is a sizing that includes every new request."""
         return self.limits is SIZES_ONLY and len(self.requests) < _SIZED_TOGETHER
 
-    def steps(self, read: Read, size: int = _ANSWERED_TOGETHER) -> Iterator[tuple["Batch", Read]]:
-        """Split the batch into parts of `size` requests, each with its part of the read."""
-        entries = dict(zip(self.keys, read.entries, strict=True))
-        for i in range(0, len(self.requests), size):
-            requests = self.requests[i : i + size]
-            keys = _keys(requests)
-            reserved = self.reserved[i : i + size]
-            part = self._replace(keys=keys, requests=requests, reserved=reserved)
-            yield part, Read(read.revision, [entries[key] for key in keys])
+
+Step = tuple[Batch, Read]
+"""A part of a batch, and its part of the read."""
 
 
 class Answers:
@@ -77,6 +74,22 @@ class Answers:
             if batch:
                 return batch
         return None
+
+    def steps(self, batch: Batch, read: Read, size: int = _ANSWERED_TOGETHER) -> Iterator[Step]:
+        """The steps that `apply` takes after a read: parts of `size` requests with their entries.
+
+        From now on polls of the log look for the read's revision: a log that has lost it meanwhile
+        resets the fan-out, and the steps that are left do nothing.
+        """
+        self._fanout.record_read(read.revision)
+        entries = dict(zip(batch.keys, read.entries, strict=True))
+        for i in range(0, len(batch.requests), size):
+            requests = batch.requests[i : i + size]
+            keys = _keys(requests)
+            part = batch._replace(
+                keys=keys, requests=requests, reserved=batch.reserved[i : i + size]
+            )
+            yield part, Read(read.revision, [entries[key] for key in keys])
 
     def apply(self, batch: Batch, read: Read) -> None:
         """Answer the requests of a batch from its read."""
@@ -142,7 +155,8 @@ class Answers:
         if not requests:
             return None
         reserved = [request.bytes if limits is _WITH_CONTEXTS else 0 for request in requests]
-        return Batch(_keys(requests), limits, requests, self._fanout.resets, reserved)
+        fanout = self._fanout
+        return Batch(_keys(requests), limits, requests, fanout.resets, fanout.position, reserved)
 
 
 def _keys(requests: Sequence[Request]) -> Sequence[Key]:

@@ -141,6 +141,10 @@ class Fanout:
             outbox.progress(self.partition, self.position, 0, soon=True)
         return True
 
+    def record_read(self, revision: int) -> None:
+        """Record the revision of a read: polls look for it from now on."""
+        self._seen.add(revision)
+
     def keys_to_read(self, events: Iterable[Event]) -> list[Key]:
         """The keys whose values must be read before these events are published."""
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
@@ -162,8 +166,7 @@ class Fanout:
     ) -> int:
         """Publish the events that a poll returned, in order.
 
-        Returns the number of messages about them: an event that concerns three streams counts as
-        three. Progress does not count.
+        Returns the number of messages about them, one for each stream that an event concerns.
 
         Args:
             events: at least one event.
@@ -212,12 +215,10 @@ class Fanout:
     def _forget_shown(self, poll: LogPoll) -> None:
         """Forget the seen revisions up to the poll's position: the log has shown both.
 
-        Values may be published ahead of the position, and a failover may lose just these writes:
-        the log then continues from the position without a gap. And an answer may be late: the
-        position that has passed it by then may be of a log that lacks it.
+        Values may be read ahead of the position, and a failover may lose just these writes: the
+        log then continues from the position without a gap, even past a late answer.
         """
-        position = poll.position or 0
-        self._seen.difference_update(each for each in poll.seen if each <= position)
+        self._seen.difference_update(each for each in poll.seen if each <= (poll.position or 0))
 
     def _publish_event(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
         if event.kind == "floor":

@@ -198,7 +198,9 @@ class Follower:
         revisions: list[int] = []
         keys = self._fanout.keys_to_read(events)
         if keys:
-            read = await self._storage.read_within(keys, self._push_limits)
+            read = await self._storage.read_within(
+                keys, self._push_limits, position=events[-1].revision
+            )
             values.update(zip(keys, read.entries, strict=True))
             revisions.append(read.revision)
         is_complete = events[-1].revision >= tail.revision
@@ -237,7 +239,9 @@ class Follower:
             await self._answers_due.wait()
             return
         try:
-            read = await self._storage.read_within(batch.keys, batch.limits)
+            read = await self._storage.read_within(
+                batch.keys, batch.limits, position=batch.position
+            )
         except BaseException:
             self._answers.give_up(batch)
             raise
@@ -250,7 +254,7 @@ class Follower:
 
     async def _apply(self, batch: Batch, read: Read) -> None:
         """Answer a batch in short steps, so that calls do not wait for all of it."""
-        steps = deque(batch.steps(read))
+        steps = deque(self._answers.steps(batch, read))
         try:
             await asyncio.sleep(0)  # parsing the read was a step of its own
             while steps:

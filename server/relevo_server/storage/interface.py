@@ -180,8 +180,15 @@ class Storage(ABC):
         of an entry that still has it is left out.
         """
 
-    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """Read entries of one partition, without the contexts that exceed the limits."""
+    async def read_within(
+        self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
+    ) -> Read:
+        """Read entries of one partition, without the contexts that exceed the limits.
+
+        Raises UNAVAILABLE if the log does not have the event at `position`: then it has lost what
+        was read earlier, and this read is of another order.
+        """
+        del position  # a storage that loses nothing
         read = await self.read(keys)
         return Read(read.revision, within(read.entries, limits))
 

@@ -90,8 +90,11 @@ class Server:
             return
         batch = self._answers.next() if self.fanout.position is not None else None
         if batch:
-            read = self._store.read_within(batch.keys, batch.limits)
-            self._steps.extend(batch.steps(read, size=1))
+            read = self._store.read_within(batch.keys, batch.limits, batch.position)
+            if read:
+                self._steps.extend(self._answers.steps(batch, read, size=1))
+            else:
+                self._answers.give_up(batch)
 
     def confirm(self) -> None:
         """One poll of the log in addition to `follow`, as for new streams."""
@@ -111,7 +114,9 @@ class Server:
             self.fanout.reset(tail.revision, tail.gap)
         elif tail.events:
             keys = self.fanout.keys_to_read(tail.events)
-            read = self._store.read_within(keys, _PUSHED)
+            read = self._store.read_within(keys, _PUSHED, tail.events[-1].revision)
+            if read is None:
+                return  # the next poll tells why
             values = dict(zip(keys, read.entries, strict=True))
             self._follow = lambda: self.fanout.publish(tail.events, values, [read.revision], poll)
         else:

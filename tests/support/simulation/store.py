@@ -49,8 +49,8 @@ class Store:
     log: list[Event] = field(default_factory=list[Event])
     changes: int = 0
     """The number of changes so far: all states between two changes existed together."""
-    is_trimmed: bool = False
-    """Whether the log has lost its beginning."""
+    trimmed: int = 0
+    """The last revision that the log has lost at its beginning; 0 for none."""
     contexts: dict[Key, Stored] = field(default_factory=dict[Key, Stored])
     versions: dict[int, Stored] = field(default_factory=dict[int, Stored])
     """All entries that were ever written, by version."""
@@ -91,8 +91,8 @@ class Store:
     def trim(self) -> None:
         """Drop the older half of the log."""
         half = len(self.log) // 2
+        self.trimmed = max([self.trimmed, *(event.revision for event in self.log[:half])])
         del self.log[:half]
-        self.is_trimmed = self.is_trimmed or half > 0
 
     def lose(self, number: int) -> None:
         """Lose the last writes, as in a failover; later writes still have greater revisions."""
@@ -111,14 +111,17 @@ class Store:
                 if version:
                     self.contexts[key] = self.versions[version]
         # The clock continues: the next revision is greater than all lost ones.
-        self.reached = self.log[-1].revision if self.log else 0
+        self.reached = self.log[-1].revision if self.log else self.trimmed
 
     def tail(self, position: int | None, seen: Sequence[int] = ()) -> Tail:
         """Read the log, as a server does."""
         if position is None:
             return Tail(self.reached, [])
-        if position == 0 and self.is_trimmed:
+        if position == 0 and self.trimmed:
             return Tail(self.reached, [], Gap.TRIMMED)
+        if not self.log and self.reached:
+            self.log.append(Event(self.reached, "foreign"))
+            return Tail(self.reached, [], Gap.CHANGED)
         for known in (position, *seen):
             if known and all(event.revision != known for event in self.log):
                 first = self.log[0].revision if self.log else 0
@@ -132,8 +135,10 @@ class Store:
             return stored._replace(context=None)
         return stored
 
-    def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """Read entries within limits, as a server does."""
+    def read_within(self, keys: Sequence[Key], limits: Limits, position: int | None) -> Read | None:
+        """Read entries within limits, as a server does. None if the log lacks the position."""
+        if position and all(event.revision != position for event in self.log):
+            return None
         stored = [self.contexts.get(key) for key in keys]
         return Read(self.reached, within(stored, limits))
 

@@ -108,7 +108,9 @@ class RedisStorage(Storage):
         """Run one script, whatever the number of keys."""
         return await self._read(keys, known_versions)
 
-    async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
+    async def read_within(
+        self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
+    ) -> Read:
         """Run one script; Redis does not send the contexts that are left out.
 
         Reads of the same keys that are in flight are awaited first: their contexts are then
@@ -117,7 +119,7 @@ class RedisStorage(Storage):
         others = {self._in_flight[key] for key in keys if key in self._in_flight}
         if others and limits.each:
             await asyncio.wait(others)
-        return await self._read(keys, (), limits)
+        return await self._read(keys, (), limits, position)
 
     async def write(self, write: Write) -> Written:
         """Run one script: the comparison, the value, its event and the request's record."""
@@ -240,7 +242,11 @@ class RedisStorage(Storage):
         return revisions.from_log_id(revision), int(count[0])
 
     async def _read(
-        self, keys: Sequence[Key], known_versions: Sequence[int], limits: Limits | None = None
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int],
+        limits: Limits | None = None,
+        position: int | None = None,
     ) -> Read:
         tag = self._tag(keys[0].tenant_id)
         names = [f"{tag}:entry:{records.text(key)}" for key in keys]
@@ -250,8 +256,14 @@ class RedisStorage(Storage):
         args += [field for key in keys for field in records.floors(key)]
         for version, context in zip(known_versions, cached, strict=True):
             args.append(records.unneeded(version, context))
+        log: list[str] = []
+        if position:
+            log.append(f"{tag}:log")
+            args.append(revisions.to_log_id(position))
         with self._marked_in_flight(keys):
-            revision, *found = await self._run(_READ, [f"{tag}:state", *names], args)
+            revision, *found = await self._run(_READ, [f"{tag}:state", *names, *log], args)
+        if revision == b"gap":
+            raise errors.unavailable("the log no longer has a revision that was read")
         entries = [
             self._recent.complete(
                 key, context, version, records.stored(name, *values), records.mark(values)

@@ -150,6 +150,13 @@ local function mend(log, last)
   return last
 end
 
+-- Begin a log that has lost all entries anew at the last revision, so that readers can continue from
+-- there. Without memory for that (pcall), a later call does it.
+local function restart(log, last)
+  redis.call('DEL', log)
+  redis.pcall('XADD', log, last, 'foreign', '')
+end
+
 -- The id to append an event with, after the last one.
 local function following(last)
   local ms, sequence = parse(last or '')
@@ -178,11 +185,12 @@ end
 -- they do not know, and take these for '' in the events of older servers.
 local function signed(by, fields, ...)
   local event = {...}
-  for _, field in ipairs({{'by', by}, {'fields', fields}}) do
-    if field[2] ~= '' then
-      event[#event + 1], event[#event + 2] = unpack(field)
-    end
+  local size = #event
+  if by ~= '' then
+    event[size + 1], event[size + 2] = 'by', by
+    size = size + 2
   end
+  if fields ~= '' then event[size + 1], event[size + 2] = 'fields', fields end
   return event
 end
 
@@ -190,7 +198,9 @@ end
 -- none is recorded as the first, too: a reader from the beginning needs it to know whether the log
 -- still begins there. Not if the log has other entries: then the record of the last one was lost.
 local function advance(state, log, last, revision, ...)
-  if not last and log_length(log) == 1 then redis.call('HSETNX', state, 'first', revision) end
+  if not last and log_length(log) == 1 and not redis.call('HGET', state, 'first') then
+    redis.call('HSET', state, 'first', revision)
+  end
   redis.call('HSET', state, 'revision', revision, ...)
 end
 

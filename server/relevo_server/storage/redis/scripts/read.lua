@@ -1,17 +1,20 @@
 -- Read entries of one partition, all as of one revision.
--- KEYS: state, entry...
+-- KEYS: state, entry...; with a position, the log
 -- ARGV: the largest size of one context, and of all together, in bytes ('' for no limits);
 --       for each entry the fields of its tenant's floor and its scope's floor; then for
 --       each the write whose context need not be sent: the reader's VERSION, or
---       VERSION/MARK of the cached context, or '' for none
--- Returns: revision, then for each entry {its key} if it is absent; {its key, 'corrupt'} if
+--       VERSION/MARK of the cached context, or '' for none; optionally a position of the log
+-- Returns: {'gap'} if the log does not have the event at the position; else revision, then for each entry {its key} if it is absent; {its key, 'corrupt'} if
 --          the record is not an entry; else {its key, version, created, ms left, size of
 --          its context, its mark, context}. The context is left out if it need not be sent
 --          or exceeds the limits. The first one never exceeds the limit of all together.
 
 require_master(KEYS[1])
 
-local count = #KEYS - 1
+local count = math.floor((#ARGV - 2) / 3)
+local log, position = KEYS[count + 2], ARGV[3 * count + 3]
+if position and #redis.call('XRANGE', log, position, position) == 0 then return {'gap'} end
+
 local most, limit, total = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
 local state = redis.call('HMGET', KEYS[1], 'revision', unpack(ARGV, 3, 2 * count + 2))
 local answer = {state[1] or '0-0'}

@@ -25,6 +25,7 @@ for _, id in ipairs({from, unpack(ARGV, 3)}) do
   if id ~= '0-0' and #redis.call('XRANGE', KEYS[2], id, id) == 0 then
     local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     if first and above(first[1], id) then return {'trimmed', revision} end
+    if not first then restart(KEYS[2], revision) end
     return {'changed', revision}
   end
 end
