@@ -90,9 +90,7 @@ class Fanout:
         """
         self._join(outbox)
         self._declined.add(outbox)
-        message = self._messages.changed(key)
-        message.answers = number
-        outbox.put(message)
+        outbox.put(self._messages.changed(key, number))
         if self.position is not None:
             outbox.progress(self.partition, self.position, 0, soon=True)
 

@@ -40,10 +40,10 @@ class Messages:
         )
         return WatchResponse(invalidated=invalidated)
 
-    def changed(self, key: Key) -> WatchResponse:
-        """That the client has to ask the store for an entry, whatever version it has."""
+    def changed(self, key: Key, number: int) -> WatchResponse:
+        """The answer with this number after which a client asks the store for an entry."""
         invalidated = Invalidated(key=message_of(key), partition=self._partition, is_changed=True)
-        return WatchResponse(invalidated=invalidated)
+        return WatchResponse(invalidated=invalidated, answers=number)
 
     def floor(self, event: Event) -> WatchResponse:
         """The end of all entries of a tenant, or of one of its scopes."""

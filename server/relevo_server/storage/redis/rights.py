@@ -44,7 +44,6 @@ def _trials(hashed: str, stream: str) -> Sequence[tuple[Argument, ...]]:
     return (
         ("HSET", hashed, "field", "value"),
         ("PEXPIRE", hashed, _LIFE_MS),
-        ("HSETNX", hashed, "field", "value"),
         ("HGET", hashed, "field"),
         ("HGETALL", hashed),
         ("HMGET", hashed, "field"),

@@ -3,7 +3,8 @@
 -- ARGV: the recount's number; for how long no other has a turn, in ms
 -- Returns: 1 if this recount has the turn, else 0
 
-redis.call('HSETNX', KEYS[1], 'recount', ARGV[1])
-if redis.call('HGET', KEYS[1], 'recount') ~= ARGV[1] then return 0 end
+local holder = redis.call('HGET', KEYS[1], 'recount')
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'recount', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
