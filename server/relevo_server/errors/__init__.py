@@ -18,6 +18,7 @@ from relevo_server.errors.reason import Reason
 from relevo_server.errors.requests import (
     MAX_VIOLATIONS,
     Violation,
+    answers_unsent,
     context_too_large,
     invalid,
     page_token_unknown,
@@ -37,6 +38,7 @@ __all__ = [
     "Reason",
     "StoreError",
     "Violation",
+    "answers_unsent",
     "conflict",
     "contention",
     "context_too_large",

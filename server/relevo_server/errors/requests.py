@@ -17,6 +17,8 @@ from relevo_server.keys import Key
 
 MAX_VIOLATIONS = 20
 """The most broken rules that one error names; of the others it gives the number."""
+MAX_COUNTED = 20_000
+"""The most others that are counted: each is looked for when it is counted."""
 Violation = tuple[object, str]
 """A broken rule: (field, description). `str(field)` is the field's path."""
 
@@ -26,7 +28,7 @@ def invalid(violations: Iterable[Violation]) -> StoreError:
 
     Raised before anything is done. The client has to correct the request: repeating it does not
     help. The first violations are named, as many as a status has room for; the rest is counted,
-    in the metadata `violations_left_out`.
+    up to 20,000, in the metadata `violations_left_out`.
     """
     named: list[tuple[str, str]] = []
     texts: list[str] = []
@@ -35,6 +37,8 @@ def invalid(violations: Iterable[Violation]) -> StoreError:
     for field, description in violations:
         if others or len(named) == MAX_VIOLATIONS:
             others += 1
+            if others == MAX_COUNTED:
+                break
             continue
         violation = (
             shortened(str(field), MAX_FIELD),
@@ -101,7 +105,7 @@ def response_too_large(limit: int) -> StoreError:
     return StoreError(
         StatusCode.RESOURCE_EXHAUSTED,
         Reason.RESPONSE_TOO_LARGE,
-        f"the answers before this one fill the batch (limit {limit} bytes); ask for it again",
+        f"the other answers fill the batch (limit {limit} bytes); ask for it again",
         metadata={"limit_bytes": str(limit)},
     )
 
@@ -115,6 +119,19 @@ def too_many_requests(limit: int) -> StoreError:
         StatusCode.RESOURCE_EXHAUSTED,
         Reason.TOO_MANY_REQUESTS,
         f"the server works on {limit} calls already",
+        retry_after=RETRY_DELAY,
+    )
+
+
+def answers_unsent(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: the caller has not yet received earlier answers, of about `limit` bytes.
+
+    The client has to read its answers. It can repeat the call after the RetryInfo's delay.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.TOO_MANY_REQUESTS,
+        f"the caller has to receive earlier answers first (limit {limit} bytes)",
         retry_after=RETRY_DELAY,
     )
 

@@ -30,6 +30,7 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.context_too_large(262_145, 262_144),
     errors.response_too_large(3_145_728),
     errors.too_many_requests(4096),
+    errors.answers_unsent(16 << 20),
     errors.store_full(),
     errors.unavailable(),
     errors.unauthenticated(),

@@ -10,13 +10,13 @@ from relevo_server import errors
 from relevo_server.errors import StoreError, Violation
 from relevo_server.keys import Key
 from relevo_server.wire.contexts import key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import MAX_BATCH, Rights, negative_problems, refuse
 
 _CONSISTENCIES = frozenset(Consistency.values())
 _MAX_REMEMBERED = 1024  # bytes; no Get that keeps the rules is longer
 _decode_get = decoder(GetRequest)
-_decode_batch = decoder(BatchGetRequest)
+_decode_batch = decoder(BatchGetRequest, MAX_LIST_BYTES)
 
 
 class Get(NamedTuple):

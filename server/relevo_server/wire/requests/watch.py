@@ -9,10 +9,10 @@ from relevo.v1.context_pb2 import ContextKey
 from relevo_server import errors
 from relevo_server.keys import MAX_PART_BYTES, Key
 from relevo_server.wire.contexts import key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import MAX_BATCH, Rights, negative_problems, refuse
 
-_decode = decoder(store_pb2.WatchRequest)
+_decode = decoder(store_pb2.WatchRequest, MAX_LIST_BYTES)
 
 
 class Subscribe(NamedTuple):
