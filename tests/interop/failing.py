@@ -9,7 +9,7 @@ from relevo_server.keys import Key
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from relevo_server.storage.interface import Read
+from relevo_server.storage.interface import Limits, Read
 
 TENANT = "interop"
 VIOLATIONS = [("key.id", "first"), ("context.llm_config.a", "second: größe")]
@@ -45,8 +45,10 @@ def failing_server() -> Server:
     """A server, to be used with `async with`: a Get fails with the reason in the key's id."""
     storage = open_storage("memory://", partitions=1)
 
-    async def read(keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        del known_versions
+    async def read(
+        keys: Sequence[Key], known_versions: Sequence[int] = (), limits: Limits | None = None
+    ) -> Read:
+        del known_versions, limits
         raise _FAILURES[keys[0].id](keys[0])
 
     storage.read = read  # type: ignore[method-assign]

@@ -166,17 +166,21 @@ class Storage(ABC):
         """Close the connections. No method may be called afterwards."""
 
     @abstractmethod
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Read entries of one partition.
 
         `known_versions` has the version of each entry that the reader already has; the context
-        of an entry that still has it is left out.
+        of an entry that still has it is left out. So are the contexts that exceed the limits.
         """
 
     async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """Read entries of one partition, without the contexts that exceed the limits."""
-        read = await self.read(keys)
-        return Read(read.revision, within(read.entries, limits))
+        """The same without known versions. It may wait for reads of the same keys in flight."""
+        return await self.read(keys, (), limits)
 
     @abstractmethod
     async def write(self, write: Write) -> Written:

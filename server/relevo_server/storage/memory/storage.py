@@ -15,12 +15,14 @@ from relevo_server.storage.interface import (
     ABSENT,
     LeaseAttempt,
     Leased,
+    Limits,
     Once,
     Read,
     Storage,
     Stored,
     Write,
     Written,
+    within,
 )
 from relevo_server.storage.memory.inspection import MemoryInspection
 from relevo_server.storage.memory.state import (
@@ -60,7 +62,12 @@ class MemoryStorage(Storage):
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Look the entries up."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
@@ -68,7 +75,7 @@ class MemoryStorage(Storage):
         for key, version in zip_longest(keys, known_versions):
             entry = live_entry(part, key, now)
             entries.append(_stored(entry, now, version) if entry else None)
-        return Read(part.revision, entries)
+        return Read(part.revision, within(entries, limits) if limits else entries)
 
     async def write(self, write: Write) -> Written:
         """Compare, replace, and append the event."""
@@ -222,13 +229,14 @@ class MemoryStorage(Storage):
             part.requests[owner, once.request_id] = until, once.fingerprint, answer
 
     def _sweep(self, part: Partition, now: float) -> None:
-        """Drop dead entries, leases and requests. The amortized cost per write is constant."""
-        if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
+        """Drop what is dead, and the floors. The amortized cost per write is constant."""
+        if part.size < part.sweep_at:
             return
         part.entries = {key: e for key, e in part.entries.items() if live_entry(part, key, now)}
         part.leases = {key: e for key, e in part.leases.items() if live_lease(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
-        part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))
+        part.floors.clear()  # what they ended is gone
+        part.sweep_at = max(64, 2 * part.size)
 
 
 def _stored(entry: Entry, now: float, known_version: int | None = None) -> Stored:
