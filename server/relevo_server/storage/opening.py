@@ -16,6 +16,7 @@ def open_storage(
     max_connections: int = 64,
     log_length: int = 100_000,
     request_ttl: float = 600.0,
+    longest_ttl: float = 86_400.0,
     recent_bytes: int = 32 << 20,
     telemetry: Telemetry = NOTHING,
 ) -> Storage:
@@ -26,9 +27,10 @@ def open_storage(
     `rediss+sentinel://`); or a Redis Cluster (`redis+cluster://` or `rediss+cluster://`).
 
     Times are in seconds: `timeout` bounds one step, `request_ttl` is how long a request_id
-    is remembered. `log_length` is the approximate number of events that a partition keeps;
-    `recent_bytes` bounds the contexts that are cached so that Redis need not send them
-    again. `telemetry` measures the commands of Redis. Raises ValueError if the URL is malformed.
+    is remembered, `longest_ttl` the longest time to live of entries that are written.
+    `log_length` is the approximate number of events that a partition keeps; `recent_bytes`
+    bounds the contexts that are cached so that Redis need not send them again. `telemetry`
+    measures the commands of Redis. Raises ValueError if the URL is malformed.
     """
     if url.startswith("memory:"):
         return MemoryStorage(
@@ -46,5 +48,6 @@ def open_storage(
         prefix=prefix,
         log_length=log_length,
         request_ttl_ms=round(request_ttl * 1000),
+        longest_ttl_ms=round(longest_ttl * 1000),
         recent_bytes=recent_bytes,
     )

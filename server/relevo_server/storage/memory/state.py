@@ -46,7 +46,12 @@ class Partition:
     leases: dict[Key, Lease] = field(default_factory=dict[Key, Lease])
     requests: dict[Name, Request] = field(default_factory=dict[Name, Request])
     written: asyncio.Event = field(default_factory=asyncio.Event)
-    sweep_at: int = 64  # the number of entries, leases and requests that starts a sweep
+    sweep_at: int = 64  # the size that starts a sweep
+
+    @property
+    def size(self) -> int:
+        """The number of entries, leases, requests and floors."""
+        return len(self.entries) + len(self.leases) + len(self.requests) + len(self.floors)
 
 
 def live_entry(part: Partition, key: Key, now: float) -> Entry | None:

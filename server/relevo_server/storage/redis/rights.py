@@ -49,6 +49,7 @@ def _trials(hashed: str, stream: str) -> Sequence[tuple[Argument, ...]]:
         ("HSTRLEN", hashed, "field"),
         ("PTTL", hashed),
         ("HDEL", hashed, "none"),
+        ("HSCAN", hashed, "0"),
         ("XADD", stream, "1-1", "field", "value"),
         ("PEXPIRE", stream, _LIFE_MS),
         ("XSETID", stream, "1-2"),

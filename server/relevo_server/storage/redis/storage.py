@@ -4,7 +4,8 @@ With the prefix `relevo`, the keys are these; those of one partition share a has
 
     relevo:layout                        hash: partitions, version of this layout
     {relevo:17}:log                      stream: the partition's events
-    {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:state                    hash: revision, first, floor:TENANT, floor:TENANT:SCOPE,
+                                         longest_ttl, and while floors are swept: swept
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
     {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
@@ -67,6 +68,7 @@ class RedisStorage(Storage):
         prefix: str,
         log_length: int,
         request_ttl_ms: int,
+        longest_ttl_ms: int,
         recent_bytes: int = 0,
     ) -> None:
         super().__init__(partitions)
@@ -74,6 +76,7 @@ class RedisStorage(Storage):
         self._prefix = prefix
         self._log_length = log_length
         self._request_ttl_ms = request_ttl_ms
+        self._longest_ttl_ms = longest_ttl_ms
         self._recent = RecentContexts(recent_bytes)
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
         self._checked = False
@@ -102,12 +105,17 @@ class RedisStorage(Storage):
         """Close the connections."""
         await self._client.close()
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Run one script, whatever the number of keys."""
-        return await self._read(keys, known_versions)
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
+        """Run one script, whatever the number of keys. What is left out, Redis does not send."""
+        return await self._read(keys, known_versions, limits)
 
     async def read_within(self, keys: Sequence[Key], limits: Limits) -> Read:
-        """Run one script; Redis does not send the contexts that are left out.
+        """Run one script.
 
         Reads of the same keys that are in flight are awaited first: their contexts are then
         cached and not sent twice.
@@ -175,6 +183,7 @@ class RedisStorage(Storage):
             tenant_id,
             scope,
             principal,
+            self._longest_ttl_ms,
         ]
         names = [f"{tag}:state", f"{tag}:log"]
         revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)

@@ -16,6 +16,7 @@ local record = KEYS[2 * entries + 3]
 local fingerprint, request_ttl = ARGV[2 * entries + 4], ARGV[2 * entries + 5]
 local earlier = recall(record, fingerprint, INVALIDATE)
 if earlier then return earlier end
+go_on_without_memory(state_key)
 
 for i = 3, entries + 2 do
   local scope_floor, name = ARGV[2 * i - 2], ARGV[2 * i - 1]

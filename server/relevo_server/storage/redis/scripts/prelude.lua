@@ -54,6 +54,12 @@ local function require_master(key)
   redis.call('HDEL', key, 'none')
 end
 
+-- Let this script go on if Redis has no memory left, as it lets every script that has begun to write.
+-- What ends entries calls it first: an Invalidate gets through on a full store.
+local function go_on_without_memory(state)
+  redis.call('HDEL', state, 'none')
+end
+
 -- The fields of a request's record that hold its answer: of a Put and of an Invalidate.
 local PUT, INVALIDATE = {'version', 'created', 'ttl'}, {'revision', 'count'}
 

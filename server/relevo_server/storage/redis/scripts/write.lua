@@ -16,7 +16,7 @@ local fingerprint, request_ttl = ARGV[12], ARGV[13]
 local earlier = recall(request_key, fingerprint, PUT)
 if earlier then return earlier end
 
-local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2])
+local state = redis.call('HMGET', state_key, 'revision', ARGV[1], ARGV[2], 'longest_ttl')
 if token ~= '' then
   local lease = redis.call('HMGET', lease_key, 'token', 'revision')
   if lease[1] ~= token or ended(lease[2], state[2]) or ended(lease[2], state[3]) then
@@ -34,7 +34,9 @@ if expected ~= '' and expected ~= current then return {'conflict', current} end
 local event = signed(by, fields, 'op', 'put', 'key', name)
 local version = append(log, length, state[1], unpack(event))
 local created = live and entry[2] or version
-advance(state_key, log, state[1], version)
+-- Floors are kept for as long as the longest time to live that an entry ever got.
+local is_longest = tonumber(ttl) > (tonumber(state[4] or '') or 0)
+advance(state_key, log, state[1], version, unpack(is_longest and {'longest_ttl', ttl} or {}))
 if not sound then redis.call('DEL', entry_key) end -- of another type, say
 redis.call('HSET', entry_key,
   'version', version, 'created', created, 'ttl', ttl, 'context', context, 'mark', mark)
