@@ -43,12 +43,18 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
             foreign_pre_chain=[_of_library],
         )
     )
+    handler.addFilter(_quotes_no_header)
     _logger.handlers = [handler]
     _logger.propagate = False
     _logger.setLevel(level.upper())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.WARNING, _logger.level))
+
+
+def _quotes_no_header(record: logging.LogRecord) -> bool:
+    """False for gRPC's record of a header that is not UTF-8: it quotes the whole value."""
+    return not (record.name.startswith("grpc") and "Invalid encoding on" in str(record.msg))
 
 
 def _of_library(_: object, __: str, record: EventDict) -> EventDict:

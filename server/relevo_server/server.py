@@ -15,13 +15,13 @@ from relevo_server.logs import log
 from relevo_server.service import channelz
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
-from relevo_server.service.registry import GenericRegistry
+from relevo_server.service.gate import GatedRegistry
 from relevo_server.service.store import SERVICE, ContextStore
+from relevo_server.service.strangers import OpenRegistry
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.inspection import Usage
 from relevo_server.telemetry import instruments, process
-from relevo_server.telemetry.calls import measured
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 
 
@@ -45,11 +45,11 @@ class Server:
         self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
         self._service = ContextStore(self._storage, settings)
-        registry = GenericRegistry(self._server)
-        measured_registry = measured(registry, telemetry)
-        self._service.add_to(measured_registry)
+        registry = OpenRegistry(self._server)
+        gated = GatedRegistry(self._server, self._service.parts.access, telemetry)
+        self._service.add_to(gated)
         self._admin = Admin(self._service.parts)
-        self._admin.add_to(measured_registry)
+        self._admin.add_to(gated)
         self._meter = telemetry.meter
         self._usage = Usage()
         self._sampling: asyncio.Task[None] | None = None
@@ -170,6 +170,7 @@ def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
         max_connections=settings.store_connections,
         log_length=settings.log_length,
         request_ttl=settings.request_id_ttl,
+        longest_ttl=settings.ttl.maximum,
         recent_bytes=settings.recent_max_bytes,
         telemetry=telemetry,
     )
@@ -178,6 +179,7 @@ def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
         # Large enough to receive a context over the limit, so that the server can refuse it.
         ("grpc.max_receive_message_length", max(4 << 20, 2 * settings.max_context_bytes)),
         # Clients ping idle connections to detect silent peers; see docs/operations.md.

@@ -196,6 +196,11 @@ class Settings(BaseSettings):
     """Seconds for which a partition is followed after the last read with CONSISTENCY_CACHED."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """The most concurrent calls; further ones are refused."""
+    max_connection_streams: Annotated[int, Field(gt=0)] = 1000
+    """The most concurrent calls and streams of one connection; further ones wait in the client."""
+    max_unsent_bytes: Annotated[int, Field(gt=0)] = 16 << 20
+    """The most bytes of large answers that one principal, or without principals one connection,
+    has not yet received; further ones are not read before there is room."""
 
     metrics_listen: Annotated[str, AfterValidator(metrics_address)] | None = None
     """Address and port at which Prometheus finds /metrics; without an address, on all interfaces.

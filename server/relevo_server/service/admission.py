@@ -14,6 +14,7 @@ from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access, Caller
+from relevo_server.service.unsent import LARGE, Room, Unsent
 from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -36,11 +37,15 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
 class Admission:
-    """Admits calls, `limit` at the same time at most."""
+    """Admits calls, `limit` at the same time at most.
 
-    def __init__(self, access: Access, limit: int) -> None:
+    `unsent` bounds the answers that a caller has not received.
+    """
+
+    def __init__(self, access: Access, limit: int, unsent: Unsent) -> None:
         self._access = access
         self._limit = limit
+        self._unsent = unsent
         self._in_flight = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -63,35 +68,48 @@ class Admission:
             raise errors.too_many_requests(self._limit)
         return self._access.caller(context.invocation_metadata)
 
-    def method(self, answer: Answer[Request], read: Read[Request]) -> Method:
+    def method(self, answer: Answer[Request], read: Read[Request], expected: int = 0) -> Method:
         """A unary method for gRPC, which gets and returns bytes.
 
         Once the caller is admitted, `read` makes a checked request of the bytes, and `answer`
-        the response. Both may raise StoreError.
+        the response. Both may raise StoreError. `expected` is the size of large responses in bytes,
+        for which there has to be room before `answer` is called.
 
-        If `answer` returns bytes, it did not have to wait: the call does not count as one in
+        If `answer` returns few bytes, it did not have to wait: the call does not count as one in
         flight and needs no deadline. The method is one coroutine of a plain function, because an
         answer from memory is so fast that one more coroutine is felt, and so is gRPC's inspection
         of what it calls, which takes longer for a bound method.
         """
+        unsent = self._unsent
 
         async def method(serialized: bytes, context: Context) -> bytes:
             begun = None
             try:
                 caller = self.admit(context)
-                answered = answer(read(serialized, caller))
-                if isinstance(answered, bytes):
+                request = read(serialized, caller)
+                answered = None if expected else answer(request)
+                if isinstance(answered, bytes) and len(answered) < LARGE:
                     return answered
-                begun = monotonic()
-                remaining = context.time_remaining()
-                if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                    set_remaining(remaining)
+                room = Room(unsent, caller.name, context)
                 self._in_flight += 1
                 try:
-                    response = await answered
-                    return response if isinstance(response, bytes) else response.SerializeToString()
+                    if expected:
+                        await room.take(expected)
+                    begun = monotonic()
+                    remaining = context.time_remaining()
+                    if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                        set_remaining(remaining)
+                    response = await _response(answered or answer(request))
+                    if not room.has(len(response)):
+                        size = len(response)
+                        answered = response = b""  # it takes no memory while the call waits
+                        await room.take(size)
+                        response = await _response(answer(request))
+                    room.hold(len(response))
+                    return response
                 finally:
                     self._in_flight -= 1
+                    room.give_back()
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
             spent = 0.0 if begun is None else monotonic() - begun
@@ -117,6 +135,12 @@ class Admission:
             async with asyncio.timeout(seconds):
                 return await self._refused.wait()
         return False
+
+
+async def _response(answered: Coroutine[Any, Any, Message | bytes] | bytes) -> bytes:
+    """The bytes of an answer, once it is there."""
+    response = answered if isinstance(answered, bytes) else await answered
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 async def fail(context: Context, error: Exception, method: str, spent: float = 0.0) -> NoReturn:

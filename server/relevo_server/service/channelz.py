@@ -14,8 +14,9 @@ from relevo_server import errors
 from relevo_server.errors import StoreError
 from relevo_server.service.access import Access
 from relevo_server.service.admission import Context, fail
-from relevo_server.service.registry import GenericRegistry
+from relevo_server.service.gate import GatedRegistry
 from relevo_server.telemetry.calls import Handlers
+from relevo_server.telemetry.telemetry import NOTHING
 from relevo_server.wire.decoding import UNREADABLE
 
 NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
@@ -28,12 +29,11 @@ def add_to(server: aio.Server, access: Access) -> None:
     untyped.add_ChannelzServicer_to_server(servicer, _ForAdmins(server, access))
 
 
-class _ForAdmins(GenericRegistry):
+class _ForAdmins(GatedRegistry):
     """Registers handlers that answer callers with the role `admin` only."""
 
     def __init__(self, server: aio.Server, access: Access) -> None:
-        super().__init__(server)
-        self._access = access
+        super().__init__(server, access, NOTHING)
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
         """Register the handlers, each behind a check of its caller."""

@@ -8,6 +8,7 @@ from relevo_server.service.access import Access
 from relevo_server.service.activity import Activity
 from relevo_server.service.admission import Admission
 from relevo_server.service.reads import Reader
+from relevo_server.service.unsent import Unsent
 from relevo_server.service.watch import Watching
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
@@ -21,6 +22,7 @@ class Parts(NamedTuple):
     settings: Settings
     access: Access
     admission: Admission
+    unsent: Unsent
     copies: Copies
     followers: Followers
     watching: Watching

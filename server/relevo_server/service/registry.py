@@ -14,7 +14,7 @@ class GenericRegistry:
     """Registers our services, and those of generated code, before the server is started."""
 
     def __init__(self, server: aio.Server) -> None:
-        self._server = server
+        self.server = server
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
         """Ignore the handlers: generated code gives the same to the other method as well."""
@@ -22,4 +22,4 @@ class GenericRegistry:
     def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
         """Register the handlers of a service by the names of their methods."""
         handler = method_handlers_generic_handler(service_name, dict(method_handlers))
-        self._server.add_generic_rpc_handlers((handler,))
+        self.server.add_generic_rpc_handlers((handler,))

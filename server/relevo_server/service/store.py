@@ -1,6 +1,5 @@
 """The ContextStore service: each RPC from a checked request to its response."""
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -18,13 +17,14 @@ from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
-from relevo_server.logs import log, where
 from relevo_server.service.access import Access
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
 from relevo_server.service.admission import Admission, Context, fail
+from relevo_server.service.batches import Batches
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
+from relevo_server.service.unsent import Unsent
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
@@ -34,7 +34,6 @@ from relevo_server.telemetry.counts import Counts
 from relevo_server.telemetry.instruments import Read as ReadFigure
 from relevo_server.wire import opaque, requests
 from relevo_server.wire.entries import Entries
-from relevo_server.wire.statuses import status_of
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -62,9 +61,11 @@ class ContextStore:
         self._reader = Reader(
             storage, self._entries, self._copies, self._followers, settings, self._counts
         )
+        self._batches = Batches(self._reader, self._get_response, settings.max_batch_bytes)
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl, self._counts)
-        self._admission = Admission(self._access, settings.max_concurrent_calls)
+        self._unsent = Unsent(settings.max_unsent_bytes)
+        self._admission = Admission(self._access, settings.max_concurrent_calls, self._unsent)
 
     @property
     def parts(self) -> Parts:
@@ -74,6 +75,7 @@ class ContextStore:
             self._settings,
             self._access,
             self._admission,
+            self._unsent,
             self._copies,
             self._followers,
             self._watching,
@@ -87,7 +89,7 @@ class ContextStore:
         method = self._admission.method
         methods = {
             "Get": method(self.Get, requests.read_get),
-            "BatchGet": method(self.BatchGet, requests.read_batch),
+            "BatchGet": method(self.BatchGet, requests.read_batch, self._settings.max_batch_bytes),
             "Put": method(self.Put, partial(requests.read_put, limits=self._put_limits)),
             "Invalidate": method(self.Invalidate, requests.read_invalidate),
             "Lease": method(self.Lease, requests.read_lease),
@@ -109,6 +111,7 @@ class ContextStore:
         counts = self._counts
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,
+            "relevo.server.unsent.size": lambda: self._unsent.size,
             "relevo.server.watchers": lambda: self._watching.streams,
             "relevo.server.subscriptions": lambda: self._watching.subscriptions,
             "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
@@ -147,30 +150,7 @@ class ContextStore:
         self, gets: Sequence[requests.Get | StoreError]
     ) -> store_pb2.BatchGetResponse:
         """Answer several entries, each with a result of its own."""
-        answers = await asyncio.gather(*map(self._get_one, gets), return_exceptions=True)
-        response = opaque.BatchGetResponse()
-        limit = self._settings.max_batch_bytes
-        size = 0
-        for answer in answers:
-            result: Any = response.results.add()
-            error = None
-            if isinstance(answer, StoreError):
-                error = answer
-            elif isinstance(answer, Exception):
-                # A defect costs its own result only.
-                log.error("call.failed", method="BatchGet", where=where(answer))
-                error = errors.internal()
-            elif isinstance(answer, BaseException):
-                raise answer
-            # The first answer always has room, so a caller that asks again makes progress.
-            elif size and size + len(answer) > limit:
-                error = errors.response_too_large(limit)
-            else:
-                size += len(answer)
-                result.response = answer
-            if error:
-                result.error.MergeFromString(status_of(error).SerializeToString())
-        return response
+        return await self._batches.answer(gets)
 
     async def Put(self, put: requests.Put) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
@@ -259,9 +239,3 @@ class ContextStore:
             not_modified=is_known,
         )
         return response.SerializeToString()
-
-    async def _get_one(self, get: requests.Get | StoreError) -> bytes:
-        if isinstance(get, StoreError):
-            raise get
-        answer = self.Get(get)
-        return answer if isinstance(answer, bytes) else await answer

@@ -40,6 +40,7 @@ _COUNTER, _UP_DOWN, _GAUGE = Kind.COUNTER, Kind.UP_DOWN_COUNTER, Kind.GAUGE
 
 INSTRUMENTS = (
     Instrument("relevo.server.active_calls", _UP_DOWN, "{call}", "Calls in progress"),
+    Instrument("relevo.server.unsent.size", _UP_DOWN, "By", "Large answers that are not sent yet"),
     Instrument("relevo.server.watchers", _UP_DOWN, "{stream}", "Open Watch streams"),
     Instrument(
         "relevo.server.subscriptions", _UP_DOWN, "{subscription}", "Subscriptions of all streams"

@@ -33,7 +33,7 @@ class Admin:
     """Answers `relevo.admin.v1.Admin` about one server and its store."""
 
     def __init__(self, parts: Parts) -> None:
-        self._admission = Admission(parts.access, _CALLS)
+        self._admission = Admission(parts.access, _CALLS, parts.unsent)
         self._status = Status(parts)
         self._clients = Clients(parts.watching.connections)
         self._explainer = Explainer(parts)
