@@ -5,7 +5,6 @@ import errno
 import socket
 from typing import Any, Self
 
-from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from relevo_server import tls
@@ -13,6 +12,7 @@ from relevo_server.health import NAME as NAME_OF_HEALTH
 from relevo_server.health import Health
 from relevo_server.logs import log
 from relevo_server.service import channelz
+from relevo_server.service.accepting import accepting_server
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
 from relevo_server.service.gate import GatedRegistry
@@ -43,7 +43,7 @@ class Server:
         self._settings = settings
         self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
-        self._server = aio.server(options=_options(settings))
+        self._server = accepting_server(_options(settings))
         self._service = ContextStore(self._storage, settings)
         registry = OpenRegistry(self._server)
         gated = GatedRegistry(self._server, self._service.parts.access, telemetry)

@@ -246,3 +246,21 @@ async def test_a_token_that_is_no_text(server: RelevoProcess, port: int) -> None
         stranger.read_until_ended(stream)
         assert stranger.ended[stream] == "16"
     assert not [line for line in server.lines if "s3cret" in line]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/relevo.v1.ContextStore/G\xff", "/\xff", "relevo", "/relevo.v1.ContextStore/Nothing"],
+)
+async def test_paths_that_name_no_method(server: RelevoProcess, port: int, path: str) -> None:
+    """No path of a call ends the server, whatever its bytes are: the call is UNIMPLEMENTED.
+
+    grpcio's own loop ends at the first one, for everyone and without a token.
+    """
+    for _ in range(3):
+        with Http2(port) as stranger:
+            stream = stranger.call(path, b"")
+            stranger.read_until_ended(stream)
+            assert stranger.ended[stream] == "12"
+    assert await health_of(server.address) == "SERVING"
+    assert server.process.poll() is None

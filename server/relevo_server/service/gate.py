@@ -6,6 +6,7 @@ caller then, and gives an unknown one a handler that reads nothing. The method l
 the one that knows the caller, and here nothing is decided but who is worth reading.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import grpc
@@ -53,6 +54,11 @@ class _Gate(grpc.GenericRpcHandler):
     def __init__(self, handlers: dict[str, _Guarded], access: Access) -> None:
         self._handlers = handlers
         self._access = access
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The methods' paths."""
+        return self._handlers
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
         """The handler of a call; None for a method of another service."""
