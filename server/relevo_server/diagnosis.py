@@ -1,14 +1,19 @@
 """Finds what is wrong with a server's settings and its store before, or while, servers run."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from relevo_server import tls
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of
 from relevo_server.settings import Settings
-from relevo_server.storage import LayoutError, Storage
-from relevo_server.storage.inspection import EVICTION_ADVICE, DatabaseStatus, may_evict_logs
+from relevo_server.storage import LayoutError, MissingRightsError, Storage
+from relevo_server.storage.inspection import (
+    EVICTION_ADVICE,
+    DatabaseStatus,
+    may_evict_logs,
+    rights_advice,
+)
 
 Level = Literal["ok", "warning", "wrong"]
 
@@ -64,32 +69,35 @@ async def of_store(storage: Storage) -> AsyncIterator[Finding]:
 
     If the store is new, this records its number of partitions, as a server does when it starts.
     """
+    missing: Mapping[str, str] = {}
     try:
         await storage.check()
     except LayoutError as error:
         yield Finding("store", "wrong", str(error), "set partitions to the store's number")
         return
     except StoreError as error:
-        cause = cause_of(error.__cause__) or error.reason.value
-        yield Finding(
-            "store", "wrong", f"does not answer: {cause}", "look at the URL, the network and Redis"
-        )
-        return
+        if isinstance(error.__cause__, MissingRightsError):
+            missing = error.__cause__.refused
+        else:
+            cause = cause_of(error.__cause__) or error.reason.value
+            yield Finding(
+                *("store", "wrong", f"does not answer: {cause}"),
+                "look at the URL, the network and Redis",
+            )
+            return
     kind = storage.inspection.kind
     yield Finding("store", "ok", f"{kind} answers, with {storage.partitions} partitions")
     if kind == "memory":
         return
     try:
-        refused = await storage.inspection.refusals()
+        refused = {**missing, **await storage.inspection.refusals()}
     except StoreError as error:
         yield Finding(
             "rights", "wrong", f"{error.reason.value}: {error}", "look at Redis's own log"
         )
         return
     for command, text in refused.items():
-        yield Finding(
-            "rights", "wrong", f"{command} is refused: {text}", f"ACL SETUSER … +{command.lower()}"
-        )
+        yield Finding("rights", "wrong", f"{command} is refused: {text}", rights_advice([command]))
     if not refused:
         yield Finding("rights", "ok", "every command that is needed may be run")
     for finding in of_database(await storage.inspection.database_status()):

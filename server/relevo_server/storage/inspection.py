@@ -4,7 +4,7 @@ The methods raise StoreError as those of `Storage` do, unless their docstrings s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
@@ -12,6 +12,11 @@ from relevo_server.storage.events import LogPage
 
 EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
 """The advice for an eviction policy that may take the logs."""
+
+
+def rights_advice(commands: Iterable[str]) -> str:
+    """The command of Redis that lets its user run these commands."""
+    return " ".join(["ACL SETUSER …", *(f"+{command.lower()}" for command in sorted(commands))])
 
 
 def may_evict_logs(policy: str) -> bool:
@@ -80,7 +85,7 @@ class Inspection(ABC):
     async def refusals(self) -> Mapping[str, str]:
         """The commands that this server needs and may not run, each with the database's error.
 
-        May write a key, which it deletes.
+        Changes nothing. Some may be needed for few things only.
         """
         return {}
 

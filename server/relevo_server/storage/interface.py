@@ -6,7 +6,7 @@ deadline (see `deadline`), and the errors that its docstring names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key, partition_of
@@ -149,9 +149,10 @@ class Storage(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Check that the backend answers and has this server's layout.
+        """Check that the backend answers, lets this server do its work, and has its layout.
 
-        Raises `LayoutError` if the layout differs.
+        Raises `LayoutError` if the layout differs, and UNAVAILABLE: from a `MissingRightsError`
+        if the backend answers, but calls would fail.
         """
 
     async def eviction_policies(self) -> frozenset[str]:
@@ -242,6 +243,17 @@ class Storage(ABC):
     @abstractmethod
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """Wait until there may be events after a position, for `seconds` at most."""
+
+
+class MissingRightsError(Exception):
+    """The cause of UNAVAILABLE if the database's user may not run commands that calls need.
+
+    `refused` has the database's error for each of them.
+    """
+
+    def __init__(self, refused: Mapping[str, str]) -> None:
+        super().__init__(f"the user may not run {', '.join(sorted(refused))}")
+        self.refused = refused
 
 
 class LayoutError(Exception):

@@ -41,6 +41,9 @@ class Script:
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
 
 
+_RIGHTS = Script("rights")
+
+
 class _Sender(Protocol):
     """The interface that `Pool` and `Cluster` share."""
 
@@ -122,11 +125,19 @@ class Client:
         """The state of the servers, as far as they report it."""
         return await status.database_status(await self._commands.masters())
 
-    async def refusals(self, tag: str) -> dict[str, str]:
-        """The commands that the user may not run. Raises StoreError."""
+    async def refusals(self, key: str) -> dict[str, str]:
+        """The commands that the user may not run, each with Redis's words. Changes nothing.
+
+        `key` is the name of a record that does not exist. Raises StoreError.
+        """
+        words = ("EVAL", _RIGHTS.source, 1, key, rights.trials(key))
         try:
-            return await rights.refusals(self._commands.execute_command, tag)
+            return rights.refused(await self._commands.execute_command(*words))
         except FAILURES as error:
+            # Not only EVAL: to open a connection takes commands too.
+            named = rights.named(str(error))
+            if named:
+                return named
             raise store_error(error) from error
 
     async def close(self) -> None:
@@ -161,7 +172,8 @@ def store_error(error: Exception) -> errors.StoreError:
         words = text.replace("-", " ").split()
         if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in words:
             return errors.store_full()
-        if type(error) is redis_errors.ResponseError and not set(_TRANSIENT) & set(words):
+        is_known = rights.is_refusal(text) or set(_TRANSIENT) & set(words)
+        if type(error) is redis_errors.ResponseError and not is_known:
             log.error("store.refused", error=text)
             return errors.internal()
     log.debug("store.unavailable", error=type(error).__name__)

@@ -20,6 +20,8 @@ from relevo_server.storage.redis.connection import Argument
 Run = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
 """Runs a script with keys and arguments."""
 
+_ASKED = 64
+"""Partitions that are asked about in a Cluster: every node has some of them."""
 _HISTORY = Script("history")
 _LOG_STATE = Script("log_state")
 _SCAN = Script("scan")
@@ -44,8 +46,12 @@ class RedisInspection(Inspection):
         return await self._client.database_status()
 
     async def refusals(self) -> Mapping[str, str]:
-        """Run each command on a key of its own."""
-        return await self._client.refusals(self._tag(0))
+        """Run a script, in a Cluster for many partitions: each node has users of its own."""
+        is_cluster = self.kind.endswith("cluster")
+        refused: dict[str, str] = {}
+        for partition in range(min(self._partitions, _ASKED) if is_cluster else 1):
+            refused |= await self._client.refusals(records.unused(self._tag(partition)))
+        return refused
 
     async def usage(self) -> Usage:
         """Take a sample."""

@@ -28,6 +28,11 @@ def request(tag: str, owner: Key | str, request_id: str) -> str:
     return f"{tag}:request:{name}:{quote(request_id, safe='')}"
 
 
+def unused(tag: str) -> str:
+    """The name of a record that a partition never has."""
+    return f"{tag}:none"
+
+
 def floor(tenant_id: str, scope: str) -> str:
     """The field of the floor of a tenant's scope, or of all its scopes if `scope` is empty."""
     name = f"floor:{quote(tenant_id, safe='')}"

@@ -25,7 +25,6 @@ from relevo_server.keys import Key
 from relevo_server.storage.events import Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
-    LayoutError,
     LeaseAttempt,
     Leased,
     Limits,
@@ -40,9 +39,8 @@ from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.inspection import RedisInspection
+from relevo_server.storage.redis.readiness import Readiness
 from relevo_server.storage.redis.recent import RecentContexts
-
-LAYOUT = 1
 
 _READ = Script("read")
 _WRITE = Script("write")
@@ -53,7 +51,6 @@ _LEASE = Script("lease")
 _RELEASE = Script("release")
 _TOUCH = Script("touch")
 _TAIL = Script("tail")
-_CLAIM = Script("claim")
 
 
 class RedisStorage(Storage):
@@ -76,23 +73,14 @@ class RedisStorage(Storage):
         self._request_ttl_ms = request_ttl_ms
         self._recent = RecentContexts(recent_bytes)
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
-        self._checked = False
+        self._readiness = Readiness(client, prefix, partitions)
         self.inspection = RedisInspection(
             client, self._run, partitions=partitions, prefix=prefix, log_length=log_length
         )
 
     async def check(self) -> None:
-        """Record the layout if there is none yet, and compare it with this server's."""
-        found = await self._client.run(
-            _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
-        )
-        partitions, layout = (int(value) for value in found)
-        if (partitions, layout) != (self.partitions, LAYOUT):
-            raise LayoutError(
-                f"the store has {partitions} partitions in layout {layout}; "
-                f"this server is set to {self.partitions} in layout {LAYOUT}"
-            )
-        self._checked = True
+        """Try the commands that calls need, and check the layout."""
+        await self._readiness.check()
 
     async def eviction_policies(self) -> frozenset[str]:
         """The policy of the one Redis or Sentinel master, or of every master of a Cluster."""
@@ -280,8 +268,8 @@ class RedisStorage(Storage):
             done.set_result(None)
 
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        if not self._checked:  # Redis could not be reached when the server started
-            await self.check()
+        if not self._readiness.has_layout:  # Redis could not be reached when the server started
+            await self._readiness.check_layout()
         return await self._client.run(script, keys, args)
 
     def _tag(self, tenant_id: str) -> str:

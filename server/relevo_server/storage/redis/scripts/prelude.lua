@@ -190,6 +190,8 @@ end
 -- none is recorded as the first, too: a reader from the beginning needs it to know whether the log
 -- still begins there. Not if the log has other entries: then the record of the last one was lost.
 local function advance(state, log, last, revision, ...)
-  if not last and log_length(log) == 1 then redis.call('HSETNX', state, 'first', revision) end
+  if not last and log_length(log) == 1 and not redis.call('HGET', state, 'first') then
+    redis.call('HSET', state, 'first', revision)
+  end
   redis.call('HSET', state, 'revision', revision, ...)
 end
