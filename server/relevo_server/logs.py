@@ -17,16 +17,23 @@ from structlog.typing import EventDict
 
 _logger = logging.getLogger("relevo_server")
 
-log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-    _logger,
-    processors=[
-        structlog.stdlib.filter_by_level,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A structured logger: the one of a server, or one below it with the same handlers."""
+    wrapped: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return wrapped
+
+
+log = logger(_logger.name)
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:

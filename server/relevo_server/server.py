@@ -8,7 +8,7 @@ from typing import Any, Self
 from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from relevo_server import tls
+from relevo_server import audit, tls
 from relevo_server.health import NAME as NAME_OF_HEALTH
 from relevo_server.health import Health
 from relevo_server.logs import log
@@ -44,7 +44,8 @@ class Server:
         self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
         self._server = aio.server(options=_options(settings))
-        self._service = ContextStore(self._storage, settings)
+        self._trail = audit.opened(settings, telemetry)
+        self._service = ContextStore(self._storage, settings, self._trail)
         registry = GenericRegistry(self._server)
         measured_registry = measured(registry, telemetry)
         self._service.add_to(measured_registry)
@@ -56,7 +57,7 @@ class Server:
         self._health.add_to(registry)
         names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
         if settings.channelz:
-            channelz.add_to(self._server, self._service.parts.access)
+            channelz.add_to(self._server, self._service.parts.access, self._trail)
             names.append(channelz.NAME)
         if settings.reflection:
             servicer = reflection.aio.ReflectionServicer(names)
@@ -68,11 +69,13 @@ class Server:
     async def __aenter__(self) -> Self:
         """Start the server: check the store, set health, open the port."""
         try:
+            self._trail.start()
             await self._health.begin()
             self.address = self._bind()
             await self._server.start()
         except BaseException:
             await self._storage.close()
+            await self._trail.close()
             raise
         self._checks = asyncio.create_task(self._health.follow_store())
         if self._meter:
@@ -94,6 +97,7 @@ class Server:
         await self._server.stop(self._settings.grace)
         await self._service.close()
         await self._storage.close()
+        await self._trail.close()
         log.info("server.stopped")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -130,6 +134,8 @@ class Server:
         return {
             **self._service.figures(),
             **process.READ,
+            "relevo.server.audit.records": lambda: self._trail.counts,
+            "relevo.server.audit.dropped": lambda: self._trail.dropped,
             "relevo.server.store.available": lambda: int(self._health.store_available is True),
             "relevo.server.store.log.length": lambda: self._usage.log_length,
             "relevo.server.store.entries": lambda: self._usage.entries,

@@ -204,6 +204,15 @@ class Settings(BaseSettings):
     """URL of a collector that metrics and traces are sent to, as http://localhost:4317; replaces
     OTEL_EXPORTER_OTLP_ENDPOINT. Needs the extra `telemetry`."""
 
+    audit: Literal["off", "denials", "all"] = "all"
+    """Whether the audit has records of nothing, of denials, failed authentications and reloads, or
+    of writes and administrative acts too."""
+    audit_file: Path | None = None
+    """File that audit records are appended to, beside the log; another one is begun if it is
+    moved."""
+    audit_otlp: bool = False
+    """Send audit records to the collector too, as logs of OTLP. Needs the extra `telemetry`."""
+
     grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
     health_interval: Seconds = 1.0

@@ -43,7 +43,7 @@ def _telemetry(settings: Settings) -> AbstractContextManager[Telemetry]:
     """
     if settings.otlp_endpoint:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = settings.otlp_endpoint
-    to_export = wanted(os.environ, settings.metrics_listen)
+    to_export = wanted(os.environ, settings.metrics_listen, audit_otlp=settings.audit_otlp)
     if not to_export:
         return nullcontext(NOTHING)
     with needing("telemetry"):

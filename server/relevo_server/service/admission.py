@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode, aio
 
 from relevo_server import errors
+from relevo_server.audit import SILENT, Trail
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
@@ -38,8 +39,9 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 class Admission:
     """Admits calls, `limit` at the same time at most."""
 
-    def __init__(self, access: Access, limit: int) -> None:
+    def __init__(self, access: Access, limit: int, trail: Trail = SILENT) -> None:
         self._access = access
+        self._trail = trail
         self._limit = limit
         self._in_flight = 0
         self._stopping = False
@@ -76,7 +78,7 @@ class Admission:
         """
 
         async def method(serialized: bytes, context: Context) -> bytes:
-            begun = None
+            begun = caller = None
             try:
                 caller = self.admit(context)
                 answered = answer(read(serialized, caller))
@@ -95,6 +97,7 @@ class Admission:
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
             spent = 0.0 if begun is None else monotonic() - begun
+            self._trail.failed(answer.__name__, name_of(caller), context.peer, failure)
             return await fail(context, failure, answer.__name__, spent)
 
         return method
@@ -117,6 +120,11 @@ class Admission:
             async with asyncio.timeout(seconds):
                 return await self._refused.wait()
         return False
+
+
+def name_of(caller: Caller | None) -> str:
+    """The principal of a caller, "" if the caller is not known."""
+    return caller.name if caller else ""
 
 
 async def fail(context: Context, error: Exception, method: str, spent: float = 0.0) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from relevo_server.audit import Trail
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.service.access import Access
@@ -27,3 +28,4 @@ class Parts(NamedTuple):
     reader: Reader
     entries: Entries
     activity: Activity
+    trail: Trail

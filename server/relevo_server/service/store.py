@@ -14,6 +14,7 @@ from grpc import (
 from relevo.v1 import store_pb2
 
 from relevo_server import errors
+from relevo_server.audit import SILENT, Event, Trail
 from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
@@ -21,7 +22,8 @@ from relevo_server.keys import Key
 from relevo_server.logs import log, where
 from relevo_server.service.access import Access
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
-from relevo_server.service.admission import Admission, Context, fail
+from relevo_server.service.admission import Admission, Context, fail, name_of
+from relevo_server.service.auditing import recorded, recording_parts
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
@@ -42,8 +44,9 @@ SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 class ContextStore:
     """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of its entries."""
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
+    def __init__(self, storage: Storage, settings: Settings, trail: Trail = SILENT) -> None:
         self._storage = storage
+        self._trail = trail
         self._settings = settings
         self._access = Access(settings.principals)
         self._put_limits = requests.PutLimits(
@@ -64,7 +67,7 @@ class ContextStore:
         )
         self._writer = Writer(storage, settings)
         self._leases = Leases(storage, self._followers, settings.lease_ttl, self._counts)
-        self._admission = Admission(self._access, settings.max_concurrent_calls)
+        self._admission = Admission(self._access, settings.max_concurrent_calls, trail)
 
     @property
     def parts(self) -> Parts:
@@ -80,16 +83,19 @@ class ContextStore:
             self._reader,
             self._entries,
             self._activity,
+            self._trail,
         )
 
     def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
         method = self._admission.method
+        write = recorded(method, self._trail, Event.WRITE)
+        batch = recording_parts(method, self._trail)
         methods = {
             "Get": method(self.Get, requests.read_get),
-            "BatchGet": method(self.BatchGet, requests.read_batch),
-            "Put": method(self.Put, partial(requests.read_put, limits=self._put_limits)),
-            "Invalidate": method(self.Invalidate, requests.read_invalidate),
+            "BatchGet": batch(self.BatchGet, requests.read_batch),
+            "Put": write(self.Put, partial(requests.read_put, limits=self._put_limits)),
+            "Invalidate": write(self.Invalidate, requests.read_invalidate),
             "Lease": method(self.Lease, requests.read_lease),
             "Release": method(self.Release, requests.read_release),
         }
@@ -219,6 +225,7 @@ class ContextStore:
         self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
         """Stream changes to a client, until it ends the stream or the server stops."""
+        caller = None
         try:
             caller = self._access.caller(context.invocation_metadata)
             responses = self._watching.stream(request_iterator, caller, context.peer())
@@ -226,6 +233,7 @@ class ContextStore:
                 async for message in messages:
                     yield message
         except Exception as error:  # noqa: BLE001 - typed for the caller
+            self._trail.failed("Watch", name_of(caller), context.peer, error)
             await fail(context, error, "Watch")
 
     async def _get_from_store(self, get: requests.Get) -> bytes:

@@ -71,6 +71,14 @@ INSTRUMENTS = (
     Instrument("relevo.server.cache.entries", _UP_DOWN, "{entry}", "Entries in memory"),
     Instrument("relevo.server.cache.size", _UP_DOWN, "By", "What the entries in memory take"),
     Instrument(
+        *("relevo.server.audit.records", _COUNTER, "{record}", "Audit records"),
+        attribute="relevo.audit.event",
+    ),
+    Instrument(
+        *("relevo.server.audit.dropped", _COUNTER, "{record}", "Audit records that were lost"),
+        attribute="relevo.audit.sink",
+    ),
+    Instrument(
         "relevo.server.store.available", _GAUGE, "{store}", "1 if the store answers, else 0"
     ),
     Instrument("relevo.server.store.log.length", _GAUGE, "{event}", "Events in the longest log"),

@@ -11,6 +11,7 @@ from grpc import (
 )
 from relevo.admin.v1 import admin_pb2
 
+from relevo_server.audit import Event
 from relevo_server.service.access import Caller
 from relevo_server.service.admin.changes import Changes
 from relevo_server.service.admin.clients import Clients
@@ -18,7 +19,8 @@ from relevo_server.service.admin.explain import Explainer
 from relevo_server.service.admin.keys import Keys
 from relevo_server.service.admin.status import Status
 from relevo_server.service.admin.usage import Usage
-from relevo_server.service.admission import Admission, Context, Read, Request, fail
+from relevo_server.service.admission import Admission, Context, Read, Request, fail, name_of
+from relevo_server.service.auditing import recorded, subjects_of
 from relevo_server.service.parts import Parts
 from relevo_server.telemetry.calls import Registry
 from relevo_server.wire.requests import admin as requests
@@ -33,7 +35,8 @@ class Admin:
     """Answers `relevo.admin.v1.Admin` about one server and its store."""
 
     def __init__(self, parts: Parts) -> None:
-        self._admission = Admission(parts.access, _CALLS)
+        self._trail = parts.trail
+        self._admission = Admission(parts.access, _CALLS, parts.trail)
         self._status = Status(parts)
         self._clients = Clients(parts.watching.connections)
         self._explainer = Explainer(parts)
@@ -43,7 +46,7 @@ class Admin:
 
     def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
-        method = self._admission.method
+        method = recorded(self._admission.method, self._trail, Event.ADMIN)
         methods = {
             "GetStatus": method(self._status.get_status, _for_admins(requests.read_get_status)),
             "ListPartitions": method(
@@ -76,12 +79,18 @@ class Admin:
         self, serialized: bytes, context: Context
     ) -> AsyncIterator[admin_pb2.ChangesResponse]:
         """A stream, and no call in flight: it may last for days."""
+        caller = None
         try:
-            request = _for_admins(requests.read_changes)(serialized, self._admission.admit(context))
+            caller = self._admission.admit(context)
+            request = _for_admins(requests.read_changes)(serialized, caller)
+            self._trail.record(
+                *(Event.ADMIN, "Changes", caller.name, context.peer()), subjects_of(request)
+            )
             async with aclosing(self._changes.stream(request)) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001 - typed for the caller
+            self._trail.failed("Changes", name_of(caller), context.peer, error)
             await fail(context, error, "Changes")
 
 
