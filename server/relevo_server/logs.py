@@ -5,35 +5,57 @@ embedded server decides how they are written. A process that is only a server wr
 libraries log in the same way.
 """
 
+import json
 import logging
 import math
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict
 
 _logger = logging.getLogger("relevo_server")
 
+log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    _logger,
+    processors=[
+        structlog.stdlib.filter_by_level,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
 
-def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A structured logger: the one of a server, or one below it with the same handlers."""
-    wrapped: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-    return wrapped
+to_json = json.JSONEncoder(ensure_ascii=False).encode
+"""The JSON of an event."""
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
 
 
-log = logger(_logger.name)
+def tell(logger: logging.Logger, event: Mapping[str, Any]) -> None:
+    """Log an event that has its level and its time already.
+
+    It takes half of the time that `log` takes, for events that come with every write.
+    """
+    level = _LEVELS[event["level"]]
+    if logger.isEnabledFor(level):
+        record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
+        # What wrap_for_formatter attaches: the message is an event.
+        record.__dict__.update(_logger=logger, _name=event["level"])
+        logger.handle(record)
+
+
+class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
+    """Writes events as JSON. One without a place in the code came by `tell`, and is complete."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not record.lineno and isinstance(record.msg, dict):
+            return to_json(record.__dict__["msg"])
+        return super().format(record)
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
@@ -43,9 +65,10 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    formatter = _JsonFormatter if style == "json" else structlog.stdlib.ProcessorFormatter
     handler = logging.StreamHandler()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        formatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             foreign_pre_chain=[_of_library],
         )

@@ -1,6 +1,7 @@
 """The audit: who did what to which key from where, and how it ended; never a value."""
 
 import asyncio
+import io
 import logging
 import re
 import secrets
@@ -19,6 +20,7 @@ from relevo.admin.v1.admin_pb2 import (
     ListKeysRequest,
 )
 from relevo.v1 import store_pb2
+from relevo_server import logs
 from relevo_server.audit import Event, Record, Trail
 from relevo_server.audit.floods import Floods, host_of
 from relevo_server.audit.records import FAILURES, Subject
@@ -28,7 +30,7 @@ from support.clients.access import bearer, principal
 from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, context, key
 from support.failures import failure_of
-from support.logs import events_of
+from support.logs import events_of, restored_logs
 from support.servers.serving import stub_of
 from support.telemetry.table import PAGE
 from support.waiting import until_async
@@ -99,7 +101,6 @@ def test_the_page_has_all_records() -> None:
         *(Event.WRITE, 1.0, "Put", "owner", "ipv4:127.0.0.1:1", Subject("t", "s", "k"), "OK"),
         *("NO_ENTRY", 7, ("principals",), 3),
     )
-    assert list(full.details) == fields
     assert list(full.fields) == ["event", "level", "timestamp", *fields]
 
 
@@ -306,6 +307,20 @@ async def test_reloads(records: Records) -> None:
         "FAILED_PRECONDITION",
         "principals: two have one token",
     )
+
+
+async def test_records_for_people() -> None:
+    """With the log for people, a record is a line of it too."""
+    with restored_logs():
+        logs.configure("info", "console")
+        (handler,) = logging.getLogger("relevo_server").handlers
+        printed = io.StringIO()
+        stream: Any = handler  # a StreamHandler
+        stream.setStream(printed)
+        Trail("all").reloaded(["principals"])
+    (line,) = printed.getvalue().splitlines()
+    assert "audit.reload" in line
+    assert "principals" in line
 
 
 @pytest.mark.parametrize("mode, expected", [("denials", ["audit.denial"]), ("off", [])])

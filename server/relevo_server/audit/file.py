@@ -1,11 +1,11 @@
 """A file of records, one JSON object a line."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from relevo_server.audit.records import Record
+from relevo_server.logs import to_json
 
 
 class AuditFile:
@@ -28,7 +28,7 @@ class AuditFile:
 
     def write(self, records: Sequence[Record]) -> None:
         """Append records. Raises OSError."""
-        lines = [json.dumps(record.fields, ensure_ascii=False) for record in records]
+        lines = [to_json(record.fields) for record in records]
         left = memoryview(("\n".join(lines) + "\n").encode())
         descriptor = self._current()
         while left:

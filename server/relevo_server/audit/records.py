@@ -72,28 +72,22 @@ class Record:
     @property
     def fields(self) -> Fields:
         """The record as JSON has it, with its event, level and time in front."""
-        time = datetime.fromtimestamp(self.time, UTC).isoformat().replace("+00:00", "Z")
-        return {"event": str(self.event), "level": self.event.level, "timestamp": time} | {
-            name: value for name, value in self._details() if value
-        }
-
-    @property
-    def details(self) -> Fields:
-        """The fields without event, level and time, which a log adds itself."""
-        return {name: value for name, value in self._details() if value}
-
-    def _details(self) -> tuple[tuple[str, Any], ...]:
         subject = self.subject
-        return (
-            ("principal", self.principal),
-            ("peer", self.peer),
-            ("method", self.method),
-            ("tenant", subject.tenant),
-            ("scope", subject.scope),
-            ("key", subject.key),
-            ("status", self.status),
-            ("reason", self.reason),
-            ("revision", self.revision),
-            ("changed", list(self.changed)),
-            ("count", self.count),
-        )
+        time = datetime.fromtimestamp(self.time, UTC).isoformat().replace("+00:00", "Z")
+        fields = {
+            "event": self.event.value,
+            "level": self.event.level,
+            "timestamp": time,
+            "principal": self.principal,
+            "peer": self.peer,
+            "method": self.method,
+            "tenant": subject.tenant,
+            "scope": subject.scope,
+            "key": subject.key,
+            "status": self.status,
+            "reason": self.reason,
+            "revision": self.revision,
+            "changed": list(self.changed),
+            "count": self.count,
+        }
+        return {name: value for name, value in fields.items() if value}

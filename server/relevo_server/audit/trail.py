@@ -1,6 +1,7 @@
 """The trail of a server: takes what happens, and passes records on to where they are kept."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, TypeAlias
@@ -10,7 +11,7 @@ from grpc import StatusCode
 from relevo_server.audit.floods import Floods
 from relevo_server.audit.records import FAILURES, Event, Record, Subject
 from relevo_server.errors import StoreError
-from relevo_server.logs import logger
+from relevo_server.logs import tell
 
 Mode: TypeAlias = Literal["off", "denials", "all"]
 INTERVAL = 10.0
@@ -23,7 +24,7 @@ _EVENTS = {
 }
 _OPTIONAL = frozenset({Event.WRITE, Event.ADMIN})
 """The events that only the mode `all` records."""
-_log = logger("relevo_server.audit")
+_logger = logging.getLogger("relevo_server.audit")
 
 
 class Sink(Protocol):
@@ -159,8 +160,7 @@ class Trail:
 
     def _write(self, record: Record) -> None:
         self._counts[_short(record.event)] += 1
-        log = _log.warning if record.event in FAILURES else _log.info
-        log(str(record.event), **record.details)
+        tell(_logger, record.fields)
         for sink in self._sinks:
             sink.add(record)
 
