@@ -35,6 +35,7 @@ from support.clients.watching import Watch
 from support.failures import failure_of
 from support.logs import events_of
 from support.redis.client import RedisClient
+from support.redis.process import RedisProcess
 from support.redis.users import LINE, RIGHTS, User
 from support.servers.serving import health_of, stub_of
 from support.waiting import until_async
@@ -217,6 +218,13 @@ EXERCISES: dict[str, Exercise] = {
     "GetStatus": status,
     "Repair": repair,
 }
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A Redis of the module's own: what others do would change its scripts and its counts."""
+    with RedisProcess() as process:
+        yield process.url
 
 
 @pytest.fixture
