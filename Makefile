@@ -4,6 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GENERATE := .venv-generate
+LOCK := .venv-lock
+RELEASE := .venv-release
+# Writes a file of requirements: for every Python and platform, with the hashes of all files of each
+# version, and without the addresses that they come from. Versions stay unless UPGRADE=--upgrade.
+# grpc-stubs, which other stubs ask for, contradicts those of types-grpcio.
+COMPILE = $(LOCK)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+# Exactly the files of requirements/: pip refuses one with another hash.
+PINNED := --quiet --disable-pip-version-check --no-deps --require-hashes
 # Against what `make check` looks for breaking changes of the contract.
 BREAKING_AGAINST ?= .git\#branch=main
 # Seconds that `make soak` takes.
@@ -25,7 +34,7 @@ MUTANTS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo platform test test-quick test-timing test-long test-matrix mutants probe-mutants check bench soak
-.PHONY: generate twins dashboard format clean
+.PHONY: generate twins dashboard lock dist format clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -88,6 +97,16 @@ twins: $(VENV)/ready ## Make the blocking client's modules anew from the asyncio
 dashboard: $(VENV)/ready ## Make the Grafana dashboard anew from deploy/grafana/panels.toml
 	$(BIN)/python tools/dashboard.py
 
+lock: $(LOCK)/ready ## Make requirements/ anew from pyproject.toml, with hashes; UPGRADE=--upgrade: newest versions
+	$(COMPILE) requirements/lock.in -o requirements/lock.txt
+	$(COMPILE) requirements/generate.in -o requirements/generate.txt
+	$(COMPILE) requirements/release.in -o requirements/release.txt
+	$(COMPILE) --no-emit-package grpc-stubs requirements/dev.in pyproject.toml --all-extras --group test --group check -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra server --extra telemetry -c requirements/dev.txt -o requirements/server.txt
+
+dist: $(RELEASE)/ready ## Make a release in dist/: packages, an SBOM of a server, checksums
+	$(RELEASE)/bin/python tools/distribution.py
+
 format: $(VENV)/ready ## Format Python and proto files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -95,16 +114,26 @@ format: $(VENV)/ready ## Format Python and proto files
 
 clean: ## Remove everything that was made
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
-	rm -rf $(VENV) $(GENERATE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache bench.json
+	rm -rf $(VENV) $(GENERATE) $(LOCK) $(RELEASE) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache bench.json
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Relevo needs Python 3.11 or newer; set PYTHON to one")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install $(PINNED) -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(GENERATE)/ready: requirements/generate.txt
 	$(PYTHON) -m venv $(GENERATE)
-	$(GENERATE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/generate.txt
+	$(GENERATE)/bin/python -m pip install $(PINNED) -r requirements/generate.txt
+	touch $@
+
+$(RELEASE)/ready: requirements/release.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install $(PINNED) -r requirements/release.txt
+	touch $@
+
+$(LOCK)/ready: requirements/lock.txt
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/python -m pip install $(PINNED) -r requirements/lock.txt
 	touch $@

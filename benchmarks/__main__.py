@@ -23,6 +23,7 @@ from benchmarks import (
     pushes,
     refill,
     report,
+    shares,
     telemetry,
     turns,
     writes,
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
     "missers": missers.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
+    "shares": shares.measure,
 }
 """A benchmark is a coroutine function from a run to figures."""
 

@@ -47,6 +47,10 @@ TWINS = (
             "A channel of the other kind\n    raises TypeError here.": (
                 "A channel of the other kind\n    and a coroutine function raise TypeError here."
             ),
+            "A str, or a function that returns one: a\n            coroutine function, or a plain "
+            "one, which runs in a thread.": (
+                "A str, or a plain function that\n            returns one."
+            ),
             "End the loads in flight and the cache's stream, and close the client's own channel.": (
                 "If the channel is the client's own, end the calls in flight and close it.\n\n"
                 "        Does not wait for factories: what one returns after this is not written."

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from relevo_server import diagnosis, logs
 from relevo_server.cli import problems, serve
+from relevo_server.cli.extras import needing
 from relevo_server.diagnosis import Finding
 from relevo_server.server import storage_of
 from relevo_server.settings import Settings
@@ -65,7 +66,8 @@ def _findings(source: serve.Flags, options: argparse.Namespace) -> Iterator[Find
 
 
 async def _of_store(loaded: Settings) -> list[Finding]:
-    storage = storage_of(loaded)
+    with needing("encryption"):
+        storage = storage_of(loaded)
     try:
         return [finding async for finding in diagnosis.of_store(storage)]
     finally:

@@ -26,6 +26,11 @@ _RETRIES = {
 }
 _PAGE = 1000
 """The items of one page."""
+_PEM_FILES = {
+    "ca": "trust this CA",
+    "cert": "present this certificate",
+    "key": "the certificate's key",
+}
 _SERVICES = ("relevo.v1.ContextStore", "relevo.admin.v1.Admin")
 # The client library's, as a test proves. To import it takes three times as long as all else.
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -66,9 +71,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tls", action="store_true", help="speak TLS; implied by --ca, --cert and --key"
     )
-    group.add_argument("--ca", type=Path, metavar="FILE", help="trust this CA (PEM)")
-    group.add_argument("--cert", type=Path, metavar="FILE", help="present this certificate (PEM)")
-    group.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    for name, text in _PEM_FILES.items():
+        variable = f"RELEVO_{name.upper()}"
+        group.add_argument(
+            f"--{name}",
+            type=Path,
+            default=os.environ.get(variable),
+            metavar="FILE",
+            help=f"{text} (PEM; default: {variable})",
+        )
     group.add_argument(
         "--token-file",
         type=Path,
@@ -76,6 +87,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="read the bearer token from here, instead of RELEVO_TOKEN "
         "(default: RELEVO_TOKEN_FILE)",
+    )
+    group.add_argument(
+        "--insecure-token",
+        action="store_true",
+        help="send the token without TLS, also beyond this host",
     )
     group.add_argument(
         "--timeout",
@@ -94,17 +110,19 @@ def _default_address(environment: Mapping[str, str]) -> str:
 
 
 class Connection:
-    """The stubs of a server, and calls with the deadline and the token of the command line."""
+    """The stubs of a server, and calls with the deadline and the token of the command line.
 
-    def __init__(self, channel: grpc.Channel, token: str | None, timeout: float) -> None:
+    The token is read for each call: a command that runs for long has the one that is valid now.
+    """
+
+    def __init__(self, channel: grpc.Channel, options: argparse.Namespace) -> None:
         self.store = store_pb2_grpc.ContextStoreStub(channel)
         self.admin = admin_pb2_grpc.AdminStub(channel)
-        self._metadata = [("authorization", f"Bearer {token}")] if token else []
-        self._timeout = timeout
+        self._options = options
 
     def call(self, method: Callable[..., _Response], request: Any) -> _Response:
-        """The response of a unary call. Raises grpc.RpcError."""
-        return method(request, timeout=self._timeout, metadata=self._metadata)
+        """The response of a unary call. Raises grpc.RpcError, and the errors of `token_of`."""
+        return method(request, timeout=self._options.timeout, metadata=self._metadata())
 
     def pages(self, method: Callable[..., _Response], request: Any) -> Iterator[_Response]:
         """The responses of all pages. Sets the request's size of a page, and its token."""
@@ -118,7 +136,11 @@ class Connection:
 
     def stream(self, method: Callable[..., _Response], request: Any) -> _Response:
         """A stream of responses, without a deadline. It raises grpc.RpcError."""
-        return method(request, metadata=self._metadata)
+        return method(request, metadata=self._metadata())
+
+    def _metadata(self) -> list[tuple[str, str]]:
+        token = token_of(self._options)
+        return [("authorization", f"Bearer {token}")] if token else []
 
 
 @contextmanager
@@ -128,12 +150,13 @@ def connected(options: argparse.Namespace) -> Generator[Connection]:
     Raises UsageError, and OSError for a file that cannot be read.
     """
     target, credentials = target_of(options), credentials_of(options)
+    must_be_protected(options, target)
     with (
         grpc.secure_channel(target, credentials, [*CHANNEL_OPTIONS])
         if credentials
         else grpc.insecure_channel(target, [*CHANNEL_OPTIONS])
     ) as channel:
-        yield Connection(channel, token_of(options), options.timeout)
+        yield Connection(channel, options)
 
 
 def target_of(options: argparse.Namespace) -> str:
@@ -148,11 +171,49 @@ def credentials_of(options: argparse.Namespace) -> grpc.ChannelCredentials | Non
     """The credentials of a TLS channel, or None without TLS. Raises OSError, UsageError."""
     if (options.cert is None) != (options.key is None):
         raise UsageError("--cert and --key go together")
-    files: list[Path | None] = [options.ca, options.key, options.cert]
-    if not (options.tls or any(files)):
+    if not _has_tls(options):
         return None
+    files: list[Path | None] = [options.ca, options.key, options.cert]
     authority, key, certificate = (file.read_bytes() if file else None for file in files)
     return grpc.ssl_channel_credentials(authority, key, certificate)
+
+
+def _has_tls(options: argparse.Namespace) -> bool:
+    return bool(options.tls or options.ca or options.cert or options.key)
+
+
+def must_be_protected(options: argparse.Namespace, *targets: str) -> None:
+    """Raise UsageError if a token would travel beyond this host without TLS.
+
+    Raises the errors of `token_of` too.
+    """
+    if not token_of(options) or _has_tls(options) or options.insecure_token:
+        return
+    # Here, because it takes long to import, and few commands come here.
+    from relevo_client._store.targets import is_local  # noqa: PLC0415
+
+    for target in targets:
+        if not is_local(target):
+            raise UsageError(
+                f"the token would travel unencrypted to {target}: use TLS (--tls, --ca), or say "
+                "--insecure-token"
+            )
+
+
+def client_arguments(options: argparse.Namespace, *targets: str) -> dict[str, Any]:
+    """The credentials for a client of these targets, as its arguments.
+
+    Raises the errors of `credentials_of`, `token_of` and `must_be_protected`.
+    """
+    must_be_protected(options, *targets)
+    token = (
+        {"token_file": options.token_file} if options.token_file else {"token": token_of(options)}
+    )
+    return {
+        "credentials": credentials_of(options),
+        "insecure_token": options.insecure_token,
+        **token,
+    }
 
 
 def token_of(options: argparse.Namespace) -> str | None:
@@ -163,6 +224,8 @@ def token_of(options: argparse.Namespace) -> str | None:
     source = "--token-file" if options.token_file else "RELEVO_TOKEN"
     if options.token_file:
         token: str | None = Path(options.token_file).read_text("utf-8", "replace").strip()
+        if not token:
+            raise UsageError(f"{source}: {options.token_file} has no token")
     else:
         token = os.environ.get("RELEVO_TOKEN")
     if token and not (token.isascii() and token.isprintable()):

@@ -29,6 +29,8 @@ COMMANDS = (
     Command("tenants", "print who uses a server most", "relevo_cli.usage:add_tenants"),
     Command("usage", "print what a tenant uses", "relevo_cli.usage:add_usage"),
     Command("top", "show who watches, live", "relevo_cli.top:add"),
+    Command("tenant", "make all data of a tenant unreadable", "relevo_cli.tenant:add"),
+    Command("encryption", "wrap the keys of tenants by a new key", "relevo_cli.encryption:add"),
     Command("probe", "check what near caches and the store promise, live",
             "relevo_cli.probe:add"),
     Command("completion", "print a script that completes `relevo` in a shell",

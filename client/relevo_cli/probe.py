@@ -17,8 +17,8 @@ from relevo_probe.probe import Options, Probe
 from relevo_probe.rules import Violation
 from relevo_probe.summary import Summary, milliseconds
 from relevo_probe.tenants import NoTenantError
+from relevo_server.addresses import metrics_address
 from relevo_server.cli.extras import needing
-from relevo_server.settings import metrics_address
 from relevo_server.telemetry.wanted import Wanted, wanted
 
 from relevo_cli import connection, numbers, output
@@ -121,11 +121,11 @@ def _probe(options: argparse.Namespace, provider: MeterProvider | None) -> Summa
     if not all(options.targets):
         raise UsageError("TARGET: must be an address")
     progress = _Progress(is_silent=options.output == "json")
+    targets: list[str] = options.targets or [connection.target_of(options)]
     probe = Probe(
         Options(
-            targets=options.targets or [connection.target_of(options)],
-            credentials=connection.credentials_of(options),
-            token=connection.token_of(options),
+            targets=targets,
+            **connection.client_arguments(options, *targets),
             timeout=options.timeout,
             tenant=options.tenant,
             partitions=options.partitions,

@@ -29,6 +29,12 @@ _STORED = (
     Column("SIZE", is_number=True),
 )
 
+_QUOTAS = (
+    Column("QUOTA"),
+    Column("USED", is_number=True),
+    Column("LIMIT", is_number=True),
+)
+
 
 def add_tenants(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `relevo tenants`."""
@@ -52,8 +58,9 @@ def add_tenants(parser: argparse.ArgumentParser) -> None:
 def add_usage(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `relevo usage TENANT`."""
     parser.description = (
-        "Print what a tenant has stored, by scope, and what this server did for it since it "
-        "started. The database is searched, which takes a while if it is large."
+        "Print what a tenant has stored, by scope, what this server did for it since it "
+        "started, and how much of its quotas it uses. The database is searched, which takes a "
+        "while if it is large."
     )
     parser.add_argument("tenant", metavar="TENANT", help="the tenant, not encoded")
     output.add_option(parser, "table")
@@ -82,9 +89,17 @@ def _usage(options: argparse.Namespace) -> int:
     rows = [[each.scope, str(each.entries), units.size(each.bytes)] for each in found.scopes]
     stored = table(_STORED, rows, terminal.width())
     activity = table(_ACTIVITY, [_counts(found.activity)], terminal.width())
-    output.print_answer(options, of_message(found, is_complete=True), [*stored, "", *activity])
+    lines = [*stored, "", *activity]
+    if found.quotas:  # a server before this list has none
+        lines += ["", *table(_QUOTAS, [_quota(each) for each in found.quotas], terminal.width())]
+    output.print_answer(options, of_message(found, is_complete=True), lines)
     return OK
 
 
 def _counts(activity: admin_pb2.TenantActivity) -> Sequence[str]:
     return [str(activity.calls), units.size(activity.bytes), str(activity.misses)]
+
+
+def _quota(usage: admin_pb2.QuotaUsage) -> Sequence[str]:
+    shown = units.size if usage.quota == "bytes" else str
+    return [usage.quota, shown(usage.used), shown(usage.limit) if usage.HasField("limit") else "-"]

@@ -145,12 +145,9 @@ def context_of(seen: Seen) -> Json:
 @reported
 def _run(options: argparse.Namespace) -> int:
     try:
-        with ContextClient(
-            connection.target_of(options),
-            credentials=connection.credentials_of(options),
-            token=connection.token_of(options),
-            timeout=options.timeout,
-        ) as client:
+        target = connection.target_of(options)
+        arguments = connection.client_arguments(options, target)
+        with ContextClient(target, timeout=options.timeout, **arguments) as client:
             watched = [Watched(ContextKey(*each)) for each in options.entries]
             for number, shown in enumerate(_events(client, watched), start=1):
                 output.print_event(options, shown.document, shown.lines())

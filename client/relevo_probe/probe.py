@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, PriorityQueue
 
 import grpc
@@ -48,6 +49,10 @@ class Options:
     """For TLS channels; None for channels that are not encrypted."""
     token: str | None = field(default=None, repr=False)
     """The bearer token."""
+    token_file: Path | None = None
+    """A file with the bearer token, instead of `token`; it is read again when it changes."""
+    insecure_token: bool = False
+    """Whether the token may travel beyond this host without TLS."""
     timeout: float = 2.0
     """Seconds that one call may take, with its retries."""
     tenant: str = "relevo-probe"
@@ -205,6 +210,8 @@ class Probe:
             target,
             credentials=options.credentials,
             token=options.token,
+            token_file=options.token_file,
+            insecure_token=options.insecure_token,
             timeout=options.timeout,
             cache=self._cache(room) if room else None,
         )
@@ -215,6 +222,8 @@ class Probe:
             options.targets[server],
             credentials=options.credentials,
             token=options.token,
+            token_file=options.token_file,
+            insecure_token=options.insecure_token,
             timeout=options.timeout,
             cache=self._cache(room),
         )

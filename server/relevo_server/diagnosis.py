@@ -1,21 +1,27 @@
 """Finds what is wrong with a server's settings and its store before, or while, servers run."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from relevo_server import tls
+from relevo_server.addresses import is_local
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of
 from relevo_server.settings import Settings
-from relevo_server.storage import LayoutError, Storage
-from relevo_server.storage.inspection import EVICTION_ADVICE, DatabaseStatus, may_evict_logs
+from relevo_server.storage import LayoutError, MissingRightsError, Storage
+from relevo_server.storage.inspection import (
+    EVICTION_ADVICE,
+    DatabaseStatus,
+    may_evict_logs,
+    rights_advice,
+)
 
 Level = Literal["ok", "warning", "wrong"]
 
 MAX_CLOCK_OFFSET = 1.0
 """Seconds by which the database's clock may differ from this host's."""
 _LEAST = {"redis": (6, 2), "valkey": (7, 2)}
-_LOCAL = ("127.", "localhost:", "[::1]:", "unix:")
+_LAYOUT_ADVICE = "set partitions to the store's number, and encryption to the store's key ring"
 
 
 class Finding(NamedTuple):
@@ -35,13 +41,14 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     The settings are valid each on their own.
     """
     try:
-        has_tls = tls.credentials(settings) is not None
+        has_tls = tls.files_of(settings) is not None
     except ValueError as error:
         yield Finding("tls", "wrong", str(error), "name PEM files that this user can read")
         return
     yield Finding("tls", "ok", "the port speaks TLS" if has_tls else "the port speaks no TLS")
-    is_open = not settings.listen.startswith(_LOCAL)
-    if is_open and not settings.principals:
+    is_open = not is_local(settings.listen)
+    known = len(settings.principals) + len(settings.issuers)
+    if is_open and not known:
         yield Finding(
             "access",
             "warning",
@@ -56,7 +63,8 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
             "set tls_certificate and tls_key, unless something in front of it speaks TLS",
         )
     else:
-        yield Finding("access", "ok", f"{len(settings.principals)} principals")
+        issuers = f", {len(settings.issuers)} issuers" if settings.issuers else ""
+        yield Finding("access", "ok", f"{len(settings.principals)} principals{issuers}")
 
 
 async def of_store(storage: Storage) -> AsyncIterator[Finding]:
@@ -64,32 +72,35 @@ async def of_store(storage: Storage) -> AsyncIterator[Finding]:
 
     If the store is new, this records its number of partitions, as a server does when it starts.
     """
+    missing: Mapping[str, str] = {}
     try:
         await storage.check()
     except LayoutError as error:
-        yield Finding("store", "wrong", str(error), "set partitions to the store's number")
+        yield Finding("store", "wrong", str(error), _LAYOUT_ADVICE)
         return
     except StoreError as error:
-        cause = cause_of(error.__cause__) or error.reason.value
-        yield Finding(
-            "store", "wrong", f"does not answer: {cause}", "look at the URL, the network and Redis"
-        )
-        return
+        if isinstance(error.__cause__, MissingRightsError):
+            missing = error.__cause__.refused
+        else:
+            cause = cause_of(error.__cause__) or error.reason.value
+            yield Finding(
+                *("store", "wrong", f"does not answer: {cause}"),
+                "look at the URL, the network and Redis",
+            )
+            return
     kind = storage.inspection.kind
     yield Finding("store", "ok", f"{kind} answers, with {storage.partitions} partitions")
     if kind == "memory":
         return
     try:
-        refused = await storage.inspection.refusals()
+        refused = {**missing, **await storage.inspection.refusals()}
     except StoreError as error:
         yield Finding(
             "rights", "wrong", f"{error.reason.value}: {error}", "look at Redis's own log"
         )
         return
     for command, text in refused.items():
-        yield Finding(
-            "rights", "wrong", f"{command} is refused: {text}", f"ACL SETUSER … +{command.lower()}"
-        )
+        yield Finding("rights", "wrong", f"{command} is refused: {text}", rights_advice([command]))
     if not refused:
         yield Finding("rights", "ok", "every command that is needed may be run")
     for finding in of_database(await storage.inspection.database_status()):

@@ -6,14 +6,16 @@ so do the service's own name and "", which load balancers and older probes ask f
 """
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from relevo_server.errors import StoreError
 from relevo_server.logs import cause_of, log
-from relevo_server.storage import Storage
-from relevo_server.storage.inspection import EVICTION_ADVICE, may_evict_logs
+from relevo_server.storage import MissingRightsError, Storage
+from relevo_server.storage.inspection import EVICTION_ADVICE, may_evict_logs, rights_advice
 from relevo_server.telemetry.calls import Registry
 
 LIVENESS = "liveness"
@@ -36,6 +38,9 @@ class Health:
         self._interval = interval
         self._ready_names = ("", READINESS, *services)
         self._servicer = health.aio.HealthServicer()
+        self._told: list[str] | None = None
+        """The refused commands of the loss that was logged last; none if the store did not answer,
+        and None if it was found since."""
         self.store_available: bool | None = None
         """Whether the store answered the last check; None before the first one."""
 
@@ -65,18 +70,41 @@ class Health:
             await self._storage.check()
         except StoreError as error:
             self.store_available = False
-            if before is not False:
-                cause = cause_of(error.__cause__)
-                log.warning("store.lost", reason=error.reason.value, cause=cause)
+            self._tell_loss(error)
         else:
-            self.store_available = True
+            self.store_available, self._told = True, None
             if before is False:
                 log.info("store.found")
             if not before:
                 await self._warn_of_eviction()
+                await self._warn_of_rights()
         if self.store_available is not before:
             for name in self._ready_names:
                 await self._servicer.set(name, _SERVING if self.store_available else _NOT_SERVING)
+
+    def _tell_loss(self, error: StoreError) -> None:
+        """Log why the store is lost, once for each cause: no answer, or a set of commands."""
+        cause = error.__cause__
+        refused: Mapping[str, str] = {}
+        if isinstance(cause, MissingRightsError):
+            refused = cause.refused
+        commands = sorted(refused)
+        if commands == self._told:
+            return
+        self._told = commands
+        if refused:
+            log.error(
+                "store.forbidden",
+                commands=commands, error=refused[commands[0]], advice=rights_advice(commands),
+            )  # fmt: skip
+        else:
+            log.warning("store.lost", reason=error.reason.value, cause=cause_of(cause))
+
+    async def _warn_of_rights(self) -> None:
+        with suppress(StoreError):  # lost again: the next check tells
+            refused = sorted(await self._storage.inspection.refusals())
+            if refused:
+                log.warning("store.limited", commands=refused, advice=rights_advice(refused))
 
     async def _warn_of_eviction(self) -> None:
         for policy in sorted(await self._storage.eviction_policies()):

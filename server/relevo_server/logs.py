@@ -5,12 +5,14 @@ embedded server decides how they are written. A process that is only a server wr
 libraries log in the same way.
 """
 
+import json
 import logging
 import math
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict
@@ -28,6 +30,33 @@ log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
     wrapper_class=structlog.stdlib.BoundLogger,
 )
 
+to_json = json.JSONEncoder(ensure_ascii=False).encode
+"""The JSON of an event."""
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
+
+
+def tell(logger: logging.Logger, event: Mapping[str, Any]) -> None:
+    """Log an event that has its level and its time already.
+
+    It takes half of the time that `log` takes, for events that come with every write.
+    """
+    level = _LEVELS[event["level"]]
+    if logger.isEnabledFor(level):
+        record = logging.LogRecord(logger.name, level, "", 0, event, None, None)
+        # What wrap_for_formatter attaches: the message is an event.
+        record.__dict__.update(_logger=logger, _name=event["level"])
+        logger.handle(record)
+
+
+class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
+    """Writes events as JSON. One without a place in the code came by `tell`, and is complete."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not record.lineno and isinstance(record.msg, dict):
+            return to_json(record.__dict__["msg"])
+        return super().format(record)
+
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
     """Log to stderr, libraries from WARNING on. For a process that is only a server."""
@@ -36,19 +65,30 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    formatter = _JsonFormatter if style == "json" else structlog.stdlib.ProcessorFormatter
     handler = logging.StreamHandler()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        formatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
             foreign_pre_chain=[_of_library],
         )
     )
+    handler.addFilter(_quotes_no_header)
     _logger.handlers = [handler]
     _logger.propagate = False
+    logging.getLogger().handlers = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log from this level on, in a process that `configure` was called in."""
     _logger.setLevel(level.upper())
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(max(logging.WARNING, _logger.level))
+    logging.getLogger().setLevel(max(logging.WARNING, _logger.level))
+
+
+def _quotes_no_header(record: logging.LogRecord) -> bool:
+    """False for gRPC's record of a header that is not UTF-8: it quotes the whole value."""
+    return not (record.name.startswith("grpc") and "Invalid encoding on" in str(record.msg))
 
 
 def _of_library(_: object, __: str, record: EventDict) -> EventDict:

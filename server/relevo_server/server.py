@@ -5,24 +5,40 @@ import errno
 import socket
 from typing import Any, Self
 
-from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from relevo_server import tls
+from relevo_server import audit, tls
 from relevo_server.health import NAME as NAME_OF_HEALTH
 from relevo_server.health import Health
 from relevo_server.logs import log
 from relevo_server.service import channelz
+from relevo_server.service.accepting import accepting_server
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
-from relevo_server.service.registry import GenericRegistry
+from relevo_server.service.gate import GatedRegistry
 from relevo_server.service.store import SERVICE, ContextStore
+from relevo_server.service.strangers import OpenRegistry
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.inspection import Usage
 from relevo_server.telemetry import instruments, process
-from relevo_server.telemetry.calls import measured
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
+
+RELOADED = frozenset(
+    {
+        "principals",
+        "quotas",
+        "issuers",
+        "tls_certificate",
+        "tls_key",
+        "tls_client_ca",
+        "log_level",
+        "reload_interval",
+    }
+)
+"""The settings that `Server.reload` takes over. Logs are the process's, so it sets the level."""
+_REVIEW = 0.5
+"""Seconds after which a stream may end later than its token, at most."""
 
 
 class Server:
@@ -43,20 +59,23 @@ class Server:
         self._settings = settings
         self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
-        self._server = aio.server(options=_options(settings))
-        self._service = ContextStore(self._storage, settings)
-        registry = GenericRegistry(self._server)
-        measured_registry = measured(registry, telemetry)
-        self._service.add_to(measured_registry)
+        self._server = accepting_server(_options(settings))
+        self._trail = audit.opened(settings, telemetry)
+        self._service = ContextStore(self._storage, settings, self._trail)
+        registry = OpenRegistry(self._server)
+        self._access = self._service.parts.access
+        gated = GatedRegistry(self._server, self._access, telemetry, self._trail)
+        self._service.add_to(gated)
+        self._certificates: tls.Certificates | None = None
         self._admin = Admin(self._service.parts)
-        self._admin.add_to(measured_registry)
+        self._admin.add_to(gated)
         self._meter = telemetry.meter
         self._usage = Usage()
         self._sampling: asyncio.Task[None] | None = None
         self._health.add_to(registry)
         names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
         if settings.channelz:
-            channelz.add_to(self._server, self._service.parts.access)
+            channelz.add_to(self._server, self._access, self._trail)
             names.append(channelz.NAME)
         if settings.reflection:
             servicer = reflection.aio.ReflectionServicer(names)
@@ -68,13 +87,19 @@ class Server:
     async def __aenter__(self) -> Self:
         """Start the server: check the store, set health, open the port."""
         try:
+            self._trail.start()
+            await self._access.begin()
             await self._health.begin()
             self.address = self._bind()
             await self._server.start()
         except BaseException:
             await self._storage.close()
+            await self._trail.close()
             raise
         self._checks = asyncio.create_task(self._health.follow_store())
+        interval = min(_REVIEW, self._settings.health_interval)
+        self._reviews = asyncio.create_task(self._access.follow(interval))
+        self._recounting = asyncio.create_task(self._service.recount_regularly())
         if self._meter:
             self._sampling = asyncio.create_task(self._sample_regularly())
             instruments.observe(self._meter, self._figures())
@@ -84,6 +109,8 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         """Stop the server: health first, then calls within `grace` seconds, then the store."""
         self._checks.cancel()
+        self._reviews.cancel()
+        self._recounting.cancel()
         if self._sampling:
             self._sampling.cancel()
         await self._health.end()
@@ -94,7 +121,40 @@ class Server:
         await self._server.stop(self._settings.grace)
         await self._service.close()
         await self._storage.close()
+        await self._trail.close()
         log.info("server.stopped")
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Take over what can change while a server runs: `RELOADED`.
+
+        Calls go on. Streams go on if their right still holds; the others end. Returns the names of
+        other settings that differ: these need a restart. Raises ValueError if something cannot be
+        used; then nothing has changed.
+        """
+        before = self._settings
+        if (before.principals or before.issuers) and not (settings.principals or settings.issuers):
+            # It could be a file that somebody has just emptied.
+            raise ValueError("principals: cannot end up empty, for everyone, without a restart")
+        files = tls.files_of(settings)
+        new = [name for name in Settings.model_fields if _differ(name, before, settings)]
+        restart = [name for name in new if name not in RELOADED]
+        known = self._certificates.files if self._certificates else None
+        if bool(files) != bool(known):
+            restart.append("tls_certificate")
+        elif files and known and bool(files.client_ca) != bool(known.client_ca):
+            restart.append("tls_client_ca")
+        await self._access.reload(settings.principals, settings.issuers)
+        self._service.update_quotas(settings.quotas)
+        if files and self._certificates and "tls_client_ca" not in restart:
+            self._certificates.replace(files)
+        kept = {name: getattr(before, name) for name in set(restart) - RELOADED}
+        self._settings = settings.model_copy(update=kept)
+        self._trail.reloaded(new)
+        return restart
+
+    def refuse_reload(self, problems: str) -> None:
+        """Record in the audit that new settings cannot be used. `problems` quotes no values."""
+        self._trail.reloaded((), problems)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Raises LayoutError if the store's layout changes."""
@@ -110,9 +170,10 @@ class Server:
         if not (self._settings.reuse_port or listen.startswith("unix:")):
             _require_free(listen)
         try:
-            credentials = tls.credentials(self._settings)
-            if credentials:
-                port = self._server.add_secure_port(listen, credentials)
+            files = tls.files_of(self._settings)
+            if files:
+                self._certificates = tls.Certificates(files)
+                port = self._server.add_secure_port(listen, self._certificates.credentials())
             else:
                 port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
@@ -130,12 +191,18 @@ class Server:
         return {
             **self._service.figures(),
             **process.READ,
+            "relevo.server.audit.records": lambda: self._trail.counts,
+            "relevo.server.audit.dropped": lambda: self._trail.dropped,
             "relevo.server.store.available": lambda: int(self._health.store_available is True),
             "relevo.server.store.log.length": lambda: self._usage.log_length,
             "relevo.server.store.entries": lambda: self._usage.entries,
             "relevo.server.store.size": lambda: self._usage.size,
             "relevo.server.store.max_size": lambda: self._usage.max_size,
         }
+
+
+def _differ(name: str, one: Settings, other: Settings) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))
 
 
 def _require_free(listen: str) -> None:
@@ -170,14 +237,17 @@ def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
         max_connections=settings.store_connections,
         log_length=settings.log_length,
         request_ttl=settings.request_id_ttl,
+        longest_ttl=settings.ttl.maximum,
         recent_bytes=settings.recent_max_bytes,
         telemetry=telemetry,
+        encryption=settings.encryption,
     )
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
         # Large enough to receive a context over the limit, so that the server can refuse it.
         ("grpc.max_receive_message_length", max(4 << 20, 2 * settings.max_context_bytes)),
         # Clients ping idle connections to detect silent peers; see docs/operations.md.

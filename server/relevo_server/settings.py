@@ -2,53 +2,40 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
+    CliImplicitFlag,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-from relevo_server.keys import part_problem
+from relevo_server.addresses import address, is_local, metrics_address
+from relevo_server.encryption import Encryption
+from relevo_server.identities import (
+    Issuer,
+    Loc,
+    Principal,
+    ambiguous,
+    apart,
+    distinct,
+    key_part,
+    wrong,
+)
+from relevo_server.quotas import Quotas
 
 STORE_SCHEMES = (
     *("memory", "redis", "rediss", "unix"),
     *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
 )
 ENV_PREFIX, NESTING = "RELEVO_", "__"
+_ELSE = "listen on a loopback address, or say --insecure (insecure = true)"
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _key_part(value: str) -> str:
-    problem = part_problem(value)
-    if problem:
-        raise ValueError(problem)
-    return value
-
-
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not (value.startswith("unix:") or (host and _is_port(port))):
-        raise ValueError("must be an address and a port, such as 127.0.0.1:7390")
-    return value
-
-
-def metrics_address(value: str) -> str:
-    """An address at which metrics can be served: TCP only. Raises ValueError."""
-    _, colon, port = value.rpartition(":")
-    if value.startswith("unix:") or not (colon and _is_port(port)):
-        raise ValueError(
-            "must be an address and a TCP port, such as 127.0.0.1:9464, or :9464 for all interfaces"
-        )
-    return value
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= 65535
 
 
 def _store_url(value: SecretStr) -> SecretStr:
@@ -60,16 +47,16 @@ def _store_url(value: SecretStr) -> SecretStr:
 class Ttl(BaseModel):
     """The time to live of entries, in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     default: Seconds = 300.0
     """Seconds for scopes without a time to live of their own."""
     maximum: Seconds = 86_400.0
     """The longest time to live, in seconds, that a Put may request."""
-    scopes: dict[Annotated[str, AfterValidator(_key_part)], Seconds] = {}
+    scopes: dict[Annotated[str, AfterValidator(key_part)], Seconds] = {}
     """Seconds by scope. Adds scopes to, or overrides, the built-in `conversation`, `snapshot`,
     `agent_config` and `collection_config`."""
-    sliding: tuple[Annotated[str, AfterValidator(_key_part)], ...] = ("conversation", "snapshot")
+    sliding: tuple[Annotated[str, AfterValidator(key_part)], ...] = ("conversation", "snapshot")
     """Scopes whose entries live on while they are in use: a Touch restarts their time to live."""
 
     @model_validator(mode="after")
@@ -93,21 +80,6 @@ _TTL_BY_SCOPE = {
 }
 
 
-class Principal(BaseModel):
-    """A caller that may use the server, identified by a bearer token."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, AfterValidator(_key_part)]
-    """The name that logs and changes show: 1 to 256 bytes without control characters."""
-    token_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """The SHA-256 of the token, in lower-case hex; the token itself is not stored."""
-    tenants: tuple[str, ...]
-    """The tenants that the caller may use; "*" for all."""
-    admin: bool = False
-    """Whether the caller may use the Admin service, for its tenants."""
-
-
 class Settings(BaseSettings):
     """Settings of `relevo serve`.
 
@@ -126,7 +98,7 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:7390"
+    listen: Annotated[str, AfterValidator(address)] = "127.0.0.1:7390"
     """Address and port to listen on; port 0 takes a free one."""
     reuse_port: bool = False
     """Let several servers share one port (SO_REUSEPORT)."""
@@ -136,8 +108,17 @@ class Settings(BaseSettings):
     """PEM file of the certificate's private key."""
     tls_client_ca: Path | None = None
     """PEM file of a CA; clients must then present a certificate that it signed."""
-    principals: tuple[Principal, ...] = ()
-    """The callers that may use the server. If empty, everyone may do everything."""
+    principals: Annotated[tuple[Principal, ...], AfterValidator(apart)] = ()
+    """The callers that may use the server. Without them and issuers, everyone may do everything."""
+    issuers: Annotated[tuple[Issuer, ...], AfterValidator(distinct)] = ()
+    """The issuers of JWTs whose owners may use the server. Needs the extra `jwt`."""
+    insecure: CliImplicitFlag[bool] = False
+    """Listen beyond this host without TLS, or let everyone do everything there."""
+    reference_keys: Path | None = None
+    """File of keys that sign the references of entries: a line for each, with a name and a secret
+    in base64. The first one signs."""
+    reference_ttl: Annotated[Seconds, Field(ge=300)] = 21_600.0
+    """Seconds for which a signature counts."""
 
     redacted: tuple[str, ...] = (
         *("api_key", "apikey", "authorization", "credentials", "passwd", "password"),
@@ -151,6 +132,8 @@ class Settings(BaseSettings):
     redis+cluster:// or rediss+cluster://."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """The prefix of the names of all keys in Redis."""
+    encryption: Encryption | None = None
+    """Encryption of values before Redis has them; none by default. See docs/encryption.md."""
     store_timeout: Seconds = 1.0
     """Seconds that one step of the store may take."""
     store_connections: Annotated[int, Field(gt=0)] = 64
@@ -196,6 +179,13 @@ class Settings(BaseSettings):
     """Seconds for which a partition is followed after the last read with CONSISTENCY_CACHED."""
     max_concurrent_calls: Annotated[int, Field(gt=0)] = 4096
     """The most concurrent calls; further ones are refused."""
+    max_connection_streams: Annotated[int, Field(gt=0)] = 1000
+    """The most concurrent calls and streams of one connection; further ones wait in the client."""
+    max_unsent_bytes: Annotated[int, Field(gt=0)] = 16 << 20
+    """The most bytes of large answers that one principal, or without principals one connection,
+    has not yet received; further ones are not read before there is room."""
+    quotas: Quotas = Quotas()
+    """What each tenant and each principal may use."""
 
     metrics_listen: Annotated[str, AfterValidator(metrics_address)] | None = None
     """Address and port at which Prometheus finds /metrics; without an address, on all interfaces.
@@ -203,6 +193,15 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     """URL of a collector that metrics and traces are sent to, as http://localhost:4317; replaces
     OTEL_EXPORTER_OTLP_ENDPOINT. Needs the extra `telemetry`."""
+
+    audit: Literal["off", "denials", "all"] = "denials"
+    """Whether the audit has records of nothing; of denials, failed authentications, administrative
+    acts and reloads; or of all these and of writes."""
+    audit_file: Path | None = None
+    """File that audit records are appended to, beside the log; another one is begun if it is
+    moved."""
+    audit_otlp: bool = False
+    """Send audit records to the collector too, as logs of OTLP. Needs the extra `telemetry`."""
 
     grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
@@ -212,10 +211,36 @@ class Settings(BaseSettings):
     """Serve gRPC reflection, which grpcurl uses to list and describe the service."""
     channelz: bool = True
     """Serve channelz, gRPC's view of its connections; callers need the role `admin`."""
+    reload_interval: Seconds = 2.0
+    """Seconds between two looks for changed files of settings, certificates and keys."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest severity that is logged."""
     log_format: Literal["json", "console"] = "json"
     """One JSON object a line, or text for people to read."""
+
+    @model_validator(mode="after")
+    def _callers_are_known(self) -> Self:
+        problems = [*ambiguous(self.principals, self.issuers), *self._exposures()]
+        for i, each in enumerate(self.principals):
+            if each.certificate and not self.tls_client_ca:
+                problems.append((("principals", i, "certificate"), "needs tls_client_ca"))
+        if problems:
+            raise wrong(problems)
+        return self
+
+    def _exposures(self) -> Iterator[tuple[Loc, str]]:
+        """What strangers could do who reach the address."""
+        if self.insecure or is_local(self.listen):
+            return
+        for is_safe, problem in (
+            (self.principals or self.issuers, "everyone may do everything: set principals"),
+            (
+                self.tls_certificate,
+                "contexts and tokens travel unencrypted: set tls_certificate and tls_key",
+            ),
+        ):
+            if not is_safe:
+                yield ("listen",), f"other hosts can reach it, and {problem}, {_ELSE}"
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from relevo_client import AsyncContextClient, ContextKey, ContextRef, Policy
-from relevo_client.actions import DomainAction
+from relevo_client import AsyncContextClient, ContextKey, ContextRef
+from relevo_client.actions import DomainAction, aio_bound
 from relevo_client.actions._deliveries import work
 from relevo_server import errors
 from relevo_server.errors import StoreError
@@ -42,7 +42,7 @@ async def test_what_counts(error: StoreError, counts: bool) -> None:
         service({"Get": get}, name="relevo.v1.ContextStore") as address,
         AsyncContextClient(address, cache=None) as contexts,
     ):
-        failure = await work(action, never, never, contexts, Policy(), None, begin, "q")
+        failure = await work(action, never, never, contexts, aio_bound, begin)
     assert failure is not None
     assert (failure.reason, failure.is_final) == (error.reason, False)
     assert begun == [True] * counts

@@ -16,8 +16,9 @@ from relevo.admin.v1.admin_pb2 import (
     ListTopTenantsRequest,
 )
 from relevo.v1.store_pb2 import TenantSelector
+from relevo_server.identities import Principal
 from relevo_server.server import Server
-from relevo_server.settings import Principal, Settings
+from relevo_server.settings import Settings
 from support.clients.access import bearer, principal
 from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, get, key

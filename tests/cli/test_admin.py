@@ -69,7 +69,15 @@ def test_what_a_tenant_uses(relevo: Relevo, store: LocalStore) -> None:
     head, *rows = relevo("usage", "acme").lines
     assert head.split() == ["SCOPE", "ENTRIES", "SIZE"]
     assert [row.split()[:2] for row in rows[:2]] == [["agent_config", "1"], ["conversation", "2"]]
-    assert rows[-1].split()[0] == "3"
+    activity, quotas = (i for i, row in enumerate(rows) if row.startswith(("CALLS", "QUOTA")))
+    assert rows[activity + 1].split()[0] == "3"
+    assert [row.split() for row in rows[quotas:]] == [
+        ["QUOTA", "USED", "LIMIT"],
+        ["calls", "0", "2048"],
+        ["lease_waits", "0", "1024"],
+        ["watch_streams", "0", "5000"],
+        ["subscriptions", "0", "250000"],
+    ]
     document = relevo("usage", "acme", "--output", "json").json
     assert {each["scope"]: each["entries"] for each in document["scopes"]} == {
         "agent_config": "1",

@@ -1,6 +1,8 @@
 """`relevo check`: what is wrong is found, with advice, and ends the command with 1."""
 
+import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,14 @@ def test_settings_that_are_wrong(offline: Relevo, tmp_path: Path) -> None:
 
 
 def test_what_is_open_to_everyone(offline: Relevo) -> None:
-    """A public address without principals is a warning, and files that are missing are wrong."""
-    found = findings(offline, "--listen", "0.0.0.0:7390")
+    """A public address without principals is wrong, or a warning if it is wanted.
+
+    Files that are missing are wrong.
+    """
+    public = ("--listen", "0.0.0.0:7390")
+    found = findings(offline, *public, code=1)
+    assert {each["level"] for each in found["settings"]} == {"wrong"}
+    found = findings(offline, *public, "--insecure")
     assert found["access"][0]["level"] == "warning"
     found = findings(offline, "--tls-certificate", "/none/c", "--tls-key", "/none/k", code=1)
     assert found["tls"][0]["level"] == "wrong"
@@ -126,10 +134,30 @@ def test_states_of_databases(status: DatabaseStatus, wrong: set[str]) -> None:
     assert {each.check for each in of_database(status) if each.level == "wrong"} == wrong
 
 
+def test_a_key_ring_that_is_not_there(offline: Relevo) -> None:
+    """A key ring that cannot be read is wrong, with its path."""
+    found = findings(offline, "--encryption.key-ring", "/no/ring.toml", code=1)
+    (store,) = found["store"]
+    assert (store["level"], "/no/ring.toml" in store["text"]) == ("wrong", True)
+    assert "encryption" in store["advice"]
+
+
+def test_an_extra_that_is_missing(offline: Relevo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the extra is not installed, `serve` and `check` say how to install it."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    for name in list(sys.modules):
+        if name.startswith(("cryptography.", "relevo_server.storage.encrypted")):
+            monkeypatch.delitem(sys.modules, name)
+    for command in ("serve", "check"):
+        outcome = offline(command, "--encryption.key-ring", "/no/ring.toml")
+        assert outcome.code == 2
+        assert "install it with: pip install 'relevo[encryption]'" in outcome.err
+
+
 def test_every_command_of_the_scripts_is_tried() -> None:
     """What scripts and the server run in normal work is among the commands that are tried."""
     sources = "".join(path.read_text("utf-8") for path in SCRIPTS.glob("*.lua"))
-    used = set(re.findall(r"redis\.p?call\('([A-Z]+)'", sources)) | {"EVAL", "XREAD"}
-    tried = {words[0] for words in rights._trials("a", "b")}  # pyright: ignore[reportPrivateUsage]
+    used = set(re.findall(r"(?:redis\.p?call|find_events)\('([A-Z]+)'", sources)) | {"XREAD"}
+    tried = {words[0] for words in json.loads(rights.trials("unused"))}
     assert len(used) > 10
-    assert used <= tried
+    assert used == tried

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from relevo.v1.store_pb2 import GetRequest
 from relevo_cli import connection
-from relevo_client import CHANNEL_OPTIONS, ContextClient, ContextKey, ExecutionContext
+from relevo_cli.main import parser
+from relevo_client import CHANNEL_OPTIONS, ContextKey, ExecutionContext
 from relevo_client.testing import LocalStore
 from support.clients.access import principal
 from support.servers.outcome import Relevo
@@ -42,9 +45,8 @@ def test_where_the_server_is(
 @pytest.fixture
 def guarded() -> Iterator[LocalStore]:
     """A store that wants a token."""
-    with LocalStore(principals=[principal(TOKEN, "*")]) as store:
-        with ContextClient(store.address, token=TOKEN) as client:
-            client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
+    with LocalStore(token=TOKEN, principals=[principal(TOKEN, "*")]) as store:
+        store.client.put(ContextKey.parse(KEY), ExecutionContext(user_id="u-1"))
         yield store
 
 
@@ -72,6 +74,58 @@ def test_where_the_token_is(
     outcomes.append(offline(*get))
     assert (outcomes[-1].code, "--token-file" in outcomes[-1].message) == (2, True)
     assert TOKEN not in "".join(each.out + each.err for each in outcomes)
+
+
+@pytest.mark.parametrize("command", ["get", "watch", "status", "probe"])
+def test_a_token_stays_on_this_host(
+    offline: Relevo, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Without TLS, a token for another host is wrong usage, unless the user says so."""
+    monkeypatch.setenv("RELEVO_TOKEN", TOKEN)
+    key = [KEY] if command in ("get", "watch") else []
+    outcome = offline(command, *key, "--target", "ipv4:192.0.2.1:7390")
+    assert outcome.code == 2
+    assert "unencrypted to ipv4:192.0.2.1:7390" in outcome.message
+    assert TOKEN not in outcome.err
+    if command == "get":
+        target = ("--target", "ipv4:192.0.2.1:7390", "--timeout", "0.2")
+        assert offline(command, *key, *target, "--insecure-token").code == 1
+        assert offline(command, *key, *target, "--tls").code == 1
+
+
+def test_a_token_file_that_changes(guarded: LocalStore, tmp_path: Path) -> None:
+    """A command that runs for long reads its token's file again."""
+    file = tmp_path / "token"
+    file.write_text("wrong")
+    arguments = ["get", KEY, "--target", guarded.address, "--token-file", str(file)]
+    options = parser().parse_args(arguments)
+    request = GetRequest(key=ContextKey.parse(KEY).to_message())
+    with connection.connected(options) as server:
+        with pytest.raises(grpc.RpcError):
+            server.call(server.store.Get, request)
+        file.write_text(TOKEN)
+        assert server.call(server.store.Get, request).entry.context.user_id == "u-1"
+
+
+def test_an_empty_token_file(guarded: LocalStore, offline: Relevo, tmp_path: Path) -> None:
+    """A token file without a token is wrong usage."""
+    file = tmp_path / "token"
+    file.write_text("\n")
+    outcome = offline("get", KEY, "--target", guarded.address, "--token-file", str(file))
+    assert (outcome.code, f"{file} has no token" in outcome.message) == (2, True)
+
+
+def test_files_from_the_environment(
+    offline: Relevo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RELEVO_CA, RELEVO_CERT and RELEVO_KEY are the defaults of `--ca`, `--cert` and `--key`."""
+    for name in ("ca", "cert", "key"):
+        monkeypatch.setenv(f"RELEVO_{name.upper()}", str(tmp_path / name))
+        if name != "ca":
+            (tmp_path / "ca").write_text("")
+        outcome = offline("get", KEY)
+        expected = "go together" if name == "cert" else str(tmp_path / name)
+        assert (outcome.code, expected in outcome.message) == (2, True)
 
 
 def test_a_certificate_without_its_key(relevo: Relevo) -> None:

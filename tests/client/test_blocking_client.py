@@ -83,8 +83,8 @@ def test_both_clients_have_the_same_methods() -> None:
     def methods(kind: type) -> dict[str, list[tuple[Any, ...]]]:
         return {
             name: [(p.name, p.kind, p.default) for p in inspect.signature(it).parameters.values()]
-            for name, it in vars(kind).items()
-            if inspect.isfunction(it) and (name == "__init__" or not name.startswith("_"))
+            for name, it in inspect.getmembers(kind, inspect.isfunction)
+            if name == "__init__" or not name.startswith("_")
         }
 
     assert methods(ContextClient) == methods(AsyncContextClient)

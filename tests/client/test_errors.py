@@ -50,6 +50,7 @@ KINDS: dict[str, type[RelevoError]] = {
     "CONTEXT_TOO_LARGE": TooLargeError,
     "RESPONSE_TOO_LARGE": TooLargeError,
     "TOO_MANY_REQUESTS": TooLargeError,
+    "QUOTA_EXCEEDED": TooLargeError,
     "STORE_FULL": TooLargeError,
     "STORE_UNAVAILABLE": UnavailableError,
     "SERVER_STOPPING": UnavailableError,

@@ -14,7 +14,8 @@ CONTRACT = {name.removeprefix(PREFIX) for name in ErrorReason.keys()} - {"UNSPEC
 CODES = {code.name for code in StatusCode} - {"OK"}
 OWN = {
     *("NO_CONTEXT", "CONTEXT_NOT_RESOLVED", "CONTEXT_WITHOUT_ENTRY", "INCOMPLETE_CONTEXT"),
-    *("CLIENT_CLOSED", "CLIENT_FORKED", "QUEUE_LOST"),
+    *("CLIENT_CLOSED", "CLIENT_FORKED", "TOKEN_UNAVAILABLE", "QUEUE_LOST"),
+    *("FORBIDDEN", "CALLBACK_DENIED"),
     *("HANDLER_FAILED", "TOO_MANY_DELIVERIES", "NOT_DONE", "NOT_BEGUN", "NOT_HELD"),
 }
 """The reasons that only the client has."""

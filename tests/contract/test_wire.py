@@ -21,8 +21,8 @@ MESSAGES = {
         llm_config embedding_config rag_config agent_config metadata rate_limits
         includes create_time update_time composed_from""",
     "ContextKey": "scope tenant_id id",
-    "ContextRef": "key revision",
-    "ContextEntry": "key context version partition expire_time ttl",
+    "ContextRef": "key revision signature",
+    "ContextEntry": "key context version partition expire_time ttl signature",
     "DomainAction": """
         action_id action_type task_id tenant_id tenant_tier agent_id session_id
         conversation_id user_id origin_service correlation_id callback_queue

@@ -281,6 +281,7 @@ async def test_whatever_the_store_answers(start: Start) -> None:
         "STORE_UNAVAILABLE": unavailable,
         "SERVER_STOPPING": unavailable,
         "TOO_MANY_REQUESTS": unavailable,
+        "QUOTA_EXCEEDED": unavailable,
     }
     answered: list[StoreError] = []
 

@@ -155,7 +155,10 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     (licence,) = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
     assert "Apache License" in wheel.read(licence).decode()
     extras = set(described.get_all("Provides-Extra", []))
-    assert extras == {"server", "telemetry", "faststream", "testing", "cli", "demo", "platform"}
+    assert extras == {
+        *("server", "telemetry", "encryption", "jwt", "faststream", "testing", "cli"),
+        *("demo", "platform"),
+    }
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
     assert {name[0] for name in plain if name} == {
@@ -230,6 +233,9 @@ def test_a_command_starts_without_the_server(installed: Path) -> None:
     assert set(loaded.split()).isdisjoint({"redis", "uvloop", "pydantic", "structlog"})
 
 
+ISSUERS = '[{"name": "sso", "issuer": "i", "audience": "a", "jwks": "keys.json"}]'
+
+
 def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tuple[int, str]:
     """The exit code and the output of `relevo` without some packages."""
     done = result_of(
@@ -250,6 +256,8 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
         (("serve", "--metrics-listen", "127.0.0.1:0"), ("opentelemetry.sdk",), "telemetry"),
         (("serve", "--metrics-listen", "127.0.0.1:0"), ("prometheus_client",), "telemetry"),
         (("serve", "--otlp-endpoint", "http://127.0.0.1:1"), ("opentelemetry.sdk",), "telemetry"),
+        (("serve", "--issuers", ISSUERS), ("jwt",), "jwt"),
+        (("serve", "--issuers", ISSUERS), ("cryptography",), "jwt"),
         (("demo",), ("rich",), "demo"),
         (("demo", "--platform"), ("faststream", "matplotlib", "httpx", "starlette"), "platform"),
     ],

@@ -10,8 +10,11 @@ import grpc
 import pytest
 from relevo_client import (
     AccessDeniedError,
+    AsyncContextClient,
+    ContextClient,
     ContextKey,
     ExecutionContext,
+    InvalidFieldError,
     UnavailableError,
 )
 from support.clients.either import KINDS, Either, opened
@@ -101,6 +104,34 @@ async def test_a_client_that_trusts_the_certificate(
     """With `credentials` that trust the server's certificate, calls work as without TLS."""
     async with opened(kind, secure.address, **trusting(pair)) as client:
         assert await works(client)
+
+
+@pytest.mark.parametrize("form", ["paths", "bytes"])
+@each_kind
+async def test_files_of_a_client(
+    mutual: RelevoProcess, pair: Pair, signer: Pair, folder: Path, kind: Kind, form: str
+) -> None:
+    """`ca`, `cert` and `key` are paths or PEM, and prove both sides to each other."""
+    own = signed_by(signer, folder, f"client-{kind}-{form}")
+    options: dict[str, Any] = {"ca": pair.certificate, "cert": str(own.certificate), "key": own.key}
+    if form == "bytes":
+        options = {"ca": pair.certificate_pem, "cert": own.certificate_pem, "key": own.key_pem}
+    async with opened(kind, mutual.address, timeout=TIMEOUT, **options) as client:
+        assert await works(client)
+    async with opened(kind, mutual.address, timeout=TIMEOUT, ca=options["ca"]) as client:
+        await refused(client)
+
+
+@pytest.mark.parametrize("kind", [AsyncContextClient, ContextClient])
+def test_files_that_do_not_fit(kind: Any, pair: Pair, folder: Path) -> None:
+    """Files that are missing or exclude other arguments are refused when the client is made."""
+    with pytest.raises(InvalidFieldError, match=r"^ca: .*none.*No such file"):
+        kind("store:7390", ca=folder / "none")
+    for options in ({"cert": pair.certificate}, {"key": pair.key}):
+        with pytest.raises(ValueError, match="cert and key go together"):
+            kind("store:7390", **options)
+    with pytest.raises(ValueError, match="either credentials, or ca"):
+        kind("store:7390", ca=pair.certificate, credentials=grpc.ssl_channel_credentials())
 
 
 @each_kind

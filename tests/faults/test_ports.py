@@ -28,7 +28,7 @@ def works(server: RelevoProcess) -> bool:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])  # noqa: S104
 def test_a_port_that_is_taken(taken: int, host: str) -> None:
     """The server names the address that is in use, and ends with exit code 1."""
-    ended = relevo_ends("--listen", f"{host}:{taken}")
+    ended = relevo_ends("--listen", f"{host}:{taken}", "--insecure")
     assert ended.returncode == 1
     assert f"relevo serve: cannot listen on {host}:{taken}" in ended.stderr
     assert "Traceback" not in ended.stderr

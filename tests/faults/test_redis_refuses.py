@@ -137,6 +137,27 @@ async def test_no_memory(stub: Stub, server: Server, client: RedisClient) -> Non
     assert (await put(stub, key(), of_size(200_000))).revision > first.revision
 
 
+async def test_an_invalidate_gets_through(stub: Stub, client: RedisClient) -> None:
+    """A full Redis takes every Invalidate, with its event and the record of its request."""
+    keys = [key("c1"), key("c2"), key("c3", scope="agent_config"), key("c4", scope="agent_config")]
+    for each in keys:
+        await put(stub, each, of_size(100_000))
+    client("CONFIG", "SET", "maxmemory", "1mb")
+    assert (await failure_of(put(stub, key("c5")))).reason == "STORE_FULL"
+    first = await invalidate(stub, keys[0], request_id="r1")
+    assert first.invalidated_count == 1
+    assert await invalidate(stub, keys[0], request_id="r1") == first
+    scope = await invalidate_tenant(stub, "acme", "agent_config")
+    assert [await is_alive(stub, each) for each in keys] == [False, True, False, False]
+    whole = await invalidate_tenant(stub, "acme")
+    assert whole.revision > scope.revision > first.revision
+    assert not await is_alive(stub, keys[1])
+    # What ended is what there was, and not what comes later.
+    client("CONFIG", "SET", "maxmemory", "0")
+    await put(stub, keys[1])
+    assert await is_alive(stub, keys[1])
+
+
 def scripts_run(client: RedisClient) -> int:
     """The number of scripts that Redis was asked to run so far. Health checks run some, too."""
     calls: int = client("INFO", "commandstats")["cmdstat_evalsha"]["calls"]

@@ -6,10 +6,11 @@ from grpc import StatusCode
 from relevo_server import errors
 from relevo_server.errors import Reason, StoreError
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
-from relevo_server.storage.interface import Read
+from relevo_server.storage.interface import Limits, Read
 
 TENANT = "interop"
 VIOLATIONS = [("key.id", "first"), ("context.llm_config.a", "second: größe")]
@@ -27,6 +28,9 @@ _FAILURES: Mapping[str, Callable[[Key], StoreError]] = {
     "CONTEXT_TOO_LARGE": lambda _: errors.context_too_large((256 << 10) + 1, 256 << 10),
     "RESPONSE_TOO_LARGE": lambda _: errors.response_too_large(3 << 20),
     "TOO_MANY_REQUESTS": lambda _: errors.too_many_requests(1),
+    "QUOTA_EXCEEDED": lambda key: errors.quota_exceeded(
+        Quota.WRITES, 50, tenant_id=key.tenant_id, retry_after=1.25
+    ),
     "STORE_FULL": lambda _: errors.store_full(),
     "STORE_UNAVAILABLE": lambda _: errors.unavailable(),
     "SERVER_STOPPING": lambda _: errors.stopping(),
@@ -45,8 +49,10 @@ def failing_server() -> Server:
     """A server, to be used with `async with`: a Get fails with the reason in the key's id."""
     storage = open_storage("memory://", partitions=1)
 
-    async def read(keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        del known_versions
+    async def read(
+        keys: Sequence[Key], known_versions: Sequence[int] = (), limits: Limits | None = None
+    ) -> Read:
+        del known_versions, limits
         raise _FAILURES[keys[0].id](keys[0])
 
     storage.read = read  # type: ignore[method-assign]

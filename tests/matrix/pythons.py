@@ -40,7 +40,9 @@ def environment(version: str, cache: Path) -> Path:
     if version == own():
         return Path(sys.executable)
     interpreter = _interpreter(version)
-    pinned = [each for each in _REQUIREMENTS.read_text().splitlines() if not _is_left_out(each)]
+    # A requirement's hashes are on the lines after it.
+    requirements = _REQUIREMENTS.read_text().replace("\\\n", " ").splitlines()
+    pinned = [each for each in requirements if not _is_left_out(each)]
     made_of = "\n".join([interpreter, *pinned, _PROJECT.read_text()])
     digest = hashlib.sha256(made_of.encode()).hexdigest()
     folder = cache.resolve() / "pythons" / version
@@ -48,10 +50,10 @@ def environment(version: str, cache: Path) -> Path:
     if not ready.exists() or ready.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
         run(interpreter, "-m", "venv", str(folder))
-        requirements = folder / "requirements.txt"
-        requirements.write_text("\n".join(pinned))
+        file = folder / "requirements.txt"
+        file.write_text("\n".join(pinned))
         install = (str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile")
-        run(*install, "--only-binary", ":all:", "--requirement", str(requirements))
+        run(*install, "--only-binary", ":all:", "--requirement", str(file))
         run(*install, "--no-build-isolation", "--editable", str(_PROJECT.parent))
         ready.write_text(digest)
     return python

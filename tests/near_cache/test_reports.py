@@ -15,8 +15,8 @@ from relevo.v1.store_pb2 import (
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.identity import client_info
 from relevo_client._near_cache.machine import NearCache
+from relevo_server.access.callers import ANYONE
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.service.access import ANYONE
 from relevo_server.wire.requests.watch import read_watch
 
 INFO = ClientInfo(service_name="orchestrator", process_id=7)

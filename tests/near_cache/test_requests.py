@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Read
+from relevo_server.storage.interface import Limits, Read
 from support.clients.calls import Stub, key, put
 from support.clients.watching import Watch
 from support.servers.serving import serving_from
@@ -20,10 +20,15 @@ class Recording(GatedStorage):
         super().__init__()
         self.asked: list[str] = []
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Record the keys, then wait."""
         self.asked += [each.id for each in keys]
-        return await super().read(keys, known_versions)
+        return await super().read(keys, known_versions, limits)
 
 
 @pytest.fixture

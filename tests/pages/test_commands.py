@@ -73,7 +73,10 @@ def test_relevo_can_parse_what_pages_tell_to_run(command: str) -> None:
 
 
 def test_there_is_one_way_to_install() -> None:
-    """Relevo is installed from a checkout, as README.md says, with extras that it has."""
+    """Relevo is installed from a checkout, as README.md says, with extras that it has.
+
+    Its requirements may come before it, from a file with hashes.
+    """
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
         "optional-dependencies"
     ]
@@ -83,7 +86,12 @@ def test_there_is_one_way_to_install() -> None:
         for command in re.findall(r"pip install ([^`#\n]*[^`#\n ])", page.read_text("utf-8"))
     }
     assert {".", "'.[server]'"} <= told
-    assert told <= {".", *(f"'.[{extra}]'" for extra in extras)}
+    files = (each.name for each in (ROOT / "requirements").glob("*.txt"))
+    assert told <= {
+        *(".", "--no-deps ."),
+        *(f"'.[{extra}]'" for extra in extras),
+        *(f"--require-hashes --no-deps -r requirements/{each}" for each in files),
+    }
 
 
 def test_there_are_commands() -> None:

@@ -122,6 +122,7 @@ async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> Non
             "STORE_UNAVAILABLE": UNAVAILABLE,
             "SERVER_STOPPING": UNAVAILABLE,
             "TOO_MANY_REQUESTS": UNAVAILABLE,
+            "QUOTA_EXCEEDED": UNAVAILABLE,
         }
         assert await refusal(client, ContextRef(key)) == expected.get(error.reason, FAILED)
 

@@ -14,6 +14,8 @@ from relevo.admin.v1.admin_pb2 import (
     ListKeysRequest,
     ListPartitionsRequest,
     ListTopTenantsRequest,
+    RewrapKeysRequest,
+    ShredTenantRequest,
 )
 from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import (
@@ -139,4 +141,6 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "ListKeys": key_lists,
     "Changes": changes,
+    "ShredTenant": st.builds(ShredTenantRequest, tenant_id=names),
+    "RewrapKeys": st.builds(RewrapKeysRequest, partition=small),
 }

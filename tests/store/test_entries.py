@@ -22,15 +22,27 @@ ENTRIES = Entries()
     version=st.integers(1 << 40, MAX),
     ttl_ms=st.integers(0, 1 << 40),
     revision=st.integers(0, MAX),
+    signature=st.integers(0, 128).map("s".__mul__),
 )
 def test_a_get_is_answered_as_protobuf_would(
-    key: Key, user_id: str, partition: int, version: int, ttl_ms: int, revision: int
+    key: Key,
+    user_id: str,
+    partition: int,
+    version: int,
+    ttl_ms: int,
+    revision: int,
+    signature: str,
 ) -> None:
     """The bytes parse to the same Get response, for any entry and after any earlier response."""
     stored = Stored(version, version, ttl_ms, serialize(ExecutionContext(user_id=user_id)))
     before = int(time.time() * 1000)
-    answer = GetResponse.FromString(ENTRIES.get_response(key, partition, stored, revision))
-    entry = ContextEntry.FromString(ENTRIES.serialized(key, partition, stored, body=True))
+
+    def sign(_: Key, __: int) -> str:
+        return signature
+
+    entries = Entries(sign) if signature else ENTRIES
+    answer = GetResponse.FromString(entries.get_response(key, partition, stored, revision))
+    entry = ContextEntry.FromString(entries.serialized(key, partition, stored, body=True))
     after = int(time.time() * 1000)
     for each in (answer.entry, entry):
         assert before + ttl_ms <= each.expire_time.ToMilliseconds() <= after + ttl_ms
@@ -40,6 +52,7 @@ def test_a_get_is_answered_as_protobuf_would(
         version=version,
         partition=partition,
         expire_time=answer.entry.expire_time,
+        signature=signature,
     )
     wanted.context.create_time.FromMilliseconds(version >> 20)
     wanted.context.update_time.FromMilliseconds(version >> 20)

@@ -10,7 +10,7 @@ from relevo.v1.store_pb2 import GetRequest
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
 from relevo_server.storage import Storage
-from relevo_server.storage.interface import Read, Write, Written
+from relevo_server.storage.interface import Limits, Read, Write, Written
 from relevo_server.storage.memory import MemoryStorage
 from support.clients.calls import Stub, context, get, key, masked, put
 from support.failures import failure_of
@@ -113,9 +113,14 @@ async def test_a_masked_put_that_is_never_fast_enough() -> None:
 class BrokenStorage(MemoryStorage):
     """A backend with a defect that quotes a secret."""
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Fail with that text."""
-        raise KeyError(f"s3cret of {keys}, {known_versions}")
+        raise KeyError(f"s3cret of {keys}, {known_versions}, {limits}")
 
 
 async def test_a_defect(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from pydantic import SecretStr
@@ -25,6 +26,7 @@ from support.clients.watching import Watch
 from support.failures import failure_of
 from support.redis.process import RedisProcess
 from support.redis.sentinel import SERVICE, RedisSentinels
+from support.redis.users import PASSWORD, SENTINEL_LINE, User
 from support.servers.process import relevo_serve
 from support.servers.serving import health_of, serving
 from support.waiting import until, until_async
@@ -135,6 +137,25 @@ def test_a_sentinel_with_a_password(sentinels: RedisSentinels) -> None:
         with relevo_serve("--store", f"{url}?sentinel_password=s3cret-not") as server:
             until(lambda: server.events("sentinel.lost"))
             assert "s3cret" not in "".join(server.lines)
+
+
+@pytest.mark.parametrize("missing", ["", "role", "sentinel|master"])
+async def test_users_with_the_rights_of_the_page(sentinels: RedisSentinels, missing: str) -> None:
+    """The users of docs/operations.md suffice for Redis and Sentinels, and need each right."""
+    settings = settings_for(sentinels.url)
+    prefix = settings.store_prefix
+    with ExitStack() as stack:
+        servers = [stack.enter_context(each.client()) for each in sentinels.servers]
+        watchers = [stack.enter_context(each.client()) for each in sentinels.sentinels]
+        user = stack.enter_context(User(servers, prefix, "+role"))
+        watcher = stack.enter_context(User(watchers, prefix, line=SENTINEL_LINE))
+        if missing:
+            (user if missing == "role" else watcher).take(missing)
+        options = f"sentinel_username={watcher.name}&sentinel_password={PASSWORD}"
+        store = SecretStr(f"{user.url(sentinels.url)}/0?{options}")
+        async with Server(settings.model_copy(update={"store": store})) as server:
+            expected = "NOT_SERVING" if missing else "SERVING"
+            assert await health_of(server.address) == expected
 
 
 def test_what_a_url_says() -> None:

@@ -88,6 +88,15 @@ DIGEST = json.dumps([{"name": "x", "token_sha256": "s3cret", "tenants": ["acme"]
         pytest.param(["--ttl.scopes", '{"a": 1e9}'], {}, "ttl: ", id="scope over maximum"),
         pytest.param([], {"RELEVO_PRINCIPALS": "s3cret"}, "principals", id="not JSON"),
         pytest.param([], {"RELEVO_PRINCIPALS": DIGEST}, "principals.0.token_sha256", id="digest"),
+        pytest.param(
+            [], {"RELEVO_QUOTAS__DEFAULT__CALLS": "-1"}, "quotas.default.calls: ", id="quota"
+        ),
+        pytest.param(
+            ["--quotas.default.entries", "1.5"], {}, "quotas.default.entries: must", id="half"
+        ),
+        pytest.param(
+            ["--quotas.tenants", '[{"calls": 5}]'], {}, "quotas.tenants.0.pattern: ", id="whose"
+        ),
         pytest.param(["--no-such-setting", "1"], {}, "no-such-setting", id="unknown flag"),
     ],
 )

@@ -6,6 +6,7 @@ number of its event in the log. That also shows that every write has exactly one
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,8 @@ TENANTS = ("a", "a:%", "d")  # the first two share a partition
 SCOPES = ("conversation", "a:b")
 KEYS = [Key(scope, tenant, name) for scope in SCOPES for tenant in TENANTS for name in ("1", "2")]
 
+LONG = 5000.0  # seconds after which a floor may go: the longest time to live here, and a margin
+
 keys = st.sampled_from(KEYS)
 tenants = st.sampled_from(TENANTS)
 steps = st.sampled_from([100.0, 200.0, 300.0])
@@ -44,19 +47,20 @@ request_ids = st.sampled_from(["r1", "r:2"])
 fingerprints = st.sampled_from([b"one", b"two"])
 principals = st.sampled_from(["", "owner", "é 日本"])
 onces = st.none() | st.builds(Once, request_ids, fingerprints)
-tokens = st.sampled_from(["t1", "t2"])
+tokens = st.sampled_from(["2.t1", "2.t2"])
 
 
 class Backends(RuleBasedStateMachine):
     """Runs the same call on both, and compares the results."""
 
-    def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str) -> None:
+    def __init__(self, loop: asyncio.Runner, redis: RedisClient, url: str, **options: Any) -> None:
         super().__init__()
         self._run = loop.run
         self._redis = redis
         self._prefix = f"test-{uuid.uuid4().hex}"
         self._day = 1_000_000.0
         self._since = 0.0
+        self._ahead = 0
         memory = MemoryStorage(
             PARTITIONS,
             log_length=10_000,
@@ -65,7 +69,13 @@ class Backends(RuleBasedStateMachine):
             monotonic=lambda: self._since,
         )
         storage = open_storage(
-            url, partitions=PARTITIONS, prefix=self._prefix, request_ttl=REQUEST_TTL, timeout=10
+            url,
+            partitions=PARTITIONS,
+            prefix=self._prefix,
+            request_ttl=REQUEST_TTL,
+            longest_ttl=300.0,
+            timeout=10,
+            **options,
         )
         self._memory = Backend(memory)
         self._other = Backend(storage)
@@ -205,10 +215,16 @@ class Backends(RuleBasedStateMachine):
             tenant, lambda storage: storage.invalidate_tenant(tenant, scope, named, principal)
         )
 
-    @rule(seconds=steps)
+    @rule(seconds=steps | st.just(LONG))
     def time_passes(self, seconds: float) -> None:
-        """Advance the time of both."""
+        """Advance the time of both, on Redis that of its revisions too, by which floors age."""
         self._since += seconds
+        self._ahead += round(seconds * 1000) + 1
+        now = round(time.time() * 1000) + self._ahead
+        for partition in range(PARTITIONS):
+            log = f"{{{self._prefix}:{partition}}}:log"
+            if self._redis("EXISTS", log):
+                self._redis("XSETID", log, f"{now}-0")
         for name in self._redis.names(self._prefix):
             left = self._redis("PTTL", name)
             if left >= 0:

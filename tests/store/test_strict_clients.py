@@ -165,9 +165,10 @@ async def test_what_others_wrote_into_the_store(
     ),
     unknown=st.sampled_from([b"", NEWER]),
     hand_made=st.booleans(),
+    signature=st.sampled_from(["", "s", "s" * 128]),
 )
 def test_entries_of_any_content(
-    parts: list[ExecutionContext], unknown: bytes, hand_made: bool
+    parts: list[ExecutionContext], unknown: bytes, hand_made: bool, signature: str
 ) -> None:
     """For any stored bytes, the assembled entry is strict, and equals what protobuf reads."""
     stored = b"".join(part.SerializeToString() for part in parts) + unknown
@@ -177,7 +178,11 @@ def test_entries_of_any_content(
     wanted.update_time.FromMilliseconds(5)
     if not wanted.HasField("create_time"):
         wanted.create_time.FromMilliseconds(4)
-    entries, name = Entries(), Key("conversation", "acme", "c1")
+
+    def sign(_: Key, __: int) -> str:
+        return signature
+
+    entries, name = Entries(sign), Key("conversation", "acme", "c1")
     for _ in range(2):
         entry = Stored(5 << 20, 4 << 20, 1000, stored)
         got = entries.get_response(name, 3, entry, 9 << 20)
@@ -187,6 +192,7 @@ def test_entries_of_any_content(
         assert all(path.startswith("entry.context#") for path in others)
         check(alone, ContextEntry, in_order=not hand_made)
         assert GetResponse.FromString(got).entry.context == wanted
+        assert GetResponse.FromString(got).entry.signature == signature
         assert ContextEntry.FromString(alone).context == wanted
 
 

@@ -59,8 +59,9 @@ async def client(server: Server, caplog: pytest.LogCaptureFixture) -> AsyncItera
     async with raw_client(server.address) as client:
         yield client
     for when in ("setup", "call"):
-        logged = [r for r in caplog.get_records(when) if r.levelno >= logging.WARNING]
-        assert not logged
+        logged = [each for each in caplog.get_records(when) if each.levelno >= logging.WARNING]
+        # What operators do is told, and any bytes may be a request to do it.
+        assert not [each for each in logged if "tenant.shredded" not in str(each.msg)]
 
 
 async def refusal(client: RawClient, method: str, data: bytes) -> Failure:
@@ -193,7 +194,7 @@ async def test_the_caller_comes_first(settings: Settings) -> None:
 
 @pytest.mark.parametrize("count", [19, 20, 21, 500, 50_000])
 async def test_many_violations(client: RawClient, count: int) -> None:
-    """As many violations as fit into a status are named, up to 20; the rest is counted."""
+    """As many violations as fit into a status are named, up to 20; up to 20,000 are counted."""
     nothings = ListValue(values=[Value()] * count)
     section = Struct(fields={"a": Value(list_value=nothings)})
     request = PutRequest(key=key(), context=context(llm_config=section))
@@ -201,7 +202,7 @@ async def test_many_violations(client: RawClient, count: int) -> None:
     told = len(failure.violations)
     assert 10 <= told <= 20
     assert failure.fields == [f"context.llm_config.a[{i}]" for i in range(told)]
-    left_out = count - told
+    left_out = min(count - told, 20_000)
     assert failure.metadata == ({"violations_left_out": str(left_out)} if left_out else {})
     assert failure.message.endswith(f"; and {left_out} more") == bool(left_out)
     assert failure.message.count(": must have a value") == told

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import Any, Self
 
 import grpc
@@ -13,29 +14,40 @@ from relevo_client._client.blocking_compat import end_with, must_be_callable
 from relevo_client._client.blocking_creation import Creation, Factory
 from relevo_client._client.blocking_resolver import Resolver
 from relevo_client._client.blocking_sampler import Sampler
+from relevo_client._client.cached_reads import CachedReads, is_expiring
 from relevo_client._client.loaders import Loaders
+from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NotFoundError, RelevoError
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
-from relevo_client._context.sources import ContextSource
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._store import requests, snapshots
-from relevo_client._store.blocking import Store
+from relevo_client._store.access import Access, Pem
+from relevo_client._store.blocking import Store, Token
 from relevo_client._store.requests import Invalidation
-from relevo_client._telemetry.counts import CacheCounts
 
 
-class ContextClient:
+class ContextClient(CachedReads):
     """A client of a ContextStore for any number of threads. Use `with`, or call `close` at the end.
 
     Args:
         target: the server's address in gRPC's syntax: `host:port`, `dns:///…`, `unix:…`.
         channel: a channel of your own instead of a target; the client does not close it.
-        credentials: for a TLS channel; without them the channel is not encrypted.
-        token: sent as `authorization: Bearer …`. Use it over TLS or loopback only.
+        credentials: for a TLS channel; without them, and without `ca` and `cert`, the channel is
+            not encrypted.
+        ca: PEM of the authorities that the client trusts, instead of the system's.
+        cert: PEM of the client's certificate, with its chain.
+        key: PEM of the certificate's private key. Each of the three is a path or the content as
+            bytes, and is read now.
+        token: sent as `authorization: Bearer …`. A str, or a plain function that
+            returns one.
+            Its token is used for 60 s. A call whose token the store refuses is repeated once.
+        token_file: the path of a file with the token. It is read again each second, and for a
+            call whose token the store refuses.
+        insecure_token: whether the token may leave this host over a channel without TLS.
         timeout: seconds for one call of the store, including retries. Each call of a method
             that needs several, such as a large `batch_get`, has its own timeout.
         cache: options of the near cache, which keeps resolved contexts and watches them;
@@ -43,12 +55,17 @@ class ContextClient:
         loaders: by scope, a plain function that returns the context for a key of the scope.
             `resolve` calls it for missing entries; one process also calls it to renew an entry
             shortly before its time to live is over.
+        reference_keys: the keys with which services verify signed references, for their
+            `trust_callers="signed"`: the path of a file, or a function that returns them by name.
         trace_keys: whether spans have the keys of contexts, which name tenants and
             conversations.
 
     Every method raises RelevoError: InvalidFieldError, NotFoundError, ConflictError,
     UnavailableError and the others, each with its `reason`. A channel of the other kind
     and a coroutine function raise TypeError here.
+
+    Arguments that exclude one another, and a token that would leave this host unencrypted, raise
+    ValueError; a file that cannot be read, and a token that no header can hold, InvalidFieldError.
 
     """
 
@@ -58,18 +75,31 @@ class ContextClient:
         *,
         channel: grpc.Channel | None = None,
         credentials: grpc.ChannelCredentials | None = None,
-        token: str | None = None,
+        ca: Pem | None = None,
+        cert: Pem | None = None,
+        key: Pem | None = None,
+        token: Token | None = None,
+        token_file: str | PathLike[str] | None = None,
+        insecure_token: bool = False,
         timeout: float = 2.0,
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, Factory] = {},
+        reference_keys: KeySource | None = None,
         trace_keys: bool = False,
     ) -> None:
         for scope, loader in loaders.items():
             must_be_callable(f"loaders[{scope!r}]", loader)
         by_scope = Loaders(loaders)
-        self._store = Store(
-            target, channel, credentials, token=token, timeout=timeout, trace_keys=trace_keys
+        access = Access(
+            credentials=credentials,
+            ca=ca,
+            cert=cert,
+            key=key,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
         )
+        self._store = Store(target, channel, access, timeout=timeout, trace_keys=trace_keys)
         self._watcher = (
             Watcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
@@ -82,6 +112,7 @@ class ContextClient:
             if cache and cache.sample_every and self._watcher
             else None
         )
+        super().__init__(self._watcher, self._sampler, self._creation, reference_keys)
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(ContextClient._become_inherited, self)
@@ -241,51 +272,14 @@ class ContextClient:
         includes that comes from `get`: it has no layers.
         """
         cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if cached:
+        if cached and not is_expiring(cached.signature):
             return cached
         return self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
-
-    def peek(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """The entry that `resolve` would return, if this client's cache has it; else None.
-
-        Sends nothing. Raises NotFoundError if the cache knows that there is no entry. Returns
-        None if an included entry is missing: only the store can tell.
-        """
-        if self._watcher is None:
-            return None
-        found = (self._sampler or self._watcher).resolve(requests.ref_of(target))
-        ageing = self._watcher.pop_ageing()
-        if ageing:
-            self._creation.renew(ageing)
-        return found
-
-    def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
-        """The cache's last copy of the entry, marked as `is_stale`; None if it has none.
-
-        For the time that the store is unavailable: the copy may be older than the reference's
-        revision, and the entry may have changed. A copy that has expired, or that the cache
-        knows to be invalidated, is not returned.
-        """
-        return self._watcher.last_known(requests.ref_of(target)) if self._watcher else None
-
-    def age(self, entry: ContextEntry) -> float | None:
-        """The seconds since an entry, which was just resolved, was last proven current.
-
-        It is 0 if the store was asked. Returns None for an entry that the cache has no longer.
-        """
-        if entry.source in (ContextSource.STORE, ContextSource.LOADER):
-            return 0.0
-        return self._watcher.age(entry.key) if self._watcher else None
 
     @property
     def trace_keys(self) -> bool:
         """Whether spans have the keys of contexts."""
         return self._store.trace_keys
-
-    @property
-    def cache_counts(self) -> CacheCounts:
-        """The cache's counts so far; all zero without a cache."""
-        return self._watcher.counts if self._watcher else CacheCounts()
 
     def _become_inherited(self) -> None:
         if self._store.is_used:

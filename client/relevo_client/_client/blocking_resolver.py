@@ -55,5 +55,9 @@ class Resolver:
         )
         response = self._store.get(request, deadline)
         versions = requests.versions_in(response)
-        composition = self._watcher.cached_composition(ref.key, versions) if self._watcher else None
+        composition = (
+            self._watcher.cached_composition(ref.key, versions, response.entry.signature)
+            if self._watcher
+            else None
+        )
         return requests.resolved(response, ref, composition, source)

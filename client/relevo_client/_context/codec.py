@@ -38,6 +38,7 @@ def entry_from_message(
         expire_time=message.expire_time.ToDatetime(UTC),
         ttl=message.ttl.ToTimedelta(),
         layers=layers,
+        signature=message.signature,
     )
 
 

@@ -38,11 +38,13 @@ class ContextEntry:
     be older than `revision`, which is then only the fence of calls that carry its reference."""
     source: ContextSource = field(default=ContextSource.STORE, compare=False)
     """Where the context came from. Entries that differ in this alone are equal."""
+    signature: str = field(default="", compare=False, repr=False)
+    """The store's signature of the reference; "" if the store signs none."""
 
     @cached_property
     def ref(self) -> ContextRef:
         """The ContextRef to this entry: a receiver works with this state or a newer one."""
-        return ContextRef(self.key, self.revision)
+        return ContextRef(self.key, self.revision, self.signature)
 
     @cached_property
     def snapshot_key(self) -> ContextKey:

@@ -125,11 +125,14 @@ class LeaseLostError(RelevoError):
 
 
 class TooLargeError(RelevoError):
-    """A limit of the server is reached: the size of a context, the memory, or the calls.
+    """A limit of the server is reached: the size of a context, the memory, the calls, or a quota.
 
     Raised by any call of the store. For CONTEXT_TOO_LARGE make the context smaller, or move
     parts of it into entries that it includes. For STORE_FULL and TOO_MANY_REQUESTS try again
-    later, and inform the store's operator.
+    later, and inform the store's operator. For QUOTA_EXCEEDED the tenant or this caller uses as
+    much as it may: try again after `retry_after` seconds, and not before. `metadata` has the
+    `quota`, its `limit`, and the `tenant_id` or `principal`. The client does not repeat the call
+    itself.
     """
 
 
@@ -147,6 +150,9 @@ class AccessDeniedError(RelevoError):
 
     Raised by any call of the store. Give the client the `token` of this service, and grant that
     token this tenant in the server's settings.
+
+    Raised by `bound` and `aio_bound` for an action that may not use its context (FORBIDDEN) or
+    may not have its replies sent to its `callback_queue` (CALLBACK_DENIED). Do not do the action.
     """
 
 

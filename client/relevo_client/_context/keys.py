@@ -1,6 +1,6 @@
 """Keys, which name entries, and references, which travel with calls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
@@ -82,6 +82,9 @@ class ContextRef:
     revision: int = 0
     """The fence: the receiver works with the tenant's data as of this revision or later. 0 is
     no fence."""
+    signature: str = field(default="", compare=False, repr=False)
+    """The store's signature, for services that accept signed references only; "" for none. It
+    counts for this revision and later ones."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.revision <= MAX_REVISION:
@@ -103,12 +106,15 @@ class ContextRef:
 
     def to_message(self) -> context_pb2.ContextRef:
         """The protobuf message of the reference."""
-        return context_pb2.ContextRef(key=self.key.to_message(), revision=self.revision)
+        return context_pb2.ContextRef(
+            key=self.key.to_message(), revision=self.revision, signature=self.signature
+        )
 
     @staticmethod
     def from_message(message: context_pb2.ContextRef) -> "ContextRef":
         """The reference of a protobuf message. Raises InvalidFieldError if a field is invalid."""
-        return ContextRef(ContextKey.from_message(message.key), message.revision)
+        key = ContextKey.from_message(message.key)
+        return ContextRef(key, message.revision, message.signature)
 
 
 def problem_of(part: object) -> str | None:

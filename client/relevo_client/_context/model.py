@@ -1,9 +1,9 @@
 """`ExecutionContext`, the validated and frozen context that services work with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from relevo_client._context.frozen import FrozenDict
+from relevo_client._context.hiding import Hidden
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.values import freeze, freeze_section
 
@@ -65,6 +66,9 @@ class ExecutionContext(BaseModel):
     Raises pydantic's ValidationError, which names the path but not the value, for values that
     neither JSON nor a double can hold exactly: NaN, infinities, integers beyond 2^53, keys that
     are not strings, other types.
+
+    `repr` and `str` show which fields are set, and their sizes. A section itself is a dict, whose
+    `repr` shows its values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -112,6 +116,15 @@ class ExecutionContext(BaseModel):
     # Fields of a newer contract, serialized: a service that only passes a
     # context on must not lose them. The attribute is missing if there are none.
     _unknown: bytes = PrivateAttr()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, Hidden(value)) for name, value in self if value)
+
+    if not TYPE_CHECKING:  # type checkers would take it as a way to set any attribute
+
+        def __setattr__(self, name: str, value: object) -> None:
+            # pydantic's refusal quotes the value, whatever `hide_input_in_errors` says.
+            super().__setattr__(name, value if name.startswith("_") else Hidden(value))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()  # all that it holds is immutable

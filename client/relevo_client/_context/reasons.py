@@ -32,6 +32,7 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     LEASE_HELD = "LEASE_HELD"
     ROLE_DENIED = "ROLE_DENIED"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 
     # gRPC's codes, for calls that failed without a reason: no server answered, or a proxy did.
     CANCELLED = "CANCELLED"
@@ -62,8 +63,14 @@ class Reason(StrEnum):
     """The client was closed before the call, or during it."""
     CLIENT_FORKED = "CLIENT_FORKED"
     """The client cannot be used in this forked process: it belongs to the parent."""
+    TOKEN_UNAVAILABLE = "TOKEN_UNAVAILABLE"  # noqa: S105 - no token
+    """The client's token cannot be read: its function raises, or its file is gone."""
     QUEUE_LOST = "QUEUE_LOST"
     """Redis has lost the content of a queue."""
+    FORBIDDEN = "FORBIDDEN"
+    """The service's own `authorize` refuses the context of an action."""
+    CALLBACK_DENIED = "CALLBACK_DENIED"
+    """An action's `callback_queue` is none that replies may go to."""
 
     # Reasons for which an action was delivered and not done, in dead letters, replies and logs.
     HANDLER_FAILED = "HANDLER_FAILED"

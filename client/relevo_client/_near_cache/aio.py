@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import Context
 from dataclasses import replace
@@ -30,7 +30,7 @@ class AsyncWatcher:
     def __init__(
         self,
         options: CacheOptions,
-        watch: Callable[[], Any],
+        watch: Callable[[], Awaitable[Any]],
         contact: Contact,
         renewed_scopes: AbstractSet[str],
     ) -> None:
@@ -83,9 +83,11 @@ class AsyncWatcher:
         self._wake()
         return found
 
-    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+    def cached_composition(
+        self, key: ContextKey, versions: tuple[int, ...], signature: str
+    ) -> ContextEntry | None:
         """The cache's composition of exactly these versions: the entry's, then its layers'."""
-        return contexts.cached_composition(self._cache, key, versions, time.monotonic())
+        return contexts.cached_composition(self._cache, key, versions, time.monotonic(), signature)
 
     def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Remove and return the ageing entries in use, as keys and versions, to be renewed."""
@@ -125,17 +127,17 @@ class AsyncWatcher:
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
-            begun, attempt = time.monotonic(), self._contact.begin()
+            begun, attempt, asked = time.monotonic(), self._contact.begin(), 0.0
             try:
                 await self._stream()
             except Exception as error:  # noqa: BLE001 - the contact logs each by its class
-                self._contact.stream_ended(attempt, error)
+                asked = self._contact.stream_ended(attempt, error)
             finally:
                 self._cache.stream_ended()
-            await asyncio.sleep(backoff.after(time.monotonic() - begun))
+            await asyncio.sleep(backoff.after(time.monotonic() - begun, asked))
 
     async def _stream(self) -> None:
-        call = self._watch()
+        call = await self._watch()
         self._cache.opened(time.monotonic(), client_info(self._options))
         self._requests_waiting.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]

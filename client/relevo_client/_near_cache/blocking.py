@@ -112,10 +112,14 @@ class Watcher:
             self._wake()
             return found
 
-    def cached_composition(self, key: ContextKey, versions: tuple[int, ...]) -> ContextEntry | None:
+    def cached_composition(
+        self, key: ContextKey, versions: tuple[int, ...], signature: str
+    ) -> ContextEntry | None:
         """The cache's composition of exactly these versions: the entry's, then its layers'."""
         with self._lock:
-            return contexts.cached_composition(self._cache, key, versions, time.monotonic())
+            return contexts.cached_composition(
+                self._cache, key, versions, time.monotonic(), signature
+            )
 
     def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Remove and return the ageing entries in use, as keys and versions, to be renewed."""
@@ -162,13 +166,13 @@ class Watcher:
     def _run(self) -> None:
         backoff = Backoff()
         while not self._is_closed:
-            begun, attempt = time.monotonic(), self._contact.begin()
+            begun, attempt, asked = time.monotonic(), self._contact.begin(), 0.0
             try:
                 self._read()
             except Exception as error:  # noqa: BLE001 - the contact logs each by its class
                 if not self._is_closed:
-                    self._contact.stream_ended(attempt, error)
-            pause = backoff.after(time.monotonic() - begun)
+                    asked = self._contact.stream_ended(attempt, error)
+            pause = backoff.after(time.monotonic() - begun, asked)
             with self._lock:
                 self._cache.stream_ended()
                 self._changed.wait_for(lambda: self._is_closed, pause)

@@ -72,14 +72,22 @@ def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | 
 
 
 def cached_composition(
-    cache: NearCache, key: ContextKey, versions: tuple[int, ...], now: float
+    cache: NearCache,
+    key: ContextKey,
+    versions: tuple[int, ...],
+    now: float,
+    signature: str | None = None,
 ) -> ContextEntry | None:
     """The cache's composition of exactly these versions (the entry's, then its layers'), or None.
 
-    The store has answered that they existed together, so copies that may be stale suffice.
+    The store has answered that they existed together, so copies that may be stale suffice. Its
+    `signature` of the entry, if given, replaces that of the copy, which is older.
     """
     head = cache.last_known(key, now)
     entry = _entry(head) if head and head.entry_version == versions[0] else None
+    if head and entry and signature is not None and entry.signature != signature:
+        entry = head.entry = replace(entry, signature=signature)
+        head.composed = head.composed and replace(head.composed, signature=signature)
     if head is None or entry is None or not entry.context.includes:
         return entry
     layers = _last_known(cache, entry.context.includes, now)

@@ -18,6 +18,7 @@ from relevo.v1.store_pb2 import (
 )
 
 from relevo_client._context.entry import ContextEntry
+from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextKey
 from relevo_client._near_cache.reports import REPORT_INTERVAL, Reporter, report_of
 
@@ -29,6 +30,7 @@ UNKNOWN = -1
 """The partition of a copy before the first answer."""
 
 
+@hides("serialized")
 @dataclass(slots=True, eq=False)
 class Copy:
     """The copy of one key's entry, or of its absence, and what the stream said about it."""

@@ -29,8 +29,11 @@ class Contact(Protocol):
         """Record that the store has answered a request of a stream."""
         ...
 
-    def stream_ended(self, attempt: int, error: Exception) -> None:
-        """Record that a stream has ended with this error; TimeoutError if it was silent."""
+    def stream_ended(self, attempt: int, error: Exception) -> float:
+        """Record that a stream has ended with this error; TimeoutError if it was silent.
+
+        Returns how many seconds the store wants to be left alone, 0 if it did not say.
+        """
         ...
 
 
@@ -40,11 +43,14 @@ class Backoff:
     def __init__(self) -> None:
         self._pause = _FIRST_PAUSE
 
-    def after(self, lasted: float) -> float:
-        """The seconds to wait after a stream that has lasted this many seconds."""
+    def after(self, lasted: float, asked: float = 0.0) -> float:
+        """The seconds to wait after a stream that has lasted this many seconds.
+
+        At least as many as the store has `asked` for.
+        """
         pause = _FIRST_PAUSE if lasted > _LASTING else self._pause
         self._pause = min(2 * pause, _LONGEST_PAUSE)
-        return _jittered(pause)
+        return max(_jittered(pause), asked * _RANDOM.uniform(1.0, 1.5))
 
 
 def slice_pause() -> float:

@@ -16,7 +16,7 @@ from relevo_client._propagation.blocking_resolution import Entrance, entering
 from relevo_client._propagation.bridge import ThreadSource
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
-from relevo_client._propagation.incoming import Authorize, Inbound, Trust
+from relevo_client._propagation.incoming import Authorize, Inbound, Trust, keys_of
 from relevo_client._propagation.outgoing import Outbound
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
@@ -65,7 +65,9 @@ def aio_server_interceptor(
         client: the client that resolves references.
         trust_callers: whether callers may choose the context of their calls: a bool, or a
             function of gRPC's servicer context that returns one. False, the default, is for
-            servers that outsiders can reach: references are ignored.
+            servers that outsiders can reach: references are ignored. "signed" trusts references
+            that the store has signed, which the client's `reference_keys` verify; any other
+            one ends the call with PERMISSION_DENIED.
         authorize: a function of the reference and gRPC's servicer context; if it returns
             False, the call ends with PERMISSION_DENIED. None authorizes every reference.
         policy: the fallbacks for calls whose context cannot be resolved.
@@ -73,7 +75,7 @@ def aio_server_interceptor(
         exempt: a filter of methods that the interceptor leaves alone.
 
     Raises TypeError for a blocking client, and if `trust_callers`, `authorize` or a filter is
-    a coroutine function.
+    a coroutine function; ValueError for "signed" if the client has no `reference_keys`.
 
     """
     must_be_asyncio(client, "aio_server_interceptor", instead="server_interceptor")
@@ -83,6 +85,7 @@ def aio_server_interceptor(
         policy=policy,
         policies=policies,
         exempt=exempt,
+        keys=keys_of(client),
     )
     return _ServerInterceptor(client, rules)
 

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import grpc
 
 from relevo_client._client.blocking import ContextClient
+from relevo_client._context.hiding import hides
 from relevo_client._propagation import handlers
 from relevo_client._propagation.blocking_resolution import ClientSource, Entrance, entering
 from relevo_client._propagation.clients import must_be_blocking
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy, must_await_nothing
-from relevo_client._propagation.incoming import Authorize, Inbound, Trust
+from relevo_client._propagation.incoming import Authorize, Inbound, Trust, keys_of
 from relevo_client._propagation.outgoing import Outbound
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
@@ -63,10 +64,12 @@ def server_interceptor(
         policy=policy,
         policies=policies,
         exempt=exempt,
+        keys=keys_of(client),
     )
     return _ServerInterceptor(client, rules)
 
 
+@hides("metadata")
 class _CallDetails(NamedTuple):
     """The details of a call that a channel reads."""
 

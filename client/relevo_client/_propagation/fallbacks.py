@@ -19,6 +19,7 @@ from relevo_client._context.errors import (
     UnavailableError,
 )
 from relevo_client._context.functions import is_coroutine_function
+from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
@@ -55,6 +56,7 @@ PROCEEDS = "no_reference", _NAMES[Fallback.PROCEED]
 """The count of most calls that carry no reference."""
 
 
+@hides("metadata")
 @dataclass(frozen=True)
 class LostContext:
     """A call, or a queue's action, without its context, as a policy's function gets it."""
@@ -131,9 +133,12 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
 
 
 def cannot_answer_now(error: Exception) -> bool:
-    """Whether a retry may succeed: the store is unavailable, or has too many calls."""
+    """Whether a retry may succeed: the store is unavailable, or has too many calls.
+
+    Too many calls of all, or of the tenant or the caller: a share is used up only for a moment.
+    """
     if isinstance(error, TooLargeError):
-        return error.reason == Reason.TOO_MANY_REQUESTS
+        return error.reason in (Reason.TOO_MANY_REQUESTS, Reason.QUOTA_EXCEEDED)
     return isinstance(error, UnavailableError)
 
 

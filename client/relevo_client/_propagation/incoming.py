@@ -5,8 +5,9 @@ server and in the threads of a blocking one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+from relevo_client._client.reference_keys import ReferenceKeys
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import ContextRef
@@ -17,7 +18,7 @@ from relevo_client._propagation.refusals import FORBIDDEN, MALFORMED, RejectedEr
 from relevo_client._telemetry.counts import COUNTS
 from relevo_client.filters import MethodFilter
 
-Trust: TypeAlias = bool | Callable[[Any], bool]
+Trust: TypeAlias = bool | Literal["signed"] | Callable[[Any], bool]
 Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
 
 
@@ -77,7 +78,8 @@ def deadline_of(context: Any) -> Deadline:
 class Inbound:
     """The rules of one server interceptor, which are the arguments of its factory.
 
-    Raises TypeError if one of them is a coroutine function.
+    `keys` are those of the client. Raises TypeError if one of the functions is a coroutine
+    function, and ValueError for a trust that has no keys.
     """
 
     def __init__(
@@ -88,8 +90,10 @@ class Inbound:
         policy: Policy,
         policies: Sequence[tuple[MethodFilter, Policy]],
         exempt: MethodFilter,
+        keys: ReferenceKeys | None,
     ) -> None:
         must_be_plain(trust_callers=trust_callers, authorize=authorize, exempt=exempt)
+        self._keys = keys_for(trust_callers, keys)
         for applies, _ in policies:
             must_be_plain(policies=applies)
         self._trust = trust_callers
@@ -125,7 +129,7 @@ class Inbound:
         return ref
 
     def _reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
-        if self._trust is not True:
+        if self._trust is not True and self._keys is None:
             # The trust function is called only for calls that carry a reference.
             if not names_a_context(metadata):
                 return None
@@ -136,6 +140,28 @@ class Inbound:
             ref = decode(metadata)
         except InvalidFieldError:
             raise RejectedError(MALFORMED) from None
+        if ref and self._keys and not self._keys.verify(ref):
+            raise RejectedError(FORBIDDEN)
         if ref and self._authorize and not evaluate(self._authorize, ref, context):
             raise RejectedError(FORBIDDEN)
         return ref
+
+
+def keys_for(trust_callers: object, keys: ReferenceKeys | None) -> ReferenceKeys | None:
+    """The keys with which references have to be signed; None if they need no signature.
+
+    Raises ValueError for another text than "signed", and if the client has no keys.
+    """
+    if not isinstance(trust_callers, str):
+        return None
+    if trust_callers != "signed":
+        raise ValueError('trust_callers must be a bool, "signed", or a function')
+    if keys is None:
+        raise ValueError('trust_callers="signed" needs a client with reference_keys')
+    return keys
+
+
+def keys_of(client: object) -> ReferenceKeys | None:
+    """The keys of a client; None if it has none. Tests have clients of their own."""
+    keys: ReferenceKeys | None = getattr(client, "reference_keys", None)
+    return keys

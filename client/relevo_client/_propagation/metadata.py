@@ -1,5 +1,6 @@
 """Writes references to call metadata, and reads them."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -8,27 +9,42 @@ from relevo_client._context.keys import ContextKey, ContextRef
 
 KEY = "context-key"
 REVISION = "context-revision"
+SIGNATURE = "context-signature"
 MAX_BYTES = 512
-"""The limit of the names and values of both entries together."""
+"""The limit of the names and values of key and revision together."""
+MAX_SIGNATURE_BYTES = 128
+"""The limit of a signature."""
 MAX_TEXT_BYTES = MAX_BYTES - len(KEY) - len(REVISION) - 19
 """The longest text form of a key that fits with any revision."""
+
+_SIGNATURE = re.compile(r"[A-Za-z0-9._-]*")
 
 Pairs = Iterable[tuple[str, str | bytes]]
 
 
-@lru_cache(maxsize=4096)
-def encode(ref: ContextRef) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The two metadata entries of a reference.
+def encode(ref: ContextRef) -> tuple[tuple[str, str], ...]:
+    """The metadata entries of a reference: two, or three if it is signed.
 
-    Raises InvalidFieldError if they take more than 512 bytes.
+    Raises InvalidFieldError if key and revision take more than 512 bytes, or for a malformed
+    signature.
     """
-    pairs = (KEY, ref.key.text), (REVISION, str(ref.revision))
+    return _entries(ref.key, ref.revision, ref.signature)
+
+
+# By the parts: references that differ in their signatures alone are equal.
+@lru_cache(maxsize=4096)
+def _entries(key: ContextKey, revision: int, signature: str) -> tuple[tuple[str, str], ...]:
+    pairs = (KEY, key.text), (REVISION, str(revision))
     size = sum(len(name) + len(value) for name, value in pairs)
     if size > MAX_BYTES:
         raise InvalidFieldError(
             [("key", f"takes {size} bytes as metadata, at most {MAX_BYTES} are allowed")]
         )
-    return pairs
+    if not signature:
+        return pairs
+    if len(signature) > MAX_SIGNATURE_BYTES or not _SIGNATURE.fullmatch(signature):
+        raise InvalidFieldError([(SIGNATURE, "must be at most 128 of A-Z a-z 0-9 . _ -")])
+    return *pairs, (SIGNATURE, signature)
 
 
 def names_a_context(metadata: Pairs | None) -> bool:
@@ -46,15 +62,20 @@ def decode(metadata: Pairs | None) -> ContextRef | None:
     """
     keys: list[str] = []
     revisions: list[str] = []
+    signatures: list[str] = []
     for name, value in metadata or ():
         if name == KEY:
             keys.append(str(value))
         elif name == REVISION:
             revisions.append(str(value))
+        elif name == SIGNATURE:
+            signatures.append(str(value))
     if not keys:
         return None
     return _reference(
-        _single_value(keys, KEY), _single_value(revisions, REVISION) if revisions else "0"
+        _single_value(keys, KEY),
+        _single_value(revisions, REVISION) if revisions else "0",
+        _single_value(signatures, SIGNATURE) if signatures else "",
     )
 
 
@@ -70,12 +91,12 @@ def _single_value(values: list[str], name: str) -> str:
 
 # The same few references arrive again and again. Malformed ones are not cached.
 @lru_cache(maxsize=4096)
-def _reference(text: str, revision: str) -> ContextRef:
+def _reference(text: str, revision: str, signature: str) -> ContextRef:
     if len(KEY) + len(text) > MAX_BYTES:
         raise InvalidFieldError([(KEY, f"must have at most {MAX_BYTES} bytes")])
     if not (revision.isascii() and revision.isdecimal() and len(revision) <= 19):
         raise InvalidFieldError([(REVISION, "must be a decimal number from 0 to 2^63 - 1")])
-    ref = ContextRef(_key(text), int(revision))
+    ref = ContextRef(_key(text), int(revision), signature)
     encode(ref)  # refuses a reference that could not be passed on
     return ref
 

@@ -19,7 +19,8 @@ _Entries = Sequence[tuple[str, str]]
 def context_headers() -> dict[str, str]:
     """The current reference as headers of an HTTP request or of a message.
 
-    The headers are `context-key` and `context-revision`; empty if no context is current. Send
+    The headers are `context-key` and `context-revision`, and `context-signature` for a reference
+    that the store has signed; empty if no context is current. Send
     them only to services that may learn of the context, not to a third party's. Raises
     InvalidFieldError if both take more than 512 bytes.
     """

@@ -1,19 +1,31 @@
 """`AsyncStore`: the store's RPCs over an asyncio channel, with failures as RelevoErrors."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-import grpc
 from grpc import aio
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import client_closed, client_forked, unreadable_response
-from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_asyncio
+from relevo_client._context.errors import (
+    AccessDeniedError,
+    client_closed,
+    client_forked,
+    unreadable_response,
+)
+from relevo_client._context.functions import is_coroutine_function
+from relevo_client._store.access import Access
+from relevo_client._store.bearer import Entries, token_late
+from relevo_client._store.channel import CHANNEL_OPTIONS, must_be_asyncio
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
 from relevo_client._telemetry.calls import Call, record_sizes
+
+AsyncToken: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""A bearer token, or a function that returns one: a coroutine function, or a plain one, which
+runs in a thread."""
 
 _Response = TypeVar("_Response")
 
@@ -25,7 +37,7 @@ class AsyncStore:
     it. `trace_keys` is whether spans have keys of contexts.
 
     Give either `target` or `channel`, else it raises ValueError; a blocking channel raises
-    TypeError, and a token that no header can hold InvalidFieldError.
+    TypeError, and `access` raises its own errors.
     """
 
     _is_forked = False
@@ -35,9 +47,8 @@ class AsyncStore:
         self,
         target: str | None,
         channel: aio.Channel | None,
-        credentials: grpc.ChannelCredentials | None,
+        access: Access,
         *,
-        token: str | None,
         timeout: float,
         trace_keys: bool,
     ) -> None:
@@ -50,8 +61,9 @@ class AsyncStore:
         """The record of whether the store answers this client."""
         self._target = target or ""
         self._channel = channel
-        self._credentials = credentials
-        self._metadata = metadata_of(token)
+        self._credentials = access.channel_credentials(target)
+        self._bearer = access.bearer(target)
+        self._reading_token = asyncio.Lock()
         self._is_closed = False
         # Made now: gRPC would crash if the user had closed the channel before the first call.
         self._stub = store_pb2_grpc.ContextStoreStub(channel) if channel else None
@@ -109,9 +121,10 @@ class AsyncStore:
         if self._stub:
             await self._call(self._stub.Release, request, deadline)
 
-    def watch(self) -> Any:
-        """Open a Watch stream. The stream raises gRPC's own errors."""
-        return self._usable_stub.Watch(metadata=self._metadata)
+    async def watch(self) -> Any:
+        """Open a Watch stream, with a fresh token. The stream raises gRPC's own errors."""
+        entries = await self._read_token(Deadline.after(self.timeout), is_fresh=True)
+        return self._usable_stub.Watch(metadata=entries)
 
     @property
     def _usable_stub(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
@@ -137,10 +150,31 @@ class AsyncStore:
         request: Any,
         deadline: Deadline = UNBOUNDED,
     ) -> _Response:
-        timeout = deadline.within(self.timeout).remaining()
+        deadline = deadline.within(self.timeout)
+        is_retry = False
+        while True:
+            entries = self._bearer.entries()
+            if entries is None:
+                entries = await self._read_token(deadline)
+            try:
+                return await self._attempt(method, request, deadline, entries)
+            except AccessDeniedError as error:
+                # The store has done nothing: it refuses a token before it reads the request.
+                if not self._bearer.refused(error, entries, is_retry=is_retry):
+                    raise
+            is_retry = True
+
+    async def _attempt(
+        self,
+        method: Callable[..., Awaitable[_Response]],
+        request: Any,
+        deadline: Deadline,
+        entries: Entries,
+    ) -> _Response:
+        timeout = deadline.remaining()
         attempt = self.contact.begin()
         with Call(request, has_key=self.trace_keys) as call:
-            metadata = call.metadata(self._metadata)
+            metadata = call.metadata(entries)
             try:
                 response = await method(request, timeout=timeout, metadata=metadata)
             except aio.AioRpcError as error:
@@ -159,6 +193,31 @@ class AsyncStore:
             call.ended("OK")
             self.contact.answered()
             return response
+
+    async def _read_token(self, deadline: Deadline, *, is_fresh: bool = False) -> Entries:
+        """Read the token, once for all calls that wait for it.
+
+        With `is_fresh`, read it even if the last one may be used on.
+        """
+        try:
+            async with asyncio.timeout(deadline.remaining()), self._reading_token:
+                entries = self._bearer.entries()
+                read = self._bearer.read
+                if read is None or (entries is not None and not is_fresh):
+                    return entries or ()
+                try:
+                    return self._bearer.renewed(await self._token(read))
+                except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+                    return self._bearer.failed(error)
+        except TimeoutError:
+            raise token_late() from None
+
+    async def _token(self, read: Callable[[], object]) -> object:
+        if self._bearer.is_local or is_coroutine_function(read):
+            token = read()
+        else:
+            token = await asyncio.to_thread(read)  # it may block
+        return await token if inspect.isawaitable(token) else token
 
 
 def _cancelled_from_outside() -> bool:

@@ -1,18 +1,25 @@
 """`Store`: the store's RPCs over a blocking channel, with failures as RelevoErrors."""
 
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
 
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-from relevo_client._context.errors import client_closed, client_forked
+from relevo_client._context.errors import AccessDeniedError, client_closed, client_forked
+from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.reasons import Reason
-from relevo_client._store.channel import CHANNEL_OPTIONS, metadata_of, must_be_blocking
+from relevo_client._store.access import Access
+from relevo_client._store.bearer import Entries, token_late
+from relevo_client._store.channel import CHANNEL_OPTIONS, must_be_blocking
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call, status_of
 from relevo_client._telemetry.calls import Call, record_sizes
+
+Token: TypeAlias = str | Callable[[], str]
+"""A bearer token, or a plain function that returns one."""
 
 _Response = TypeVar("_Response")
 
@@ -24,15 +31,19 @@ class Store:
         self,
         target: str | None,
         channel: grpc.Channel | None,
-        credentials: grpc.ChannelCredentials | None,
+        access: Access,
         *,
-        token: str | None,
         timeout: float,
         trace_keys: bool,
     ) -> None:
         if (target is None) == (channel is None):
             raise ValueError("give either a target or a channel")
         must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
+        if is_coroutine_function(access.token):
+            raise TypeError("token must be a plain function: nothing is awaited in threads")
+        credentials = access.channel_credentials(target)
+        self._bearer = access.bearer(target)
+        self._reading_token = threading.Lock()
         self.timeout = timeout
         self.trace_keys = trace_keys
         self.contact = Contact(target, timeout)
@@ -48,7 +59,6 @@ class Store:
             )
         self._channel = channel
         self._stub = store_pb2_grpc.ContextStoreStub(given or channel)
-        self._metadata = metadata_of(token)
         self._is_closed = self._is_forked = False
 
     @property
@@ -100,9 +110,13 @@ class Store:
         self._call(self._stub.Release, request, deadline)
 
     def watch(self, requests: Iterator[store_pb2.WatchRequest]) -> Any:
-        """Open a Watch stream with these requests. The stream raises gRPC's own errors."""
+        """Open a Watch stream with these requests, and with a fresh token.
+
+        The stream raises gRPC's own errors.
+        """
+        entries = self._read_token(Deadline.after(self.timeout), is_fresh=True)
         try:
-            return self._stub.Watch(requests, metadata=self._metadata)
+            return self._stub.Watch(requests, metadata=entries)
         except ValueError:  # gRPC raises it for a call on a closed channel
             raise client_closed() from None
 
@@ -113,10 +127,31 @@ class Store:
             raise client_forked("make another one in the child")
         if self._is_closed:
             raise client_closed()
-        timeout = deadline.within(self.timeout).remaining()
+        deadline = deadline.within(self.timeout)
+        is_retry = False
+        while True:
+            entries = self._bearer.entries()
+            if entries is None:
+                entries = self._read_token(deadline)
+            try:
+                return self._attempt(method, request, deadline, entries)
+            except AccessDeniedError as error:
+                # The store has done nothing: it refuses a token before it reads the request.
+                if not self._bearer.refused(error, entries, is_retry=is_retry):
+                    raise
+            is_retry = True
+
+    def _attempt(
+        self,
+        method: Callable[..., _Response],
+        request: Any,
+        deadline: Deadline,
+        entries: Entries,
+    ) -> _Response:
+        timeout = deadline.remaining()
         attempt = self.contact.begin()
         with Call(request, has_key=self.trace_keys) as call:
-            metadata = call.metadata(self._metadata)
+            metadata = call.metadata(entries)
             try:
                 response = method(request, timeout=timeout, metadata=metadata)
             except grpc.RpcError as error:
@@ -131,6 +166,27 @@ class Store:
             call.ended("OK")
             self.contact.answered()
             return response
+
+    def _read_token(self, deadline: Deadline, *, is_fresh: bool = False) -> Entries:
+        """Read the token, once for all calls that wait for it.
+
+        With `is_fresh`, read it even if the last one may be used on. A function that takes longer
+        than the call has time is waited for: it runs in the calling thread.
+        """
+        seconds = deadline.remaining()
+        if not self._reading_token.acquire(timeout=-1 if seconds is None else seconds):
+            raise token_late()
+        try:
+            entries = self._bearer.entries()
+            read = self._bearer.read
+            if read is None or (entries is not None and not is_fresh):
+                return entries or ()
+            try:
+                return self._bearer.renewed(read())
+            except Exception as error:  # noqa: BLE001 - the user's function, whatever it raises
+                return self._bearer.failed(error)
+        finally:
+            self._reading_token.release()
 
 
 class _UnregisteredChannel:

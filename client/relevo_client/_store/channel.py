@@ -1,4 +1,4 @@
-"""Channels to the store: their options, and the metadata that every call carries."""
+"""Channels to the store: their options, and checks of a channel's kind."""
 
 import json
 
@@ -6,7 +6,6 @@ import grpc
 from grpc import aio
 from relevo.v1 import store_pb2
 
-from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.kinds import Kind, must_not_be
 
 _SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
@@ -45,18 +44,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 A tuple of pairs of name and value, for `grpc.insecure_channel(target, options=...)` and the like.
 Clients that are given a target use them by themselves.
 """
-
-
-def metadata_of(token: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata of every call: the bearer token, or nothing without one.
-
-    Raises InvalidFieldError for a token that no header can hold.
-    """
-    if not token:
-        return ()
-    if not (token.isascii() and token.isprintable()):
-        raise InvalidFieldError([("token", "must be printable ASCII, without a line end")])
-    return (("authorization", f"Bearer {token}"),)
 
 
 _BLOCKING = Kind(grpc.Channel, "a grpc.Channel")

@@ -14,7 +14,7 @@ import time
 import grpc
 from grpc import aio
 
-from relevo_client._context.errors import RelevoError, UnavailableError
+from relevo_client._context.errors import RelevoError, TooLargeError, UnavailableError
 from relevo_client._context.log import log
 from relevo_client._context.reasons import Reason
 from relevo_client._store.statuses import error_of_call
@@ -101,16 +101,20 @@ class Contact:
         if is_news:
             log.warning("%s is lost: %s", self._store, reason)
 
-    def stream_ended(self, attempt: int, error: Exception) -> None:
+    def stream_ended(self, attempt: int, error: Exception) -> float:
         """Record that a stream has ended with this error, and log it.
 
         A TimeoutError means that the stream was silent for too long. An error that no network
-        causes is a defect, and is logged as an ERROR.
+        causes is a defect, and is logged as an ERROR. Returns how many seconds the store wants to
+        be left alone, 0 if it did not say: it does if a share of streams is used up.
         """
+        pause = 0.0
         match error:
             case grpc.RpcError():
                 failure = error_of_call(error)
                 reason = failure.reason
+                if isinstance(failure, TooLargeError):
+                    pause = failure.retry_after or 0.0
                 if _is_break(failure) or reason in BROKEN:
                     self.failed(attempt, f"{reason}, {failure}")
             case RelevoError():
@@ -122,8 +126,9 @@ class Contact:
                 reason = type(error).__name__
             case _:
                 log.error("the watch of the store failed", exc_info=error)
-                return
+                return pause
         log.debug("the watch of the store has ended: %s", reason)
+        return pause
 
     def answered(self) -> None:
         """Record that the store has answered a call, or a request of the stream."""

@@ -8,12 +8,14 @@ from relevo.v1 import store_pb2
 
 from relevo_client._context.codec import entry_from_message
 from relevo_client._context.entry import ContextEntry
+from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextKey
 
 Lifetime: TypeAlias = timedelta | float | None
 """A time to live: a timedelta, or a number of seconds; None for the default of the scope."""
 
 
+@hides("token")
 class Lease(NamedTuple):
     """The right to create an entry, given to one caller at a time."""
 

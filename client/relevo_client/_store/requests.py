@@ -24,6 +24,7 @@ from relevo_client._context.errors import InvalidFieldError, RelevoError
 from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
 from relevo_client._context.model import SECTIONS, ExecutionContext
 from relevo_client._context.reasons import Reason
+from relevo_client._context.signatures import later
 from relevo_client._context.sources import ContextSource
 from relevo_client._store.statuses import error_of_status
 
@@ -86,7 +87,8 @@ def resolved(
     """
     entry = composition or composed(entry_of(response))
     revision = max(ref.revision, *versions_in(response))
-    return replace(entry, revision=revision, source=source)
+    signature = later(response.entry.signature, ref.signature)
+    return replace(entry, revision=revision, source=source, signature=signature)
 
 
 class Batch:
@@ -222,7 +224,7 @@ def _request_id() -> str:
 
 def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
     """The reference to the entry that a Put has written; its revision is the entry's version."""
-    return ContextRef(key, response.revision)
+    return ContextRef(key, response.revision, response.entry.signature)
 
 
 def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateRequest:

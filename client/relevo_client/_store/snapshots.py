@@ -39,6 +39,7 @@ class Snapshot:
             partition=entry.partition,
             expire_time=entry.expire_time.ToDatetime(UTC),
             ttl=entry.ttl.ToTimedelta(),
+            signature=entry.signature,
         )
 
 

@@ -1,6 +1,6 @@
 """`aio_bound`: makes an action's context current while the action is handled."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from relevo_client._client.aio import AsyncContextClient
@@ -11,9 +11,9 @@ from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolve_with_policy
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client.actions._admission import Admission, AuthorizeAction
 from relevo_client.actions._binding import (
     ActionRequester,
-    accept,
     aio_must_fit,
     cause_of,
     context_of,
@@ -30,6 +30,8 @@ async def aio_bound(
     policy: Policy = DEFAULT_POLICY,
     timeout: float | None = None,
     queue: str | None = None,
+    authorize: AuthorizeAction | None = None,
+    reply_queues: Sequence[str] | None = None,
 ) -> AsyncGenerator[ExecutionContext | None, None]:
     """Make an action's context current within an `async with` block, and no other context.
 
@@ -48,12 +50,19 @@ async def aio_bound(
             only the client's own timeout limits each call of the store. With a lazy policy it
             begins when the context is needed.
         queue: the queue's name, for the span in which the block runs.
+        authorize: a plain function of the reference and the action; if it returns False,
+            AccessDeniedError (FORBIDDEN) is raised before the store is asked. None authorizes
+            every reference. An action that names no tenant has that of its reference here.
+        reply_queues: patterns of the queues that a `callback_queue` may name (`execution.*`).
+            A wildcard stands for no brace. None allows plain names: letters, digits, `_` and
+            `-`, in parts that are joined by dots. AccessDeniedError (CALLBACK_DENIED) is raised
+            for any other queue.
 
     Raises InvalidFieldError if the reference is of another tenant than the action, and TypeError
     for a blocking client.
 
     """
-    accept(action)
+    Admission(authorize, reply_queues).accept(action)
     if contexts is None:
         with traced(action, queue), using(ForwardedRef(action.context_ref)):
             yield None

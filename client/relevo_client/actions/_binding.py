@@ -8,16 +8,14 @@ from opentelemetry.trace import SpanKind
 
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.deferred import Current, Deferred
-from relevo_client._context.errors import InvalidFieldError, NoContextError, RelevoError
+from relevo_client._context.errors import NoContextError, RelevoError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._propagation.clients import must_be_asyncio, must_be_blocking
 from relevo_client._propagation.fallbacks import LostContext, Policy, must_await_nothing
 from relevo_client._propagation.refusals import RejectedError
-from relevo_client._telemetry.counts import COUNTS
 from relevo_client._telemetry.spans import W3C
 from relevo_client.actions._model import DomainAction
-from relevo_client.actions._stamping import check_tenant
 from relevo_client.actions._tracing import messaging
 
 
@@ -52,19 +50,6 @@ def cause_of(rejected: RejectedError) -> RelevoError:
 def context_of(current: Current) -> ExecutionContext | None:
     """The value of a block: its context; None if there is none, or if it is lazy."""
     return None if current is None or isinstance(current, Deferred) else current.context
-
-
-def accept(action: DomainAction) -> None:
-    """Count an action's reference.
-
-    Raises InvalidFieldError if it is of another tenant than the action.
-    """
-    try:
-        check_tenant(action)
-    except InvalidFieldError:
-        COUNTS.received_refused += 1
-        raise
-    COUNTS.received += action.context_ref is not None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 # Generated from _aio_binding.py by `make twins`: edit that file, not this one.
 """`bound`: makes an action's context current while the action is handled."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from relevo_client._client.blocking import ContextClient
@@ -12,9 +12,9 @@ from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.blocking_resolution import ClientSource, resolve_with_policy
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
 from relevo_client._propagation.refusals import RejectedError
+from relevo_client.actions._admission import Admission, AuthorizeAction
 from relevo_client.actions._binding import (
     ActionRequester,
-    accept,
     cause_of,
     context_of,
     must_fit,
@@ -31,6 +31,8 @@ def bound(
     policy: Policy = DEFAULT_POLICY,
     timeout: float | None = None,
     queue: str | None = None,
+    authorize: AuthorizeAction | None = None,
+    reply_queues: Sequence[str] | None = None,
 ) -> Generator[ExecutionContext | None, None, None]:
     """Make an action's context current within a `with` block, and no other context.
 
@@ -49,12 +51,19 @@ def bound(
             only the client's own timeout limits each call of the store. With a lazy policy it
             begins when the context is needed.
         queue: the queue's name, for the span in which the block runs.
+        authorize: a plain function of the reference and the action; if it returns False,
+            AccessDeniedError (FORBIDDEN) is raised before the store is asked. None authorizes
+            every reference. An action that names no tenant has that of its reference here.
+        reply_queues: patterns of the queues that a `callback_queue` may name (`execution.*`).
+            A wildcard stands for no brace. None allows plain names: letters, digits, `_` and
+            `-`, in parts that are joined by dots. AccessDeniedError (CALLBACK_DENIED) is raised
+            for any other queue.
 
     Raises InvalidFieldError if the reference is of another tenant than the action, and TypeError
     for an asyncio client or a policy with a coroutine function.
 
     """
-    accept(action)
+    Admission(authorize, reply_queues).accept(action)
     if contexts is None:
         with traced(action, queue), using(ForwardedRef(action.context_ref)):
             yield None

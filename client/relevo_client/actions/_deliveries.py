@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,19 +19,24 @@ from relevo_client._context.errors import (
 from relevo_client._context.log import log
 from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
-from relevo_client._propagation.fallbacks import Policy, cannot_answer_now
+from relevo_client._propagation.fallbacks import cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client._telemetry.outcomes import outcome_of
 from relevo_client._telemetry.spans import mark_failed
-from relevo_client.actions._aio_binding import aio_bound
 from relevo_client.actions._model import DomainAction, invalid_field_error
+from relevo_client.actions._stamping import with_tenant
 
 Result: TypeAlias = "Mapping[str, object] | DomainAction | None"
 Handler: TypeAlias = Callable[[DomainAction], Awaitable[Result]]
 Begin: TypeAlias = Callable[[], Awaitable[None]]
+Bind: TypeAlias = Callable[
+    [DomainAction, AsyncContextClient | None], AbstractAsyncContextManager[object]
+]
 
 _PERMANENT_ERRORS = (InvalidFieldError, NotFoundError, IncompleteContextError, NoContextError)
 """The errors of an action's context that no redelivery changes."""
+_REFUSALS = (Reason.FORBIDDEN, Reason.CALLBACK_DENIED)
+"""Why a consumer refuses an action, before anything is asked. The texts are fixed."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def read(body: bytes) -> DomainAction | Failure:
         return _malformed(InvalidFieldError([("action_id", "must be there")]))
     if action.callback_queue and not action.callback_action_type:
         return _malformed(InvalidFieldError([("callback_action_type", "must be there")]))
-    return action
+    return with_tenant(action)
 
 
 async def work(
@@ -124,12 +129,12 @@ async def work(
     handler: Handler,
     send: Callable[[DomainAction, str], Awaitable[None]],
     contexts: AsyncContextClient | None,
-    policy: Policy,
-    timeout: float | None,
+    bind: Bind,
     begin: Begin,
-    queue: str,
 ) -> Failure | None:
     """Handle an action with its context current, and send the result. None, or the failure.
+
+    `bind` is `aio_bound` with the rules of the queue.
 
     `begin` counts the delivery, immediately before the handler runs, so that a handler that
     kills its process is counted. A delivery that fails because the store is unavailable is not
@@ -143,8 +148,7 @@ async def work(
         contexts = None
     async with AsyncExitStack() as stack:
         try:
-            binding = aio_bound(action, contexts, policy=policy, timeout=timeout, queue=queue)
-            await stack.enter_async_context(binding)
+            await stack.enter_async_context(bind(action, contexts))
         except RelevoError as error:
             if not cannot_answer_now(error):
                 await begin()
@@ -187,6 +191,9 @@ def _without_context(error: RelevoError) -> Failure:
     if isinstance(error, InvalidFieldError):
         return _malformed(error)
     detail = type(error).__name__
+    if error.reason in _REFUSALS:
+        is_of_context = error.reason == Reason.FORBIDDEN
+        return Failure(error.reason, str(error), detail, is_final=True, is_of_context=is_of_context)
     if isinstance(error, IncompleteContextError):
         detail = f"{detail}, there is no {', '.join(error.missing)}"
     if isinstance(error, _PERMANENT_ERRORS):

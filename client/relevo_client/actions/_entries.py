@@ -17,6 +17,8 @@ import uuid
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+from relevo_client._context.hiding import hides
+
 # An entry that is neither pending nor in the stream was trimmed while this consumer held it: no
 # other consumer holds it.
 _ON_HELD = """
@@ -80,6 +82,7 @@ class NotHeldError(Exception):
     """Another consumer holds the entry now, or has acknowledged it."""
 
 
+@hides("fields")
 class AbandonedEntry(NamedTuple):
     """An entry that its consumer left unacknowledged, and that this consumer has claimed."""
 

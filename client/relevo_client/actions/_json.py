@@ -1,4 +1,4 @@
-"""The two fields of a reference in an action's JSON, by the names that platforms already use."""
+"""The fields of a reference in an action's JSON, by the names that platforms already use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,12 @@ KEY = "context_cache_key"
 """The key's text form, `scope:tenant:id`."""
 REVISION = "context_revision"
 """A decimal string: many JSON parsers have only doubles, and revisions are above 2^53."""
+SIGNATURE = "context_signature"
+"""The store's signature; left out if there is none."""
 
 
-def ref_of(key: object, revision: object) -> ContextRef | None:
-    """The reference in the two fields, or None if there is no key.
+def ref_of(key: object, revision: object, signature: object) -> ContextRef | None:
+    """The reference in the fields, or None if there is no key.
 
     Raises InvalidFieldError if a field is malformed.
     """
@@ -25,12 +27,15 @@ def ref_of(key: object, revision: object) -> ContextRef | None:
         parsed = ContextKey.parse(key)
     except InvalidFieldError as error:
         raise InvalidFieldError((KEY, _without_name(each)) for each in error.violations) from None
-    return ContextRef(parsed, _revision(revision))
+    if not isinstance(signature, str | None):
+        raise InvalidFieldError([(SIGNATURE, "must be a string")])
+    return ContextRef(parsed, _revision(revision), signature or "")
 
 
 def json_of(ref: ContextRef) -> Mapping[str, Any]:
-    """The two fields of a reference."""
-    return {KEY: ref.key.text, REVISION: str(ref.revision)}
+    """The fields of a reference."""
+    fields = {KEY: ref.key.text, REVISION: str(ref.revision)}
+    return {**fields, SIGNATURE: ref.signature} if ref.signature else fields
 
 
 def _without_name(violation: tuple[str, str]) -> str:

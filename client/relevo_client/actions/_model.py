@@ -1,8 +1,8 @@
 """`DomainAction`: a unit of work in a queue, as a service uses it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from pydantic import (
@@ -25,6 +25,7 @@ from relevo_client._context.codec import unknown_fields_of
 from relevo_client._context.current import current_ref
 from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.frozen import FrozenDict
+from relevo_client._context.hiding import Hidden, hides
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import Section, Text, Time
 from relevo_client._context.values import freeze
@@ -63,6 +64,7 @@ def _plain(value: Mapping[str, str]) -> dict[str, str]:
 Trace = Annotated[Mapping[str, str], PlainValidator(_strings), PlainSerializer(_plain)]
 
 
+@hides("message")
 @dataclass(frozen=True)
 class ActionFailure:
     """Why an action failed, as reported to its sender."""
@@ -83,6 +85,8 @@ class DomainAction(BaseModel):
     Its JSON is pydantic's own (`model_dump_json`, `model_validate_json`), with the reference as
     `context_cache_key` (`scope:tenant:id`) and `context_revision` (a decimal string; a number is
     accepted, too). None means that a field is left out. Unknown names are kept unchanged.
+
+    `repr` and `str` show the action's id, type and reference, and of other fields the sizes.
     """
 
     model_config = ConfigDict(
@@ -130,13 +134,23 @@ class DomainAction(BaseModel):
     # The serialized fields of a newer contract. Not set if there are none.
     _unknown: bytes = PrivateAttr()
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        shown = ((n, v if n in _SHOWN else Hidden(v)) for n, v in self if v)
+        return ((n, str(v) if isinstance(v, ContextRef) else v) for n, v in shown)
+
+    if not TYPE_CHECKING:  # as in ExecutionContext
+
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value if name.startswith("_") else Hidden(value))
+
     @model_validator(mode="before")
     @classmethod
     def _read_names_of_json(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
         fields = dict(cast("Mapping[str, Any]", data))
-        ref = _json.ref_of(fields.pop(_json.KEY, None), fields.pop(_json.REVISION, None))
+        names = (_json.KEY, _json.REVISION, _json.SIGNATURE)
+        ref = _json.ref_of(*[fields.pop(name, None) for name in names])
         if ref and fields.get("context_ref") not in (None, ref):
             raise InvalidFieldError([("context_ref", f"differs from {_json.KEY}")])
         if ref:
@@ -216,6 +230,9 @@ class DomainAction(BaseModel):
         _set_unknown_fields(action, unknown_fields_of(message))
         return action
 
+
+_SHOWN = ("action_id", "action_type", "context_ref")
+"""The fields that `repr` shows: the log of a consumer names actions by them."""
 
 _COPIED_TO_REPLY = (
     *("task_id", "tenant_id", "tenant_tier", "agent_id"),

@@ -16,8 +16,8 @@ def stamp(action: DomainAction) -> DomainAction:
 
     The action's own reference stays, unless the current one is a newer one of the same key: the
     handler gets nothing older than the sender had. The action's trace context stays if no span
-    is current. Its time always stays. Raises InvalidFieldError if the reference is of another
-    tenant than the action.
+    is current. Its time always stays. An action that names no tenant gets that of the reference.
+    Raises InvalidFieldError if the reference is of another tenant than the action.
     """
     changes: dict[str, Any] = {}
     ref = newest(action.context_ref) or current_ref()
@@ -30,7 +30,7 @@ def stamp(action: DomainAction) -> DomainAction:
         changes["trace_context"] = FrozenDict({**others, **trace})
     if action.created_at is None:
         changes["created_at"] = datetime.now(UTC)
-    stamped = action.model_copy(update=changes)
+    stamped = with_tenant(action.model_copy(update=changes))
     try:
         check_tenant(stamped)
     except InvalidFieldError:
@@ -45,3 +45,10 @@ def check_tenant(action: DomainAction) -> None:
     ref = action.context_ref
     if ref and action.tenant_id and ref.key.tenant_id != action.tenant_id:
         raise InvalidFieldError([("context_ref", "is of another tenant than the action")])
+
+
+def with_tenant(action: DomainAction) -> DomainAction:
+    """The action, with the tenant of its reference if it names none itself."""
+    if action.tenant_id or action.context_ref is None:
+        return action
+    return action.model_copy(update={"tenant_id": action.context_ref.key.tenant_id})

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from faststream import AckPolicy
@@ -16,6 +17,8 @@ from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
+from relevo_client.actions._admission import Admission, AuthorizeAction
+from relevo_client.actions._aio_binding import aio_bound
 from relevo_client.actions._consuming import Consumer, Message, dead_letter_headers
 from relevo_client.actions._deliveries import Begin, Delivery, Failure, Handler, ascii_of, work
 from relevo_client.actions._entries import AbandonedEntry, Entries
@@ -97,10 +100,15 @@ class ActionQueues:
         dead_letters: the stream for actions that cannot be done.
         concurrency: the number of actions of a queue that this process handles at a time, of
             which at most one is a redelivery; at least 1.
+        authorize: a plain function of an action's reference and the action. If it returns False,
+            the action becomes a dead letter. None authorizes every reference.
+        reply_queues: patterns of the queues that replies may go to; see `aio_bound`. An action
+            with another `callback_queue` becomes a dead letter.
         max_length: the approximate length of each queue that this process sends to; the oldest
             entries are dropped, handled or not. None for no limit.
 
-    Raises ValueError for a number below its minimum, and TypeError for a blocking client.
+    Raises ValueError for a number below its minimum, and TypeError for a blocking client or an
+    `authorize` that is a coroutine function.
 
     """
 
@@ -117,6 +125,8 @@ class ActionQueues:
         max_deliveries: int = 5,
         dead_letters: str = "dead_letters",
         concurrency: int = 1,
+        authorize: AuthorizeAction | None = None,
+        reply_queues: Sequence[str] | None = None,
         max_length: int | None = None,
     ) -> None:
         if redeliver_after < 0.001 or max_deliveries < 1 or concurrency < 1:
@@ -127,8 +137,14 @@ class ActionQueues:
         self._contexts = contexts
         self._service = service
         self._consumer = consumer or f"{socket.gethostname()}-{os.getpid()}"
-        self._policy = policy
-        self._resolve_timeout = resolve_timeout
+        self._admission = Admission(authorize, reply_queues)
+        self._bind = partial(
+            aio_bound,
+            policy=policy,
+            timeout=resolve_timeout,
+            authorize=authorize,
+            reply_queues=reply_queues,
+        )
         self._redeliver_after = redeliver_after
         self._max_deliveries = max_deliveries
         self._dead_letters = dead_letters
@@ -238,16 +254,8 @@ class ActionQueues:
         queue.entries = Entries(client, queue.name, self._service, self._consumer)
 
         async def run(action: DomainAction, begin: Begin) -> Failure | None:
-            return await work(
-                action,
-                queue.handler,
-                self.send,
-                self._contexts,
-                self._policy,
-                self._resolve_timeout,
-                begin,
-                queue.name,
-            )
+            bind = partial(self._bind, queue=queue.name)
+            return await work(action, queue.handler, self.send, self._contexts, bind, begin)
 
         queue.consumer = Consumer(
             queue.name, queue.entries, self._concurrency, self._max_deliveries, run, self._bury
@@ -267,7 +275,7 @@ class ActionQueues:
         headers = {**about, "service": ascii_of(self._service)}
         await self._broker.publish(message.body, stream=self._dead_letters, headers=headers)
         action = delivery.action
-        if action and action.callback_queue:
+        if action and self._admission.may_reply_to(action.callback_queue):
             reply = action.failure(failure.reason, failure.text)
             if failure.is_of_context:  # the receiver of the reply could not resolve it either
                 reply = reply.update(context_ref=None)

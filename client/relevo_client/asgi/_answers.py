@@ -64,6 +64,7 @@ MALFORMED_REFERENCE = Answer(
     400, "MALFORMED_REFERENCE", "context-key, context-revision: must be one well-formed reference"
 )
 OTHER_USER = Answer(403, "OTHER_USER", "X-User-ID: not the conversation's user")
+USER_REQUIRED = Answer(403, "USER_REQUIRED", "X-User-ID: must name the conversation's user")
 OTHER_AGENT = Answer(409, "OTHER_AGENT", "X-Agent-ID: not the conversation's agent")
 FORBIDDEN_CONTEXT = Answer(403, "FORBIDDEN", FORBIDDEN.text)
 _FAILED = Answer(500, "INTERNAL", FAILED.text)

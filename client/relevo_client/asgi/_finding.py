@@ -28,6 +28,7 @@ from relevo_client._telemetry.spans import describe
 from relevo_client.asgi._answers import (
     OTHER_AGENT,
     OTHER_USER,
+    USER_REQUIRED,
     AnsweredError,
     rejected,
 )
@@ -52,6 +53,8 @@ class RequestedContext:
     """The changes to the conversation's entry."""
     may_begin: bool
     """Whether the request may begin a conversation that does not exist."""
+    must_name_user: bool = False
+    """Whether the request must name the conversation's user, if that has one."""
 
 
 class Finder:
@@ -78,7 +81,7 @@ class Finder:
         except RejectedError as ended:
             raise rejected(ended.refusal, ended.error) from None
         if resolved:
-            _must_not_contradict(requested.identity, resolved.context)
+            _must_not_contradict(requested, resolved.context)
         return resolved
 
     async def _find_in_time(
@@ -110,7 +113,7 @@ class Finder:
             )
             entry = await self._contexts.resolve(begun.ref, timeout=deadline.remaining())
         # A request with another identity changes nothing.
-        _must_not_contradict(requested.identity, entry.context)
+        _must_not_contradict(requested, entry.context)
         changes = requested.overrides.changes(entry.context)
         if not changes:
             return entry
@@ -140,8 +143,10 @@ def _context(begun: object) -> ExecutionContext:
     return begun
 
 
-def _must_not_contradict(identity: ExecutionContext, context: ExecutionContext) -> None:
+def _must_not_contradict(requested: RequestedContext, context: ExecutionContext) -> None:
+    if requested.must_name_user and context.user_id and not requested.identity.user_id:
+        raise AnsweredError(USER_REQUIRED)
     for field, answer in _CONTRADICTIONS:
-        claimed, stored = getattr(identity, field), getattr(context, field)
+        claimed, stored = getattr(requested.identity, field), getattr(context, field)
         if claimed and stored and claimed != stored:
             raise AnsweredError(answer)

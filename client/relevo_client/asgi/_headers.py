@@ -21,7 +21,7 @@ IDENTITY_HEADERS: Mapping[str, str] = {
     "X-User-ID": "user_id",
 }
 """The field of the context for each header."""
-_REFERENCE = (metadata.KEY.encode(), metadata.REVISION.encode())
+_REFERENCE = tuple(name.encode() for name in (metadata.KEY, metadata.REVISION, metadata.SIGNATURE))
 
 
 class HeaderValues:

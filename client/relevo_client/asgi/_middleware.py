@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from types import MappingProxyType
+from typing import Literal
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.current import using_in_one_task
@@ -13,7 +14,7 @@ from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.callbacks import evaluate, must_be_plain
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
-from relevo_client._propagation.incoming import Authorize, Call, Trust
+from relevo_client._propagation.incoming import Authorize, Call, Trust, keys_for, keys_of
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client._telemetry.counts import COUNTS
 from relevo_client.asgi import _headers
@@ -47,9 +48,13 @@ class ContextMiddleware:
             to a request whose conversation does not exist.
         scope: the scope of the conversations' keys.
         trust_callers: whether callers may send a reference, which then replaces the headers:
-            a bool, or a function of ASGI's scope that returns one.
+            a bool, or a function of ASGI's scope that returns one. "signed" trusts references
+            that the store has signed, which the client's `reference_keys` verify; the answer to
+            any other one is 403.
         authorize: a function of the reference and ASGI's scope; if it returns False, the answer
             is 403. None authorizes every reference.
+        require_user: whether a request for a conversation that has a user must name that user in
+            `X-User-ID`; the answer is 403 otherwise. A trusted caller's reference needs none.
         overrides: headers that change the conversation's entry, by name: a path such as
             `llm_config.model`, or an `Override`.
         policy: the fallbacks for requests whose context cannot be resolved; must not be lazy.
@@ -57,8 +62,9 @@ class ContextMiddleware:
         exempt: a function of ASGI's scope; requests for which it returns True have no context.
 
     Raises TypeError for a blocking client, and if `trust_callers`, `authorize` or `exempt` is a
-    coroutine function; ValueError for a lazy policy, a malformed override or a `timeout` of 0 or
-    less; InvalidFieldError for a malformed `scope`.
+    coroutine function; ValueError for a lazy policy, a malformed override, a `timeout` of 0 or
+    less, or "signed" if the client has no `reference_keys`; InvalidFieldError for a malformed
+    `scope`.
 
     """
 
@@ -69,8 +75,9 @@ class ContextMiddleware:
         *,
         begin: Begin | None = None,
         scope: str = "conversation",
-        trust_callers: bool | Callable[[Scope], bool] = False,
+        trust_callers: bool | Literal["signed"] | Callable[[Scope], bool] = False,
         authorize: Callable[[ContextRef, Scope], bool] | None = None,
+        require_user: bool = False,
         overrides: Overrides = MappingProxyType({}),
         policy: Policy = DEFAULT_POLICY,
         timeout: float = 5.0,
@@ -88,8 +95,10 @@ class ContextMiddleware:
         self._app = app
         self._finder = Finder(contexts, begin, policy)
         self._scope = scope
-        self._trust: Trust = trust_callers
+        self._keys = keys_for(trust_callers, keys_of(contexts))
+        self._trust: Trust = trust_callers if self._keys is None else True
         self._authorize: Authorize | None = authorize
+        self._require_user = require_user
         self._overrides = OverrideHeaders(overrides)
         self._timeout = timeout
         self._exempt = exempt
@@ -147,6 +156,8 @@ class ContextMiddleware:
         headers = scope["headers"]
         values = HeaderValues(headers, self._names)
         ref = _headers.reference_of(headers) if is_trusted else None
+        if ref and self._keys and not self._keys.verify(ref):
+            raise AnsweredError(FORBIDDEN_CONTEXT)
         if ref is None and not values.has(TENANT, CONVERSATION):
             return RequestedContext(None, _NOBODY, RequestedOverrides(), may_begin=False)
         identity = _headers.identity_of(values)
@@ -154,7 +165,10 @@ class ContextMiddleware:
             _headers.must_agree(self._scope, identity, ref)
             return RequestedContext(ref, identity, RequestedOverrides(), may_begin=False)
         ref = _headers.conversation_of(self._scope, identity)
-        return RequestedContext(ref, identity, self._overrides.requested(values), may_begin=True)
+        overrides = self._overrides.requested(values)
+        return RequestedContext(
+            ref, identity, overrides, may_begin=True, must_name_user=self._require_user
+        )
 
 
 class _Headers:

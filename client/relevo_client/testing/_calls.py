@@ -7,10 +7,12 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextRef
 from relevo_client._propagation import metadata
 
 
+@hides("metadata")
 @dataclass(frozen=True)
 class CarriedCall:
     """A call that reached the server."""

@@ -56,11 +56,12 @@ class LocalStore:
 
     Use it in a `with` statement. The server runs in its own thread and keeps everything in
     memory; entries expire by `clock` only. `settings` are those of `relevo serve`, for
-    example `ttl={"default": 60}`; environment variables do not count. Raises pydantic's
-    ValidationError for invalid settings.
+    example `ttl={"default": 60}`; environment variables do not count. `token` is that of `client`,
+    for a store with `principals`. Raises pydantic's ValidationError for invalid settings.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, token: str | None = None, **settings: Any) -> None:
+        self._token = token
         self.clock = Clock()
         """The clock by which entries expire."""
         values: dict[str, Any] = {"listen": "127.0.0.1:0", "grace": 0.1, **settings}
@@ -73,7 +74,7 @@ class LocalStore:
         self._thread.start()
         self.address = self._started.result()
         """The server's address as host:port, to be given to a client as its target."""
-        self.client = ContextClient(self.address)
+        self.client = ContextClient(self.address, token=self._token)
         """A blocking client for the test itself, to put contexts and to read them."""
         return self
 

@@ -60,25 +60,29 @@ class ContextKey(_message.Message):
     def __init__(self, scope: _Optional[str] = ..., tenant_id: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
 class ContextRef(_message.Message):
-    __slots__ = ("key", "revision")
+    __slots__ = ("key", "revision", "signature")
     KEY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     key: ContextKey
     revision: int
-    def __init__(self, key: _Optional[_Union[ContextKey, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    signature: str
+    def __init__(self, key: _Optional[_Union[ContextKey, _Mapping]] = ..., revision: _Optional[int] = ..., signature: _Optional[str] = ...) -> None: ...
 
 class ContextEntry(_message.Message):
-    __slots__ = ("key", "context", "version", "partition", "expire_time", "ttl")
+    __slots__ = ("key", "context", "version", "partition", "expire_time", "ttl", "signature")
     KEY_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     key: ContextKey
     context: ExecutionContext
     version: int
     partition: int
     expire_time: _timestamp_pb2.Timestamp
     ttl: _duration_pb2.Duration
-    def __init__(self, key: _Optional[_Union[ContextKey, _Mapping]] = ..., context: _Optional[_Union[ExecutionContext, _Mapping]] = ..., version: _Optional[int] = ..., partition: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    signature: str
+    def __init__(self, key: _Optional[_Union[ContextKey, _Mapping]] = ..., context: _Optional[_Union[ExecutionContext, _Mapping]] = ..., version: _Optional[int] = ..., partition: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., signature: _Optional[str] = ...) -> None: ...

@@ -13,7 +13,7 @@ from relevo_server.cli.near import nearest
 from relevo_server.settings import ENV_PREFIX, NESTING, Settings
 
 # Variables that are not settings: RELEVO_CONFIG, and those of the other commands.
-_OTHERS = {"config", "server", "target", "token", "token_file"}
+_OTHERS = {"ca", "cert", "config", "key", "server", "target", "token", "token_file"}
 
 
 def explain(error: ValidationError, file: Path | None, flags: Container[str]) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _run(source: Flags, options: argparse.Namespace) -> int:
         logs.configure(loaded.log_level, loaded.log_format)
         for variable, nearest in problems.unknown_variables(os.environ):
             logs.log.warning("settings.unknown", variable=variable, nearest=nearest)
-        return _run_server(loaded)
+        return _run_server(loaded, partial(load, source, options), options.config)
     except ValueError as error:
         for line in str(error).splitlines():
             print(f"relevo serve: {line}", file=sys.stderr)
@@ -90,10 +90,12 @@ def _run(source: Flags, options: argparse.Namespace) -> int:
         return 1
 
 
-def _run_server(loaded: settings.Settings) -> int:
+def _run_server(
+    loaded: settings.Settings, load_again: Callable[[], settings.Settings], config: Path | None
+) -> int:
     if loaded.log_format == "json":
         # gRPC's core writes lines of its own, which are no JSON. It reads the variable once.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from relevo_server.cli import running  # noqa: PLC0415 - see above
 
-    return running.run(loaded)
+    return running.run(loaded, load_again, config)

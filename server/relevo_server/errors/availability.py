@@ -47,6 +47,16 @@ def stopping() -> StoreError:
     )
 
 
+def not_encrypted() -> StoreError:
+    """UNIMPLEMENTED: the method is about encryption, and this server has no `encryption`.
+
+    The operator has to ask another server, or to set it.
+    """
+    return StoreError(
+        StatusCode.UNIMPLEMENTED, Reason.NOT_IMPLEMENTED, "this server does not encrypt"
+    )
+
+
 def internal() -> StoreError:
     """INTERNAL: a defect of the server.
 

@@ -100,12 +100,26 @@ def store_behind(key: Key, revision: int) -> StoreError:
 def corrupt_entry(key: Key) -> StoreError:
     """DATA_LOSS: what the store holds under the key is not a context.
 
-    Something other than a server of Relevo wrote it. A Put of the whole context, or an Invalidate
-    of the key, mends it.
+    Something other than a server of Relevo wrote it. Or it is encrypted, and was changed, moved, or
+    encrypted by a data key that is gone. A Put of the whole context, or an Invalidate of the key,
+    mends it.
     """
     return StoreError(
         StatusCode.DATA_LOSS,
         Reason.CORRUPT_ENTRY,
-        f"what the store holds under {key} is not a context",
+        f"what the store holds under {key} is not a context, or cannot be decrypted",
         metadata={"key": str(key)},
+    )
+
+
+def corrupt_key(tenant_id: str) -> StoreError:
+    """DATA_LOSS: the tenant's data key, which encrypts its values, was changed.
+
+    Nothing was written. The operator has to shred the tenant, which then begins anew.
+    """
+    return StoreError(
+        StatusCode.DATA_LOSS,
+        Reason.CORRUPT_ENTRY,
+        "the tenant's data key cannot be decrypted",
+        metadata={"tenant_id": tenant_id},
     )

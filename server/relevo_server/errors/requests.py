@@ -14,9 +14,12 @@ from relevo_server.errors.texts import (
     shortened,
 )
 from relevo_server.keys import Key
+from relevo_server.roles import Role
 
 MAX_VIOLATIONS = 20
 """The most broken rules that one error names; of the others it gives the number."""
+MAX_COUNTED = 20_000
+"""The most others that are counted: each is looked for when it is counted."""
 Violation = tuple[object, str]
 """A broken rule: (field, description). `str(field)` is the field's path."""
 
@@ -26,7 +29,7 @@ def invalid(violations: Iterable[Violation]) -> StoreError:
 
     Raised before anything is done. The client has to correct the request: repeating it does not
     help. The first violations are named, as many as a status has room for; the rest is counted,
-    in the metadata `violations_left_out`.
+    up to 20,000, in the metadata `violations_left_out`.
     """
     named: list[tuple[str, str]] = []
     texts: list[str] = []
@@ -35,6 +38,8 @@ def invalid(violations: Iterable[Violation]) -> StoreError:
     for field, description in violations:
         if others or len(named) == MAX_VIOLATIONS:
             others += 1
+            if others == MAX_COUNTED:
+                break
             continue
         violation = (
             shortened(str(field), MAX_FIELD),
@@ -101,7 +106,7 @@ def response_too_large(limit: int) -> StoreError:
     return StoreError(
         StatusCode.RESOURCE_EXHAUSTED,
         Reason.RESPONSE_TOO_LARGE,
-        f"the answers before this one fill the batch (limit {limit} bytes); ask for it again",
+        f"the other answers fill the batch (limit {limit} bytes); ask for it again",
         metadata={"limit_bytes": str(limit)},
     )
 
@@ -115,6 +120,19 @@ def too_many_requests(limit: int) -> StoreError:
         StatusCode.RESOURCE_EXHAUSTED,
         Reason.TOO_MANY_REQUESTS,
         f"the server works on {limit} calls already",
+        retry_after=RETRY_DELAY,
+    )
+
+
+def answers_unsent(limit: int) -> StoreError:
+    """RESOURCE_EXHAUSTED: the caller has not yet received earlier answers, of about `limit` bytes.
+
+    The client has to read its answers. It can repeat the call after the RetryInfo's delay.
+    """
+    return StoreError(
+        StatusCode.RESOURCE_EXHAUSTED,
+        Reason.TOO_MANY_REQUESTS,
+        f"the caller has to receive earlier answers first (limit {limit} bytes)",
         retry_after=RETRY_DELAY,
     )
 
@@ -143,6 +161,27 @@ def unauthenticated() -> StoreError:
     )
 
 
+def token_expired() -> StoreError:
+    """UNAUTHENTICATED: the call's token was valid, and has expired.
+
+    Raised before the request is read, and within a stream whose token expires meanwhile. The client
+    has to send a new token.
+    """
+    return StoreError(StatusCode.UNAUTHENTICATED, Reason.UNAUTHENTICATED, "the token has expired")
+
+
+def claim_refused(claim: str) -> StoreError:
+    """UNAUTHENTICATED: a claim of a verified token is missing, or cannot be used.
+
+    The issuer of the token has to put it there, or the operator has to set another name for it.
+    """
+    return StoreError(
+        StatusCode.UNAUTHENTICATED,
+        Reason.UNAUTHENTICATED,
+        f"the token lacks the claim {claim}, or has one that cannot be used",
+    )
+
+
 def tenant_denied(tenant_id: str) -> StoreError:
     """PERMISSION_DENIED: the caller's token does not open this tenant.
 
@@ -168,16 +207,18 @@ def tenants_denied() -> StoreError:
     )
 
 
-def role_denied(role: str) -> StoreError:
+def role_denied(role: Role, scope: str | None = None) -> StoreError:
     """PERMISSION_DENIED: the caller lacks the role that the method needs.
 
-    Raised before the request is read. The operator has to give it to the principal.
+    `scope` is the scope that the role is needed for, "" for all scopes, None for any. The operator
+    has to give the role to the principal.
     """
+    where = "" if scope is None else f" for the scope {scope}" if scope else " for all scopes"
     return StoreError(
         StatusCode.PERMISSION_DENIED,
         Reason.ROLE_DENIED,
-        f"the caller does not have the role {role}",
-        metadata={"role": role},
+        f"the caller does not have the role {role}{where}",
+        metadata={"role": role, "scope": scope} if scope else {"role": role},
     )
 
 

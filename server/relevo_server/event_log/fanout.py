@@ -11,20 +11,17 @@ No I/O and no clock. Its invariants, for each stream and each key:
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from relevo.v1.store_pb2 import Invalidated, ResetReason, TenantSelector, WatchResponse
+from relevo.v1.store_pb2 import ResetReason
 
-from relevo_server.errors import StoreError
+from relevo_server.event_log.messages import Messages
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import FOLLOW_UP, Requests, SubscribeArgs, Subscription
 from relevo_server.keys import Key
 from relevo_server.storage.events import Event, Gap
 from relevo_server.storage.interface import Stored
-from relevo_server.wire.contexts import message_of
 from relevo_server.wire.entries import Entries
-from relevo_server.wire.opaque import WatchResponse as OpaqueResponse
 
 _REASONS = {
     Gap.TRIMMED: ResetReason.RESET_REASON_LOG_TRIMMED,
@@ -54,12 +51,13 @@ class Fanout:
         """The number of resets. A read from before a reset answers nothing after it."""
         self.requests = Requests()
         """The requests that wait for their answers."""
-        self._entries = entries
+        self._messages = Messages(partition, entries)
         self._max_push_bytes = max_push_bytes
         self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
         self._by_tenant: defaultdict[str, set[Key]] = defaultdict(set)
         self._by_outbox: defaultdict[Outbox, set[Key]] = defaultdict(set)
         self._unconfirmed: set[Outbox] = set()
+        self._declined: set[Outbox] = set()
         self._seen: set[int] = set()
 
     @property
@@ -82,31 +80,42 @@ class Fanout:
             return subscription
         subscription = self._by_key[key][outbox] = Subscription(outbox, key)
         self._by_tenant[key.tenant_id].add(key)
-        if outbox not in self._by_outbox:
-            self._unconfirmed.add(outbox)
-        self._by_outbox[outbox].add(key)
-        outbox.partitions.add(self.partition)
+        self._join(outbox).add(key)
         return subscription
+
+    def decline(self, outbox: Outbox, key: Key, number: int) -> None:
+        """Answer a Subscribe so that the client asks the store for the entry each time.
+
+        The stream gets the partition's progress nevertheless: it must know that it lives.
+        """
+        self._join(outbox)
+        self._declined.add(outbox)
+        outbox.put(self._messages.changed(key, number))
+        if self.position is not None:
+            outbox.progress(self.partition, self.position, 0, soon=True)
 
     def unsubscribe(self, outbox: Outbox, key: Key) -> None:
         """End a subscription, if there is one."""
         if key not in self._by_outbox.get(outbox, ()):
             return
         self.requests.remove(self._by_key[key][outbox])
-        _remove(self._by_outbox, outbox, key)
-        if outbox not in self._by_outbox:
-            self._unconfirmed.discard(outbox)
-            outbox.partitions.discard(self.partition)
+        self._by_outbox[outbox].discard(key)
+        self._leave(outbox)
         del self._by_key[key][outbox]
         if not self._by_key[key]:
             del self._by_key[key]
-            _remove(self._by_tenant, key.tenant_id, key)
+            keys = self._by_tenant[key.tenant_id]
+            keys.discard(key)
+            if not keys:
+                del self._by_tenant[key.tenant_id]
 
     def drop(self, outbox: Outbox) -> None:
         """End all subscriptions and requests of a stream."""
         self.requests.drop(outbox)
         for key in list(self._by_outbox.get(outbox, ())):
             self.unsubscribe(outbox, key)
+        self._declined.discard(outbox)
+        self._leave(outbox)
 
     def answer(
         self, subscription: Subscription, args: SubscribeArgs, stored: Stored | None, revision: int
@@ -122,7 +131,7 @@ class Fanout:
         if revision < args.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
         self._seen.add(revision)
-        message = self._value(key, stored, revision)
+        message = self._messages.value(key, stored, revision)
         message.answers = args.number
         outbox.put(message, is_value=True)
         subscription.record_sent(stored.version if stored else 0)
@@ -141,7 +150,7 @@ class Fanout:
 
     def begin_poll(self) -> LogPoll:
         """The state with which to poll the log now."""
-        pings = {outbox: outbox.ping for outbox in self._by_outbox}
+        pings = {each: each.ping for each in self._by_outbox}
         return LogPoll(self.position, sorted(self._seen), pings)
 
     def publish(
@@ -223,10 +232,10 @@ class Fanout:
         version = stored.version if stored else 0
         size = stored.size if stored else 0
         # Too large a value is not pushed: a client that needs it reads it from the store.
-        value = self._value(key, stored, event.revision)
+        value = self._messages.value(key, stored, event.revision)
         is_whole = value.WhichOneof("event") == "entry"
         has_value = is_whole and size <= self._max_push_bytes
-        notice = self._invalidated(key, stored, event.revision) if is_whole else value
+        notice = self._messages.invalidated(key, stored, event.revision) if is_whole else value
         # A broken record stays broken when it is read again.
         is_unread = stored is not None and stored.left_out > 0
         owes_value = (has_value or is_unread) and size <= self._max_push_bytes
@@ -253,9 +262,7 @@ class Fanout:
             yield outbox
 
     def _publish_floor(self, event: Event) -> Iterator[Outbox]:
-        tenant = TenantSelector(tenant_id=event.tenant_id, scope=event.scope)
-        invalidated = Invalidated(tenant=tenant, revision=event.revision, partition=self.partition)
-        message = WatchResponse(invalidated=invalidated)
+        message = self._messages.floor(event)
         notified: set[Outbox] = set()
         for key in self._by_tenant.get(event.tenant_id, ()):
             if event.scope not in ("", key.scope):
@@ -274,27 +281,17 @@ class Fanout:
     def _of(self, key: Key) -> Collection[Subscription]:
         return self._by_key[key].values() if key in self._by_key else ()
 
-    def _value(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
-        if stored is not None and not stored.left_out:
-            with suppress(StoreError):  # a broken record: the client's own read gets the error
-                entry = self._entries.serialized(key, self.partition, stored, body=True)
-                return OpaqueResponse(entry=entry)
-        return self._invalidated(key, stored, revision)
+    def _join(self, outbox: Outbox) -> set[Key]:
+        """Give a stream the partition's progress. Returns its keys."""
+        if outbox not in self._by_outbox:
+            self._unconfirmed.add(outbox)
+            outbox.partitions.add(self.partition)
+        return self._by_outbox[outbox]
 
-    def _invalidated(self, key: Key, stored: Stored | None, revision: int) -> WatchResponse:
-        if stored and stored.version > 0:
-            revision = stored.version - 1
-        invalidated = Invalidated(
-            key=message_of(key),
-            revision=revision,
-            partition=self.partition,
-            is_changed=stored is not None,
-        )
-        return WatchResponse(invalidated=invalidated)
-
-
-def _remove(sets: dict[Any, set[Key]], name: object, key: Key) -> None:
-    """Remove a key from a set, and the set if it is empty then."""
-    sets[name].discard(key)
-    if not sets[name]:
-        del sets[name]
+    def _leave(self, outbox: Outbox) -> None:
+        """Undo `_join`, if the stream has neither subscriptions nor declined ones."""
+        if outbox in self._declined or self._by_outbox.get(outbox):
+            return
+        self._by_outbox.pop(outbox, None)
+        self._unconfirmed.discard(outbox)
+        outbox.partitions.discard(self.partition)

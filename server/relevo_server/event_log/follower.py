@@ -97,6 +97,10 @@ class Follower:
         self._fanout.requests.add(self._fanout.subscribe(outbox, key), args)
         self._answers_due.set()
 
+    def decline(self, outbox: Outbox, key: Key, number: int) -> None:
+        """Answer a Subscribe with this number so that the client asks the store for the entry."""
+        self._fanout.decline(outbox, key, number)
+
     def unsubscribe(self, outbox: Outbox, key: Key) -> None:
         """End a stream's subscription to a key, and its request."""
         self._fanout.unsubscribe(outbox, key)

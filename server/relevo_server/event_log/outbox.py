@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from relevo.v1.store_pb2 import Position, Progress, Reset, ResetReason, WatchResponse
 
+from relevo_server.hiding import hides
 from relevo_server.telemetry.counts import Counts
 from relevo_server.wire import batches
 
@@ -19,6 +20,7 @@ BATCH_MESSAGES = 32
 _ANNOUNCEMENT = WatchResponse(accepts_batches=True).SerializeToString()
 
 
+@hides("message")
 class _Item(NamedTuple):
     message: WatchResponse
     size: int

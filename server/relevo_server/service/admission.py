@@ -10,10 +10,17 @@ from google.protobuf.message import Message
 from grpc import StatusCode, aio
 
 from relevo_server import errors
+from relevo_server.access.access import Access
+from relevo_server.access.callers import Caller
+from relevo_server.access.pending import KeysPending
+from relevo_server.audit import SILENT, Trail
 from relevo_server.deadline import set_remaining
 from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
-from relevo_server.service.access import Access, Caller
+from relevo_server.quotas import reserve_of
+from relevo_server.service.holds import Hold
+from relevo_server.service.shares import Shares
+from relevo_server.service.unsent import LARGE, Room, Unsent
 from relevo_server.wire.statuses import status_of
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -36,11 +43,27 @@ Method = Callable[[bytes, Context], Coroutine[Any, Any, bytes]]
 
 
 class Admission:
-    """Admits calls, `limit` at the same time at most."""
+    """Admits calls, `limit` at the same time at most.
 
-    def __init__(self, access: Access, limit: int) -> None:
+    Invalidates have a reserve in addition: the end of an entry must get through. `unsent` bounds
+    the answers that a caller has not received, and `shares` what a principal and a tenant may have
+    of the calls; None for no such bounds. `trail` has the calls that are refused.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        limit: int,
+        unsent: Unsent,
+        shares: Shares | None = None,
+        *,
+        trail: Trail = SILENT,
+    ) -> None:
         self._access = access
+        self._trail = trail
         self._limit = limit
+        self._unsent = unsent
+        self._shares = shares
         self._in_flight = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -50,51 +73,90 @@ class Admission:
         """The number of calls in flight."""
         return self._in_flight
 
-    def admit(self, context: Context) -> Caller:
+    def admit(self, context: Context, reserve: int = 0) -> Caller:
         """The caller of a call.
 
-        Raises UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED if it has `limit` calls
-        in flight, and UNAUTHENTICATED.
+        Raises what `require_room` does, UNAUTHENTICATED, and KeysPending.
+        """
+        self.require_room(reserve)
+        return self._access.caller(context)
+
+    def require_room(self, reserve: int = 0) -> None:
+        """Raise UNAVAILABLE if the server is stopping, RESOURCE_EXHAUSTED if it is full.
+
+        It is with `limit` calls in flight, and as many more as the `reserve` for this call.
         """
         if self._stopping:
             self._refused.set()
             raise errors.stopping()
-        if self._in_flight >= self._limit:
+        if self._in_flight >= self._limit + reserve:
             raise errors.too_many_requests(self._limit)
-        return self._access.caller(context.invocation_metadata)
 
-    def method(self, answer: Answer[Request], read: Read[Request]) -> Method:
+    def method(
+        self,
+        answer: Answer[Request],
+        read: Read[Request],
+        *,
+        expected: int = 0,
+        has_reserve: bool = False,
+    ) -> Method:
         """A unary method for gRPC, which gets and returns bytes.
 
         Once the caller is admitted, `read` makes a checked request of the bytes, and `answer`
-        the response. Both may raise StoreError.
+        the response. Both may raise StoreError. `expected` is the size of large responses in bytes,
+        for which there has to be room before `answer` is called.
 
-        If `answer` returns bytes, it did not have to wait: the call does not count as one in
+        If `answer` returns few bytes, it did not have to wait: the call does not count as one in
         flight and needs no deadline. The method is one coroutine of a plain function, because an
         answer from memory is so fast that one more coroutine is felt, and so is gRPC's inspection
         of what it calls, which takes longer for a bound method.
         """
+        reserve = reserve_of(self._limit) if has_reserve else 0
+        shares, unsent = self._shares, self._unsent
 
         async def method(serialized: bytes, context: Context) -> bytes:
-            begun = None
+            begun = hold = caller = None
             try:
-                caller = self.admit(context)
-                answered = answer(read(serialized, caller))
-                if isinstance(answered, bytes):
+                try:
+                    caller = self.admit(context, reserve)
+                except KeysPending:
+                    caller = await self._access.authenticate(context)
+                if shares is None:
+                    request = read(serialized, caller)
+                else:
+                    hold = Hold(shares)
+                    hold.take_principal(caller.name, len(serialized), has_reserve=has_reserve)
+                    request = hold.take_tenants(read(serialized, caller))
+                answered = None if expected else answer(request)
+                if isinstance(answered, bytes) and len(answered) < LARGE:
                     return answered
-                begun = monotonic()
-                remaining = context.time_remaining()
-                if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                    set_remaining(remaining)
+                room = Room(unsent, caller.name, context)
                 self._in_flight += 1
                 try:
-                    response = await answered
-                    return response if isinstance(response, bytes) else response.SerializeToString()
+                    if expected:
+                        await room.take(expected)
+                    begun = monotonic()
+                    remaining = context.time_remaining()
+                    if remaining is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                        set_remaining(remaining)
+                    response = await _response(answered or answer(request))
+                    if not room.has(len(response)):
+                        size = len(response)
+                        answered = response = b""  # it takes no memory while the call waits
+                        await room.take(size)
+                        response = await _response(answer(request))
+                    room.hold(len(response))
+                    return response
                 finally:
                     self._in_flight -= 1
+                    room.give_back()
             except Exception as error:  # noqa: BLE001 - typed for the caller
                 failure = error
+            finally:
+                if hold:
+                    hold.release()
             spent = 0.0 if begun is None else monotonic() - begun
+            self._trail.failed(answer.__name__, name_of(caller), context.peer, failure)
             return await fail(context, failure, answer.__name__, spent)
 
         return method
@@ -117,6 +179,17 @@ class Admission:
             async with asyncio.timeout(seconds):
                 return await self._refused.wait()
         return False
+
+
+async def _response(answered: Coroutine[Any, Any, Message | bytes] | bytes) -> bytes:
+    """The bytes of an answer, once it is there."""
+    response = answered if isinstance(answered, bytes) else await answered
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def name_of(caller: Caller | None) -> str:
+    """The principal of a caller, "" if the caller is not known."""
+    return caller.name if caller else ""
 
 
 async def fail(context: Context, error: Exception, method: str, spent: float = 0.0) -> NoReturn:

@@ -5,7 +5,6 @@ store on their behalf.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -16,8 +15,11 @@ from relevo_server import errors
 from relevo_server.deadline import earliest_wait
 from relevo_server.errors import Reason, StoreError
 from relevo_server.event_log.followers import Followers
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.logs import log, where
+from relevo_server.service.shares import Shares
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.interface import LeaseAttempt, Leased, Storage
 from relevo_server.telemetry.counts import ENTRY, GRANTED, HELD, RELEASED, Counts
 from relevo_server.wire.requests import Lease, Release
@@ -33,6 +35,7 @@ class _Subject(NamedTuple):
     renew_version: int
 
 
+@hides("request_id")
 class _Waiter(NamedTuple):
     request_id: str
     result: asyncio.Future[Leased]
@@ -79,13 +82,21 @@ class _Queue:
 class Leases:
     """Grants leases, which last `ttl` seconds."""
 
-    def __init__(self, storage: Storage, followers: Followers, ttl: float, counts: Counts) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        followers: Followers,
+        ttl: float,
+        counts: Counts,
+        shares: Shares,
+    ) -> None:
         self._storage = storage
         self._followers = followers
         self._ttl_ms = round(ttl * 1000)
         self._queues: dict[_Subject, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._counts = counts
+        self._shares = shares
         self._is_stopping = False
         self.waiters = 0
         """The number of calls that wait for a lease."""
@@ -106,7 +117,8 @@ class Leases:
         """The live entry, unless it is the one to renew; else a lease on the key.
 
         Raises ABORTED if another caller still holds the lease when the wait is over, or shortly
-        before the call's deadline. A lease that arrives after the caller has gone is released.
+        before the call's deadline, and RESOURCE_EXHAUSTED if too many calls of the tenant wait. A
+        lease that arrives after the caller has gone is released.
         """
         try:
             leased = await self._acquire(lease)
@@ -142,6 +154,10 @@ class Leases:
     async def _wait(self, subject: _Subject, lease: Lease, held: float) -> Leased:
         if self._is_stopping:
             raise errors.stopping()
+        with self._shares.waiting(subject.key.tenant_id):
+            return await self._wait_in_queue(subject, lease, held)
+
+    async def _wait_in_queue(self, subject: _Subject, lease: Lease, held: float) -> Leased:
         loop = asyncio.get_running_loop()
         queue = self._queues.get(subject)
         if queue is None:
@@ -192,7 +208,7 @@ class Leases:
             await self._followers.ignore(subject.key, queue.changed)
 
     def _attempt(self, subject: _Subject, request_id: str) -> LeaseAttempt:
-        token = secrets.token_urlsafe(16)
+        token = lease_tokens.new_token()
         return LeaseAttempt(subject.key, token, self._ttl_ms, subject.renew_version, request_id)
 
     def _abandon(self, key: Key, token: str) -> None:

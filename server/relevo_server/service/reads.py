@@ -8,12 +8,32 @@ from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Read, Storage
+from relevo_server.storage.interface import Limits, Read, Storage
 from relevo_server.telemetry.counts import HIT, MISS, Counts
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.requests import Get
 
 _ATTEMPTS = 8
+
+
+class TooLargeError(Exception):
+    """Raised instead of an answer that exceeds its limits. `size` is what is known of it, in bytes.
+
+    The layers of an entry that is too large itself are not known.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def require_within(get: Get, read: Read, limits: Limits) -> None:
+    """Raise TooLargeError if the contexts to answer exceed the limits, or were left out."""
+    head, *layers = read.entries
+    size = head.size if head and head.version != get.known_version else 0
+    size += sum(layer.size for layer in layers if layer)
+    if size > limits.total:
+        raise TooLargeError(size)
 
 
 class Reader:
@@ -60,20 +80,28 @@ class Reader:
         self._lookups[HIT if read else MISS] += 1
         return (read, layers) if read else None
 
-    async def from_store(self, get: Get) -> tuple[Read, Sequence[Key]]:
+    async def from_store(
+        self, get: Get, limits: Limits | None = None
+    ) -> tuple[Read, Sequence[Key]]:
         """The entry with its layers from the store, and the layers' keys.
 
-        Raises ABORTED if the layers kept changing, and DATA_LOSS if what is stored is no context.
+        Raises ABORTED if the layers kept changing, DATA_LOSS if what is stored is no context, and
+        TooLargeError if the contexts exceed the limits.
         """
         keep = self._is_cached(get)
         if keep or get.include_layers:
-            return await self._whole(get, keep=keep)
-        return await self._storage.read([get.key], (get.known_version,)), ()
+            return await self._whole(get, limits, keep=keep)
+        read = await self._storage.read([get.key], (get.known_version,), limits)
+        if limits:
+            require_within(get, read, limits)
+        return read, ()
 
     def _is_cached(self, get: Get) -> bool:
         return self._has_cache and get.is_cached
 
-    async def _whole(self, get: Get, *, keep: bool) -> tuple[Read, Sequence[Key]]:
+    async def _whole(
+        self, get: Get, limits: Limits | None, *, keep: bool
+    ) -> tuple[Read, Sequence[Key]]:
         """Read full entries; with `keep`, for the copies too.
 
         The layers are known only after the entry was read. So it is read with the layers that it
@@ -83,14 +111,20 @@ class Reader:
         layers = self._entries.last_includes(key) if get.include_layers else ()
         for _ in range(_ATTEMPTS):
             begun = monotonic()
-            read = await self._storage.read([key, *layers])
-            if keep:
+            read = await self._storage.read([key, *layers], (), limits)
+            head = read.entries[0]
+            if head and head.left_out:
+                raise TooLargeError(head.size)  # its layers may have changed since the last read
+            is_whole = not any(stored and stored.left_out for stored in read.entries)
+            if keep and is_whole:
                 partition = self._storage.partition_of(key.tenant_id)
                 self._copies.keep(partition, [key, *layers], read, begun)
             if not get.include_layers:
                 return read, ()
-            includes = self._entries.includes(key, read.entries[0])
+            includes = self._entries.includes(key, head)
             if includes == layers:
+                if not is_whole:
+                    raise TooLargeError(sum(stored.size for stored in read.entries if stored))
                 return read, layers
             layers = includes
         raise errors.contention(key)

@@ -1,6 +1,5 @@
 """The ContextStore service: each RPC from a checked request to its response."""
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -14,17 +13,24 @@ from grpc import (
 from relevo.v1 import store_pb2
 
 from relevo_server import errors
+from relevo_server.access.access import Access
+from relevo_server.audit import SILENT, Event, Trail
 from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
-from relevo_server.logs import log, where
-from relevo_server.service.access import Access
+from relevo_server.quotas import Quotas
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
-from relevo_server.service.admission import Admission, Context, fail
+from relevo_server.service.admission import Admission, Context, fail, name_of
+from relevo_server.service.auditing import recorded, recording_parts
+from relevo_server.service.batches import Batches
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
+from relevo_server.service.recounts import Recounts
+from relevo_server.service.shares import Shares
+from relevo_server.service.signing import signature_of
+from relevo_server.service.unsent import Unsent
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
@@ -34,7 +40,6 @@ from relevo_server.telemetry.counts import Counts
 from relevo_server.telemetry.instruments import Read as ReadFigure
 from relevo_server.wire import opaque, requests
 from relevo_server.wire.entries import Entries
-from relevo_server.wire.statuses import status_of
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 
@@ -42,14 +47,15 @@ SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
 class ContextStore:
     """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of its entries."""
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
+    def __init__(self, storage: Storage, settings: Settings, trail: Trail = SILENT) -> None:
         self._storage = storage
+        self._trail = trail
         self._settings = settings
-        self._access = Access(settings.principals)
+        self._access = Access(settings.principals, settings.issuers)
         self._put_limits = requests.PutLimits(
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
         )
-        self._entries = Entries()
+        self._entries = Entries(signature_of(settings))
         self._counts = Counts()
         self._activity = Activity()
         self._copies = Copies(
@@ -58,13 +64,33 @@ class ContextStore:
             max_staleness=settings.cache_max_staleness,
         )
         self._followers = Followers(storage, self._entries, self._copies, settings, self._counts)
-        self._watching = Watching(storage, self._followers, settings, self._counts)
+        self._shares = Shares(settings.quotas, settings.max_concurrent_calls, self._counts)
+        self._watching = Watching(
+            storage,
+            self._followers,
+            self._access.sessions,
+            settings,
+            self._counts,
+            self._shares,
+        )
         self._reader = Reader(
             storage, self._entries, self._copies, self._followers, settings, self._counts
         )
-        self._writer = Writer(storage, settings)
-        self._leases = Leases(storage, self._followers, settings.lease_ttl, self._counts)
-        self._admission = Admission(self._access, settings.max_concurrent_calls)
+        storage.limit(self._shares.stored_limits)
+        self._recounts = Recounts(storage, settings.quotas)
+        self._batches = Batches(self._reader, self._get_response, settings.max_batch_bytes)
+        self._writer = Writer(storage, settings, self._counts)
+        self._leases = Leases(
+            storage, self._followers, settings.lease_ttl, self._counts, self._shares
+        )
+        self._unsent = Unsent(settings.max_unsent_bytes)
+        self._admission = Admission(
+            self._access,
+            settings.max_concurrent_calls,
+            self._unsent,
+            self._shares,
+            trail=trail,
+        )
 
     @property
     def parts(self) -> Parts:
@@ -74,22 +100,30 @@ class ContextStore:
             self._settings,
             self._access,
             self._admission,
+            self._unsent,
             self._copies,
             self._followers,
             self._watching,
             self._reader,
             self._entries,
             self._activity,
+            self._shares,
+            self._trail,
         )
 
     def add_to(self, server: Registry) -> None:
         """Register the service with a server that has not been started."""
         method = self._admission.method
+        write = recorded(method, self._trail, Event.WRITE)
+        invalidate = recorded(partial(method, has_reserve=True), self._trail, Event.WRITE)
+        batch = recording_parts(
+            partial(method, expected=self._settings.max_batch_bytes), self._trail
+        )
         methods = {
             "Get": method(self.Get, requests.read_get),
-            "BatchGet": method(self.BatchGet, requests.read_batch),
-            "Put": method(self.Put, partial(requests.read_put, limits=self._put_limits)),
-            "Invalidate": method(self.Invalidate, requests.read_invalidate),
+            "BatchGet": batch(self.BatchGet, requests.read_batch),
+            "Put": write(self.Put, partial(requests.read_put, limits=self._put_limits)),
+            "Invalidate": invalidate(self.Invalidate, requests.read_invalidate),
             "Lease": method(self.Lease, requests.read_lease),
             "Release": method(self.Release, requests.read_release),
         }
@@ -109,6 +143,7 @@ class ContextStore:
         counts = self._counts
         return {
             "relevo.server.active_calls": lambda: self._admission.active_calls,
+            "relevo.server.unsent.size": lambda: self._unsent.size,
             "relevo.server.watchers": lambda: self._watching.streams,
             "relevo.server.subscriptions": lambda: self._watching.subscriptions,
             "relevo.server.outbox.size": lambda: self._watching.outbox_bytes,
@@ -118,10 +153,20 @@ class ContextStore:
             "relevo.server.follower.lag": self._followers.lag,
             "relevo.server.leases": lambda: counts.leases,
             "relevo.server.lease.waiters": lambda: self._leases.waiters,
+            "relevo.server.quota.refusals": lambda: counts.quota_refusals,
             "relevo.server.cache.lookups": lambda: counts.lookups,
             "relevo.server.cache.entries": lambda: len(self._copies),
             "relevo.server.cache.size": lambda: self._copies.size,
         }
+
+    def update_quotas(self, quotas: Quotas) -> None:
+        """Apply these quotas from now on. What is in flight goes on, and streams stay open."""
+        self._shares.update(quotas)
+        self._recounts.update(quotas)
+
+    async def recount_regularly(self) -> None:
+        """Keep the counts right of what tenants have in the store, until this is cancelled."""
+        await self._recounts.run()
 
     async def refuse(self, *, quiet: float, within: float) -> None:
         """Answer new calls UNAVAILABLE from now on.
@@ -137,6 +182,7 @@ class ContextStore:
         """End the service's own tasks."""
         await self._leases.close()
         await self._followers.close()
+        await self._access.close()
 
     def Get(self, get: requests.Get) -> Coroutine[Any, Any, bytes] | bytes:
         """Answer one entry: a serialized GetResponse, without waiting if the copies have it."""
@@ -147,30 +193,7 @@ class ContextStore:
         self, gets: Sequence[requests.Get | StoreError]
     ) -> store_pb2.BatchGetResponse:
         """Answer several entries, each with a result of its own."""
-        answers = await asyncio.gather(*map(self._get_one, gets), return_exceptions=True)
-        response = opaque.BatchGetResponse()
-        limit = self._settings.max_batch_bytes
-        size = 0
-        for answer in answers:
-            result: Any = response.results.add()
-            error = None
-            if isinstance(answer, StoreError):
-                error = answer
-            elif isinstance(answer, Exception):
-                # A defect costs its own result only.
-                log.error("call.failed", method="BatchGet", where=where(answer))
-                error = errors.internal()
-            elif isinstance(answer, BaseException):
-                raise answer
-            # The first answer always has room, so a caller that asks again makes progress.
-            elif size and size + len(answer) > limit:
-                error = errors.response_too_large(limit)
-            else:
-                size += len(answer)
-                result.response = answer
-            if error:
-                result.error.MergeFromString(status_of(error).SerializeToString())
-        return response
+        return await self._batches.answer(gets)
 
     async def Put(self, put: requests.Put) -> store_pb2.PutResponse:
         """Write an entry, or parts of it."""
@@ -219,13 +242,16 @@ class ContextStore:
         self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
         """Stream changes to a client, until it ends the stream or the server stops."""
+        caller = None
         try:
-            caller = self._access.caller(context.invocation_metadata)
-            responses = self._watching.stream(request_iterator, caller, context.peer())
+            session = await self._access.session(context)
+            caller = session.caller
+            responses = self._watching.stream(request_iterator, session, context.peer())
             async with aclosing(responses) as messages:
                 async for message in messages:
                     yield message
         except Exception as error:  # noqa: BLE001 - typed for the caller
+            self._trail.failed("Watch", name_of(caller), context.peer, error)
             await fail(context, error, "Watch")
 
     async def _get_from_store(self, get: requests.Get) -> bytes:
@@ -233,6 +259,7 @@ class ContextStore:
 
     def _get_response(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
         key = get.key
+        get.require_layers(layers)
         row = self._activity.of(key.tenant_id)
         row[CALLS] += 1
         if read.revision < get.min_revision:
@@ -259,9 +286,3 @@ class ContextStore:
             not_modified=is_known,
         )
         return response.SerializeToString()
-
-    async def _get_one(self, get: requests.Get | StoreError) -> bytes:
-        if isinstance(get, StoreError):
-            raise get
-        answer = self.Get(get)
-        return answer if isinstance(answer, bytes) else await answer

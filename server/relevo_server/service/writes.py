@@ -7,9 +7,10 @@ from grpc import StatusCode
 
 from relevo_server import errors
 from relevo_server.deadline import is_over
-from relevo_server.errors import StoreError
+from relevo_server.errors import Reason, StoreError
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Storage, Write, Written
+from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.masks import Patch
 from relevo_server.wire.requests import Put
 
@@ -21,8 +22,9 @@ _RANDOM = random.SystemRandom()
 class Writer:
     """Writes what Puts ask for."""
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
+    def __init__(self, storage: Storage, settings: Settings, counts: Counts) -> None:
         self._storage = storage
+        self._counts = counts
         self._ttl = settings.ttl
         self._max_bytes = settings.max_context_bytes
 
@@ -64,6 +66,10 @@ class Writer:
             raise errors.context_too_large(len(context), self._max_bytes)
         ttl_ms = put.ttl_ms or self._ttl.of(put.key.scope)
         token, once, principal, fields = put.lease_token, put.once, put.principal, put.fields
-        return await self._storage.write(
-            Write(put.key, context, ttl_ms, expected, token, once, principal, fields)
-        )
+        write = Write(put.key, context, ttl_ms, expected, token, once, principal, fields)
+        try:
+            return await self._storage.write(write)
+        except StoreError as error:
+            if error.reason is Reason.QUOTA_EXCEEDED:
+                self._counts.quota_refusals[error.metadata["quota"]] += 1
+            raise

@@ -4,14 +4,20 @@ The methods raise StoreError as those of `Storage` do, unless their docstrings s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import LogPage
 
 EVICTION_ADVICE = "set maxmemory-policy to noeviction or to a volatile-* policy"
 """The advice for an eviction policy that may take the logs."""
+
+
+def rights_advice(commands: Iterable[str]) -> str:
+    """The command of Redis that lets its user run these commands."""
+    return " ".join(["ACL SETUSER …", *(f"+{command.lower()}" for command in sorted(commands))])
 
 
 def may_evict_logs(policy: str) -> bool:
@@ -67,6 +73,13 @@ class Usage(NamedTuple):
     """Bytes that it may use, if there is a limit."""
 
 
+class Held(NamedTuple):
+    """What a tenant has in the store: entries, and the bytes of their contexts."""
+
+    entries: int
+    bytes: int
+
+
 class Inspection(ABC):
     """Reports the state and usage of a backend. It reads and writes no context."""
 
@@ -80,7 +93,7 @@ class Inspection(ABC):
     async def refusals(self) -> Mapping[str, str]:
         """The commands that this server needs and may not run, each with the database's error.
 
-        May write a key, which it deletes.
+        Changes nothing. Some may be needed for few things only.
         """
         return {}
 
@@ -106,4 +119,19 @@ class Inspection(ABC):
         `cursor` is the one that the part before returned, "" for the first part. `count` is about
         how many keys of the whole database to search. A key that exists during the whole search is
         in at least one part. Raises INVALID_ARGUMENT if `cursor` is not one of this backend's.
+        """
+
+    @abstractmethod
+    async def held(self, tenant_id: str) -> Held:
+        """What a tenant has, as it is counted if the storage's `limits_of` limits it.
+
+        Never too low. Too high by what has ended since the last recount without a call, and by
+        what was added during that recount.
+        """
+
+    @abstractmethod
+    async def recount(self, limits_of: LimitsOf, interval: float) -> None:
+        """Count anew what the tenants have that `limits_of` limits. May take minutes.
+
+        Does nothing if a server of the store has begun one within the last `interval` seconds.
         """

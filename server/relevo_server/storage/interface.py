@@ -9,14 +9,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from relevo_server import errors
+from relevo_server.hiding import hides
 from relevo_server.keys import Key, partition_of
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import Tail
 from relevo_server.storage.inspection import Inspection
+from relevo_server.storage.key_records import KeyRecords, Rewrapped, Shredded
 
 ABSENT = 0
 """The version of an absent entry."""
 
 
+@hides("context")
 class Stored(NamedTuple):
     """A live entry.
 
@@ -82,12 +87,14 @@ def within(entries: Iterable[Stored | None], limits: Limits) -> list[Stored | No
     return found
 
 
+@hides("context", "lease")
 class Write(NamedTuple):
     """An entry to write, and the conditions for it.
 
     `expected` is the version that the live entry must have, None for any. `lease` is the
     token of a lease that must be held, "" for none. `once` identifies the Put, None if a
-    repetition may write again. `principal` and `fields` are recorded in the event.
+    repetition may write again. `principal` and `fields` are recorded in the event. `key_id` is
+    the id of the tenant's data key, b"" if the context is not encrypted.
     """
 
     key: Key
@@ -98,6 +105,7 @@ class Write(NamedTuple):
     once: Once | None = None
     principal: str = ""
     fields: tuple[str, ...] = ()
+    key_id: bytes = b""
 
 
 class Written(NamedTuple):
@@ -108,11 +116,12 @@ class Written(NamedTuple):
     ttl_ms: int
 
 
+@hides("token", "request_id")
 class LeaseAttempt(NamedTuple):
     """A caller's attempt to lease an absent entry, or to renew the version `renewed`.
 
-    `token` and `ttl_ms` are those of the lease, if it is granted. `request_id` identifies
-    the attempt, "" for none: a repetition gets the same lease again.
+    `token` (from `lease_tokens.new_token`) and `ttl_ms` are those of the lease, if it is granted.
+    `request_id` identifies the attempt, "" for none: a repetition gets the same lease again.
     """
 
     key: Key
@@ -122,6 +131,7 @@ class LeaseAttempt(NamedTuple):
     request_id: str = ""
 
 
+@hides("token")
 class Leased(NamedTuple):
     """The result of a `LeaseAttempt` as of a revision: the entry, or a lease.
 
@@ -134,14 +144,26 @@ class Leased(NamedTuple):
     ttl_ms: int = 0
 
 
+def _unlimited(_: str) -> None:
+    """The limits of a store without quotas."""
+
+
 class Storage(ABC):
     """A storage backend. The number of partitions is fixed when the store is first used."""
 
     inspection: Inspection
     """The backend's state and usage, for operators."""
+    data_keys: KeyRecords
+    """The data keys of tenants, by which values are encrypted before the backend has them."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
+        self.limits_of: LimitsOf = _unlimited
+        """The limits of each tenant's entries and bytes."""
+
+    def limit(self, limits_of: LimitsOf) -> None:
+        """Set the limits of each tenant's entries and bytes. Later ones replace them."""
+        self.limits_of = limits_of
 
     def partition_of(self, tenant_id: str) -> int:
         """The partition that all keys of a tenant share."""
@@ -149,9 +171,10 @@ class Storage(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Check that the backend answers and has this server's layout.
+        """Check that the backend answers, lets this server do its work, and has its layout.
 
-        Raises `LayoutError` if the layout differs.
+        Raises `LayoutError` if the layout differs, and UNAVAILABLE: from a `MissingRightsError`
+        if the backend answers, but calls would fail.
         """
 
     async def eviction_policies(self) -> frozenset[str]:
@@ -166,24 +189,28 @@ class Storage(ABC):
         """Close the connections. No method may be called afterwards."""
 
     @abstractmethod
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Read entries of one partition.
 
         `known_versions` has the version of each entry that the reader already has; the context
-        of an entry that still has it is left out.
+        of an entry that still has it is left out. So are the contexts that exceed the limits.
         """
 
     async def read_within(
         self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
     ) -> Read:
-        """Read entries of one partition, without the contexts that exceed the limits.
+        """The same without known versions. It may wait for reads of the same keys in flight.
 
         Raises UNAVAILABLE if the log does not have the event at `position`: then it has lost what
         was read earlier, and this read is of another order.
         """
         del position  # a storage that loses nothing
-        read = await self.read(keys)
-        return Read(read.revision, within(read.entries, limits))
+        return await self.read(keys, (), limits)
 
     @abstractmethod
     async def write(self, write: Write) -> Written:
@@ -191,8 +218,22 @@ class Storage(ABC):
 
         Every write ends the lease on its key. Raises ABORTED if the live version is not
         `expected`, FAILED_PRECONDITION if the lease is not held, INVALID_ARGUMENT if another
-        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out.
+        Put had the request_id, RESOURCE_EXHAUSTED if memory ran out, or if the tenant would have
+        more entries or bytes than before and than `limits_of` allows. Raises ChangedKeyError if
+        `key_id` is not that of the tenant's data key.
         """
+
+    async def shred(self, tenant_id: str, principal: str) -> Shredded:
+        """As `KeyRecords.shred`."""
+        return await self.data_keys.shred(tenant_id, principal)
+
+    async def rewrap(self, partition: int) -> Rewrapped:
+        """Wrap the data keys of a partition by the key ring's primary key.
+
+        Raises UNIMPLEMENTED if this server does not encrypt.
+        """
+        del partition
+        raise errors.not_encrypted()
 
     @abstractmethod
     async def recall(self, key: Key, once: Once) -> Written | None:
@@ -249,7 +290,3 @@ class Storage(ABC):
     @abstractmethod
     async def wait(self, partition: int, position: int, seconds: float) -> None:
         """Wait until there may be events after a position, for `seconds` at most."""
-
-
-class LayoutError(Exception):
-    """Raised if the store was set up with another number of partitions or another layout."""

@@ -41,27 +41,17 @@ class Registry(Protocol):
         """Register the handlers of a service by the names of their methods."""
 
 
-class _Measured:
-    """A registry whose handlers are measured."""
+def measured_handlers(service_name: str, handlers: Handlers, telemetry: Telemetry) -> Handlers:
+    """The handlers of a service, with a measurement around each.
 
-    def __init__(self, registry: Registry, telemetry: Telemetry) -> None:
-        self._registry = registry
-        self._telemetry = telemetry
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
-        """Register the handlers, with a measurement around each."""
-        measured = {
-            name: _measured(handler, _Method(f"{service_name}/{name}", self._telemetry))
-            for name, handler in method_handlers.items()
-        }
-        self._registry.add_registered_method_handlers(service_name, measured)
-
-
-def measured(registry: Registry, telemetry: Telemetry) -> Registry:
-    """The registry itself if nothing is measured, so that a call costs nothing more."""
+    They are the same ones if nothing is measured, so that a call costs nothing more.
+    """
     if telemetry.calls is None and telemetry.tracer is None:
-        return registry
-    return _Measured(registry, telemetry)
+        return handlers
+    return {
+        name: _measured(handler, _Method(f"{service_name}/{name}", telemetry))
+        for name, handler in handlers.items()
+    }
 
 
 class _Method:

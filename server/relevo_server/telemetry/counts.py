@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from relevo.v1.store_pb2 import ResetReason
 
+from relevo_server.quotas import Quota
+
 GRANTED, ENTRY, HELD, RELEASED = "granted", "entry", "held", "released"
 HIT, MISS = "hit", "miss"
 _RESETS = {
@@ -30,6 +32,10 @@ class Counts:
     """Lease and Release calls, by what they ended with."""
     lookups: dict[str, int] = field(default_factory=lambda: dict.fromkeys((HIT, MISS), 0))
     """Lookups of reads with CONSISTENCY_CACHED in the server's memory, by their result."""
+    quota_refusals: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys((each.value for each in Quota), 0)
+    )
+    """Calls and subscriptions that were refused, by the quota that was used up."""
 
     def count_reset(self, reason: ResetReason) -> None:
         """Count one partition of a stream that is reset."""

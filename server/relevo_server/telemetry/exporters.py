@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from relevo_server.logs import log
 from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.durations import Durations, PrometheusReader, PushReader
+from relevo_server.telemetry.records import Records
 from relevo_server.telemetry.scrape import MetricsServer
 from relevo_server.telemetry.telemetry import Telemetry
 from relevo_server.telemetry.wanted import Protocol, Wanted
@@ -39,6 +40,7 @@ class Exporters:
         self._meters: MeterProvider | None = None
         self._tracers: TracerProvider | None = None
         self._scraped: MetricsServer | None = None
+        self._records: Records | None = None
 
     def __enter__(self) -> Telemetry:
         """Start. Returns what the server is to measure with."""
@@ -59,12 +61,15 @@ class Exporters:
             self._tracers = TracerProvider(resource=self._resource, shutdown_on_exit=False)
             exporter = _span_exporter(self._wanted.traces)
             self._tracers.add_span_processor(BatchSpanProcessor(exporter))
+        if self._wanted.records:
+            self._records = Records(self._wanted.records, self._resource)
         scope = instruments.METER, process.release()
         return Telemetry(
             meter=self._meters.get_meter(*scope) if self._meters else None,
             calls=calls if self._meters else None,
             operations=operations if self._meters else None,
             tracer=self._tracers.get_tracer(*scope) if self._tracers else None,
+            records=self._records.export if self._records else None,
         )
 
     @property
@@ -81,11 +86,11 @@ class Exporters:
         """Export what is left, for a few seconds at most."""
         if self._scraped:
             self._scraped.close()
-        # In threads: the SDK's timeouts do not bound an export that has begun, and neither of the
-        # two waits for the other one's collector.
+        # In threads: the SDK's timeouts do not bound an export that has begun, and none of them
+        # waits for another one's collector.
         exports = [
             threading.Thread(target=each.shutdown, name="last export", daemon=True)
-            for each in (self._tracers, self._meters)
+            for each in (self._tracers, self._meters, self._records)
             if each
         ]
         end = time.monotonic() + _LAST_EXPORT

@@ -40,6 +40,7 @@ _COUNTER, _UP_DOWN, _GAUGE = Kind.COUNTER, Kind.UP_DOWN_COUNTER, Kind.GAUGE
 
 INSTRUMENTS = (
     Instrument("relevo.server.active_calls", _UP_DOWN, "{call}", "Calls in progress"),
+    Instrument("relevo.server.unsent.size", _UP_DOWN, "By", "Large answers that are not sent yet"),
     Instrument("relevo.server.watchers", _UP_DOWN, "{stream}", "Open Watch streams"),
     Instrument(
         "relevo.server.subscriptions", _UP_DOWN, "{subscription}", "Subscriptions of all streams"
@@ -65,11 +66,23 @@ INSTRUMENTS = (
     ),
     Instrument("relevo.server.lease.waiters", _UP_DOWN, "{call}", "Lease calls that wait"),
     Instrument(
+        *("relevo.server.quota.refusals", _COUNTER, "{refusal}", "Refusals of quotas"),
+        attribute="relevo.quota",
+    ),
+    Instrument(
         *("relevo.server.cache.lookups", _COUNTER, "{lookup}", "Reads with CONSISTENCY_CACHED"),
         attribute="relevo.cache.result",
     ),
     Instrument("relevo.server.cache.entries", _UP_DOWN, "{entry}", "Entries in memory"),
     Instrument("relevo.server.cache.size", _UP_DOWN, "By", "What the entries in memory take"),
+    Instrument(
+        *("relevo.server.audit.records", _COUNTER, "{record}", "Audit records"),
+        attribute="relevo.audit.event",
+    ),
+    Instrument(
+        *("relevo.server.audit.dropped", _COUNTER, "{record}", "Audit records that were lost"),
+        attribute="relevo.audit.sink",
+    ),
     Instrument(
         "relevo.server.store.available", _GAUGE, "{store}", "1 if the store answers, else 0"
     ),

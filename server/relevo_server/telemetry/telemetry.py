@@ -1,6 +1,8 @@
 """What a server measures with: a meter, histograms and a tracer, each of which may be missing."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
@@ -18,6 +20,8 @@ class Telemetry:
     operations: Histogram | None = None
     """The durations of the store's operations."""
     tracer: Tracer | None = None
+    records: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+    """Sends audit records to a collector, and waits for its answer. Raises OSError without one."""
 
 
 NOTHING = Telemetry()

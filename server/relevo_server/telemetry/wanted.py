@@ -16,23 +16,39 @@ class Wanted(NamedTuple):
     """How metrics are sent by OTLP; None if they are not sent."""
     traces: Protocol | None
     """How traces are sent by OTLP; None if they are not sent."""
+    records: Protocol | None = None
+    """How audit records are sent by OTLP; None if they are not sent."""
 
     def __bool__(self) -> bool:
         return any(self)
 
 
-def wanted(environment: Mapping[str, str], metrics_listen: str | None = None) -> Wanted:
+def wanted(
+    environment: Mapping[str, str],
+    metrics_listen: str | None = None,
+    *,
+    audit_otlp: bool = False,
+) -> Wanted:
     """What is to be exported.
 
-    OTLP is on for a signal if its endpoint is set, by the signal's variable or the common one.
-    Raises ValueError if a variable has a value that is not supported.
+    OTLP is on for a signal if its endpoint is set, by the signal's variable or the common one; for
+    audit records only with `audit_otlp`. Raises ValueError if a variable has a value that is not
+    supported, or if there is no endpoint for what was asked for.
     """
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         if metrics_listen:
             raise ValueError("metrics_listen: OTEL_SDK_DISABLED forbids it")
+        if audit_otlp:
+            raise ValueError("audit_otlp: OTEL_SDK_DISABLED forbids it")
         return Wanted(None, None, None)
+    records = _protocol(environment, "LOGS") if audit_otlp else None
+    if audit_otlp and records is None:
+        raise ValueError("audit_otlp: needs otlp_endpoint, and no OTEL_LOGS_EXPORTER=none")
     return Wanted(
-        metrics_listen, _protocol(environment, "METRICS"), _protocol(environment, "TRACES")
+        metrics_listen,
+        _protocol(environment, "METRICS"),
+        _protocol(environment, "TRACES"),
+        records,
     )
 
 

@@ -27,14 +27,23 @@ _MAX_SEARCHED = 256 << 10
 """Bytes. In a larger request, no section is searched for values that it must not hold: that takes
 far longer than to decode it, and such a request is refused in any case."""
 
+MAX_LIST_BYTES = 256 << 10
+"""The most bytes of a request with a list, a Put excepted. A hundred items of the greatest length
+take a third of it. Two bytes of such a request may become an item that takes sixty in memory."""
+
 _Request = TypeVar("_Request", bound=Message)
 
 
-def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
-    """A function that decodes a request. It raises INVALID_ARGUMENT if the bytes are malformed."""
+def decoder(kind: type[_Request], most: int | None = None) -> Callable[[bytes], _Request]:
+    """A function that decodes a request. It raises INVALID_ARGUMENT if the bytes are malformed.
+
+    `most` is the greatest size in bytes of a request that is decoded, None for any.
+    """
     descriptor: Any = kind.DESCRIPTOR
 
     def decode(serialized: bytes) -> _Request:
+        if most is not None and len(serialized) > most:
+            raise too_long(len(serialized), most)
         try:
             return kind.FromString(serialized)
         except DecodeError:
@@ -44,6 +53,25 @@ def decoder(kind: type[_Request]) -> Callable[[bytes], _Request]:
         raise errors.invalid(problems or [UNREADABLE])
 
     return decode
+
+
+def too_long(size: int, most: int) -> errors.StoreError:
+    """INVALID_ARGUMENT: a request has too many bytes to be decoded."""
+    return errors.invalid([("request", f"has {size} bytes, at most {most} are allowed")])
+
+
+def only(kind: type[_Request], serialized: bytes, *fields: str) -> Any:
+    """A serialized message with these fields only. Their inner messages and texts are bytes.
+
+    Raises INVALID_ARGUMENT if the message cannot be read.
+    """
+    descriptor: Any = kind.DESCRIPTOR
+    shallow = opaque.shallow(descriptor)
+    try:
+        whole = shallow.FromString(serialized)
+    except DecodeError:
+        raise errors.invalid([UNREADABLE]) from None
+    return shallow(**{name: getattr(whole, name) for name in fields})
 
 
 def _problems(

@@ -8,8 +8,8 @@ of protobuf merges duplicates (protobufjs keeps the last).
 """
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 from relevo.v1.context_pb2 import ContextEntry, ExecutionContext
@@ -20,6 +20,9 @@ from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored, Written
 from relevo_server.wire.contexts import key_of, message_of
 from relevo_server.wire.framing import tag, varint
+
+Sign: TypeAlias = Callable[[Key, int], str]
+"""Signs the reference to an entry, given by its key and version."""
 
 _MAX_FRAMES = 1 << 14
 
@@ -78,9 +81,13 @@ _NO_FRAME = _Frame(0, 0, (), None, b"", b"", 0)
 
 
 class Entries:
-    """Serializes entries that were read. The parts that are the same for each reader are cached."""
+    """Serializes entries that were read. The parts that are the same for each reader are cached.
 
-    def __init__(self) -> None:
+    `sign` signs their references; None for entries without signatures.
+    """
+
+    def __init__(self, sign: Sign | None = None) -> None:
+        self._sign = sign
         self._frames: dict[Key, _Frame] = {}
         # Reused for every entry: creating messages would cost more than filling them in.
         self._get = GetResponse()
@@ -104,7 +111,7 @@ class Entries:
 
         Raises DATA_LOSS if what is stored is no context.
         """
-        self._fill(partition, stored.ttl_ms, _now_ms())
+        self._fill(key, stored.version, partition, stored.ttl_ms, _now_ms())
         changing = self._changing.SerializeToString()
         if not body or stored.context is None:
             return _named(key, stored.version) + changing
@@ -119,23 +126,29 @@ class Entries:
         """
         frame = self._frame(key, stored)
         context = _in_order(frame.order, key, stored) if frame.order else stored.context or b""
-        self._fill(partition, stored.ttl_ms, _now_ms())
+        self._fill(key, stored.version, partition, stored.ttl_ms, _now_ms())
         self._get.revision = revision
         # The tag and the length of the entry's changing fields, these fields, which end the entry,
         # and the revision.
         rest = self._get.SerializeToString()
-        size = varint(frame.size + rest[1])
-        return b"".join((_ENTRY, size, frame.before, context, frame.after, rest[2:]))
+        length, begin = rest[1], 2
+        if length > 0x7F:  # a varint of two bytes, as signatures make it
+            length, begin = length & 0x7F | rest[2] << 7, 3
+        size = varint(frame.size + length)
+        return b"".join((_ENTRY, size, frame.before, context, frame.after, rest[begin:]))
 
     def written(self, key: Key, partition: int, written: Written) -> bytes:
         """A serialized entry that was written, without its context.
 
         Its times count from the write, so a repeated Put gets the same answer.
         """
-        self._fill(partition, written.ttl_ms, revisions.milliseconds(written.version))
+        written_ms = revisions.milliseconds(written.version)
+        self._fill(key, written.version, partition, written.ttl_ms, written_ms)
         return _named(key, written.version) + self._changing.SerializeToString()
 
-    def _fill(self, partition: int, ttl_ms: int, now_ms: int) -> None:
+    def _fill(self, key: Key, version: int, partition: int, ttl_ms: int, now_ms: int) -> None:
+        if self._sign:
+            self._changing.signature = self._sign(key, version)
         self._changing.partition = partition
         expire_ms = now_ms + ttl_ms
         self._expire_time.seconds = expire_ms // 1000

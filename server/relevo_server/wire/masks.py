@@ -12,6 +12,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from relevo.v1.context_pb2 import ExecutionContext
 
+from relevo_server.errors import Violation
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Stored
 from relevo_server.wire import entries
@@ -21,10 +23,15 @@ Path = tuple[str, ...]
 _SEGMENT = re.compile(r"`((?:[^`]|``)*)`|([A-Za-z_][A-Za-z0-9_]*)")
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _MAX_NAMES = 1024
+MAX_PATHS = 1000
+"""The most different paths of a mask."""
+MAX_BYTES = 64 << 10
+"""The greatest size of a mask, serialized."""
 _FIELDS = ExecutionContext.DESCRIPTOR.fields_by_name
 _OUTPUT_ONLY = "update_time"
 
 
+@hides("source")
 class Patch(NamedTuple):
     """The parts of a context that a Put with a mask writes."""
 
@@ -68,11 +75,33 @@ def names(paths: Sequence[Path]) -> tuple[str, ...]:
 def parse(paths: Sequence[str]) -> list[Path] | None:
     """The paths of a mask, or None for the whole context.
 
-    Raises ValueError, with the reason, for a path that is malformed or names no field.
+    Each is there once, and none goes into what another one names. So whatever the paths are, the
+    parts of a context that they name are together no larger than the context.
+
+    Raises ValueError, with the reason, for a path that is malformed or names no field, and if
+    there are more than `MAX_PATHS`.
     """
     if not paths or list(paths) == ["*"]:
         return None
-    return [_parse(path) for path in paths]
+    texts = dict.fromkeys(paths)
+    if len(texts) > MAX_PATHS:
+        raise ValueError(f"must have at most {MAX_PATHS} different paths, has {len(texts)}")
+    return _outermost([_parse(path) for path in texts])
+
+
+def too_long(size: int) -> Violation:
+    """The broken rule of a mask that has so many bytes."""
+    return "update_mask", f"has {size} bytes, at most {MAX_BYTES} are allowed"
+
+
+def _outermost(paths: Sequence[Path]) -> list[Path]:
+    """The paths that go into nothing that another one names, in their order."""
+    kept: list[Path] = []
+    for path in sorted(set(paths)):  # what goes into a path follows it
+        if not (kept and path[: len(kept[-1])] == kept[-1]):
+            kept.append(path)
+    chosen = set(kept)
+    return [path for path in dict.fromkeys(paths) if path in chosen]
 
 
 def _parse(text: str) -> Path:

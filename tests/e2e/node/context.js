@@ -15,6 +15,7 @@ const SECTIONS = [
 const TIMEOUT_MS = 2000;
 // How a call of the store ends that cannot be answered now.
 const NOT_NOW = [status.UNAVAILABLE, status.CANCELLED, status.DEADLINE_EXCEEDED];
+const NOT_NOW_REASONS = ['TOO_MANY_REQUESTS', 'QUOTA_EXCEEDED'];
 
 /**
  * The context that a call refers to, and the reference for the calls that come of it;
@@ -62,7 +63,7 @@ function refusal(reason, code) {
     case 'STORE_BEHIND':
       return new Refusal(status.FAILED_PRECONDITION, "the call's context is newer than the store");
     default:
-      if (NOT_NOW.includes(code) || reason === 'TOO_MANY_REQUESTS') {
+      if (NOT_NOW.includes(code) || NOT_NOW_REASONS.includes(reason)) {
         return new Refusal(status.UNAVAILABLE, "the call's context cannot be resolved now");
       }
       return new Refusal(status.INTERNAL, "the call's context could not be resolved");

@@ -6,12 +6,15 @@ import signal
 import pytest
 import redis
 from grpc import StatusCode, aio
+from pydantic import SecretStr
 from relevo_server.keys import partition_of
+from relevo_server.server import storage_of
 from relevo_server.settings import Settings
 from store.cluster.tenants import TENANTS
 from support.clients.calls import Stub, context, get, is_alive, key, put
 from support.failures import failure_of
 from support.redis.cluster import RedisCluster
+from support.redis.users import User
 from support.servers.serving import serving
 from support.waiting import until, until_async
 
@@ -79,6 +82,38 @@ async def test_a_slot_whose_keys_have_moved_before_it(
     finally:
         redis_cluster.give(slot, 1)
         give_back(redis_cluster, slot)
+
+
+async def test_a_user_with_the_rights_of_the_page(
+    redis_cluster: RedisCluster, settings: Settings, tenant: str, slot: int
+) -> None:
+    """The user of docs/operations.md suffices in a Cluster; calls amid a move need `asking`.
+
+    `cluster|slots` is needed for what servers tell of all nodes.
+    """
+    more = ("+asking", "+cluster|slots")
+    with User(redis_cluster.clients, settings.store_prefix, *more) as user:
+        store = SecretStr(user.url(redis_cluster.url))
+        limited = settings.model_copy(update={"store": store, "store_timeout": 0.5})
+        storage = storage_of(limited)
+        async with serving(limited) as stub:
+            version = (await put(stub, key(tenant=tenant))).revision
+            assert (await storage.inspection.refusals()) == {}
+            assert (await storage.inspection.database_status()).version
+            move_keys(redis_cluster, slot)
+            try:
+                assert (await get(stub, key(tenant=tenant))).entry.version == version
+                user.take("asking")
+                failure = await failure_of(get(stub, key(tenant=tenant)))
+                assert failure.reason == "STORE_UNAVAILABLE"
+            finally:
+                redis_cluster.give(slot, 1)
+                give_back(redis_cluster, slot)
+        user.take("cluster|slots")
+        assert not (await storage.inspection.database_status()).version
+        redis_cluster.clients[2]("ACL", "SETUSER", user.name, "-xadd")
+        assert (await storage.inspection.refusals()).keys() == {"XADD"}
+        await storage.close()
 
 
 async def test_a_write_waits_for_its_slot(

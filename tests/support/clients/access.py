@@ -1,14 +1,15 @@
 """Callers with tokens: the principals that a server knows, and the metadata of their calls."""
 
 from hashlib import sha256
+from typing import Any
 
-from relevo_server.settings import Principal
+from relevo_server.identities import Principal
 
 
-def principal(token: str, *tenants: str, admin: bool = False, name: str = "") -> Principal:
+def principal(token: str, *tenants: str, name: str = "", **rest: Any) -> Principal:
     """A principal with this token, which is its name too if there is no other."""
     digest = sha256(token.encode()).hexdigest()
-    return Principal(name=name or token, token_sha256=digest, tenants=tenants, admin=admin)
+    return Principal(name=name or token, token_sha256=digest, tenants=tenants, **rest)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -74,10 +74,10 @@ async def invalidate_tenant(
     return await stub.Invalidate(request, timeout=TIMEOUT)
 
 
-async def is_alive(stub: Stub, key: ContextKey) -> bool:
-    """Whether there is a live entry."""
+async def is_alive(stub: Stub, key: ContextKey, **rest: Any) -> bool:
+    """Whether there is a live entry. `rest` are further fields of the request."""
     try:
-        await get(stub, key)
+        await get(stub, key, **rest)
     except aio.AioRpcError as error:
         if error.code() is not StatusCode.NOT_FOUND:
             raise

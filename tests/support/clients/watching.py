@@ -21,11 +21,11 @@ from support.clients.calls import Stub
 class Watch:
     """One Watch stream, without batches. Use with `async with`."""
 
-    def __init__(self, stub: Stub) -> None:
+    def __init__(self, stub: Stub, metadata: tuple[tuple[str, str], ...] = ()) -> None:
         self._numbers = count(1)
         self._asked = asyncio.Queue[WatchRequest | None]()
         self._reached = self._ponged = 0
-        self.call: Any = stub.Watch(self._requests())
+        self.call: Any = stub.Watch(self._requests(), metadata=metadata)
 
     async def __aenter__(self) -> Self:
         """Open the stream, without a request."""

@@ -24,7 +24,10 @@ class Call:
 
 
 class Relay(grpc.GenericRpcHandler):
-    """Forwards unary calls to `target`, with unchanged bytes. Use with `async with`."""
+    """Forwards unary calls to `target`, with unchanged bytes and with their token.
+
+    Use with `async with`.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -72,8 +75,9 @@ class Relay(grpc.GenericRpcHandler):
             metadata = tuple((name, value) for name, value in context.invocation_metadata() or ())
             self.calls.append(Call(name, request, metadata, context.time_remaining()))
             await asyncio.sleep(self.delays.get(name, 0.0))
+            token = [each for each in metadata if each[0] == "authorization"]
             try:
-                answer = await forward(request, timeout=context.time_remaining())
+                answer = await forward(request, timeout=context.time_remaining(), metadata=token)
             except aio.AioRpcError as error:
                 await context.abort(
                     error.code(), error.details() or "", tuple(error.trailing_metadata())

@@ -40,8 +40,14 @@ async def serving(settings: Settings) -> AsyncGenerator[Stub, None]:
 @asynccontextmanager
 async def serving_from(storage: Storage, settings: Settings) -> AsyncGenerator[Stub, None]:
     """Run a server on the test's own backend. Yields its stub."""
+    async with serving_service(ContextStore(storage, settings)) as stub:
+        yield stub
+
+
+@asynccontextmanager
+async def serving_service(service: ContextStore) -> AsyncGenerator[Stub, None]:
+    """Run a server with the test's own service, and close that. Yields its stub."""
     server = aio.server()
-    service = ContextStore(storage, settings)
     service.add_to(server)
     Admin(service.parts).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")

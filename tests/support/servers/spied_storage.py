@@ -9,7 +9,7 @@ import pytest
 from relevo_server.keys import Key
 from relevo_server.storage import Storage
 from relevo_server.storage.events import Gap, Tail
-from relevo_server.storage.interface import Read
+from relevo_server.storage.interface import Limits, Read
 
 
 class Spy:
@@ -35,10 +35,15 @@ class Spy:
         for name in ("read", "tail", "wait"):
             patch.setattr(storage, name, getattr(self, name))
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Read entries, and delay the answer."""
         self.reads += 1
-        read = await self._read(keys, known_versions)
+        read = await self._read(keys, known_versions, limits)
         await self.answers_go_on.wait()
         return read
 

@@ -4,6 +4,7 @@ from grpc import StatusCode
 from relevo_server import errors
 from relevo_server.errors import Reason, StoreError
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
 
 KEY = Key("conversation", "acme", "c 1")
 
@@ -30,6 +31,9 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     errors.context_too_large(262_145, 262_144),
     errors.response_too_large(3_145_728),
     errors.too_many_requests(4096),
+    errors.quota_exceeded(Quota.CALLS, 64, tenant_id="acme"),
+    errors.quota_exceeded(Quota.PRINCIPAL_BYTES, 64 << 20, principal="orchestrator"),
+    errors.answers_unsent(16 << 20),
     errors.store_full(),
     errors.unavailable(),
     errors.unauthenticated(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from relevo_server import errors
 from relevo_server.deadline import earliest
 from relevo_server.keys import Key
-from relevo_server.storage.interface import Read
+from relevo_server.storage.interface import Limits, Read
 from relevo_server.storage.memory import MemoryStorage
 
 
@@ -21,7 +21,12 @@ class GatedStorage(MemoryStorage):
         self.waiting = 0
         """The number of reads that wait now."""
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Wait at the gate, then look the entries up."""
         self.waiting += 1
         try:
@@ -31,4 +36,4 @@ class GatedStorage(MemoryStorage):
             raise errors.unavailable() from None
         finally:
             self.waiting -= 1
-        return await super().read(keys, known_versions)
+        return await super().read(keys, known_versions, limits)

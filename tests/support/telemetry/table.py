@@ -18,7 +18,7 @@ _ALL_VALUES = re.compile(r"`\w+`(?:, `\w+`)*(?:; `\w+` (?:for|if) .*)?")
 _CODE = re.compile(r"`([^`]+)`")
 _FORMS = {
     "relevo.outcome": r"[a-z_]+",
-    "relevo.context.scope": r"[a-z_]+",
+    "relevo.context.scope": r"[a-z_:]+",
     "error.type": r"\w+",
     "rpc.system.name": r"grpc",
     "rpc.method": r"relevo(?:\.\w+)+/\w+",

@@ -206,12 +206,24 @@ class GetUsageRequest(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ...) -> None: ...
 
 class GetUsageResponse(_message.Message):
-    __slots__ = ("scopes", "activity")
+    __slots__ = ("scopes", "activity", "quotas")
     SCOPES_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
     scopes: _containers.RepeatedCompositeFieldContainer[ScopeUsage]
     activity: TenantActivity
-    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeUsage, _Mapping]]] = ..., activity: _Optional[_Union[TenantActivity, _Mapping]] = ...) -> None: ...
+    quotas: _containers.RepeatedCompositeFieldContainer[QuotaUsage]
+    def __init__(self, scopes: _Optional[_Iterable[_Union[ScopeUsage, _Mapping]]] = ..., activity: _Optional[_Union[TenantActivity, _Mapping]] = ..., quotas: _Optional[_Iterable[_Union[QuotaUsage, _Mapping]]] = ...) -> None: ...
+
+class QuotaUsage(_message.Message):
+    __slots__ = ("quota", "used", "limit")
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    quota: str
+    used: int
+    limit: int
+    def __init__(self, quota: _Optional[str] = ..., used: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class ScopeUsage(_message.Message):
     __slots__ = ("scope", "entries", "bytes")
@@ -320,3 +332,35 @@ class Change(_message.Message):
     principal: str
     fields: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., tenant: _Optional[_Union[_store_pb2.TenantSelector, _Mapping]] = ..., revision: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., principal: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ShredTenantRequest(_message.Message):
+    __slots__ = ("tenant_id",)
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: str
+    def __init__(self, tenant_id: _Optional[str] = ...) -> None: ...
+
+class ShredTenantResponse(_message.Message):
+    __slots__ = ("revision", "key_deleted", "erased_count")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    KEY_DELETED_FIELD_NUMBER: _ClassVar[int]
+    ERASED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    key_deleted: bool
+    erased_count: int
+    def __init__(self, revision: _Optional[int] = ..., key_deleted: bool = ..., erased_count: _Optional[int] = ...) -> None: ...
+
+class RewrapKeysRequest(_message.Message):
+    __slots__ = ("partition",)
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    def __init__(self, partition: _Optional[int] = ...) -> None: ...
+
+class RewrapKeysResponse(_message.Message):
+    __slots__ = ("primary_key", "key_count", "rewrapped_count")
+    PRIMARY_KEY_FIELD_NUMBER: _ClassVar[int]
+    KEY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REWRAPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    primary_key: str
+    key_count: int
+    rewrapped_count: int
+    def __init__(self, primary_key: _Optional[str] = ..., key_count: _Optional[int] = ..., rewrapped_count: _Optional[int] = ...) -> None: ...

@@ -29,9 +29,9 @@ class AdminStub(object):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -82,15 +82,25 @@ class AdminStub(object):
                 request_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesRequest.SerializeToString,
                 response_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesResponse.FromString,
                 _registered_method=True)
+        self.ShredTenant = channel.unary_unary(
+                '/relevo.admin.v1.Admin/ShredTenant',
+                request_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantRequest.SerializeToString,
+                response_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantResponse.FromString,
+                _registered_method=True)
+        self.RewrapKeys = channel.unary_unary(
+                '/relevo.admin.v1.Admin/RewrapKeys',
+                request_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysRequest.SerializeToString,
+                response_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer(object):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -162,6 +172,30 @@ class AdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShredTenant(self, request, context):
+        """ShredTenant makes all data of a tenant unreadable, for ever.
+
+        In one step it ends all entries and leases of the tenant, as an Invalidate of the
+        tenant does, and deletes the key that encrypts their values. It then deletes the
+        records of the entries; if that fails, the call can be repeated. Later Puts are
+        encrypted by a new key. Copies of the database still have what a server without
+        encryption has written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RewrapKeys(self, request, context):
+        """RewrapKeys wraps the data keys of a partition by the key ring's primary key. No
+        value is written.
+
+        Fails with UNIMPLEMENTED if the server does not encrypt, and UNAVAILABLE if its
+        key ring lacks a key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -205,6 +239,16 @@ def add_AdminServicer_to_server(servicer, server):
                     request_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesRequest.FromString,
                     response_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesResponse.SerializeToString,
             ),
+            'ShredTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShredTenant,
+                    request_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantRequest.FromString,
+                    response_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantResponse.SerializeToString,
+            ),
+            'RewrapKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.RewrapKeys,
+                    request_deserializer=relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysRequest.FromString,
+                    response_serializer=relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'relevo.admin.v1.Admin', rpc_method_handlers)
@@ -217,9 +261,9 @@ class Admin(object):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -430,6 +474,60 @@ class Admin(object):
             '/relevo.admin.v1.Admin/Changes',
             relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesRequest.SerializeToString,
             relevo_dot_admin_dot_v1_dot_admin__pb2.ChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShredTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/relevo.admin.v1.Admin/ShredTenant',
+            relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantRequest.SerializeToString,
+            relevo_dot_admin_dot_v1_dot_admin__pb2.ShredTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RewrapKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/relevo.admin.v1.Admin/RewrapKeys',
+            relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysRequest.SerializeToString,
+            relevo_dot_admin_dot_v1_dot_admin__pb2.RewrapKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,9 +30,9 @@ class AdminStub:
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -71,15 +71,31 @@ class AdminStub:
     as the store's log reaches. With `follow`, the stream then has each new
     change until the caller ends it.
     """
+    ShredTenant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ShredTenantRequest, _admin_pb2.ShredTenantResponse]
+    """ShredTenant makes all data of a tenant unreadable, for ever.
+
+    In one step it ends all entries and leases of the tenant, as an Invalidate of the
+    tenant does, and deletes the key that encrypts their values. It then deletes the
+    records of the entries; if that fails, the call can be repeated. Later Puts are
+    encrypted by a new key. Copies of the database still have what a server without
+    encryption has written.
+    """
+    RewrapKeys: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RewrapKeysRequest, _admin_pb2.RewrapKeysResponse]
+    """RewrapKeys wraps the data keys of a partition by the key ring's primary key. No
+    value is written.
+
+    Fails with UNIMPLEMENTED if the server does not encrypt, and UNAVAILABLE if its
+    key ring lacks a key.
+    """
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -115,14 +131,30 @@ class AdminAsyncStub(AdminStub):
     as the store's log reaches. With `follow`, the stream then has each new
     change until the caller ends it.
     """
+    ShredTenant: _aio.UnaryUnaryMultiCallable[_admin_pb2.ShredTenantRequest, _admin_pb2.ShredTenantResponse]  # type: ignore[assignment]
+    """ShredTenant makes all data of a tenant unreadable, for ever.
+
+    In one step it ends all entries and leases of the tenant, as an Invalidate of the
+    tenant does, and deletes the key that encrypts their values. It then deletes the
+    records of the entries; if that fails, the call can be repeated. Later Puts are
+    encrypted by a new key. Copies of the database still have what a server without
+    encryption has written.
+    """
+    RewrapKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.RewrapKeysRequest, _admin_pb2.RewrapKeysResponse]  # type: ignore[assignment]
+    """RewrapKeys wraps the data keys of a partition by the key ring's primary key. No
+    value is written.
+
+    Fails with UNIMPLEMENTED if the server does not encrypt, and UNAVAILABLE if its
+    key ring lacks a key.
+    """
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     """Admin answers the questions of operators.
 
     If the server has principals, only those with the role `admin` may call it, and
-    only for the tenants that they may use. ListClients and ListTopTenants are about
-    all tenants, so they need a principal that may use all. Only Explain returns values
-    of contexts. Errors have the form of ContextStore's. Figures of calls and clients
+    only for the tenants that they may use. ListClients, ListTopTenants and RewrapKeys
+    are about all tenants, so they need a principal that may use all. Only Explain
+    returns values of contexts. Errors have the form of ContextStore's. Figures of calls and clients
     are those of the one server that answers; all others are those of the store, which
     servers share.
     """
@@ -203,6 +235,34 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         """Changes returns the changes of a tenant or a key, oldest first, as far back
         as the store's log reaches. With `follow`, the stream then has each new
         change until the caller ends it.
+        """
+
+    @_abc_1.abstractmethod
+    def ShredTenant(
+        self,
+        request: _admin_pb2.ShredTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ShredTenantResponse, _abc.Awaitable[_admin_pb2.ShredTenantResponse]]:
+        """ShredTenant makes all data of a tenant unreadable, for ever.
+
+        In one step it ends all entries and leases of the tenant, as an Invalidate of the
+        tenant does, and deletes the key that encrypts their values. It then deletes the
+        records of the entries; if that fails, the call can be repeated. Later Puts are
+        encrypted by a new key. Copies of the database still have what a server without
+        encryption has written.
+        """
+
+    @_abc_1.abstractmethod
+    def RewrapKeys(
+        self,
+        request: _admin_pb2.RewrapKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RewrapKeysResponse, _abc.Awaitable[_admin_pb2.RewrapKeysResponse]]:
+        """RewrapKeys wraps the data keys of a partition by the key ring's primary key. No
+        value is written.
+
+        Fails with UNIMPLEMENTED if the server does not encrypt, and UNAVAILABLE if its
+        key ring lacks a key.
         """
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from relevo.admin.v1.admin_pb2 import Change, ChangeKind, ChangesResponse
 
 from relevo_server import errors, revisions
+from relevo_server.access.callers import Caller
+from relevo_server.access.sessions import Session
+from relevo_server.roles import ADMIN
 from relevo_server.service.parts import Parts
 from relevo_server.storage.events import Event
 from relevo_server.wire.contexts import message_of
@@ -43,6 +46,7 @@ class Changes:
     def __init__(self, parts: Parts) -> None:
         self._storage = parts.storage
         self._followers = parts.followers
+        self._sessions = parts.access.sessions
         self._following: set[asyncio.Event] = set()
         self._is_stopping = False
 
@@ -52,8 +56,13 @@ class Changes:
         for changed in self._following:
             changed.set()
 
-    async def stream(self, request: requests.Changes) -> AsyncGenerator[ChangesResponse, None]:
-        """The changes, without end if they are followed. Raises StoreError."""
+    async def stream(
+        self, request: requests.Changes, session: Session
+    ) -> AsyncGenerator[ChangesResponse, None]:
+        """The changes, for as long as the caller's right lasts if they are followed.
+
+        Raises StoreError.
+        """
         if not request.is_followed:
             past = await self._past(request)
             for response in _responses(past.events, has_gap=past.has_gap):
@@ -61,28 +70,35 @@ class Changes:
             return
         partition = self._storage.partition_of(request.tenant_id)
         changed = asyncio.Event()
+
+        def needs(caller: Caller) -> None:
+            caller.require(request.tenant_id, ADMIN, request.scope)
+
+        session.attach(needs, changed.set)
         self._following.add(changed)
         # Before the past is read: what comes in between is in the log, and is then told.
         self._followers.listen(partition, changed)
         try:
-            past = await self._past(request)
-            for response in _responses(past.events, has_gap=past.has_gap):
-                yield response
-            position = past.revision
-            while not self._is_stopping:
-                await changed.wait()
-                changed.clear()
-                is_whole = False
-                while not is_whole:
-                    tail = await self._storage.tail(partition, position, _READ_TOGETHER)
-                    for response in _responses(
-                        [each for each in tail.events if request.names(each)],
-                        has_gap=tail.gap is not None,
-                    ):
-                        yield response
-                    position = tail.events[-1].revision if tail.events else tail.revision
-                    is_whole = len(tail.events) < _READ_TOGETHER
-            raise errors.stopping()
+            with self._sessions.open(session):
+                past = await self._past(request)
+                for response in _responses(past.events, has_gap=past.has_gap):
+                    yield response
+                position = past.revision
+                while not self._is_stopping:
+                    await changed.wait()
+                    changed.clear()
+                    session.check()
+                    is_whole = False
+                    while not is_whole:
+                        tail = await self._storage.tail(partition, position, _READ_TOGETHER)
+                        for response in _responses(
+                            [each for each in tail.events if request.names(each)],
+                            has_gap=tail.gap is not None,
+                        ):
+                            yield response
+                        position = tail.events[-1].revision if tail.events else tail.revision
+                        is_whole = len(tail.events) < _READ_TOGETHER
+                raise errors.stopping()
         finally:
             self._following.discard(changed)
             await self._followers.leave(partition, changed)

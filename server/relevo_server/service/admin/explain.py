@@ -26,9 +26,11 @@ class Explainer:
         """The composed context as of one revision, and the origin of each value.
 
         Raises NOT_FOUND without a live entry, FAILED_PRECONDITION if the store is behind, and
-        DATA_LOSS if what is stored is no context. A layer that does not exist is no error.
+        DATA_LOSS if what is stored is no context, and PERMISSION_DENIED for its layers. A layer
+        that does not exist is no error.
         """
         read, layers = await self._reader.from_store(get)
+        get.require_layers(layers)
         if read.revision < get.min_revision:
             raise errors.store_behind(get.key, read.revision)
         head, *below = read.entries

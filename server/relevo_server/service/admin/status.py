@@ -15,7 +15,7 @@ from relevo.admin.v1.admin_pb2 import (
 
 from relevo_server.errors import StoreError
 from relevo_server.service.parts import Parts
-from relevo_server.storage.interface import LayoutError
+from relevo_server.storage.unusable import LayoutError, MissingRightsError
 from relevo_server.telemetry import process
 
 _ASKED_TOGETHER = 8
@@ -66,7 +66,8 @@ class Status:
         try:
             await storage.check()
         except StoreError as error:
-            status.reason = error.message
+            is_refused = isinstance(error.__cause__, MissingRightsError)
+            status.reason = str(error.__cause__) if is_refused else error.message
             return status
         except LayoutError as error:
             status.reason = str(error)

@@ -9,8 +9,16 @@ from typing import TypeVar
 
 from relevo_server import errors
 from relevo_server.keys import Key, partition_of
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import LogPage
-from relevo_server.storage.inspection import DatabaseStatus, Inspection, LogState, Scanned, Usage
+from relevo_server.storage.inspection import (
+    DatabaseStatus,
+    Held,
+    Inspection,
+    LogState,
+    Scanned,
+    Usage,
+)
 from relevo_server.storage.memory.state import Partition
 
 _TOGETHER = 1000
@@ -20,13 +28,22 @@ _Item = TypeVar("_Item")
 
 
 class MemoryInspection(Inspection):
-    """Looks into the partitions. `clock` gives seconds since 1970."""
+    """Looks into the partitions.
+
+    `clock` gives seconds since 1970, `monotonic` seconds that never go back.
+    """
 
     kind = "memory"
 
-    def __init__(self, partitions: Sequence[Partition], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._partitions = partitions
         self._clock = clock
+        self._monotonic = monotonic
 
     async def database_status(self) -> DatabaseStatus:
         """Only the clock is known."""
@@ -40,6 +57,18 @@ class MemoryInspection(Inspection):
             size += sum(len(entry.context) for entry in some)
         log_length = max(len(part.log) for part in self._partitions)
         return Usage(log_length=log_length, entries=len(entries), size=size)
+
+    async def held(self, tenant_id: str) -> Held:
+        """Look the count up."""
+        partition = self._partitions[partition_of(tenant_id, len(self._partitions))]
+        return partition.held.get(tenant_id, Held(0, 0))
+
+    async def recount(self, limits_of: LimitsOf, interval: float) -> None:
+        """Drop dead entries; all others are counted as they come and go."""
+        del limits_of, interval
+        for part in self._partitions:
+            part.drop_dead_entries(self._monotonic())
+            await asyncio.sleep(0)
 
     async def log_state(self, partition: int) -> LogState:
         """Look at the log's ends."""

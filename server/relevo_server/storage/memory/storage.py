@@ -10,19 +10,25 @@ from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
 from relevo_server.storage.events import Event, Gap, Tail
+from relevo_server.storage.inspection import Held
 from relevo_server.storage.interface import (
     ABSENT,
     LeaseAttempt,
     Leased,
+    Limits,
     Once,
     Read,
     Storage,
     Stored,
     Write,
     Written,
+    within,
 )
+from relevo_server.storage.key_records import ChangedKeyError
 from relevo_server.storage.memory.inspection import MemoryInspection
+from relevo_server.storage.memory.key_records import MemoryKeyRecords
 from relevo_server.storage.memory.state import (
     Entry,
     Lease,
@@ -30,6 +36,9 @@ from relevo_server.storage.memory.state import (
     live_entry,
     live_lease,
 )
+
+_SWEEP_PAUSE = 1.0
+"""Seconds after which dead entries are searched again to make room for a tenant that has none."""
 
 
 class MemoryStorage(Storage):
@@ -52,7 +61,8 @@ class MemoryStorage(Storage):
         self._monotonic = monotonic
         self._request_ttl = request_ttl_ms / 1000
         self._parts = [Partition(deque(maxlen=log_length)) for _ in range(partitions)]
-        self.inspection = MemoryInspection(self._parts, clock)
+        self.inspection = MemoryInspection(self._parts, clock, monotonic)
+        self.data_keys = MemoryKeyRecords(self._parts, self._end_tenant, monotonic)
 
     async def check(self) -> None:
         """Do nothing: the backend always answers."""
@@ -60,7 +70,12 @@ class MemoryStorage(Storage):
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
         """Look the entries up."""
         part = self._part(keys[0].tenant_id)
         now = self._monotonic()
@@ -68,7 +83,7 @@ class MemoryStorage(Storage):
         for key, version in zip_longest(keys, known_versions):
             entry = live_entry(part, key, now)
             entries.append(_stored(entry, now, version) if entry else None)
-        return Read(part.revision, entries)
+        return Read(part.revision, within(entries, limits) if limits else entries)
 
     async def write(self, write: Write) -> Written:
         """Compare, replace, and append the event."""
@@ -85,11 +100,14 @@ class MemoryStorage(Storage):
         current = live.version if live else ABSENT
         if write.expected is not None and write.expected != current:
             raise errors.conflict(write.key, write.expected, current)
+        if write.key_id != part.data_keys.get(write.key.tenant_id, b"")[: len(write.key_id)]:
+            raise ChangedKeyError
+        self._require_room(part, write, now)
         version = self._next(part)
         written = Written(version, live.created if live else version, write.ttl_ms)
         ttl = write.ttl_ms / 1000
         entry = Entry(version, written.created, now + ttl, ttl, write.context)
-        part.entries[write.key] = entry
+        part.put(write.key, entry)
         part.leases.pop(write.key, None)
         event = Event(version, "put", write.key, principal=write.principal, fields=write.fields)
         part.log.append(event)
@@ -115,7 +133,7 @@ class MemoryStorage(Storage):
         count = 0
         for key in keys:
             count += live_entry(part, key, now) is not None
-            part.entries.pop(key, None)
+            part.drop(key)
             part.leases.pop(key, None)
             part.log.append(Event(self._next(part), "invalidate", key, principal=principal))
         answer = part.revision, count
@@ -131,10 +149,7 @@ class MemoryStorage(Storage):
         earlier: int | None = self._recalled(part, tenant_id, once)
         if earlier:
             return earlier
-        revision = self._next(part)
-        part.floors[tenant_id, scope] = revision
-        event = Event(revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal)
-        part.log.append(event)
+        revision = self._end_tenant(tenant_id, principal, scope)
         self._remember(part, tenant_id, once, revision)
         self._sweep(part, self._monotonic())
         return revision
@@ -195,6 +210,33 @@ class MemoryStorage(Storage):
             async with asyncio.timeout(seconds):
                 await part.written.wait()
 
+    def _end_tenant(self, tenant_id: str, principal: str, scope: str = "") -> int:
+        part = self._part(tenant_id)
+        revision = part.floors[tenant_id, scope] = self._next(part)
+        event = Event(revision, "floor", tenant_id=tenant_id, scope=scope, principal=principal)
+        part.log.append(event)
+        return revision
+
+    def _require_room(self, part: Partition, write: Write, now: float) -> None:
+        """Raise RESOURCE_EXHAUSTED if the tenant would have more than before and than it may."""
+        tenant_id = write.key.tenant_id
+        limits = self.limits_of(tenant_id)
+        if limits is None:
+            return
+        while True:
+            earlier = part.entries.get(write.key)
+            more = len(write.context) - (len(earlier.context) if earlier else 0)
+            held = part.held.get(tenant_id, Held(0, 0))
+            if earlier is None and held.entries >= limits.entries:
+                quota = Quota.ENTRIES
+            elif more > 0 and held.bytes + more > limits.bytes:
+                quota = Quota.BYTES
+            else:
+                return
+            if now - part.swept < _SWEEP_PAUSE:
+                raise errors.stored_too_much(quota, limits, tenant_id)
+            part.drop_dead_entries(now)
+
     def _part(self, tenant_id: str) -> Partition:
         return self._parts[self.partition_of(tenant_id)]
 
@@ -222,13 +264,14 @@ class MemoryStorage(Storage):
             part.requests[owner, once.request_id] = until, once.fingerprint, answer
 
     def _sweep(self, part: Partition, now: float) -> None:
-        """Drop dead entries, leases and requests. The amortized cost per write is constant."""
-        if len(part.entries) + len(part.leases) + len(part.requests) < part.sweep_at:
+        """Drop what is dead, and the floors. The amortized cost per write is constant."""
+        if part.size < part.sweep_at:
             return
-        part.entries = {key: e for key, e in part.entries.items() if live_entry(part, key, now)}
+        part.drop_dead_entries(now)
         part.leases = {key: e for key, e in part.leases.items() if live_lease(part, key, now)}
         part.requests = {name: r for name, r in part.requests.items() if r[0] > now}
-        part.sweep_at = max(64, 2 * (len(part.entries) + len(part.leases) + len(part.requests)))
+        part.floors.clear()  # what they ended is gone
+        part.sweep_at = max(64, 2 * part.size)
 
 
 def _stored(entry: Entry, now: float, known_version: int | None = None) -> Stored:

@@ -1,6 +1,6 @@
 """The client that runs scripts on a Redis server, master or Cluster, and maps their errors."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha1
@@ -39,6 +39,9 @@ class Script:
         self.name = name
         self.source = "\n".join(sources).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+_RIGHTS = Script("rights")
 
 
 class _Sender(Protocol):
@@ -91,6 +94,24 @@ class Client:
         except redis_errors.NoScriptError:  # the first use, or Redis was restarted
             return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
 
+    async def scan_all(self, pattern: str, count: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """The names in the database that match a pattern, about `count` of all names at a time.
+
+        Raises StoreError. A name that is moved between servers of a Cluster may be left out.
+        """
+        try:
+            for pool in await self._commands.masters():
+                cursor: Argument = 0
+                while True:
+                    words = ("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+                    cursor, names = await pool.execute_command(*words)
+                    yield names
+                    cursor = int(cursor)
+                    if not cursor:
+                        break
+        except FAILURES as error:
+            raise store_error(error) from error
+
     def sampler(self, prefix: str, partitions: int) -> Sampler:
         """The sampler of the store's usage."""
         commands = self._commands
@@ -122,11 +143,19 @@ class Client:
         """The state of the servers, as far as they report it."""
         return await status.database_status(await self._commands.masters())
 
-    async def refusals(self, tag: str) -> dict[str, str]:
-        """The commands that the user may not run. Raises StoreError."""
+    async def refusals(self, key: str) -> dict[str, str]:
+        """The commands that the user may not run, each with Redis's words. Changes nothing.
+
+        `key` is the name of a record that does not exist. Raises StoreError.
+        """
+        words = ("EVAL", _RIGHTS.source, 1, key, rights.trials(key))
         try:
-            return await rights.refusals(self._commands.execute_command, tag)
+            return rights.refused(await self._commands.execute_command(*words))
         except FAILURES as error:
+            # Not only EVAL: to open a connection takes commands too.
+            named = rights.named(str(error))
+            if named:
+                return named
             raise store_error(error) from error
 
     async def close(self) -> None:
@@ -161,7 +190,8 @@ def store_error(error: Exception) -> errors.StoreError:
         words = text.replace("-", " ").split()
         if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in words:
             return errors.store_full()
-        if type(error) is redis_errors.ResponseError and not set(_TRANSIENT) & set(words):
+        is_known = rights.is_refusal(text) or set(_TRANSIENT) & set(words)
+        if type(error) is redis_errors.ResponseError and not is_known:
             log.error("store.refused", error=text)
             return errors.internal()
     log.debug("store.unavailable", error=type(error).__name__)

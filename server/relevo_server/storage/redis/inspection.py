@@ -5,9 +5,11 @@ from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import partition_of
+from relevo_server.quotas import LimitsOf
 from relevo_server.storage.events import LogPage
 from relevo_server.storage.inspection import (
     DatabaseStatus,
+    Held,
     Inspection,
     LogState,
     Scanned,
@@ -16,13 +18,20 @@ from relevo_server.storage.inspection import (
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.recount import Recount
 
 Run = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
 """Runs a script with keys and arguments."""
 
+_ASKED = 64
+"""Partitions that are asked about in a Cluster: every node has some of them."""
 _HISTORY = Script("history")
 _LOG_STATE = Script("log_state")
 _SCAN = Script("scan")
+_USAGE = Script("usage")
+
+_TURN_SHARE = 0.9
+"""The share of an interval in which no other server recounts: then it is due again."""
 
 
 class RedisInspection(Inspection):
@@ -44,12 +53,27 @@ class RedisInspection(Inspection):
         return await self._client.database_status()
 
     async def refusals(self) -> Mapping[str, str]:
-        """Run each command on a key of its own."""
-        return await self._client.refusals(self._tag(0))
+        """Run a script, in a Cluster for many partitions: each node has users of its own."""
+        is_cluster = self.kind.endswith("cluster")
+        refused: dict[str, str] = {}
+        for partition in range(min(self._partitions, _ASKED) if is_cluster else 1):
+            refused |= await self._client.refusals(records.unused(self._tag(partition)))
+        return refused
 
     async def usage(self) -> Usage:
         """Take a sample."""
         return await self._sampler.sample()
+
+    async def held(self, tenant_id: str) -> Held:
+        """Run one script."""
+        usage = records.usage(self._tag(partition_of(tenant_id, self._partitions)))
+        return Held(*await self._run(_USAGE, [usage], [tenant_id]))
+
+    async def recount(self, limits_of: LimitsOf, interval: float) -> None:
+        """Search all names in the database, if it is this server's turn."""
+        scan, turn = self._client.scan_all, _TURN_SHARE * interval
+        recount = Recount(scan, self._run, self._prefix, self._partitions, turn)
+        await recount.run(limits_of)
 
     async def log_state(self, partition: int) -> LogState:
         """Run one script."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.storage.interface import ABSENT, CORRUPT, Stored
 
@@ -17,6 +18,7 @@ _OVERHEAD = 256
 """Approximate memory in bytes that a cached context takes beside itself."""
 
 
+@hides("context")
 class CachedContext(NamedTuple):
     """A cached context, with the version and the mark of its write."""
 

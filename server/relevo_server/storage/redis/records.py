@@ -1,6 +1,8 @@
 """Converts between values and the records that Redis holds."""
 
 import json
+import math
+import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -8,10 +10,22 @@ from urllib.parse import quote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Limits
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.events import WHOLE, Event
-from relevo_server.storage.interface import CORRUPT, Stored, Written
+from relevo_server.storage.interface import (
+    CORRUPT,
+    LeaseAttempt,
+    Leased,
+    Stored,
+    Write,
+    Written,
+)
 from relevo_server.storage.redis.connection import Argument
 from relevo_server.storage.redis.recent import CachedContext
+
+RING_CHECK = "ring"
+"""The field of the layout's record by which servers check their key rings."""
 
 
 def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
@@ -22,10 +36,52 @@ def hash_tag(prefix: str, partition: int | Literal["*"]) -> str:
     return f"{{{prefix}:{partition}}}"
 
 
+def data_keys(tag: str) -> str:
+    """The name of the record of a partition's data keys, with a field for each tenant."""
+    return f"{tag}:keys"
+
+
 def request(tag: str, owner: Key | str, request_id: str) -> str:
     """The name of the record of a Put of a key, or of an Invalidate of a tenant, by request_id."""
     name = str(owner) if isinstance(owner, Key) else quote(owner, safe="")
     return f"{tag}:request:{name}:{quote(request_id, safe='')}"
+
+
+def usage(tag: str) -> str:
+    """The name of the record of what tenants have in a partition."""
+    return f"{tag}:usage"
+
+
+def arguments(write: Write, log_length: int, limits: Limits | None) -> list[Argument]:
+    """The arguments of write.lua, but for those of a request_id.
+
+    `limits` are those of the tenant's entries and bytes, None if they have none.
+    """
+    expected = "" if write.expected is None else revisions.to_log_id(write.expected)
+    quota: Sequence[Argument] = ("", "", "")
+    if limits:
+        most = ("" if each == math.inf else int(each) for each in (limits.entries, limits.bytes))
+        quota = (1, *most)
+    return [
+        *floors(write.key),
+        text(write.key),
+        log_length,
+        expected,
+        lease_tokens.proof(write.lease),
+        write.ttl_ms,
+        write.context,
+        secrets.token_bytes(8),
+        write.principal,
+        fields_text(write.fields),
+        write.key.tenant_id,
+        write.key_id,
+        *quota,
+    ]
+
+
+def unused(tag: str) -> str:
+    """The name of a record that a partition never has."""
+    return f"{tag}:none"
 
 
 def floor(tenant_id: str, scope: str) -> str:
@@ -92,6 +148,23 @@ def stored(asked: str, answered: bytes, *values: Any) -> Stored | None:
         context,
         size if context is None else 0,
     )
+
+
+def leased(name: str, attempt: LeaseAttempt, answer: Sequence[Any]) -> Leased:
+    """The result of an attempt to lease the entry whose record has this name."""
+    log_id, kind, *rest = answer
+    revision = revisions.from_log_id(log_id)
+    match kind:
+        case b"entry":
+            return Leased(revision, stored(name, *rest[0]))
+        case b"held":
+            return Leased(revision, None, ttl_ms=max(0, int(rest[0])))
+        case _:
+            masked, left = rest
+            token = attempt.token
+            if masked:  # an earlier attempt with the same request_id got the lease
+                token = lease_tokens.unmasked(masked, attempt.request_id)
+            return Leased(revision, None, token, max(0, int(left)))
 
 
 def unneeded(version: int, cached: CachedContext) -> Argument:

@@ -1,63 +1,69 @@
-"""Finds out which commands a user of Redis may not run, by running each on a key of its own.
+"""The commands that a server needs, and which of them a user of Redis may not run.
 
-A server runs them within scripts, where Redis checks the same rights. No other way works on every
-version: `ACL DRYRUN` needs Redis 7, and a right that few users have.
+A script runs each of them as other scripts do, in a form that changes nothing. No other way works
+on every version: `ACL DRYRUN` needs Redis 7, and a right that few users have.
 """
 
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+import json
+import re
+from collections.abc import Iterable, Mapping
 
-from redis import exceptions as redis_errors
-
-from relevo_server.storage.redis.connection import Argument
-
-Command = Callable[..., Awaitable[Any]]
-"""Sends one command. Raises RedisError or OSError."""
-
-_LIFE_MS = 60_000
-"""How long a key lives that cannot be deleted."""
+OPTIONAL = frozenset({"HSCAN", "SCAN", "XDEL", "XREAD", "XREVRANGE", "XSETID"})
+"""Commands without which calls are answered. docs/operations.md says what is missing then."""
+_REFUSALS = ("NOPERM", "The user executing the script can't", "ACL failure in script")
+"""What an error has if a right is missing: of a command; and within a script in Redis 6.2, and from
+7.2 on and in Valkey. Redis 7.0 says NOPERM there too."""
+_NAMED = re.compile(r"'([\w|]+)' command")
 
 
-async def refusals(command: Command, tag: str) -> dict[str, str]:
-    """The refused commands, by name, each with Redis's own words.
+def trials(key: str) -> str:
+    """A call of each command that scripts or the server use, as rights.lua takes them.
 
-    `tag` begins the names of two keys, which are written and deleted. Raises RedisError or OSError
-    if Redis does not answer, or refuses for another reason than missing rights.
+    `key` is the name of a record that does not exist.
     """
-    refused: dict[str, str] = {}
-    name = f"{tag}:check:{secrets.token_hex(8)}"
-    for words in _trials(f"{name}:hash", f"{name}:stream"):
-        try:
-            await command(*words)
-        except redis_errors.NoPermissionError as error:
-            refused[str(words[0])] = str(error)
-        except redis_errors.ResponseError as error:
-            if type(error) is not redis_errors.ResponseError:
-                raise  # a replica or no memory left, say: the next command would fail too
-            # Redis ran it. It failed because an earlier command was refused, and wrote nothing.
-    return refused
-
-
-def _trials(hashed: str, stream: str) -> Sequence[tuple[Argument, ...]]:
-    """A call of each command that scripts or the server use; the keys are gone at the end."""
-    return (
-        ("HSET", hashed, "field", "value"),
-        ("PEXPIRE", hashed, _LIFE_MS),
-        ("HGET", hashed, "field"),
-        ("HMGET", hashed, "field"),
-        ("HSTRLEN", hashed, "field"),
-        ("PTTL", hashed),
-        ("HDEL", hashed, "none"),
-        ("XADD", stream, "1-1", "field", "value"),
-        ("PEXPIRE", stream, _LIFE_MS),
-        ("XSETID", stream, "1-2"),
-        ("XLEN", stream),
-        ("XRANGE", stream, "-", "+"),
-        ("XREVRANGE", stream, "+", "-"),
-        ("XREAD", "COUNT", 1, "STREAMS", stream, "0"),
-        ("XDEL", stream, "1-1"),
-        ("EVAL", "return 1", 1, hashed),
-        ("SCAN", "0", "MATCH", f"{hashed}:none", "COUNT", 1),
-        ("DEL", hashed, stream),
+    return json.dumps(
+        (
+            ("HGET", key, "field"),
+            ("HMGET", key, "field"),
+            ("HSTRLEN", key, "field"),
+            ("HSCAN", key, "0"),
+            ("HDEL", key, "field"),
+            ("HSET", key, "field", "value", "field without a value"),
+            ("PTTL", key),
+            ("PEXPIRE", key, "1"),
+            ("DEL", key),
+            ("XLEN", key),
+            ("XRANGE", key, "-", "+"),
+            ("XREVRANGE", key, "+", "-"),
+            ("XREAD", "COUNT", "1", "STREAMS", key, "0"),
+            ("XADD", key, "NOMKSTREAM", "*", "field", "value"),
+            ("XDEL", key, "1-1"),
+            ("XSETID", key, "1-1"),
+            ("SCAN", "0", "COUNT", "1"),
+        )
     )
+
+
+def refused(failed: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The commands that may not be run, each with Redis's words, from the answer of rights.lua.
+
+    Other errors are left out: a replica refuses to write, for example, whoever asks.
+    """
+    errors = {command.decode(): error.decode(errors="replace") for command, error in failed}
+    return {command: error for command, error in errors.items() if is_refusal(error)}
+
+
+def is_refusal(text: str) -> bool:
+    """Whether an error of Redis says that the user lacks a right."""
+    return any(words in text for words in _REFUSALS)
+
+
+def named(text: str) -> dict[str, str]:
+    """The refused command that an error of Redis names, with the error; empty if it names none."""
+    found = _NAMED.search(text)
+    return {found[1].upper(): text} if found and is_refusal(text) else {}
+
+
+def needed(commands: Mapping[str, str]) -> dict[str, str]:
+    """Those of the refused commands without which calls fail."""
+    return {command: text for command, text in commands.items() if command not in OPTIONAL}

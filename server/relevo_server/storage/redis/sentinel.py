@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
+from relevo_server.hiding import hides
 from relevo_server.logs import cause_of, log
 from relevo_server.storage.redis.connection import Address, Connection, Server
 from relevo_server.storage.redis.pool import Pool
@@ -35,6 +36,7 @@ class MalformedUrlError(ValueError):
     """Raised for a malformed URL. Its text quotes nothing of the URL."""
 
 
+@hides("server", "sentinels")
 class Service(NamedTuple):
     """The parts of a `redis+sentinel://` URL.
 

@@ -2,30 +2,32 @@
 
 With the prefix `relevo`, the keys are these; those of one partition share a hash tag:
 
-    relevo:layout                        hash: partitions, version of this layout
+    relevo:layout                        hash: partitions, version of this layout, ring
+    relevo:recount                       hash: whose turn it is to recount; with a TTL
     {relevo:17}:log                      stream: the partition's events
-    {relevo:17}:state                    hash: revision, floor:TENANT, floor:TENANT:SCOPE
+    {relevo:17}:state                    hash: revision, first, floor:TENANT, floor:TENANT:SCOPE,
+                                         longest_ttl, and while floors are swept: swept
+    {relevo:17}:keys                     hash: the data key of each TENANT, wrapped
+    {relevo:17}:usage                    hash: recount, of:TENANT; only with quotas
     {relevo:17}:entry:SCOPE:TENANT:ID    hash: version, created, ttl, context, mark; with a TTL
-    {relevo:17}:lease:SCOPE:TENANT:ID    hash: token, revision, request; with a TTL
+    {relevo:17}:lease:SCOPE:TENANT:ID    hash: digest, masked, revision, request; with a TTL
     {relevo:17}:request:KEY:REQUEST_ID   hash: the answer of a Put; with a TTL
     {relevo:17}:request:TENANT:REQUEST_ID  hash: the answer of an Invalidate; with a TTL
 
 Only entries, leases and requests have a TTL, so a `volatile-*` eviction policy can never
-evict a log or a floor, which keep the order of revisions.
+evict a log, a floor or a data key.
 """
 
-import asyncio
-import secrets
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
+from relevo_server.quotas import Quota
+from relevo_server.storage import lease_tokens
 from relevo_server.storage.events import Gap, Tail
 from relevo_server.storage.interface import (
     ABSENT,
-    LayoutError,
     LeaseAttempt,
     Leased,
     Limits,
@@ -36,13 +38,15 @@ from relevo_server.storage.interface import (
     Written,
     within,
 )
+from relevo_server.storage.key_records import ChangedKeyError
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.in_flight import InFlightReads
 from relevo_server.storage.redis.inspection import RedisInspection
+from relevo_server.storage.redis.key_records import RedisKeyRecords
+from relevo_server.storage.redis.readiness import Readiness
 from relevo_server.storage.redis.recent import RecentContexts
-
-LAYOUT = 1
 
 _READ = Script("read")
 _WRITE = Script("write")
@@ -53,7 +57,6 @@ _LEASE = Script("lease")
 _RELEASE = Script("release")
 _TOUCH = Script("touch")
 _TAIL = Script("tail")
-_CLAIM = Script("claim")
 
 
 class RedisStorage(Storage):
@@ -67,32 +70,29 @@ class RedisStorage(Storage):
         prefix: str,
         log_length: int,
         request_ttl_ms: int,
+        longest_ttl_ms: int,
         recent_bytes: int = 0,
+        is_encrypted: bool = False,
     ) -> None:
         super().__init__(partitions)
         self._client = client
         self._prefix = prefix
         self._log_length = log_length
         self._request_ttl_ms = request_ttl_ms
+        self._longest_ttl_ms = longest_ttl_ms
         self._recent = RecentContexts(recent_bytes)
-        self._in_flight: dict[Key, asyncio.Future[None]] = {}
-        self._checked = False
+        self._in_flight = InFlightReads()
+        self._readiness = Readiness(client, prefix, partitions, is_encrypted=is_encrypted)
         self.inspection = RedisInspection(
             client, self._run, partitions=partitions, prefix=prefix, log_length=log_length
         )
+        self.data_keys = RedisKeyRecords(
+            self._run, partitions=partitions, prefix=prefix, log_length=log_length
+        )
 
     async def check(self) -> None:
-        """Record the layout if there is none yet, and compare it with this server's."""
-        found = await self._client.run(
-            _CLAIM, [f"{self._prefix}:layout"], [self.partitions, LAYOUT]
-        )
-        partitions, layout = (int(value) for value in found)
-        if (partitions, layout) != (self.partitions, LAYOUT):
-            raise LayoutError(
-                f"the store has {partitions} partitions in layout {layout}; "
-                f"this server is set to {self.partitions} in layout {LAYOUT}"
-            )
-        self._checked = True
+        """Try the commands that calls need, and check the layout."""
+        await self._readiness.check()
 
     async def eviction_policies(self) -> frozenset[str]:
         """The policy of the one Redis or Sentinel master, or of every master of a Cluster."""
@@ -102,39 +102,34 @@ class RedisStorage(Storage):
         """Close the connections."""
         await self._client.close()
 
-    async def read(self, keys: Sequence[Key], known_versions: Sequence[int] = ()) -> Read:
-        """Run one script, whatever the number of keys."""
-        return await self._read(keys, known_versions)
+    async def read(
+        self,
+        keys: Sequence[Key],
+        known_versions: Sequence[int] = (),
+        limits: Limits | None = None,
+    ) -> Read:
+        """Run one script, whatever the number of keys. What is left out, Redis does not send."""
+        return await self._read(keys, known_versions, limits)
 
     async def read_within(
         self, keys: Sequence[Key], limits: Limits, *, position: int | None = None
     ) -> Read:
-        """Run one script; Redis does not send the contexts that are left out.
+        """Run one script.
 
         Reads of the same keys that are in flight are awaited first: their contexts are then
         cached and not sent twice.
         """
-        others = {self._in_flight[key] for key in keys if key in self._in_flight}
-        if others and limits.each:
-            await asyncio.wait(others)
+        if limits.each:
+            await self._in_flight.end_of(keys)
         return await self._read(keys, (), limits, position)
 
     async def write(self, write: Write) -> Written:
         """Run one script: the comparison, the value, its event and the request's record."""
         tag, name = self._tag(write.key.tenant_id), records.text(write.key)
-        keys = [f"{tag}:state", f"{tag}:log", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
-        args: list[Argument] = [
-            *records.floors(write.key),
-            name,
-            self._log_length,
-            "" if write.expected is None else revisions.to_log_id(write.expected),
-            write.lease,
-            write.ttl_ms,
-            write.context,
-            secrets.token_bytes(8),
-            write.principal,
-            records.fields_text(write.fields),
-        ]
+        keys = [f"{tag}:state", f"{tag}:log", records.usage(tag)]
+        keys += [f"{tag}:entry:{name}", f"{tag}:lease:{name}", records.data_keys(tag)]
+        limits = self.limits_of(write.key.tenant_id)
+        args = records.arguments(write, self._log_length, limits)
         if write.once:
             keys.append(records.request(tag, write.key, write.once.request_id))
             args += [write.once.fingerprint, self._request_ttl_ms]
@@ -144,6 +139,10 @@ class RedisStorage(Storage):
             raise errors.conflict(write.key, expected, revisions.from_log_id(answer[1]))
         if answer[0] == b"lost":
             raise errors.lease_lost(write.key)
+        if answer[0] == b"rekeyed":
+            raise ChangedKeyError
+        if answer[0] == b"quota" and limits:
+            raise errors.stored_too_much(Quota(answer[1].decode()), limits, write.key.tenant_id)
         return records.written(write.key, answer)
 
     async def recall(self, key: Key, once: Once) -> Written | None:
@@ -159,11 +158,12 @@ class RedisStorage(Storage):
         tenant_id = keys[0].tenant_id
         tag = self._tag(tenant_id)
         tenant_floor, _ = records.floors(keys[0])
-        args: list[Argument] = [self._log_length, tenant_floor, principal]
+        counted = tenant_id if self.limits_of(tenant_id) else ""
+        args: list[Argument] = [self._log_length, tenant_floor, principal, counted]
         for key in keys:
             args += [records.floors(key)[1], records.text(key)]
         names = [f"{tag}:{kind}:{records.text(key)}" for kind in ("entry", "lease") for key in keys]
-        names = [f"{tag}:state", f"{tag}:log", *names]
+        names = [f"{tag}:state", f"{tag}:log", records.usage(tag), *names]
         return await self._end(_INVALIDATE, tenant_id, names, args, once)
 
     async def invalidate_tenant(
@@ -177,6 +177,7 @@ class RedisStorage(Storage):
             tenant_id,
             scope,
             principal,
+            self._longest_ttl_ms,
         ]
         names = [f"{tag}:state", f"{tag}:log"]
         revision, _ = await self._end(_INVALIDATE_TENANT, tenant_id, names, args, once)
@@ -188,19 +189,16 @@ class RedisStorage(Storage):
         keys = [f"{tag}:state", f"{tag}:entry:{name}", f"{tag}:lease:{name}"]
         renewed = revisions.to_log_id(attempt.renewed)
         args: list[Argument] = [*records.floors(attempt.key), renewed]
-        args += [attempt.token, attempt.ttl_ms, attempt.request_id]
-        log_id, kind, *rest = await self._run(_LEASE, keys, args)
-        revision = revisions.from_log_id(log_id)
-        if kind == b"entry":
-            return Leased(revision, records.stored(keys[1], *rest[0]))
-        token, left = rest if kind == b"lease" else (b"", *rest)
-        return Leased(revision, None, token.decode(), max(0, int(left)))
+        args += [lease_tokens.digest(attempt.token), attempt.ttl_ms]
+        args.append(lease_tokens.digest(attempt.request_id))
+        args.append(lease_tokens.masked(attempt.token, attempt.request_id))
+        return records.leased(keys[1], attempt, await self._run(_LEASE, keys, args))
 
     async def release(self, key: Key, token: str) -> None:
         """Run one script."""
         tag, name = self._tag(key.tenant_id), records.text(key)
         keys = [f"{tag}:state", f"{tag}:log", f"{tag}:lease:{name}"]
-        await self._run(_RELEASE, keys, [self._log_length, name, token])
+        await self._run(_RELEASE, keys, [self._log_length, name, lease_tokens.proof(token)])
 
     async def touch(self, key: Key) -> None:
         """Run one script."""
@@ -264,7 +262,7 @@ class RedisStorage(Storage):
         if position:
             log.append(f"{tag}:log")
             args.append(revisions.to_log_id(position))
-        with self._marked_in_flight(keys):
+        with self._in_flight.marked(keys):
             revision, *found = await self._run(_READ, [f"{tag}:state", *names, *log], args)
         if revision == b"gap":
             raise errors.unavailable("the log no longer has a revision that was read")
@@ -278,22 +276,9 @@ class RedisStorage(Storage):
         ]
         return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
 
-    @contextmanager
-    def _marked_in_flight(self, keys: Sequence[Key]) -> Generator[None, None, None]:
-        """Mark these keys as being read, for `read_within`."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._in_flight.update(dict.fromkeys(keys, done))
-        try:
-            yield
-        finally:
-            for key in keys:
-                if self._in_flight.get(key) is done:
-                    del self._in_flight[key]
-            done.set_result(None)
-
     async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        if not self._checked:  # Redis could not be reached when the server started
-            await self.check()
+        if not self._readiness.has_layout:  # Redis could not be reached when the server started
+            await self._readiness.check_layout()
         return await self._client.run(script, keys, args)
 
     def _tag(self, tenant_id: str) -> str:

@@ -1,6 +1,6 @@
 """Get and BatchGet: the entries to read, and how new they must be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ from relevo.v1.store_pb2 import BatchGetRequest, Consistency, GetRequest
 from relevo_server import errors
 from relevo_server.errors import StoreError, Violation
 from relevo_server.keys import Key
+from relevo_server.roles import READ, Scopes
 from relevo_server.wire.contexts import key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import MAX_BATCH, Rights, negative_problems, refuse
 
 _CONSISTENCIES = frozenset(Consistency.values())
 _MAX_REMEMBERED = 1024  # bytes; no Get that keeps the rules is longer
 _decode_get = decoder(GetRequest)
-_decode_batch = decoder(BatchGetRequest)
+_decode_batch = decoder(BatchGetRequest, MAX_LIST_BYTES)
 
 
 class Get(NamedTuple):
@@ -27,6 +28,15 @@ class Get(NamedTuple):
     known_version: int
     is_cached: bool
     include_layers: bool
+    readable: Scopes = None
+    """The scopes that the caller may read, None for all."""
+
+    def require_layers(self, layers: Iterable[Key]) -> None:
+        """Raise PERMISSION_DENIED if the caller may not read one of the entry's layers."""
+        if self.readable is not None:
+            for layer in layers:
+                if layer.scope not in self.readable:
+                    raise errors.role_denied(READ, layer.scope)
 
 
 class _Parsed(NamedTuple):
@@ -84,9 +94,11 @@ def _problems(get: Get, consistency: Consistency) -> Iterator[Violation]:
 
 def _checked(parsed: _Parsed, rights: Rights) -> Get:
     get, violations = parsed
-    rights.require(get.key.tenant_id)
+    rights.require(get.key.tenant_id, READ, get.key.scope)
     if violations:
         raise errors.invalid(violations)
+    if get.include_layers and rights.readable is not None:
+        return get._replace(readable=rights.readable)
     return get
 
 

@@ -8,9 +8,10 @@ from relevo.v1.store_pb2 import InvalidateRequest
 
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
+from relevo_server.roles import INVALIDATE
 from relevo_server.storage.interface import Once
 from relevo_server.wire.contexts import key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import (
     MAX_BATCH,
     Rights,
@@ -20,7 +21,7 @@ from relevo_server.wire.requests.rules import (
     selector_problems,
 )
 
-_decode = decoder(InvalidateRequest)
+_decode = decoder(InvalidateRequest, MAX_LIST_BYTES)
 
 
 class InvalidateKeys(NamedTuple):
@@ -49,15 +50,18 @@ class InvalidateTenant(NamedTuple):
 
 
 def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | InvalidateTenant:
-    """Read an InvalidateRequest. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
+    """Read an InvalidateRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode(serialized)
     keys = [key_of(message) for message in request.keys.keys[:MAX_BATCH]]
+    # Before the rules: nobody is told what is wrong with a request that they may not send.
+    if request.HasField("tenant"):
+        rights.require(request.tenant.tenant_id, INVALIDATE, request.tenant.scope)
+    for scope in dict.fromkeys(key.scope for key in keys):
+        rights.require(keys[0].tenant_id, INVALIDATE, scope)
     refuse(_problems(request, keys))
     once = once_of(request)
     if request.HasField("tenant"):
-        rights.require(request.tenant.tenant_id)
         return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once, rights.name)
-    rights.require(keys[0].tenant_id)
     return InvalidateKeys(keys, once, rights.name)
 
 

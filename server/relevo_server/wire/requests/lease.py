@@ -7,7 +7,9 @@ from typing import NamedTuple
 from relevo.v1.store_pb2 import LeaseRequest, ReleaseRequest
 
 from relevo_server.errors import Violation
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
+from relevo_server.roles import READ, WRITE
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.rules import (
@@ -22,6 +24,7 @@ _decode_lease = decoder(LeaseRequest)
 _decode_release = decoder(ReleaseRequest)
 
 
+@hides("request_id")
 class Lease(NamedTuple):
     """A checked LeaseRequest."""
 
@@ -33,6 +36,7 @@ class Lease(NamedTuple):
     request_id: str
 
 
+@hides("token")
 class Release(NamedTuple):
     """A checked ReleaseRequest."""
 
@@ -44,7 +48,8 @@ def read_lease(serialized: bytes, rights: Rights) -> Lease:
     """Read a LeaseRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode_lease(serialized)
     key = key_of(request.key)
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, READ, key.scope)  # the answer may be the entry
+    rights.require(key.tenant_id, WRITE, key.scope)
     wait_ms = duration_ms(request.wait)
     refuse(
         chain(
@@ -61,7 +66,7 @@ def read_release(serialized: bytes, rights: Rights) -> Release:
     """Read a ReleaseRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode_release(serialized)
     key = key_of(request.key)
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, WRITE, key.scope)
     refuse(chain(key_problems(key, "key"), _token_problems(request.lease_token)))
     return Release(key, request.lease_token)
 

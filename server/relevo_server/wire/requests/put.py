@@ -8,13 +8,15 @@ from relevo.v1.context_pb2 import ExecutionContext
 from relevo.v1.store_pb2 import PutRequest
 
 from relevo_server import errors
-from relevo_server.errors import Violation
+from relevo_server.errors import StoreError, Violation
+from relevo_server.hiding import hides
 from relevo_server.keys import Key
+from relevo_server.roles import WRITE
 from relevo_server.storage.events import WHOLE
 from relevo_server.storage.interface import ABSENT, Once
 from relevo_server.wire import masks
 from relevo_server.wire.contexts import context_problems, key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import decoder, only, too_long
 from relevo_server.wire.entries import serialize
 from relevo_server.wire.requests.rules import (
     Rights,
@@ -25,6 +27,8 @@ from relevo_server.wire.requests.rules import (
 )
 
 _TAG_AND_LENGTH = 3  # bytes of update_time, which is not stored
+_OTHERS = masks.MAX_BYTES + (16 << 10)
+"""The most bytes of a Put beside its context: its mask, and all that is short."""
 _decode = decoder(PutRequest)
 
 
@@ -37,6 +41,7 @@ class PutLimits(NamedTuple):
     """The longest time to live, in milliseconds."""
 
 
+@hides("content", "lease_token")
 class Put(NamedTuple):
     """A checked PutRequest."""
 
@@ -71,9 +76,12 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
     Raises PERMISSION_DENIED, RESOURCE_EXHAUSTED for a context that is too large, or
     INVALID_ARGUMENT.
     """
-    request = _decode(serialized)
+    is_too_long = len(serialized) > limits.context_bytes + _OTHERS
+    request = _head(serialized) if is_too_long else _decode(serialized)
     key = key_of(request.key)
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, WRITE, key.scope)
+    if is_too_long:
+        raise _too_long(serialized, limits)
     # Before the rules: checking them takes time in proportion to the context.
     _check_size(request.context, limits.context_bytes)
     ttl_ms = duration_ms(request.ttl) if request.HasField("ttl") else None
@@ -101,6 +109,21 @@ def _check_size(context: ExecutionContext, limit: int) -> None:
         raise errors.context_too_large(size, limit)
 
 
+def _head(serialized: bytes) -> PutRequest:
+    """The key alone, of a request that is too long to be decoded as a whole."""
+    return _decode(only(PutRequest, serialized, "key").SerializeToString())
+
+
+def _too_long(serialized: bytes, limits: PutLimits) -> StoreError:
+    """The error of a request that is too long to be decoded, by the field that makes it so."""
+    parts = only(PutRequest, serialized, "context", "update_mask")
+    if len(parts.context) > limits.context_bytes:
+        return errors.context_too_large(len(parts.context), limits.context_bytes)
+    if len(parts.update_mask) > masks.MAX_BYTES:
+        return errors.invalid([masks.too_long(len(parts.update_mask))])
+    return too_long(len(serialized), limits.context_bytes + _OTHERS)
+
+
 def _expected(request: PutRequest) -> int | None:
     if request.HasField("if_version"):
         return request.if_version
@@ -109,6 +132,9 @@ def _expected(request: PutRequest) -> int | None:
 
 def _mask_of(request: PutRequest) -> tuple[Sequence[masks.Path] | None, Sequence[Violation]]:
     """The paths of the mask, None for the whole context; and its broken rules."""
+    size = request.update_mask.ByteSize()
+    if size > masks.MAX_BYTES:
+        return None, [masks.too_long(size)]
     try:
         return masks.parse(request.update_mask.paths), ()
     except ValueError as error:

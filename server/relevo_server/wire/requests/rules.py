@@ -13,6 +13,7 @@ from relevo_server import errors
 from relevo_server.errors import Violation
 from relevo_server.keys import part_problem
 from relevo_server.revisions import MAX_REVISION
+from relevo_server.roles import Role, Scopes
 from relevo_server.storage.interface import Once
 
 MAX_BATCH = 100
@@ -21,19 +22,27 @@ MAX_REQUEST_ID_BYTES = 128
 
 
 class Rights(Protocol):
-    """A caller, and the tenants that it may use."""
+    """A caller, and what it may do."""
 
     @property
     def name(self) -> str:
         """The principal's name, "" if the server has no principals."""
         ...
 
-    def require(self, tenant_id: str) -> None:
-        """Raise PERMISSION_DENIED if the caller may not use the tenant."""
+    @property
+    def readable(self) -> Scopes:
+        """The scopes that the caller may read, None for all."""
         ...
 
-    def require_all_tenants(self) -> None:
-        """Raise PERMISSION_DENIED if the caller may use only some tenants."""
+    def require(self, tenant_id: str, role: Role, scope: str) -> None:
+        """Raise PERMISSION_DENIED if the caller may not use the tenant, or lacks the role there.
+
+        `scope` is the scope that the role is needed for, "" for all.
+        """
+        ...
+
+    def require_everything(self, role: Role) -> None:
+        """Raise PERMISSION_DENIED if the caller lacks a tenant, or the role for a scope."""
         ...
 
 

@@ -8,11 +8,12 @@ from relevo.v1.context_pb2 import ContextKey
 
 from relevo_server import errors
 from relevo_server.keys import MAX_PART_BYTES, Key
+from relevo_server.roles import READ
 from relevo_server.wire.contexts import key_of, key_problems
-from relevo_server.wire.decoding import decoder
+from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import MAX_BATCH, Rights, negative_problems, refuse
 
-_decode = decoder(store_pb2.WatchRequest)
+_decode = decoder(store_pb2.WatchRequest, MAX_LIST_BYTES)
 
 
 class Subscribe(NamedTuple):
@@ -136,12 +137,12 @@ def _read_subscribe(message: store_pb2.Subscribe, rights: Rights) -> Subscribe:
             ),
         )
     )
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, READ, key.scope)
     return subscribe
 
 
 def _read_key(message: ContextKey, path: str, rights: Rights) -> Key:
     key = key_of(message)
     refuse(key_problems(key, path))
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, READ, key.scope)
     return key

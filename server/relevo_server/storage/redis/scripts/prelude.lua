@@ -49,9 +49,26 @@ local function ended(revision, floor)
   return floor and above(floor, revision)
 end
 
+-- Find the lease in a record by a proof of its token: 'digest:' and the token's digest, or 'token:'
+-- and the token if a server of version 0.1 granted it. Returns what the record must have, and
+-- {what it has, the revision as of which the lease was granted}, each false if there is none.
+local function find_lease(record, proof)
+  local field, value = string.match(proof, '^(%l+):(.+)$')
+  local lease = redis.call('HMGET', record, field, 'revision', 'token')
+  -- A server of version 0.1 has granted another lease over this one.
+  if field == 'digest' and lease[3] ~= '' then lease[1] = false end
+  return value, lease
+end
+
 -- Fail on a replica, which may lag behind: it refuses this write, which changes nothing.
 local function require_master(key)
   redis.call('HDEL', key, 'none')
+end
+
+-- Let this script go on if Redis has no memory left, as it lets every script that has begun to write.
+-- What ends entries calls it first: an Invalidate gets through on a full store.
+local function go_on_without_memory(state)
+  redis.call('HDEL', state, 'none')
 end
 
 -- The fields of a request's record that hold its answer: of a Put and of an Invalidate.
@@ -202,4 +219,26 @@ local function advance(state, log, last, revision, ...)
     redis.call('HSET', state, 'first', revision)
   end
   redis.call('HSET', state, 'revision', revision, ...)
+end
+
+-- What a tenant has in the store, as the partition's usage record has it: entries and bytes, and how
+-- many of both were added since the recount began that runs, or was the last one.
+local function usage_of(usage_key, tenant)
+  local found = redis.call('HMGET', usage_key, 'recount', 'of:' .. tenant)
+  local recount = found[1] or ''
+  local entries, bytes, added, added_bytes, of =
+    string.match(found[2] or '', '^(%d+) (%d+) (%d+) (%d+) (%w*)$')
+  if of ~= recount then added, added_bytes = 0, 0 end
+  return {
+    entries = tonumber(entries) or 0, bytes = tonumber(bytes) or 0,
+    added = tonumber(added), added_bytes = tonumber(added_bytes), recount = recount,
+  }
+end
+
+-- Record what a tenant has in the store, after this much more, or less.
+local function count_usage(usage_key, tenant, usage, entries, bytes)
+  if entries == 0 and bytes == 0 then return end
+  redis.call('HSET', usage_key, 'of:' .. tenant, string.format('%.0f %.0f %.0f %.0f %s',
+    math.max(0, usage.entries + entries), math.max(0, usage.bytes + bytes),
+    usage.added + math.max(0, entries), usage.added_bytes + math.max(0, bytes), usage.recount))
 end

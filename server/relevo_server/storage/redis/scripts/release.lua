@@ -1,9 +1,10 @@
 -- End a lease, if it is held with this token, with an event for the callers that wait for it.
 -- KEYS: state, log, lease
--- ARGV: log length, name of the entry, token
+-- ARGV: log length, name of the entry, proof of the token
 -- Returns: nothing
 
-if redis.call('HGET', KEYS[3], 'token') ~= ARGV[3] then return end
+local token, lease = find_lease(KEYS[3], ARGV[3])
+if lease[1] ~= token then return end
 local last = redis.call('HGET', KEYS[1], 'revision')
 local revision = append(KEYS[2], ARGV[1], last, 'op', 'release', 'key', ARGV[2])
 advance(KEYS[1], KEYS[2], last, revision)

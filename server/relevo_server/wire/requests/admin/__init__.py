@@ -2,6 +2,12 @@
 
 from relevo_server.wire.requests.admin.changes import Changes, read_changes
 from relevo_server.wire.requests.admin.clients import ListClients, read_list_clients
+from relevo_server.wire.requests.admin.encryption import (
+    RewrapKeys,
+    ShredTenant,
+    read_rewrap_keys,
+    read_shred_tenant,
+)
 from relevo_server.wire.requests.admin.explain import read_explain
 from relevo_server.wire.requests.admin.keys import ListKeys, read_list_keys
 from relevo_server.wire.requests.admin.status import read_get_status, read_list_partitions
@@ -16,6 +22,8 @@ __all__ = [
     "ListClients",
     "ListKeys",
     "ListTopTenants",
+    "RewrapKeys",
+    "ShredTenant",
     "read_changes",
     "read_explain",
     "read_get_status",
@@ -24,4 +32,6 @@ __all__ = [
     "read_list_keys",
     "read_list_partitions",
     "read_list_top_tenants",
+    "read_rewrap_keys",
+    "read_shred_tenant",
 ]

@@ -8,6 +8,7 @@ from relevo.admin.v1.admin_pb2 import ChangesRequest
 
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
+from relevo_server.roles import ADMIN
 from relevo_server.storage.events import Event
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
@@ -53,7 +54,8 @@ def read_changes(serialized: bytes, rights: Rights) -> Changes:
     request = _decode(serialized)
     key = key_of(request.key) if request.HasField("key") else None
     tenant_id = key.tenant_id if key else request.tenant.tenant_id
-    rights.require(tenant_id)
+    scope = key.scope if key else request.tenant.scope
+    rights.require(tenant_id, ADMIN, scope)
     refuse(
         chain(
             _target_problems(request, key),
@@ -61,7 +63,6 @@ def read_changes(serialized: bytes, rights: Rights) -> Changes:
             count_problems("limit", request.limit, _MAX_LIMIT),
         )
     )
-    scope = key.scope if key else request.tenant.scope
     limit = request.limit or _DEFAULT_LIMIT
     return Changes(key, tenant_id, scope, request.after_revision, request.follow, limit)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from relevo.admin.v1.admin_pb2 import ListClientsRequest
 
 from relevo_server import errors
+from relevo_server.roles import ADMIN
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.admin.pages import cursor_of, token_of
 from relevo_server.wire.requests.rules import Rights, count_problems, part_problems, refuse
@@ -31,7 +32,7 @@ class ListClients(NamedTuple):
 def read_list_clients(serialized: bytes, rights: Rights) -> ListClients:
     """Read a ListClientsRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode(serialized)
-    rights.require_all_tenants()
+    rights.require_everything(ADMIN)
     name = request.service_name
     refuse(
         chain(

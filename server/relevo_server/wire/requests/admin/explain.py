@@ -4,6 +4,7 @@ from itertools import chain
 
 from relevo.admin.v1.admin_pb2 import ExplainRequest
 
+from relevo_server.roles import ADMIN, READ
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.get import Get
@@ -19,8 +20,16 @@ def read_explain(serialized: bytes, rights: Rights) -> Get:
     """
     request = _decode(serialized)
     key = key_of(request.key)
-    rights.require(key.tenant_id)
+    rights.require(key.tenant_id, ADMIN, key.scope)
+    rights.require(key.tenant_id, READ, key.scope)  # it shows values
     refuse(
         chain(key_problems(key, "key"), negative_problems("", min_revision=request.min_revision))
     )
-    return Get(key, request.min_revision, known_version=0, is_cached=False, include_layers=True)
+    return Get(
+        key,
+        request.min_revision,
+        known_version=0,
+        is_cached=False,
+        include_layers=True,
+        readable=rights.readable,
+    )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from relevo.admin.v1.admin_pb2 import ListKeysRequest
 
+from relevo_server.roles import ADMIN
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.admin.pages import cursor_of, token_of
 from relevo_server.wire.requests.rules import Rights, count_problems, refuse, selector_problems
@@ -32,7 +33,7 @@ class ListKeys(NamedTuple):
 def read_list_keys(serialized: bytes, rights: Rights) -> ListKeys:
     """Read a ListKeysRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode(serialized)
-    rights.require(request.tenant_id)
+    rights.require(request.tenant_id, ADMIN, request.scope)
     refuse(
         chain(
             selector_problems("", request.tenant_id, request.scope),

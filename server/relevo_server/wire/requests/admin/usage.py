@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from relevo.admin.v1.admin_pb2 import GetUsageRequest, ListTopTenantsRequest, TopOrder
 
+from relevo_server.roles import ADMIN
 from relevo_server.wire.decoding import decoder
 from relevo_server.wire.requests.rules import Rights, count_problems, part_problems, refuse
 
@@ -24,7 +25,7 @@ class ListTopTenants(NamedTuple):
 def read_get_usage(serialized: bytes, rights: Rights) -> str:
     """Read a GetUsageRequest: the tenant. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode_usage(serialized)
-    rights.require(request.tenant_id)
+    rights.require(request.tenant_id, ADMIN, "")
     refuse(part_problems("", tenant_id=request.tenant_id))
     return request.tenant_id
 
@@ -32,7 +33,7 @@ def read_get_usage(serialized: bytes, rights: Rights) -> str:
 def read_list_top_tenants(serialized: bytes, rights: Rights) -> ListTopTenants:
     """Read a ListTopTenantsRequest. Raises PERMISSION_DENIED or INVALID_ARGUMENT."""
     request = _decode_top(serialized)
-    rights.require_all_tenants()
+    rights.require_everything(ADMIN)
     is_known = request.order_by in _ORDERS
     refuse(
         chain(

@@ -1,0 +1,1 @@
+"""Encrypts values before a backend has them. Needs the extra `encryption`."""
