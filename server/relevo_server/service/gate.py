@@ -70,7 +70,8 @@ class _Gate(grpc.GenericRpcHandler):
         if guarded is None:
             return None
         is_stranger = self._access.is_stranger(handler_call_details.invocation_metadata or ())
-        return guarded.closed if is_stranger else guarded.open
+        handler: Handler = guarded.closed if is_stranger else guarded.open
+        return handler
 
 
 def _refusing(method: str, access: Access, trail: Trail) -> Handler:
