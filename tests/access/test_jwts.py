@@ -256,10 +256,9 @@ async def test_a_token_without_tenants(stub: Stub, issuer: TokenIssuer) -> None:
         assert "relevo_tenants" in await refusal(stub, issuer.token(relevo_tenants=missing))
 
 
-async def test_a_token_is_verified_once(
-    stub: Stub, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The signature of a token is checked once; later calls find it by its digest."""
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signatures are checked from now on."""
     verified: list[str] = []
     decode = jwt.decode
 
@@ -268,6 +267,13 @@ async def test_a_token_is_verified_once(
         return decode(token, *args, **options)
 
     monkeypatch.setattr(jwt, "decode", spied)
+    return verified
+
+
+async def test_a_token_is_verified_once(
+    stub: Stub, issuer: TokenIssuer, verified: list[str]
+) -> None:
+    """The signature of a token is checked once; later calls find it by its digest."""
     token = issuer.token()
     for _ in range(5):
         assert await put(stub, token) is None
@@ -275,18 +281,10 @@ async def test_a_token_is_verified_once(
 
 
 async def test_verified_tokens_are_bounded(
-    stub: Stub, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
+    stub: Stub, issuer: TokenIssuer, verified: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only some verified tokens are remembered: those that were used last."""
     monkeypatch.setattr(jwts, "_MAX_VERIFIED", 2)
-    verified: list[str] = []
-    decode = jwt.decode
-
-    def spied(token: str, *args: Any, **options: Any) -> Any:
-        verified.append(token)
-        return decode(token, *args, **options)
-
-    monkeypatch.setattr(jwt, "decode", spied)
     one, two, three = (issuer.token(sub=name) for name in ("one", "two", "three"))
     for token in (one, two, one, three, one, two):
         assert await put(stub, token) is None

@@ -1,7 +1,7 @@
 """A store with a context in it, its clients, spans, and queues."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 import pytest
 from opentelemetry import context as otel
@@ -15,7 +15,9 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 from support.clients.queueing import Queueing
+from support.network.ports import NOBODY
 from support.redis.client import RedisClient
+from support.servers.hosting import StoreClients
 
 KEY = ContextKey("conversation", "acme", "c-1")
 
@@ -45,6 +47,21 @@ def blocking(store: LocalStore) -> Iterator[ContextClient]:
     """A blocking client."""
     with ContextClient(store.address, timeout=10) as client:
         yield client
+
+
+@pytest.fixture
+def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClients:
+    """Clients of the store, of both kinds."""
+    return StoreClients(blocking, contexts)
+
+
+@pytest.fixture
+async def without_store() -> AsyncGenerator[StoreClients, None]:
+    """Clients of a store that does not exist."""
+    target = f"127.0.0.1:{NOBODY}"
+    async with AsyncContextClient(target, timeout=0.2) as client:
+        with ContextClient(target, timeout=0.2) as blocking:
+            yield StoreClients(blocking, client)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Whose context an action may use, and to which queues its replies may go."""
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from relevo_client.actions import DomainAction, bound, stamp
 from relevo_client.testing import LocalStore
 from support.clients.actions import action_of, binding, user
 from support.clients.queueing import Queueing
-from support.network.ports import NOBODY
 from support.servers.hosting import StoreClients
 from support.servers.shapes import Kind
 
@@ -31,21 +29,6 @@ each_kind = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
 def refuse(_: ContextRef, __: DomainAction) -> bool:
     """Authorize nothing."""
     return False
-
-
-@pytest.fixture
-def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClients:
-    """Clients of the store, of both kinds."""
-    return StoreClients(blocking, contexts)
-
-
-@pytest.fixture
-async def without_store() -> AsyncGenerator[StoreClients, None]:
-    """Clients of a store that does not exist."""
-    target = f"127.0.0.1:{NOBODY}"
-    async with AsyncContextClient(target, timeout=0.2) as client:
-        with ContextClient(target, timeout=0.2) as blocking:
-            yield StoreClients(blocking, client)
 
 
 @each_kind

@@ -1,13 +1,10 @@
 """An action's context is current for exactly one message, with both clients."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from relevo_client import (
-    AsyncContextClient,
-    ContextClient,
     ContextKey,
     ContextRef,
     ExecutionContext,
@@ -29,28 +26,12 @@ from relevo_client.actions import aio_bound, bound
 from relevo_client.testing import LocalStore
 from support.clients.actions import action_of, binding, current_key, trace_id, user
 from support.clients.caching import until_known
-from support.network.ports import NOBODY
 from support.servers.hosting import StoreClients
 from support.servers.shapes import Kind
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 
 pytestmark = pytest.mark.parametrize("kind", ["blocking", "asyncio"])
-
-
-@pytest.fixture
-def clients(blocking: ContextClient, contexts: AsyncContextClient) -> StoreClients:
-    """Clients of the store, of both kinds."""
-    return StoreClients(blocking, contexts)
-
-
-@pytest.fixture
-async def without_store() -> AsyncGenerator[StoreClients, None]:
-    """Clients of a store that does not exist."""
-    target = f"127.0.0.1:{NOBODY}"
-    async with AsyncContextClient(target, timeout=0.2) as client:
-        with ContextClient(target, timeout=0.2) as blocking:
-            yield StoreClients(blocking, client)
 
 
 def put(store: LocalStore, tenant: str, user_id: str) -> ContextRef:

@@ -9,23 +9,15 @@ from typing import NamedTuple
 
 from relevo_server import logs
 from relevo_server.cli.extras import MissingExtraError, needing
+from relevo_server.marks import Mark, mark_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 
 Load = Callable[[], Settings]
 
 
-class _Mark(NamedTuple):
-    """What tells that a file may have changed, without reading it. It follows symbolic links."""
-
-    device: int
-    inode: int
-    modified: int
-    size: int
-
-
 class _State(NamedTuple):
-    mark: _Mark | None
+    mark: Mark | None
     """None if there is no such file."""
     digest: bytes
 
@@ -96,8 +88,7 @@ def _states(files: Iterable[Path], before: Mapping[Path, _State]) -> Mapping[Pat
 
 def _state(file: Path, before: _State) -> _State:
     try:
-        status = file.stat()
-        mark = _Mark(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+        mark = mark_of(file)
         if mark == before.mark:
             return before
         return _State(mark, sha256(file.read_bytes()).digest())

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from relevo_server.hiding import hides
 from relevo_server.keys import Key
 from relevo_server.logs import log
+from relevo_server.marks import Mark, mark_of
 from relevo_server.settings import Settings
 from relevo_server.wire.entries import Sign
 
@@ -55,7 +56,7 @@ class Signer:
         self._ttl = ttl
         self._clock = clock
         try:
-            self._state: tuple[int, int, int] = _state_of(file)
+            self._mark: Mark = mark_of(file)
             self._key: _SigningKey = _first_key(file)
         except OSError as error:
             raise ValueError(f"reference_keys: {file}: {error.strerror}") from None
@@ -77,18 +78,13 @@ class Signer:
 
     def _read_again(self) -> None:
         try:
-            state = _state_of(self._file)
-            if state != self._state:
-                self._key, self._state = _first_key(self._file), state
+            mark = mark_of(self._file)
+            if mark != self._mark:
+                self._key, self._mark = _first_key(self._file), mark
                 log.info("reference_keys.changed", key=self._key.name)
         except (OSError, ValueError) as error:
             cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
             log.warning("reference_keys.unusable", cause=cause)
-
-
-def _state_of(file: Path) -> tuple[int, int, int]:
-    found = file.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _first_key(file: Path) -> _SigningKey:
