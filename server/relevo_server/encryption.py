@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Encryption(BaseModel):
-    """How values are encrypted before Redis has them.
+    """The encryption of values before Redis has them.
 
     The key ring has one source: a file or a command. Needs the extra `encryption`.
     """

@@ -93,11 +93,11 @@ class Principal(BaseModel):
     certificate: Annotated[str, AfterValidator(_certificate)] | None = None
     """A name in the caller's certificate: a URI, as spiffe://example/agent, or a DNS name."""
     expires: AwareDatetime | None = None
-    """When the token ends, as 2027-01-31T00:00:00Z; None for never."""
+    """The end of the token, as 2027-01-31T00:00:00Z; None for never."""
     tenants: tuple[str, ...]
     """The tenants that the caller may use; "*" for all."""
     roles: RoleTexts | None = None
-    """What the caller may do: `read`, `write`, `invalidate`, `admin`, each for all scopes, or for
+    """The caller's roles: `read`, `write`, `invalidate`, `admin`, each for all scopes, or for
     one, as `read:agent_config`. None stands for read, write and invalidate."""
     admin: bool = False
     """Deprecated: the role `admin`, for all scopes, beside `roles`."""
@@ -133,7 +133,7 @@ class Issuer(BaseModel):
     issuer: Text
     """The claim `iss` of its tokens."""
     audience: Text
-    """What the claim `aud` has to be or to have."""
+    """The value that the claim `aud` has to be, or to have in its list."""
     jwks: Annotated[str, AfterValidator(_jwks)]
     """A file with its public keys, or an https URL."""
     jwks_refresh: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0

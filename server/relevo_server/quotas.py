@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 
 class Quota(StrEnum):
-    """What is limited, as errors, metrics and the Admin service name it."""
+    """The names of quotas in errors, metrics and the Admin service."""
 
     CALLS = "calls"
     LEASE_WAITS = "lease_waits"
@@ -143,7 +143,7 @@ class PrincipalQuota(BaseModel):
 
 
 class Quotas(BaseModel):
-    """What tenants and principals may use of a server and its store."""
+    """The quotas of tenants and principals, in a server and its store."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
@@ -188,7 +188,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 
 def reserve_of(max_calls: int) -> int:
-    """How many Invalidates a server admits in addition to `max_calls` calls."""
+    """The number of Invalidates that a server admits in addition to `max_calls` calls."""
     return max(max_calls // RESERVED_PART, 16)
 
 

@@ -51,7 +51,7 @@ def merged(grants: Iterable[tuple[Role, Scopes]]) -> Grants:
 
 
 def common(one: Grants, other: Grants) -> Grants:
-    """What both allow."""
+    """The grants that both allow."""
     found: dict[Role, Scopes] = {}
     for role in one.keys() & other.keys():
         first, second = one[role], other[role]

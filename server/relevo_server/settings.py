@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     """The most bytes of large answers that one principal, or without principals one connection,
     has not yet received; further ones are not read before there is room."""
     quotas: Quotas = Quotas()
-    """What each tenant and each principal may use."""
+    """The quotas of each tenant and each principal."""
 
     metrics_listen: Annotated[str, AfterValidator(metrics_address)] | None = None
     """Address and port at which Prometheus finds /metrics; without an address, on all interfaces.
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
         return self
 
     def _exposures(self) -> Iterator[tuple[Loc, str]]:
-        """What strangers could do who reach the address."""
+        """The dangers of strangers who reach the address."""
         if self.insecure or is_local(self.listen):
             return
         for is_safe, problem in (

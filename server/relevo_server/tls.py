@@ -75,7 +75,7 @@ class Certificates:
             self.files, self._waiting = files, files.configuration
 
     def _take(self) -> grpc.ServerCertificateConfiguration | None:
-        """What gRPC asks for at each handshake, in a thread of its own: None for no change."""
+        """A handshake's configuration, None for no change. gRPC asks in a thread of its own."""
         waiting, self._waiting = self._waiting, None
         return waiting
 

@@ -44,7 +44,7 @@ class Copies(Lookup, Protocol):
 
 
 class Renewal(Protocol):
-    """What renews entries before they expire."""
+    """The renewal of entries before they expire."""
 
     def renew(self, ageing: Iterable[tuple[ContextKey, int]]) -> None:
         """Begin to renew entries, given as keys and versions."""
@@ -66,7 +66,7 @@ class CachedReads:
         keys: KeySource | None,
     ) -> None:
         self.reference_keys = None if keys is None else ReferenceKeys(keys)
-        """What verifies signed references; None without `reference_keys`."""
+        """The keys that verify signed references; None without `reference_keys`."""
         self._copies = copies
         self._lookup = lookup or copies
         self._renewal = renewal

@@ -1,4 +1,4 @@
-"""How a client proves who it is, and how its channel is protected."""
+"""The credentials of a client, and of its channel."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

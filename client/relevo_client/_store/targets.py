@@ -1,4 +1,4 @@
-"""Which gRPC targets stay on this host, so that a secret may go there without TLS."""
+"""Targets of gRPC on this host: a secret may go to them without TLS."""
 
 from ipaddress import ip_address
 

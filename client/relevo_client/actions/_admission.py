@@ -1,4 +1,4 @@
-"""Which actions are handled: whose context they may use, and where their replies may go."""
+"""The admission of actions: the references and the reply queues that are allowed."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""Who calls, and what this caller may do."""
+"""Callers, and their rights."""

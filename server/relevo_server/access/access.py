@@ -24,14 +24,14 @@ _REVIEWED_TOGETHER = 16
 
 
 class Call(Protocol):
-    """What a call shows of its caller; gRPC's ServicerContext has it."""
+    """The proofs that come with a call, as gRPC's ServicerContext has them."""
 
     def invocation_metadata(self) -> Metadata | None:
         """The metadata that the caller has sent."""
         ...
 
     def auth_context(self) -> AuthContext:
-        """What the connection has proven: the names of the client's certificate."""
+        """The names in the certificate that the connection has proven."""
         ...
 
 

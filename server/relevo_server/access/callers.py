@@ -20,7 +20,7 @@ class Caller(NamedTuple):
     grants: Grants
     """The scopes of each role that the caller has."""
     expires: float = math.inf
-    """When the proof of who calls ends, in seconds since 1970."""
+    """The end of the caller's proof, in seconds since 1970."""
 
     def require(self, tenant_id: str, role: Role, scope: str) -> None:
         """Raise PERMISSION_DENIED if the caller may not use the tenant, or lacks the role there.

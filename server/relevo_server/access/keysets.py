@@ -40,7 +40,7 @@ _BY_CURVE = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 class KeyName(NamedTuple):
-    """What finds a key: its id, None for a token without one, and the algorithm of the token."""
+    """The name of a key: its id, None for a token without one, and the token's algorithm."""
 
     id: str | None
     algorithm: str
@@ -54,7 +54,7 @@ class KeySet:
         self.version = 0
         """Greater whenever the keys have changed: what was verified with the former is void."""
         self.problem = ""
-        """What was wrong with the last fetch, "" if nothing was."""
+        """The error of the last fetch, "" if there was none."""
         self._document: bytes | None = None
         self._keys: Mapping[KeyName, PyJWK] = {}
         self._fetch: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""Whom a server knows by its settings: a table that a reload replaces as a whole."""
+"""The table of callers that a server knows by its settings. A reload replaces it as a whole."""
 
 import math
 import time

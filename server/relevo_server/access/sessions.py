@@ -101,9 +101,9 @@ class Sessions:
 
 
 def _nothing(caller: Caller) -> None:
-    """What a stream needs that has asked for nothing yet."""
+    """The needs of a stream that has asked for nothing yet."""
     del caller
 
 
 def _nobody() -> None:
-    """Whom to wake if nobody waits."""
+    """The wake-up of a stream that does not wait yet."""

@@ -12,7 +12,7 @@ from relevo_server.audit.records import Event, Record, Subject
 
 
 class _Kind(NamedTuple):
-    """What failures have in common that are counted together."""
+    """The common properties of failures that are counted together."""
 
     event: Event
     principal: str = ""

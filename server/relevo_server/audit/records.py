@@ -1,4 +1,4 @@
-"""What an audit record holds. docs/observability.md has the same table."""
+"""Audit records. docs/observability.md has the same table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Fields: TypeAlias = Mapping[str, Any]
 
 
 class Event(StrEnum):
-    """What a record is about."""
+    """The kind of a record."""
 
     WRITE = "audit.write"
     """A Put or an Invalidate."""
@@ -35,7 +35,7 @@ FAILURES = frozenset({Event.DENIAL, Event.AUTHENTICATION})
 
 
 class Subject(NamedTuple):
-    """What a call is about; "" for what it does not name."""
+    """The tenant, scope and key of a call; "" for each that it does not name."""
 
     tenant: str = ""
     scope: str = ""

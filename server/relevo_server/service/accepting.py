@@ -76,7 +76,7 @@ class _Server(_cygrpc.AioServer):  # type: ignore[misc]
         return None
 
     def _make_request_call_future(self, method_bytes: bytes | None) -> asyncio.Future[None]:
-        """What grpcio's loop waits for: that the server stops. Called once for each method."""
+        """The end of the server, for which grpcio's loop waits. Called once for each method."""
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         accepting = asyncio.get_running_loop().create_task(self._accept(method_bytes, stopped))
         self._calls.add(accepting)

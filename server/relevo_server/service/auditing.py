@@ -28,7 +28,7 @@ class Make(Protocol):
 
 
 class _Call:
-    """What is known of a call."""
+    """A call's peer and principal, as far as they are known."""
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
@@ -94,7 +94,7 @@ def recording_parts(make: Make, trail: Trail) -> Make:
 
 
 def subjects_of(request: Any) -> Iterable[Subject]:
-    """What a typed request is about: a key, several keys, a tenant with or without a scope."""
+    """The subjects of a typed request: a key, several keys, a tenant with or without a scope."""
     if isinstance(request, str):
         return [Subject(request)]
     keys: Sequence[Key | None] = getattr(request, "keys", None) or [getattr(request, "key", None)]

@@ -30,7 +30,7 @@ class _TooLarge(NamedTuple):
     """The place of an answer that is larger than its share."""
 
     size: int
-    """What is known of its size, in bytes."""
+    """Its size in bytes, as far as it is known."""
 
 
 _Outcome: TypeAlias = bytes | StoreError | _TooLarge

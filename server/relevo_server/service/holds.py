@@ -9,7 +9,7 @@ from relevo_server.wire.requests import Get, InvalidateKeys, InvalidateTenant, L
 
 
 class Hold:
-    """What one call holds. Must be released, also after one of its methods has raised.
+    """The shares that one call holds. Must be released, also after one of its methods has raised.
 
     The methods raise RESOURCE_EXHAUSTED with the reason QUOTA_EXCEEDED.
     """

@@ -26,14 +26,14 @@ _STREAM_DELAY = 5.0
 
 @dataclass(slots=True, eq=False)
 class Gauge:
-    """How much of something is used now."""
+    """The present use of something."""
 
     used: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class TenantShare:
-    """What a tenant uses."""
+    """A tenant's use of a server."""
 
     tenant_id: str
     limits: Limits
@@ -58,7 +58,7 @@ class TenantShare:
 
 @dataclass(slots=True, eq=False)
 class PrincipalShare:
-    """What a principal uses."""
+    """A principal's use of a server."""
 
     calls: Gauge = field(default_factory=Gauge)
     bytes: Gauge = field(default_factory=Gauge)
@@ -72,7 +72,7 @@ class PrincipalShare:
 
 
 class Used(NamedTuple):
-    """How much of a quota is used. `limit` is `math.inf` if there is none."""
+    """The used part of a quota. `limit` is `math.inf` if there is none."""
 
     quota: Quota
     used: int
@@ -122,7 +122,7 @@ class Shares:
         return limits if limits.are_stored else None
 
     def usage(self, tenant_id: str) -> Sequence[Used]:
-        """What a tenant uses of this server now, of what has a number and not a rate."""
+        """A tenant's present use of this server, of all quotas that are numbers and no rates."""
         share = self._tenants.get(tenant_id) or TenantShare(tenant_id, self._limits(tenant_id))
         limits = share.limits
         return [

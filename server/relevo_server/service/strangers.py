@@ -1,4 +1,4 @@
-"""What everyone may call without a token, health checks and reflection, and what it may take.
+"""Health checks and reflection, which everyone may call without a token, and their limits.
 
 A stranger may hold a call open in two ways: by not sending its request, and by opening a stream.
 So a request has to come in time, the earlier the more calls wait for theirs, and a connection has

@@ -74,7 +74,7 @@ class Usage(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a tenant has in the store: entries, and the bytes of their contexts."""
+    """A tenant's part of the store: entries, and the bytes of their contexts."""
 
     entries: int
     bytes: int
@@ -123,7 +123,7 @@ class Inspection(ABC):
 
     @abstractmethod
     async def held(self, tenant_id: str) -> Held:
-        """What a tenant has, as it is counted if the storage's `limits_of` limits it.
+        """A tenant's part of the store, as it is counted if the storage's `limits_of` limits it.
 
         Never too low. Too high by what has ended since the last recount without a call, and by
         what was added during that recount.

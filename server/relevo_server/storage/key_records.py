@@ -31,7 +31,7 @@ class Rewrapped(NamedTuple):
     keys: int
     """The number of data keys."""
     rewrapped: int
-    """How many of them another key had wrapped."""
+    """The number of those that another key had wrapped."""
 
 
 @hides("keys")
@@ -41,7 +41,7 @@ class KeyPage(NamedTuple):
     keys: Sequence[tuple[str, bytes]]
     """Tenants, each with its data key."""
     cursor: str
-    """Where the next part begins, "" at the end."""
+    """The cursor of the next part, "" at the end."""
 
 
 class ChangedKeyError(Exception):

@@ -25,7 +25,7 @@ def digest(text: str) -> str:
 
 
 def proof(token: str) -> str:
-    """How a caller's token is compared with the record: see `find_lease` in prelude.lua.
+    """The form in which a token is compared with the record: see `find_lease` in prelude.lua.
 
     "" for no token. The token itself is sent only if a server of version 0.1 granted the lease.
     """

@@ -1,4 +1,4 @@
-"""Why a storage cannot be used: what operators have to change."""
+"""Reasons why a storage cannot be used, which operators have to mend."""
 
 from collections.abc import Mapping
 

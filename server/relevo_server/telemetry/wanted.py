@@ -17,7 +17,7 @@ class Wanted(NamedTuple):
     traces: Protocol | None
     """How traces are sent by OTLP; None if they are not sent."""
     records: Protocol | None = None
-    """How audit records are sent by OTLP; None if they are not sent."""
+    """The protocol by which audit records are sent by OTLP; None if they are not sent."""
 
     def __bool__(self) -> bool:
         return any(self)

@@ -57,7 +57,7 @@ class Usage:
         )
 
     async def _used(self, tenant_id: str) -> Sequence[Used]:
-        """What a tenant uses of its quotas, on this server and in the store."""
+        """A tenant's use of its quotas, on this server and in the store."""
         used = self._shares.usage(tenant_id)
         limits = self._storage.limits_of(tenant_id)
         if limits is None:

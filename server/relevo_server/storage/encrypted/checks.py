@@ -1,4 +1,4 @@
-"""What a key ring is to a store: whether it is the store's, and the change of its primary key.
+"""A key ring and its store: whether the two belong together, and the change of the primary key.
 
 The store's record of its ring is a fixed text that the primary key has wrapped. Nothing is read or
 written by a server that cannot unwrap it.

@@ -1,4 +1,4 @@
-"""Where a key ring comes from: a file, or a command that prints it."""
+"""Sources of a key ring: a file, or a command that prints it."""
 
 import asyncio
 import shlex
@@ -8,10 +8,11 @@ from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
 
+from relevo_server.marks import mark_of
 from relevo_server.storage.encrypted.ring import KeyRing, KeyRingError
 
 _SECONDS = 10.0
-"""How long a command may take."""
+"""Seconds that a command may take."""
 
 
 class Source(ABC):
@@ -43,13 +44,12 @@ class FileSource(Source):
         return KeyRing.parse(text)
 
     def state(self, now: float) -> Hashable:
-        """The file's identity and time of change; None if it cannot be looked at."""
+        """The file's mark; None if it cannot be looked at."""
         del now
         try:
-            found = self._path.stat()
+            return mark_of(self._path)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class CommandSource(Source):

@@ -37,7 +37,7 @@ from relevo_server.storage.interface import (
 from relevo_server.storage.key_records import ChangedKeyError, Rewrapped, Shredded
 
 Values = Literal["write", "read", "only"]
-"""Which values are encrypted: those that are written, or none yet (`read`), or all (`only`: any
+"""The values that are encrypted: those that are written, or none yet (`read`), or all (`only`: any
 other is refused). Encrypted ones are read in any case."""
 
 _ATTEMPTS = 8

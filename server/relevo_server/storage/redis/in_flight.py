@@ -1,4 +1,4 @@
-"""Which entries are being read now."""
+"""Reads of entries that are under way."""
 
 import asyncio
 from collections.abc import Generator, Sequence

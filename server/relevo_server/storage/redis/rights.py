@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 OPTIONAL = frozenset({"HSCAN", "SCAN", "XDEL", "XREAD", "XREVRANGE", "XSETID"})
 """Commands without which calls are answered. docs/operations.md says what is missing then."""
 _REFUSALS = ("NOPERM", "The user executing the script can't", "ACL failure in script")
-"""What an error has if a right is missing: of a command; and within a script in Redis 6.2, and from
+"""Texts of errors if a right is missing: of a command; and within a script in Redis 6.2, and from
 7.2 on and in Valkey. Redis 7.0 says NOPERM there too."""
 _NAMED = re.compile(r"'([\w|]+)' command")
 

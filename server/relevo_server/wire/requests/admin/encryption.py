@@ -17,7 +17,7 @@ class ShredTenant(NamedTuple):
 
     tenant_id: str
     principal: str
-    """Who asks, "" if the server has no principals."""
+    """The principal that asks, "" if the server has none."""
 
 
 class RewrapKeys(NamedTuple):
@@ -25,7 +25,7 @@ class RewrapKeys(NamedTuple):
 
     partition: int
     principal: str
-    """Who asks, "" if the server has no principals."""
+    """The principal that asks, "" if the server has none."""
 
 
 def read_shred_tenant(serialized: bytes, rights: Rights) -> ShredTenant:
