@@ -5,24 +5,28 @@ stops Redis and `relevo serve`.
 """
 
 import argparse
-import asyncio
-import signal
-import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
     calls,
+    capacity,
+    command_line,
+    console,
+    hostile,
     local,
+    logs,
     memory,
     missers,
+    notifications,
     propagation,
     pushes,
     refill,
     report,
+    security,
     shares,
     telemetry,
     turns,
@@ -39,12 +43,20 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
     "propagation": propagation.measure,
     "local": local.measure,
     "pushes": pushes.measure,
+    "logs": logs.measure,
     "refill": refill.measure,
     "turns": turns.measure,
     "missers": missers.measure,
+    "notifications": notifications.measure,
     "telemetry": telemetry.measure,
     "memory": memory.measure,
+    "capacity": capacity.measure,
     "shares": shares.measure,
+    "hostile": hostile.measure,
+    "console": console.measure,
+    "security-get": security.get,
+    "security-put": security.put,
+    "security-call": security.call,
 }
 """A benchmark is a coroutine function from a run to figures."""
 
@@ -52,43 +64,33 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[list[Figure]]]] = {
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    command_line.add_names(parser, BENCHMARKS)
     parser.add_argument("--quick", action="store_true", help="seconds, not minutes; rough figures")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), metavar="FILE")
     parser.add_argument(
         "--unbound", action="store_true", help="let the system choose the cores of all processes"
     )
     options = parser.parse_args()
-    unknown = set(options.names) - set(BENCHMARKS)
-    if unknown:
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    try:
-        asyncio.run(_run(options, Console()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("interrupted")
+    names = command_line.names_of(parser, options, BENCHMARKS)
+    command_line.run(_run(names, options, command_line.wide_console()))
 
 
-async def _run(options: argparse.Namespace, console: Console) -> None:
-    task = asyncio.current_task()
-    if task:  # SIGTERM cancels as Ctrl-C does, so that all processes are stopped
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _run(names: Sequence[str], options: argparse.Namespace, console: Console) -> None:
     cores = Cores(bind=not options.unbound)
     report.print_machine(console, cores)
     figures: list[Figure] = []
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    # Drawn only between turns, so that drawing takes no CPU from the load generator.
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
-        bar = progress.add_task("starting", total=None)
-
-        def say(text: str) -> None:
-            progress.update(bar, description=text, refresh=True)
-
-        # Many short rounds, so that a disturbance of the machine affects only a few of them.
-        rounds, seconds = (3, 0.2) if options.quick else (21, 0.4)
-        with begin(Schedule(rounds, seconds, say), cores) as run:
-            for name in options.names or BENCHMARKS:
-                figures += await BENCHMARKS[name](run)
-    report.print_figures(console, figures)
+    kind = "bench-quick" if options.quick else "bench"
+    try:
+        with command_line.showing_progress(kind, names) as steps:
+            # Many short rounds, so that a disturbance of the machine affects only a few of them.
+            rounds, seconds = (3, 0.2) if options.quick else (21, 0.4)
+            with begin(Schedule(rounds, seconds, steps.say), cores) as run:
+                for name in names:
+                    begun = time.monotonic()
+                    figures += await BENCHMARKS[name](run)
+                    steps.done(name, time.monotonic() - begun)
+    finally:  # a benchmark that fails takes no figures of those before it along
+        report.print_figures(console, figures)
     report.write_json(options.output, figures)
 
 

@@ -45,3 +45,15 @@ class Cores:
             yield
         finally:
             os.sched_setaffinity(0, self._rest)
+
+    @contextmanager
+    def unbound(self) -> Generator[None, None, None]:
+        """Let the processes that are started within run on all cores, and this one too."""
+        if not self._server or sys.platform != "linux":
+            yield
+            return
+        os.sched_setaffinity(0, self._server | self._rest)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self._rest)

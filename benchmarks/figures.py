@@ -37,7 +37,7 @@ class Figure:
 
     name: str
     value: float
-    """The median over all rounds."""
+    """The median over all rounds. If `is_missed`, how long was waited for it in vain."""
     unit: str
     spread: float
     """Half of the interquartile range of the rounds, relative to the value."""
@@ -46,19 +46,24 @@ class Figure:
     ratio: float | None = None
     """The median of value / baseline in each round."""
     goal: Goal | None = None
+    is_missed: bool = False
+    """Whether what was to be timed did not end in time: there is no value then."""
 
     @property
     def is_met(self) -> bool | None:
         """Whether the goal is met, or None without a goal."""
         if self.goal is None:
             return None
-        return self.goal.is_met(self.value if self.ratio is None else self.ratio)
+        return not self.is_missed and self.goal.is_met(
+            self.value if self.ratio is None else self.ratio
+        )
 
     def to_json(self) -> dict[str, str | float | None]:
         """The figure for bench.json."""
         return {
             "name": self.name,
-            "value": self.value,
+            "value": None if self.is_missed else self.value,
+            "not_within": self.value if self.is_missed else None,
             "unit": self.unit,
             "baseline": self.baseline,
             "ratio": self.ratio,

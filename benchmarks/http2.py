@@ -10,7 +10,7 @@ in the kernel.
 import asyncio
 import struct
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -25,11 +25,13 @@ _FIRST_WINDOW = (1 << 16) - 1
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncGenerator["Http2Client", None]:
-    """Connect a client to host:port, and close it at the end."""
+async def connected(
+    address: str, metadata: Sequence[tuple[str, str]] = ()
+) -> AsyncGenerator["Http2Client", None]:
+    """Connect a client to host:port, and close it at the end. Its calls carry the metadata."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(Http2Client, host, int(port))
+    _, client = await loop.create_connection(lambda: Http2Client(metadata), host, int(port))
     try:
         yield client
     finally:
@@ -39,7 +41,8 @@ async def connected(address: str) -> AsyncGenerator["Http2Client", None]:
 class Http2Client(asyncio.Protocol):
     """One connection. `load` keeps a number of calls in flight on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        self._metadata = metadata
         self._transport: asyncio.Transport  # once it is connected
         self._unread = b""
         self._last_stream = -1
@@ -64,7 +67,8 @@ class Http2Client(asyncio.Protocol):
         ConnectionError if the connection breaks, or a call gets no answer.
         """
         loop = asyncio.get_running_loop()
-        self._header_block = _header_block(method, self._transport.get_extra_info("peername"))
+        peer = self._transport.get_extra_info("peername")
+        self._header_block = _header_block(method, peer, self._metadata)
         self._requests, self._request = requests, next(requests)
         self._latencies, self._in_flight = [], in_flight
         self._done = loop.create_future()
@@ -164,11 +168,14 @@ def _grant(size: int) -> bytes:
     return _frame(_WINDOW_UPDATE, 0, 0, size.to_bytes(4, "big"))
 
 
-def _header_block(method: str, peer: tuple[str, int]) -> bytes:
-    """A constant header block, without references to the dynamic table (RFC 7541, 6.2.2)."""
+def _header_block(method: str, peer: tuple[str, int], metadata: Sequence[tuple[str, str]]) -> bytes:
+    """A constant header block, without references to the dynamic table (RFC 7541, 6.2.2).
+
+    gRPC's own clients send metadata such as a token in this form too, anew with each call.
+    """
 
     def field(name: bytes, value: str) -> bytes:
-        return name + bytes([len(value)]) + value.encode()
+        return name + _length(len(value)) + value.encode()
 
     def named(name: str) -> bytes:
         return field(b"\0", name)
@@ -181,5 +188,16 @@ def _header_block(method: str, peer: tuple[str, int]) -> bytes:
             field(named("te"), "trailers"),
             field(named("content-type"), "application/grpc"),
             field(named("grpc-timeout"), "5S"),  # as every client of the store sets one
+            *(field(named(name), value) for name, value in metadata),
         )
     )
+
+
+def _length(value: int) -> bytes:
+    """The length of a text that is not compressed, as an integer of 7 bits (RFC 7541, 5.1)."""
+    if value < 0x7F:
+        return bytes([value])
+    out, value = b"\x7f", value - 0x7F
+    while value >= 0x80:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])

@@ -35,7 +35,7 @@ from benchmarks.run import Run
 CALLS = 1000
 _connection: Any = connection  # whose types are only half known
 _TIMES_FASTER = {"GET": 40.0, "client-side": 10.0}
-_MICROSECONDS = 3.0
+_MICROSECONDS = 1.0
 
 
 class Blob(BaseModel):

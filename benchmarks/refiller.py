@@ -39,9 +39,9 @@ class Refiller:
         cache = client._watcher._cache  # type: ignore[union-attr] # has a cache
         received = cache.received
 
-        def receive(message: WatchResponse) -> bool:
+        def receive(message: WatchResponse, now: float) -> bool:
             self._resets += message.HasField("reset")
-            return received(message)
+            return received(message, now)
 
         cache.received = receive  # type: ignore[method-assign] # to count
 
@@ -82,6 +82,10 @@ class Refiller:
         await until_async(has_all, within=_LONGEST)
         return time.monotonic() - start, self._resets
 
+    async def cpu(self) -> float:
+        """The CPU seconds that this process has used."""
+        return time.process_time()
+
     async def close(self) -> None:
         """Close the client."""
         await self._stack.aclose()
@@ -96,7 +100,8 @@ async def main() -> None:
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     commands = Refiller()
-    each = commands.open, commands.use, commands.learn, commands.lose, commands.close
+    methods = commands.open, commands.use, commands.learn, commands.lose
+    each = *methods, commands.cpu, commands.close
     await serve_commands({method.__name__: method for method in each})
 
 

@@ -61,8 +61,8 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     mark = {None: "", True: "[green]✓", False: "[red]✗"}[figure.is_met]
     return (
         figure.name,
-        _number(figure.value),
-        f"±{figure.spread:.0%}",
+        f"{'not within ' if figure.is_missed else ''}{_number(figure.value)}",
+        "" if figure.is_missed else f"±{figure.spread:.0%}",
         "" if figure.baseline is None else _number(figure.baseline),
         figure.unit,
         "" if figure.ratio is None else f"{figure.ratio:.2f}",

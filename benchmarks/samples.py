@@ -3,8 +3,10 @@
 The conversations belong to eight tenants, so that no single entry or partition is hot.
 """
 
+import random
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle
 
 from relevo.v1.context_pb2 import ContextEntry, ContextKey, ExecutionContext
@@ -15,6 +17,10 @@ from relevo.v1.store_pb2 import (
     PutRequest,
     PutResponse,
 )
+from relevo_client import ContextEntry as ClientEntry
+from relevo_client._context.codec import context_from_message
+from support.clients.riding import snapshot_of
+from support.entries import entry_of
 
 ENTRIES = 64
 _REVISION = 1_750_000_000_000 << 20
@@ -75,6 +81,13 @@ def context() -> ExecutionContext:
     )
     message.rate_limits.update({"requests_per_minute": 600, "tokens_per_day": 2_000_000})
     return message
+
+
+def snapshot() -> ClientEntry:
+    """A snapshot of such a context, whose rider has 3 KiB."""
+    noise = random.Random(1).randbytes(1600).hex()  # noqa: S311 - to be repeated
+    sample = context_from_message(context()).update(metadata={"noise": noise})
+    return snapshot_of(replace(entry_of("someone", revision=_REVISION), context=sample))
 
 
 def entry_keys() -> list[ContextKey]:

@@ -22,6 +22,8 @@ class Server:
     """Returns the CPU seconds that its process has used, in user mode and in the kernel."""
     metrics: str = ""
     """The address of its endpoint for Prometheus, "" if it has none."""
+    pid: int = 0
+    """Its process, 0 if it is not known."""
 
 
 @contextmanager
@@ -34,7 +36,8 @@ def relevo(
         with cores.of_server():
             serving = relevo_serve(*flags, fresh=True)
             process = stack.enter_context(serving)
-        yield Server(process.address, _cpu_of(process.process.pid), process.metrics_address)
+        pid = process.process.pid
+        yield Server(process.address, _cpu_of(pid), process.metrics_address, pid)
 
 
 @contextmanager
@@ -59,6 +62,13 @@ def service(side: str, cores: Cores) -> Generator[Server, None, None]:
 
 
 @contextmanager
+def blocking_service(side: str, cores: Cores) -> Generator[Server, None, None]:
+    """Run a blocking service with one unary method: bare, or with an interceptor."""
+    with _module("benchmarks.blocking_service", side, cores=cores) as server:
+        yield server
+
+
+@contextmanager
 def _module(*words: str, cores: Cores) -> Generator[Server, None, None]:
     """Run a Python module that prints its address and serves until it is killed."""
     with cores.of_server():
@@ -68,7 +78,7 @@ def _module(*words: str, cores: Cores) -> Generator[Server, None, None]:
     with process:
         try:
             address = next(iter(process.stdout or ()))
-            yield Server(address.strip(), _cpu_of(process.pid))
+            yield Server(address.strip(), _cpu_of(process.pid), pid=process.pid)
         finally:
             process.kill()
 

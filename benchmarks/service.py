@@ -1,8 +1,9 @@
 """A grpc.aio service with one unary method: bare, or with an interceptor.
 
 `python -m benchmarks.service SIDE` prints its address and serves until it is killed. SIDE is
-`bare`, `idle`, `relevo` or `otel`, or several joined by `+`; with `sdk` among them, OpenTelemetry's
-SDK collects what they tell.
+`bare`, `idle`, `relevo`, `instrumented`, `rider` or `otel`, or several joined by `+`. With `sdk`
+among them, OpenTelemetry's SDK collects what they tell, and with `signed` only signed references
+are accepted. The cache of `rider` has nothing: its store is away.
 """
 
 import asyncio
@@ -20,7 +21,9 @@ from relevo_client import (
     ContextKey,
     ContextRef,
     aio_server_interceptor,
+    instrument,
 )
+from relevo_client._context.signatures import keys_of
 from support.entries import entry_of
 
 from benchmarks.sdk import use_sdk
@@ -29,6 +32,8 @@ from benchmarks.serving import serve_until_ended
 _otel: Any = otel_grpc  # whose types are only half known
 
 METHOD = "/relevo.bench.Service/Answer"
+SIGNING_KEYS = "first " + "YWJj" * 12 + "\n"
+"""A file of the keys that sign references: a name, and a secret in base64."""
 
 
 class CachingClient(AsyncContextClient):
@@ -51,6 +56,10 @@ class Idle(aio.ServerInterceptor):
 _ENTRY = entry_of("someone", revision=1_750_000_000_000 << 20)
 
 
+def _found(_: ContextKey) -> ContextEntry:
+    return _ENTRY
+
+
 async def answer(request: bytes, context: Any) -> bytes:
     """Return the request."""
     del context
@@ -63,8 +72,12 @@ def _interceptors(parts: Sequence[str]) -> Iterator[Any]:
         yield _otel.aio_server_interceptor(tracer_provider=provider)
     if "idle" in parts:
         yield Idle()
+    if "rider" in parts:
+        yield aio_server_interceptor(AsyncContextClient("127.0.0.1:1"), trust_callers=True)
     if "relevo" in parts:
-        yield aio_server_interceptor(CachingClient("nowhere:1"), trust_callers=True)
+        client = CachingClient("nowhere:1", reference_keys=lambda: keys_of(SIGNING_KEYS))
+        trusted: Any = "signed" if "signed" in parts else True
+        yield aio_server_interceptor(client, trust_callers=trusted)
 
 
 async def serve(side: str) -> None:
@@ -72,6 +85,9 @@ async def serve(side: str) -> None:
     parts = side.split("+")
     if "sdk" in parts:
         use_sdk()
+    if "instrumented" in parts:
+        mine = instrument(kinds={"grpc.server"}, target="nowhere:1", trust_callers=True)
+        vars(mine.aio_client())["peek"] = _found
     server = aio.server(interceptors=list(_interceptors(parts)))
     service, _, method = METHOD[1:].rpartition("/")
     handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(answer)}

@@ -103,12 +103,17 @@ def _record_versions(client: Any, key: ContextKey, record: Callable[[int], None]
     """Call `record` with each version of the entry, once a call with its fence would get it."""
     cache = client._watcher._cache
     received = cache.received
+    newest = recorded = 0
 
-    def receive(message: WatchResponse) -> None:
-        received(message)
-        version = message.entry.version
-        if version and cache.lookup(key, version, time.monotonic()):
-            record(version)
+    def receive(message: WatchResponse, now: float) -> bool:
+        nonlocal newest, recorded
+        is_news: bool = received(message, now)
+        newest = max(newest, message.entry.version)
+        # The position that proves the version may come in a later message than its entry.
+        if newest > recorded and cache.lookup(key, newest, now):
+            recorded = newest
+            record(newest)
+        return is_news
 
     cache.received = receive
 

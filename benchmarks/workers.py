@@ -20,7 +20,9 @@ _LONGEST_LINE = 1 << 24
 class Worker:
     """A worker process, as the benchmark sees it."""
 
-    def __init__(self, requests: StreamWriter, answers: StreamReader) -> None:
+    def __init__(self, requests: StreamWriter, answers: StreamReader, pid: int) -> None:
+        self.pid = pid
+        """Its process."""
         self._requests = requests
         self._answers = answers
 
@@ -37,17 +39,20 @@ class Worker:
 async def workers(module: str, count: int) -> AsyncGenerator[list[Worker], None]:
     """Start `count` workers of a module, and end them at the end."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(_worker(module)) for _ in range(count)]
+        command = sys.executable, "-m", module
+        yield [await stack.enter_async_context(worker(*command)) for _ in range(count)]
 
 
 @asynccontextmanager
-async def _worker(module: str) -> AsyncGenerator[Worker, None]:
+async def worker(*command: str) -> AsyncGenerator[Worker, None]:
+    """Start a worker by its command line, and end it at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
+        *command, stdin=PIPE, stdout=PIPE, limit=_LONGEST_LINE
     )
     try:
         # Neither is None, because both are pipes.
-        yield Worker(cast("StreamWriter", process.stdin), cast("StreamReader", process.stdout))
+        requests = cast("StreamWriter", process.stdin)
+        yield Worker(requests, cast("StreamReader", process.stdout), process.pid)
     finally:
         if process.returncode is None:
             process.kill()

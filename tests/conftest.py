@@ -2,7 +2,6 @@
 
 import logging
 import os
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pydantic import SecretStr
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.calls import Stub
@@ -21,6 +19,7 @@ from support.redis.process import RedisProcess, describe
 from support.rings import marks
 from support.rings.guard import no_processes
 from support.servers.serving import stub_of
+from support.servers.settings import settings_on
 
 if TYPE_CHECKING:
     from support.telemetry.recorded import Spans
@@ -105,6 +104,13 @@ def redis_url() -> Iterator[str]:
             yield process.url
 
 
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[RedisClient]:
+    """The test's own client of this Redis, with all rights."""
+    with RedisClient(redis_url) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[RedisCluster]:
     """A real Redis Cluster of three nodes, started and stopped here."""
@@ -123,11 +129,11 @@ def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def settings(store_url: str) -> Iterator[Settings]:
     """Settings of a server whose keys in Redis are the test's own, and end with it."""
-    prefix = f"test-{uuid.uuid4().hex}"
-    yield Settings(listen="127.0.0.1:0", store=SecretStr(store_url), store_prefix=prefix, grace=0.5)
+    own = settings_on(store_url)
+    yield own
     if store_url != "memory://":
         with RedisClient(store_url) as client:
-            client.forget(prefix)
+            client.forget(own.store_prefix)
 
 
 @pytest.fixture

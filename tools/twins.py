@@ -68,10 +68,22 @@ TWINS = (
     Twin(_CLIENT / "_client/aio_resolver.py"),
     Twin(_CLIENT / "_client/aio_sampler.py"),
     Twin(
+        _CLIENT / "_client/aio_snapshots.py",
+        {"stores snapshots, on an event loop:": "stores snapshots, in threads:"},
+    ),
+    Twin(
+        _CLIENT / "_client/aio_turns.py",
+        {
+            "The turns of an asyncio client": "The turns of a blocking client",
+            "The base of the asyncio client": "The base of the blocking client",
+        },
+    ),
+    Twin(
         _CLIENT / "_propagation/aio_resolution.py",
         {
             "policies, on an event loop.": "policies, in threads.",
             "\n\n        A coroutine if it takes I/O.\n        ": "",
+            "get_received() or ": "",
         },
     ),
     Twin(

@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import psutil
+from relevo_look import units
 from support.flat import Gauge, Memory
 from support.python_process import PythonProcess, python_process
 from support.redis.process import RedisProcess
@@ -54,8 +55,10 @@ class Table:
             Gauge("streams"),
         ]
 
-    def print_header(self) -> None:
-        """Print the names of the columns."""
+    def print_header(self, seconds: float) -> None:
+        """Print how long it takes, and the names of the columns."""
+        every = units.duration(seconds / _ROWS)
+        print(f"churn for {units.duration(seconds)}, with a row every {every}")
         names = ["seconds", "calls", "clients", "pushes", "evicted"]
         print(*[f"{name:>9}" for name in names], *[f"{g.name:>10}" for g in self.gauges])
 
@@ -119,7 +122,7 @@ def _run(seconds: float) -> tuple[Table, int]:
         until(lambda: all(client.lines for client in clients), what="the clients begin")
         probe = stack.enter_context(_probe(server.address, seconds))
         table = Table(server, clients)
-        table.print_header()
+        table.print_header(seconds)
         end = time.monotonic() + seconds
         pause, next_row = max(0.25, seconds / 1000), time.monotonic()
         while time.monotonic() < end:

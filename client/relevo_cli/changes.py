@@ -10,19 +10,15 @@ from typing import Any
 
 import grpc
 from relevo.admin.v1 import admin_pb2
+from relevo_look import units
 from relevo_server.keys import Key
 from relevo_server.revisions import MAX_REVISION
 
-from relevo_cli import connection, keys, numbers, output, terminal, units
+from relevo_cli import changed, connection, keys, numbers, output, terminal
 from relevo_cli.connection import Connection, connected
 from relevo_cli.documents import of_message
 from relevo_cli.failures import OK, UsageError, explain, reported
 
-_KINDS = {
-    admin_pb2.CHANGE_KIND_PUT: "put",
-    admin_pb2.CHANGE_KIND_INVALIDATE: "invalidate",
-    admin_pb2.CHANGE_KIND_INVALIDATE_TENANT: "invalidate",
-}
 _TITLES = ("TIME", "REVISION", "WHAT", "BY", "ENTRY", "PARTS")
 _WIDTHS = (29, 19, 10, 12, 32, 0)
 _MOST = 10_000
@@ -131,15 +127,10 @@ def _lines(response: admin_pb2.ChangesResponse) -> Iterator[str]:
     change = response.change
     if not response.HasField("change"):
         return
-    if change.HasField("tenant"):
-        what = f"all of {change.tenant.tenant_id}"
-        what += f", scope {change.tenant.scope}" if change.tenant.scope else ""
-    else:
-        what = keys.text(change.key)
     written = units.time(change.time.ToDatetime(UTC), milliseconds=True)
     parts = ", ".join(change.fields) or "-"
-    row = (written, str(change.revision), _KINDS.get(change.kind, "?"), change.principal or "-")
-    yield _line((*row, what, parts))
+    row = (written, str(change.revision), changed.kind(change), change.principal or "-")
+    yield _line((*row, changed.subject(change), parts))
 
 
 def _line(row: Sequence[str]) -> str:

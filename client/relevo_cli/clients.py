@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC
 
 from relevo.admin.v1 import admin_pb2
+from relevo_look import units
 
-from relevo_cli import connection, output, terminal, units
+from relevo_cli import connection, output, terminal
 from relevo_cli.connection import Connection, connected
 from relevo_cli.documents import Json, of_message
 from relevo_cli.failures import OK, reported

@@ -46,6 +46,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ),
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 )
@@ -76,14 +77,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{name}",
             type=Path,
-            default=os.environ.get(variable),
+            default=os.environ.get(variable) or None,
             metavar="FILE",
             help=f"{text} (PEM; default: {variable})",
         )
     group.add_argument(
         "--token-file",
         type=Path,
-        default=os.environ.get("RELEVO_TOKEN_FILE"),
+        default=os.environ.get("RELEVO_TOKEN_FILE") or None,
         metavar="FILE",
         help="read the bearer token from here, instead of RELEVO_TOKEN "
         "(default: RELEVO_TOKEN_FILE)",
@@ -104,7 +105,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _default_address(environment: Mapping[str, str]) -> str:
     for name in ("RELEVO_TARGET", "RELEVO_SERVER"):
-        if name in environment:
+        if environment.get(name):
             return environment[name]
     return _DEFAULT_ADDRESS
 
@@ -171,14 +172,15 @@ def credentials_of(options: argparse.Namespace) -> grpc.ChannelCredentials | Non
     """The credentials of a TLS channel, or None without TLS. Raises OSError, UsageError."""
     if (options.cert is None) != (options.key is None):
         raise UsageError("--cert and --key go together")
-    if not _has_tls(options):
+    if not has_tls(options):
         return None
     files: list[Path | None] = [options.ca, options.key, options.cert]
     authority, key, certificate = (file.read_bytes() if file else None for file in files)
     return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
-def _has_tls(options: argparse.Namespace) -> bool:
+def has_tls(options: argparse.Namespace) -> bool:
+    """Whether the options ask for a TLS channel."""
     return bool(options.tls or options.ca or options.cert or options.key)
 
 
@@ -187,7 +189,7 @@ def must_be_protected(options: argparse.Namespace, *targets: str) -> None:
 
     Raises the errors of `token_of` too.
     """
-    if not token_of(options) or _has_tls(options) or options.insecure_token:
+    if not token_of(options) or has_tls(options) or options.insecure_token:
         return
     # Here, because it takes long to import, and few commands come here.
     from relevo_client._store.targets import is_local  # noqa: PLC0415

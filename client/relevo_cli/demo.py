@@ -3,18 +3,32 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from relevo_server.cli.extras import needing
 
 from relevo_cli import numbers
 
+_OF_RUN = ("chart", "laps", "turns", "replicas", "strip-metadata")
+"""The options of the measured run, which needs --platform."""
+_OF_PAGE = ("port", "open")
+"""The options of the page, which needs --platform and --serve."""
+_OF_PLATFORM = ("serve", *_OF_RUN)
+"""The options that need --platform."""
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `relevo demo`."""
     parser.description = (
-        "Start a store and four gRPC services, run conversations through them, and show what each "
-        "service saw."
+        "Start a store and four gRPC services, run a conversation through them, change its agent, "
+        "and show what each service worked with."
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        dest="everything",
+        help="all conversations of the script, with every setting and the entry that it is from",
     )
     parser.add_argument(
         "--store",
@@ -30,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "Relevo, with JSON in Redis, and with Relevo; it starts Redis servers of its own",
     )
     parser.add_argument(
-        "--chart", type=Path, metavar="FILE", help="with --platform: draw a chart, as PNG"
+        "--chart", type=Path, metavar="FILE", help="with --platform: draw a chart, as PNG or SVG"
     )
     parser.add_argument(
         "--laps",
@@ -44,20 +58,66 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="with --platform: turns of each long conversation, each time (default: 10)",
     )
+    parser.add_argument(
+        "--replicas",
+        type=numbers.whole(1),
+        metavar="N",
+        help="with --platform: processes of each service and of the store, but for agent "
+        "management (default: two of each worker, one of everything else)",
+    )
+    parser.add_argument(
+        "--strip-metadata",
+        action="store_true",
+        default=None,
+        help="with --platform: gRPC calls go through a proxy that passes on only the metadata "
+        "that it knows",
+    )
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        default=None,
+        help="with --platform: measure nothing, but keep the platform up and serve a page: chat "
+        "with an agent, see each turn's way, change settings, kill and restart processes",
+    )
+    parser.add_argument(
+        "--port",
+        type=numbers.whole(0),
+        metavar="N",
+        help="with --serve: the page's port on this machine, 0 for a free one (default: 8391)",
+    )
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        default=None,
+        help="with --serve: open the page in the browser",
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     _check(options)
     _find_examples()
+    if options.serve:
+        with needing("platform"):
+            from nooble.page.serve import PORT  # noqa: PLC0415
+            from nooble.page.serve import run as serve  # noqa: PLC0415
+        return serve(port=PORT if options.port is None else options.port, opens=bool(options.open))
     if options.platform:
         with needing("platform"):
             from nooble.measuring import run as measure  # noqa: PLC0415
         length = {name: value for name in ("laps", "turns") if (value := vars(options)[name])}
-        return measure(**length, record=options.json, chart=options.chart)
+        return measure(
+            **length,
+            replicas=options.replicas,
+            strips_metadata=bool(options.strip_metadata),
+            record=options.json,
+            chart=options.chart,
+        )
     with needing("demo"):
         from relevo_demo.main import run  # noqa: PLC0415
-    return run(store=options.store or "memory://", record=options.json)
+    return run(
+        store=options.store or "memory://", record=options.json, everything=options.everything
+    )
 
 
 def _find_examples() -> None:
@@ -74,8 +134,18 @@ def _find_examples() -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    others = ("store",) if options.platform else ("chart", "laps", "turns")
-    for name in others:
-        if vars(options)[name] is not None:
-            relation = "not with" if options.platform else "only with"
-            options.parser.error(f"argument --{name}: {relation} --platform")
+    if options.platform and options.everything:
+        options.parser.error("argument --all: not with --platform")
+    others = ("store",) if options.platform else _OF_PLATFORM
+    _refuse(options, others, "not with" if options.platform else "only with", "--platform")
+    if options.serve:
+        _refuse(options, ("json", *_OF_RUN), "not with", "--serve")
+    else:
+        _refuse(options, _OF_PAGE, "only with", "--serve")
+
+
+def _refuse(options: argparse.Namespace, names: Sequence[str], relation: str, other: str) -> None:
+    """End with an error if one of these options is given."""
+    for name in names:
+        if vars(options)[name.replace("-", "_")] is not None:
+            options.parser.error(f"argument --{name}: {relation} {other}")

@@ -1,13 +1,15 @@
 """`relevo explain`: says which entry and version each value of a context came from."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from relevo.admin.v1 import admin_pb2
+from relevo_look import units
 
-from relevo_cli import connection, keys, output, terminal, units, values
+from relevo_cli import connection, keys, output, terminal, values
 from relevo_cli.connection import connected
-from relevo_cli.documents import Json, of_message
+from relevo_cli.documents import of_message
+from relevo_cli.explained import explained_values
 from relevo_cli.failures import OK, reported
 from relevo_cli.tables import Column, table
 
@@ -55,24 +57,12 @@ def _lines(explained: admin_pb2.ExplainResponse, width: int | None) -> Iterator[
     for missing in explained.missing:
         yield terminal.painted(f"missing: {keys.text(missing)}", "red")
     yield ""
-    sources = {
-        each.path: f"{each.entry} {names[each.entry]}"
-        for each in explained.origins
-        if each.entry < len(names)
-    }
     rows = [
-        [path, values.text(value), sources.get(path, "-")]
-        for path, value in _explained(of_message(explained.context), sources)
+        [each.path, values.text(each.value), _source(each.entry, names)]
+        for each in explained_values(explained)
     ]
     yield from table(_VALUES, rows, width)
 
 
-def _explained(
-    value: Json, sources: Mapping[str, str], path: str = ""
-) -> Iterator[tuple[str, Json]]:
-    """The values that have a source, whole, and all others."""
-    if path in sources or not (isinstance(value, dict) and value):
-        yield path, value
-        return
-    for name, item in sorted(value.items()):
-        yield from _explained(item, sources, values.joined(path, name))
+def _source(entry: int | None, names: list[str]) -> str:
+    return "-" if entry is None else f"{entry} {names[entry]}"

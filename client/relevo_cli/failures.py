@@ -36,22 +36,23 @@ def explain(error: grpc.RpcError) -> tuple[int, str]:
     call: Any = error
     code: grpc.StatusCode = call.code()
     details: str = call.details() or ""
-    reason = _reason(call)
+    reason = info_of(error).reason
     if code is grpc.StatusCode.UNIMPLEMENTED and not reason:
         return FAILED, f"{code.name}: {_UNKNOWN_CALL}"
     named = f"{code.name} ({reason})" if reason else code.name
     return _EXIT_CODES.get(code, FAILED), f"{named}: {_explained(details)}"
 
 
-def _reason(call: Any) -> str:
-    """The reason in a call's error details, or "" if it has none."""
+def info_of(error: grpc.RpcError) -> ErrorInfo:
+    """The reason of a failed call with its details, empty if the call has none."""
+    call: Any = error
     info = ErrorInfo()
     for name, value in call.trailing_metadata() or ():
         if name == "grpc-status-details-bin":
             with suppress(DecodeError):  # a proxy's: the code suffices
                 for detail in Error.FromString(value).details:
                     detail.Unpack(info)
-    return info.reason
+    return info
 
 
 def _explained(details: str) -> str:

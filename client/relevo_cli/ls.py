@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Iterator
 
 from relevo.admin.v1 import admin_pb2
+from relevo_look import units
 
-from relevo_cli import connection, keys, output, terminal, units
+from relevo_cli import connection, keys, output, terminal
 from relevo_cli.connection import Connection, connected
 from relevo_cli.documents import of_message
 from relevo_cli.failures import OK, reported

@@ -29,6 +29,27 @@ def positive(text: str) -> float:
     return _above_zero(text, "a number above 0", float("inf"))
 
 
+def from_zero(text: str) -> float:
+    """The type of finite numbers that are not negative."""
+    return 0.0 if _is_zero(text) else _above_zero(text, "a number from 0", float("inf"))
+
+
+def from_one(text: str) -> float:
+    """The type of finite numbers from 1."""
+    number = _above_zero(text, "a number from 1", float("inf"))
+    if number < 1:
+        raise _error("a number from 1")
+    return number
+
+
+def share(text: str) -> float:
+    """The type of numbers above 0 and below 1."""
+    number = _above_zero(text, "a number above 0 and below 1", 1.0)
+    if number == 1:
+        raise _error("a number above 0 and below 1")
+    return number
+
+
 def seconds(text: str) -> float:
     """The type of seconds above 0, and of 30 years at most."""
     return _above_zero(text, "a number of seconds above 0, 1e9 at most", _MOST_SECONDS)
@@ -40,6 +61,13 @@ def duration(text: str) -> float:
     number = text[:-1] if unit else text
     factor = unit or 1.0
     return factor * _above_zero(number, "a time, such as 60s", _MOST_SECONDS / factor)
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
 
 
 def _above_zero(text: str, expected: str, most: float) -> float:

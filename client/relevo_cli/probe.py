@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -11,6 +12,7 @@ from types import FrameType
 
 from opentelemetry.metrics import MeterProvider
 from relevo_client import RelevoError
+from relevo_look import units
 from relevo_probe.metrics import Metrics
 from relevo_probe.partitions import MOST, tenants_of
 from relevo_probe.probe import Options, Probe
@@ -21,12 +23,12 @@ from relevo_server.addresses import metrics_address
 from relevo_server.cli.extras import needing
 from relevo_server.telemetry.wanted import Wanted, wanted
 
-from relevo_cli import connection, numbers, output
+from relevo_cli import connection, numbers, output, progress, terminal
 from relevo_cli.failures import FAILED, OK, USAGE, UsageError, fail
 from relevo_cli.terminal import printable
 
 _EVERY, _EVERY_LINE = 1.0, 60.0
-"""Seconds between two lines of progress: on a terminal, and elsewhere."""
+"""Seconds between two lines of progress: on a terminal, and elsewhere if there is no end."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +122,7 @@ def _run(options: argparse.Namespace) -> int:
 def _probe(options: argparse.Namespace, provider: MeterProvider | None) -> Summary:
     if not all(options.targets):
         raise UsageError("TARGET: must be an address")
-    progress = _Progress(is_silent=options.output == "json")
+    shown = _Progress(options.seconds, is_silent=options.output == "json")
     targets: list[str] = options.targets or [connection.target_of(options)]
     probe = Probe(
         Options(
@@ -134,26 +136,29 @@ def _probe(options: argparse.Namespace, provider: MeterProvider | None) -> Summa
             max_staleness=options.max_staleness,
         ),
         metrics=Metrics(provider),
-        on_violation=progress.violated,
+        on_violation=shown.violated,
     )
     with _stopped_by_signals(probe.stop):
         summary = probe.run(
             options.seconds,
             stop_at_violation=options.until_violation,
-            progress=progress.show,
+            progress=shown.show,
             every=_EVERY,
         )
-    progress.end()
+    shown.end()
     return summary
 
 
 class _Progress:
     """The line on stderr that says how the run does, and the first violations as they are found."""
 
-    def __init__(self, *, is_silent: bool) -> None:
-        self._is_terminal = sys.stderr.isatty()
+    def __init__(self, seconds: float | None, *, is_silent: bool) -> None:
+        self._seconds = seconds
+        self._is_terminal = terminal.is_live(sys.stderr)
         self._is_silent = is_silent and not self._is_terminal
-        self._shown = 0.0
+        self._due, self._every = (
+            (_EVERY_LINE, _EVERY_LINE) if seconds is None else (progress.FIRST, progress.NEXT)
+        )
         self._checks: set[str] = set()
 
     def show(self, summary: Summary) -> None:
@@ -161,10 +166,11 @@ class _Progress:
         if self._is_silent:
             return
         if self._is_terminal:
-            self._write(f"\r\x1b[K{_line(summary)}")
-        elif summary.seconds - self._shown >= _EVERY_LINE:
-            self._shown = summary.seconds
-            self._write(f"{_line(summary)}\n")
+            line = terminal.cut(self._line(summary), shutil.get_terminal_size().columns)
+            self._write(f"\r\x1b[K{line}")
+        elif summary.seconds >= self._due:
+            self._due = summary.seconds + self._every
+            self._write(f"{self._line(summary)}\n")
 
     def violated(self, violation: Violation) -> None:
         """Show the first violation of each promise."""
@@ -179,20 +185,21 @@ class _Progress:
         if self._is_terminal:
             self._write("\r\x1b[K")
 
+    def _line(self, summary: Summary) -> str:
+        of = "" if self._seconds is None else f" of {units.duration(self._seconds)}"
+        return (
+            f"{units.duration(round(summary.seconds))}{of}: {summary.partitions} partitions, "
+            f"{summary.writes} writes, {sum(summary.checks.values())} checks, "
+            f"{sum(summary.violations.values())} violations, "
+            f"staleness p50 {milliseconds(summary.staleness.quantile(0.5))} "
+            f"p99 {milliseconds(summary.staleness.quantile(0.99))}, "
+            f"{sum(summary.failures.values())} failed calls"
+        )
+
     @staticmethod
     def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
-
-
-def _line(summary: Summary) -> str:
-    return (
-        f"{summary.seconds:.0f} s: {summary.partitions} partitions, {summary.writes} writes, "
-        f"{sum(summary.checks.values())} checks, {sum(summary.violations.values())} violations, "
-        f"staleness p50 {milliseconds(summary.staleness.quantile(0.5))} "
-        f"p99 {milliseconds(summary.staleness.quantile(0.99))}, "
-        f"{sum(summary.failures.values())} failed calls"
-    )
 
 
 @contextmanager

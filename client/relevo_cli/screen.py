@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import grpc
 from relevo.admin.v1.admin_pb2 import ConnectedClient
+from relevo_look import units
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.widgets import DataTable, Footer, Static
 
-from relevo_cli import units
 from relevo_cli.clients import COLUMNS, row
 from relevo_cli.failures import explain
 from relevo_cli.ranking import ORDERS, Order, ranked

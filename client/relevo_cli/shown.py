@@ -1,8 +1,9 @@
 """Entries of the store, as text for people."""
 
 from relevo.v1.context_pb2 import ContextEntry
+from relevo_look import units
 
-from relevo_cli import keys, units, values
+from relevo_cli import keys, values
 from relevo_cli.documents import of_message
 from relevo_cli.tables import Column, pairs, table
 

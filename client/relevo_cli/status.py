@@ -4,8 +4,9 @@ import argparse
 from datetime import UTC
 
 from relevo.admin.v1 import admin_pb2
+from relevo_look import units
 
-from relevo_cli import connection, output, terminal, units
+from relevo_cli import connection, output, terminal
 from relevo_cli.connection import connected
 from relevo_cli.documents import Json, of_message
 from relevo_cli.failures import FAILED, OK, reported
@@ -51,12 +52,25 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def server_lines(server: admin_pb2.ServerStatus) -> list[str]:
-    """The state of a server."""
+    """The state of a server, as lines."""
+    return pairs(server_rows(server), terminal.width())
+
+
+def store_lines(store: admin_pb2.StoreStatus) -> list[str]:
+    """The state of a store, as lines."""
+    return pairs(store_rows(store), terminal.width())
+
+
+def server_rows(server: admin_pb2.ServerStatus) -> list[tuple[str, str]]:
+    """The state of a server, as names and values."""
     started = server.start_time.ToDatetime(UTC)
     age = (units.now() - started).total_seconds()
+    process = f"{server.process_id} on {server.host_name}"
+    if server.worker:
+        process += f", worker {server.worker} of {server.workers}"
     rows = [
         ("server", f"relevo {server.version}"),
-        ("process", f"{server.process_id} on {server.host_name}"),
+        ("process", process),
         ("started", f"{units.time(started)}, {units.duration(age)} ago"),
         ("calls", str(server.active_calls)),
         ("watchers", f"{server.watchers}, with {server.subscriptions} subscriptions"),
@@ -65,15 +79,15 @@ def server_lines(server: admin_pb2.ServerStatus) -> list[str]:
     ]
     if server.resident_bytes:
         rows.append(("memory", units.size(server.resident_bytes)))
-    return pairs(rows, terminal.width())
+    return rows
 
 
-def store_lines(store: admin_pb2.StoreStatus) -> list[str]:
-    """The state of a store."""
+def store_rows(store: admin_pb2.StoreStatus) -> list[tuple[str, str]]:
+    """The state of a store, as names and values."""
     rows = [("store", " ".join(filter(None, (store.kind, _in_brackets(store.version)))))]
     if not store.available:
         rows.append(("state", f"does not answer: {store.reason}"))
-        return pairs(rows, terminal.width())
+        return rows
     rows += [
         ("state", f"answers in {units.of_message(store.latency)}"),
         ("partitions", str(store.partitions)),
@@ -85,7 +99,7 @@ def store_lines(store: admin_pb2.StoreStatus) -> list[str]:
         rows.append(("eviction", store.eviction_policy))
     if store.HasField("clock_offset"):
         rows.append(("clock", f"{units.of_message(store.clock_offset)} ahead of the server's"))
-    return pairs(rows, terminal.width())
+    return rows
 
 
 def _in_brackets(text: str) -> str:

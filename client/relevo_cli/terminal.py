@@ -5,7 +5,7 @@ import shutil
 import sys
 from bisect import bisect_right
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, TextIO
 from unicodedata import combining, east_asian_width
 
 Colour = Literal["red", "green", "yellow", "bold"]
@@ -17,10 +17,17 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def has_colours() -> bool:
-    """Whether text may be coloured: on a terminal, unless NO_COLOR is set."""
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not is_plain
+def is_live(stream: TextIO) -> bool:
+    """Whether a line of the stream can be drawn anew: on a terminal, unless TERM is `dumb`."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_colours(stream: TextIO | None = None) -> bool:
+    """Whether text may be coloured, on standard output by default.
+
+    On a terminal, unless NO_COLOR is set or TERM is `dumb`.
+    """
+    return is_live(stream or sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 def painted(text: str, colour: Colour) -> str:

@@ -16,8 +16,9 @@ from relevo_client import (
     RelevoError,
     UnavailableError,
 )
+from relevo_look import units
 
-from relevo_cli import connection, keys, numbers, output, terminal, units
+from relevo_cli import connection, keys, numbers, output, terminal
 from relevo_cli.diff import Difference, Sign, differences
 from relevo_cli.documents import Json
 from relevo_cli.failures import FAILED, OK, USAGE, fail, reported

@@ -20,11 +20,13 @@ from relevo_client._context.errors import (
     ConflictError,
     IncompleteContextError,
     InvalidFieldError,
+    InvalidSectionError,
     LeaseHeldError,
     LeaseLostError,
     NoContextError,
     NotFoundError,
     RelevoError,
+    SectionViolation,
     StoreBehindError,
     TooLargeError,
     UnavailableError,
@@ -32,10 +34,14 @@ from relevo_client._context.errors import (
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
+from relevo_client._context.settings import settings
 from relevo_client._context.sources import ContextSource
 from relevo_client._context.wrapping import wrap
+from relevo_client._instrument.instrument import instrument
+from relevo_client._instrument.instrumentation import Instrumentation
 from relevo_client._near_cache.options import CacheOptions
 from relevo_client._propagation.aio import aio_client_interceptors, aio_server_interceptor
+from relevo_client._propagation.answers import hear
 from relevo_client._propagation.blocking import client_interceptors, server_interceptor
 from relevo_client._propagation.channels import aio_context_channel, context_channel
 from relevo_client._propagation.fallbacks import Fallback, LostContext, Policy
@@ -59,7 +65,9 @@ __all__ = [
     "ExecutionContext",
     "Fallback",
     "IncompleteContextError",
+    "Instrumentation",
     "InvalidFieldError",
+    "InvalidSectionError",
     "Invalidation",
     "LeaseHeldError",
     "LeaseLostError",
@@ -69,6 +77,7 @@ __all__ = [
     "Policy",
     "Reason",
     "RelevoError",
+    "SectionViolation",
     "StoreBehindError",
     "TooLargeError",
     "UnavailableError",
@@ -82,10 +91,13 @@ __all__ = [
     "current_context",
     "current_entry",
     "current_ref",
+    "hear",
+    "instrument",
     "require_context",
     "require_entry",
     "require_ref",
     "server_interceptor",
+    "settings",
     "use_context",
     "wrap",
 ]

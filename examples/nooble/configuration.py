@@ -4,6 +4,7 @@ Each configuration has its version in its `metadata`, under its key's text form,
 can report the versions of the configurations that it works with.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -18,6 +19,7 @@ Section = Literal[
 SECTIONS: Sequence[Section] = get_args(Section)
 Changes = Mapping[str, Mapping[str, Any]]
 """New values, by section and name."""
+_SECRET = re.compile(r"(^|_)(api_?key|private_?key|secret|password|credentials?|auth_token)s?$")
 _CHANGES = TypeAdapter(Mapping[Section, Mapping[str, Any]])
 
 
@@ -62,6 +64,11 @@ def collections_of(agent: ContextKey, context: ExecutionContext) -> Iterator[Con
     """The keys of the collections that an agent searches."""
     for name in context.rag_config["collections"]:
         yield ContextKey(COLLECTION, agent.tenant_id, name)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's name marks its value as a secret, which nobody is shown."""
+    return bool(_SECRET.search(name.lower()))
 
 
 def versions_of(metadata: Mapping[str, Any]) -> dict[str, int]:

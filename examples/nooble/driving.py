@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from itertools import cycle
 from typing import Any, Self
 
 import httpx
@@ -36,6 +37,7 @@ class Driver:
         self._platform = platform
         self._stack = AsyncExitStack()
         self._open: dict[Talk, ClientConnection] = {}
+        self._orchestrators = cycle(platform.orchestrators)
         self._changing: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
@@ -100,36 +102,55 @@ class Driver:
 
     async def count(self) -> None:
         """Record the number of requests to agent management and of commands to Redis."""
-        counts = (await self._management.get("/counts")).json()
-        self.record.management_calls = counts["reads"]
-        commands = await self._redis.info("commandstats")
-        self.record.redis_calls = sum(
-            commands.get(name, {"calls": 0})["calls"] for name in _COUNTED
-        )
+        self.record.management_calls = await reads_of(self._management)
+        self.record.redis_calls = await commands_of(self._redis)
 
     async def _play(self, number: int, part: Part, on_turn: Callable[[], None]) -> None:
-        connection = self._open.get(part.talk) or await self._connect(part.talk)
+        connection, connected = self._open.get(part.talk), 0.0
+        if connection is None:
+            began = time.monotonic()
+            connection = await self._connect(part.talk)
+            connected = time.monotonic() - began
         for text in part.texts:
             async with self._slots:
                 began = time.monotonic()
                 await connection.send(text)
                 answer = json.loads(await connection.recv())
                 seconds = time.monotonic() - began
-            seen = list(all_of(answer.get(SEEN, ())))
-            turn = Turn(
-                number, part.talk.conversation_id, began, seconds, seen, answer.get("error", "")
+            self.record.turns.append(
+                Turn(
+                    number,
+                    part.talk.conversation_id,
+                    began,
+                    seconds,
+                    list(all_of(answer.get(SEEN, ()))),
+                    answer.get("error", ""),
+                    connected,
+                )
             )
-            self.record.turns.append(turn)
+            connected = 0.0
             on_turn()
         if part.is_last:
             await self._open.pop(part.talk).close()
 
     async def _connect(self, talk: Talk) -> ClientConnection:
-        url = f"ws://{self._platform.orchestrator}/conversation"
+        url = f"ws://{next(self._orchestrators)}/conversation"
         connecting = connect(url, additional_headers=talk.headers)
         connection = await self._stack.enter_async_context(connecting)
         self._open[talk] = connection
         return connection
+
+
+async def reads_of(management: httpx.AsyncClient) -> int:
+    """The requests for a configuration that agent management has had."""
+    reads: int = (await management.get("/counts")).json()["reads"]
+    return reads
+
+
+async def commands_of(redis: Any) -> int:
+    """The commands of clients that a Redis server has had."""
+    commands = await redis.info("commandstats")
+    return sum(commands.get(name, {"calls": 0})["calls"] for name in _COUNTED)
 
 
 _COUNTED = ("cmdstat_get", "cmdstat_set", "cmdstat_evalsha", "cmdstat_xread")

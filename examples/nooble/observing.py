@@ -9,6 +9,7 @@ from typing import Any, Self
 from relevo.demo.v1.rag_platform_pb2 import Observation
 
 from nooble.configuration import versions_of
+from nooble.counting import CountedChannel
 from nooble.settings import Settings
 
 SEEN = "seen"
@@ -25,15 +26,23 @@ class Seen:
     """The version of each configuration that the service used, by key."""
     store_calls: int = 0
     """The number of calls from its process to the store so far."""
+    first_calls: int = 0
+    """Those of them that belong to the first turns of conversations."""
 
     @classmethod
-    def of(cls, service: str, settings: Settings, store_calls: int) -> Self:
-        """The observation of this process."""
-        return cls(service, os.getpid(), versions_of(settings.metadata), store_calls)
+    def of(cls, service: str, settings: Settings, store: CountedChannel | None) -> Self:
+        """The observation of this process, whose channel to the store is `store`."""
+        calls = (store.calls, store.first_calls) if store else (0, 0)
+        return cls(service, os.getpid(), versions_of(settings.metadata), *calls)
 
     def to_message(self) -> Observation:
         """Convert to a message for a gRPC response."""
-        message = Observation(service=self.service, pid=self.pid, cache_misses=self.store_calls)
+        message = Observation(
+            service=self.service,
+            pid=self.pid,
+            cache_misses=self.store_calls,
+            first_misses=self.first_calls,
+        )
         for key, version in self.versions.items():
             message.settings.add(path=key, value_json=json.dumps(version))
         return message
@@ -42,7 +51,8 @@ class Seen:
     def from_message(cls, message: Observation) -> Self:
         """Convert from a message of a gRPC response."""
         versions = {each.path: json.loads(each.value_json) for each in message.settings}
-        return cls(message.service, message.pid, versions, message.cache_misses)
+        calls = message.cache_misses, message.first_misses
+        return cls(message.service, message.pid, versions, *calls)
 
 
 def adding(metadata: Mapping[str, Any], *seen: Seen) -> dict[str, Any]:

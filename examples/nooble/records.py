@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from nooble import promises
 from nooble.observing import Seen
 from nooble.wiring import Mode
 
@@ -20,6 +21,13 @@ class Turn:
     seen: Sequence[Seen]
     """The services' observations, step by step; empty if the turn failed."""
     error: str = ""
+    connected: float = 0.0
+    """For the first turn of a conversation, the time that connecting took before."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first turn of its conversation."""
+        return self.connected > 0
 
     def is_outdated(self, changes: Sequence["Change"]) -> bool:
         """Whether a service missed a change that was acknowledged before the turn."""
@@ -27,21 +35,12 @@ class Turn:
         for change in changes:
             if change.acknowledged <= self.began:
                 due[change.key] = max(change.version, due.get(change.key, 0))
-        return any(
-            version < due.get(key, 0)
-            for seen in self.seen
-            for key, version in seen.versions.items()
-        )
+        return bool(promises.outdated((seen.versions for seen in self.seen), due))
 
     @property
     def is_disagreed(self) -> bool:
         """Whether two services used different versions of a configuration."""
-        versions: dict[str, int] = {}
-        return any(
-            versions.setdefault(key, version) != version
-            for seen in self.seen
-            for key, version in seen.versions.items()
-        )
+        return bool(promises.disagreed(seen.versions for seen in self.seen))
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,30 @@ class Result:
     management_calls: int
     redis_calls: int
     store_calls: int
+    later_turns: int
+    """The number of answered turns that are not their conversation's first."""
+    later_store_calls: int
+    """The number of calls to the store that do not belong to a conversation's first turn."""
+    changes: int
+    first_p50: float
+    """The median time from a connection's beginning to the first answer, in seconds."""
     p50: float
     """The median time of a turn, in seconds; p95 and p99 likewise."""
     p95: float
     p99: float
+
+    @property
+    def store_calls_per_later_turn(self) -> float:
+        """The calls to the store per turn after a conversation's first."""
+        return self.later_store_calls / max(1, self.later_turns)
 
 
 def result_of(record: Record) -> Result:
     """Summarize the record of one mode."""
     answered = [turn for turn in record.turns if not turn.error]
     times = sorted(turn.seconds for turn in answered)
+    first = sorted(turn.connected + turn.seconds for turn in answered if turn.is_first)
+    store_calls, first_calls = _store_calls(answered)
     return Result(
         mode=record.mode,
         turns=len(record.turns),
@@ -96,7 +109,11 @@ def result_of(record: Record) -> Result:
         disagreed=sum(turn.is_disagreed for turn in answered),
         management_calls=record.management_calls,
         redis_calls=record.redis_calls,
-        store_calls=_store_calls(answered),
+        store_calls=store_calls,
+        later_turns=len(answered) - len(first),
+        later_store_calls=store_calls - first_calls,
+        changes=len(record.changes),
+        first_p50=quantile(first, 0.50),
         p50=quantile(times, 0.50),
         p95=quantile(times, 0.95),
         p99=quantile(times, 0.99),
@@ -119,10 +136,14 @@ def lap_medians(record: Record) -> Mapping[int, float]:
     return {lap: median(times) for lap, times in by_lap.items()}
 
 
-def _store_calls(turns: Sequence[Turn]) -> int:
-    """The sum of each process's greatest count: counts only grow."""
-    calls: dict[int, int] = {}
+def _store_calls(turns: Sequence[Turn]) -> tuple[int, int]:
+    """All calls to the store, and those for first turns.
+
+    Each is the sum of each process's greatest counts: counts only grow.
+    """
+    calls: dict[int, tuple[int, int]] = {}
     for turn in turns:
         for seen in turn.seen:
-            calls[seen.pid] = max(seen.store_calls, calls.get(seen.pid, 0))
-    return sum(calls.values())
+            most, most_first = calls.get(seen.pid, (0, 0))
+            calls[seen.pid] = max(seen.store_calls, most), max(seen.first_calls, most_first)
+    return sum(most for most, _ in calls.values()), sum(first for _, first in calls.values())

@@ -1,7 +1,7 @@
-"""Runs a Redis without persistence on a free loopback port: `python -m nooble.redis_server`."""
+"""Runs a Redis without persistence on a loopback port: `python -m nooble.redis_server`."""
 
+import argparse
 import asyncio
-import socket
 import subprocess
 import sys
 import tempfile
@@ -9,15 +9,19 @@ import tempfile
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotReadyError
 
+from nooble.ports import ANYWHERE, reserved
 from nooble.redis_binary import NoRedisError, binary
 from nooble.services.running import announce, until_stopped
 
 _PAUSE = 0.02
 
 
-async def main() -> None:
-    """Run Redis until SIGTERM."""
-    with _reserved() as bound, tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory:
+async def main(listen: str) -> None:
+    """Run Redis until SIGTERM. `listen` is its address; port 0 for a free one."""
+    with (
+        reserved(int(listen.rpartition(":")[2])) as bound,
+        tempfile.TemporaryDirectory(prefix="nooble-redis-") as directory,
+    ):
         port = bound.getsockname()[1]
         command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
         process = await asyncio.create_subprocess_exec(
@@ -46,16 +50,10 @@ async def _until_it_answers(port: int, process: asyncio.subprocess.Process) -> N
                 return
 
 
-def _reserved() -> socket.socket:
-    """A bound socket that reserves a free port. It does not listen, so Redis can."""
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", 0))
-    return bound
-
-
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--listen", default=ANYWHERE)
     try:
-        asyncio.run(main())
+        asyncio.run(main(parser.parse_args().listen))
     except NoRedisError as error:
         sys.exit(str(error))

@@ -1,6 +1,7 @@
 """The sources of an agent's configuration: one class for each mode."""
 
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
@@ -8,15 +9,14 @@ from typing import Protocol
 from redis.asyncio import Redis
 from relevo_client import (
     AsyncContextClient,
-    ContextEntry,
     ContextKey,
+    ContextSource,
     ExecutionContext,
-    NotFoundError,
-    UnavailableError,
+    current_entry,
     require_context,
-    use_context,
 )
 
+from nooble import steps
 from nooble.loading import beginning
 from nooble.management import Management
 from nooble.settings import PlainSettings, Settings
@@ -24,6 +24,8 @@ from nooble.who import Who, identity_of
 
 CONVERSATION = "conversation"
 CONVERSATION_TTL = 1800
+READ_AT = "read_at"
+"""The member of a JSON text in Redis that has the time at which its settings were requested."""
 
 
 class Source(Protocol):
@@ -51,7 +53,9 @@ class AskedEachTime:
 
     async def settings(self, who: Who) -> Settings:
         """Request the configuration."""
-        return await self._management.settings(who)
+        settings = await self._management.settings(who)
+        steps.settle("management", time.time())
+        return settings
 
 
 class RedisJson:
@@ -74,9 +78,15 @@ class RedisJson:
         name = f"context:{who.tenant_id}:{who.conversation_id}"
         text = await self._redis.get(name)
         if text is not None:
-            return PlainSettings.model_validate(json.loads(text))
+            copy = json.loads(text)
+            settings = PlainSettings.model_validate(copy)
+            steps.settle("redis", copy.get(READ_AT))
+            return settings
         settings = await self._management.settings(who)
-        await self._redis.set(name, json.dumps(settings.model_dump()), ex=CONVERSATION_TTL)
+        now = time.time()
+        copy = {**settings.model_dump(), READ_AT: now}
+        await self._redis.set(name, json.dumps(copy), ex=CONVERSATION_TTL)
+        steps.settle("management", now)
         return settings
 
 
@@ -86,40 +96,32 @@ class Relevo:
     def __init__(self, contexts: AsyncContextClient) -> None:
         self._contexts = contexts
         self._begin = beginning(contexts)
-        self._latest: dict[ContextKey, ContextEntry] = {}
 
     @asynccontextmanager
     async def turn(self, who: Who) -> AsyncGenerator[Settings]:
         """Make a snapshot of the conversation current, with every acknowledged change.
 
-        This needs no call to the store: agent management acknowledges a change only when no
+        This waits for no call to the store: agent management acknowledges a change only when no
         cache has the old version any more (see `wiring.STALENESS`). While the store is
-        unavailable, the conversation continues with its last snapshot. If the store has lost
+        unavailable, the conversation continues with its last known state. If the store has lost
         the conversation, it is created again from its identity.
         """
         key = ContextKey(CONVERSATION, who.tenant_id, who.conversation_id)
-        try:
-            entry = await self._resolved(key, who)
-            self._latest[key] = entry = await self._contexts.snapshot(entry)
-        except UnavailableError:
-            if key not in self._latest:
-                raise
-            entry = self._latest[key]
-        with use_context(entry):
-            yield entry.context
 
-    async def _resolved(self, key: ContextKey, who: Who) -> ContextEntry:
-        try:
-            return await self._contexts.resolve(key)
-        except NotFoundError:
-            identity = ExecutionContext.model_validate(identity_of(who))
-            await self._contexts.get_or_create(key, lambda _: self._begin(identity))
-            return await self._contexts.resolve(key)
+        async def begin(_: ContextKey) -> ExecutionContext:
+            return await self._begin(ExecutionContext.model_validate(identity_of(who)))
 
-    def forget(self, who: Who) -> None:
-        """Drop a conversation whose connection has ended."""
-        self._latest.pop(ContextKey(CONVERSATION, who.tenant_id, who.conversation_id), None)
+        async with self._contexts.turn(key, begin=begin, last_known=True) as context:
+            _settle()
+            yield context
 
     async def settings(self, who: Who) -> Settings:  # noqa: ARG002 - the context is current
         """The current context, without a request."""
-        return require_context()
+        context = require_context()
+        _settle()
+        return context
+
+
+def _settle() -> None:
+    entry = current_entry()
+    steps.settle(entry.source.value if entry else ContextSource.FALLBACK.value)

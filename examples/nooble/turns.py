@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
-from relevo_client import RelevoError
+from relevo_client import RelevoError, hear
 from relevo_client.actions import DomainAction, QueueLostError
 
+from nooble.counting import counted_for, turn_id
 from nooble.management import ManagementError
 from nooble.observing import SEEN, adding
 from nooble.services.member import Member
@@ -18,6 +19,8 @@ from nooble.wiring import RUN_AGENT
 
 log = logging.getLogger("nooble")
 
+USED = ("agent_config.history_turns",)
+"""The settings that the orchestrator's step uses."""
 FINISH = "orchestrator.turn.finish"
 """The action_type of the actions that bring answers."""
 
@@ -46,8 +49,9 @@ class Turns:
     async def run(self, who: Who, text: str, history: Sequence[str]) -> Mapping[str, Any]:
         """Run one turn. Returns its answer and the services' observations. Raises TurnError."""
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._run(who, text, history)
+            with counted_for(turn := turn_id(is_first=not history), who.conversation_id):
+                async with asyncio.timeout(self._timeout):
+                    return await self._run(turn, who, text, history)
         except TimeoutError:
             raise TurnError("TIMEOUT", f"no answer within {self._timeout:g} s") from None
         except QueueLostError as error:
@@ -59,8 +63,9 @@ class Turns:
         except (RedisError, OSError) as error:
             raise TurnError("NO_QUEUES", "the turn cannot be sent on now") from error
 
-    async def _run(self, who: Who, text: str, history: Sequence[str]) -> Mapping[str, Any]:
-        turn = uuid.uuid4().hex
+    async def _run(
+        self, turn: str, who: Who, text: str, history: Sequence[str]
+    ) -> Mapping[str, Any]:
         answered = self._pending[turn] = asyncio.get_running_loop().create_future()
         try:
             async with (
@@ -77,10 +82,11 @@ class Turns:
                     callback_queue=self._queue,
                     callback_action_type=FINISH,
                     payload={"text": text, "history": list(history[-recent:]) if recent else []},
-                    metadata=adding({}, self._service.seen(settings)),
+                    metadata=adding({}, self._service.seen(settings, *USED)),
                 )
                 await self._service.queues.send(action, RUN_AGENT)
                 reply = await answered
+                hear(reply.context_ref)
         finally:
             del self._pending[turn]
         if reply.error:

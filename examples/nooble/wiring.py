@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Literal, Self, get_args
 
+from nooble.ports import ANYWHERE
+
 Mode = Literal["none", "redis-json", "relevo"]
 MODES: Sequence[Mode] = get_args(Mode)
 
@@ -14,10 +16,10 @@ GENERATE_EMBEDDING = "embedding.generate"
 SEARCH = "query.search"
 
 
-STALENESS = 2.0
-"""Seconds for which the orchestrator may use a cached entry without a sign of life.
+STALENESS = 0.75
+"""Seconds for which an orchestrator may use a cached entry without a sign of life.
 So every turn that begins sees a change that was put so long ago: the writer waits for that,
-and readers need not."""
+and readers need not. A store's signs of life take up to 0.6 s, so no shorter time makes sense."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,13 @@ class Wiring:
     management: str
     """Agent management's base URL."""
     store: str = ""
-    """The ContextStore's address (`relevo`)."""
+    """The ContextStore's replicas, as a gRPC target (`relevo`)."""
     embedding: str = ""
     """The embedding service's replicas, as a gRPC target."""
+    listen: str = ANYWHERE
+    """The address on which a service with a gRPC server listens; port 0 for a free one."""
+    observer: str = ""
+    """The address to which services send what they do in each step of a turn, "" for nobody."""
     redeliver_after: float = 5.0
     """Seconds after which another worker takes over an unfinished action."""
     turn_timeout: float = 30.0

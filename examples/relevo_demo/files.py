@@ -73,6 +73,22 @@ class Script(BaseModel):
         return self
 
 
+def brief(script: Script) -> Script:
+    """The conversation of the changed agent alone, and the change after all of its turns.
+
+    One more turn follows, which repeats the last message: the answer shows what has changed.
+    """
+    change = script.change
+    (talk,) = (
+        each
+        for each in script.conversations
+        if (each.tenant_id, each.agent_id) == (change.tenant_id, change.agent_id)
+    )
+    longer = talk.model_copy(update={"turns": (*talk.turns, talk.turns[-1])})
+    later = change.model_copy(update={"after_round": len(talk.turns)})
+    return Script(conversations=(longer,), change=later)
+
+
 def configurations() -> dict[ContextKey, ExecutionContext]:
     """The configuration of every agent and every collection, by its key in the store."""
     contexts: dict[ContextKey, ExecutionContext] = {}

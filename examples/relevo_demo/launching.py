@@ -11,7 +11,7 @@ import signal
 import sys
 from asyncio import Future, StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -39,16 +39,20 @@ class Running:
 
 @asynccontextmanager
 async def launched(
-    name: str, *command: str, **environment: str
+    name: str,
+    *command: str,
+    ended: Callable[[], None] | None = None,
+    **environment: str,
 ) -> AsyncGenerator[tuple[Running, Mapping[str, Any]]]:
     """Run a Python module as a server process, and stop it at the end.
 
     Yields the process, once it serves, and the line in which it announced that.
-    `environment` is added to this process's environment. Raises ProcessError.
+    `environment` is added to this process's environment. `ended` is called when the process has
+    ended, for whatever reason. Raises ProcessError.
     """
     process = await start(*command, **environment)
     started: Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-    listening = asyncio.create_task(_listen(name, process, started))
+    listening = asyncio.create_task(_listen(name, process, started, ended))
     try:
         try:
             async with asyncio.timeout(START):
@@ -85,7 +89,12 @@ def end_on_signals() -> None:
             loop.add_signal_handler(number, demo.cancel)
 
 
-async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any]]") -> None:
+async def _listen(
+    name: str,
+    process: Process,
+    started: "Future[Mapping[str, Any]]",
+    ended: Callable[[], None] | None,
+) -> None:
     """Read a process's log: its start resolves `started`, other lines are printed."""
     metrics: dict[str, Any] = {}
     async for line in cast("StreamReader", process.stderr):
@@ -99,6 +108,8 @@ async def _listen(name: str, process: Process, started: "Future[Mapping[str, Any
             started.set_result({**event, **metrics})
     if not started.done():
         started.set_exception(ProcessError(f"{name} ended with {await process.wait()}"))
+    if ended:
+        ended()
 
 
 def _event(text: str) -> Mapping[str, Any]:

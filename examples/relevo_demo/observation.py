@@ -7,11 +7,14 @@ from typing import Any
 from relevo.demo.v1.rag_platform_pb2 import Observation
 from relevo_client import AsyncContextClient, ContextEntry, require_entry
 
+from relevo_demo.waiting import waited
+
 
 def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observation:
     """The process's view of the current context: key, revision, and settings by their paths.
 
-    It also has the counts of the client's cache so far.
+    It also says where the context came from and how long the handler waited for it, and has the
+    counts of the client's cache so far.
     """
     entry = require_entry()
     counts = contexts.cache_counts
@@ -23,6 +26,8 @@ def observe(service: str, contexts: AsyncContextClient, *paths: str) -> Observat
         cache_hits=counts.hits,
         cache_misses=counts.misses,
         cache_pushes=counts.pushes,
+        context_source=entry.source,
+        wait_seconds=waited(),
     )
     for path in paths:
         section, _, name = path.partition(".")

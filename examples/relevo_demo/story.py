@@ -1,5 +1,7 @@
 """Plays the demo's script: conversations turn by turn, and a change of one agent."""
 
+import time
+
 from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
 from relevo.demo.v1.rag_platform_pb2 import ConverseRequest
 from relevo_client import ContextKey, ContextRef
@@ -43,11 +45,13 @@ class Story:
                     await self._turn(number, conversation)
             if number == change.after_round:
                 key = ContextKey(AGENT, change.tenant_id, change.agent_id)
+                began = time.monotonic()
                 self.change = await self._owner.change(key, change.changes)
-                self._report.change(change, self.change)
+                self._report.change(change, self.change, time.monotonic() - began)
 
     async def _turn(self, number: int, conversation: Conversation) -> None:
         text = conversation.turns[number - 1]
+        began = time.monotonic()
         response = await self._orchestrator.Converse(
             ConverseRequest(
                 tenant_id=conversation.tenant_id,
@@ -58,7 +62,8 @@ class Story:
             ),
             timeout=TIMEOUT,
         )
-        turn = Turn.of(number, conversation, text, response)
+        seconds = time.monotonic() - began
+        turn = Turn.of(number, conversation, text, response, seconds)
         before = self._latest.get(conversation)
         self._report.turn(turn, before)
         self.problems += self._problems(turn, before)

@@ -34,6 +34,10 @@ class Seen:
     """The settings by path, for example `llm_config.model`."""
     cache: CacheCounts
     """The counts of the process's cache so far."""
+    context_source: str
+    """Where the context came from, as `ContextEntry.source` has it."""
+    wait: float
+    """The seconds from the call's arrival until its handler had the context."""
 
     @classmethod
     def of(cls, message: Observation) -> "Seen":
@@ -41,7 +45,14 @@ class Seen:
         settings = {s.path: Setting(json.loads(s.value_json), s.source) for s in message.settings}
         cache = CacheCounts(message.cache_hits, message.cache_misses, message.cache_pushes)
         return cls(
-            message.service, message.pid, message.context_key, message.revision, settings, cache
+            message.service,
+            message.pid,
+            message.context_key,
+            message.revision,
+            settings,
+            cache,
+            message.context_source,
+            message.wait_seconds,
         )
 
 
@@ -57,10 +68,17 @@ class Turn:
     answer: str
     seen: tuple[Seen, ...]
     """In the order of the chain."""
+    seconds: float
+    """How long the turn took, as its caller measured it."""
 
     @classmethod
     def of(
-        cls, number: int, conversation: Conversation, text: str, message: ConverseResponse
+        cls,
+        number: int,
+        conversation: Conversation,
+        text: str,
+        message: ConverseResponse,
+        seconds: float,
     ) -> "Turn":
         """Convert the response of a turn."""
         return cls(
@@ -71,6 +89,7 @@ class Turn:
             text,
             message.text,
             tuple(map(Seen.of, message.observations)),
+            seconds,
         )
 
     @property

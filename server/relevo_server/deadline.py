@@ -39,6 +39,11 @@ def is_over() -> bool:
     return _ends.get().store <= asyncio.get_running_loop().time()
 
 
+def has_time_for(seconds: float) -> bool:
+    """Whether the store's share of the call's time lasts for so many seconds more."""
+    return asyncio.get_running_loop().time() + seconds < _ends.get().store
+
+
 def earliest(until: float) -> float:
     """The earlier of `until` and the end of the store's share of the call's time."""
     return min(until, _ends.get().store)

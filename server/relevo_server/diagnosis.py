@@ -1,12 +1,16 @@
 """Finds what is wrong with a server's settings and its store before, or while, servers run."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from http.client import HTTPException
+from pathlib import Path
 
 from relevo_server import tls
 from relevo_server.addresses import is_local
 from relevo_server.errors import StoreError
+from relevo_server.findings import Finding
+from relevo_server.identities import Issuer
 from relevo_server.logs import cause_of
+from relevo_server.schemas import read
 from relevo_server.settings import Settings
 from relevo_server.storage import LayoutError, MissingRightsError, Storage
 from relevo_server.storage.inspection import (
@@ -16,23 +20,12 @@ from relevo_server.storage.inspection import (
     rights_advice,
 )
 
-Level = Literal["ok", "warning", "wrong"]
-
 MAX_CLOCK_OFFSET = 1.0
 """Seconds by which the database's clock may differ from this host's."""
+_MAX_ID = 64
+"""Characters of a key's id that are shown."""
 _LEAST = {"redis": (6, 2), "valkey": (7, 2)}
 _LAYOUT_ADVICE = "set partitions to the store's number, and encryption to the store's key ring"
-
-
-class Finding(NamedTuple):
-    """The result of one check."""
-
-    check: str
-    level: Level
-    """`wrong` keeps servers from working, or loses data; `warning` may."""
-    text: str
-    advice: str = ""
-    """What to do, if anything is to be done."""
 
 
 def of_settings(settings: Settings) -> Iterator[Finding]:
@@ -65,6 +58,44 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     else:
         issuers = f", {len(settings.issuers)} issuers" if settings.issuers else ""
         yield Finding("access", "ok", f"{len(settings.principals)} principals{issuers}")
+
+
+def of_issuers(issuers: Iterable[Issuer]) -> Iterator[Finding]:
+    """Read the keys of issuers of JWTs, each from its file or URL.
+
+    Raises ModuleNotFoundError without the extra `jwt`.
+    """
+    for issuer in issuers:
+        # Without issuers, this does without the extra.
+        from relevo_server.access import jwks  # noqa: PLC0415
+
+        name = issuer.name
+        try:
+            keys = jwks.parse(jwks.read(issuer), issuer.algorithms)
+        except (OSError, HTTPException, ValueError) as error:
+            cause = str(error) if isinstance(error, ValueError) else cause_of(error)
+            text = f"the keys of {name} cannot be used: {cause}"
+            yield Finding("jwks", "wrong", text, "look at jwks of this issuer, and at its keys")
+            continue
+        ids = sorted({each.id[:_MAX_ID] for each in keys.by_name if each.id})
+        named = f"has {len(ids)} keys: {', '.join(ids)}" if ids else "has a key without an id"
+        yield Finding("jwks", "ok", f"{name} {named}")
+        for each in keys.left_out:
+            text = f"a key of {name} does not count: {each}"
+            yield Finding("jwks", "warning", text, "see algorithms of this issuer")
+
+
+def of_schemas(files: Mapping[str, Path]) -> Iterator[Finding]:
+    """Read the schemas of scopes."""
+    if not files:
+        return
+    try:
+        read(files)
+    except ValueError as error:
+        for line in str(error).splitlines():
+            yield Finding("schemas", "wrong", line, "see docs/typed-sections.md")
+    else:
+        yield Finding("schemas", "ok", f"of {', '.join(sorted(files))}")
 
 
 async def of_store(storage: Storage) -> AsyncIterator[Finding]:

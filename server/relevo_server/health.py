@@ -8,6 +8,7 @@ so do the service's own name and "", which load balancers and older probes ask f
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -24,6 +25,8 @@ NAME = health.SERVICE_NAME
 """The name of the health service itself."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+RIGHTS_INTERVAL = 30.0
+"""Seconds between two looks at the rights on every node, and at those that only operators need."""
 _EVICTION = f"Redis may evict the logs and the order of revisions; {EVICTION_ADVICE}"
 
 
@@ -41,6 +44,9 @@ class Health:
         self._told: list[str] | None = None
         """The refused commands of the loss that was logged last; none if the store did not answer,
         and None if it was found since."""
+        self._limited: list[str] = []
+        """The refused commands without which the server serves, as they were logged last."""
+        self._rights_due = 0.0  # when the rights are looked at next, in the monotonic clock
         self.store_available: bool | None = None
         """Whether the store answered the last check; None before the first one."""
 
@@ -76,8 +82,11 @@ class Health:
             if before is False:
                 log.info("store.found")
             if not before:
+                self._limited, self._rights_due = [], 0.0
                 await self._warn_of_eviction()
+            if monotonic() >= self._rights_due:
                 await self._warn_of_rights()
+                self._rights_due = monotonic() + RIGHTS_INTERVAL
         if self.store_available is not before:
             for name in self._ready_names:
                 await self._servicer.set(name, _SERVING if self.store_available else _NOT_SERVING)
@@ -101,8 +110,16 @@ class Health:
             log.warning("store.lost", reason=error.reason.value, cause=cause_of(cause))
 
     async def _warn_of_rights(self) -> None:
+        """Log which commands are refused, of those that the check of the store does not need.
+
+        These are for operators, or needed by calls on another node of a Cluster. There a missing
+        right is no reason to serve nobody: the tenants of the other nodes have theirs.
+        """
         with suppress(StoreError):  # lost again: the next check tells
             refused = sorted(await self._storage.inspection.refusals())
+            if refused == self._limited:
+                return
+            self._limited = refused
             if refused:
                 log.warning("store.limited", commands=refused, advice=rights_advice(refused))
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -17,9 +18,10 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from relevo_server.keys import part_problem
-from relevo_server.roles import ADMIN, DEFAULT, Grants, merged, parse
+from relevo_server.roles import ADMIN, DEFAULT, Grants, common, merged, parse
 
 Loc = tuple[str | int, ...]
+HTTPS = "https://"
 _MAX_URI = 2048
 _DNS_NAME = r"(?!.{254})[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 
@@ -59,7 +61,7 @@ def _certificate(value: str) -> str:
 
 
 def _jwks(value: str) -> str:
-    if not value or ("://" in value and not value.startswith("https://")):
+    if not value or ("://" in value and not value.startswith(HTTPS)):
         raise ValueError("must be a file, or an https URL")
     return value
 
@@ -82,9 +84,14 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Principal(BaseModel):
-    """A caller that may use the server, identified by a bearer token or a client certificate."""
+    """A caller that may use the server.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    It is identified by a bearer token, a client certificate, or the subject of an issuer's JWTs.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     name: Name
     """The name that logs and changes show: 1 to 256 bytes without control characters."""
@@ -92,6 +99,10 @@ class Principal(BaseModel):
     """The SHA-256 of the token, in lower-case hex; the token itself is not stored."""
     certificate: Annotated[str, AfterValidator(_certificate)] | None = None
     """A name in the caller's certificate: a URI, as spiffe://example/agent, or a DNS name."""
+    issuer: Name | None = None
+    """The name of one of the `issuers`, whose JWTs for `subject` stand for this caller."""
+    subject: Text | None = None
+    """The claim `sub` of these JWTs, as system:serviceaccount:NAMESPACE:NAME."""
     expires: AwareDatetime | None = None
     """The end of the token, as 2027-01-31T00:00:00Z; None for never."""
     tenants: tuple[str, ...]
@@ -104,11 +115,16 @@ class Principal(BaseModel):
 
     @model_validator(mode="after")
     def _recognizable(self) -> Self:
+        if (self.issuer is None) != (self.subject is None):
+            missing = "issuer" if self.issuer is None else "subject"
+            raise wrong([((missing,), "must be given: issuer and subject go together")])
         if self.token_sha256 is None:
-            if self.certificate is None:
-                raise wrong([(("token_sha256",), "must be given, or certificate")])
+            if self.certificate is None and self.issuer is None:
+                ways = "must be given, or certificate, or issuer and subject"
+                raise wrong([(("token_sha256",), ways)])
             if self.expires is not None:
-                raise wrong([(("expires",), "needs token_sha256: a certificate has its own end")])
+                text = "needs token_sha256: certificates and JWTs have ends of their own"
+                raise wrong([(("expires",), text)])
         return self
 
     @property
@@ -126,7 +142,9 @@ Algorithm = Literal[
 class Issuer(BaseModel):
     """An issuer of JWTs that the server trusts, within limits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     name: Name
     """The first part of its callers' names, NAME:SUBJECT, which logs and changes show."""
@@ -136,6 +154,10 @@ class Issuer(BaseModel):
     """The value that the claim `aud` has to be, or to have in its list."""
     jwks: Annotated[str, AfterValidator(_jwks)]
     """A file with its public keys, or an https URL."""
+    jwks_ca: Path | None = None
+    """PEM file of the CA of that URL's certificate; None for the system's authorities."""
+    jwks_token_file: Path | None = None
+    """File with a bearer token for that URL, which is read at each fetch; None for none."""
     jwks_refresh: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     """Seconds after which the keys are fetched again."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256", "EdDSA")
@@ -152,6 +174,14 @@ class Issuer(BaseModel):
     """The tenants that its tokens may open at most; "*" for all."""
     roles: RoleTexts = DEFAULT
     """What its tokens may allow at most, and what a token without the claim does allow."""
+
+    @model_validator(mode="after")
+    def _fetched_from_a_url(self) -> Self:
+        if not self.jwks.startswith(HTTPS):
+            for name in ("jwks_ca", "jwks_token_file"):
+                if getattr(self, name):
+                    raise wrong([((name,), "needs an https URL in jwks")])
+        return self
 
     @property
     def grants(self) -> Grants:
@@ -174,11 +204,13 @@ def wrong(problems: Iterable[tuple[Loc, str]]) -> ValidationError:
 
 
 def apart(principals: tuple[Principal, ...]) -> tuple[Principal, ...]:
-    """The principals, if each has a name and a token of its own. Raises ValidationError."""
+    """The principals, if each has a name and a proof of its own. Raises ValidationError."""
+    subjects = [(each.issuer, each.subject) if each.subject else None for each in principals]
     problems = [
         *_repeated("principals", "name", [each.name for each in principals]),
         *_repeated("principals", "token_sha256", [each.token_sha256 for each in principals]),
         *_repeated("principals", "certificate", [each.certificate for each in principals]),
+        *_repeated("principals", "subject", subjects),
     ]
     if problems:
         raise wrong(problems)
@@ -196,22 +228,38 @@ def distinct(issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
     return issuers
 
 
-def ambiguous(
+def conflicts(
     principals: Iterable[Principal], issuers: Iterable[Issuer]
 ) -> Iterator[tuple[Loc, str]]:
-    """The principals whose names a token of an issuer could have too."""
-    names = {each.name for each in issuers}
+    """The principals that do not go with the issuers.
+
+    Their names could be those of tokens too, their issuer is none of these, or they may do more
+    than the issuer allows.
+    """
+    known = {each.name: each for each in issuers}
     for i, each in enumerate(principals):
         before, colon, _ = each.name.partition(":")
-        if colon and before in names:
+        if colon and before in known:
             yield (
                 ("principals", i, "name"),
                 "could be that of a token: an issuer has its first part",
             )
+        if each.issuer is None:
+            continue
+        issuer = known.get(each.issuer)
+        if issuer is None:
+            yield ("principals", i, "issuer"), "is the name of none of the issuers"
+            continue
+        if not ("*" in issuer.tenants or set(each.tenants) <= set(issuer.tenants)):
+            yield ("principals", i, "tenants"), "has some that the issuer does not allow"
+        if common(each.grants, issuer.grants) != each.grants:
+            yield ("principals", i, "roles"), "has some that the issuer does not allow"
 
 
-def _repeated(setting: str, field: str, values: Iterable[str | None]) -> Iterator[tuple[Loc, str]]:
-    first: dict[str, int] = {}
+def _repeated(
+    setting: str, field: str, values: Iterable[object | None]
+) -> Iterator[tuple[Loc, str]]:
+    first: dict[object, int] = {}
     for i, value in enumerate(values):
         if value is not None and first.setdefault(value, i) != i:
             yield (i, field), f"is that of {setting}.{first[value]} too"

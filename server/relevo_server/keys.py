@@ -35,6 +35,8 @@ class Key(NamedTuple):
 
     def problems(self) -> list[tuple[str, str]]:
         """Each broken rule: the name of the part, and what is wrong with it."""
+        if not any(map(part_problem, self)):
+            return []
         found = zip(self._fields, map(part_problem, self), strict=True)
         return [(field, problem) for field, problem in found if problem]
 

@@ -50,28 +50,46 @@ def tell(logger: logging.Logger, event: Mapping[str, Any]) -> None:
 
 
 class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
-    """Writes events as JSON. One without a place in the code came by `tell`, and is complete."""
+    """Writes events as JSON. One without a place in the code came by `tell`, and is complete.
+
+    `names` is added to such an event: it says which process this is.
+    """
+
+    def __init__(self, *, names: Mapping[str, Any], **options: Any) -> None:
+        self._names = names
+        super().__init__(**options)
 
     def format(self, record: logging.LogRecord) -> str:
         if not record.lineno and isinstance(record.msg, dict):
-            return to_json(record.__dict__["msg"])
+            return to_json({**record.__dict__["msg"], **self._names})
         return super().format(record)
 
 
-def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Log to stderr, libraries from WARNING on. For a process that is only a server."""
+def configure(level: str, style: Literal["json", "console"], worker: int = 0) -> None:
+    """Log to stderr, libraries from WARNING on. For a process that is only a server.
+
+    Each event of one of a server's workers has its number as `worker`.
+    """
+    names = {"worker": worker} if worker else {}
+
+    def named(_: object, __: str, event: EventDict) -> EventDict:
+        event.update(names)
+        return event
+
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    formatter = _JsonFormatter if style == "json" else structlog.stdlib.ProcessorFormatter
+    options: dict[str, Any] = {
+        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, named, renderer],
+        "foreign_pre_chain": [_of_library],
+    }
     handler = logging.StreamHandler()
     handler.setFormatter(
-        formatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=[_of_library],
-        )
+        _JsonFormatter(names=names, **options)
+        if style == "json"
+        else structlog.stdlib.ProcessorFormatter(**options)
     )
     handler.addFilter(_quotes_no_header)
     _logger.handlers = [handler]

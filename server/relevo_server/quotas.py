@@ -71,6 +71,22 @@ class Limits(NamedTuple):
         """Whether what the tenant has in the store is limited."""
         return self.entries != math.inf or self.bytes != math.inf
 
+    def of_worker(self, workers: int) -> "Limits":
+        """Those of one of `workers` processes, which together are the server.
+
+        What the tenant has in the store is not divided: all of them share it.
+        """
+        return self._replace(
+            calls=part_of(self.calls, workers),
+            lease_waits=part_of(self.lease_waits, workers),
+            watch_streams=part_of(self.watch_streams, workers),
+            subscriptions=part_of(self.subscriptions, workers),
+            writes=self.writes / workers,
+            writes_burst=part_of(self.writes_burst, workers),
+            invalidations=self.invalidations / workers,
+            invalidations_burst=part_of(self.invalidations_burst, workers),
+        )
+
 
 class PrincipalLimits(NamedTuple):
     """The limits of each principal. `math.inf` stands for none."""
@@ -78,6 +94,10 @@ class PrincipalLimits(NamedTuple):
     calls: float
     bytes: float
     streams: float
+
+    def of_worker(self, workers: int) -> "PrincipalLimits":
+        """Those of one of `workers` processes, which together are the server."""
+        return PrincipalLimits(*(part_of(each, workers) for each in self))
 
 
 LimitsOf: TypeAlias = Callable[[str], Limits | None]
@@ -185,6 +205,14 @@ class Quotas(BaseModel):
 @lru_cache(1024)
 def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+def part_of(limit: float, workers: int) -> float:
+    """The part of a server's limit that one of its worker processes has: equal, and rounded up.
+
+    So the parts of all workers together exceed the limit by less than their number.
+    """
+    return limit if limit == math.inf else -(-limit // workers)
 
 
 def reserve_of(max_calls: int) -> int:

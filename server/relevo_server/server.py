@@ -11,24 +11,27 @@ from relevo_server import audit, tls
 from relevo_server.health import NAME as NAME_OF_HEALTH
 from relevo_server.health import Health
 from relevo_server.logs import log
+from relevo_server.schemas import read as read_schemas
 from relevo_server.service import channelz
 from relevo_server.service.accepting import accepting_server
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
 from relevo_server.service.gate import GatedRegistry
-from relevo_server.service.store import SERVICE, ContextStore
+from relevo_server.service.store import FREQUENT, SERVICE, ContextStore
 from relevo_server.service.strangers import OpenRegistry
-from relevo_server.settings import Settings
+from relevo_server.settings import Settings, differing, require_callers
 from relevo_server.storage import Storage, open_storage
 from relevo_server.storage.inspection import Usage
 from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
+from relevo_server.workers import ALONE, Worker
 
 RELOADED = frozenset(
     {
         "principals",
         "quotas",
         "issuers",
+        "schemas",
         "tls_certificate",
         "tls_key",
         "tls_client_ca",
@@ -37,6 +40,11 @@ RELOADED = frozenset(
     }
 )
 """The settings that `Server.reload` takes over. Logs are the process's, so it sets the level."""
+_PENDING = 5000
+"""Calls of one method that gRPC has received and the server has not begun. gRPC cancels some beyond
+its default of 1,000, whoever's they are and without a word."""
+_QUIET = 0.05
+"""Seconds without a call after which a server that stops takes it that none is on its way."""
 _REVIEW = 0.5
 """Seconds after which a stream may end later than its token, at most."""
 
@@ -47,7 +55,8 @@ class Server:
     Starting raises `LayoutError` if the store was set up with other settings, and OSError
     if the port is not available. The server starts even if the store cannot be reached:
     until it can, calls end with UNAVAILABLE. `storage` replaces the storage of the
-    settings; the server closes it. `telemetry` has the instruments that it records to.
+    settings; the server closes it. `telemetry` has the instruments that it records to, and
+    `worker` is which of the processes this is that share the port.
     """
 
     def __init__(
@@ -55,13 +64,15 @@ class Server:
         settings: Settings,
         storage: Storage | None = None,
         telemetry: Telemetry = NOTHING,
+        worker: Worker = ALONE,
     ) -> None:
         self._settings = settings
+        self._worker = worker
         self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
-        self._server = accepting_server(_options(settings))
+        self._server = accepting_server(_options(settings), FREQUENT)
         self._trail = audit.opened(settings, telemetry)
-        self._service = ContextStore(self._storage, settings, self._trail)
+        self._service = ContextStore(self._storage, settings, self._trail, worker)
         registry = OpenRegistry(self._server)
         self._access = self._service.parts.access
         gated = GatedRegistry(self._server, self._access, telemetry, self._trail)
@@ -114,9 +125,11 @@ class Server:
         if self._sampling:
             self._sampling.cancel()
         await self._health.end()
-        within = min(0.5, self._settings.grace)
+        # The sooner a worker gives up the port that others have too, the fewer calls come to it: a
+        # client repeats a refused call twice within some 0.2 s, and has to find another worker.
+        within = min(0.5 if self._worker.of == 1 else _QUIET, self._settings.grace)
         await asyncio.gather(
-            *(each.refuse(quiet=0.05, within=within) for each in (self._service, self._admin))
+            *(each.refuse(quiet=_QUIET, within=within) for each in (self._service, self._admin))
         )
         await self._server.stop(self._settings.grace)
         await self._service.close()
@@ -132,19 +145,19 @@ class Server:
         used; then nothing has changed.
         """
         before = self._settings
-        if (before.principals or before.issuers) and not (settings.principals or settings.issuers):
-            # It could be a file that somebody has just emptied.
-            raise ValueError("principals: cannot end up empty, for everyone, without a restart")
+        require_callers(before, settings)
         files = tls.files_of(settings)
-        new = [name for name in Settings.model_fields if _differ(name, before, settings)]
+        new = differing(before, settings)
         restart = [name for name in new if name not in RELOADED]
         known = self._certificates.files if self._certificates else None
         if bool(files) != bool(known):
             restart.append("tls_certificate")
         elif files and known and bool(files.client_ca) != bool(known.client_ca):
             restart.append("tls_client_ca")
+        schemas = await asyncio.to_thread(read_schemas, settings.schemas)
         await self._access.reload(settings.principals, settings.issuers)
         self._service.update_quotas(settings.quotas)
+        self._service.update_schemas(schemas)
         if files and self._certificates and "tls_client_ca" not in restart:
             self._certificates.replace(files)
         kept = {name: getattr(before, name) for name in set(restart) - RELOADED}
@@ -191,6 +204,8 @@ class Server:
         return {
             **self._service.figures(),
             **process.READ,
+            "relevo.server.workers": lambda: 1,
+            "relevo.server.worker.restarts": lambda: 0,
             "relevo.server.audit.records": lambda: self._trail.counts,
             "relevo.server.audit.dropped": lambda: self._trail.dropped,
             "relevo.server.store.available": lambda: int(self._health.store_available is True),
@@ -199,10 +214,6 @@ class Server:
             "relevo.server.store.size": lambda: self._usage.size,
             "relevo.server.store.max_size": lambda: self._usage.max_size,
         }
-
-
-def _differ(name: str, one: Settings, other: Settings) -> bool:
-    return bool(getattr(one, name) != getattr(other, name))
 
 
 def _require_free(listen: str) -> None:
@@ -245,15 +256,25 @@ def storage_of(settings: Settings, telemetry: Telemetry = NOTHING) -> Storage:
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
+    age = settings.max_connection_age
     return [
         ("grpc.so_reuseport", int(settings.reuse_port)),
         ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        ("grpc.server.max_pending_requests", _PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING),
         # Large enough to receive a context over the limit, so that the server can refuse it.
         ("grpc.max_receive_message_length", max(4 << 20, 2 * settings.max_context_bytes)),
         # Clients ping idle connections to detect silent peers; see docs/operations.md.
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
+        *((("grpc.max_connection_age_ms", _milliseconds(age)),) if age else ()),
+        *((("grpc.max_connection_age_grace_ms", _milliseconds(settings.grace)),) if age else ()),
     ]
+
+
+def _milliseconds(seconds: float) -> int:
+    """A time for gRPC, whose times are 32 bits."""
+    return min(round(seconds * 1000), (1 << 31) - 1)
 
 
 def _without_secrets(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliImplicitFlag,
@@ -15,69 +15,29 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from relevo_server.addresses import address, is_local, metrics_address
+from relevo_server.addresses import address, is_local, metrics_address, store_url
 from relevo_server.encryption import Encryption
 from relevo_server.identities import (
     Issuer,
     Loc,
+    Name,
     Principal,
-    ambiguous,
     apart,
+    conflicts,
     distinct,
-    key_part,
     wrong,
 )
 from relevo_server.quotas import Quotas
+from relevo_server.schemas import of_scopes
+from relevo_server.ttl import Seconds, Ttl
 
-STORE_SCHEMES = (
-    *("memory", "redis", "rediss", "unix"),
-    *("redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
-)
 ENV_PREFIX, NESTING = "RELEVO_", "__"
+MAX_WORKERS = 1024
 _ELSE = "listen on a loopback address, or say --insecure (insecure = true)"
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _store_url(value: SecretStr) -> SecretStr:
-    if value.get_secret_value().partition("://")[0] not in STORE_SCHEMES:
-        raise ValueError("must begin with " + ", ".join(f"{name}://" for name in STORE_SCHEMES))
-    return value
-
-
-class Ttl(BaseModel):
-    """The time to live of entries, in seconds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    default: Seconds = 300.0
-    """Seconds for scopes without a time to live of their own."""
-    maximum: Seconds = 86_400.0
-    """The longest time to live, in seconds, that a Put may request."""
-    scopes: dict[Annotated[str, AfterValidator(key_part)], Seconds] = {}
-    """Seconds by scope. Adds scopes to, or overrides, the built-in `conversation`, `snapshot`,
-    `agent_config` and `collection_config`."""
-    sliding: tuple[Annotated[str, AfterValidator(key_part)], ...] = ("conversation", "snapshot")
-    """Scopes whose entries live on while they are in use: a Touch restarts their time to live."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for scope, seconds in {"default": self.default, **self.scopes}.items():
-            if seconds > self.maximum:
-                raise ValueError(f"{scope} has {seconds:g} s, more than the maximum")
-        return self
-
-    def of(self, scope: str) -> int:
-        """The time to live of this scope's entries, in milliseconds."""
-        seconds = self.scopes.get(scope, _TTL_BY_SCOPE.get(scope, self.default))
-        return round(min(seconds, self.maximum) * 1000)
-
-
-_TTL_BY_SCOPE = {
-    "conversation": 1800.0,
-    "snapshot": 1800.0,
-    "agent_config": 600.0,
-    "collection_config": 900.0,
-}
+    return SecretStr(store_url(value.get_secret_value()))
 
 
 class Settings(BaseSettings):
@@ -102,6 +62,11 @@ class Settings(BaseSettings):
     """Address and port to listen on; port 0 takes a free one."""
     reuse_port: bool = False
     """Let several servers share one port (SO_REUSEPORT)."""
+    workers: Annotated[int, Field(gt=0, le=MAX_WORKERS)] | Literal["auto"] = 1
+    """Processes that share the port, each with a core of its own; `auto` for as many as there are
+    cores that may be used. Needs a store that is not memory://."""
+    worker_timeout: Annotated[Seconds, Field(ge=0.5)] = 30.0
+    """Seconds without a sign of life after which a worker is killed and replaced."""
     tls_certificate: Path | None = None
     """PEM file of the server's certificate; with tls_key, the port speaks TLS."""
     tls_key: Path | None = None
@@ -129,7 +94,7 @@ class Settings(BaseSettings):
 
     store: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("memory://")
     """memory://, redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://,
-    redis+cluster:// or rediss+cluster://."""
+    redis+cluster:// or rediss+cluster://; or file:///…, a file with such a URL."""
     store_prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "relevo"
     """The prefix of the names of all keys in Redis."""
     encryption: Encryption | None = None
@@ -150,6 +115,9 @@ class Settings(BaseSettings):
     lease_ttl: Annotated[Seconds, Field(le=3600)] = 10.0
     """Seconds that the holder of a lease has to write the entry; if it dies, other callers
     wait for as long."""
+    schemas: Annotated[dict[Name, Path], AfterValidator(of_scopes)] = {}
+    """JSON Schema files of contexts, by scope; a Put that breaks the one of its scope is refused.
+    Needs the extra `schemas`."""
     max_context_bytes: Annotated[int, Field(gt=0, le=64 << 20)] = 256 << 10
     """The largest context, in bytes of its serialized form."""
     max_batch_bytes: Annotated[int, Field(gt=0)] = 3 << 20
@@ -205,6 +173,9 @@ class Settings(BaseSettings):
 
     grace: Seconds = 5.0
     """Seconds that calls have to end after SIGTERM."""
+    max_connection_age: Annotated[Seconds, Field(ge=1)] | None = None
+    """Seconds after which a connection is ended in order, some sooner and some later, so that
+    clients spread over the servers that there are by then; calls on it have `grace` to end."""
     health_interval: Seconds = 1.0
     """Seconds between two checks of the store."""
     reflection: bool = True
@@ -220,7 +191,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _callers_are_known(self) -> Self:
-        problems = [*ambiguous(self.principals, self.issuers), *self._exposures()]
+        problems = [*conflicts(self.principals, self.issuers), *self._exposures()]
         for i, each in enumerate(self.principals):
             if each.certificate and not self.tls_client_ca:
                 problems.append((("principals", i, "certificate"), "needs tls_client_ca"))
@@ -243,12 +214,39 @@ class Settings(BaseSettings):
                 yield ("listen",), f"other hosts can reach it, and {problem}, {_ELSE}"
 
     @model_validator(mode="after")
+    def _workers_can_share(self) -> Self:
+        problems: list[tuple[Loc, str]] = []
+        if self.workers != 1 and self.store.get_secret_value().startswith("memory:"):
+            text = "each would have a memory of its own: set store to a Redis, or workers to 1"
+            problems.append((("workers",), text))
+        if self.workers != 1 and self.listen.startswith("unix:"):
+            text = (
+                "cannot share a Unix socket: listen on an address and a port, or set workers to 1"
+            )
+            problems.append((("workers",), text))
+        if problems:
+            raise wrong(problems)
+        return self
+
+    @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self
+
+
+def differing(one: Settings, other: Settings) -> list[str]:
+    """The names of the settings in which two differ, in the order of the fields."""
+    return [name for name in Settings.model_fields if getattr(one, name) != getattr(other, name)]
+
+
+def require_callers(before: Settings, after: Settings) -> None:
+    """Raise ValueError if a running server would be open to everyone, and was not before."""
+    if (before.principals or before.issuers) and not (after.principals or after.issuers):
+        # It could be a file that somebody has just emptied.
+        raise ValueError("principals: cannot end up empty, for everyone, without a restart")
 
 
 def _read(settings: type[BaseSettings], file: Path) -> TomlConfigSettingsSource:

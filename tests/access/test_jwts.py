@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -17,7 +18,7 @@ from relevo_server.access import jwts
 from relevo_server.access.access import Access
 from relevo_server.errors import StoreError
 from relevo_server.settings import Settings
-from support.clients.access import bearer, principal
+from support.clients.access import Showing, bearer, principal
 from support.clients.calls import TIMEOUT, Stub, context, key
 from support.clients.tokens import TokenIssuer, private_key
 from support.failures import Failure, failure_of
@@ -134,21 +135,6 @@ async def test_a_token_that_nobody_signed(stub: Stub, issuer: TokenIssuer) -> No
     assert not await refusal(stub, sound)
 
 
-class Shown:
-    """A call that shows a token."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """The metadata of the call."""
-        return bearer(self._token)
-
-    def auth_context(self) -> Mapping[str, Any]:
-        """No certificate."""
-        return {}
-
-
 def mutated(token: str, chance: random.Random) -> str:
     """A token with some characters, or a whole part of its JSON, replaced."""
     parts = token.split(".")
@@ -167,13 +153,13 @@ async def test_mutated_tokens(issuer: TokenIssuer) -> None:
     access = Access([], [issuer.settings()])
     await access.begin()
     sound, chance = issuer.token(), random.Random(0)  # noqa: S311 - the same tokens each time
-    assert (await access.authenticate(Shown(sound))).name == "sso:alice"
+    assert (await access.authenticate(Showing(sound))).name == "sso:alice"
     for _ in range(2000):
         token = mutated(sound, chance)
         if token == sound:
             continue
         with pytest.raises(StoreError) as caught:
-            await access.authenticate(Shown(token))
+            await access.authenticate(Showing(token))
         assert caught.value.code is StatusCode.UNAUTHENTICATED, token
     await access.close()
 
@@ -306,6 +292,8 @@ def known(**values: Any) -> dict[str, Any]:
         ([known(algorithms=[])], "issuers.0.algorithms"),
         ([known(leeway=-1)], "issuers.0.leeway"),
         ([known(audience="")], "issuers.0.audience"),
+        ([known(jwks_ca="ca.pem")], "issuers.0.jwks_ca"),
+        ([known(jwks_token_file=Path("token"))], "issuers.0.jwks_token_file"),
         ([known(roles=["owner"])], "issuers.0.roles"),
         ([known(), known(name="b")], "issuers.1.issuer"),
         ([known(), known(issuer="https://b")], "issuers.1.name"),

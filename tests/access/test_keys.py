@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from grpc import StatusCode
 from relevo.v1.store_pb2 import GetRequest
-from relevo_server.access import keysets
+from relevo_server.access import jwks, keysets
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.access import bearer, principal
@@ -70,6 +71,52 @@ async def test_a_key_that_is_withdrawn(settings: Settings, issuer: TokenIssuer) 
         issuer.publish("second")
         assert await reason(stub, issuer.token()) == "NO_ENTRY"
         assert await reason(stub, before) == "UNAUTHENTICATED"
+
+
+async def test_a_url_that_asks_for_a_token(
+    settings: Settings, issuer: TokenIssuer, pair: Pair, tmp_path: Path
+) -> None:
+    """A URL may have a CA of its own and ask for a token, whose file is read at each fetch.
+
+    So it is with the keys of Kubernetes, within a cluster.
+    """
+    token = tmp_path / "token"
+    with KeyServer(pair).running() as own:
+        own.document = issuer.document("first")
+        known = issuer.settings(jwks=own.url, jwks_ca=pair.certificate, jwks_token_file=token)
+        for each in ("one", "two"):
+            own.token = each
+            token.write_text(f"{each}\n")
+            keys = jwks.parse(jwks.read(known), ["ES256"])
+            assert keys.left_out == ()
+        own.token = "three"  # noqa: S105 - a test's own
+        with pytest.raises(OSError, match="401"):
+            jwks.read(known)
+        async with serving(settings.model_copy(update={"issuers": (known,)})) as stub:
+            assert await reason(stub, issuer.token()) == "STORE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("content", [None, "", "two\nlines", "\xe9", "\x00"])
+def test_a_token_for_keys_that_cannot_be_used(
+    issuer: TokenIssuer, tmp_path: Path, content: str | None
+) -> None:
+    """A token for keys that no header can hold is refused with the setting, and is not quoted."""
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_text(content, "latin-1")
+    known = issuer.settings(jwks="https://127.0.0.1:1/keys", jwks_token_file=token)
+    with pytest.raises(ValueError, match=r"^jwks_token_file: (is no token|No such file)"):
+        jwks.read(known)
+
+
+def test_a_ca_for_keys_that_cannot_be_used(issuer: TokenIssuer, tmp_path: Path) -> None:
+    """A CA for keys that is none is refused with the setting."""
+    authority = tmp_path / "ca.pem"
+    known = issuer.settings(jwks="https://127.0.0.1:1/keys", jwks_ca=authority)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^jwks_ca: "):
+            jwks.read(known)
+        authority.write_text("no certificate")
 
 
 async def test_strangers_cause_few_fetches(
@@ -177,7 +224,7 @@ async def test_a_file_that_cannot_be_used(
 
 
 def test_keys_that_do_not_count() -> None:
-    """Only sound public keys for an allowed algorithm count; the others are left out."""
+    """Only sound public keys for an allowed algorithm count; the others are left out, and named."""
     rsa, ec = public_jwk(private_key("RS256")), public_jwk(private_key("ES256"))
     listed: list[Any] = [
         {**ec, "kid": "sound"},
@@ -190,7 +237,17 @@ def test_keys_that_do_not_count() -> None:
         "no key",
     ]
     document = json.dumps({"keys": listed}).encode()
-    found = keysets.parse(document, ["ES256"])
-    assert {name.id for name in found} == {"sound", None}
-    both = keysets.parse(json.dumps({"keys": [ec, {**ec, "kid": "2"}]}).encode(), ["ES256"])
-    assert {name.id for name in both} == {"2"}, "a token without an id could mean either key"
+    found = jwks.parse(document, ["ES256"])
+    assert {name.id for name in found.by_name} == {"sound", None}
+    assert found.left_out == (
+        "'another algorithm' fits no algorithm that is allowed",
+        "'private' is a private key",
+        "'malformed' is malformed",
+        "'not allowed' fits no algorithm that is allowed",
+        "'secret' fits no algorithm that is allowed",
+        "keys.7 is no object",
+    )
+    both = jwks.parse(json.dumps({"keys": [ec, {**ec, "kid": "2"}]}).encode(), ["ES256"])
+    assert {name.id for name in both.by_name} == {"2"}, (
+        "a token without an id could mean either key"
+    )

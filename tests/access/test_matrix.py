@@ -47,15 +47,21 @@ class Need(NamedTuple):
 
     @property
     def before(self) -> tuple[str, ...]:
-        """The roles that a caller must have to come as far as to the row's question."""
-        if "layers" not in self.names:
-            return ()
-        return ("read", "admin") if self.call == "Explain" else ("read",)
+        """The roles, with their scopes, that a caller must have beside the row's own."""
+        is_part = "of a key's entry" in self.names
+        match self.call:
+            case "Explain" if is_part:
+                return (f"read:{SCOPE}", f"admin:{SCOPE}")
+            case "Snapshot":
+                read = (f"read:{SCOPE}",) if is_part else ()
+                return read if self.scope == "snapshot" else (*read, "write:snapshot")
+            case _:
+                return (f"read:{SCOPE}",) if is_part else ()
 
     def grants(self, roles: tuple[str, ...], scope: str) -> tuple[str, ...]:
         """Roles for a scope, as in the settings, and those for `before`; never none."""
         given = [f"{role}:{scope}" if scope else role for role in roles]
-        return (*given, *(f"{role}:{SCOPE}" for role in self.before), f"read:{OTHER_SCOPE}-2")
+        return (*given, *self.before, f"read:{OTHER_SCOPE}-2")
 
 
 def needs() -> list[Need]:
@@ -63,7 +69,10 @@ def needs() -> list[Need]:
     page = (DOCS / "access.md").read_text("utf-8")
     table = page.partition("| call | how it names entries |")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
-    return [Need(call, names, tuple(roles.split(", "))) for call, names, roles in rows]
+    return [
+        Need(call, names, () if roles == "none" else tuple(roles.split(", ")))
+        for call, names, roles in rows
+    ]
 
 
 class Case(NamedTuple):
@@ -93,10 +102,10 @@ def cases() -> Iterator[Case]:
         if need.names == "nothing":
             yield Case(need, (OTHER_TENANT,), ROLES, "")
             continue
-        yield Case(need, (OTHER_TENANT,), ROLES, "TENANT_DENIED")
+        yield Case(need, (OTHER_TENANT,), ROLES, "TENANT_DENIED" if need.roles else "")
         tenants = ("*",) if need.names == "all tenants" else (TENANT,)
         elsewhere = need.grants(ROLES, OTHER_SCOPE)
-        yield Case(need, tenants, elsewhere, "ROLE_DENIED", need.roles[0])
+        yield Case(need, tenants, elsewhere, "ROLE_DENIED" if need.roles else "", *need.roles[:1])
 
 
 CASES = list(cases())
@@ -173,27 +182,28 @@ async def by_certificate(
         yield stores.__getitem__
 
 
-@pytest.fixture(params=["token", "jwt", "certificate"])
+@pytest.fixture
 async def opened(
-    request: pytest.FixtureRequest,
+    way: str,
     settings: Settings,
     issuer: TokenIssuer,
     signer: Authority,
     pair: Pair,
     tls: dict[str, Path],
 ) -> AsyncIterator[Opened]:
-    """A store that knows all callers, by each way to show who calls."""
-    match request.param:
+    """A store that knows all callers, by one way to show who calls."""
+    match way:
         case "token":
-            way = by_token(settings)
+            opening = by_token(settings)
         case "jwt":
-            way = by_jwt(settings, issuer)
+            opening = by_jwt(settings, issuer)
         case _:
-            way = by_certificate(settings, signer, pair, tls)
-    async with way as opened:
+            opening = by_certificate(settings, signer, pair, tls)
+    async with opening as opened:
         yield opened
 
 
+@pytest.mark.parametrize("way", ["token", "jwt", "certificate"])
 async def test_the_matrix(opened: Opened) -> None:
     """Each call is answered to those whose roles the table names, and refused to all others.
 

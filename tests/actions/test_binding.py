@@ -261,3 +261,25 @@ async def test_what_the_block_gives(kind: Kind, clients: StoreClients, ref: Cont
             assert context.user_id == "u-1"
         async with aio_bound(action_of(ref), clients.asyncio, policy=lazy) as context:
             assert context is None
+
+
+async def test_what_an_action_hears(kind: Kind, clients: StoreClients, ref: ContextRef) -> None:
+    """A reply has the newest revision that the action's handler has written or heard of.
+
+    The next action hears nothing of it, and neither does whoever has handled the action.
+    """
+    action = action_of(ref).update(callback_queue="q", callback_action_type="a.b.c")
+    key = ContextKey("note", ref.key.tenant_id, "n")
+    async with binding(kind, clients, action):
+        written = await _written(kind, clients, key)
+        assert action.reply({}).context_ref == ContextRef(ref.key, written)
+        assert current_ref() == ContextRef(ref.key, written)
+    assert action.reply({}).context_ref == ref
+    async with binding(kind, clients, action):
+        assert current_ref() == ref
+
+
+async def _written(kind: Kind, clients: StoreClients, key: ContextKey) -> int:
+    if kind == "blocking":
+        return clients.blocking.put(key, ExecutionContext()).revision
+    return (await clients.asyncio.put(key, ExecutionContext())).revision

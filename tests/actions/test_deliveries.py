@@ -40,7 +40,7 @@ async def test_what_counts(error: StoreError, counts: bool) -> None:
     action = DomainAction(action_type="a.b.c", tenant_id="acme", context_ref=ref)
     async with (
         service({"Get": get}, name="relevo.v1.ContextStore") as address,
-        AsyncContextClient(address, cache=None) as contexts,
+        AsyncContextClient(address, cache=None, timeout=10) as contexts,
     ):
         failure = await work(action, never, never, contexts, aio_bound, begin)
     assert failure is not None

@@ -32,7 +32,7 @@ async def main(url: str, queue: str, service: str, address: str, options: str) -
     async with AsyncExitStack() as stack:
         contexts = None
         if address:
-            contexts = await stack.enter_async_context(AsyncContextClient(address))
+            contexts = await stack.enter_async_context(AsyncContextClient(address, timeout=10))
         broker = RedisBroker(url, logger=logging.getLogger("faststream"))
         queues = ActionQueues(broker, contexts, service=service, **json.loads(options))
 

@@ -54,7 +54,7 @@ async def some_clients(admin: AdminStub, count: int, service: str = "") -> list[
 async def watching(address: str, name: str) -> AsyncGenerator[AsyncContextClient, None]:
     """A client with a cache that watches a key."""
     options = CacheOptions(service_name=name, service_version="1.2")
-    async with AsyncContextClient(address, cache=options) as client:
+    async with AsyncContextClient(address, cache=options, timeout=10) as client:
         await client.put(KEY, Context(user_id="u"))
         await client.resolve(KEY)
         yield client
@@ -95,7 +95,7 @@ async def test_a_blocking_client(
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,service.version=2%2C0")
 
     def work() -> ContextClient:
-        client = ContextClient(server.address)
+        client = ContextClient(server.address, timeout=10)
         client.put(KEY, Context(user_id="u"))
         client.resolve(KEY)
         return client
@@ -115,7 +115,8 @@ async def test_reports_go_on(
     server: Server, admin: AdminStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cache's counts arrive again and again, with the pings of its stream."""
-    monkeypatch.setattr("relevo_client._near_cache.state.REPORT_INTERVAL", 0.1)
+    monkeypatch.setattr("relevo_client._near_cache.stream.REPORT_INTERVAL", 0.1)
+    monkeypatch.setattr("relevo_client._near_cache.signs.RENEWAL", 0.1)
     async with watching(server.address, "orchestrator") as client:
 
         async def is_counted() -> bool:
@@ -187,7 +188,7 @@ async def test_who_may_ask(settings: Settings) -> None:
     async with (
         Server(settings.model_copy(update={"principals": known})) as server,
         admin_of(server.address) as admin,
-        AsyncContextClient(server.address, token="acme-admin") as client,  # noqa: S106
+        AsyncContextClient(server.address, token="acme-admin", timeout=10) as client,  # noqa: S106
     ):
         await client.put(KEY, Context())
         await client.resolve(KEY)

@@ -1,15 +1,13 @@
 """The Admin service on a Redis Cluster of three nodes: its questions reach the right node."""
 
-import uuid
-
 import pytest
-from pydantic import SecretStr
 from relevo.admin.v1.admin_pb2 import GetStatusRequest, ListPartitionsRequest
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from support.clients.admin import AdminStub, all_keys
 from support.clients.calls import TIMEOUT, Stub, key, put
 from support.redis.cluster import NODES, RedisCluster
+from support.servers.settings import settings_on
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
 
@@ -17,8 +15,7 @@ TENANTS = [f"tenant-{i}" for i in range(30)]
 @pytest.fixture
 def settings(redis_cluster: RedisCluster) -> Settings:
     """Settings of a server that keeps its entries in the cluster."""
-    prefix = f"test-{uuid.uuid4().hex}"
-    return Settings(listen="127.0.0.1:0", store=SecretStr(redis_cluster.url), store_prefix=prefix)
+    return settings_on(redis_cluster.url)
 
 
 async def test_status(admin: AdminStub) -> None:

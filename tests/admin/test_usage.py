@@ -1,5 +1,6 @@
 """GetUsage and ListTopTenants: what tenants have stored, and what the server did for them."""
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -14,7 +15,7 @@ from relevo.admin.v1.admin_pb2 import (
     TopOrder,
 )
 from relevo.v1.store_pb2 import Consistency, LeaseRequest
-from relevo_server.keys import Key
+from relevo_server.keys import Key, partition_of
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
 from relevo_server.service.store import ContextStore
 from relevo_server.settings import Settings
@@ -36,6 +37,7 @@ from support.clients.calls import (
 )
 from support.contexts import of_size
 from support.failures import failure_of
+from support.redis.client import RedisClient
 
 
 async def usage_of(admin: AdminStub, tenant: str) -> GetUsageResponse:
@@ -45,20 +47,51 @@ async def usage_of(admin: AdminStub, tenant: str) -> GetUsageResponse:
 
 async def test_what_is_stored(admin: AdminStub, stub: Stub) -> None:
     """Live entries and their bytes are counted by scope, of the one tenant."""
-    for i in range(30):
-        await put(stub, key(f"c{i}"), of_size(100 + i))
+    await asyncio.gather(*(put(stub, key(f"c{i}"), of_size(200 + i)) for i in range(300)))
     await put(stub, key(scope="agent_config"), of_size(5000))
     await put(stub, key(tenant="acme2"), of_size(7000))
-    await invalidate(stub, key("c29"))
+    await invalidate(stub, key("c299"))
     usage = await usage_of(admin, "acme")
     assert [(each.scope, each.entries, each.bytes) for each in usage.scopes] == [
         ("agent_config", 1, 5000),
-        ("conversation", 29, sum(100 + i for i in range(29))),
+        ("conversation", 299, sum(200 + i for i in range(299))),
     ]
     await invalidate_tenant(stub, "acme", "conversation")
     usage = await usage_of(admin, "acme")
     assert [each.scope for each in usage.scopes] == ["agent_config"]
     assert list((await usage_of(admin, "nobody")).scopes) == []
+    await invalidate_tenant(stub, "acme")
+    assert list((await usage_of(admin, "acme")).scopes) == []
+
+
+async def test_what_is_stored_under_special_names(admin: AdminStub, stub: Stub) -> None:
+    """A tenant's name is no pattern, and a scope is named as its writer wrote it."""
+    tenants = ["*", "a*c", "a:c", "%2A", "{abc}", "ü"]
+    for tenant in tenants:
+        for scope in tenants:
+            await put(stub, key(tenant=tenant, scope=scope), of_size(200))
+    for tenant in tenants:
+        scopes = (await usage_of(admin, tenant)).scopes
+        assert [(each.scope, each.entries, each.bytes) for each in scopes] == [
+            (scope, 1, 200) for scope in sorted(tenants)
+        ]
+
+
+@pytest.mark.parametrize("store_url", ["redis"], indirect=True)
+async def test_records_that_are_no_entries(
+    admin: AdminStub, stub: Stub, settings: Settings, redis: RedisClient
+) -> None:
+    """A foreign record counts nothing, and entries beside it are counted (S8)."""
+    await put(stub, key(), of_size(300))
+    prefix = f"{{{settings.store_prefix}:{partition_of('acme', settings.partitions)}}}:entry:"
+    not_text = prefix.encode() + b"conversation:acme:\xff"
+    redis("HSET", not_text, "version", "1-0", "created", "1-0")
+    redis("SET", prefix + "conversation:acme:text", "x")
+    redis("HSET", prefix + "conversation:acme:broken", "version", "x", "created", "y")
+    redis("HSET", prefix + "conversation:acme:part", "version", "1-0")
+    usage = await usage_of(admin, "acme")
+    assert [(each.entries, each.bytes) for each in usage.scopes] == [(1, 300)]
+    redis("DEL", not_text)
 
 
 async def test_many_scopes(admin: AdminStub, stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,16 @@ async def test_a_begin_that_fails(
     assert "secret" not in caplog.text
 
 
+async def test_who_waits_for_a_begin_that_fails(
+    contexts: AsyncContextClient, store: LocalStore
+) -> None:
+    """Requests that wait for another one's `begin` get the same answer as that one."""
+    del store
+    app = ContextMiddleware(see, contexts, begin=of_another_tenant)
+    answers = await asyncio.gather(*(ask(app, HEADERS.items()) for _ in range(3)))
+    assert [why(answer) for answer in answers] == [FAILED] * 3
+
+
 async def test_a_begin_whose_store_is_down(contexts: AsyncContextClient) -> None:
     """If `begin` cannot reach the store, the policy for an unavailable store applies."""
 

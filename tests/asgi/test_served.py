@@ -189,7 +189,7 @@ async def test_a_starlette_application(store: LocalStore, begin: Any) -> None:
         return StreamingResponse(parts())
 
     # Created outside of an event loop, as services do.
-    contexts = AsyncContextClient(store.address)
+    contexts = AsyncContextClient(store.address, timeout=10)
     app = Starlette(
         routes=[Route("/loop", on_loop), Route("/thread", in_thread), Route("/stream", streamed)],
         # Starlette's BaseHTTPMiddleware runs the inner application in its own task.

@@ -70,6 +70,6 @@ async def test_requests_to_other_services_carry_it(signing: LocalStore) -> None:
 
 async def test_nothing_is_verified_without_keys(signing: LocalStore) -> None:
     """A middleware whose client has no keys refuses to be made."""
-    async with AsyncContextClient(signing.address) as contexts:
+    async with AsyncContextClient(signing.address, timeout=10) as contexts:
         with pytest.raises(ValueError, match="needs a client with reference_keys"):
             ContextMiddleware(see, contexts, trust_callers="signed")

@@ -11,6 +11,7 @@ import pytest
 from relevo_server.diagnosis import of_database
 from relevo_server.storage.inspection import DatabaseStatus
 from relevo_server.storage.redis import rights
+from support.clients.tokens import TokenIssuer
 from support.redis.process import RedisProcess
 from support.servers.outcome import Relevo
 
@@ -48,6 +49,15 @@ def test_settings_that_are_wrong(offline: Relevo, tmp_path: Path) -> None:
     assert "store" not in found
 
 
+def test_more_workers_than_cores(offline: Relevo) -> None:
+    """Each worker needs a core; `auto` has as many as there are."""
+    nowhere = ("--store", "redis://127.0.0.1:1")
+    found = findings(offline, *nowhere, "--workers", "1000", code=1)
+    assert found["workers"][0]["level"] == "warning"
+    found = findings(offline, *nowhere, "--workers", "auto", code=1)
+    assert found["workers"][0]["level"] == "ok"
+
+
 def test_what_is_open_to_everyone(offline: Relevo) -> None:
     """A public address without principals is wrong, or a warning if it is wanted.
 
@@ -60,6 +70,29 @@ def test_what_is_open_to_everyone(offline: Relevo) -> None:
     assert found["access"][0]["level"] == "warning"
     found = findings(offline, "--tls-certificate", "/none/c", "--tls-key", "/none/k", code=1)
     assert found["tls"][0]["level"] == "wrong"
+
+
+def test_the_keys_of_issuers(offline: Relevo, tmp_path: Path) -> None:
+    """The keys of each issuer are read, and named; those that do not count are warnings."""
+    issuer = TokenIssuer(tmp_path / "jwks.json")
+    issuer.rotate("one")
+    issuer.rotate("two")
+    issuer.rotate("ed", "EdDSA")
+    values = json.loads(issuer.settings(algorithms=["ES256"]).model_dump_json())
+    flag = f"--issuers={json.dumps([values])}"
+    sound, warning = findings(offline, flag)["jwks"]
+    assert (sound["level"], sound["text"]) == ("ok", "sso has 2 keys: one, two")
+    assert warning["level"] == "warning"
+    assert warning["text"] == (
+        "a key of sso does not count: 'ed' fits no algorithm that is allowed"
+    )
+    issuer.publish("ed")
+    (none,) = findings(offline, flag, code=1)["jwks"]
+    assert none["level"] == "wrong"
+    assert "the keys of sso cannot be used: has no key for ES256; 'ed' fits" in none["text"]
+    issuer.file.unlink()
+    (missing,) = findings(offline, flag, code=1)["jwks"]
+    assert (missing["level"], "No such file" in missing["text"]) == ("wrong", True)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +190,7 @@ def test_an_extra_that_is_missing(offline: Relevo, monkeypatch: pytest.MonkeyPat
 def test_every_command_of_the_scripts_is_tried() -> None:
     """What scripts and the server run in normal work is among the commands that are tried."""
     sources = "".join(path.read_text("utf-8") for path in SCRIPTS.glob("*.lua"))
-    used = set(re.findall(r"(?:redis\.p?call|find_events)\('([A-Z]+)'", sources)) | {"XREAD"}
+    used = set(re.findall(r"(?:redis\.p?call|find_events)\('([A-Z]+)'", sources))
     tried = {words[0] for words in json.loads(rights.trials("unused"))}
     assert len(used) > 10
     assert used == tried

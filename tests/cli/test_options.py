@@ -128,6 +128,16 @@ def test_files_from_the_environment(
         assert (outcome.code, expected in outcome.message) == (2, True)
 
 
+def test_an_empty_variable(
+    store: LocalStore, offline: Relevo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is empty counts as not set."""
+    for name in ("CA", "CERT", "KEY", "TARGET", "TOKEN", "TOKEN_FILE"):
+        monkeypatch.setenv(f"RELEVO_{name}", "")
+    monkeypatch.setenv("RELEVO_SERVER", store.address)
+    assert offline("ls", "acme").code == 0
+
+
 def test_a_certificate_without_its_key(relevo: Relevo) -> None:
     """`--cert` without `--key` is wrong usage."""
     assert relevo("get", KEY, "--cert", "c.pem").message.endswith("--cert and --key go together")

@@ -1,6 +1,5 @@
 """`relevo tenant shred` and `relevo encryption rewrap`."""
 
-import io
 import sys
 from types import SimpleNamespace
 
@@ -10,16 +9,9 @@ from relevo_client import ContextKey, ExecutionContext, NotFoundError
 from relevo_client.testing import LocalStore
 from support.servers.fake_admin import fake_admin
 from support.servers.outcome import Relevo
+from support.terminals import Terminal
 
 KEY = ContextKey("conversation", "acme", "c1")
-
-
-class Terminal(io.StringIO):
-    """What somebody types."""
-
-    def isatty(self) -> bool:
-        """Say that somebody can be asked."""
-        return True
 
 
 def is_alive(store: LocalStore) -> bool:

@@ -14,9 +14,16 @@ pytestmark = pytest.mark.processes
 KEY, LAYER = ContextKey.parse("conversation:acme:c-1"), ContextKey.parse("agent_config:acme:a")
 
 
-def watching(*arguments: str) -> AbstractContextManager[Running]:
-    """Run `relevo watch`."""
-    return running("watch", "--timeout", "1", *arguments)
+def watching(*arguments: str, timeout: int = 60) -> AbstractContextManager[Running]:
+    """Run `relevo watch`. A store that does not answer within `timeout` seconds is lost."""
+    return running("watch", "--timeout", str(timeout), *arguments)
+
+
+def next_value(watch: Running) -> Any:
+    """The next context. The store may be lost before it, or not have the entry yet."""
+    while (event := watch.event())["event"] != "value":
+        assert event["event"] in {"lost", "absent"}
+    return event["context"]
 
 
 def config(**values: Any) -> ExecutionContext:
@@ -56,14 +63,13 @@ def test_a_server_that_goes_away(port: int) -> None:
     with ExitStack() as stack:
         with LocalStore(listen=address) as store:
             store.client.put(KEY, config(model="m-1"))
-            watch = stack.enter_context(watching(str(KEY), "--target", address, "--output", "json"))
-            assert watch.event()["event"] == "value"
+            words = (str(KEY), "--target", address, "--output", "json")
+            watch = stack.enter_context(watching(*words, timeout=1))
+            assert next_value(watch)["llm_config"] == {"model": "m-1"}
         assert watch.event()["event"] == "lost"
         with LocalStore(listen=address) as store:
             store.client.put(KEY, config(model="m-2"))
-            while (event := watch.event())["event"] != "value":
-                assert event["event"] in {"lost", "absent"}
-            assert event["context"]["llm_config"] == {"model": "m-2"}
+            assert next_value(watch)["llm_config"] == {"model": "m-2"}
 
 
 def test_for_people(store: LocalStore) -> None:

@@ -94,6 +94,8 @@ def test_both_clients_have_the_same_methods() -> None:
         "age",
         "last_known",
         "close",
+        "take_rider",
+        "turn",
         "__init__",
     }
 

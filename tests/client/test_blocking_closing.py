@@ -19,6 +19,7 @@ from relevo_client import (
     NotFoundError,
     UnavailableError,
 )
+from relevo_client._near_cache import blocking
 from relevo_client.testing import LocalStore
 from support.clients.either import KEY, KINDS, METHODS, opened, opened_on_a_channel
 from support.servers.shapes import Kind
@@ -155,3 +156,42 @@ def test_a_channel_that_was_closed_before() -> None:
     """A client of a closed channel raises UnavailableError, and does not end the process."""
     done = with_unclean_memory(ON_A_CLOSED_CHANNEL)
     assert (done.returncode, done.stdout) == (0, "CLIENT_CLOSED\n" * 20), done.stderr[-500:]
+
+
+class StuckStream(grpc.StreamStreamClientInterceptor):
+    """A stream that ends neither by itself nor by a cancellation."""
+
+    def __init__(self) -> None:
+        self.is_read = threading.Event()
+        self.is_released = threading.Event()
+
+    def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """Return this stream for every call."""
+        del continuation, client_call_details, request_iterator
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self.is_read.set()
+        self.is_released.wait()
+        raise StopIteration
+
+    def cancel(self) -> bool:
+        """Do nothing, as gRPC may do in a process that also runs grpc.aio."""
+        return False
+
+
+def test_a_stream_that_does_not_end(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`close` returns even if gRPC does not end the cache's stream."""
+    monkeypatch.setattr(blocking, "_CLOSING", 0.05)
+    stream = StuckStream()
+    with grpc.insecure_channel(store.address) as channel:
+        client = ContextClient(channel=grpc.intercept_channel(channel, stream))
+        client.peek(KEY)
+        assert stream.is_read.wait(10)
+        client.close()
+    stream.is_released.set()

@@ -74,7 +74,10 @@ async def test_batch_get_of_any_number(server: Server, client: AsyncContextClien
     many = keys(250)
     for i in range(0, 250, 7):
         await client.put(many[i], ExecutionContext(user_id=f"u{i}"))
-    async with Relay(server.address) as relay, AsyncContextClient(relay.address) as relayed:
+    async with (
+        Relay(server.address) as relay,
+        AsyncContextClient(relay.address, timeout=10) as relayed,
+    ):
         found = await relayed.batch_get(many)
         assert len(relay.of("BatchGet")) == 3
     assert users(found) == [f"u{i}" if i % 7 == 0 else "NO_ENTRY" for i in range(250)]

@@ -55,7 +55,7 @@ async def test_nothing_is_sent_before_the_first_call() -> None:
 
 async def test_a_token_opens_its_tenants(guarded: Server, key: ContextKey) -> None:
     """The token is sent with every call, and opens only its tenants."""
-    async with AsyncContextClient(guarded.address, token=TOKEN) as client:
+    async with AsyncContextClient(guarded.address, token=TOKEN, timeout=10) as client:
         await client.put(key, ExecutionContext(user_id="u"))
         assert (await client.get(key)).context.user_id == "u"
         assert (await client.invalidate(key)).count == 1
@@ -70,7 +70,7 @@ async def test_unknown_tokens_open_nothing(
     guarded: Server, key: ContextKey, token: str | None
 ) -> None:
     """Without a known token, every call raises AccessDeniedError."""
-    async with AsyncContextClient(guarded.address, token=token) as client:
+    async with AsyncContextClient(guarded.address, token=token, timeout=10) as client:
         for call in (client.get(key), client.put(key, ExecutionContext())):
             with pytest.raises(AccessDeniedError) as caught:
                 await call
@@ -80,9 +80,9 @@ async def test_unknown_tokens_open_nothing(
 async def test_only_the_token_is_sent(server: Server, key: ContextKey) -> None:
     """The client's calls carry the token and perhaps a trace, but no reference."""
     async with Relay(server.address) as relay:
-        async with AsyncContextClient(relay.address, token=TOKEN) as client:
+        async with AsyncContextClient(relay.address, token=TOKEN, timeout=10) as client:
             await client.put(key, ExecutionContext())
-        async with AsyncContextClient(relay.address) as client:
+        async with AsyncContextClient(relay.address, timeout=10) as client:
             await client.get(key)
         (put,), (get,) = relay.of("Put"), relay.of("Get")
     assert [value for name, value in put.metadata if name == "authorization"] == [f"Bearer {TOKEN}"]
@@ -115,17 +115,17 @@ async def test_resolve_can_have_less_time(
 async def test_a_channel_of_ones_own(server: Server, key: ContextKey) -> None:
     """A caller's channel is used, and remains open after the client is closed."""
     async with aio.insecure_channel(server.address, CHANNEL_OPTIONS) as channel:
-        async with AsyncContextClient(channel=channel) as client:
+        async with AsyncContextClient(channel=channel, timeout=10) as client:
             await client.put(key, ExecutionContext(user_id="u"))
-        async with AsyncContextClient(channel=channel) as client:
+        async with AsyncContextClient(channel=channel, timeout=10) as client:
             assert (await client.get(key)).context.user_id == "u"
 
 
 async def test_close_twice(server: Server, key: ContextKey) -> None:
     """`close` can be called any number of times, before the first call too."""
-    client = AsyncContextClient(server.address)
+    client = AsyncContextClient(server.address, timeout=10)
     await client.close()
-    async with AsyncContextClient(server.address) as client:
+    async with AsyncContextClient(server.address, timeout=10) as client:
         with pytest.raises(NotFoundError):
             await client.get(key)
         await client.close()

@@ -59,6 +59,9 @@ METHODS: dict[str, Callable[[Any], Ask]] = {
     "get_or_create": lambda make: (
         lambda client: client.get_or_create(CONVERSATION, make, timeout=TIME)
     ),
+    "turn_entry": lambda make: (
+        lambda client: client.turn_entry(CONVERSATION, begin=make, timeout=TIME)
+    ),
 }
 """For each method with a timeout, a call of it with a factory."""
 
@@ -67,7 +70,7 @@ METHODS: dict[str, Callable[[Any], Ask]] = {
 async def relay(store: LocalStore) -> AsyncIterator[Relay]:
     """A store whose first answers are slow."""
     async with Relay(store.address) as relay:
-        relay.delays = {"Get": FIRST, "Lease": FIRST}
+        relay.delays = {"Get": FIRST, "Lease": FIRST, "Snapshot": FIRST}
         yield relay
 
 
@@ -99,7 +102,8 @@ def test_every_method_that_takes_a_timeout_is_here(client: type) -> None:
         for name, method in inspect.getmembers(client, inspect.isfunction)
         if "timeout" in inspect.signature(method).parameters
     }
-    assert takes_one == {*METHODS, "__init__"}
+    # `turn` is `turn_entry` with a block.
+    assert takes_one == {*METHODS, "__init__", "turn"}
 
 
 @pytest.mark.timing
@@ -125,7 +129,7 @@ async def test_a_method_takes_its_timeout_in_all(
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_first_stage_has_the_timeout_too(relay: Relay, kind: Kind, method: str) -> None:
     """A silent store is abandoned after the call's timeout, even if the client's is longer."""
-    relay.delays = {"Get": 60.0, "Lease": 60.0}
+    relay.delays = {"Get": 60.0, "Lease": 60.0, "Snapshot": 60.0}
     make = Factory(ExecutionContext()).of(kind)
     async with opened(kind, relay.address, timeout=60, cache=None) as client:
         error, seconds = await measured(lambda: client.raised(METHODS[method](make)), pause=PAUSE)
@@ -267,10 +271,11 @@ async def test_a_request(clients: StoreClients, relay: Relay) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    app = ContextMiddleware(
-        see, clients.asyncio, begin=begin, policy=rebuilding("asyncio"), timeout=2 * TIME
-    )
+    rules: dict[str, Any] = {"policy": rebuilding("asyncio"), "timeout": 2 * TIME}
+    app = ContextMiddleware(see, clients.asyncio, begin=begin, **rules)
     answer, seconds = await measured(lambda: ask(app, HEADERS.items()), pause=PAUSE)
     assert answer.body["context"]["user_id"] == "rebuilt"
     assert TIME * 0.9 < seconds < TOO_LATE
+    # A creation is for all who wait for it, and has a time of its own; a read is not.
+    await ask(ContextMiddleware(see, clients.asyncio, **rules), HEADERS.items())
     assert relay.of("Get")[0].remaining < TIME * 1.1

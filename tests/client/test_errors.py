@@ -40,6 +40,7 @@ DETAILS = "grpc-status-details-bin"
 KINDS: dict[str, type[RelevoError]] = {
     "INVALID_FIELD": InvalidFieldError,
     "REQUEST_ID_REUSED": InvalidFieldError,
+    "SCHEMA_VIOLATION": InvalidFieldError,
     "NO_ENTRY": NotFoundError,
     "VERSION_MISMATCH": ConflictError,
     "ENTRY_EXISTS": ConflictError,

@@ -242,7 +242,10 @@ async def test_another_process_was_faster(
 
 async def test_the_store_is_asked_once(server: Server, key: ContextKey) -> None:
     """If the entry exists, a hundred concurrent callers share one call to the store."""
-    async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
+    async with (
+        Relay(server.address) as relay,
+        AsyncContextClient(relay.address, timeout=10) as client,
+    ):
         await client.put(key, MADE)
         factory = Factory(MADE)
         await asyncio.gather(*(client.get_or_create(key, factory) for _ in range(100)))
@@ -266,7 +269,7 @@ async def test_closing_ends_the_load(server: Server, key: ContextKey) -> None:
     cancellation, and lose the failure.
     """
     factory = Factory(MADE)
-    async with AsyncContextClient(server.address) as client:
+    async with AsyncContextClient(server.address, timeout=10) as client:
         callers = [asyncio.create_task(client.get_or_create(key, factory)) for _ in range(3)]
         await factory.started.wait()
     raised = await asyncio.gather(*callers, return_exceptions=True)

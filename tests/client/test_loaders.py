@@ -23,7 +23,8 @@ from relevo_client import (
 )
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.server import Server
-from relevo_server.settings import Settings, Ttl
+from relevo_server.settings import Settings
+from relevo_server.ttl import Ttl
 from support.clients.either import KEY, KINDS, Ask, Either, opened
 from support.clients.factories import Factory
 from support.servers.shapes import Kind

@@ -135,8 +135,9 @@ async def test_each_caller_has_its_own_time(kind: Kind, one: Either) -> None:
     patient = creating(one, kind, factory, timeout=20)
     await factory.called()
     with pytest.raises(UnavailableError) as caught:
-        await creating(one, kind, factory, timeout=0.05)
-    assert caught.value.reason == "DEADLINE_EXCEEDED"
+        await creating(one, kind, factory, timeout=0.5)
+    # On a busy machine, the time may be over while the store is asked.
+    assert caught.value.reason in ("DEADLINE_EXCEEDED", "STORE_UNAVAILABLE")
     factory.let.set()
     assert (await patient).context.user_id == "one"
     assert len(factory.calls) == 1

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, assert_type
 
 import pytest
+from pydantic import BaseModel
 from relevo_client import (
     AsyncContextClient,
     ContextEntry,
@@ -20,6 +21,7 @@ from relevo_client import (
     require_context,
     require_entry,
     require_ref,
+    settings,
     use_context,
     wrap,
 )
@@ -76,6 +78,22 @@ async def test_what_is_current(client: AsyncContextClient, key: ContextKey) -> N
         assert_type(require_context(), ExecutionContext)
         assert_type(require_entry(), ContextEntry)
         assert_type(require_ref(), ContextRef)
+
+
+class RagConfig(BaseModel):
+    """A model of a section."""
+
+    top_k: int
+
+
+def test_sections() -> None:
+    """A section is of the model's type; what is no model is refused."""
+    with use_context(ExecutionContext(rag_config={"top_k": 5})) as context:
+        assert_type(context.section("rag_config", RagConfig), RagConfig)
+        assert_type(settings(RagConfig), RagConfig)
+        assert_type(settings(RagConfig, "rag_config").top_k, int)
+        with pytest.raises(TypeError):
+            context.section("rag_config", dict)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 
 
 class Work:

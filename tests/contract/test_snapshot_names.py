@@ -21,6 +21,7 @@ from relevo_client._context.codec import (
     entry_from_message,
 )
 from relevo_client._context.entry import composed, snapshot_context
+from relevo_server.wire import digests
 from support.clients.either import ENTRY
 from support.strategies import contexts
 
@@ -70,6 +71,22 @@ def test_a_snapshot_is_its_own() -> None:
     entry = head_over(entry_of(A, 9, llm_config={"model": "m"}))
     snapshot = replace(ENTRY, key=entry.snapshot_key, context=snapshot_context(entry))
     assert snapshot.snapshot_key == snapshot.key
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_vectors_of_the_server(vector: dict[str, Any]) -> None:
+    """The server names snapshots by the same rule."""
+    message = context_to_message(ExecutionContext.from_cache_dict(vector["context"]))
+    assert digests.key_of_snapshot("acme", message).id == vector["id"]
+
+
+@given(contexts)
+def test_server_and_client_agree(context: ExecutionContext) -> None:
+    """The server gives any snapshot the name that a client gives it."""
+    snapshot = snapshot_context(replace(ENTRY, context=context.update(includes=())))
+    name = digests.key_of_snapshot("acme", context_to_message(snapshot))
+    assert str(name) == digest.key_of("acme", snapshot).text
+    assert digests.is_digest(name)
 
 
 @given(contexts)

@@ -26,17 +26,19 @@ MESSAGES = {
     "DomainAction": """
         action_id action_type task_id tenant_id tenant_tier agent_id session_id
         conversation_id user_id origin_service correlation_id callback_queue
-        callback_action_type context_ref payload metadata trace_context create_time""",
+        callback_action_type context_ref payload metadata trace_context create_time
+        context_rider""",
     "GetRequest": "key min_revision consistency include_layers known_version",
     "GetResponse": "entry layers revision not_modified",
     "PutRequest": """
-        key context ttl update_mask if_version if_absent lease_token request_id""",
-    "PutResponse": "entry revision",
+        key context ttl update_mask if_version if_absent lease_token request_id
+        include_layers""",
+    "PutResponse": "entry revision current",
     "InvalidateRequest": "keys tenant request_id",
     "TenantSelector": "tenant_id scope",
     "InvalidateResponse": "revision invalidated_count",
-    "LeaseRequest": "key wait renew_version request_id",
-    "LeaseResponse": "entry lease revision",
+    "LeaseRequest": "key wait renew_version request_id include_layers",
+    "LeaseResponse": "entry lease current revision",
     "Lease": "token ttl",
     "ReleaseRequest": "key lease_token",
     "ReleaseResponse": "",
@@ -44,12 +46,15 @@ MESSAGES = {
     "ClientInfo": "service_name service_version host_name process_id library",
     "CacheReport": "entries bytes hits misses evictions pushes reconnects staleness",
     "Subscribe": "key known_version position number",
-    "WatchResponse": "entry invalidated progress reset batch answers positions accepts_batches",
+    "WatchResponse": (
+        "entry invalidated progress reset batch answers positions accepts_batches clock"
+    ),
+    "ServerClock": "ping time",
     "Batch": "messages",
     "RequestBatch": "requests",
     "Invalidated": "key tenant revision partition is_changed",
-    "Ping": "number",
-    "Position": "partition revision ping",
+    "Ping": "number sign_interval",
+    "Position": "partition revision ping time",
     "Reset": "partition reason",
 }
 
@@ -96,7 +101,7 @@ def test_one_precondition_at_a_time() -> None:
 
 
 def test_calls_of_the_store() -> None:
-    """ContextStore has six calls; only Watch streams, both ways."""
+    """ContextStore has seven calls; only Watch streams, both ways."""
     service = store_pb2.DESCRIPTOR.services_by_name["ContextStore"]
     assert service.full_name == "relevo.v1.ContextStore"
     calls = {
@@ -110,7 +115,7 @@ def test_calls_of_the_store() -> None:
     }
     unary = {
         name: (f"{name}Request", f"{name}Response", False, False)
-        for name in ("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release")
+        for name in ("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release", "Snapshot")
     }
     assert calls == {**unary, "Watch": ("WatchRequest", "WatchResponse", True, True)}
 

@@ -28,7 +28,7 @@ AGENTS = (("meridian", "support"), ("meridian", "advisor"))
 SUPPORT = ContextKey(AGENT, "meridian", "support")
 
 NOT_IN_A_HEALTHY_RUN = {
-    *("Failed store operations", "Fallbacks", "Resets of services"),
+    *("Failed store operations", "Failed resolutions", "Fallbacks", "Resets of services"),
     *("Checks against the store", "From a write to a near cache"),  # neither probe nor sampler
 }
 """Panels that may lack data as long as all is well."""

@@ -4,19 +4,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from relevo_client import ContextKey
 from relevo_demo import files
+from relevo_look import look
 from support.redis.client import RedisClient
 from support.servers.command import relevo
+from support.servers.outcome import complaints
 
 CHAIN = ["orchestrator", "execution", "query", "embedding"]
 CHANGE = files.script().change
 RUN = (
     "import sys, pathlib; from relevo_demo.main import run; "
-    "sys.exit(run(store=sys.argv[1], record=pathlib.Path(sys.argv[2])))"
+    "sys.exit(run(store=sys.argv[1], record=pathlib.Path(sys.argv[2]), everything=True))"
 )
 
 
@@ -63,7 +66,7 @@ def demo(
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done.stderr)) == (0, [])
     yield Demo(store, json.loads(file.read_text("utf-8")))
     if store != "memory://":
         with RedisClient(store) as client:
@@ -163,10 +166,29 @@ def test_the_owner_is_never_asked_again(demo: Demo) -> None:
     assert demo.record["problems"] == []
 
 
-def test_the_command_prints_it_for_people(demo: Demo) -> None:
-    """`relevo demo` works on a store that was used before, and its output fits into 100 columns."""
-    done = relevo("demo", "--store", demo.store, environment={"COLUMNS": "100"})
-    assert (done.code, done.err) == (0, "")
+def test_where_contexts_came_from(demo: Demo) -> None:
+    """Each service says where its context came from, and how long its handler waited for it.
+
+    A conversation's context is created by the service that it begins in, which has no cache. The
+    others ask the store once, and later have it in their near caches.
+    """
+    later = set[str]()
+    for turn in demo.turns:
+        first, *others = (seen["context_source"] for seen in turn["seen"])
+        if turn["number"] == 1:
+            assert (first, {*others}) == ("loader", {"store"})
+        else:
+            assert first == "store"
+            later |= {*others}
+        assert all(0 < seen["wait"] < turn["seconds"] for seen in turn["seen"])
+    assert "near_cache" in later
+    assert later <= {"near_cache", "store"}
+
+
+def test_everything_is_printed_for_people(demo: Demo) -> None:
+    """`relevo demo --all` works on a store that was used before, and fits into 100 columns."""
+    done = relevo("demo", "--all", "--store", demo.store, environment={"COLUMNS": "100"})
+    assert (done.code, complaints(done.err)) == (0, [])
     assert max(map(len, done.out.splitlines())) <= 100
     for expected in (
         "gpt-4o-mini → gpt-4o",
@@ -175,3 +197,23 @@ def test_the_command_prints_it_for_people(demo: Demo) -> None:
         "held in 12 of 12 turns",
     ):
         assert expected in done.out
+
+
+def test_two_screens_are_printed_for_people(tmp_path: Path) -> None:
+    """`relevo demo` plays one conversation, and prints plain text of 100 columns into a pipe."""
+    file = tmp_path / "record.json"
+    done = relevo("demo", "--json", str(file), environment={"COLUMNS": "100"})
+    assert (done.code, complaints(done.err)) == (0, [])
+    assert "\x1b" not in done.out
+    lines = done.out.splitlines()
+    assert len(lines) <= 100
+    assert max(map(len, lines)) <= 100
+    turns = json.loads(file.read_text("utf-8"))["turns"]
+    assert len(turns) == 4
+    assert turns[2]["text"] == turns[3]["text"]
+    assert turns[2]["answer"] != turns[3]["answer"]
+    marked = [
+        line.split(look.CHANGED)[1].split()[0] for line in lines if f"{look.CHANGED} " in line
+    ]
+    changed = {path.partition(".")[2] for path in CHANGE.paths}
+    assert changed <= {*marked}

@@ -96,7 +96,7 @@ def test_list(grpcurl: Grpcurl) -> None:
     services = grpcurl("list").out.split()
     assert {STORE, "grpc.health.v1.Health"} <= set(services)
     calls = grpcurl("list", STORE).out.split()
-    names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Watch")
+    names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Snapshot", "Watch")
     assert calls == [f"{STORE}.{name}" for name in names]
 
 

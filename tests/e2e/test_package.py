@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,7 +18,11 @@ PACKAGES = {
     "client/relevo": "relevo",
     "client/relevo_cli": "relevo_cli",
     "client/relevo_client": "relevo_client",
+    "client/relevo_console": "relevo_console",
+    "client/relevo_look": "relevo_look",
+    "client/relevo_plan": "relevo_plan",
     "client/relevo_probe": "relevo_probe",
+    "client/relevo_web": "relevo_web",
     "server/relevo_server": "relevo_server",
     "generated/relevo": "relevo",
     "examples/nooble": "relevo_cli/_examples/nooble",
@@ -53,26 +56,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     assert path.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(path) as wheel:
         yield wheel
-
-
-def test_the_source_distribution_makes_the_same_wheel(
-    wheel: zipfile.ZipFile, tmp_path: Path
-) -> None:
-    """The source distribution builds the same wheel as the checkout."""
-    hatch = [sys.executable, "-m", "hatchling", "build"]
-    subprocess.run([*hatch, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, timeout=60)
-    (archive,) = tmp_path.iterdir()
-    shutil.unpack_archive(archive, tmp_path, filter="data")
-    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
-    subprocess.run(
-        [*hatch, "-t", "wheel", "-d", str(tmp_path)], cwd=unpacked, check=True, timeout=60
-    )
-    (rebuilt,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(rebuilt) as other:
-        contents = [
-            {each.filename: each.CRC for each in built.infolist()} for built in (wheel, other)
-        ]
-    assert contents[0] == contents[1]
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +106,7 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
         for folder, package in PACKAGES.items()
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
+        if not path.name.endswith(".d.ts")  # the type checker's
     }
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert found == expected
@@ -131,6 +115,8 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
         "relevo_client/py.typed",
         "relevo_server/py.typed",
         "relevo/py.typed",
+        "relevo_web/assets/vendor/htmx.min.js",
+        "relevo_web/assets/vendor/LICENCES.txt",
         "relevo/v1/store_pb2.py",
         "relevo/v1/store_pb2.pyi",
         "relevo/v1/store_pb2_grpc.pyi",
@@ -141,8 +127,12 @@ def test_the_wheel_has_everything(wheel: zipfile.ZipFile) -> None:
         "relevo",
         "relevo_cli",
         "relevo_client",
+        "relevo_console",
+        "relevo_look",
+        "relevo_plan",
         "relevo_probe",
         "relevo_server",
+        "relevo_web",
     }
 
 
@@ -157,7 +147,7 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     extras = set(described.get_all("Provides-Extra", []))
     assert extras == {
         *("server", "telemetry", "encryption", "jwt", "faststream", "testing", "cli"),
-        *("demo", "platform"),
+        *("console", "demo", "platform", "schemas"),
     }
     needed = described.get_all("Requires-Dist", [])
     plain = [re.match(r"[\w-]+", each) for each in needed if "extra ==" not in each]
@@ -172,7 +162,18 @@ def test_what_it_says_of_itself(wheel: zipfile.ZipFile) -> None:
     (scripts,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
     entry_points = wheel.read(scripts).decode()
     assert "relevo = relevo_cli:main" in entry_points
+    assert "relevo-run = relevo.run:main" in entry_points
     assert "[pytest11]\nrelevo = relevo.pytest_plugin" in entry_points
+
+
+def test_the_page_on_an_index(wheel: zipfile.ZipFile) -> None:
+    """The description is the README. Its links lead to the pages of the same version."""
+    described = metadata(wheel)
+    links = re.findall(r"\]\(([^)]+)\)", str(described.get_payload()))
+    pages = f"https://github.com/relevo-io/relevo/blob/v{described['Version']}/"
+    assert f"{pages}docs/propagation.md" in links
+    assert [each for each in links if not each.startswith(("https://", "#"))] == []
+    assert described["Description-Content-Type"] == "text/markdown"
 
 
 def test_the_plain_client_imports_little(installed: Path) -> None:
@@ -258,6 +259,7 @@ def relevo_without(installed: Path, missing: tuple[str, ...], *words: str) -> tu
         (("serve", "--otlp-endpoint", "http://127.0.0.1:1"), ("opentelemetry.sdk",), "telemetry"),
         (("serve", "--issuers", ISSUERS), ("jwt",), "jwt"),
         (("serve", "--issuers", ISSUERS), ("cryptography",), "jwt"),
+        (("console",), ("jinja2",), "console"),
         (("demo",), ("rich",), "demo"),
         (("demo", "--platform"), ("faststream", "matplotlib", "httpx", "starlette"), "platform"),
     ],
@@ -282,6 +284,21 @@ def test_commands_that_need_no_extra(installed: Path) -> None:
         installed, SERVER_ONLY, "get", "a:b:c", "--server", "127.0.0.1:1", "--timeout", "1"
     )
     assert (code, "UNAVAILABLE" in said) == (1, True)
+
+
+def test_a_console_needs_its_extra_alone(installed: Path) -> None:
+    """`relevo console` serves its pages without what the other extras bring."""
+    others = (*SERVER_ONLY, "faststream", "httpx", "opentelemetry.sdk", "rich", "websockets")
+    url, ended = run(
+        installed,
+        f"for name in {others!r}:\n    sys.modules[name] = None\n"
+        "from relevo_cli import console, main\n"
+        "async def stop() -> None:\n    print('pages are served')\n"
+        "console.until_stopped = stop\n"
+        "sys.exit(main(['console', '--listen', '127.0.0.1:0', '--target', '127.0.0.1:1']))\n",
+    )
+    assert url.startswith("The console of 127.0.0.1:1 is at http://127.0.0.1:")
+    assert ended == "pages are served"
 
 
 def test_testing_without_its_extra(installed: Path) -> None:

@@ -87,7 +87,7 @@ def test_list(server: Reflection) -> None:
     """Reflection lists the services and methods."""
     assert {STORE, ADMIN, HEALTH} <= set(server.services())
     methods = server.service(STORE).methods_by_name
-    names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Watch")
+    names = ("BatchGet", "Get", "Invalidate", "Lease", "Put", "Release", "Snapshot", "Watch")
     assert tuple(sorted(methods)) == names
 
 

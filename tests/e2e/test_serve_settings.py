@@ -255,7 +255,7 @@ def test_contexts_are_never_logged(redis: RedisProcess) -> None:
         return outcome.message if outcome.code else "done"
 
     flags = ("--log-level", "debug", "--store", redis.url, "--health-interval", "0.1")
-    with relevo_serve(*flags, "--store-timeout", "0.3") as server:
+    with relevo_serve(*flags) as server:
         assert put(server) == "done"
         assert "CONTEXT_TOO_LARGE" in put(server, rag_config={"x": SECRET * 30_000})
         assert "tenant_id" in put(server, tenant_id=SECRET)

@@ -27,6 +27,9 @@ KEY = ContextKey("agent_config", "acme", "support")
 TOKEN = "token-of-acme"  # noqa: S105 - a test's own
 USER = '{"user_id": "u"}'
 TIMEOUT = 2.0
+"""Seconds after which a client without a connection gives up."""
+SLACK = 8.0
+"""Seconds that a busy machine may need for it. Without a timeout, a call would wait for ever."""
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -93,7 +96,7 @@ async def refused(client: Either) -> UnavailableError:
     began = monotonic()
     with pytest.raises(UnavailableError) as caught:
         await client.ask(lambda c: c.get(KEY))
-    assert monotonic() - began < TIMEOUT + 1
+    assert monotonic() - began < TIMEOUT + SLACK
     return caught.value
 
 

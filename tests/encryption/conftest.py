@@ -1,11 +1,9 @@
-"""A server on a real Redis that encrypts, and the test's own client of Redis."""
+"""A server on a real Redis that encrypts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from relevo_server.settings import Settings
-from support.redis.client import RedisClient
 from support.servers.key_rings import encrypting, write_ring
 
 
@@ -13,13 +11,6 @@ from support.servers.key_rings import encrypting, write_ring
 def store_url(redis_url: str) -> str:
     """These tests are about Redis."""
     return redis_url
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[RedisClient]:
-    """The test's own client."""
-    with RedisClient(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

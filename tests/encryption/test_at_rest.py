@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from relevo.admin.v1.admin_pb2 import ExplainRequest, ShredTenantRequest
-from relevo.v1.store_pb2 import Consistency
+from relevo.v1.store_pb2 import Consistency, SnapshotRequest
 from relevo_server.keys import partition_of
 from relevo_server.server import Server
 from relevo_server.settings import Settings
@@ -58,6 +58,9 @@ async def use(server: Server, stub: Stub, *, seen: set[str]) -> AsyncIterator[st
     seen.add(token)
     await release(stub, token, key("c3"))
     yield "Release"
+    snapshot = await stub.Snapshot(SnapshotRequest(key=key()), timeout=TIMEOUT)
+    assert snapshot.entry.context.user_id == MARK
+    yield "Snapshot"
     for consistency in (Consistency.CONSISTENCY_STRONG, Consistency.CONSISTENCY_CACHED):
         found = await get(stub, key(), consistency=consistency)
         assert found.entry.context.user_id == MARK
@@ -74,7 +77,7 @@ async def use(server: Server, stub: Stub, *, seen: set[str]) -> AsyncIterator[st
     async with admin_of(server.address) as admin:
         explained = await admin.Explain(ExplainRequest(key=key()), timeout=TIMEOUT)
         assert explained.context.user_id == MARK
-        assert len(await all_keys(admin, "acme")) == 2
+        assert len(await all_keys(admin, "acme")) == 3
         yield "Admin"
         await invalidate(stub, key("c2"), request_id="r3")
         await invalidate_tenant(stub, "acme", "agent_config")

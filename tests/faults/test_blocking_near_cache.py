@@ -14,6 +14,7 @@ from support.waiting import until
 pytestmark = pytest.mark.timing
 
 KEY = ContextKey("conversation", "acme", "c1")
+OTHER = ContextKey("conversation", "acme", "c2")
 OPTIONS = CacheOptions(max_staleness=1.0)
 RECOVERY = 5.0
 """Seconds within which a client must work again, much less than gRPC's keepalive."""
@@ -55,6 +56,7 @@ async def test_a_silent_connection(
             owner.put(KEY, ExecutionContext(user_id="before"))
             until(lambda: sees(client) == "before")
             direction.swallow = True
+            assert client.peek(OTHER) is None  # if only requests are lost, one has to be
             begun = looked = time.monotonic()
             owner.put(KEY, ExecutionContext(user_id="after"))
             while sees(client) == "before":

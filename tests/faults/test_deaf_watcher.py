@@ -15,6 +15,8 @@ from support.servers.serving import stub_of
 BUFFER = 1 << 20
 SIZE = 200_000
 PUTS = 200
+SLOW = 10.0
+"""Seconds. Who waited for the watcher that does not read would wait for ever."""
 PUSHED = SIZE * PUTS
 """40 MB would wait for the watcher without a reset."""
 
@@ -61,7 +63,7 @@ async def test_it_is_reset_and_holds_up_nobody(
     grown = max(sizes) - sizes[PUTS // 4]
     print(f"the server grew by {grown >> 10} KiB; others heard within {max(times):.2f} s")
     assert grown < PUSHED // 4
-    assert max(times) < 2
+    assert max(times) < SLOW
     # Then it reads the messages that the connection had buffered, and then a reset.
     while (message := await deaf.news()).WhichOneof("event") == "entry":
         assert message.entry.context.user_id != str(PUTS - 1)

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from relevo_client import AsyncContextClient, ExecutionContext, UnavailableError
+from relevo_client import AsyncContextClient, ContextKey, ExecutionContext, UnavailableError
 from support.clients.readers import KEY, OPTIONS, SLACK, Reader
 from support.network.proxy import Proxy
 from support.redis.client import RedisClient
@@ -19,6 +19,7 @@ from support.redis.process import RedisProcess
 from support.servers.process import RelevoProcess, relevo_serve
 from support.waiting import until_async
 
+OTHER = ContextKey("conversation", "acme", "c2")
 RECOVERY = 5.0
 """Seconds within which a client must work again, much less than gRPC's keepalive."""
 LONG = pytest.param(10.0, marks=pytest.mark.long)
@@ -33,11 +34,15 @@ async def test_a_silent_connection(
     way: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Cached entries expire within `max_staleness` on a silent connection, which is replaced."""
+    """Cached entries expire within `max_staleness` on a silent connection, which is replaced.
+
+    If only requests are lost, entries stay current, and a request without an answer shows the loss.
+    """
     caplog.set_level(logging.DEBUG)
     directions = [path.to_client, path.to_server] if way == "both" else [getattr(path, way)]
     for direction in directions:
         direction.swallow = True
+    assert reader.sees(OTHER) is None
     begin = time.monotonic()
     await owner.put(KEY, ExecutionContext(user_id="after"))
     while time.monotonic() - begin < OPTIONS.max_staleness + SLACK:

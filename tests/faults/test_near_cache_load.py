@@ -89,5 +89,5 @@ async def test_connections_that_break_again_and_again(process: RelevoProcess, pa
                 times.append(await converge(writer, readers))
                 assert path.accepted > accepted
             print(f"converged at most {max(times):.2f} s after each of {CUTS} cuts")
-        async with AsyncContextClient(process.address) as direct:
+        async with AsyncContextClient(process.address, timeout=10) as direct:
             await assert_nothing_is_lost(direct, writer)

@@ -13,7 +13,6 @@ from support.network.proxy import Proxy
 from support.redis.client import RedisClient
 from support.redis.fake import refusing_redis
 from support.redis.process import RedisProcess
-from support.waiting import until_async
 
 SCRIPT_62 = "ERR Error running script (call to f_0123): @user_script:29: @user_script: 29: -{}"
 SCRIPT_70 = "{} script: 0123abcd, on @user_script:29."
@@ -23,7 +22,6 @@ TO_COMMANDS = [
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "MOVED 3999 127.0.0.1:6381",
     "ASK 3999 127.0.0.1:6381",
-    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     "NOAUTH Authentication required.",
     "WRONGPASS invalid username-password pair or user is disabled.",
@@ -73,18 +71,23 @@ async def test_a_connection_to_a_replica_is_not_used_again(client: RedisClient, 
     await storage.close()
 
 
-async def test_who_waits_at_a_server_that_becomes_a_replica(
+async def test_who_follows_a_server_that_becomes_a_replica(
     redis: RedisProcess, client: RedisClient
 ) -> None:
-    """A caller that waits for a log learns at once if the master becomes a replica: UNAVAILABLE."""
+    """A replica lags: the next read of its log is UNAVAILABLE, and ends the waits for others."""
     storage = open_storage(redis.url, partitions=4)
     await storage.check()
-    waiting = asyncio.create_task(storage.wait(0, 1, 5))
-    await until_async(lambda: client("INFO", "clients")["blocked_clients"])
+    end = (await storage.tail(0, None, 1)).revision
+    waiting = asyncio.create_task(storage.wait(0, end, 3600))
     client("REPLICAOF", "127.0.0.1", NOBODY)
+    with pytest.raises(StoreError) as caught:
+        await storage.tail(1, None, 1)
+    assert caught.value.code is StatusCode.UNAVAILABLE
     with pytest.raises(StoreError) as caught:
         await waiting
     assert caught.value.code is StatusCode.UNAVAILABLE
+    client("REPLICAOF", "NO", "ONE")
+    assert (await storage.tail(0, None, 1)).revision == end
     await storage.close()
 
 

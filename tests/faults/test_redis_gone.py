@@ -16,7 +16,7 @@ from relevo.v1.store_pb2 import (
 )
 from relevo_server.server import Server
 from relevo_server.settings import Settings
-from support.clients.calls import Stub, context, get, is_alive, key, masked, put
+from support.clients.calls import TIMEOUT, Stub, context, get, is_alive, key, masked, put
 from support.failures import Failure, failure_in, failure_of
 from support.network.ports import NOBODY
 from support.network.proxy import Proxy
@@ -173,7 +173,7 @@ async def test_connections_come_back(settings: Settings, outage: Outage) -> None
         await put(stub, key())
         outage.begin()
         failures = await asyncio.gather(
-            *(failure_of(stub.Get(GetRequest(key=key()), timeout=2)) for _ in range(60))
+            *(failure_of(stub.Get(GetRequest(key=key()), timeout=TIMEOUT)) for _ in range(60))
         )
         for failure in failures:
             check_unavailable(failure)
@@ -198,7 +198,7 @@ async def test_a_server_may_start_before_its_redis(
         way.to_server.swallow = True
     async with Server(settings) as server, stub_of(server.address) as stub:
         assert await health_of(server.address) == "NOT_SERVING"
-        check_unavailable(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
+        check_unavailable(await failure_of(stub.Get(GetRequest(key=key()), timeout=TIMEOUT)))
         if down:
             redis.start()
         else:
@@ -219,10 +219,12 @@ async def test_nothing_is_written_before_the_layout_was_seen(
         store = f"redis://127.0.0.1:{way.port}"
         with relevo_serve("--store", store, "--health-interval", "30") as server:
             async with stub_of(server.address) as stub:
-                check_unavailable(await failure_of(stub.Get(GetRequest(key=key()), timeout=2)))
+                check_unavailable(
+                    await failure_of(stub.Get(GetRequest(key=key()), timeout=TIMEOUT))
+                )
                 way.accept()
                 failure = await failure_of(
-                    stub.Put(PutRequest(key=key(), context=context()), timeout=2)
+                    stub.Put(PutRequest(key=key(), context=context()), timeout=TIMEOUT)
                 )
                 assert failure.code in (StatusCode.UNAVAILABLE, StatusCode.INTERNAL)
     assert client.names("relevo") == ["relevo:layout"]

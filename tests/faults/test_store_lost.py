@@ -17,7 +17,8 @@ from support.servers.two_servers import Servers, two_servers
 from support.waiting import until_async
 
 KEY = ContextKey("agent_config", "acme", "support")
-CACHE = CacheOptions(max_staleness=0.8)
+CACHE = CacheOptions(max_staleness=10.0)
+"""A store that gives no sign of life for so long is lost, too, and no busy machine is so slow."""
 TOKEN = "s3cret-token"  # noqa: S105 - a test's own
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +64,7 @@ async def test_a_server_that_is_killed_and_comes_back(
 ) -> None:
     """One WARNING when the store is lost, one INFO when it is found, however many calls fail."""
     listen = ("--listen", f"127.0.0.1:{port}")
-    async with opened(kind, f"127.0.0.1:{port}", token=TOKEN, timeout=0.6, cache=cache) as client:
+    async with opened(kind, f"127.0.0.1:{port}", token=TOKEN, timeout=10, cache=cache) as client:
         with relevo_serve(*listen) as server:
             await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
             if cache:
@@ -156,7 +157,7 @@ async def test_another_server_answers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """If one server ends while another one answers, the store is not lost: nothing is logged."""
-    async with opened(kind, servers.target(), timeout=2, cache=cache) as client:
+    async with opened(kind, servers.target(), timeout=20, cache=cache) as client:
         await client.ask(lambda c: c.put(KEY, ExecutionContext(user_id="u")))
         if cache:
             await client.local(KEY)

@@ -17,6 +17,7 @@ VIOLATIONS = [("key.id", "first"), ("context.llm_config.a", "second: größe")]
 
 _FAILURES: Mapping[str, Callable[[Key], StoreError]] = {
     "INVALID_FIELD": lambda _: errors.invalid(VIOLATIONS),
+    "SCHEMA_VIOLATION": lambda key: errors.schema_broken(key.scope, VIOLATIONS[1], ()),
     "REQUEST_ID_REUSED": errors.request_id_reused,
     "NO_ENTRY": errors.no_entry,
     "VERSION_MISMATCH": lambda key: errors.conflict(key, 1, (1 << 63) - 1),

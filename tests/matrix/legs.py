@@ -51,7 +51,7 @@ class Run:
             *(python, "-m", "pytest", "-m", self.leg.marks),
             *("-p", "no:cacheprovider", "--color=no", f"--junitxml={self._report}"),
             *(f"--ignore=tests/{each}" for each in self.leg.without),
-            f"tests/{self.leg.ring}",
+            *(f"tests/{ring}" for ring in self.leg.rings),
         ]
         began = time.monotonic()
         with self.log.open("w") as log:

@@ -4,6 +4,9 @@ The whole matrix runs every test of the rings below, except those that need the 
 `make check`. A sample runs the tests whose results can
 differ on another server or another Python, and leaves out the server and the Python that
 `make test` uses on this machine: `.ci/run` runs both.
+
+As in `make test`, tests that promise a time run last, with less beside them: each server and
+each Python has one leg of them.
 """
 
 from collections.abc import Iterator
@@ -12,11 +15,11 @@ from dataclasses import dataclass, replace
 from matrix.pythons import supported
 from matrix.servers import SERVERS
 
-OF_SERVERS = ("actions", "admin", "faults", "near_cache", "platform", "store")
-"""The rings whose tests use a server."""
+OF_SERVERS = ("faults", "platform", "store", "near_cache", "actions", "admin")
+"""The rings whose tests use a server, the longest first: it is not the last one to end."""
 OF_PYTHONS = (
-    *("actions", "asgi", "cli", "client", "contract", "near_cache"),
-    *("probe", "propagation", "store", "telemetry"),
+    *("store", "propagation", "near_cache", "client", "actions", "probe", "telemetry"),
+    *("asgi", "cli", "contract", "turns"),
 )
 """The rings of clients and commands, and the store's, which uses Python's own TLS."""
 SERVER_OF_PYTHONS = "redis-8.2"
@@ -25,37 +28,56 @@ SERVER_OF_PYTHONS = "redis-8.2"
 NEED_CHECKERS = ("contract/test_twins.py",)
 """Files whose tests run ruff, which the environments of the other Pythons do not have."""
 NO_SERVER_IN_IT = (
-    *("near_cache/test_ageing.py", "near_cache/test_simulation.py"),  # without I/O
-    "near_cache/test_threads.py",  # on stores in memory
     *("faults/test_ports.py", "faults/test_proxy.py"),  # tests of the tests' own support
     *("faults/test_near_cache.py", "faults/test_near_cache_away.py"),  # between clients and
     *("faults/test_blocking_near_cache.py", "faults/test_near_cache_load.py"),  # Relevo's servers
     *("faults/test_deaf_watcher.py", "faults/test_stopping.py", "faults/test_coherence.py"),
+    "faults/test_told_in_time.py",  # while Redis is silent, or refuses connections
     *("store/test_redis_tls.py", "store/test_settings.py"),  # before Redis gets any command
     "platform/test_measured.py",  # figures; the other files have the platform's work
 )
-"""Files whose tests no server can change. A sample leaves them out."""
+"""Files whose tests no server can change, although they start one. A sample leaves them out."""
 NO_PYTHON_IN_IT = (
-    "near_cache/test_simulation.py",  # without I/O
+    *("near_cache/test_simulation.py", "near_cache/test_rider_simulation.py"),  # without I/O
+    "store/test_server_cache_simulation.py",  # without I/O
     "actions/test_standing_still.py",  # what Redis counts, while processes are stopped
 )
 """Files whose tests no Python can change. A sample leaves them out."""
+BETWEEN = {"redis-7.0": "store", "python-3.12": "client"}
+"""What stands between two others, and the only ring of it in a sample: it shows that all is there
+that it takes. What holds on the oldest and on the newest holds here too, unless `make test-matrix`
+shows the contrary."""
+
+BESIDE_OTHERS = "not long and not timing and not browser"
+"""The tests that other tests may run beside, as an expression for pytest's -m."""
+TIMING = "timing and not long and not browser"
+"""The tests that promise a time."""
 
 
 @dataclass(frozen=True)
 class Leg:
-    """The tests of a ring on one server with one Python: one run of pytest."""
+    """The tests of rings on one server with one Python: one run of pytest."""
 
     of: str
     """The server or the Python under test: "redis-7.0", "python-3.12"."""
-    ring: str
-    """A folder below tests/."""
+    rings: tuple[str, ...]
+    """Folders below tests/."""
     server: str
     python: str
     without: tuple[str, ...] = ()
     """Files that are left out."""
-    marks: str = "not long"
+    marks: str = BESIDE_OTHERS
     """The tests, as an expression for pytest's -m."""
+
+    @property
+    def is_timing(self) -> bool:
+        """Whether its tests promise a time."""
+        return self.marks.endswith(TIMING)
+
+    @property
+    def ring(self) -> str:
+        """The name of its ring: its folder, or "timing"."""
+        return "timing" if self.is_timing else ", ".join(self.rings)
 
     @property
     def name(self) -> str:
@@ -65,19 +87,34 @@ class Leg:
 
 def legs(own_python: str) -> Iterator[Leg]:
     """All legs of the whole matrix."""
-    for version in supported():
-        for ring in OF_PYTHONS:
-            yield Leg(f"python-{version}", ring, SERVER_OF_PYTHONS, version, NEED_CHECKERS)
     for server in SERVERS:
-        for ring in OF_SERVERS:
-            yield Leg(server, ring, server, own_python)
+        of_server = Leg(server, OF_SERVERS, server, own_python)
+        yield from _legs_of(of_server)
+    for version in supported():
+        of_python = Leg(f"python-{version}", OF_PYTHONS, SERVER_OF_PYTHONS, version, NEED_CHECKERS)
+        yield from _legs_of(of_python)
+
+
+def _legs_of(leg: Leg) -> Iterator[Leg]:
+    """A leg for each ring, and one of all tests that promise a time."""
+    for ring in leg.rings:
+        yield replace(leg, rings=(ring,))
+    yield replace(leg, marks=TIMING)
 
 
 def sample(own_python: str, own_server: str) -> Iterator[Leg]:
     """All legs of a sample."""
     for leg in legs(own_python):
+        if leg.ring != BETWEEN.get(leg.of, leg.ring):
+            continue
         if leg.of == leg.server != own_server:
-            yield replace(leg, without=NO_SERVER_IN_IT, marks="not long and not memory")
+            # A test that starts no process has no server in it.
+            marks = f"processes and not memory and {leg.marks}"
+            yield replace(leg, without=NO_SERVER_IN_IT, marks=marks)
         if leg.of != leg.server and leg.python != own_python:
             without = (*leg.without, *NO_PYTHON_IN_IT)
-            yield replace(leg, without=without, marks="not long and not redis")
+            marks = f"not redis and {leg.marks}"
+            if not leg.is_timing:
+                # What the quick ring leaves out has the same values, in other combinations.
+                marks = f"(quick or processes) and {marks}"
+            yield replace(leg, without=without, marks=marks)

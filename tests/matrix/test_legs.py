@@ -16,7 +16,7 @@ from nooble.redis_binary import binary
 GOOD = Outcome(passed=3, skipped=1, seconds=61.4)
 BAD = Outcome(passed=3, failed=1)
 ABSENT = Outcome(absent="left out: there is no Python 3.12")
-LEG = Leg("redis-6.2", "contract/test_key_text.py", "redis-6.2", pythons.own())
+LEG = Leg("redis-6.2", ("contract/test_key_text.py",), "redis-6.2", pythons.own())
 
 
 def test_a_leg(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_leg(tmp_path: Path) -> None:
 
 def test_a_leg_that_runs_no_test(tmp_path: Path) -> None:
     """A leg has failed if its pytest ran no test."""
-    leg = replace(LEG, ring="contract/key_vectors.json")
+    leg = replace(LEG, rings=("contract/key_vectors.json",))
     outcome = Run(leg, tmp_path)(Path(sys.executable), tmp_path)
     assert not outcome.is_good
     assert "pytest ended with" in outcome.ended
@@ -51,7 +51,7 @@ def test_what_is_not_here() -> None:
 
 def test_the_table() -> None:
     """The table has a line for each leg, with its numbers or its reason for none, and the sums."""
-    legs = (replace(LEG, ring="store"), Leg("python-3.12", "client", "redis-8.2", "3.12"))
+    legs = (replace(LEG, rings=("store",)), Leg("python-3.12", ("client",), "redis-8.2", "3.12"))
     assert table(dict(zip(legs, (GOOD, ABSENT), strict=True))).splitlines() == [
         "of            ring          passed  failed  skipped  seconds",
         "redis-6.2     store              3       0        1       61",

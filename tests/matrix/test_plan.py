@@ -35,8 +35,17 @@ def test_a_sample_is_what_make_test_leaves() -> None:
     }
 
 
+def test_what_stands_between() -> None:
+    """A sample has one ring of what stands between two others; the whole matrix has all."""
+    sample = list(plan.sample("3.11", "redis-6.2"))
+    for of, ring in plan.BETWEEN.items():
+        assert [each.ring for each in sample if each.of == of] == [ring]
+        assert len([each for each in plan.legs("3.11") if each.of == of]) > 5
+    assert len([each for each in sample if each.of == "redis-8.2"]) == len(plan.OF_SERVERS) + 1
+
+
 def test_all_that_is_named_is_there() -> None:
     """Rings are folders of tests, and the exclusions of a sample are files in them."""
     for leg in (*plan.legs("3.11"), *plan.sample("3.12", "")):
-        assert (TESTS / leg.ring).is_dir()
+        assert all((TESTS / each).is_dir() for each in leg.rings)
         assert all((TESTS / each).is_file() for each in leg.without)

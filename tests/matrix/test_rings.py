@@ -134,13 +134,27 @@ def test_a_ring_without_tests_is_a_failure() -> None:
 
 
 def test_nothing_is_left_out() -> None:
-    """`make test` runs all tests that are not long, and so does each leg of the matrix."""
+    """`make test` runs all tests that are not long and need no browser, as each leg does."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     recipe = re.findall(r"^test: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     marks = re.findall(r'-m "([^"]*)"', recipe[0])
-    assert marks == ["not long and not timing", "timing and not long"]
-    assert {leg.marks for leg in plan.legs("3.11")} == {"not long"}
+    assert marks == [
+        "not long and not timing and not browser",
+        "timing and not long and not browser",
+    ]
+    assert {leg.marks for leg in plan.legs("3.11")} == set(marks)
+    beside_others, timing = marks
     assert {leg.marks for leg in plan.sample("3.12", "redis-7.0")} == {
-        "not long and not memory",
-        "not long and not redis",
+        f"processes and not memory and {beside_others}",
+        f"processes and not memory and {timing}",
+        f"(quick or processes) and not redis and {beside_others}",
+        f"not redis and {timing}",
     }
+
+
+def test_the_tests_that_promise_a_time_are_in_one_leg() -> None:
+    """Each server and each Python has all of its rings' timing tests in one leg."""
+    legs = [*plan.legs("3.11"), *plan.sample("3.12", "redis-7.0")]
+    for of in {leg.of for leg in legs}:
+        timing = {leg.rings for leg in legs if leg.of == of and leg.is_timing}
+        assert timing == {plan.OF_PYTHONS if of.startswith("python-") else plan.OF_SERVERS}

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 
 from mutants.listed import ROOT, mutants
 from mutants.trying import all_caught
+from support.durations import Durations
 
 
 def main() -> int:
@@ -23,7 +24,9 @@ def main() -> int:
     chosen = [each for each in mutants() if fnmatch(each.name, arguments.name)]
     if not chosen:
         parser.error("there is no such mutant")
-    return int(not all_caught(ROOT, chosen, side_by_side=arguments.side_by_side))
+    durations = Durations.of("mutants")
+    side_by_side: int = arguments.side_by_side
+    return int(not all_caught(ROOT, chosen, side_by_side=side_by_side, durations=durations))
 
 
 if __name__ == "__main__":

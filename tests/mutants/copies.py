@@ -14,6 +14,8 @@ from typing import NamedTuple
 from mutants.listed import Mutant
 
 _PACKAGES = ("client", "server", "generated", "examples", "tests", "tools")
+_FETCHED = "client/relevo_web/assets/vendor"
+"""What Git ignores, and pages need."""
 
 
 class Ended(NamedTuple):
@@ -29,7 +31,7 @@ class Copy:
 
     Args:
         project: the root of the project, which is a Git repository.
-        folder: where the copy is made. It has what Git tracks, and what is new.
+        folder: where the copy is made. It has what Git tracks, what is new, and what was fetched.
 
     """
 
@@ -42,6 +44,8 @@ class Copy:
             if (project / name).is_file():  # one that was deleted is still tracked
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(project / name, folder / name)
+        if (project / _FETCHED).is_dir():
+            shutil.copytree(project / _FETCHED, folder / _FETCHED)
 
     @contextmanager
     def broken(self, mutant: Mutant) -> Generator[None]:

@@ -6,12 +6,15 @@ A break that the probe does not find within its time says that the probe is blin
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
 from mutants.copies import Copy, Ended, copy_of
 from mutants.listed import PROBED, ROOT, Mutant, mutants
+from support.durations import Durations
+from support.named_steps import showing_steps
 
 SECONDS = 30.0
 """Seconds in which the probe has to find a break."""
@@ -56,19 +59,27 @@ def _summary(ended: Ended) -> dict[str, Any] | None:
 def all_found(chosen: Sequence[Mutant]) -> bool:
     """Whether the probe finds every break, and nothing without one; prints what it finds."""
     missed = 0
-    with copy_of(ROOT) as copy:
-        for trimmed in sorted({mutant.trimmed for mutant in chosen}):
-            healthy = probed(copy, trimmed=trimmed)
-            if healthy.summary is None or healthy.violations:
-                print(f"{healthy.output}\nwithout a break, the probe finds something")
+    ways = sorted({mutant.trimmed for mutant in chosen})
+    healthy = {f"without a break{', trimmed' if way else ''}": way for way in ways}
+    names = [*healthy, *(mutant.name for mutant in chosen)]
+    durations = Durations.of("probe-mutants")
+    with copy_of(ROOT) as copy, showing_steps(durations, "fleets", names) as steps:
+        for name, trimmed in healthy.items():
+            begun = time.monotonic()
+            result = probed(copy, trimmed=trimmed)
+            if result.summary is None or result.violations:
+                steps.write(f"{result.output}\nwithout a break, the probe finds something")
                 return False
-        print(f"no violation in {SECONDS:.0f} s without a break", flush=True)
+            steps.done(name, time.monotonic() - begun)
+        steps.write(f"no violation in {SECONDS:.0f} s without a break")
         for mutant in chosen:
+            begun = time.monotonic()
             with copy.broken(mutant):
                 result = probed(copy, trimmed=mutant.trimmed)
             is_found = result.is_found(mutant)
             missed += not is_found
-            print(_line(mutant, result, is_found=is_found), flush=True)
+            steps.write(_line(mutant, result, is_found=is_found))
+            steps.done(mutant.name, time.monotonic() - begun)
     print(f"{len(chosen) - missed} of {len(chosen)} breaks found")
     return not missed
 

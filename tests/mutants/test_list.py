@@ -62,7 +62,9 @@ def test_the_probe_has_to_find_each_promise_broken() -> None:
 
 def test_every_wing_is_broken() -> None:
     """Each part of the client and of the server has breaks, and so has each rule N1 to N9."""
-    parts = Counter(mutant.file.split("/")[2] for mutant in LISTED)
+    parts = Counter(
+        mutant.file.split("/")[2] for mutant in LISTED if not mutant.file.startswith("tools/")
+    )
     assert CLIENT | SERVER | {"filters.py"} <= parts.keys()
     named = {mutant.rule.partition(":")[0] for mutant in LISTED}
     assert {f"N{number}" for number in range(1, 10)} <= named

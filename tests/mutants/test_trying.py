@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from mutants.copies import Copy
+from mutants.copies import Copy, Ended
 from mutants.listed import Mutant, mutants
-from mutants.trying import Trials, Verdict, all_caught
+from mutants.trying import Trials, Verdict, all_caught, verdict_of
 
 pytestmark = pytest.mark.processes
 
@@ -84,6 +84,22 @@ def test_tests_that_do_not_end(copy: Copy) -> None:
     """Tests that take too long have neither passed nor failed; what they started ends too."""
     assert Trials([copy], seconds=1).tried(HANGS).verdict is Verdict.TIMED_OUT
     assert (copy.folder / HANGS.file).read_text() == CODE
+
+
+@pytest.mark.parametrize(
+    "output, verdict",
+    [
+        ("..F", Verdict.CAUGHT),
+        ("..s. [ 50%]\n.E", Verdict.CAUGHT),
+        (".F.. [ 50%]\n..", Verdict.CAUGHT),
+        ("..\nException in thread\nFatal error", Verdict.TIMED_OUT),
+        ("..s. [ 50%]\n..", Verdict.TIMED_OUT),
+        ("", Verdict.TIMED_OUT),
+    ],
+)
+def test_a_run_that_hangs_after_a_failure(output: str, verdict: Verdict) -> None:
+    """A test that fails has caught a mutant, also if the fixtures then do not end."""
+    assert verdict_of(Ended(None, output)) is verdict
 
 
 def test_the_copy_is_what_is_tested(copy: Copy) -> None:

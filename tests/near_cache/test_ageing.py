@@ -14,6 +14,8 @@ MAX_STALENESS = 2.0
 NOW = 1000.0
 
 pauses = st.lists(st.floats(0.0, 0.5), min_size=1, max_size=200)
+twentieths = st.lists(st.floats(0.0, 2.0), min_size=20, max_size=60)
+"""Pauses in twentieths of an entry's time: most lists go beyond its end."""
 
 
 def answer(cache: NearCache, lifetime: float) -> None:
@@ -32,29 +34,40 @@ def answer(cache: NearCache, lifetime: float) -> None:
             cache.received(WatchResponse(entry=entry, answers=request.subscribe.number))
 
 
-@given(lifetime=st.floats(1.0, 60.0), pauses=pauses)
+@given(lifetime=st.integers(1000, 60_000).map(lambda ms: ms / 1000), pauses=twentieths)
 def test_ageing(lifetime: float, pauses: list[float]) -> None:
-    """A used entry of a scope with a loader ages in its last fifth, at most once per twentieth."""
+    """A used entry of a scope with a loader ages in its last fifth, at most once per twentieth.
+
+    Any entry is used until its end, and no longer, and touched in the first use of its second half.
+    """
     cache = NearCache(CacheOptions(MAX_STALENESS), renewed_scopes={LOADED.scope})
     cache.opened(NOW)
     for key in (LOADED, PLAIN):
         cache.lookup(key, 0, NOW)
     answer(cache, lifetime)
+    end = NOW + lifetime
+    whole = max(
+        lifetime, round((WRITTEN + lifetime) * 1000) / 1000 - WRITTEN
+    )  # as the cache rounds
     said: list[float] = []
+    touched: list[str] = []
     now = NOW
     for pause in pauses:
-        # Time advances in twentieths of the whole, so that each run includes the entry's end.
         now += pause * lifetime / 20
         cache.ping(now)
         pings = [each for each in cache.requests() if each.HasField("ping")]
         position = Position(partition=1, revision=1, ping=pings[-1].ping.number)
         cache.received(WatchResponse(progress=Progress(positions=[position])))
         served = cache.lookup(LOADED, 0, now)
-        cache.lookup(PLAIN, 0, now)
-        left = NOW + lifetime - now
+        assert bool(served) is bool(cache.lookup(PLAIN, 0, now)) is (now < end)
+        touched += [each.touch.key.id for each in cache.requests() if each.HasField("touch")]
+        if served:
+            in_second_half = end - now < lifetime / 2
+            assert touched == [LOADED.id, PLAIN.id] * in_second_half
+        left = end - now
         ageing = cache.pop_ageing()
         assert [key for key, _ in ageing] in ([], [LOADED])
-        is_due = left < lifetime / 5 and (not said or now - said[-1] >= lifetime / 20)
+        is_due = left < whole / 5 and (not said or now - said[-1] >= whole / 20)
         assert bool(ageing) is (served is not None and is_due)
         said += [now] * len(ageing)
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from relevo.v1.context_pb2 import ExecutionContext
-from relevo.v1.store_pb2 import WatchResponse
 from relevo_server import errors
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.follower import Follower
+from relevo_server.event_log.messages import Message
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
@@ -29,11 +29,11 @@ class Counting(Outbox):
     values = 0
     cost = 0.0
 
-    def put(self, message: WatchResponse, *, is_value: bool = False) -> None:
+    def put(self, message: Message) -> None:
         """Put the message, and count it if it is a value."""
-        self.values += is_value
+        self.values += message.is_value
         Counting.now += self.cost
-        super().put(message, is_value=is_value)
+        super().put(message)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from relevo.v1.store_pb2 import (
     WatchResponse,
 )
 from relevo_client import CacheOptions, ContextKey
+from relevo_server.event_log.messages import Message
 from relevo_server.event_log.outbox import BATCH_BYTES, BATCH_MESSAGES, Outbox
 from relevo_server.service.store import SERVICE
 from support.clients.calls import Stub, key, put
@@ -61,10 +62,10 @@ def test_what_waits_is_one_message() -> None:
     outbox = Outbox(ROOM)
     outbox.accepts_batches = True
     ended = WatchResponse(invalidated=Invalidated(key=key(), revision=5, partition=1))
-    outbox.put(value(4, 300), is_value=True)
+    outbox.put(Message.of(value(4, 300), is_value=True))
     outbox.progress(1, 4, 0, soon=True)
-    outbox.put(ended)
-    outbox.put(value(6, 10), is_value=True)
+    outbox.put(Message.of(ended))
+    outbox.put(Message.of(value(6, 10), is_value=True))
     outbox.progress(1, 6, 2, soon=True)
     first, middle, last = value(4, 300), WatchResponse(), value(6, 10)
     middle.progress.positions.add(partition=1, revision=4)
@@ -80,7 +81,7 @@ def test_one_message_alone_is_no_batch() -> None:
     outbox = Outbox(ROOM)
     outbox.accepts_batches = True
     for _ in range(2):
-        outbox.put(value(4, 10), is_value=True)
+        outbox.put(Message.of(value(4, 10), is_value=True))
         alone = WatchResponse.FromString(outbox.next() or b"")
         alone.ClearField("accepts_batches")
         assert alone == value(4, 10)
@@ -96,7 +97,7 @@ def test_a_batch_is_bounded(runs: Sequence[tuple[int, int]]) -> None:
     outbox.accepts_batches = True
     messages = [value(i + 1, size) for size, number in runs for i in range(number)]
     for message in messages:
-        outbox.put(message, is_value=True)
+        outbox.put(Message.of(message, is_value=True))
     received = [WatchResponse.FromString(each) for each in iter(outbox.next, None)]
     accepts = [each.accepts_batches for each in received]
     assert accepts == [i == 0 for i in range(len(received))], "the first message says it, once"

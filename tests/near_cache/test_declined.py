@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from relevo.v1.store_pb2 import Subscribe, WatchRequest
-from relevo_client import ContextKey, ContextRef, ExecutionContext
+from relevo.v1.context_pb2 import ContextEntry
+from relevo.v1.store_pb2 import Invalidated, Position, Subscribe, WatchRequest, WatchResponse
+from relevo_client import CacheOptions, ContextKey, ContextRef, ExecutionContext
+from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.stream_rules import Backoff
 from relevo_server.quotas import Quotas
 from relevo_server.server import Server
@@ -153,12 +155,53 @@ async def test_streams_of_a_principal() -> None:
         assert failure.metadata == {
             "principal": "one", "quota": "principal_streams", "limit": "1",
         }  # fmt: skip
-        assert failure.retry_after == 5
+        assert failure.retry_after is not None
+        assert 5 <= failure.retry_after <= 7.5
         one.cancel()
 
 
 def test_a_client_waits_as_long_as_the_store_asks() -> None:
     """Before a refused stream is opened again, the store's delay is over; never earlier."""
-    backoff = Backoff()
+    backoff = Backoff(2.0)
     assert all(5 <= backoff.after(0.01, 5.0) <= 7.5 for _ in range(100))
     assert backoff.after(0.01) < 5
+
+
+def test_how_often_a_client_asks_again() -> None:
+    """A lookup subscribes to a declined key again once in 5 s: the reason may last.
+
+    An answer with an entry ends this.
+    """
+    here = ContextKey("conversation", "acme", "c1")
+    cache = NearCache(CacheOptions())
+    cache.opened(0)
+
+    def asked(now: float) -> int:
+        """The number of a Subscribe after a lookup, 0 for none. Pings are answered."""
+        cache.ping(now)
+        assert cache.lookup(here, 0, now) is None
+        numbers = [0]
+        for request in cache.requests():
+            if request.HasField("ping"):
+                position = Position(partition=1, ping=request.ping.number)
+                cache.received(WatchResponse(positions=[position]))
+            numbers.append(request.subscribe.number)
+        return numbers[-1] or max(numbers)
+
+    def decline(number: int) -> None:
+        """Decline a Subscribe."""
+        declined = Invalidated(key=here.to_message(), partition=1, is_changed=True)
+        cache.received(WatchResponse(invalidated=declined, answers=number))
+
+    for now in (0.0, 0.1):
+        number = asked(now)
+        assert number
+        decline(number)
+    assert not any(asked(1.0 + i / 10) for i in range(40))
+    number = asked(5.2)
+    assert number
+    entry = ContextEntry(key=here.to_message(), partition=1, version=7)
+    entry.ttl.FromSeconds(60)
+    entry.context.user_id = "u"
+    cache.received(WatchResponse(entry=entry, answers=number))
+    assert cache.lookup(here, 0, 5.3)

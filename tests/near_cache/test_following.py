@@ -1,7 +1,7 @@
 """Followers of a log: partial reads, pings answered in time, and the end of a follower."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +19,7 @@ from relevo.v1.store_pb2 import (
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
 from relevo_server.event_log.answers import Answers
+from relevo_server.event_log.clock import server_time
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.follower import Follower
@@ -30,11 +31,13 @@ from relevo_server.storage.events import Event, Gap, Tail
 from relevo_server.storage.interface import Read, Stored
 from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
+from relevo_server.wire.pushes import Place
 from support.servers.storages import GatedStorage
 
 KEY = Key("conversation", "acme", "c1")
 OTHER = Key("conversation", "acme", "c2")
 SIZE = 1000
+NONE: Mapping[Key, Stored | None] = {}
 
 
 def stored(version: int, size: int = SIZE) -> Stored:
@@ -47,10 +50,11 @@ def stored(version: int, size: int = SIZE) -> Stored:
 class Stage:
     """A fan-out with one stream, whose two subscriptions have been answered."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, sign_interval: float | None = None) -> None:
         self.fanout = Fanout(7, Entries(), max_push_bytes=1 << 20)
         self.fanout.position = 1
         self.outbox = Outbox(max_bytes)
+        self.outbox.sign_interval = sign_interval
         self.answers = Answers(self.fanout, asyncio.Event())
         for number, each in enumerate((KEY, OTHER), start=1):
             subscription = self.fanout.subscribe(self.outbox, each)
@@ -67,7 +71,19 @@ class Stage:
     def put(self, key: Key, version: int, size: int = SIZE, **options: Any) -> None:
         """Write a value, and publish its event."""
         event, value = Event(version, "put", key), {key: stored(version, size)}
-        self.fanout.publish([event], value, [version], self.fanout.begin_poll(), **options)
+        self.publish(event, values=value, revisions=[version], **options)
+
+    def publish(
+        self,
+        event: Event,
+        values: Mapping[Key, Stored | None] = NONE,
+        revisions: Sequence[int] = (),
+        **options: Any,
+    ) -> None:
+        """Publish an event, with the values that were read after it."""
+        poll = self.fanout.begin_poll()
+        for _ in self.fanout.publish([event], values, revisions, poll, **options):
+            pass
 
     def read(self) -> list[WatchResponse]:
         """The messages to send now, but those with progress only, as the client receives them."""
@@ -85,6 +101,132 @@ def test_pings_are_answered_when_all_is_told() -> None:
     stage.put(OTHER, 11)
     (position,) = stage.read()[-1].positions
     assert (position.revision, position.ping) == (11, 5)
+
+
+def test_a_ping_is_answered_once() -> None:
+    """Polls pass over a stream whose ping is answered, and events of other keys do: it costs none.
+
+    A stream that pings would otherwise cost each write of its tenant, whatever it watches.
+    """
+    stage = Stage(1 << 20)
+    fanout, outbox = stage.fanout, stage.outbox
+    outbox.ping = 4
+    fanout.confirm(fanout.begin_poll())  # its first proof
+    outbox.ping = 5
+    assert fanout.begin_poll().pings == {outbox: 5}
+    stage.publish(Event(10, "put", Key("conversation", "acme", "unwatched")))
+    outbox.flush()
+    assert "ping: 5" in str(WatchResponse.FromString(outbox.next() or b""))
+    assert fanout.begin_poll().pings == {}
+    stage.publish(Event(11, "put", Key("conversation", "acme", "unwatched")))
+    fanout.confirm(fanout.begin_poll())
+    outbox.flush()
+    assert outbox.next() is None
+    outbox.ping = 6
+    assert fanout.begin_poll().pings == {outbox: 6}
+
+
+@pytest.mark.parametrize("kind", ["reset", "overflow"])
+def test_an_answer_to_a_ping_that_a_reset_took(kind: str) -> None:
+    """It is given again: a client sends no further ping before it has its answer."""
+    stage = Stage(4 * SIZE)
+    fanout, outbox = stage.fanout, stage.outbox
+    outbox.ping = 5
+    fanout.confirm(fanout.begin_poll())
+    assert fanout.begin_poll().pings == {}
+    if kind == "reset":
+        fanout.reset(20, Gap.TRIMMED)
+    else:
+        outbox.supersede(100 * SIZE)
+    assert fanout.begin_poll().pings == {outbox: 5}
+
+
+def test_a_stream_that_has_never_pinged_is_owed_no_answer() -> None:
+    """Polls pass over it, after a reset too."""
+    stage = Stage(1 << 20)
+    assert stage.fanout.begin_poll().pings == {}
+    stage.fanout.reset(20, Gap.TRIMMED)
+    assert stage.fanout.begin_poll().pings == {}
+
+
+def test_a_sign_is_as_of_a_poll_that_reached_the_end() -> None:
+    """A partition's sign names the start of the last poll whose events are all published (N2)."""
+    fanout = Stage(1 << 20).fanout
+    poll = fanout.begin_poll(5)
+    assert fanout.sign == Place(7, revision=1)
+    for _ in fanout.publish([Event(10, "put", KEY)], {}, [], poll, is_complete=False):
+        pass
+    assert fanout.sign == Place(7, revision=10)
+    for _ in fanout.publish([Event(11, "put", KEY)], {}, [], poll):
+        pass
+    assert fanout.sign == Place(7, revision=11, time=5)
+    fanout.confirm(fanout.begin_poll(6))
+    fanout.confirm(poll)  # that began earlier, and ended later
+    assert fanout.sign == Place(7, revision=11, time=6)
+
+
+def test_a_read_proves_what_a_poll_does() -> None:
+    """A read is a proof if the log had nothing later, and can have lost nothing (N2, S3)."""
+    fanout = Stage(1 << 20).fanout
+    fanout.confirm(fanout.begin_poll(4))  # the log has shown all that was seen
+    fanout.confirm_read(fanout.begin_poll(5), 1)
+    assert fanout.sign == Place(7, revision=1, time=5)
+    fanout.confirm_read(fanout.begin_poll(6), 2)  # the log has an event that is not published
+    assert fanout.sign == Place(7, revision=1, time=5)
+    fanout.record_read(2)
+    fanout.confirm_read(fanout.begin_poll(7), 1)  # the log may have lost what was read before
+    assert fanout.sign == Place(7, revision=1, time=5)
+
+
+def test_a_first_answer_is_its_own_proof() -> None:
+    """The read that answers a new stream proves the answer too: the log is not polled for it."""
+    stage = Stage(1 << 20, sign_interval=60.0)
+    outbox = Outbox(1 << 20)
+    outbox.sign_interval = 60.0
+    outbox.pong(1, time=4)
+    subscription = stage.fanout.subscribe(outbox, KEY)
+    stage.fanout.requests.add(subscription, SubscribeArgs(2, 0, 0))
+    batch = stage.answers.next(5)
+    assert batch
+    for part, read in [*stage.answers.steps(batch, Read(1, [None]))]:
+        stage.answers.apply(part, read)
+    assert not stage.fanout.report_first(), "it waits for a poll"
+    first = WatchResponse.FromString(outbox.next() or b"")
+    assert (first.clock.time, first.answers) == (4, 2)
+    assert list(first.positions) == [Position(partition=7, revision=1, time=5)]
+    assert outbox.next() is None
+
+
+def test_a_poll_concerns_no_stream_with_signs() -> None:
+    """A stream gets signs when it is due, and polls tell it nothing but its first proof."""
+    stage = Stage(1 << 20, sign_interval=1.0)
+    stage.outbox.pong(1, time=4)
+    stage.fanout.expect(stage.outbox)
+    assert WatchResponse.FromString(stage.outbox.next() or b"").clock.time == 4
+    stage.fanout.confirm(stage.fanout.begin_poll(3))
+    assert stage.outbox.next() is None, "not as of a moment after its ping"
+    for time in range(5, 20):
+        stage.fanout.confirm(stage.fanout.begin_poll(time))
+    first = WatchResponse.FromString(stage.outbox.next() or b"")
+    assert first.progress.positions == [Position(partition=7, revision=1, time=5)]
+    assert stage.outbox.next() is None
+    stage.outbox.sign([stage.fanout.sign])
+    sign = WatchResponse.FromString(stage.outbox.next() or b"")
+    assert sign.progress.positions == [Position(partition=7, revision=1, time=19)]
+    stage.outbox.sign([stage.fanout.sign])
+    assert stage.outbox.next() is None, "it says nothing new"
+
+
+def test_a_sign_waits_behind_events() -> None:
+    """A sign has its place in the queue: it neither overtakes events nor waits for later ones."""
+    stage = Stage(1 << 20, sign_interval=1.0)
+    stage.put(KEY, 10)
+    stage.outbox.sign([Place(7, revision=10, time=5)])
+    stage.put(OTHER, 11)
+    first, sign, last = map(WatchResponse.FromString, iter(stage.outbox.next, None))
+    assert (first.entry.version, list(first.positions)) == (10, [])
+    assert [each.time for each in sign.progress.positions] == [5]
+    assert (last.entry.version, last.positions[0].revision) == (11, 11)
 
 
 def test_a_position_is_told_once() -> None:
@@ -107,12 +249,13 @@ def test_a_position_is_told_once() -> None:
 def test_a_value_follows_when_there_is_room() -> None:
     """A change without room is published at once, and only the newest value follows later."""
     stage = Stage(3 * SIZE)
+    stage.put(OTHER, 9)
     for version in (10, 11, 12):
         stage.put(KEY, version)
     first, changed = stage.read()
-    assert first.entry.version == 10
+    assert first.entry.version == 9
     assert changed.invalidated.is_changed
-    assert changed.invalidated.revision == 10
+    assert changed.invalidated.revision == 9
     stage.answer({KEY: stored(12)}, revision=12)
     (value,) = stage.read()
     assert (value.entry.version, value.answers) == (12, 0)
@@ -121,23 +264,33 @@ def test_a_value_follows_when_there_is_room() -> None:
     assert value.entry.version == 13
 
 
-def test_what_ends_before_its_value_follows() -> None:
-    """If an entry ends before its value follows, its end is published, and no value follows."""
+@pytest.mark.parametrize(
+    "event", [Event(12, "invalidate", KEY), Event(12, "floor", tenant_id=KEY.tenant_id)]
+)
+def test_what_ends_before_its_value_follows(event: Event) -> None:
+    """If an entry ends before its value follows, its end is published, and no value follows.
+
+    It may end with its tenant.
+    """
     stage = Stage(3 * SIZE)
-    for version in (10, 11):
-        stage.put(KEY, version)
-    stage.fanout.publish([Event(12, "invalidate", KEY)], {}, [], stage.fanout.begin_poll())
-    _, changed, ended = stage.read()
+    stage.put(OTHER, 9)
+    stage.put(KEY, 10)
+    _, changed = stage.read()
     assert changed.invalidated.is_changed
+    stage.publish(event)
+    (ended,) = stage.read()
     assert (ended.invalidated.revision, ended.invalidated.is_changed) == (12, False)
     stage.answer({}, revision=12)
     assert not stage.read()
+    stage.put(KEY, 13)
+    (value,) = stage.read()
+    assert value.entry.version == 13
 
 
 def test_who_subscribes_while_values_are_read() -> None:
     """An event without its value is published as a change whose value follows, not as an end."""
     stage = Stage(1 << 20)
-    stage.fanout.publish([Event(10, "put", KEY)], {}, [], stage.fanout.begin_poll())
+    stage.publish(Event(10, "put", KEY))
     (changed,) = stage.read()
     assert changed.invalidated.is_changed
     stage.answer({KEY: stored(10)}, revision=10)
@@ -169,8 +322,16 @@ def test_a_slow_watcher_is_reset_and_left_alone() -> None:
 def test_ends_that_nobody_takes_are_bounded() -> None:
     """A watcher that takes no news is reset once they have no room, and none is skipped (N5)."""
     stage = Stage(3 * SIZE)
-    for version in range(10, 1000):
-        stage.fanout.publish([Event(version, "invalidate", KEY)], {}, [], stage.fanout.begin_poll())
+    keys = [KEY._replace(id=f"k{number}") for number in range(100)]
+    for number, key in enumerate(keys, start=3):
+        subscription = stage.fanout.subscribe(stage.outbox, key)
+        stage.fanout.requests.add(subscription, SubscribeArgs(number, 0, 0))
+    answered = 0
+    while answered < len(keys):  # as many as have room
+        stage.answer({})
+        answered += len(stage.read())
+    for version, key in enumerate(keys, start=10):
+        stage.publish(Event(version, "invalidate", key))
         if stage.outbox.resets:
             break
     *skipped, last = stage.read()
@@ -263,6 +424,33 @@ async def test_who_waits_for_the_end_can_be_cancelled(
     storage.ends.set()
     with pytest.raises(asyncio.CancelledError):
         await closing
+    await follower.close()
+
+
+class Silent(GatedStorage):
+    """A storage that never says that there may be something new in a log."""
+
+    async def wait(self, partition: int, position: int, seconds: float) -> None:
+        """Wait for ever."""
+        del partition, position, seconds
+        await asyncio.Event().wait()
+
+
+async def test_a_first_sign_is_not_waited_for(follow: Callable[[GatedStorage], Follower]) -> None:
+    """A new stream, and one that goes on after a pause, lets the log be polled at once."""
+    follower = follow(Silent())
+    outbox = Outbox(1 << 20)
+    outbox.sign_interval = 60.0
+    outbox.pong(1, server_time())
+    follower.subscribe(outbox, KEY, SubscribeArgs(1, 0, 0))
+    for number in (2, 3, 4):
+        sent: list[Position] = []
+        while not any(position.time >= outbox.pinged for position in sent):
+            message = WatchResponse.FromString(await outbox.take(within=10) or b"")
+            assert message.ByteSize(), "no sign"
+            sent += [*message.progress.positions, *message.positions]
+        outbox.pong(number, server_time())
+        follower.expect(outbox, at_once=True)
     await follower.close()
 
 

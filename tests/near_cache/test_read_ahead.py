@@ -11,8 +11,9 @@ import pytest
 from relevo.v1.store_pb2 import WatchResponse
 from relevo_client import CacheOptions, ContextKey
 from relevo_client._near_cache.machine import NearCache
-from relevo_server.event_log.fanout import Fanout, LogPoll
+from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.proofs import LogPoll
 from relevo_server.keys import Key
 from relevo_server.storage.interface import Limits, Read
 from support.simulation.rules import MAX_STALENESS
@@ -111,8 +112,8 @@ def check(play: Callable[[Stage], None], make_fanout: Callable[..., Fanout]) -> 
 class _SeeingTheLast(Fanout):
     """Of all published revisions, only the last one is looked for in the log."""
 
-    def begin_poll(self) -> LogPoll:
-        poll = super().begin_poll()
+    def begin_poll(self, time: int = 0) -> LogPoll:
+        poll = super().begin_poll(time)
         return poll._replace(seen=poll.seen[-1:])
 
 
@@ -122,8 +123,8 @@ class _SeeingAhead(Fanout):
     def record_read(self, revision: int) -> None:
         pass
 
-    def begin_poll(self) -> LogPoll:
-        poll = super().begin_poll()
+    def begin_poll(self, time: int = 0) -> LogPoll:
+        poll = super().begin_poll(time)
         return poll._replace(seen=[each for each in poll.seen if each > (poll.position or 0)])
 
 

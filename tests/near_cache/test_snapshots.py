@@ -185,3 +185,12 @@ async def test_a_snapshot_that_has_ended_is_made_again(
         again = await other.ask(lambda c: c.snapshot(entry))
     assert again.key == first.key
     assert again.version > first.version
+
+
+async def test_an_absent_snapshot_is_not_known(client: Either, entry: ContextEntry) -> None:
+    """That there is no snapshot under a digest is never answered by the cache."""
+    name, later = entry.snapshot_key, replace(entry.key, id="asked for later")
+    assert client.peek(name) is None
+    await client.absent(later)  # answers come in the order of subscriptions
+    assert client.peek(name) is None
+    assert isinstance(await client.raised(lambda c: c.resolve(name)), NotFoundError)

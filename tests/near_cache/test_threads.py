@@ -25,7 +25,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client._near_cache import blocking
-from relevo_client._near_cache.machine import NearCache
+from relevo_client._near_cache.riding import RiderCache
 from relevo_client.testing import LocalStore
 from support.clients.either import KEY
 from support.snippets import with_unclean_memory
@@ -51,7 +51,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 class OneAtATime:
     """A near cache that detects two threads at once, and lets threads switch at each step."""
 
-    def __init__(self, cache: NearCache) -> None:
+    def __init__(self, cache: RiderCache) -> None:
         self._cache = cache
         self._use = threading.Lock()
 
@@ -73,7 +73,7 @@ class OneAtATime:
 
 def guarded(options: CacheOptions, *, renewed_scopes: AbstractSet[str]) -> Any:
     """Creates such a cache, with the signature that the client's driver expects."""
-    return OneAtATime(NearCache(options, renewed_scopes=renewed_scopes))
+    return OneAtATime(RiderCache(options, renewed_scopes=renewed_scopes))
 
 
 def watching(client: ContextClient, target: ContextKey | ContextRef = KEY) -> ContextClient:
@@ -138,7 +138,7 @@ def test_one_thread_at_a_time(
     keys = [ContextKey("conversation", "acme", f"c-{i}") for i in range(6)]
     for key in keys:
         store.client.put(key, ExecutionContext(user_id=key.id))
-    monkeypatch.setattr(blocking, "NearCache", guarded)
+    monkeypatch.setattr(blocking, "RiderCache", guarded)
     options = CacheOptions(max_entries=5)
 
     def read(client: ContextClient) -> None:

@@ -42,7 +42,7 @@ def test_a_stream_without_its_thread(
     monkeypatch.setattr(threading.Thread, "start", start_or_refuse)
     monkeypatch.setattr(blocking.Watcher, "_requests", until_ended)
     store.client.put(KEY, ExecutionContext(user_id="u"))
-    with ContextClient(store.address) as client:
+    with ContextClient(store.address, timeout=10) as client:
         client.resolve(KEY)
         until(lambda: client.peek(KEY) is not None, what="the fourth stream")
         until(lambda: len(ended) == 3, what="the requests of the first three to end")

@@ -7,6 +7,7 @@ from grpc import StatusCode, aio
 from relevo.v1.context_pb2 import ContextEntry, ContextKey
 from relevo.v1.store_pb2 import ResetReason, Subscribe, WatchRequest, WatchResponse
 from relevo.v1.store_pb2_grpc import ContextStoreStub
+from relevo_server.event_log.messages import Message
 from relevo_server.event_log.outbox import Outbox
 from relevo_server.server import Server
 from relevo_server.settings import Settings
@@ -93,7 +94,7 @@ async def test_progress_comes_with_its_message() -> None:
     taking = asyncio.create_task(outbox.take(60))
     await asyncio.sleep(0)
     for version in (4, 5):
-        outbox.put(WatchResponse(entry=ContextEntry(version=version)))
+        outbox.put(Message.of(WatchResponse(entry=ContextEntry(version=version))))
     outbox.progress(1, 5, 0, soon=True)
     async with asyncio.timeout(10):
         taken = await taking, await outbox.take(60)

@@ -26,6 +26,7 @@ SAMPLES = {
 """What stands for a word that the reader replaces, if not every word will do."""
 _CODE = re.compile(r"```sh\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 _MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
+_INCLUDED = re.compile(r'^--8<-- "([^"]+\.sh)"$', re.MULTILINE)
 _RELEVO = re.compile(r"(?:^|\| )relevo ([^|>\n]+)", re.MULTILINE)
 
 
@@ -39,8 +40,14 @@ class Code(NamedTuple):
 def code() -> Iterator[Code]:
     """The shell blocks and the inline code of all pages."""
     for page in PAGES:
-        for block, span in _CODE.findall(page.read_text("utf-8")):
+        text = _INCLUDED.sub(_content, page.read_text("utf-8"))
+        for block, span in _CODE.findall(text):
             yield Code(block or span, is_inline=bool(span))
+
+
+def _content(included: re.Match[str]) -> str:
+    """A script that a page includes."""
+    return (ROOT / included[1]).read_text("utf-8")
 
 
 def commands() -> Iterator[str]:
@@ -60,6 +67,14 @@ def test_make_has_what_pages_tell_to_make() -> None:
     told = {target for each in code() for target in _MAKE.findall(each.text)}
     assert {"demo", "test"} <= told
     assert told - targets == set()
+
+
+def test_make_has_one_meaning_for_each_variable() -> None:
+    """A variable of the Makefile is given once: a second `?=` of its name would do nothing."""
+    text = (ROOT / "Makefile").read_text("utf-8")
+    names = re.findall(r"^([A-Z_]+) *(?:[:?+]?=)", text, re.MULTILINE)
+    assert "CHART" in names
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -101,4 +116,5 @@ def test_there_are_commands() -> None:
         "put agent_config:acme:support --mask llm_config.model",
         "invalidate --tenant TENANT --scope SCOPE",
         "top --help",
+        "changes acme",  # in a script
     } <= set(COMMANDS)

@@ -33,7 +33,8 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(FENCE.sub("", page.read_text("utf-8"))):
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
+        is_picture = target.suffix == ".png"  # its anchor says in which theme it is shown
+        if not target.exists() or (anchor and not is_picture and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
 

@@ -5,9 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from distribution import components, differences, pinned
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sbom import components, differences, pinned
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "requirements").glob("*.txt"))

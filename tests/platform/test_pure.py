@@ -45,7 +45,7 @@ def test_what_was_seen_is_added() -> None:
 
 def test_what_was_seen_travels_through_grpc() -> None:
     """A report is the same after it was sent through gRPC."""
-    seen = Seen("embedding", 7, VERSIONS, 2)
+    seen = Seen("embedding", 7, VERSIONS, 3, 2)
     assert Seen.from_message(seen.to_message()) == seen
 
 
@@ -53,7 +53,7 @@ def test_what_a_service_sees() -> None:
     """A report has the versions of configurations, and no other metadata."""
     sections: dict[str, dict[str, object]] = {name: {} for name in PlainSettings.model_fields}
     settings = PlainSettings.model_validate({**sections, "metadata": {**VERSIONS, "owner": "x"}})
-    assert Seen.of("query", settings, 0).versions == VERSIONS
+    assert Seen.of("query", settings, None).versions == VERSIONS
 
 
 @pytest.mark.parametrize("count, turns", [(1, 1), (7, 10)])

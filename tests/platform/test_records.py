@@ -12,15 +12,22 @@ from nooble.records import Change, Record, Turn, quantile, result_of
 AGENT, OTHER = "agent_config:acme:a", "agent_config:acme:b"
 
 
-def seen(service: str, *, pid: int = 1, calls: int = 0, **versions: int) -> Seen:
+def seen(service: str, *, pid: int = 1, calls: int = 0, first: int = 0, **versions: int) -> Seen:
     """A service's report: versions of `a` and `b`."""
     keys = {"a": AGENT, "b": OTHER}
-    return Seen(service, pid, {keys[name]: number for name, number in versions.items()}, calls)
+    used = {keys[name]: number for name, number in versions.items()}
+    return Seen(service, pid, used, calls, first)
 
 
-def turn(*steps: Seen, began: float = 10.0, seconds: float = 0.1, error: str = "") -> Turn:
+def turn(
+    *steps: Seen,
+    began: float = 10.0,
+    seconds: float = 0.1,
+    error: str = "",
+    connected: float = 0.0,
+) -> Turn:
     """A turn."""
-    return Turn(0, "c", began, seconds, steps, error)
+    return Turn(0, "c", began, seconds, steps, error, connected)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,26 @@ def test_store_calls_are_counted_by_process() -> None:
         turn(seen("execution", pid=1, calls=3), seen("query", pid=3, calls=1)),
     ]
     assert result_of(record).store_calls == 3 + 5 + 1
+
+
+def test_calls_of_first_turns_are_told_apart() -> None:
+    """Calls for first turns do not count for the turns after them, whichever turn reports them."""
+    record = Record("relevo")
+    record.turns = [
+        turn(seen("execution", pid=1, calls=4, first=4), connected=0.2),
+        turn(seen("execution", pid=1, calls=7, first=5)),
+        turn(seen("execution", pid=1, calls=8, first=5), seen("query", pid=2, calls=2, first=2)),
+    ]
+    result = result_of(record)
+    assert (result.store_calls, result.later_store_calls, result.later_turns) == (10, 3, 2)
+    assert result.store_calls_per_later_turn == 1.5
+
+
+def test_the_time_to_a_first_answer() -> None:
+    """It includes connecting, which the time of a turn does not."""
+    record = Record("none", turns=[turn(seconds=1, connected=2), turn(seconds=1)])
+    result = result_of(record)
+    assert (result.first_p50, result.p50) == (3, 1)
 
 
 def test_failed_turns_are_told_apart() -> None:

@@ -13,11 +13,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TIMES = {"redeliver_after": 1.0, "turn_timeout": 30.0}
 SUPPORT = ContextKey("agent_config", "meridian", "support")
-CLEAR = {"NO_QUEUES", "TIMEOUT", "UNAVAILABLE", "STORE_BEHIND", "NO_ENTRY"}
+CLEAR = {"NO_QUEUES", "TIMEOUT", "UNAVAILABLE", "STORE_UNAVAILABLE", "STORE_BEHIND", "NO_ENTRY"}
 """The reasons that a conversation may get while Redis is away, or for what Redis lost.
 
-The last two are for a turn that begins with the orchestrator's last known context, which the store
-no longer has.
+STORE_UNAVAILABLE is for a turn whose conversation the orchestrator has only just begun, so that
+there is no last known context yet. The last two are for a turn that begins with the
+orchestrator's last known context, which the store no longer has.
 """
 
 

@@ -21,7 +21,7 @@ TURNS = 3
 MARK = "m4rk-of-a-value"
 TRACE, ROOT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 METERS = {"relevo_client", "relevo_server"}
-UNARY = ("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release")
+UNARY = ("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release", "Snapshot")
 
 
 @dataclass
@@ -103,26 +103,31 @@ def test_calls_to_the_store(run: Run) -> None:
 
 
 def test_hits_of_near_caches(run: Run) -> None:
-    """Each step resolves one context: in the near cache, or by a call to the store."""
+    """Each step has one context: from the near cache, from the call itself, or by a call."""
     steps = sum(step != "orchestrator" for step in STEPS) * run.turns
     asked = run.store_calls(*WORKERS)
-    hits = {"relevo.context.source": "near_cache", "relevo.outcome": "ok"}
     found = sum(
         point.value
         for point in run.collector.points
         if point.name == "relevo.client.resolutions"
         and point.service in WORKERS
-        and point.attributes == hits
+        and point.attributes["relevo.context.source"] in ("near_cache", "rider")
+        and point.attributes["relevo.outcome"] == "ok"
     )
     assert found == steps - asked
     assert found > asked
 
 
 def test_changes(run: Run) -> None:
-    """Every write of the store is a change, a creation, or a snapshot that a turn began with."""
-    writes = run.changes + run.reads + run.conversations + len(run.snapshots)
+    """Every write of the store is a change, a creation, or a snapshot that a turn began with.
+
+    A turn that did not find its context in the cache had its snapshot from the store.
+    """
+    others = run.changes + run.reads + run.conversations
+    puts = run.rpcs("Put", rpc__response__status_code="OK")
+    snapshots = run.rpcs("Snapshot", rpc__response__status_code="OK")
     # One that a busy machine did not answer in time is repeated.
-    assert run.rpcs("Put", rpc__response__status_code="OK") == writes
+    assert others <= puts <= others + len(run.snapshots) <= puts + snapshots
     received = run.collector.total("relevo.client.near_cache.pushes")
     assert received == run.collector.total("relevo.server.watch.events") >= run.changes
 
@@ -152,7 +157,8 @@ def test_nothing_went_wrong(run: Run) -> None:
 def test_a_trace_is_whole(run: Run) -> None:
     """All spans of the first conversation are of its client's trace, each with its parent."""
     spans = {span.span_id: span for span in run.collector.ended if span.trace_id == TRACE}
-    assert {span.service for span in spans.values()} == {"orchestrator", *WORKERS, "relevo"}
+    # The store takes no part: the turn's context comes along with its calls.
+    assert {span.service for span in spans.values()} - {"relevo"} == {"orchestrator", *WORKERS}
     roots = [span for span in spans.values() if span.parent_id not in spans]
     assert {(span.service, span.name, span.parent_id) for span in roots} == {
         ("orchestrator", "turn", ROOT)
@@ -162,7 +168,7 @@ def test_a_trace_is_whole(run: Run) -> None:
 
 def test_a_trace_goes_from_http_to_redis(run: Run) -> None:
     """The ancestors of a span are HTTP, queues, gRPC and the store, in the order of the calls."""
-    spans = {span.span_id: span for span in run.collector.ended if span.trace_id == TRACE}
+    spans = {span.span_id: span for span in run.collector.ended}
 
     def path(span: EndedSpan | None) -> list[str]:
         """The services from the client to a span, each as often as it is entered."""
@@ -173,14 +179,15 @@ def test_a_trace_goes_from_http_to_redis(run: Run) -> None:
             span = spans.get(span.parent_id)
         return services
 
-    embedded = [span for span in spans.values() if span.name.endswith("/Embed")]
+    ours = [span for span in spans.values() if span.trace_id == TRACE]
+    embedded = [span for span in ours if span.name.endswith("/Embed")]
     by_grpc = [span for span in embedded if span.kind == "SERVER"]
     assert len(by_grpc) == 2 * TURNS
     for span in by_grpc:
         assert path(span) == list(STEPS[:-1])
     commands = [span for span in spans.values() if "db.operation.name" in span.attributes]
-    # The first step behind a queue is the first to read the snapshot.
-    assert ["orchestrator", "execution", "relevo"] in map(path, commands)
+    # A conversation begins, and snapshots are stored, in traces of their own.
+    assert ["orchestrator", "relevo"] in map(path, commands)
     for span in commands:
         assert (spans[span.parent_id].scope, spans[span.parent_id].kind) == (span.scope, "SERVER")
 
@@ -189,7 +196,7 @@ def test_a_trace_goes_from_http_to_redis(run: Run) -> None:
 def test_values_are_not_exported(run: Run, marked: str) -> None:
     """No span, metric or resource has anything of a context or of what users say."""
     records = list(run.collector.records())
-    assert len(records) > 10_000
+    assert len(records) > 1000  # of all processes; how many depends on their calls
     assert not [record for record in records if marked.encode() in record]
 
 

@@ -35,6 +35,8 @@ class Scene:
     embedding: "grpc_api.EmbeddingServiceAsyncStub"
     known: ContextRef
     """A snapshot that the service's processes have in their near caches."""
+    live: ContextRef
+    """The conversation itself. A snapshot serves any fence: only this can be too old."""
 
     async def call(self, ref: ContextRef | None) -> StatusCode:
         """Make one call with this reference, and return its status."""
@@ -83,7 +85,7 @@ async def scene() -> AsyncIterator[Scene]:
         async with (
             Platform.running(redis, collector.environment) as platform,
             platform.conversation("meridian", "support") as conversation,
-            AsyncContextClient(platform.wiring.store, cache=None) as contexts,
+            AsyncContextClient(platform.wiring.store, cache=None, timeout=10) as contexts,
             aio.insecure_channel(
                 platform.wiring.embedding,
                 options=[("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}')],
@@ -91,10 +93,13 @@ async def scene() -> AsyncIterator[Scene]:
         ):
             assert not (await conversation.ask()).error
             key = ContextKey("conversation", "meridian", "c-1")
-            known = await contexts.snapshot(await contexts.resolve(key))
-            scene = Scene(platform, collector, grpc_api.EmbeddingServiceStub(channel), known.ref)
-            for _ in range(CALLS):
-                assert await scene.call(known.ref) is StatusCode.OK
+            live = await contexts.resolve(key)
+            known = await contexts.snapshot(live)
+            stub = grpc_api.EmbeddingServiceStub(channel)
+            scene = Scene(platform, collector, stub, known.ref, live.ref)
+            for ref in (known.ref, live.ref):
+                for _ in range(CALLS):  # to each process in turn
+                    assert await scene.call(ref) is StatusCode.OK
             yield scene
 
 
@@ -111,7 +116,7 @@ async def test_an_unknown_context(scene: Scene) -> None:
 
 async def test_a_store_that_is_behind(scene: Scene) -> None:
     """Calls with a later reference than the store has go on with the last known context."""
-    later = ContextRef(scene.known.key, scene.known.revision + LATER)
+    later = ContextRef(scene.live.key, scene.live.revision + LATER)
     await scene.cause("too_old", "last_known", later, StatusCode.OK)
 
 

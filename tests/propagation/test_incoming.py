@@ -80,6 +80,20 @@ async def test_two_equal_references_are_one(plain: aio.Channel, entry: ContextEn
     assert (await call(plain, *twice)).user == "u-1"
 
 
+async def test_references_that_were_seen_before(
+    plain: aio.Channel, client: AsyncContextClient, entry: ContextEntry
+) -> None:
+    """A call that names two contexts is refused, also if both were seen alone before."""
+    other = ContextKey("conversation", "acme", "c-2")
+    await client.put(other, ExecutionContext(user_id="u-2", tenant_id="acme"))
+    texts = (entry.key.text, other.text)
+    assert [(await call(plain, (KEY, text))).user for text in texts] == ["u-1", "u-2"]
+    for keys in (texts, texts[::-1]):
+        code, _ = await status_of(plain, *((KEY, text) for text in keys))
+        assert code is StatusCode.INVALID_ARGUMENT
+    assert (await call(plain, (KEY, texts[0]), ("x-a", "1"), ("x-a", "2"))).user == "u-1"
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -154,7 +168,10 @@ async def test_a_call_without_a_key_has_no_context(client: AsyncContextClient) -
 
 async def test_the_store_is_not_asked_without_a_key(server: Server) -> None:
     """A call without a key makes no call to the store; one with a key makes one Get."""
-    async with Relay(server.address) as relay, AsyncContextClient(relay.address) as client:
+    async with (
+        Relay(server.address) as relay,
+        AsyncContextClient(relay.address, timeout=10) as client,
+    ):
         ref = await client.put(ContextKey("a", "b", "c"), ExecutionContext(user_id="u"))
         running = service(
             {"Do": see}, interceptors=[aio_server_interceptor(client, trust_callers=True)]

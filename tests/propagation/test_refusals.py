@@ -80,7 +80,7 @@ async def test_a_store_that_is_down(key: ContextKey) -> None:
 async def test_a_store_that_goes_down(settings: Settings, key: ContextKey) -> None:
     """If the store stops, the next call is UNAVAILABLE."""
     async with Server(settings) as server:
-        client = AsyncContextClient(server.address)
+        client = AsyncContextClient(server.address, timeout=10)
         ref = await client.put(key, ExecutionContext())
     assert await refusal(client, ref) == UNAVAILABLE
     await client.close()
@@ -114,7 +114,7 @@ async def test_no_text_of_the_store_gets_out(error: Any, key: ContextKey) -> Non
 
     async with (
         service({"Get": get}, name=STORE) as address,
-        AsyncContextClient(address) as client,
+        AsyncContextClient(address, timeout=10) as client,
     ):
         expected = {
             "NO_ENTRY": DOES_NOT_EXIST,
@@ -135,7 +135,7 @@ async def test_an_answer_that_cannot_be_read(key: ContextKey) -> None:
 
     async with (
         service({"Get": get}, name=STORE) as address,
-        AsyncContextClient(address) as client,
+        AsyncContextClient(address, timeout=10) as client,
     ):
         assert await refusal(client, ContextRef(key)) == FAILED
 
@@ -143,7 +143,7 @@ async def test_an_answer_that_cannot_be_read(key: ContextKey) -> None:
 async def test_a_client_whose_channel_is_closed(server: Server, key: ContextKey) -> None:
     """If the client's channel was closed, as in a shutdown, the caller gets a fixed text."""
     channel = aio.insecure_channel(server.address, CHANNEL_OPTIONS)
-    async with channel, AsyncContextClient(channel=channel) as client:
+    async with channel, AsyncContextClient(channel=channel, timeout=10) as client:
         await client.put(key, ExecutionContext())
         await channel.close()
         assert await refusal(client, ContextRef(key)) in (UNAVAILABLE, FAILED)

@@ -22,6 +22,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client._client import cached_reads
+from relevo_client._context.fences import raise_fence
 from relevo_client.actions import DomainAction, stamp
 from relevo_client.testing import LocalStore
 from relevo_server.keys import Key
@@ -356,3 +357,22 @@ def test_actions_carry_it(store: LocalStore) -> None:
     assert '"context_signature":"a.' in action.model_dump_json()
     unsigned = DomainAction(action_type="a.b.c", context_ref=ContextRef(KEY, 7))
     assert "context_signature" not in unsigned.model_dump_json()
+
+
+async def test_who_is_not_known_hears_nothing(verifying: AsyncContextClient) -> None:
+    """A signature proves the reference and not its sender, who is not told what was written."""
+    entry = await verifying.resolve(KEY)
+
+    async def work(_: Any, __: Any) -> bytes:
+        raise_fence(KEY.tenant_id, entry.revision + 1000)
+        return b"done"
+
+    interceptor = aio_server_interceptor(verifying, trust_callers="signed")
+    methods = {"Do": ("unary_unary", work)}
+    async with (
+        hosted("asyncio", methods, interceptors=[interceptor]) as host,
+        calling("asyncio", host.address) as caller,
+    ):
+        with use_context(entry):
+            outcome = await caller.outcome("unary_unary", caller.begin("unary_unary"))
+    assert (outcome.items, outcome.trailing) == (["done"], [])

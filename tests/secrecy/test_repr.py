@@ -202,18 +202,24 @@ SHOWN = {
     "Counts": {"leases", "lookups", "quota_refusals", "resets"},
     "DatabaseStatus": {"eviction_policy", "version"},
     "Delivery": {"entry", "queue"},
+    "Ended": {"problems"},  # of settings, which quote no secrets
     "Failure": {"detail"},  # "contains none of its values"
+    "Family": {"help", "unit"},
     "Finding": {"advice", "check"},
     "Inspection": {"group"},
     "Get": {"readable"},
     "Instrument": {"attribute", "description", "unit"},
     "KeyName": {"algorithm", "id"},
+    "Keys": {"left_out"},  # ids of keys, and reasons
     "Once": {"fingerprint", "request_id"},  # digests and names
     "Override": {"convert"},  # a function
     "Partition": {"floors", "held", "requests"},  # names, and digests with answers without contexts
-    "Patch": {"paths"},
+    "Patch": {"original", "paths", "replacement"},  # functions, or paths of a mask
+    "Problem": {"description"},
     "Record": {"changed", "peer", "status"},
     "Rewrapped": {"primary"},
+    "Sample": {"labels"},
+    "SectionViolation": {"description", "entries"},  # rules of the model, and keys
     "Stream": {"client", "requests"},  # Subscribes, Touches and Pings
     "Subject": {"tenant"},
     "Wanted": {"metrics_listen"},
@@ -252,7 +258,9 @@ def _is_value(cls: Any) -> bool:
 def hints_of(cls: Any) -> dict[str, Any]:
     """The types of a class's fields."""
     hints = typing.get_type_hints(cls)
-    names = getattr(cls, "_fields", None) or [each.name for each in dataclasses.fields(cls)]
+    names = getattr(cls, "_fields", None)
+    if names is None:
+        names = [each.name for each in dataclasses.fields(cls)]
     return {name: hints[name] for name in names}
 
 

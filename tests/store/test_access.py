@@ -12,6 +12,7 @@ from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.access import bearer, principal
 from support.clients.calls import TIMEOUT, Stub, context, key
+from support.clients.watching import Watch
 from support.failures import failure_in, failure_of
 
 TOKENS = {"acme-token": ("acme",), "both-token": ("acme", "globex"), "all-token": ("*",)}
@@ -101,15 +102,16 @@ async def test_a_token_opens_no_other_tenant(stub: Stub, token: str, tenant: str
         assert failure.metadata == {"tenant_id": tenant}
 
 
-@pytest.mark.parametrize("kind", ["subscribe", "unsubscribe", "touch"])
-async def test_a_stream_opens_no_other_tenant(stub: Stub, kind: str) -> None:
-    """Whatever a stream asks about another tenant ends it with PERMISSION_DENIED."""
-    request = store_pb2.WatchRequest()
-    getattr(request, kind).key.CopyFrom(key(tenant="globex"))
-    call: Any = stub.Watch(iter([request]), metadata=bearer("acme-token"), timeout=TIMEOUT)
-    failure = await failure_of(call.read())
-    assert (failure.code, failure.reason) == (StatusCode.PERMISSION_DENIED, "TENANT_DENIED")
-    assert failure.metadata == {"tenant_id": "globex"}
+async def test_a_stream_opens_no_other_tenant(stub: Stub) -> None:
+    """A stream is told nothing about the entries of another tenant."""
+    foreign = key(tenant="globex")
+    request = store_pb2.PutRequest(key=foreign, context=context())
+    await stub.Put(request, metadata=bearer("both-token"), timeout=TIMEOUT)
+    async with Watch(stub, bearer("acme-token")) as watch:
+        answer = await watch.answer(watch.subscribe(foreign))
+        assert answer.invalidated.is_changed
+        await stub.Put(request, metadata=bearer("both-token"), timeout=TIMEOUT)
+        await watch.pong(watch.ping())
 
 
 async def test_a_batch_is_judged_one_by_one(stub: Stub) -> None:

@@ -16,6 +16,12 @@ from support.failures import failure_in
 from support.servers.serving import serving, serving_from
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Entries of 8 MiB in all take a busy machine longer than the store usually has."""
+    return settings.model_copy(update={"store_timeout": TIMEOUT})
+
+
 async def fill(stub: Stub, *keys: ContextKey, size: int = 100) -> None:
     """Put an entry under each key."""
     for start in range(0, len(keys), 20):

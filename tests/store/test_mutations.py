@@ -24,6 +24,7 @@ from relevo.v1.store_pb2 import (
     PutRequest,
     ReleaseRequest,
     RequestBatch,
+    SnapshotRequest,
     Subscribe,
     WatchRequest,
 )
@@ -51,6 +52,7 @@ MESSAGES: list[tuple[str, Message]] = [
     ("Invalidate", InvalidateRequest(tenant={"tenant_id": "acme", "scope": "conversation"})),
     ("Lease", LeaseRequest(key=key("c3"), request_id="r")),
     ("Release", ReleaseRequest(key=key("c3"), lease_token="t")),  # noqa: S106
+    ("Snapshot", SnapshotRequest(key=key(), min_revision=1, ttl=seconds(60))),
     ("Explain", ExplainRequest(key=key())),
     ("GetUsage", GetUsageRequest(tenant_id="acme")),
     ("ListKeys", ListKeysRequest(tenant_id="acme", page_size=3)),

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from relevo_server.errors import StoreError
 from relevo_server.keys import Key, partition_of
-from relevo_server.settings import Settings, Ttl
+from relevo_server.settings import Settings
 from relevo_server.storage.interface import LeaseAttempt, Write
 from relevo_server.storage.memory import MemoryStorage
+from relevo_server.ttl import Ttl
 from support.clients.calls import Stub, invalidate_tenant, is_alive, key, put, seconds
 from support.redis.client import RedisClient
 from support.servers.serving import serving

@@ -1,7 +1,6 @@
 """The keys of the store in Redis: names, times to live, and the record of the layout (S3, S7)."""
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 from relevo_server.keys import partition_of
@@ -27,13 +26,6 @@ from support.servers.serving import serving
 def store_url(redis_url: str) -> str:
     """These tests are about Redis."""
     return redis_url
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[RedisClient]:
-    """The test's own client."""
-    with RedisClient(redis_url) as client:
-        yield client
 
 
 async def use(stub: Stub) -> None:

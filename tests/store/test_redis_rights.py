@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 from relevo.admin.v1.admin_pb2 import GetStatusRequest, GetUsageRequest, ListPartitionsRequest
 from relevo.v1 import store_pb2
 from relevo.v1.context_pb2 import ContextKey
-from relevo.v1.store_pb2 import TenantSelector
+from relevo.v1.store_pb2 import SnapshotRequest, TenantSelector
 from relevo_server.errors import StoreError
 from relevo_server.keys import partition_of
 from relevo_server.quotas import Quotas
@@ -31,6 +32,7 @@ from support.clients.calls import (
     invalidate_tenant,
     key,
     put,
+    seconds,
 )
 from support.clients.watching import Watch
 from support.failures import failure_of
@@ -41,8 +43,9 @@ from support.redis.users import LINE, RIGHTS, User
 from support.servers.serving import health_of, stub_of
 from support.waiting import until_async
 
-ROWS = dict(re.findall(r"^\| `([a-z]+)` \| (.+) \| (?:NOT_)?SERVING \|$", RIGHTS, re.MULTILINE))
-NEEDED = set(re.findall(r"^\| `([a-z]+)` \| .+ \| NOT_SERVING \|$", RIGHTS, re.MULTILINE))
+_TABLE = RIGHTS.replace("\\|", "|")  # a bar within a cell
+ROWS = dict(re.findall(r"^\| `([a-z|]+)` \| (.+) \| (?:NOT_)?SERVING \|$", _TABLE, re.MULTILINE))
+NEEDED = set(re.findall(r"^\| `([a-z|]+)` \| .+ \| NOT_SERVING \|$", _TABLE, re.MULTILINE))
 GIVEN = set(re.findall(r" \+(\S+)", LINE))
 SOON = {"health_interval": 0.02, "grace": 0.2}
 FAILURES = (aio.AioRpcError, StoreError, AssertionError)
@@ -131,13 +134,16 @@ async def release(scene: Scene) -> AsyncGenerator[None, None]:
 
 
 async def touch(scene: Scene) -> AsyncGenerator[None, None]:
-    """Touch."""
-    await put(scene.stub, scene.key())
+    """Touch: the time to live begins anew. One that fails ends no stream."""
+    await put(scene.stub, scene.key(), ttl=seconds(100))
+    name = f"{scene.tag}:entry:{scene.key().scope}:{scene.tenant}:{scene.key().id}"
+    assert scene.client("PEXPIRE", name, 50_000)
     yield
     async with Watch(scene.stub) as watch:
         await watch.answer(watch.subscribe(scene.key()))
         watch.touch(scene.key())
-        await watch.pong(watch.ping())
+        answer = await watch.answer(watch.subscribe(scene.key()))
+        assert answer.entry.ttl.seconds > 60, "the time to live has not begun anew"
 
 
 async def watch(scene: Scene) -> AsyncGenerator[None, None]:
@@ -148,10 +154,21 @@ async def watch(scene: Scene) -> AsyncGenerator[None, None]:
     assert (await scene.storage.tail(partition, version, 1)).gap is None
 
 
+async def take_snapshot(scene: Scene) -> AsyncGenerator[None, None]:
+    """Snapshot, of an entry whose snapshot exists, too."""
+    await put(scene.stub, scene.key())
+    yield
+    for _ in range(2):
+        request = SnapshotRequest(key=scene.key())
+        assert (await scene.stub.Snapshot(request, timeout=TIMEOUT)).entry.version
+
+
 async def wait(scene: Scene) -> AsyncGenerator[None, None]:
     """The wait for the next event of a log."""
+    partition = scene.storage.partition_of(scene.tenant)
     yield
-    await scene.storage.wait(scene.storage.partition_of(scene.tenant), 1, 0.001)
+    tail = await scene.storage.tail(partition, None, 1)
+    await scene.storage.wait(partition, tail.revision, 0.001)
 
 
 async def changes(scene: Scene) -> AsyncGenerator[None, None]:
@@ -218,6 +235,7 @@ EXERCISES: dict[str, Exercise] = {
     "Invalidate": invalidate_all,
     "Lease": lease,
     "Release": release,
+    "Snapshot": take_snapshot,
     "Touch": touch,
     "Watch": watch,
     "Wait": wait,
@@ -245,16 +263,9 @@ def store_url(redis_url: str) -> str:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    """A client with all rights."""
-    with RedisClient(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-def user(settings: Settings, client: RedisClient) -> Iterator[User]:
+def user(settings: Settings, redis: RedisClient) -> Iterator[User]:
     """The user of the page."""
-    with User([client], settings.store_prefix) as user:
+    with User([redis], settings.store_prefix) as user:
         yield user
 
 
@@ -280,12 +291,12 @@ async def stub(server: Server) -> AsyncIterator[Stub]:
 
 @pytest.fixture
 async def scene(
-    stub: Stub, server: Server, limited: Settings, client: RedisClient
+    stub: Stub, server: Server, limited: Settings, redis: RedisClient
 ) -> AsyncIterator[Scene]:
     """The scene of that server."""
     storage = storage_of(limited)
     async with admin_of(server.address) as admin:
-        yield Scene(stub, admin, storage, client, limited)
+        yield Scene(stub, admin, storage, redis, limited)
     await storage.close()
 
 
@@ -355,7 +366,7 @@ async def test_each_right_is_needed(command: str, scene: Scene, server: Server, 
     assert await health_of(server.address) == status
     user.give()
     for name in names:
-        assert await is_done(scene, name), name
+        await until_async(partial(is_done, scene, name), what=name)
     await until_health(server, "SERVING")
 
 
@@ -414,20 +425,18 @@ async def test_keys_that_the_user_may_not_touch(
     assert "NoPermissionError" in lost["cause"]
 
 
-async def test_checks_change_nothing(
-    server: Server, limited: Settings, client: RedisClient
-) -> None:
+async def test_checks_change_nothing(server: Server, limited: Settings, redis: RedisClient) -> None:
     """To try the commands writes nothing: no key is there, and nothing is sent to replicas."""
-    before = client("INFO", "persistence")["rdb_changes_since_last_save"]
+    before = redis("INFO", "persistence")["rdb_changes_since_last_save"]
     for _ in range(3):
         await server._health._check()  # pyright: ignore[reportPrivateUsage]
-    assert client.names(limited.store_prefix) == [f"{limited.store_prefix}:layout"]
-    assert client("INFO", "persistence")["rdb_changes_since_last_save"] == before
+    assert redis.names(limited.store_prefix) == [f"{limited.store_prefix}:layout"]
+    assert redis("INFO", "persistence")["rdb_changes_since_last_save"] == before
 
 
-async def test_another_database(redis_url: str, settings: Settings, client: RedisClient) -> None:
+async def test_another_database(redis_url: str, settings: Settings, redis: RedisClient) -> None:
     """A database other than 0 needs `select`, and nothing more."""
-    with User([client], settings.store_prefix, "+select") as user:
+    with User([redis], settings.store_prefix, "+select") as user:
         url = SecretStr(f"{user.url(redis_url)}/1")
         other = settings.model_copy(update={"store": url})
         async with Server(other) as server:

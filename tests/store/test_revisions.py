@@ -1,7 +1,5 @@
 """Revisions only grow, even if the clock does not (S1, S3)."""
 
-from collections.abc import Iterator
-
 import pytest
 from relevo_server import revisions
 from relevo_server.settings import Settings
@@ -41,13 +39,6 @@ async def test_a_clock_that_stands_still_in_memory() -> None:
 def store_url(redis_url: str) -> str:
     """These tests are about Redis."""
     return redis_url
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[RedisClient]:
-    """The test's own client."""
-    with RedisClient(redis_url) as client:
-        yield client
 
 
 def set_last(redis: RedisClient, prefix: str, partition: int, log_id: str) -> None:

@@ -82,6 +82,7 @@ async def test_reflection_describes_the_store(server: Server) -> None:
         "Invalidate",
         "Lease",
         "Release",
+        "Snapshot",
         "Watch",
     ]
 

@@ -11,6 +11,8 @@ from relevo_server.storage.interface import Read
 from support.simulation.seeds import served_in_all, some_seeds
 from support.simulation.server_cache import CacheWorld
 
+pytestmark = pytest.mark.timeout(600)  # the amount of work is fixed: seconds of CPU
+
 STEPS = 1000
 
 

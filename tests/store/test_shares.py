@@ -13,7 +13,9 @@ from relevo.v1.store_pb2 import (
     GetRequest,
     InvalidateRequest,
     PutRequest,
+    SnapshotRequest,
 )
+from relevo_server.errors import RETRY_DELAY
 from relevo_server.quotas import Quotas
 from relevo_server.service.shares import Shares, TenantShare
 from relevo_server.service.store import ContextStore
@@ -156,11 +158,21 @@ async def test_writes_a_second() -> None:
             failure = await failure_of(put(stub, key(), context(user_id="v"), **rest))
             assert_over(failure, "writes", "0.1")
             assert failure.retry_after is not None
-            assert 9 < failure.retry_after <= 10
+            assert 9 < failure.retry_after <= 15
         assert (await get(stub, key())).entry.context.user_id == "u"
         assert (await invalidate(stub, key())).invalidated_count == 1
         for _ in range(20):
             await put(stub, FOREIGN)
+
+
+async def test_refused_callers_do_not_come_back_together() -> None:
+    """RetryInfo tells each refused caller to wait a little longer, up to half as long again."""
+    async with serving_from(GatedStorage(), settings_of(lease_waits=0)) as stub:
+        await lease(stub)
+        refused = await asyncio.gather(*(failure_of(lease(stub, wait=1)) for _ in range(20)))
+    delays = [failure.retry_after or 0 for failure in refused]
+    assert all(RETRY_DELAY <= delay <= 1.5 * RETRY_DELAY for delay in delays)
+    assert max(delays) - min(delays) > RETRY_DELAY / 10
 
 
 async def test_invalidations_a_second() -> None:
@@ -187,6 +199,8 @@ async def test_nothing_at_all() -> None:
         assert_over(await failure_of(get(stub, key())), "calls", "0")
     async with serving_from(GatedStorage(), settings_of(writes=0)) as stub:
         assert_over(await failure_of(put(stub, key())), "writes", "0")
+        snapshot = stub.Snapshot(SnapshotRequest(key=key()), timeout=TIMEOUT)
+        assert_over(await failure_of(snapshot), "writes", "0")
         await put(stub, FOREIGN)
 
 

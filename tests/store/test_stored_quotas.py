@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from grpc import StatusCode
-from pydantic import SecretStr
 from relevo_server.keys import Key
 from relevo_server.quotas import Limits, Quotas
 from relevo_server.server import Server
@@ -34,6 +33,7 @@ from support.contexts import of_size
 from support.failures import Failure, failure_of
 from support.redis.client import RedisClient
 from support.servers.serving import serving_service, stub_of
+from support.servers.settings import settings_on
 from support.waiting import until_async
 
 FOREIGN = key(tenant="globex")
@@ -166,13 +166,6 @@ async def test_what_ends_without_a_call(storage: Storage, settings: Settings) ->
         await invalidate_tenant(stub, "acme")
         await recount(storage)
         await put(stub, key("c7"), of_size(4000))
-
-
-@pytest.fixture
-def redis(settings: Settings) -> Iterator[RedisClient]:
-    """The test's own client of the backend."""
-    with RedisClient(settings.store.get_secret_value()) as client:
-        yield client
 
 
 def records(redis: RedisClient, settings: Settings, kind: str) -> list[str]:
@@ -409,9 +402,7 @@ async def test_a_recount_that_fails(caplog: pytest.LogCaptureFixture, redis_url:
         redis(*user)
         quotas = Quotas.model_validate({"default": {"entries": 10}})
         url = redis_url.replace("://", "://uncounting:pw@")
-        settings = Settings(
-            listen="127.0.0.1:0", store=SecretStr(url), store_prefix="uncounted", quotas=quotas
-        )
+        settings = settings_on(url, store_prefix="uncounted", quotas=quotas)
         try:
             async with Server(settings) as server, stub_of(server.address) as stub:
                 await put(stub, key())

@@ -5,13 +5,11 @@ each node does.
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from relevo_server.storage import open_storage
@@ -23,6 +21,7 @@ from support.redis.cluster import NODES, RedisCluster
 from support.redis.tls import ProxiedRedisProcess, TlsRedisProcess, is_built_with_tls
 from support.servers.process import relevo_serve
 from support.servers.serving import serving, stub_of
+from support.servers.settings import settings_on
 from support.waiting import until
 
 TENANTS = [f"tenant-{i}" for i in range(30)]
@@ -51,13 +50,7 @@ def settings_for(url: str) -> Settings:
     The timeout is long: on a busy machine, dozens of simultaneous TLS handshakes take more than a
     second.
     """
-    return Settings(
-        listen="127.0.0.1:0",
-        store=SecretStr(url),
-        store_prefix=f"test-{uuid.uuid4().hex}",
-        store_timeout=20.0,
-        grace=0.5,
-    )
+    return settings_on(url, store_timeout=20.0)
 
 
 async def test_every_node(cluster: RedisCluster) -> None:

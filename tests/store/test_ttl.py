@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 from grpc import StatusCode
-from relevo_server.settings import Settings, Ttl
+from relevo_server.settings import Settings
 from relevo_server.storage.memory import MemoryStorage
+from relevo_server.ttl import Ttl
 from support.clients.calls import (
     Stub,
     batch_get,

@@ -26,6 +26,7 @@ from relevo.v1.store_pb2 import (
     LeaseRequest,
     PutRequest,
     ReleaseRequest,
+    SnapshotRequest,
     Subscribe,
     TenantSelector,
     Touch,
@@ -122,6 +123,7 @@ BROKEN = key("#")
         ("Invalidate", InvalidateRequest(tenant=TenantSelector(scope="#")), "tenant.scope"),
         ("Lease", LeaseRequest(request_id="#"), "request_id"),
         ("Release", ReleaseRequest(lease_token="#"), "lease_token"),  # noqa: S106
+        ("Snapshot", SnapshotRequest(key=BROKEN), "key.id"),
         ("Watch", WatchRequest(subscribe=Subscribe(key=BROKEN)), "subscribe.key.id"),
         ("Watch", WatchRequest(unsubscribe=Unsubscribe(key=BROKEN)), "unsubscribe.key.id"),
         ("Watch", WatchRequest(touch=Touch(key=BROKEN)), "touch.key.id"),

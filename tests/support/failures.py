@@ -35,7 +35,11 @@ async def failure_of(call: Awaitable[object]) -> Failure:
     """The failure of a call. Fails the test if the call succeeds, or ends without details."""
     with pytest.raises(aio.AioRpcError) as caught:
         await call
-    error = caught.value
+    return failure_of_error(caught.value)
+
+
+def failure_of_error(error: aio.AioRpcError) -> Failure:
+    """The failure that an error describes. Fails the test if it has no details."""
     details = [value for name, value in error.trailing_metadata() if name == _DETAILS]
     assert len(details) == 1, f"no details in {error.code()}: {error.details()}"
     assert isinstance(details[0], bytes)

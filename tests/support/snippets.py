@@ -15,6 +15,6 @@ def with_unclean_memory(program: str) -> "subprocess.CompletedProcess[str]":
         env={**os.environ, "MALLOC_PERTURB_": "165"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )

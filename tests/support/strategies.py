@@ -1,5 +1,6 @@
-"""Hypothesis strategies for keys and contexts of every allowed kind."""
+"""Hypothesis strategies for keys and contexts of every allowed kind, and for broken riders."""
 
+import zlib
 from datetime import datetime
 from typing import Any
 
@@ -50,3 +51,23 @@ contexts = st.builds(
     created_at=st.none() | times,
 )
 """Any context without layers."""
+
+
+def mutated(rider: bytes, data: st.DataObject) -> bytes:
+    """The rider with some bytes changed, in its stream or in its message."""
+    inner = data.draw(st.booleans())
+    mutable = bytearray(zlib.decompress(rider) if inner else rider)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(mutable) - 1))
+        match data.draw(st.sampled_from(["flip", "drop", "add", "copy"])):
+            case "flip":
+                mutable[at] ^= data.draw(st.integers(1, 255))
+            case "drop":
+                del mutable[at : at + data.draw(st.integers(1, 40))]
+            case "add":
+                mutable[at:at] = data.draw(st.binary(min_size=1, max_size=12))
+            case _:
+                mutable[at:at] = mutable[: data.draw(st.integers(1, 60))]
+        if not mutable:
+            break
+    return zlib.compress(bytes(mutable)) if inner else bytes(mutable)

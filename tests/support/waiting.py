@@ -5,10 +5,12 @@ import inspect
 import time
 from collections.abc import Callable
 
+PATIENCE = 30.0
+"""Seconds after which what has not happened will not happen, on a busy machine too."""
 _PAUSE = 0.02
 
 
-def until(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
+def until(condition: Callable[[], object], *, within: float = PATIENCE, what: str = "") -> None:
     """Wait until `condition()` is true. Raises AssertionError after `within` seconds."""
     end = time.monotonic() + within
     while not condition():
@@ -17,7 +19,7 @@ def until(condition: Callable[[], object], *, within: float = 10.0, what: str = 
 
 
 async def until_async(
-    condition: Callable[[], object], *, within: float = 10.0, what: str = ""
+    condition: Callable[[], object], *, within: float = PATIENCE, what: str = ""
 ) -> None:
     """Wait until `condition()` is true, or its result if that is awaitable, while the loop runs.
 

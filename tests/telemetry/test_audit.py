@@ -1,6 +1,5 @@
 """The audit: who did what to which key from where, and how it ended; never a value."""
 
-import asyncio
 import io
 import logging
 import re
@@ -29,6 +28,7 @@ from relevo_server.settings import Settings
 from support.clients.access import bearer, principal
 from support.clients.admin import AdminStub, admin_of
 from support.clients.calls import TIMEOUT, Stub, context, key
+from support.clients.watching import Watch
 from support.failures import failure_of
 from support.logs import events_of, restored_logs
 from support.servers.serving import stub_of
@@ -126,12 +126,13 @@ def of_key(id: str) -> dict[str, str]:  # noqa: A002
 
 
 async def test_writes(stub: Stub, records: Records) -> None:
-    """Each Put and Invalidate has a record for each key, with its result and its revision."""
+    """Each Put, Snapshot and Invalidate has a record for each key: its result, its revision."""
     put_revision = await put(stub)
     failed = stub.Put(
         store_pb2.PutRequest(key=key(), context=context(), if_absent=True), **as_caller(OWNER)
     )
     assert (await failure_of(failed)).reason == "ENTRY_EXISTS"
+    taken = await stub.Snapshot(store_pb2.SnapshotRequest(key=key()), **as_caller(OWNER))
     keys = store_pb2.ContextKeys(keys=[key("c1"), key("c2")])
     ended = await stub.Invalidate(store_pb2.InvalidateRequest(keys=keys), **as_caller(OWNER))
     selector = store_pb2.TenantSelector(tenant_id="acme", scope="conversation")
@@ -140,6 +141,7 @@ async def test_writes(stub: Stub, records: Records) -> None:
     assert records() == [
         record(Event.WRITE, "Put", **by, **of_key("c1"), revision=put_revision),
         record(Event.WRITE, "Put", **by, **of_key("c1"), reason="ENTRY_EXISTS", status="ABORTED"),
+        record(Event.WRITE, "Snapshot", **by, **of_key("c1"), revision=taken.revision),
         record(Event.WRITE, "Invalidate", **by, **of_key("c1"), revision=ended.revision),
         record(Event.WRITE, "Invalidate", **by, **of_key("c2"), revision=ended.revision),
         record(Event.WRITE, "Invalidate", **by, **scope, revision=floor.revision),
@@ -161,7 +163,7 @@ async def test_reads_are_not_recorded(stub: Stub, records: Records) -> None:
 
 
 async def test_denials(stub: Stub, admin: AdminStub, server: Server, records: Records) -> None:
-    """Every refused call, stream and part of a batch has a record, with who and about whom."""
+    """Every refused call, subscription and part of a batch has a record: who, and about whom."""
     get = store_pb2.GetRequest(key=key())
     refused: list[Any] = [
         stub.Get(get, **as_caller(GUEST)),
@@ -173,12 +175,8 @@ async def test_denials(stub: Stub, admin: AdminStub, server: Server, records: Re
         assert (await failure_of(call)).code.name == "PERMISSION_DENIED"
     await stub.BatchGet(store_pb2.BatchGetRequest(requests=[get]), **as_caller(GUEST))
 
-    async def subscribe() -> AsyncIterator[store_pb2.WatchRequest]:
-        yield store_pb2.WatchRequest(subscribe=store_pb2.Subscribe(key=key(), number=1))
-        await asyncio.sleep(TIMEOUT)
-
-    watch: Any = stub.Watch(subscribe(), metadata=bearer(GUEST))
-    assert (await failure_of(watch.read())).code.name == "PERMISSION_DENIED"
+    async with Watch(stub, bearer(GUEST)) as watch:
+        assert (await watch.answer(watch.subscribe(key()))).invalidated.is_changed
     changes: Any = admin.Changes(ChangesRequest(key=key()), metadata=bearer(GUEST))
     assert (await failure_of(changes.read())).code.name == "PERMISSION_DENIED"
     async with aio.insecure_channel(server.address) as channel:
@@ -197,6 +195,41 @@ async def test_denials(stub: Stub, admin: AdminStub, server: Server, records: Re
         ),
     ]
     assert sorted(records(), key=itemgetter("method")) == sorted(expected, key=itemgetter("method"))
+
+
+async def test_denied_subscriptions(stub: Stub, server: Server, records: Records) -> None:
+    """On a stream the first denial of a tenant and a scope has a record; the rest is summed up.
+
+    A client asks again for as long as it needs a key. To unsubscribe is no denial.
+    """
+    async with Watch(stub, bearer(GUEST)) as watch:
+        for scope in ("conversation", "agent_config"):
+            for i in range(10):
+                await watch.answer(watch.subscribe(key(f"c{i % 2}", scope=scope)))
+        watch.unsubscribe(key())
+        watch.touch(key())
+        await watch.pong(watch.ping())
+    denied = {"principal": "guest", "status": "PERMISSION_DENIED", "reason": "TENANT_DENIED"}
+    assert records() == [record(Event.DENIAL, "Watch", **denied, tenant="acme")] * 2
+    await server._trail.close()  # pyright: ignore[reportPrivateUsage]
+    summary = record(Event.DENIAL, "Watch", **denied, peer="ipv4:127.0.0.1", count=19)
+    assert records()[2:] == [summary]
+
+
+async def test_subscriptions_that_are_withdrawn(
+    settings: Settings, stub: Stub, server: Server, records: Records
+) -> None:
+    """A reload that takes a right is recorded for each stream, tenant and scope."""
+    less = (principal(OWNER, "globex", name="owner"), *PRINCIPALS[1:])
+    async with Watch(stub, bearer(OWNER)) as watch:
+        for i in range(5):
+            await watch.answer(watch.subscribe(key(f"c{i}")))
+        await server.reload(settings.model_copy(update={"principals": less}))
+        for _ in range(5):
+            assert (await watch.news()).invalidated.is_changed
+    denied = {"principal": "owner", "status": "PERMISSION_DENIED", "reason": "TENANT_DENIED"}
+    found = [each for each in records() if each["event"] == Event.DENIAL]
+    assert found == [record(Event.DENIAL, "Watch", **denied, tenant="acme")]
 
 
 async def test_administrative_acts(

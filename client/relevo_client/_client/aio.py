@@ -13,23 +13,27 @@ from relevo_client._client.aio_compat import end_with, must_be_callable
 from relevo_client._client.aio_creation import AsyncCreation, AsyncFactory
 from relevo_client._client.aio_resolver import AsyncResolver
 from relevo_client._client.aio_sampler import AsyncSampler
-from relevo_client._client.cached_reads import CachedReads, is_expiring
+from relevo_client._client.aio_snapshots import AsyncSnapshots
+from relevo_client._client.aio_turns import AsyncTurns
 from relevo_client._client.loaders import Loaders
 from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import NotFoundError, RelevoError
+from relevo_client._context.errors import RelevoError
+from relevo_client._context.fences import fence_of, seen
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
 from relevo_client._near_cache.options import CacheOptions
-from relevo_client._store import requests, snapshots
-from relevo_client._store.access import Access, Pem
+from relevo_client._store import requests
+from relevo_client._store.access import Access
 from relevo_client._store.aio import AsyncStore, AsyncToken
+from relevo_client._store.channel import Balance
 from relevo_client._store.requests import Invalidation
+from relevo_client._store.tls import Pem
 
 
-class AsyncContextClient(CachedReads):
+class AsyncContextClient(AsyncTurns):
     """A client of a ContextStore for an event loop. Use `async with`, or call `close` at the end.
 
     Args:
@@ -40,7 +44,8 @@ class AsyncContextClient(CachedReads):
         ca: PEM of the authorities that the client trusts, instead of the system's.
         cert: PEM of the client's certificate, with its chain.
         key: PEM of the certificate's private key. Each of the three is a path or the content as
-            bytes, and is read now.
+            bytes. Files are read now, and again when they have changed: the client then moves to
+            another channel, and calls in flight end on the former one.
         token: sent as `authorization: Bearer …`. A str, or a function that returns one: a
             coroutine function, or a plain one, which runs in a thread.
             Its token is used for 60 s. A call whose token the store refuses is repeated once.
@@ -56,6 +61,9 @@ class AsyncContextClient(CachedReads):
             shortly before its time to live is over.
         reference_keys: the keys with which services verify signed references, for their
             `trust_callers="signed"`: the path of a file, or a function that returns them by name.
+        balance: how calls spread over the addresses of a target that has several. With
+            `pick_first`, all go to one server, and to another one if its connection is lost;
+            `round_robin` connects to all of them, and takes them in turn.
         trace_keys: whether spans have the keys of contexts, which name tenants and
             conversations.
 
@@ -84,6 +92,7 @@ class AsyncContextClient(CachedReads):
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, AsyncFactory] = {},
         reference_keys: KeySource | None = None,
+        balance: Balance = "pick_first",
         trace_keys: bool = False,
     ) -> None:
         for scope, loader in loaders.items():
@@ -98,20 +107,28 @@ class AsyncContextClient(CachedReads):
             token_file=token_file,
             insecure_token=insecure_token,
         )
-        self._store = AsyncStore(target, channel, access, timeout=timeout, trace_keys=trace_keys)
+        self._store = AsyncStore(
+            target, channel, access, timeout=timeout, balance=balance, trace_keys=trace_keys
+        )
         self._watcher = (
             AsyncWatcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
             else None
         )
         self._creation = AsyncCreation(self._store, self._watcher, by_scope)
-        self._resolver = AsyncResolver(self._store, self._watcher, self._creation)
         self._sampler = (
             AsyncSampler(self._store, self._watcher, cache)
             if cache and cache.sample_every and self._watcher
             else None
         )
-        super().__init__(self._watcher, self._sampler, self._creation, reference_keys)
+        super().__init__(
+            self._watcher,
+            self._sampler,
+            self._creation,
+            reference_keys,
+            AsyncResolver(self._store, self._watcher, self._creation),
+            AsyncSnapshots(self._store, self._watcher),
+        )
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(AsyncContextClient._become_inherited, self)
@@ -126,6 +143,7 @@ class AsyncContextClient(CachedReads):
 
     async def close(self) -> None:
         """End the loads in flight and the cache's stream, and close the client's own channel."""
+        await self._snapshots.close()
         self._store.refuse_calls()
         if self._sampler:
             await self._sampler.close()
@@ -141,7 +159,8 @@ class AsyncContextClient(CachedReads):
         reached `min_revision`.
         """
         request = requests.get_request(key, min_revision=min_revision)
-        return requests.entry_of(await self._store.get(request))
+        request.min_revision = max(min_revision, fence_of(key.tenant_id))
+        return seen(requests.entry_of(await self._store.get(request)))
 
     async def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
         """For each key, in order, the entry that `get` would return or the error it would raise.
@@ -149,10 +168,11 @@ class AsyncContextClient(CachedReads):
         Takes any number of keys: one call has up to 100, and entries for which a response had
         no room are requested again.
         """
-        batch = requests.Batch(keys)
+        batch = requests.Batch(keys, fence_of)
         while batch.pending:
             batch.add(await self._store.batch_get(batch.request()))
-        return batch.results()
+        results = batch.results()
+        return [seen(each) if isinstance(each, ContextEntry) else each for each in results]
 
     async def put(
         self,
@@ -199,14 +219,14 @@ class AsyncContextClient(CachedReads):
         """End entries of one tenant, up to 100, whether they exist or not."""
         request = requests.invalidate_request(keys)
         ended = requests.invalidation_of(await self._store.invalidate(request), keys=True)
-        self._wrote(keys[0].tenant_id, ended.revision)
+        self._creation.wrote(keys[0].tenant_id, ended.revision)
         return ended
 
     async def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
         """End all entries of a tenant, or of one scope of it, in one step."""
         request = requests.invalidate_tenant_request(tenant_id, scope)
         ended = requests.invalidation_of(await self._store.invalidate(request), keys=False)
-        self._wrote(tenant_id, ended.revision)
+        self._creation.wrote(tenant_id, ended.revision)
         return ended
 
     async def get_or_create(
@@ -228,12 +248,13 @@ class AsyncContextClient(CachedReads):
         UnavailableError then. By default the caller waits for as long as the creation takes. An
         exception of the factory is raised to every caller in its process.
         """
-        return await self._creation.create(key, factory, ttl, Deadline.after(timeout))
+        return seen(await self._creation.create(key, factory, ttl, Deadline.after(timeout)))
 
     async def resolve(
         self,
         target: ContextKey | ContextRef,
         *,
+        begin: AsyncFactory | None = None,
         fresh: bool = False,
         timeout: float | None = None,
     ) -> ContextEntry:
@@ -242,35 +263,17 @@ class AsyncContextClient(CachedReads):
         For a reference the entry is as of its revision or later; raises StoreBehindError if the
         store has not reached it. Missing entries are created if their scopes have loaders;
         otherwise raises NotFoundError, or IncompleteContextError if an included entry is missing.
+        `begin` creates the entry itself if it does not exist, as the factory of `get_or_create`.
         `fresh` reads from the store and not from the cache: the result has every change that
         was acknowledged before. `timeout` limits all of it in seconds, and can only shorten the
         timeout of a single call.
         """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
-        absence: NotFoundError | None = None
-        try:
-            cached = None if fresh else self.peek(ref)
-        except NotFoundError as error:
-            cached, absence = None, error
-        return cached or await self._resolver.resolve(ref, absence, deadline, fresh=fresh)
-
-    async def snapshot(
-        self, entry: ContextEntry, *, ttl: timedelta | float | None = None
-    ) -> ContextEntry:
-        """Store the context of a resolved entry under a key of its own, never to be changed.
-
-        For work that needs the same context from beginning to end, such as a conversation's
-        turn or a job: the snapshot's reference always resolves to this context, and later
-        changes are in later snapshots. Equal contexts share one snapshot, whoever creates it;
-        a snapshot in the cache costs no call. `ttl` is a timedelta or seconds; the default is
-        the one of the scope `snapshot`. Raises IncompleteContextError for an entry with
-        includes that comes from `get`: it has no layers.
-        """
-        cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if cached and not is_expiring(cached.signature):
-            return cached
-        return await self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
+        cached, absence = self._look_up(ref, fresh=fresh)
+        return cached or await self._resolver.resolve(
+            ref, absence, deadline, fresh=fresh, begin=begin
+        )
 
     @property
     def trace_keys(self) -> bool:
@@ -280,14 +283,11 @@ class AsyncContextClient(CachedReads):
     def _become_inherited(self) -> None:
         if self._store.is_used:
             self._store.after_fork()
+            self._snapshots = AsyncSnapshots(self._store, self._watcher)  # with locks of its own
             if self._watcher:
                 self._watcher.after_fork()
 
     async def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
         ref = requests.put_ref(key, await self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
+        self._creation.wrote(key.tenant_id, ref.revision)
         return ref
-
-    def _wrote(self, tenant_id: str, revision: int) -> None:
-        if self._watcher:
-            self._watcher.record_write(tenant_id, revision)

@@ -37,6 +37,10 @@ async def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     return await returned if inspect.isawaitable(returned) else returned
 
 
+async def give_way() -> None:
+    """Do nothing: a task runs when its creator waits for something."""
+
+
 class AsyncPause:
     """A pause in the background, which ends with its task."""
 

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+from relevo.v1 import store_pb2
 
 from relevo_client._client.aio_compat import existing_entry, must_be_callable
 from relevo_client._client.aio_flights import (
@@ -13,7 +15,7 @@ from relevo_client._client.aio_flights import (
     aio_finished_first,
     aio_flight_result,
 )
-from relevo_client._client.flights import WaitedTooLongError
+from relevo_client._client.flights import Value, WaitedTooLongError
 from relevo_client._client.loaders import (
     ATTEMPTS,
     LEASE_WAIT_SHARE,
@@ -23,27 +25,48 @@ from relevo_client._client.loaders import (
     lease_lost,
     log_failure,
 )
+from relevo_client._context.codec import entry_from_message
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
-    ConflictError,
     IncompleteContextError,
     LeaseHeldError,
     LeaseLostError,
     NotFoundError,
     RelevoError,
 )
-from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.fences import fence_of, raise_fence
+from relevo_client._context.hiding import hides
+from relevo_client._context.keys import ContextKey, must_be_key
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.aio import AsyncWatcher
 from relevo_client._store import leases, requests
 from relevo_client._store.aio import AsyncStore
 from relevo_client._store.leases import Lease, Lifetime
-from relevo_client._store.snapshots import Snapshot
 from relevo_client._telemetry.creations import Creating, LeaseWait
 
 AsyncFactory: TypeAlias = Callable[[ContextKey], Awaitable[ExecutionContext]]
 """A user's function that returns the context for a key: a factory, or a scope's loader."""
+
+
+async def aio_creation_result(
+    flight: AsyncFlight[Value], key: ContextKey, deadline: Deadline
+) -> Value:
+    """The result of a creation under a key. Raises what it raises, or UnavailableError if late."""
+    try:
+        return await aio_flight_result(flight, deadline)
+    except WaitedTooLongError:
+        raise creation_too_late(key) from None
+
+
+@hides("current")
+class Begun(NamedTuple):
+    """A live entry, which was created if there was none."""
+
+    version: int
+    is_new: bool
+    current: store_pb2.GetResponse | None
+    """The entry with what it includes; None if the store has not said."""
 
 
 class AsyncCreation:
@@ -56,12 +79,14 @@ class AsyncCreation:
         self._watcher = watcher
         self._loaders = loaders
         self._loads = AsyncFlights[ContextKey, ContextEntry]("relevo-load")
+        self._beginnings = AsyncFlights[ContextKey, Begun]("relevo-begin")
         # Renewals have empty context variables: they are not done for one caller.
         self._renewals = AsyncFlights[ContextKey, None]("relevo-renew", ambient=Context)
 
     async def close(self) -> None:
         """End the loads and renewals in flight."""
         await self._renewals.close()
+        await self._beginnings.close()
         await self._loads.close()
 
     async def create(
@@ -71,7 +96,8 @@ class AsyncCreation:
 
         The deadline ends this caller's wait, and not the load.
         """
-        cached = self._watcher.entry(key) if self._watcher else None
+        must_be_key(key)
+        cached = self._watcher.entry(key, fence_of(key.tenant_id)) if self._watcher else None
         if cached:
             return cached
         must_be_callable("factory", factory)  # after the lookup, whose time it would double
@@ -95,11 +121,22 @@ class AsyncCreation:
             await self._entry_of_loader(loads[each], each, deadline, error) for each in finished
         ]
 
-    async def create_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
-        """The stored snapshot, written if it does not exist yet."""
-        entry = await self._write_snapshot(snapshot, ttl)
-        self._wrote(entry)
-        return entry
+    async def begin(self, key: ContextKey, factory: AsyncFactory, deadline: Deadline) -> Begun:
+        """The live entry with what it includes, created if there is none, as by `create`.
+
+        One call to the store if it exists, and a second one if not.
+        """
+        must_be_callable("begin", factory)
+        beginning = self._beginnings.begin(key, partial(self._begin, key, factory))
+        begun = await aio_creation_result(beginning, key, deadline)
+        self.wrote(key.tenant_id, begun.version)
+        return begun
+
+    def wrote(self, tenant_id: str, revision: int) -> None:
+        """Record an own write: no older copy of the tenant's entries is used from now on."""
+        raise_fence(tenant_id, revision)
+        if self._watcher:
+            self._watcher.record_write(tenant_id, revision)
 
     def renew(self, ageing: Iterable[tuple[ContextKey, int]]) -> None:
         """Begin to renew entries, given as keys and versions."""
@@ -115,16 +152,9 @@ class AsyncCreation:
     async def _entry_of_load(
         self, key: ContextKey, load: AsyncFlight[ContextEntry], deadline: Deadline
     ) -> ContextEntry:
-        try:
-            entry = await aio_flight_result(load, deadline)
-        except WaitedTooLongError:
-            raise creation_too_late(key) from None
-        self._wrote(entry)
+        entry = await aio_creation_result(load, key, deadline)
+        self.wrote(entry.key.tenant_id, entry.version)
         return entry
-
-    def _wrote(self, entry: ContextEntry) -> None:
-        if self._watcher:
-            self._watcher.record_write(entry.key.tenant_id, entry.version)
 
     async def _entry_of_loader(
         self,
@@ -142,52 +172,59 @@ class AsyncCreation:
             log_failure(key, error)
             raise missing from error
 
-    async def _write_snapshot(self, snapshot: Snapshot, ttl: Lifetime) -> ContextEntry:
+    async def _begin(self, key: ContextKey, factory: AsyncFactory) -> Begun:
         for _ in range(ATTEMPTS):
-            try:
-                return snapshot.written(await self._store.put(snapshot.request(ttl)))
-            except ConflictError:  # it exists already
-                with suppress(NotFoundError):  # it has ended since
-                    return await self._get(snapshot.key)
-        return await self._get(snapshot.key)
-
-    async def _get(self, key: ContextKey) -> ContextEntry:
-        return requests.entry_of(await self._store.get(requests.get_request(key)))
+            response = await self._lease(key, layers=True)
+            lease = leases.lease_in(key, response)
+            if lease is None:
+                return _found(response)
+            with suppress(LeaseLostError):  # the lease has ended meanwhile
+                return _written(await self._run_factory(lease, factory))
+        raise lease_lost(key)
 
     async def _load(self, key: ContextKey, factory: AsyncFactory, ttl: Lifetime) -> ContextEntry:
         for _ in range(ATTEMPTS):
-            leased = await self._lease_or_entry(key)
-            if isinstance(leased, ContextEntry):
-                return leased
+            response = await self._lease(key)
+            lease = leases.lease_in(key, response)
+            if lease is None:
+                return entry_from_message(response.entry, response.revision)
             with suppress(LeaseLostError):  # the lease has ended meanwhile
-                ref = await self._run_factory(leased, factory, ttl)
-                request = requests.get_request(key, min_revision=ref.revision)
+                written = await self._run_factory(lease, factory, ttl)
+                if written.HasField("current"):
+                    current = written.current
+                    return entry_from_message(current.entry, current.revision)
+                request = requests.get_request(key, min_revision=written.revision)
                 with suppress(NotFoundError):  # the entry has, too
                     return requests.entry_of(await self._store.get(request))
         raise lease_lost(key)
 
-    async def _lease_or_entry(self, key: ContextKey) -> ContextEntry | Lease:
+    async def _lease(self, key: ContextKey, *, layers: bool = False) -> store_pb2.LeaseResponse:
         """The entry, or a lease to create it. Waits for as long as others hold the lease."""
         with LeaseWait() as waiting:
             while True:
                 try:
                     wait = self._store.timeout * LEASE_WAIT_SHARE
-                    request = leases.lease_request(key, wait=wait)
-                    leased = leases.leased(key, await self._store.lease(request))
+                    request = leases.lease_request(key, wait=wait, layers=layers)
+                    response = await self._store.lease(request)
                 except LeaseHeldError:
                     continue
-                waiting.outcome = "granted" if isinstance(leased, Lease) else "entry"
-                return leased
+                waiting.outcome = "granted" if response.HasField("lease") else "entry"
+                return response
 
     async def _run_factory(
-        self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None
-    ) -> ContextRef:
-        """Write the factory's context under a lease. Raises LeaseLostError and its exceptions."""
+        self, lease: Lease, factory: AsyncFactory, ttl: Lifetime = None, *, layers: bool = True
+    ) -> store_pb2.PutResponse:
+        """Write the factory's context under a lease. Raises LeaseLostError and its exceptions.
+
+        With `layers`, the response may have the entry with what it includes.
+        """
         try:
             with Creating(lease.key):
                 context = await factory(lease.key)
-                request = requests.put_request(lease.key, context, ttl=ttl, lease_token=lease.token)
-                return requests.put_ref(lease.key, await self._store.put(request))
+                request = requests.put_request(
+                    lease.key, context, ttl=ttl, lease_token=lease.token, layers=layers
+                )
+                return await self._store.put(request)
         except LeaseLostError:
             raise
         except BaseException:
@@ -201,8 +238,21 @@ class AsyncCreation:
         """Renew an entry unless another process does. Readers use the old version meanwhile."""
         try:
             request = leases.lease_request(key, wait=0, renew_version=version)
-            leased = leases.leased(key, await self._store.lease(request))
-            if isinstance(leased, Lease):
-                await self._run_factory(leased, factory)
+            lease = leases.lease_in(key, await self._store.lease(request))
+            if lease:
+                await self._run_factory(lease, factory, layers=False)
         except Exception as error:  # noqa: BLE001 - logged by its kind
             log_failure(key, error)
+
+
+def _found(response: store_pb2.LeaseResponse) -> Begun:
+    """The entry in the response to a Lease that has found one."""
+    if response.HasField("current"):
+        return Begun(response.current.entry.version, is_new=False, current=response.current)
+    return Begun(response.entry.version, is_new=False, current=None)  # of an older store
+
+
+def _written(response: store_pb2.PutResponse) -> Begun:
+    """The entry in the response to a Put."""
+    current = response.current if response.HasField("current") else None
+    return Begun(response.revision, is_new=True, current=current)

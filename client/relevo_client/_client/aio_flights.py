@@ -47,6 +47,11 @@ class AsyncFlights(Generic[Key, Value]):
             flight.add_done_callback(partial(self._remove, key))
         return flight
 
+    async def finish(self, deadline: Deadline) -> None:
+        """Wait until the loads in flight have ended, or the deadline is over."""
+        if flights := list(self._flights.values()):
+            await asyncio.wait(flights, timeout=deadline.remaining())
+
     async def close(self) -> None:
         """Cancel the loads in flight, and wait for their end."""
         flights = list(self._flights.values())

@@ -14,23 +14,27 @@ from relevo_client._client.blocking_compat import end_with, must_be_callable
 from relevo_client._client.blocking_creation import Creation, Factory
 from relevo_client._client.blocking_resolver import Resolver
 from relevo_client._client.blocking_sampler import Sampler
-from relevo_client._client.cached_reads import CachedReads, is_expiring
+from relevo_client._client.blocking_snapshots import Snapshots
+from relevo_client._client.blocking_turns import Turns
 from relevo_client._client.loaders import Loaders
 from relevo_client._client.reference_keys import KeySource
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
-from relevo_client._context.errors import NotFoundError, RelevoError
+from relevo_client._context.errors import RelevoError
+from relevo_client._context.fences import fence_of, seen
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._near_cache.options import CacheOptions
-from relevo_client._store import requests, snapshots
-from relevo_client._store.access import Access, Pem
+from relevo_client._store import requests
+from relevo_client._store.access import Access
 from relevo_client._store.blocking import Store, Token
+from relevo_client._store.channel import Balance
 from relevo_client._store.requests import Invalidation
+from relevo_client._store.tls import Pem
 
 
-class ContextClient(CachedReads):
+class ContextClient(Turns):
     """A client of a ContextStore for any number of threads. Use `with`, or call `close` at the end.
 
     Args:
@@ -41,7 +45,8 @@ class ContextClient(CachedReads):
         ca: PEM of the authorities that the client trusts, instead of the system's.
         cert: PEM of the client's certificate, with its chain.
         key: PEM of the certificate's private key. Each of the three is a path or the content as
-            bytes, and is read now.
+            bytes. Files are read now, and again when they have changed: the client then moves to
+            another channel, and calls in flight end on the former one.
         token: sent as `authorization: Bearer …`. A str, or a plain function that
             returns one.
             Its token is used for 60 s. A call whose token the store refuses is repeated once.
@@ -57,6 +62,9 @@ class ContextClient(CachedReads):
             shortly before its time to live is over.
         reference_keys: the keys with which services verify signed references, for their
             `trust_callers="signed"`: the path of a file, or a function that returns them by name.
+        balance: how calls spread over the addresses of a target that has several. With
+            `pick_first`, all go to one server, and to another one if its connection is lost;
+            `round_robin` connects to all of them, and takes them in turn.
         trace_keys: whether spans have the keys of contexts, which name tenants and
             conversations.
 
@@ -85,6 +93,7 @@ class ContextClient(CachedReads):
         cache: CacheOptions | None = CacheOptions(),  # noqa: B008 - frozen
         loaders: Mapping[str, Factory] = {},
         reference_keys: KeySource | None = None,
+        balance: Balance = "pick_first",
         trace_keys: bool = False,
     ) -> None:
         for scope, loader in loaders.items():
@@ -99,20 +108,28 @@ class ContextClient(CachedReads):
             token_file=token_file,
             insecure_token=insecure_token,
         )
-        self._store = Store(target, channel, access, timeout=timeout, trace_keys=trace_keys)
+        self._store = Store(
+            target, channel, access, timeout=timeout, balance=balance, trace_keys=trace_keys
+        )
         self._watcher = (
             Watcher(cache, self._store.watch, self._store.contact, by_scope.scopes)
             if cache
             else None
         )
         self._creation = Creation(self._store, self._watcher, by_scope)
-        self._resolver = Resolver(self._store, self._watcher, self._creation)
         self._sampler = (
             Sampler(self._store, self._watcher, cache)
             if cache and cache.sample_every and self._watcher
             else None
         )
-        super().__init__(self._watcher, self._sampler, self._creation, reference_keys)
+        super().__init__(
+            self._watcher,
+            self._sampler,
+            self._creation,
+            reference_keys,
+            Resolver(self._store, self._watcher, self._creation),
+            Snapshots(self._store, self._watcher),
+        )
         if self._watcher:
             end_with(self, self._watcher)
         forks.call_in_child(ContextClient._become_inherited, self)
@@ -130,6 +147,7 @@ class ContextClient(CachedReads):
 
         Does not wait for factories: what one returns after this is not written.
         """
+        self._snapshots.close()
         self._store.refuse_calls()
         if self._sampler:
             self._sampler.close()
@@ -145,7 +163,8 @@ class ContextClient(CachedReads):
         reached `min_revision`.
         """
         request = requests.get_request(key, min_revision=min_revision)
-        return requests.entry_of(self._store.get(request))
+        request.min_revision = max(min_revision, fence_of(key.tenant_id))
+        return seen(requests.entry_of(self._store.get(request)))
 
     def batch_get(self, keys: Sequence[ContextKey]) -> list[ContextEntry | RelevoError]:
         """For each key, in order, the entry that `get` would return or the error it would raise.
@@ -153,10 +172,11 @@ class ContextClient(CachedReads):
         Takes any number of keys: one call has up to 100, and entries for which a response had
         no room are requested again.
         """
-        batch = requests.Batch(keys)
+        batch = requests.Batch(keys, fence_of)
         while batch.pending:
             batch.add(self._store.batch_get(batch.request()))
-        return batch.results()
+        results = batch.results()
+        return [seen(each) if isinstance(each, ContextEntry) else each for each in results]
 
     def put(
         self,
@@ -203,14 +223,14 @@ class ContextClient(CachedReads):
         """End entries of one tenant, up to 100, whether they exist or not."""
         request = requests.invalidate_request(keys)
         ended = requests.invalidation_of(self._store.invalidate(request), keys=True)
-        self._wrote(keys[0].tenant_id, ended.revision)
+        self._creation.wrote(keys[0].tenant_id, ended.revision)
         return ended
 
     def invalidate_tenant(self, tenant_id: str, *, scope: str = "") -> Invalidation:
         """End all entries of a tenant, or of one scope of it, in one step."""
         request = requests.invalidate_tenant_request(tenant_id, scope)
         ended = requests.invalidation_of(self._store.invalidate(request), keys=False)
-        self._wrote(tenant_id, ended.revision)
+        self._creation.wrote(tenant_id, ended.revision)
         return ended
 
     def get_or_create(
@@ -232,12 +252,13 @@ class ContextClient(CachedReads):
         UnavailableError then. By default the caller waits for as long as the creation takes. An
         exception of the factory is raised to every caller in its process.
         """
-        return self._creation.create(key, factory, ttl, Deadline.after(timeout))
+        return seen(self._creation.create(key, factory, ttl, Deadline.after(timeout)))
 
     def resolve(
         self,
         target: ContextKey | ContextRef,
         *,
+        begin: Factory | None = None,
         fresh: bool = False,
         timeout: float | None = None,
     ) -> ContextEntry:
@@ -246,35 +267,15 @@ class ContextClient(CachedReads):
         For a reference the entry is as of its revision or later; raises StoreBehindError if the
         store has not reached it. Missing entries are created if their scopes have loaders;
         otherwise raises NotFoundError, or IncompleteContextError if an included entry is missing.
+        `begin` creates the entry itself if it does not exist, as the factory of `get_or_create`.
         `fresh` reads from the store and not from the cache: the result has every change that
         was acknowledged before. `timeout` limits all of it in seconds, and can only shorten the
         timeout of a single call.
         """
         deadline = Deadline.after(timeout)
         ref = requests.ref_of(target)
-        absence: NotFoundError | None = None
-        try:
-            cached = None if fresh else self.peek(ref)
-        except NotFoundError as error:
-            cached, absence = None, error
-        return cached or self._resolver.resolve(ref, absence, deadline, fresh=fresh)
-
-    def snapshot(
-        self, entry: ContextEntry, *, ttl: timedelta | float | None = None
-    ) -> ContextEntry:
-        """Store the context of a resolved entry under a key of its own, never to be changed.
-
-        For work that needs the same context from beginning to end, such as a conversation's
-        turn or a job: the snapshot's reference always resolves to this context, and later
-        changes are in later snapshots. Equal contexts share one snapshot, whoever creates it;
-        a snapshot in the cache costs no call. `ttl` is a timedelta or seconds; the default is
-        the one of the scope `snapshot`. Raises IncompleteContextError for an entry with
-        includes that comes from `get`: it has no layers.
-        """
-        cached = self._watcher.entry(entry.snapshot_key) if self._watcher else None
-        if cached and not is_expiring(cached.signature):
-            return cached
-        return self._creation.create_snapshot(snapshots.snapshot_of(entry), ttl)
+        cached, absence = self._look_up(ref, fresh=fresh)
+        return cached or self._resolver.resolve(ref, absence, deadline, fresh=fresh, begin=begin)
 
     @property
     def trace_keys(self) -> bool:
@@ -284,14 +285,11 @@ class ContextClient(CachedReads):
     def _become_inherited(self) -> None:
         if self._store.is_used:
             self._store.after_fork()
+            self._snapshots = Snapshots(self._store, self._watcher)  # with locks of its own
             if self._watcher:
                 self._watcher.after_fork()
 
     def _put(self, key: ContextKey, request: store_pb2.PutRequest) -> ContextRef:
         ref = requests.put_ref(key, self._store.put(request))
-        self._wrote(key.tenant_id, ref.revision)
+        self._creation.wrote(key.tenant_id, ref.revision)
         return ref
-
-    def _wrote(self, tenant_id: str, revision: int) -> None:
-        if self._watcher:
-            self._watcher.record_write(tenant_id, revision)

@@ -5,6 +5,7 @@ asyncio one, imports them from here.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,9 @@ from relevo_client._context.keys import ContextKey
 from relevo_client._near_cache.blocking import Watcher
 from relevo_client._store import requests
 from relevo_client._store.blocking import Store
+
+_A_MOMENT = 0.001
+"""Seconds; less than a thread may keep the interpreter's lock."""
 
 
 def must_be_callable(name: str, function: object) -> None:
@@ -41,6 +45,11 @@ def existing_entry(store: Store, key: ContextKey, deadline: Deadline) -> Context
 def invoke(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a user's function."""
     return function(*arguments)
+
+
+def give_way() -> None:
+    """Let the thread that has started this one go on, which waits for the interpreter's lock."""
+    time.sleep(_A_MOMENT)
 
 
 class Pause:

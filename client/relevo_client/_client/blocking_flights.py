@@ -46,6 +46,12 @@ class Flights(Generic[Key, Value]):
                 raise
         return flight
 
+    def finish(self, deadline: Deadline) -> None:
+        """Wait until the loads in flight have ended, or the deadline is over."""
+        with self._lock:
+            flights = list(self._flights.values())
+        wait(flights, timeout=deadline.remaining())
+
     def close(self) -> None:
         """Do nothing: a thread cannot be cancelled, and `close` waits for no user's function."""
 

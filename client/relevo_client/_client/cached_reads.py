@@ -7,11 +7,15 @@ from typing import Protocol
 
 from relevo_client._client.reference_keys import KeySource, ReferenceKeys
 from relevo_client._context.entry import ContextEntry
+from relevo_client._context.errors import NotFoundError
+from relevo_client._context.fences import FENCES
 from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.riders import Refused, Rider, RiderRefusedError, named_only, verified
 from relevo_client._context.signatures import LEFT, expiry_of, later
 from relevo_client._context.sources import ContextSource
 from relevo_client._store.requests import ref_of
-from relevo_client._telemetry.counts import CacheCounts
+from relevo_client._telemetry.counts import COUNTS, CacheCounts
+from relevo_client._telemetry.outcomes import OK
 
 
 class Lookup(Protocol):
@@ -26,12 +30,21 @@ class Copies(Lookup, Protocol):
     """A near cache, as far as reads need it."""
 
     @property
+    def ageing(self) -> Sequence[tuple[ContextKey, int]]:
+        """The entries that `pop_ageing` would return."""
+        ...
+
+    @property
     def counts(self) -> CacheCounts:
         """A copy of the cache's counters."""
         ...
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The last known entry of a reference, marked as stale, or None."""
+        ...
+
+    def accept_rider(self, rider: Rider, *, keep: bool) -> bool:
+        """Whether a call may use the verified rider that came with it, and keep it if so."""
         ...
 
     def age(self, key: ContextKey) -> float | None:
@@ -75,25 +88,49 @@ class CachedReads:
         """The entry that `resolve` would return, if this client's cache has it; else None.
 
         Sends nothing. Raises NotFoundError if the cache knows that there is no entry. Returns
-        None if an included entry is missing: only the store can tell.
+        None if an included entry is missing: only the store can tell. In a call, the entry is as
+        of the call's fence or later: the newest revision that the call has heard of.
         """
         if self._copies is None or self._lookup is None:
             return None
-        ref = ref_of(target)
+        ref = target if isinstance(target, ContextRef) else ContextRef(target)
+        fences = FENCES.get()
+        if fences is not None:
+            ref = fences.raised(ref)
         found = self._lookup.resolve(ref)
-        ageing = self._copies.pop_ageing()
-        if ageing:
-            self._renewal.renew(ageing)
+        if found is not None and fences is not None:
+            fences.see(found)
+        if self._copies.ageing:
+            self._renewal.renew(self._copies.pop_ageing())
         if found and (found.signature or ref.signature):
             return _signed(found, ref)
         return found
+
+    def take_rider(
+        self, ref: ContextRef, rider: bytes, *, is_trusted: bool = True
+    ) -> ContextEntry | None:
+        """The entry in a rider that came with a reference; None if it must not be used.
+
+        Sends nothing, and never raises: without the rider, `resolve` the reference. The
+        near cache keeps the entry for later calls. `is_trusted` is whether the caller is trusted
+        beyond the reference's signature: otherwise the entry has only what its name covers,
+        without times, and is not kept.
+        """
+        try:
+            entry = self._taken(verified(rider, ref), keep=is_trusted)
+        except RiderRefusedError as refused:
+            COUNTS.riders[refused.why.value] += 1
+            return None
+        COUNTS.riders["used"] += 1
+        COUNTS.resolutions[ContextSource.RIDER.value, OK] += 1
+        return entry
 
     def last_known(self, target: ContextKey | ContextRef) -> ContextEntry | None:
         """The cache's last copy of the entry, marked as `is_stale`; None if it has none.
 
         For the time that the store is unavailable: the copy may be older than the reference's
-        revision, and the entry may have changed. A copy that has expired, or that the cache
-        knows to be invalidated, is not returned.
+        revision and the call's fence, and the entry may have changed. A copy that has expired, or
+        that the cache knows to be invalidated, is not returned.
         """
         return self._copies.last_known(ref_of(target)) if self._copies else None
 
@@ -105,6 +142,22 @@ class CachedReads:
         if entry.source in (ContextSource.STORE, ContextSource.LOADER):
             return 0.0
         return self._copies.age(entry.key) if self._copies else None
+
+    def _look_up(
+        self, ref: ContextRef, *, fresh: bool
+    ) -> tuple[ContextEntry | None, NotFoundError | None]:
+        """The entry that `peek` returns, or the error that it raises; neither with `fresh`."""
+        try:
+            return None if fresh else self.peek(ref), None
+        except NotFoundError as error:
+            return None, error
+
+    def _taken(self, rider: Rider, *, keep: bool) -> ContextEntry:
+        if not keep:
+            rider = rider._replace(entry=named_only(rider.entry))
+        if self._copies and not self._copies.accept_rider(rider, keep=keep):
+            raise RiderRefusedError(Refused.ENDED)
+        return rider.entry
 
     @property
     def cache_counts(self) -> CacheCounts:

@@ -10,6 +10,7 @@ from contextvars import Context, copy_context
 from typing import TypeVar
 
 from relevo_client._context.current import set_current
+from relevo_client._context.fences import FENCES
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -20,7 +21,8 @@ class WaitedTooLongError(TimeoutError):
 
 
 def without_current() -> Context:
-    """A copy of the context variables, without the current context."""
+    """A copy of the context variables, without the current context and the call's fences."""
     ambient = copy_context()
     ambient.run(set_current, None)
+    ambient.run(FENCES.set, None)
     return ambient

@@ -12,7 +12,9 @@ from relevo.v1 import context_pb2
 from relevo_client._context import digest
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
-from relevo_client._context.model import IDENTITY, SECTIONS, ExecutionContext, construct, unknown_of
+from relevo_client._context.model import IDENTITY, ExecutionContext, construct, unknown_of
+from relevo_client._context.paths import SECTIONS
+from relevo_client._context.provenance import Part, record
 from relevo_client._context.values import fill_struct, read_struct, shared
 
 _COMMON = ("tenant_id", "agent_id", "tenant_tier")
@@ -29,6 +31,8 @@ def entry_from_message(
     key = ContextKey.from_message(message.key)
     context = context_from_message(message.context)
     digest.verify(key, context)
+    sources = [ref.key for ref in context.composed_from] if digest.is_digest(key) else [key]
+    record(context, [Part(source, None) for source in sources])
     return ContextEntry(
         key=key,
         context=context,

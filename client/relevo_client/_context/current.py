@@ -1,6 +1,6 @@
 """The current context: one value for each call, task or thread, held in a ContextVar."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import overload
@@ -8,17 +8,31 @@ from typing import overload
 from relevo_client._context.deferred import AsyncDeferred, Current, Deferred
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import NoContextError
+from relevo_client._context.fences import FENCES, Fences, fenced
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Rebuilt, Resolved
+from relevo_client._context.riders import rider_of
 
 _current: ContextVar[Current] = ContextVar("relevo_context", default=None)
+
+# The methods themselves: every call uses them.
+get_current: Callable[[], Current] = _current.get
+"""The current context, resolved or not."""
+set_current: Callable[[Current], object] = _current.set
+"""Make a context current for the rest of this call."""
 
 
 def _resolved() -> Resolved:
     current = _current.get()
     return current.resolved() if isinstance(current, Deferred) else current
+
+
+def has_context() -> bool:
+    """Whether a context is current and resolved. Resolves nothing."""
+    current = _current.get()
+    return current.has_context if isinstance(current, Deferred) else current is not None
 
 
 def current_entry() -> ContextEntry | None:
@@ -88,10 +102,27 @@ async def await_context() -> ExecutionContext | None:
 def current_ref() -> ContextRef | None:
     """The ContextRef that calls from here carry, or None if they carry none.
 
-    It resolves nothing, so it works under a lazy policy too.
+    Its revision is at least the fence of this call: the newest revision of the tenant that the
+    call has written, read or heard of. It resolves nothing, so it works under a lazy policy too.
     """
     current = _current.get()
-    return current.ref if current else None
+    ref = current.ref if current else None
+    return ref and fenced(ref)
+
+
+def current_rider() -> bytes | None:
+    """The rider of `current_ref()`: the snapshot that it names, as bytes.
+
+    None if it names no snapshot, or a larger one than calls carry along. It resolves nothing.
+    """
+    return rider_of_current(_current.get())
+
+
+def rider_of_current(current: Current) -> bytes | None:
+    """The rider of what is current: an entry's own, or the one that came with the reference."""
+    if isinstance(current, ContextEntry):
+        return rider_of(current)
+    return current.rider if isinstance(current, Deferred) else None
 
 
 def require_ref() -> ContextRef:
@@ -108,12 +139,13 @@ def require_ref() -> ContextRef:
 class _Block:
     """A `with` block that makes something current, linked to the block around it."""
 
-    def __init__(self, current: Current) -> None:
-        self.before = _current.get()
+    def __init__(self, current: Current, fences: Fences | None) -> None:
+        self.before = _current.get(), FENCES.get()
         self.outer = _block.get()
         self.is_left_behind = False
         _block.set(self)
         _current.set(current)
+        FENCES.set(fences)
 
     def end(self) -> None:
         """Restore what was current before the block."""
@@ -131,34 +163,43 @@ class _Block:
         while block.outer and block.outer.is_left_behind:
             block = block.outer
         _block.set(block.outer)
-        _current.set(block.before)
+        current, fences = block.before
+        _current.set(current)
+        FENCES.set(fences)
 
 
 _block: ContextVar[_Block | None] = ContextVar("relevo_block", default=None)
 
 
 class Steps:
-    """The current context of work that runs in steps between other work, as iterators do.
+    """The current context and fences of work that runs in steps between other work.
 
-    `with steps:` makes it current for one step, and restores the caller's context afterwards.
-    The next step finds what the last one left, including the blocks that have not ended.
+    Iterators are such work. `with steps:` makes both current for one step, and restores the
+    caller's afterwards. The next step finds what the last one left, including the blocks that
+    have not ended.
     """
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, fences: Fences | None) -> None:
         self._current = current
+        self._fences = fences
         self._block: _Block | None = None
 
     def __enter__(self) -> None:
-        self._tokens = _current.set(self._current), _block.set(self._block)
+        self._tokens = (
+            _current.set(self._current),
+            _block.set(self._block),
+            FENCES.set(self._fences),
+        )
 
     def __exit__(self, *_: object) -> None:
-        self._current, self._block = _current.get(), _block.get()
-        current, block = self._tokens
+        self._current, self._block, self._fences = _current.get(), _block.get(), FENCES.get()
+        current, block, fences = self._tokens
         # A step that is closed while it waits may end in another task, whose context this
         # step has not changed.
         with suppress(ValueError):
             _current.reset(current)
             _block.reset(block)
+            FENCES.reset(fences)
 
 
 @overload
@@ -187,8 +228,11 @@ def use_context(
     - None: no context is current.
 
     The block's value is the ExecutionContext, or None. Raises TypeError for anything else.
+
+    Within a call the block belongs to that call: it hears what the call hears. Outside of calls,
+    the block is a call of its own.
     """
-    block = _Block(_as_resolved(entry))
+    block = _Block(_as_resolved(entry), FENCES.get() or Fences(_ref_of(entry)))
     try:
         yield entry.context if isinstance(entry, ContextEntry) else entry
     finally:
@@ -206,10 +250,17 @@ def _as_resolved(entry: object) -> Resolved:
     )
 
 
+def _ref_of(entry: object) -> ContextRef | None:
+    return entry.ref if isinstance(entry, ContextEntry) else None
+
+
 @contextmanager
-def using(current: Current) -> Generator[None, None, None]:
-    """Make a context, a deferred one or a reference current within a `with` block."""
-    block = _Block(current)
+def using(current: Current, fences: Fences | None) -> Generator[None, None, None]:
+    """Make a context, a deferred one or a reference current within a `with` block.
+
+    `fences` are those of the call that the block belongs to.
+    """
+    block = _Block(current, fences)
     try:
         yield
     finally:
@@ -217,23 +268,13 @@ def using(current: Current) -> Generator[None, None, None]:
 
 
 @contextmanager
-def using_in_one_task(current: Current) -> Generator[None, None, None]:
+def using_in_one_task(current: Current, fences: Fences) -> Generator[None, None, None]:
     """Make something current within a `with` block that begins and ends in the same task.
 
     It restores what was current before, even if blocks within it have not ended by then.
     """
-    block = _Block(current)
+    block = _Block(current, fences)
     try:
         yield
     finally:
         block.undo()
-
-
-def get_current() -> Current:
-    """The current context, resolved or not."""
-    return _current.get()
-
-
-def set_current(current: Current) -> None:
-    """Make a context current for the rest of this call."""
-    _current.set(current)

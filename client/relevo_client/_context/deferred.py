@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from types import NoneType
 from typing import TypeAlias
 
 from relevo_client._context.entry import ContextEntry
@@ -10,13 +11,16 @@ from relevo_client._context.errors import NoContextError
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Rebuilt, Resolved
+from relevo_client._context.riders import MAX_BYTES
 
 
 class Deferred:
     """A context that is resolved once, at its first use."""
 
-    def __init__(self, ref: ContextRef | None) -> None:
+    def __init__(self, ref: ContextRef | None, rider: bytes | None = None) -> None:
         self.ref = ref
+        self.rider = rider if rider and len(rider) <= MAX_BYTES else None
+        """The rider that came with the reference, which calls carry on; None if none came."""
         self._resolved: Resolved = None
         self._is_settled = False
 
@@ -33,6 +37,11 @@ class Deferred:
             )
         return self._resolved
 
+    @property
+    def has_context(self) -> bool:
+        """Whether it has been resolved, and to a context."""
+        return self._is_settled and self._resolved is not None
+
     def _settle(self, resolved: Resolved) -> None:
         self._resolved, self._is_settled = resolved, True
 
@@ -40,8 +49,10 @@ class Deferred:
 class BlockingDeferred(Deferred):
     """A context that `load()` resolves, in the first thread that uses it."""
 
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Resolved]) -> None:
-        super().__init__(ref)
+    def __init__(
+        self, ref: ContextRef | None, load: Callable[[], Resolved], rider: bytes | None = None
+    ) -> None:
+        super().__init__(ref, rider)
         self._load = load
         self._lock = threading.Lock()
 
@@ -59,8 +70,13 @@ class BlockingDeferred(Deferred):
 class AsyncDeferred(Deferred):
     """A context that `await load()` resolves, in the first task that calls `resolve`."""
 
-    def __init__(self, ref: ContextRef | None, load: Callable[[], Awaitable[Resolved]]) -> None:
-        super().__init__(ref)
+    def __init__(
+        self,
+        ref: ContextRef | None,
+        load: Callable[[], Awaitable[Resolved]],
+        rider: bytes | None = None,
+    ) -> None:
+        super().__init__(ref, rider)
         self._load = load
         self._lock = asyncio.Lock()
 
@@ -80,3 +96,5 @@ class ForwardedRef(Deferred):
 
 
 Current: TypeAlias = ContextEntry | Rebuilt | Deferred | None
+CURRENT = (ContextEntry, Rebuilt, Deferred, NoneType)
+"""The classes of Current, for `isinstance`."""

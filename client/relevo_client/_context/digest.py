@@ -20,7 +20,8 @@ import rfc8785
 
 from relevo_client._context.errors import RelevoError
 from relevo_client._context.keys import ContextKey
-from relevo_client._context.model import IDENTITY, SECTIONS, ExecutionContext
+from relevo_client._context.model import IDENTITY, ExecutionContext
+from relevo_client._context.paths import SECTIONS
 from relevo_client._context.reasons import Reason
 from relevo_client._context.values import EXACT
 

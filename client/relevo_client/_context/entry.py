@@ -1,5 +1,6 @@
 """Entries of the store, and the composition of an entry with its layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -9,7 +10,9 @@ from relevo_client._context import digest
 from relevo_client._context.errors import IncompleteContextError
 from relevo_client._context.frozen import FrozenDict
 from relevo_client._context.keys import ContextKey, ContextRef
-from relevo_client._context.model import SECTIONS, ExecutionContext, construct, unknown_of
+from relevo_client._context.model import ExecutionContext, construct, unknown_of
+from relevo_client._context.paths import SECTIONS
+from relevo_client._context.provenance import Part, provenance_of, record
 from relevo_client._context.sources import ContextSource
 
 
@@ -64,7 +67,12 @@ def composed(entry: ContextEntry) -> ContextEntry:
 
 def with_fence(entry: ContextEntry, fence: int) -> ContextEntry:
     """The entry with a revision, and so a reference, that is at least the fence."""
-    return entry if entry.revision >= fence else replace(entry, revision=fence)
+    if entry.revision >= fence:
+        return entry
+    fenced = replace(entry, revision=fence)
+    if "snapshot_key" in vars(entry):  # a digest, which does not depend on the fence
+        vars(fenced)["snapshot_key"] = entry.snapshot_key
+    return fenced
 
 
 def snapshot_context(entry: ContextEntry) -> ExecutionContext:
@@ -75,7 +83,10 @@ def snapshot_context(entry: ContextEntry) -> ExecutionContext:
     context = _compose(entry)
     sources = tuple(ContextRef(each.key, each.version) for each in (entry, *entry.layers))
     fields = {**dict(context), "includes": (), "composed_from": sources}
-    return construct(fields, unknown_of(context))
+    snapshot = construct(fields, unknown_of(context))
+    if provenance := provenance_of(context):
+        record(snapshot, provenance.parts)
+    return snapshot
 
 
 def _compose(head: ContextEntry) -> ExecutionContext:
@@ -95,8 +106,26 @@ def _compose(head: ContextEntry) -> ExecutionContext:
     parts = [*(layers[key] for key in context.includes), context]
     fields: dict[str, Any] = dict(context)
     for section in SECTIONS:
-        merged: dict[str, Any] = {}
-        for part in parts:
-            merged.update(getattr(part, section))
-        fields[section] = FrozenDict(merged)
-    return construct(fields, unknown_of(context))
+        fields[section] = _merged([own for part in parts if (own := getattr(part, section))])
+    composition = construct(fields, unknown_of(context))
+    earlier = provenance_of(context)
+    if earlier and earlier.is_composed:  # its own values are those of its layers, too
+        record(composition, earlier.parts)
+    else:
+        keys = (*context.includes, head.key)
+        record(composition, [Part(key, part) for key, part in zip(keys, parts, strict=True)])
+    return composition
+
+
+def _merged(sections: Sequence[FrozenDict]) -> FrozenDict:
+    """The sections that are not empty, later ones over earlier ones.
+
+    A section that stands alone is the same object in all compositions, so what it was validated
+    into serves them all.
+    """
+    if len(sections) == 1:
+        return sections[0]
+    merged: dict[str, Any] = {}
+    for section in sections:
+        merged.update(section)
+    return FrozenDict(merged)

@@ -1,7 +1,7 @@
 """The exceptions of the client. Each one's docstring says when it is raised and what to do."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from relevo_client._context.reasons import Reason, reason_of
 
@@ -195,6 +195,68 @@ class IncompleteContextError(RelevoError):
             reason=Reason.INCOMPLETE_CONTEXT,
             metadata={"key": key},
         )
+
+
+class SectionViolation(NamedTuple):
+    """A value of a section that is missing or wrong."""
+
+    path: str
+    """The value's path, such as `rag_config.top_k`."""
+    description: str
+    """The rule that it breaks. It quotes the model, and never the value."""
+    entries: tuple[str, ...]
+    """The text forms of the keys of the entries that it may have come from. One, if the value is
+    there; several, if it is missing or was read from a snapshot; none, if it is of no entry."""
+
+    def __str__(self) -> str:
+        came_from = f" of {' or '.join(self.entries)}" if self.entries else ""
+        return f"{self.path}{came_from}: {self.description}"
+
+
+class InvalidSectionError(RelevoError, ValueError):
+    """A section of the context does not fit the model that the code asks for.
+
+    Raised by `ExecutionContext.section` and `settings`. Correct the entries that the violations
+    name, or the model; a retry does not help. If a handler does not catch it, its call ends with
+    FAILED_PRECONDITION and a fixed text, and the service's log has this one.
+
+    `section` is the section's path, and `model` the name of the model's class. `violations` is a
+    tuple of SectionViolation, at most 20; `left_out` is the number of further ones.
+    """
+
+    def __init__(
+        self, section: str, model: str, violations: Sequence[SectionViolation], left_out: int = 0
+    ) -> None:
+        self.section = section
+        self.model = model
+        self.violations = tuple(violations)
+        self.left_out = left_out
+        texts = [str(each) for each in self.violations]
+        if left_out:
+            texts.append(f"and {left_out} more")
+        super().__init__(
+            f"{section} does not fit {model}: {'; '.join(texts)}", reason=Reason.INVALID_SECTION
+        )
+
+
+def cannot_answer_now(error: Exception) -> bool:
+    """Whether a retry may succeed: the store is unavailable, or has too many calls.
+
+    Too many calls of all, or of the tenant or the caller: a share is used up only for a moment.
+    """
+    if isinstance(error, TooLargeError):
+        return error.reason in (Reason.TOO_MANY_REQUESTS, Reason.QUOTA_EXCEEDED)
+    return isinstance(error, UnavailableError)
+
+
+def is_out_of_reach(error: Exception) -> bool:
+    """Whether a last known copy may take the place of an answer: the store has refused nothing.
+
+    It cannot answer now, or is behind. A client that was closed is no such case.
+    """
+    if isinstance(error, RelevoError) and error.reason == Reason.CLIENT_CLOSED:
+        return False
+    return isinstance(error, StoreBehindError) or cannot_answer_now(error)
 
 
 def client_closed() -> UnavailableError:

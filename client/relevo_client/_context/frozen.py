@@ -4,6 +4,7 @@ Contexts are shared between calls, so their sections must not change. As subclas
 list they work in all code that takes JSON-like data: json.dumps, `**kwargs`, comparisons.
 """
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NoReturn
 
@@ -15,7 +16,10 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
 class FrozenDict(dict[str, Any]):
     """An immutable dict. `copy.deepcopy` returns a mutable copy."""
 
-    __slots__ = ()
+    __slots__ = ("models",)
+
+    models: Mapping[type, Any]
+    """What the dict was validated into, by the model's class; not set before the first one."""
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse

@@ -1,5 +1,7 @@
 """Keys, which name entries, and references, which travel with calls."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from urllib.parse import quote, unquote_to_bytes
@@ -48,6 +50,19 @@ class ContextKey:
     def __str__(self) -> str:
         return self.text
 
+    # Every call looks up several keys, and hashing three strings each time takes longer than the
+    # rest of a lookup.
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.scope, self.tenant_id, self.id))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    # Without what was computed: hashes of strings differ from process to process.
+    def __reduce__(self) -> tuple[type["ContextKey"], tuple[str, str, str]]:
+        return type(self), (self.scope, self.tenant_id, self.id)
+
     @classmethod
     def parse(cls, text: str) -> "ContextKey":
         """Parse the text form. Raises InvalidFieldError if the text does not have that form."""
@@ -66,6 +81,13 @@ class ContextKey:
         return _key_of(message.scope, message.tenant_id, message.id)
 
 
+def valid_keys(messages: Iterable[context_pb2.ContextKey]) -> Iterator[ContextKey]:
+    """The keys of these messages, without those that are invalid."""
+    for message in messages:
+        with suppress(InvalidFieldError):
+            yield ContextKey.from_message(message)
+
+
 # Every pushed event names one of a few keys: they need not be validated each time.
 _key_of = lru_cache(maxsize=256)(ContextKey)
 
@@ -74,7 +96,8 @@ _key_of = lru_cache(maxsize=256)(ContextKey)
 class ContextRef:
     """The reference to a context that travels with a call: a key, and a revision as the fence.
 
-    Raises InvalidFieldError if the revision is not from 0 to 2^63 - 1.
+    Raises TypeError if the key is no ContextKey, and InvalidFieldError if the revision is not from
+    0 to 2^63 - 1.
     """
 
     key: ContextKey
@@ -87,6 +110,7 @@ class ContextRef:
     counts for this revision and later ones."""
 
     def __post_init__(self) -> None:
+        must_be_key(self.key)
         if not 0 <= self.revision <= MAX_REVISION:
             raise InvalidFieldError([("revision", "must be from 0 to 2^63 - 1")])
 
@@ -115,6 +139,13 @@ class ContextRef:
         """The reference of a protobuf message. Raises InvalidFieldError if a field is invalid."""
         key = ContextKey.from_message(message.key)
         return ContextRef(key, message.revision, message.signature)
+
+
+def must_be_key(key: object) -> None:
+    """Raise TypeError if `key` is no ContextKey, such as the text of one."""
+    if not isinstance(key, ContextKey):
+        name = type(key).__name__
+        raise TypeError(f"a key must be a ContextKey, and is {name}: ContextKey.parse reads a text")
 
 
 def problem_of(part: object) -> str | None:

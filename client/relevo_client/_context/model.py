@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     PlainValidator,
     PrivateAttr,
@@ -20,6 +21,8 @@ from pydantic import (
 from relevo_client._context.frozen import FrozenDict
 from relevo_client._context.hiding import Hidden
 from relevo_client._context.keys import ContextKey, ContextRef
+from relevo_client._context.provenance import forget
+from relevo_client._context.typed import section_of
 from relevo_client._context.values import freeze, freeze_section
 
 
@@ -56,6 +59,7 @@ Section = Annotated[Mapping[str, Any], PlainValidator(_section), PlainSerializer
 Key = Annotated[ContextKey, BeforeValidator(_key), PlainSerializer(str)]
 Ref = Annotated[ContextRef, BeforeValidator(_ref), PlainSerializer(str)]
 Time = Annotated[datetime, AfterValidator(_in_utc)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class ExecutionContext(BaseModel):
@@ -88,17 +92,17 @@ class ExecutionContext(BaseModel):
     user_id: Text = ""
     """The user who asked for the work."""
 
-    llm_config: Section = FrozenDict()
+    llm_config: Section = Field(default_factory=FrozenDict)
     """Settings of the language model."""
-    embedding_config: Section = FrozenDict()
+    embedding_config: Section = Field(default_factory=FrozenDict)
     """Settings of the embedding of text."""
-    rag_config: Section = FrozenDict()
+    rag_config: Section = Field(default_factory=FrozenDict)
     """Settings of retrieval."""
-    agent_config: Section = FrozenDict()
+    agent_config: Section = Field(default_factory=FrozenDict)
     """Settings of the agent's behaviour."""
-    metadata: Section = FrozenDict()
+    metadata: Section = Field(default_factory=FrozenDict)
     """Further values that the platform passes on."""
-    rate_limits: Section = FrozenDict()
+    rate_limits: Section = Field(default_factory=FrozenDict)
     """Limits of the tenant's consumption."""
 
     includes: tuple[Key, ...] = ()
@@ -129,6 +133,22 @@ class ExecutionContext(BaseModel):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.__copy__()  # all that it holds is immutable
 
+    def section(self, name: str, model: type[_Model]) -> _Model:
+        """A section, validated into a pydantic model once for each version of the section.
+
+        `name` is a section's name, as `rag_config`, or the path of an object in it, as
+        `metadata.pricing`; names with other characters stand in backticks. A section that is
+        missing counts as empty. It is validated as JSON.
+
+        All callers get the same object of a frozen model; its lists and dicts cannot be changed.
+        Of a model that is not frozen, each gets a copy.
+
+        Raises InvalidSectionError, which names each missing or wrong value and the entry that it
+        came from, InvalidFieldError for a name that is malformed or of no section, and what the
+        model's own validators raise beyond ValueError and AssertionError.
+        """
+        return section_of(self, name, model)
+
     def update(self, **changes: Any) -> Self:
         """A copy of the context with these fields replaced, each as a whole.
 
@@ -137,6 +157,13 @@ class ExecutionContext(BaseModel):
         updated = type(self).model_validate({**dict(self), **changes})
         _set_unknown(updated, unknown_of(self))
         return updated
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, as pydantic makes it: what `update` has is not validated."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            forget(copied)
+        return copied
 
     def to_cache_dict(self) -> dict[str, Any]:
         """The context as a mutable dict of JSON values.
@@ -192,13 +219,3 @@ IDENTITY = (
     "user_id",
 )
 """The identity fields: they name the tenant, agent, conversation and user of the work."""
-
-SECTIONS = (
-    "llm_config",
-    "embedding_config",
-    "rag_config",
-    "agent_config",
-    "metadata",
-    "rate_limits",
-)
-"""The fields that composition merges, key by key."""

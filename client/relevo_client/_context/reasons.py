@@ -33,6 +33,7 @@ class Reason(StrEnum):
     LEASE_HELD = "LEASE_HELD"
     ROLE_DENIED = "ROLE_DENIED"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    SCHEMA_VIOLATION = "SCHEMA_VIOLATION"
 
     # gRPC's codes, for calls that failed without a reason: no server answered, or a proxy did.
     CANCELLED = "CANCELLED"
@@ -59,6 +60,8 @@ class Reason(StrEnum):
     """The current context has no entry: a policy's function or a test has made it."""
     INCOMPLETE_CONTEXT = "INCOMPLETE_CONTEXT"
     """The context includes entries that do not exist."""
+    INVALID_SECTION = "INVALID_SECTION"
+    """A section of the context does not fit the model that the code asks for."""
     CLIENT_CLOSED = "CLIENT_CLOSED"
     """The client was closed before the call, or during it."""
     CLIENT_FORKED = "CLIENT_FORKED"

@@ -8,6 +8,8 @@ class ContextSource(StrEnum):
 
     NEAR_CACHE = "near_cache"
     """This client's near cache, which was proven current."""
+    RIDER = "rider"
+    """A snapshot that came with the call, and was verified by its name."""
     STORE = "store"
     """The store, which was asked."""
     LOADER = "loader"

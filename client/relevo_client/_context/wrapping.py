@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from relevo_client._context.current import Steps, get_current, set_current
 from relevo_client._context.deferred import Current
+from relevo_client._context.fences import FENCES, Fences
 from relevo_client._context.functions import (
     is_async_generator_function,
     is_coroutine_function,
@@ -23,6 +24,8 @@ from relevo_client._context.functions import (
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Function: TypeAlias = Callable[..., Any]
+_Call: TypeAlias = tuple[Current, Fences | None]
+"""The context that is current in a call, and the call's fences."""
 
 
 def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -42,30 +45,32 @@ def wrap(function: Callable[_P, _R]) -> Callable[_P, _R]:
     if not callable(function):
         raise TypeError(f"wrap takes a function, and got {type(function).__name__}")
     bind = next((bind for is_kind, bind in _BY_KIND if is_kind(function)), _plain)
-    return cast("Callable[_P, _R]", wraps(function)(bind(function, get_current())))
+    return cast("Callable[_P, _R]", wraps(function)(bind(function, (get_current(), FENCES.get()))))
 
 
-def _plain(function: _Function, current: Current) -> _Function:
+def _plain(function: _Function, call: _Call) -> _Function:
     def bound(*args: Any, **kwargs: Any) -> Any:
         scope = copy_context()
+        current, fences = call
         scope.run(set_current, current)
-        return _bound(scope.run(function, *args, **kwargs), current)
+        scope.run(FENCES.set, fences)
+        return _bound(scope.run(function, *args, **kwargs), call)
 
     return bound
 
 
-def _coroutine(function: _Function, current: Current) -> _Function:
+def _coroutine(function: _Function, call: _Call) -> _Function:
     async def bound(*args: Any, **kwargs: Any) -> Any:
-        with Steps(current):
+        with Steps(*call):
             result = await function(*args, **kwargs)
-        return _bound(result, current)
+        return _bound(result, call)
 
     return bound
 
 
-def _generator(function: _Function, current: Current) -> _Function:
+def _generator(function: _Function, call: _Call) -> _Function:
     def bound(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        steps = Steps(current)
+        steps = Steps(*call)
         with steps:
             items = function(*args, **kwargs)
         step: Callable[[], Any] = items.__next__
@@ -89,9 +94,9 @@ def _generator(function: _Function, current: Current) -> _Function:
     return bound
 
 
-def _async_generator(function: _Function, current: Current) -> _Function:
+def _async_generator(function: _Function, call: _Call) -> _Function:
     async def bound(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        steps = Steps(current)
+        steps = Steps(*call)
         with steps:
             items = function(*args, **kwargs)
         step: Callable[[], Awaitable[Any]] = items.__anext__
@@ -122,7 +127,7 @@ _BY_KIND = (
 )
 
 
-def _bound(result: object, current: Current) -> Any:
+def _bound(result: object, call: _Call) -> Any:
     """The result of a function; a coroutine or generator is bound to the function's context."""
 
     def returned() -> Any:
@@ -130,9 +135,9 @@ def _bound(result: object, current: Current) -> Any:
 
     kind = type(result)
     if kind is CoroutineType or (kind is GeneratorType and inspect.isawaitable(result)):
-        return _coroutine(returned, current)()
+        return _coroutine(returned, call)()
     if kind is GeneratorType:
-        return _generator(returned, current)()
+        return _generator(returned, call)()
     if kind is AsyncGeneratorType:
-        return _async_generator(returned, current)()
+        return _async_generator(returned, call)()
     return result

@@ -10,10 +10,12 @@ from typing import Any
 
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.keys import ContextKey, ContextRef
-from relevo_client._near_cache import contexts
+from relevo_client._context.riders import Rider
+from relevo_client._near_cache import contexts, steady
 from relevo_client._near_cache.identity import client_info
-from relevo_client._near_cache.machine import NearCache
 from relevo_client._near_cache.options import CacheOptions
+from relevo_client._near_cache.riding import RiderCache
+from relevo_client._near_cache.signs import Pace
 from relevo_client._near_cache.stream_rules import Backoff, Contact, slice_pause
 from relevo_client._telemetry.caches import CACHES
 from relevo_client._telemetry.calls import entries_in, record_sizes
@@ -38,7 +40,9 @@ class AsyncWatcher:
         self._options = options
         self._watch = watch
         self._renewed_scopes = renewed_scopes
-        self._cache = NearCache(options, renewed_scopes=renewed_scopes)
+        self._cache = RiderCache(options, renewed_scopes=renewed_scopes)
+        self.ageing: Sequence[tuple[ContextKey, int]] = self._cache.ageing
+        """The ageing entries in use, as keys and versions."""
         self._requests_waiting = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -51,11 +55,11 @@ class AsyncWatcher:
 
     def figures(self) -> CacheFigures | None:
         """The present state of the cache; None once it is closed."""
-        return None if self._is_closed else self._cache.figures(time.monotonic())
+        return None if self._is_closed else self._cache.figures(steady.now())
 
     def age(self, key: ContextKey) -> float | None:
         """The seconds since the copy of a key was last proven current; None if unknown."""
-        return self._cache.age(key, time.monotonic())
+        return self._cache.age(key, steady.now())
 
     def record_miss(self, ref: ContextRef) -> bool:
         """Count a miss. Returns whether a server may answer from its memory."""
@@ -67,35 +71,45 @@ class AsyncWatcher:
 
         Raises NotFoundError if the cache knows that there is no live entry.
         """
-        self._begin()
+        if self._task is None:
+            self._begin()
+        cache, now = self._cache, steady.now()
         try:
-            found = contexts.resolve(self._cache, ref, time.monotonic())
+            found = contexts.resolve(cache, ref, now)
         finally:
-            self._wake()
+            if cache.asked == now:
+                self._wake()
         if found is not None:
-            self._cache.counts.hits += 1
+            cache.counts.hits += 1
         return found
 
-    def entry(self, key: ContextKey) -> ContextEntry | None:
+    def entry(self, key: ContextKey, fence: int = 0) -> ContextEntry | None:
         """The live entry from the cache as it was put, or None if the store must be asked."""
         self._begin()
-        found = contexts.entry(self._cache, key, time.monotonic())
+        found = contexts.entry(self._cache, key, fence, steady.now())
         self._wake()
         return found
+
+    def accept_rider(self, rider: Rider, *, keep: bool) -> bool:
+        """Whether a call may use the verified rider that came with it, and keep it if so."""
+        self._begin()
+        is_accepted = self._cache.accept_rider(rider, steady.now(), keep=keep)
+        self._wake()
+        return is_accepted
 
     def cached_composition(
         self, key: ContextKey, versions: tuple[int, ...], signature: str
     ) -> ContextEntry | None:
         """The cache's composition of exactly these versions: the entry's, then its layers'."""
-        return contexts.cached_composition(self._cache, key, versions, time.monotonic(), signature)
+        return contexts.cached_composition(self._cache, key, versions, steady.now(), signature)
 
     def pop_ageing(self) -> Sequence[tuple[ContextKey, int]]:
         """Remove and return the ageing entries in use, as keys and versions, to be renewed."""
-        return self._cache.pop_ageing() if self._cache.ageing else ()
+        return self._cache.pop_ageing()
 
     def record_write(self, tenant_id: str, revision: int) -> None:
         """Record an own write: no older copy of the tenant's entries may be used from now on."""
-        self._cache.record_write(tenant_id, revision, time.monotonic())
+        self._cache.record_write(tenant_id, revision, steady.now())
 
     def _begin(self) -> None:
         if self._task is None and not self._is_closed:
@@ -106,13 +120,18 @@ class AsyncWatcher:
         if self._cache.has_requests:
             self._requests_waiting.set()
 
+    def is_ending(self, key: ContextKey) -> bool:
+        """Whether a cached entry has little time left to live."""
+        return contexts.is_ending(self._cache, key, steady.now())
+
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The last known entry of a reference, marked as stale, or None if there is none."""
-        return contexts.last_known(self._cache, ref, time.monotonic())
+        return contexts.last_known(self._cache, ref, steady.now())
 
     def after_fork(self) -> None:
         """Forget everything and stay closed: the stream belongs to the parent of this process."""
-        self._cache = NearCache(self._options, renewed_scopes=self._renewed_scopes)
+        self._cache = RiderCache(self._options, renewed_scopes=self._renewed_scopes)
+        self.ageing = self._cache.ageing
         self._task = None
         self._is_closed = True
 
@@ -125,20 +144,22 @@ class AsyncWatcher:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(self._options.max_staleness)
         while True:
             begun, attempt, asked = time.monotonic(), self._contact.begin(), 0.0
             try:
-                await self._stream()
+                await self._stream(backoff.pace())
             except Exception as error:  # noqa: BLE001 - the contact logs each by its class
                 asked = self._contact.stream_ended(attempt, error)
             finally:
+                is_answered = self._cache.is_live
                 self._cache.stream_ended()
-            await asyncio.sleep(backoff.after(time.monotonic() - begun, asked))
+            lasted = time.monotonic() - begun
+            await asyncio.sleep(backoff.after(lasted, asked, is_answered=is_answered))
 
-    async def _stream(self) -> None:
+    async def _stream(self, pace: Pace) -> None:
         call = await self._watch()
-        self._cache.opened(time.monotonic(), client_info(self._options))
+        self._cache.opened(steady.now(), client_info(self._options), pace)
         self._requests_waiting.set()
         sides = [asyncio.create_task(side(call)) for side in (self._read, self._write, self._ping)]
         try:
@@ -154,7 +175,7 @@ class AsyncWatcher:
     async def _read(self, call: Any) -> None:
         async for message in call:
             record_sizes(entries_in(message))
-            if self._cache.received(message):
+            if self._cache.received(message, steady.now()):
                 self._contact.answered()
             self._wake()
 
@@ -172,11 +193,11 @@ class AsyncWatcher:
                     await asyncio.sleep(slice_pause())
 
     async def _ping(self, _: Any) -> None:
-        """Send pings. Raises TimeoutError if the stream stays silent."""
+        """Send the pings that are due. Raises TimeoutError if the stream stays silent."""
         while True:
             await asyncio.sleep(self._options.ping_interval)
-            now = time.monotonic()
+            now = steady.now()
             if self._cache.is_silent(now):
                 raise TimeoutError  # the next stream may reach another server
-            self._cache.ping(now)
-            self._requests_waiting.set()
+            self._cache.tick(now)
+            self._wake()

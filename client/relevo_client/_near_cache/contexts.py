@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
 
+from relevo_client._context import digest
 from relevo_client._context.codec import entry_from_message
 from relevo_client._context.entry import ContextEntry, composed, with_fence
 from relevo_client._context.errors import NotFoundError, RelevoError
@@ -20,32 +21,43 @@ def resolve(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | Non
 
     Its revision is the newest version of its parts, or the fence if that is later: so a receiver
     of its reference does not wait for unrelated writes. Raises NotFoundError if the cache knows
-    that there is no live entry.
+    that there is no live entry; for a snapshot it never does.
     """
     head = cache.lookup(ref.key, ref.revision, now)
     if head is None:
         return None
     if head.version == ABSENT:
+        if digest.is_digest(ref.key):
+            return None  # its Put may be on its way: only the store can tell
         raise NotFoundError(
             f"there is no live entry under {ref.key}",
             reason=Reason.NO_ENTRY,
             metadata={"key": ref.key.text},
         )
-    entry = _entry(head)
-    if entry and entry.context.includes:
+    if not head.has_layers:
+        entry = head.entry or _entry(head)
+    elif entry := _entry(head):
         # All are looked up, even after a miss, so that all are subscribed from now on.
         layers = [cache.lookup(key, ref.revision, now) for key in entry.context.includes]
         usable = [layer for layer in layers if layer is not None]
         # An absent layer may have existed when the head was written: the store must decide.
         is_complete = len(usable) == len(layers) and all(layer.version for layer in usable)
         entry = _composed_if_whole(cache, head, usable) if is_complete else None
-    return entry and with_fence(entry, ref.revision)
+    if entry is None or entry.revision >= ref.revision:
+        return entry
+    return _fenced(head, entry, ref.revision)
 
 
-def entry(cache: NearCache, key: ContextKey, now: float) -> ContextEntry | None:
+def entry(cache: NearCache, key: ContextKey, fence: int, now: float) -> ContextEntry | None:
     """The live entry under a key as it was put, or None if the store must be asked."""
-    copy = cache.lookup(key, 0, now)
+    copy = cache.lookup(key, fence, now)
     return _entry(copy) if copy and copy.version != ABSENT else None
+
+
+def is_ending(cache: NearCache, key: ContextKey, now: float) -> bool:
+    """Whether the copy of a key ends soon: within a minute, or in the last quarter of its time."""
+    copy = cache.last_known(key, now)
+    return copy is not None and copy.deadline - now < min(60.0, copy.full_lifetime / 4)
 
 
 def last_known(cache: NearCache, ref: ContextRef, now: float) -> ContextEntry | None:
@@ -114,6 +126,13 @@ def _entry(copy: Copy) -> ContextEntry | None:
             entry, key=copy.key, version=copy.entry_version, source=ContextSource.NEAR_CACHE
         )
     return copy.entry
+
+
+def _fenced(copy: Copy, entry: ContextEntry, fence: int) -> ContextEntry:
+    """The entry with the fence as its revision; the same object for all calls with that fence."""
+    if copy.fenced is None or copy.fenced[0] is not entry or copy.fenced[1].revision != fence:
+        copy.fenced = entry, with_fence(entry, fence)
+    return copy.fenced[1]
 
 
 def _composed_if_whole(cache: NearCache, head: Copy, layers: Sequence[Copy]) -> ContextEntry | None:

@@ -3,12 +3,13 @@
 Times are seconds of a clock that never goes back, as in `machine`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from relevo.v1.store_pb2 import Position, Reset, ResetReason
 
-from relevo_client._near_cache.state import LONG_AGO, UNKNOWN, Copy
+from relevo_client._near_cache.clock import LONG_AGO
+from relevo_client._near_cache.state import UNKNOWN, Copy
 from relevo_client._telemetry.counts import COUNTS
 
 _RESET_REASONS = {
@@ -83,14 +84,21 @@ class Partitions(dict[int, Partition]):
         partition = self.of(copy)
         return partition.as_of if partition else LONG_AGO
 
-    def advance(self, positions: Iterable[Position], pings: Mapping[int, float]) -> None:
-        """Apply positions from the stream; `pings` are the times at which pings were sent."""
+    def advance(self, positions: Iterable[Position], as_of: Callable[[Position], float]) -> bool:
+        """Apply positions from the stream, with the time as of which each is true.
+
+        Returns whether any of them proves something newer than what was known.
+        """
+        is_newer = False
         for position in positions:
             partition = self.setdefault(position.partition, Partition())
             partition.position = max(partition.position, position.revision)
             partition.stream_position = max(partition.stream_position, position.revision)
-            partition.as_of = max(partition.as_of, pings.get(position.ping, LONG_AGO))
+            time = as_of(position)
+            is_newer |= time > partition.as_of
+            partition.as_of = max(partition.as_of, time)
             partition.proven = max(partition.proven, partition.as_of)
+        return is_newer
 
     def stream_ended(self) -> None:
         """Forget what the ended stream alone has proven. The next one resumes from `position`."""

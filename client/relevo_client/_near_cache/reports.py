@@ -1,4 +1,4 @@
-"""The near cache's report to operators, which is sent with a ping every 10 seconds."""
+"""The near cache's report to operators, which is sent with pings."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from relevo.v1.store_pb2 import CacheReport
 from relevo_client._telemetry.counts import CacheCounts, CacheFigures
 
 REPORT_INTERVAL = 10.0
-"""Seconds between two reports on one stream; the first one comes with its first ping."""
+"""Seconds between two reports on one stream, at least; the first one comes with its first ping."""
 
 
 class Reporter(Protocol):

@@ -1,33 +1,27 @@
-"""The state of a near cache: copies of entries, the open stream, own writes.
+"""The state of a near cache: copies of entries, own writes.
 
 Times are seconds of a clock that never goes back, as in `machine`.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from relevo.v1.context_pb2 import ContextEntry as EntryMessage
-from relevo.v1.store_pb2 import (
-    ClientInfo,
-    Ping,
-    RequestBatch,
-    Subscribe,
-    Touch,
-    Unsubscribe,
-    WatchRequest,
-)
 
+from relevo_client._context.digest import is_digest
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextKey
-from relevo_client._near_cache.reports import REPORT_INTERVAL, Reporter, report_of
+from relevo_client._near_cache.clock import LONG_AGO
 
 ABSENT = 0
 """The version of an entry that does not exist."""
-LONG_AGO = float("-inf")
-"""A time before all others."""
+_ROUNDING = 1e-3
+"""Seconds that are more than a sum of times is rounded by."""
 UNKNOWN = -1
 """The partition of a copy before the first answer."""
+DECLINED_PAUSE = 5.0
+"""Seconds before the stream is asked again for a key that the store has declined to watch. Until
+then each lookup asks the store for the entry."""
 
 
 @hides("serialized")
@@ -62,13 +56,21 @@ class Copy:
     """The seconds that the entry had to live when it was written."""
     touched: float = LONG_AGO
     """The time of the last Touch."""
+    is_declined: bool = False
+    """Whether the last Subscribe was answered without saying whether there is an entry."""
+    asked: float = LONG_AGO
+    """The time at which a lookup last subscribed again, as the copy could not be used."""
     ageing_reported: float = LONG_AGO
     """The time at which the entry was last reported as ageing."""
+    next_due: float = LONG_AGO
+    """The time before which none of these times is due."""
     entry: ContextEntry | None = None
     """The entry decoded from `serialized`, from its first use on."""
     composed: ContextEntry | None = None
     """The last composition with the layers that existed as a whole; its entry may be of an
     earlier version."""
+    fenced: tuple[ContextEntry, ContextEntry] | None = None
+    """One of both, and the same with the later fence of a call as its revision."""
     versions: tuple[int, ...] = ()
     """The versions in `composed`: the entry's, then those of its layers in order."""
 
@@ -78,144 +80,86 @@ class Copy:
         more = len(serialized) - self.size
         self.size, self.serialized, self.entry = len(serialized), serialized, None
         self.entry_version, self.confirmed = message.version if message else ABSENT, 0
+        self.fenced = None
         self.has_layers = bool(message and message.context.includes)
         if not self.has_layers:
             self.composed, self.versions = None, ()
         return more
+
+    def is_as_of(self, fence: int, own: int) -> bool:
+        """Whether the entry serves a call with this fence, whatever the partition's position (N1).
+
+        A snapshot is never older than a fence: its name is its content. But what this process has
+        written may have ended it: `own` is the revision of an own write that copies have not
+        reached, 0 for none.
+        """
+        if not own and is_digest(self.key):
+            return True
+        return not self.has_layers and self.entry_version >= max(fence, own)
+
+    def may_ask(self, now: float) -> bool:
+        """Whether a lookup may subscribe again to a copy that cannot be used. Records that it does.
+
+        The store may have a reason to decline that lasts: the client has no right to the entry, or
+        has too many subscriptions.
+        """
+        if self.is_declined and now - self.asked < DECLINED_PAUSE:
+            return False
+        self.asked = now
+        return True
 
     def prolong(self, message: EntryMessage, *, sent: float) -> None:
         """Take over the time to live of an entry, from a message that was sent at this time."""
         self.lifetime = message.ttl.ToTimedelta().total_seconds()
         self.deadline = sent + self.lifetime
         self.full_lifetime = max(self.lifetime, seconds_from_write_to_end(message))
+        self.next_due = LONG_AGO
+
+    def is_to_be_touched(self, now: float) -> bool:
+        """Whether half of the entry's time is over, and a Touch may prolong it."""
+        half = self.lifetime / 2
+        return self.deadline - now < half and now - self.touched >= half
+
+    def is_to_be_reported(self, now: float) -> bool:
+        """Whether the entry is in the last fifth of its time, and was not reported just now."""
+        is_ageing = self.deadline - now < self.full_lifetime / 5
+        return is_ageing and now - self.ageing_reported >= self.full_lifetime / 20
+
+    def find_next_due(self, *, is_renewed: bool) -> None:
+        """Find the time until which an entry that was just looked at needs not to be again."""
+        half = self.lifetime / 2
+        due = min(self.deadline, max(self.deadline - half, self.touched + half))
+        if is_renewed:
+            ageing = self.deadline - self.full_lifetime / 5
+            due = min(due, max(ageing, self.ageing_reported + self.full_lifetime / 20))
+        self.next_due = due - _ROUNDING
 
 
-@dataclass
-class Stream:
-    """The open Watch stream, or none, with the requests that wait to be sent on it."""
-
-    opened: float | None = None
-    """The time at which the stream was opened, None if none is open."""
-    number: int = 0
-    """The number of the last Subscribe or Ping, on this or an earlier stream."""
-    heard: float = LONG_AGO
-    """The time at which the stream was last known to answer."""
-    answered: int = 0
-    """The number of the newest Subscribe or Ping that the stream has answered."""
-    has_answered: bool = False
-    """Whether the stream has answered a newer request since `heard`."""
-    client: ClientInfo | None = None
-    """Who the client is: sent with the stream's first request, which is a ping."""
-    reported: float = LONG_AGO
-    """The time of the last ping that had a report."""
-    pings: dict[int, float] = field(default_factory=dict[int, float])
-    """The times at which recent pings were sent, by their numbers."""
-    requests: deque[WatchRequest] = field(default_factory=deque[WatchRequest])
-    """The requests that wait to be sent: pings in front."""
-    pings_due: int = 0
-    """The number of pings among them."""
-    accepts_batches: bool = False
-    """Whether the server has said that it accepts several requests in one."""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the stream is open, and the store has answered it."""
-        return self.opened is not None and self.answered > 0
-
-    def pop_requests(self, limit: int) -> list[WatchRequest]:
-        """Remove and return the first requests that wait, as one if the server accepts batches."""
-        taken = [self.requests.popleft() for _ in range(min(limit, len(self.requests)))]
-        self.pings_due = max(0, self.pings_due - len(taken))
-        if self.accepts_batches and len(taken) > 1:
-            return [WatchRequest(batch=RequestBatch(requests=taken))]
-        return taken
-
-    def subscribe(self, key: ContextKey, known_version: int, position: int) -> int:
-        """Queue a Subscribe for a key. Returns its number."""
-        self.number += 1
-        subscribe = Subscribe(
-            key=key.to_message(),
-            known_version=known_version,
-            position=position,
-            number=self.number,
-        )
-        self.requests.append(WatchRequest(subscribe=subscribe))
-        return self.number
-
-    def unsubscribe(self, key: ContextKey) -> None:
-        """Queue an Unsubscribe for a key, if a stream is open."""
-        if self.opened is not None:
-            self.requests.append(WatchRequest(unsubscribe=Unsubscribe(key=key.to_message())))
-
-    def touch(self, key: ContextKey) -> None:
-        """Queue a Touch, which prolongs the life of an entry."""
-        self.requests.append(WatchRequest(touch=Touch(key=key.to_message())))
-
-    def ping(self, now: float, *, keep: float, reporter: Reporter) -> None:
-        """Queue a Ping, if a stream is open, with the reporter's report if one is due.
-
-        Forgets pings that are older than `keep` seconds.
-        """
-        if self.opened is not None:
-            self.number += 1
-            recent = {n: at for n, at in self.pings.items() if now - at < keep}
-            ping = WatchRequest(ping=Ping(number=self.number))
-            if not self.pings:  # a stream begins with a ping
-                ping.accepts_batches = True
-                ping.MergeFrom(WatchRequest(client=self.client))
-            if now - self.reported >= REPORT_INTERVAL:
-                ping.report.CopyFrom(report_of(reporter, now))
-                self.reported = now
-            self.pings = {**recent, self.number: now}
-            # Before thousands of Subscribes, which take longer to send than a proof may be old.
-            self.requests.insert(self.pings_due, ping)
-            self.pings_due += 1
-
-    def record_answer(self, number: int) -> bool:
-        """Record an answer to a request, by its number, 0 for none. Returns whether it is newer."""
-        is_newer = number > self.answered
-        if is_newer:
-            self.answered, self.has_answered = number, True
-        return is_newer
-
-    def silence(self, now: float, *, is_asked: bool) -> float:
-        """The seconds since the last new answer; 0 if no answer is expected (`is_asked` False)."""
-        if self.has_answered or not is_asked:
-            self.heard, self.has_answered = now, False
-        return now - self.heard
-
-
-class OwnWrites:
+class OwnWrites(dict[str, tuple[int, float]]):
     """The last revision that this process has written for each tenant, until copies reach it.
 
-    Each is kept for `keep` seconds at most: copies that are usable later were confirmed after it.
+    Revisions with their times, by tenant, the oldest first. Each is kept for `keep` seconds at
+    most: copies that are usable later were confirmed after it.
     """
 
     def __init__(self, keep: float) -> None:
+        super().__init__()
         self._keep = keep
-        # Revisions with their times, the oldest first.
-        self._last: dict[str, tuple[int, float]] = {}
-
-    def __len__(self) -> int:
-        return len(self._last)
-
-    def __contains__(self, tenant_id: str) -> bool:
-        return tenant_id in self._last
 
     def add(self, tenant_id: str, revision: int, now: float) -> None:
         """Record an acknowledged write."""
-        earlier, _ = self._last.pop(tenant_id, (0, now))
-        self._last[tenant_id] = max(revision, earlier), now
-        while now - next(iter(self._last.values()))[1] >= self._keep:
-            del self._last[next(iter(self._last))]
+        earlier, _ = self.pop(tenant_id, (0, now))
+        self[tenant_id] = max(revision, earlier), now
+        while now - next(iter(self.values()))[1] >= self._keep:
+            del self[next(iter(self))]
 
     def discard(self, tenant_id: str) -> None:
         """Forget the tenant's write."""
-        self._last.pop(tenant_id, None)
+        self.pop(tenant_id, None)
 
     def fence(self, tenant_id: str, position: int, now: float) -> int:
         """The fence for the tenant's copies if their partition is at `position`; 0 for none."""
-        written, at = self._last.get(tenant_id, (0, now))
+        written, at = self.get(tenant_id, (0, now))
         if written <= position or now - at >= self._keep:
             self.discard(tenant_id)
             return 0

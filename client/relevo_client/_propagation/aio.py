@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 import grpc
@@ -11,13 +10,16 @@ from grpc import aio
 
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._propagation import handlers
-from relevo_client._propagation.aio_resolution import AsyncClientSource, AsyncEntrance, aio_entering
-from relevo_client._propagation.blocking_resolution import Entrance, entering
+from relevo_client._propagation.aio_metadata import extended
+from relevo_client._propagation.aio_resolution import AsyncClientSource, AsyncEntrance
+from relevo_client._propagation.blocking_resolution import Entrance
 from relevo_client._propagation.bridge import ThreadSource
 from relevo_client._propagation.clients import must_be_asyncio
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy
-from relevo_client._propagation.incoming import Authorize, Inbound, Trust, keys_of
+from relevo_client._propagation.incoming import Authorize, Inbound, Trust, keys_of, set_received
+from relevo_client._propagation.listening import aio_listen
 from relevo_client._propagation.outgoing import Outbound
+from relevo_client._propagation.own import Own
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -90,7 +92,7 @@ def aio_server_interceptor(
     return _ServerInterceptor(client, rules)
 
 
-class _ReferenceInterceptor:
+class _ReferenceInterceptor(Own):
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
@@ -101,17 +103,22 @@ class _ReferenceInterceptor:
         request: Any,
     ) -> Any:
         """Continue a call of any arity, with the current reference in its metadata."""
-        added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
+        if not self._rules.concerns(details.method):
+            return await continuation(details, request)
+        added = self._rules.added(details.metadata)
         if added:
             details = aio.ClientCallDetails(
                 details.method,
                 details.timeout,
-                # A copy: the caller may use its metadata for other calls, too.
-                aio.Metadata(*(details.metadata or ()), *added),
+                extended(details.metadata, added),
                 details.credentials,
                 details.wait_for_ready,
             )
-        return await continuation(details, request)
+        call = await continuation(details, request)
+        listener = self._rules.listener(details.metadata)
+        if listener:
+            aio_listen(call, listener)
+        return call
 
 
 # A channel registers an interceptor for one arity only, so each arity has a class.
@@ -134,10 +141,10 @@ _CLIENT_INTERCEPTORS: Sequence[Any] = [
 ]
 
 
-class _ServerInterceptor(aio.ServerInterceptor):
+class _ServerInterceptor(Own, aio.ServerInterceptor):
     def __init__(self, client: AsyncContextClient, rules: Inbound) -> None:
         self._rules = rules
-        self._source = AsyncClientSource(client)
+        self._source = AsyncClientSource(client, trusts_callers=rules.trusts_callers)
         self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     async def intercept_service(
@@ -146,28 +153,21 @@ class _ServerInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        return None if handler is None else self._wrapper(handler_call_details.method, handler)
+        if handler is None or self.is_over:
+            return handler
+        set_received(handler_call_details.invocation_metadata)
+        return self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
     ) -> handlers.Behaviour:
         shape_on_loop = _shape_on_loop(behaviour)
         if shape_on_loop:
-            return shape_on_loop(aio_entering(partial(self._entrance, method)), behaviour)
+            return shape_on_loop(AsyncEntrance(self._rules, method, self._source), behaviour)
         # gRPC runs any other handler in a thread of its pool.
         shape = handlers.generator if streams else handlers.function
         source = ThreadSource(self._source, asyncio.get_running_loop())
-        return shape(entering(partial(self._entrance_in_thread, method, source)), behaviour)
-
-    def _entrance(self, method: str) -> handlers.AsyncEnter:
-        if self._rules.is_exempt(method):
-            return handlers.no_context
-        return AsyncEntrance(self._rules, method, self._source)
-
-    def _entrance_in_thread(self, method: str, source: ThreadSource) -> handlers.Enter:
-        if self._rules.is_exempt(method):
-            return handlers.no_context
-        return Entrance(self._rules, method, source)
+        return shape(Entrance(self._rules, method, source), behaviour)
 
 
 def _shape_on_loop(behaviour: handlers.Behaviour) -> Callable[..., handlers.Behaviour] | None:

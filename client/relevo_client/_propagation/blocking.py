@@ -1,7 +1,6 @@
 """The interceptors for blocking channels and servers."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -9,11 +8,13 @@ import grpc
 from relevo_client._client.blocking import ContextClient
 from relevo_client._context.hiding import hides
 from relevo_client._propagation import handlers
-from relevo_client._propagation.blocking_resolution import ClientSource, Entrance, entering
+from relevo_client._propagation.blocking_resolution import ClientSource, Entrance
 from relevo_client._propagation.clients import must_be_blocking
 from relevo_client._propagation.fallbacks import DEFAULT_POLICY, Policy, must_await_nothing
 from relevo_client._propagation.incoming import Authorize, Inbound, Trust, keys_of
+from relevo_client._propagation.listening import listen
 from relevo_client._propagation.outgoing import Outbound
+from relevo_client._propagation.own import Own
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
 
 
@@ -81,24 +82,30 @@ class _CallDetails(NamedTuple):
     compression: Any
 
 
-class _ReferenceInterceptor:
+class _ReferenceInterceptor(Own):
     def __init__(self, rules: Outbound) -> None:
         self._rules = rules
 
     def intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         """Continue a call of any arity, with the current reference in its metadata."""
-        added = self._rules.concerns(details.method) and self._rules.added(details.metadata)
+        if not self._rules.concerns(details.method):
+            return continuation(details, request)
+        added = self._rules.added(details.metadata)
         if added:
             details = _CallDetails(
                 details.method,
                 details.timeout,
                 # A copy: the caller may use its metadata for other calls, too.
-                [*(details.metadata or ()), *added],
+                (*details.metadata, *added) if details.metadata else added,
                 details.credentials,
                 getattr(details, "wait_for_ready", None),
                 getattr(details, "compression", None),
             )
-        return continuation(details, request)
+        call = continuation(details, request)
+        listener = self._rules.listener(details.metadata)
+        if listener:
+            listen(call, listener)
+        return call
 
 
 _ClientInterceptor: Any = type(
@@ -114,25 +121,22 @@ _ClientInterceptor: Any = type(
 )
 
 
-class _ServerInterceptor(grpc.ServerInterceptor):
+class _ServerInterceptor(Own, grpc.ServerInterceptor):
     def __init__(self, client: ContextClient, rules: Inbound) -> None:
         self._rules = rules
-        self._source = ClientSource(client)
+        self._source = ClientSource(client, trusts_callers=rules.trusts_callers)
         self._wrapper = handlers.HandlerWrapper(self._wrap)
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: Any
     ) -> Any:
         handler = continuation(handler_call_details)
-        return None if handler is None else self._wrapper(handler_call_details.method, handler)
+        if handler is None or self.is_over:
+            return handler
+        return self._wrapper(handler_call_details.method, handler)
 
     def _wrap(
         self, method: str, streams: bool, behaviour: handlers.Behaviour
     ) -> handlers.Behaviour:
         shape = handlers.generator if streams else handlers.function
-        return shape(entering(partial(self._entrance, method)), behaviour)
-
-    def _entrance(self, method: str) -> handlers.Enter:
-        if self._rules.is_exempt(method):
-            return handlers.no_context
-        return Entrance(self._rules, method, self._source)
+        return shape(Entrance(self._rules, method, self._source), behaviour)

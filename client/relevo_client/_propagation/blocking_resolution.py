@@ -1,7 +1,6 @@
 # Generated from aio_resolution.py by `make twins`: edit that file, not this one.
 """Resolves the contexts of calls by their rules and policies, in threads."""
 
-from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from relevo_client._client.blocking import ContextClient
@@ -23,12 +22,12 @@ from relevo_client._propagation.fallbacks import (
     RebuildCall,
     fallback_for,
 )
-from relevo_client._propagation.handlers import Enter
+from relevo_client._propagation.faults import log_incomplete
 from relevo_client._propagation.incoming import Call, Inbound, Requester, deadline_of
-from relevo_client._propagation.incomplete import log_incomplete
+from relevo_client._propagation.metadata import Pairs, rider_in
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client._telemetry.counts import COUNTS
-from relevo_client._telemetry.spans import describe
+from relevo_client._telemetry.spans import describe, get_telemetry
 
 
 class Source(Protocol):
@@ -40,6 +39,10 @@ class Source(Protocol):
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The last cached copy of the reference's entry, marked as stale, or None."""
+        ...
+
+    def ride(self, ref: ContextRef, rider: bytes) -> ContextEntry | None:
+        """The entry in the rider that came with a reference, or None. Sends nothing."""
         ...
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
@@ -55,10 +58,14 @@ class Source(Protocol):
 
 
 class ClientSource:
-    """The Source of a client. It describes each context on the current span."""
+    """The Source of a client. It describes each context on the current span.
 
-    def __init__(self, client: ContextClient) -> None:
+    `trusts_callers` is False if only signatures vouch for those who send references and riders.
+    """
+
+    def __init__(self, client: ContextClient, *, trusts_callers: bool = True) -> None:
         self._client = client
+        self._trusts_callers = trusts_callers
         self._flights = Flights[object, object]("relevo-make")
 
     def peek(self, ref: ContextRef) -> ContextEntry | None:
@@ -67,13 +74,21 @@ class ClientSource:
             entry = self._client.peek(ref)
         except RelevoError:  # `resolve` raises it again
             return None
-        describe(entry, self._client)
+        if get_telemetry():
+            describe(entry, self._client)
         return entry
 
     def last_known(self, ref: ContextRef) -> ContextEntry | None:
         """The client's last cached copy of the reference's entry, or None."""
         entry = self._client.last_known(ref)
         describe(entry, self._client)
+        return entry
+
+    def ride(self, ref: ContextRef, rider: bytes) -> ContextEntry | None:
+        """The entry in the rider that came with a reference, or None. Sends nothing."""
+        entry = self._client.take_rider(ref, rider, is_trusted=self._trusts_callers)
+        if get_telemetry():
+            describe(entry, self._client)
         return entry
 
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
@@ -103,6 +118,10 @@ def resolve_with_policy(
     """The reference's context, or the policy's fallback. Raises RejectedError."""
     error: RelevoError | None = None
     if ref is not None:
+        rider = requester.rider
+        entry = (source.peek(ref) or source.ride(ref, rider)) if rider else None
+        if entry:
+            return entry
         try:
             return source.resolve(ref, requester.deadline.half())
         except RelevoError as caught:
@@ -127,62 +146,67 @@ def apply_fallback(
 
 
 class Entrance:
-    """Decides which context is current in the calls of a method, or rejects them."""
+    """Decides which context is current in the calls of a method, or rejects them.
+
+    The filters of policies are the user's functions: they are evaluated in the first call, and in
+    the next one again if they fail.
+    """
 
     def __init__(self, rules: Inbound, method: str, source: Source) -> None:
         self._rules = rules
         self._method = method
-        self._policy = rules.policy_of(method)
         self._source = source
+        self._policy: Policy | None = None
+        """The method's policy; None if it is exempt, or has had no call yet."""
+        self._is_ready = False
 
     def __call__(self, context: Any) -> Current:
         """The value to make current in the call with this servicer context."""
         metadata = context.invocation_metadata()
         try:
+            if not self._is_ready:
+                self._policy = self._rules.policy_of(self._method)
+                self._is_ready = True
+            policy = self._policy
+            if policy is None:
+                self._rules.begin(None, context)
+                return None
             ref = self._rules.reference(context, metadata)
         except RejectedError as rejected:
             return _rejected(context, rejected)
-        if ref is None and self._policy.no_reference is Fallback.PROCEED:
+        self._rules.begin(ref, context)
+        if ref is None and policy.no_reference is Fallback.PROCEED:
             COUNTS.fallbacks[PROCEEDS] += 1
             return None
-        if self._policy.lazy:
-            call = Call(self._method, context, metadata, deadline_of(context))
-            context.add_callback(call.end)
-            return BlockingDeferred(ref, lambda: self._resolved(ref, call))
-        entry = self._source.peek(ref) if ref else None
-        if entry:
-            return entry
+        if policy.lazy:
+            return self._deferred(policy, ref, context, metadata)
+        if ref is not None:
+            entry = self._source.peek(ref)
+            if entry is not None:
+                return entry
+            rider = rider_in(metadata)
+            entry = self._source.ride(ref, rider) if rider else None
+            if entry is not None:
+                return entry
         call = Call(self._method, context, metadata, deadline_of(context))
-        return self._resolved(ref, call)
+        return self._resolved(policy, ref, call)
 
-    def _resolved(self, ref: ContextRef | None, call: Call) -> Resolved:
+    def _deferred(
+        self, policy: Policy, ref: ContextRef | None, context: Any, metadata: Pairs | None
+    ) -> BlockingDeferred:
+        rider = rider_in(metadata) if ref else None
+        call = Call(self._method, context, metadata, deadline_of(context), rider)
+        context.add_callback(call.end)
+        return BlockingDeferred(ref, lambda: self._resolved(policy, ref, call), rider)
+
+    def _resolved(self, policy: Policy, ref: ContextRef | None, call: Call) -> Resolved:
         try:
-            return resolve_with_policy(self._source, self._policy, ref, call)
+            return resolve_with_policy(self._source, policy, ref, call)
         except RejectedError as rejected:
             if call.is_over:  # a call that has ended cannot be aborted
                 raise NoContextError(rejected.refusal.text) from None
             call.context.abort(*rejected.refusal)
             raise
-
-
-def entering(make: Callable[[], Enter]) -> Enter:
-    """The `enter` function of a method, made by `make` in the first call and then kept.
-
-    `make` evaluates filters, which are the user's functions: if one fails, the call is
-    rejected, and the next call tries again.
-    """
-    method_enter: Enter | None = None
-
-    def enter(context: Any) -> Current:
-        nonlocal method_enter
-        if method_enter is None:
-            try:
-                method_enter = make()
-            except RejectedError as rejected:
-                return _rejected(context, rejected)
-        return method_enter(context)
-
-    return enter
 
 
 def _rejected(context: Any, rejected: RejectedError) -> NoReturn:

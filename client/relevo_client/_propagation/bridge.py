@@ -29,6 +29,14 @@ class ThreadSource:
 
         return asyncio.run_coroutine_threadsafe(last_known(), self._loop).result()
 
+    def ride(self, ref: ContextRef, rider: bytes) -> ContextEntry | None:
+        """The reference's entry if it is cached, or in the rider; else None. Sends nothing."""
+
+        async def ride() -> ContextEntry | None:
+            return self._source.peek(ref) or self._source.ride(ref, rider)
+
+        return asyncio.run_coroutine_threadsafe(ride(), self._loop).result()
+
     def resolve(self, ref: ContextRef, deadline: Deadline) -> ContextEntry:
         """The reference's entry. Raises RelevoError."""
         resolving = self._source.resolve(ref, deadline)

@@ -5,12 +5,14 @@ to each call of a channel with interceptors. A wrapped channel only adds to the 
 the caller gets gRPC's own call object.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import grpc
 from grpc import aio
 
+from relevo_client._propagation.aio_metadata import extended
+from relevo_client._propagation.listening import Listener, aio_listen, listen
 from relevo_client._propagation.outgoing import Outbound
 from relevo_client._store.channel import must_be_asyncio, must_be_blocking
 from relevo_client.filters import INFRASTRUCTURE, MethodFilter
@@ -48,94 +50,135 @@ def aio_context_channel(
     return _AioChannel(channel, Outbound(exempt=exempt, target=target, allow=allow))
 
 
-class _Calls:
-    """A method of a blocking channel: calls `inner` with the reference in the metadata."""
+class Calls:
+    """A method of a blocking channel that returns a call: its answers are a stream."""
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
-        self._inner = inner
-        self._carrying = rules.carrying
+        self.inner = inner
+        """gRPC's own object."""
+        self._rules = rules
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self._call(self._inner, args, options)
+        return self._begin(self.inner, args, options)
+
+    def _begin(self, inner: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        args, listener = self._carrying(args, options)
+        call = inner(*args, **options)
+        if listener:
+            listen(call, listener)
+        return call
+
+    def _carrying(
+        self, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], Listener | None]:
+        """Put the reference into a call's arguments; returns `args`, and the call's listener."""
+        # The arguments are request, timeout, metadata, ..., by position or by name.
+        metadata = args[2] if len(args) > 2 else options.get("metadata")
+        added = self._rules.added(metadata)
+        if added:
+            metadata = (*metadata, *added) if metadata else added
+            if len(args) > 2:
+                args = (*args[:2], metadata, *args[3:])
+            else:
+                options["metadata"] = metadata
+        return args, self._rules.listener(metadata)
+
+
+class UnaryCalls(Calls):
+    """A method of a blocking channel with one answer, which it returns."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        args, listener = self._carrying(args, options)
+        if listener is None:
+            return self.inner(*args, **options)
+        response, _ = _listened(self.inner.with_call, args, options, listener)
+        return response
 
     def with_call(self, *args: Any, **options: Any) -> Any:
-        return self._call(self._inner.with_call, args, options)
+        args, listener = self._carrying(args, options)
+        if listener is None:
+            return self.inner.with_call(*args, **options)
+        return _listened(self.inner.with_call, args, options, listener)
 
     def future(self, *args: Any, **options: Any) -> Any:
-        return self._call(self._inner.future, args, options)
-
-    def _call(self, inner: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if len(args) > 2:  # request, timeout, metadata: by position or by name
-            request, timeout, metadata, *rest = args
-            return inner(request, timeout, self._carrying(metadata), *rest, **options)
-        options["metadata"] = self._carrying(options.get("metadata"))
-        return inner(*args, **options)
+        return self._begin(self.inner.future, args, options)
 
 
-class _AioCalls:
+def _listened(
+    with_call: Any, args: tuple[Any, ...], options: dict[str, Any], listener: Listener
+) -> tuple[Any, Any]:
+    """The answer and the call of `with_call`, which the listener has heard, failed or not."""
+    try:
+        response, call = with_call(*args, **options)
+    except grpc.RpcError as failed:
+        listen(failed, listener)
+        raise
+    listen(call, listener)
+    return response, call
+
+
+class AioCalls:
     """A method of an asyncio channel: calls `inner` with the reference in the metadata."""
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
-        self._inner = inner
-        self._carrying = rules.carrying
+        self.inner = inner
+        """gRPC's own object."""
+        self._added = rules.added
+        self._listener = rules.listener
 
     def __call__(self, *request: Any, metadata: Any = None, **options: Any) -> Any:
-        return self._inner(*request, metadata=self._carrying(metadata, _Entries), **options)
+        added = self._added(metadata)
+        if added:
+            metadata = extended(metadata, added)
+        call = self.inner(*request, metadata=metadata, **options)
+        listener = self._listener(metadata)
+        if listener:
+            aio_listen(call, listener)
+        return call
 
 
-class _Entries(aio.Metadata):
-    """The metadata of a call that has a reference and no other entries.
-
-    gRPC only iterates over it, which takes measurably longer over Metadata's dict of lists. That
-    dict is built on the first use of anything else, as by an interceptor of the channel.
-    """
-
-    def __init__(self, entries: Sequence[tuple[str, str]]) -> None:
-        self._entries: Sequence[tuple[str, str]] | None = entries
-
-    def __getattr__(self, name: str) -> Any:
-        """Build Metadata's own attributes on the first access to one of them."""
-        entries = self.__dict__.get("_entries")
-        if entries is None:
-            raise AttributeError(name)
-        self._entries = None
-        super().__init__(*entries)
-        return getattr(self, name)
-
-    def __len__(self) -> int:
-        return super().__len__() if self._entries is None else len(self._entries)
-
-    def __iter__(self) -> Iterator[Any]:
-        return super().__iter__() if self._entries is None else iter(self._entries)
+CALLS: Mapping[str, type[Calls]] = {
+    "unary_unary": UnaryCalls,
+    "unary_stream": Calls,
+    "stream_unary": UnaryCalls,
+    "stream_stream": Calls,
+}
+"""The kind of a blocking channel's calls, by the method of the channel that opens them."""
 
 
 class _Methods:
     """The methods of a wrapped channel of either kind, with calls of its kind on `inner`."""
 
-    _calls: type[_Calls | _AioCalls]
+    _unary_calls: type[UnaryCalls | AioCalls]
+    _calls: type[Calls | AioCalls]
 
     def __init__(self, inner: Any, rules: Outbound) -> None:
         self._inner = inner
         self._rules = rules
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._open(method, self._inner.unary_unary(method, *args, **options))
+        return self._open(self._unary_calls, self._inner.unary_unary, method, args, options)
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._open(method, self._inner.unary_stream(method, *args, **options))
+        return self._open(self._calls, self._inner.unary_stream, method, args, options)
 
     def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._open(method, self._inner.stream_unary(method, *args, **options))
+        return self._open(self._unary_calls, self._inner.stream_unary, method, args, options)
 
     def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
-        return self._open(method, self._inner.stream_stream(method, *args, **options))
+        return self._open(self._calls, self._inner.stream_stream, method, args, options)
 
-    def _open(self, method: str, inner: Any) -> Any:
-        return self._calls(inner, self._rules) if self._rules.concerns(method) else inner
+    def _open(
+        self, kind: Any, inner: Any, method: str, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        opened = inner(method, *args, **options)
+        if isinstance(opened, (Calls, AioCalls)):
+            opened = opened.inner  # of a channel that is wrapped itself: these rules count
+        return kind(opened, self._rules) if self._rules.concerns(method) else opened
 
 
 class _Channel(_Methods, grpc.Channel):
-    _calls = _Calls
+    _unary_calls, _calls = UnaryCalls, Calls
 
     def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
         self._inner.subscribe(callback, try_to_connect=try_to_connect)
@@ -155,7 +198,7 @@ class _Channel(_Methods, grpc.Channel):
 
 
 class _AioChannel(_Methods, aio.Channel):
-    _calls = _AioCalls
+    _unary_calls = _calls = AioCalls
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         state: grpc.ChannelConnectivity = self._inner.get_state(try_to_connect)

@@ -15,14 +15,12 @@ from relevo_client._context.errors import (
     NotFoundError,
     RelevoError,
     StoreBehindError,
-    TooLargeError,
-    UnavailableError,
+    cannot_answer_now,
 )
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextRef
 from relevo_client._context.model import ExecutionContext
-from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Rebuilt
 from relevo_client._context.sources import ContextSource
 from relevo_client._propagation.callbacks import failure
@@ -130,16 +128,6 @@ _BY_ERROR: Sequence[tuple[type[RelevoError], str, Refusal]] = (
         Refusal(StatusCode.FAILED_PRECONDITION, "the call's context is newer than the store"),
     ),
 )
-
-
-def cannot_answer_now(error: Exception) -> bool:
-    """Whether a retry may succeed: the store is unavailable, or has too many calls.
-
-    Too many calls of all, or of the tenant or the caller: a share is used up only for a moment.
-    """
-    if isinstance(error, TooLargeError):
-        return error.reason in (Reason.TOO_MANY_REQUESTS, Reason.QUOTA_EXCEEDED)
-    return isinstance(error, UnavailableError)
 
 
 class Choice(NamedTuple):

@@ -14,8 +14,10 @@ from typing import Any, TypeAlias
 import grpc
 
 from relevo_client._context.current import set_current
-from relevo_client._context.deferred import Current
-from relevo_client._propagation.refusals import NEEDS_CONTEXT, aio_end, end, refusal_of
+from relevo_client._context.deferred import CURRENT, Current
+from relevo_client._context.fences import FENCES
+from relevo_client._propagation.refusals import NEEDS_CONTEXT
+from relevo_client._propagation.unmet import aio_end, end, refusal_of
 
 Behaviour: TypeAlias = Callable[..., Any]
 Enter: TypeAlias = Callable[[Any], Current]
@@ -62,11 +64,6 @@ class HandlerWrapper:
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
-def no_context(_: Any) -> Current:
-    """An `enter` function for calls without a context."""
-    return None
-
-
 # On an asyncio server each call has a task of its own, so its current context is set and never
 # reset.
 
@@ -76,14 +73,18 @@ def coroutine(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
 
     async def with_context(request: Any, context: Any) -> Any:
         current = enter(context)
-        if isinstance(current, Coroutine):  # most contexts are cached, and need no await
+        if not isinstance(current, CURRENT):  # most contexts are cached, and need no await
             current = await current
         set_current(current)
+        fences = FENCES.get()
         try:
             return await behaviour(request, context)
         except NEEDS_CONTEXT as error:
             await aio_end(context, error, behaviour)
             raise
+        finally:
+            if fences:
+                fences.end()
 
     return with_context
 
@@ -93,19 +94,25 @@ def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
 
     async def with_context(request: Any, context: Any) -> AsyncIterator[Any]:
         current = enter(context)
-        if isinstance(current, Coroutine):
+        if not isinstance(current, CURRENT):
             current = await current
         set_current(current)
-        async with aclosing(behaviour(request, context)) as items:
-            try:
-                async for item in items:
-                    yield item
-            except NEEDS_CONTEXT as error:
-                await aio_end(context, error, behaviour)
-                raise
-            finally:
-                # A generator that is closed early ends in another task than it began in.
-                set_current(current)
+        fences = FENCES.get()
+        try:
+            async with aclosing(behaviour(request, context)) as items:
+                try:
+                    async for item in items:
+                        yield item
+                except NEEDS_CONTEXT as error:
+                    await aio_end(context, error, behaviour)
+                    raise
+                finally:
+                    # A generator that is closed early ends in another task than it began in.
+                    set_current(current)
+                    FENCES.set(fences)
+        finally:
+            if fences:
+                fences.end()
 
     return with_context
 
@@ -118,14 +125,20 @@ def async_generator(enter: AsyncEnter, behaviour: Behaviour) -> Behaviour:
 def function(enter: Enter, behaviour: Behaviour) -> Behaviour:
     """Wrap a plain function that runs in a worker thread: one response."""
 
-    def with_context(request: Any, context: Any) -> Any:
-        scope = copy_context()
-        scope.run(set_current, enter(context))
+    def in_scope(request: Any, context: Any) -> Any:
+        set_current(enter(context))
+        fences = FENCES.get()
         try:
-            return scope.run(behaviour, request, context)
+            return behaviour(request, context)
         except NEEDS_CONTEXT as error:
             end(context, error, behaviour)
             raise
+        finally:
+            if fences:
+                fences.end()
+
+    def with_context(request: Any, context: Any) -> Any:
+        return copy_context().run(in_scope, request, context)
 
     return with_context
 
@@ -139,7 +152,7 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
 
     def with_context(request: Any, context: Any) -> Iterator[Any]:
         scope = copy_context()
-        scope.run(set_current, enter(context))
+        scope.run(lambda: set_current(enter(context)))
         items: list[Any] = []
         try:
             items.append(scope.run(behaviour, request, context))
@@ -150,7 +163,7 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
                     return
                 yield item
         except NEEDS_CONTEXT as error:
-            refusal = refusal_of(error, behaviour)
+            refusal = scope.run(refusal_of, error, behaviour)
             if refusal is None:
                 raise
             # Not `abort`: from a thread of an asyncio server, it overtakes items that gRPC has
@@ -162,5 +175,8 @@ def generator(enter: Enter, behaviour: Behaviour) -> Behaviour:
                 scope.run(items[0].close)
             # An iterator without `close` ends with the last reference to it.
             scope.run(items.clear)
+            fences = scope.get(FENCES)
+            if fences:
+                fences.end()
 
     return with_context

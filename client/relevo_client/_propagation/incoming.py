@@ -5,12 +5,15 @@ server and in the threads of a blocking one.
 """
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeAlias
 
 from relevo_client._client.reference_keys import ReferenceKeys
 from relevo_client._context.deadline import UNBOUNDED, Deadline
 from relevo_client._context.errors import InvalidFieldError, RelevoError
+from relevo_client._context.fences import FENCES, Fences
 from relevo_client._context.keys import ContextRef
+from relevo_client._propagation.answers import ServedFences
 from relevo_client._propagation.callbacks import evaluate, must_be_plain
 from relevo_client._propagation.fallbacks import LostContext, Policy
 from relevo_client._propagation.metadata import Pairs, decode, names_a_context
@@ -22,6 +25,17 @@ Trust: TypeAlias = bool | Literal["signed"] | Callable[[Any], bool]
 Authorize: TypeAlias = Callable[[ContextRef, Any], bool]
 
 
+_received: ContextVar[Pairs | None] = ContextVar("relevo_received", default=None)
+
+set_received: Callable[[Pairs | None], object] = _received.set
+"""Keep the metadata of an asyncio server's call for its handler."""
+get_received: Callable[[], Pairs | None] = _received.get
+"""The metadata that was kept for the call; None if there is none, as in any thread.
+
+gRPC's asyncio servers make the tuple of entries anew each time that `invocation_metadata` is
+called, and have already made one for the interceptors."""
+
+
 class Requester(Protocol):
     """A call, an HTTP request or a queue's action that needs its context."""
 
@@ -30,19 +44,33 @@ class Requester(Protocol):
         """The deadline for the context. The store has half of it: a policy needs time, too."""
         ...
 
+    @property
+    def rider(self) -> bytes | None:
+        """The rider that came with the reference; None if none came, or if it is of no use."""
+        ...
+
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:
         """The argument of a policy's function if the context cannot be resolved."""
         ...
 
 
 class Call:
-    """A call of a handler. `context` is gRPC's servicer context."""
+    """A call of a handler. `context` is gRPC's servicer context.
+
+    `rider` came with the reference, and was not looked at yet.
+    """
 
     def __init__(
-        self, method: str, context: Any, metadata: Pairs | None, deadline: Deadline
+        self,
+        method: str,
+        context: Any,
+        metadata: Pairs | None,
+        deadline: Deadline,
+        rider: bytes | None = None,
     ) -> None:
         self.method = method
         self.context = context
+        self.rider = rider
         # Read at the start of the call: after its end, gRPC would read freed memory.
         self._metadata = metadata
         self._deadline = deadline
@@ -101,16 +129,20 @@ class Inbound:
         self._policy = policy
         self._policies = policies
         self._exempt = exempt
+        self._has_checks = trust_callers is not True or authorize is not None
 
-    def is_exempt(self, method: str) -> bool:
-        """Whether a method is exempt. Raises RejectedError if the filter fails."""
-        return evaluate(self._exempt, method)
+    @property
+    def trusts_callers(self) -> bool:
+        """Whether callers whose references are used are trusted beyond what these name."""
+        return self._keys is None
 
-    def policy_of(self, method: str) -> Policy:
-        """A method's policy: the first whose filter matches, else the default.
+    def policy_of(self, method: str) -> Policy | None:
+        """A method's policy: the first whose filter matches, else the default; None if exempt.
 
         Raises RejectedError if a filter fails.
         """
+        if evaluate(self._exempt, method):
+            return None
         return next((p for applies, p in self._policies if evaluate(applies, method)), self._policy)
 
     def reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
@@ -120,7 +152,10 @@ class Inbound:
         the reference is malformed or not authorized, or if a function fails.
         """
         try:
-            ref = self._reference(context, metadata)
+            ref = self._checked(context, metadata) if self._has_checks else decode(metadata)
+        except InvalidFieldError:
+            COUNTS.received_refused += 1
+            raise RejectedError(MALFORMED) from None
         except RejectedError:
             COUNTS.received_refused += 1
             raise
@@ -128,7 +163,15 @@ class Inbound:
             COUNTS.received += 1
         return ref
 
-    def _reference(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
+    def begin(self, ref: ContextRef | None, context: Any) -> None:
+        """Begin a call with its reference: nothing of another call is heard in it.
+
+        Its answer takes newer revisions back, but to trusted callers only: a signature proves the
+        reference, and not who sends it.
+        """
+        FENCES.set(Fences(ref) if ref is None or self._keys else ServedFences(ref, context))
+
+    def _checked(self, context: Any, metadata: Pairs | None) -> ContextRef | None:
         if self._trust is not True and self._keys is None:
             # The trust function is called only for calls that carry a reference.
             if not names_a_context(metadata):
@@ -136,10 +179,7 @@ class Inbound:
             if not evaluate(self._trust, context):
                 COUNTS.received_ignored += 1
                 return None
-        try:
-            ref = decode(metadata)
-        except InvalidFieldError:
-            raise RejectedError(MALFORMED) from None
+        ref = decode(metadata)
         if ref and self._keys and not self._keys.verify(ref):
             raise RejectedError(FORBIDDEN)
         if ref and self._authorize and not evaluate(self._authorize, ref, context):

@@ -1,41 +1,62 @@
 """The rules of a channel: which of its calls carry the current reference."""
 
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
-from relevo_client._context.current import current_ref
+from relevo_client._context.current import get_current, rider_of_current
 from relevo_client._context.errors import InvalidFieldError
-from relevo_client._context.keys import ContextRef
+from relevo_client._context.fences import FENCES, fenced
+from relevo_client._propagation.answers import hear_answer
 from relevo_client._propagation.callbacks import must_be_plain
-from relevo_client._propagation.metadata import Pairs, encode, names_a_context
+from relevo_client._propagation.listening import Listener
+from relevo_client._propagation.metadata import RIDER, Pairs, entries_of, has_room, names_a_context
 from relevo_client._telemetry.counts import COUNTS
 from relevo_client.filters import MethodFilter
 
-_Entries = Sequence[tuple[str, str]]
+Entries = Sequence[tuple[str, str | bytes]]
+"""The metadata that a call carries."""
 
 
 def context_headers() -> dict[str, str]:
     """The current reference as headers of an HTTP request or of a message.
 
-    The headers are `context-key` and `context-revision`, and `context-signature` for a reference
-    that the store has signed; empty if no context is current. Send
-    them only to services that may learn of the context, not to a third party's. Raises
-    InvalidFieldError if both take more than 512 bytes.
+    The headers are `context-key` and `context-revision`, `context-signature` for a reference that
+    the store has signed, and `context-entry-bin` for a small snapshot, in base64; empty if no
+    context is current. Send them only to services that may learn of the context, not to a third
+    party's. Raises InvalidFieldError if key and revision take more than 512 bytes.
     """
-    ref = current_ref()
-    return dict(_sent(ref)) if ref else {}
+    return {
+        name: value if isinstance(value, str) else b64encode(value).decode("ascii")
+        for name, value in _carried(None)
+    }
 
 
-def _sent(ref: ContextRef) -> _Entries:
+def _carried(metadata: Pairs | None) -> Entries:
+    """The entries of the current reference; empty if no context is current.
+
+    With them goes the rider, if a call with this metadata has room for it.
+    """
+    current = get_current()
+    ref = None if current is None else current.ref
+    if ref is None:
+        return ()
     try:
-        entries = encode(ref)
+        ref = fenced(ref)
+        entries = entries_of(ref.key, ref.revision, ref.signature)
     except InvalidFieldError:
         COUNTS.sent_refused += 1
         raise
     COUNTS.sent += 1
-    return entries
+    rider = rider_of_current(current)
+    if rider is None:
+        return entries
+    if not has_room(metadata, rider):
+        COUNTS.riders["no_room"] += 1
+        return entries
+    COUNTS.riders["sent"] += 1
+    return *entries, (RIDER, rider)
 
 
 class Outbound:
@@ -61,23 +82,25 @@ class Outbound:
 
         self.concerns = concerns
         """Whether the calls of a method carry the current reference."""
+        self.is_over = False
+        """Whether calls carry nothing from now on: `undo` of an instrumentation ends its rules."""
 
-    def added(self, metadata: Pairs | None) -> _Entries:
-        """The entries to add to a call's metadata: those of the current reference.
+    def added(self, metadata: Pairs | None) -> Entries:
+        """The entries to add to a call's metadata: those of the current reference, and its rider.
 
         Empty if no context is current, or if the metadata has a reference: the explicit one wins.
         """
-        ref = current_ref()
-        if ref is None or (metadata and names_a_context(metadata)):
+        if self.is_over or (metadata and names_a_context(metadata)):
             return ()
-        return _sent(ref)
+        return _carried(metadata)
 
-    def carrying(self, metadata: Any, alone: Callable[[_Entries], Any] = tuple) -> Any:
-        """A call's metadata with the entries of `added`; a copy, if there are any.
+    def listener(self, metadata: Pairs | None) -> Listener | None:
+        """The function to call with the trailing metadata of a call, which has just begun.
 
-        `alone` makes the metadata of a call that has no entries of its own.
+        `metadata` is what the call carries. None if nobody listens, which costs the call nothing:
+        outside of calls, and for a call that carries nothing.
         """
-        added = self.added(metadata)
-        if not added:
-            return metadata
-        return (*metadata, *added) if metadata else alone(added)
+        if not metadata:
+            return None
+        fences = FENCES.get()
+        return None if fences is None else partial(hear_answer, fences, metadata)

@@ -2,19 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike, fspath
-from pathlib import Path
-from typing import TypeAlias
+from os import PathLike
 
 import grpc
 
-from relevo_client._context.errors import InvalidFieldError
 from relevo_client._store import bearer
 from relevo_client._store.bearer import Bearer
 from relevo_client._store.targets import is_local
-
-Pem: TypeAlias = str | PathLike[str] | bytes
-"""PEM: the path of a file, or its content as bytes."""
+from relevo_client._store.tls import Pem, Tls
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -46,23 +41,22 @@ class Access:
             return bearer.of_function(self.token)
         return bearer.fixed(self.token or "")
 
-    def channel_credentials(self, target: str | None) -> grpc.ChannelCredentials | None:
-        """The credentials of a channel to a target; None for a channel without TLS.
+    def tls(self, target: str | None) -> Tls:
+        """The TLS of a channel to a target.
 
         Reads the files. Raises ValueError for arguments that exclude one another, and
         InvalidFieldError for a file that cannot be read.
         """
         if not self._has_files:
-            return self.credentials
+            return Tls(self.credentials)
         if self.credentials is not None:
             raise ValueError("give either credentials, or ca, cert and key")
         if target is None:
             raise ValueError("ca, cert and key need a target: a channel has its own credentials")
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key go together")
-        return grpc.ssl_channel_credentials(
-            _content("ca", self.ca), _content("key", self.key), _content("cert", self.cert)
-        )
+        pems = {"ca": self.ca, "cert": self.cert, "key": self.key}
+        return Tls(None, {field: pem for field, pem in pems.items() if pem is not None})
 
     @property
     def _has_files(self) -> bool:
@@ -80,12 +74,3 @@ def must_be_local(target: str) -> None:
             "a token must not travel unencrypted beyond this host: give credentials or a ca, or "
             "insecure_token=True"
         )
-
-
-def _content(field: str, pem: Pem | None) -> bytes | None:
-    if pem is None or isinstance(pem, bytes):
-        return pem
-    try:
-        return Path(fspath(pem)).read_bytes()
-    except OSError as error:
-        raise InvalidFieldError([(field, f"{fspath(pem)}: {error.strerror}")]) from None

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, TypeAlias, TypeVar
 
 from grpc import aio
@@ -18,10 +19,12 @@ from relevo_client._context.errors import (
 from relevo_client._context.functions import is_coroutine_function
 from relevo_client._store.access import Access
 from relevo_client._store.bearer import Entries, token_late
-from relevo_client._store.channel import CHANNEL_OPTIONS, must_be_asyncio
+from relevo_client._store.channel import Balance, must_be_asyncio, options_of
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call
-from relevo_client._telemetry.calls import Call, record_sizes
+from relevo_client._store.streams import AsyncStream
+from relevo_client._store.tls import MARGIN
+from relevo_client._telemetry.calls import Call, record_current, record_sizes
 
 AsyncToken: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """A bearer token, or a function that returns one: a coroutine function, or a plain one, which
@@ -34,7 +37,8 @@ class AsyncStore:
     """A ContextStore server's RPCs, with protobuf messages. Every RPC may raise RelevoError.
 
     `timeout` (seconds) bounds each call, including retries; a caller's deadline can only shorten
-    it. `trace_keys` is whether spans have keys of contexts.
+    it. `balance` is how calls spread over the target's addresses, and `trace_keys` whether spans
+    have keys of contexts.
 
     Give either `target` or `channel`, else it raises ValueError; a blocking channel raises
     TypeError, and `access` raises its own errors.
@@ -50,6 +54,7 @@ class AsyncStore:
         access: Access,
         *,
         timeout: float,
+        balance: Balance,
         trace_keys: bool,
     ) -> None:
         if (target is None) == (channel is None):
@@ -60,8 +65,11 @@ class AsyncStore:
         self.contact = Contact(target, timeout)
         """The record of whether the store answers this client."""
         self._target = target or ""
+        self._options = options_of(target, balance)
         self._channel = channel
-        self._credentials = access.channel_credentials(target)
+        self._tls = access.tls(target)
+        self._ending: set[asyncio.Task[None]] = set()  # each ends a former channel
+        self._stream: AsyncStream | None = None
         self._bearer = access.bearer(target)
         self._reading_token = asyncio.Lock()
         self._is_closed = False
@@ -87,8 +95,11 @@ class AsyncStore:
         """Refuse further calls, and close the channel if the store has made it."""
         self.refuse_calls()
         if self._target and self._channel is not None and not self._is_forked:
+            for task in self._ending:
+                task.cancel()
+            await asyncio.gather(*self._ending, return_exceptions=True)
             await self._channel.close()
-            self._channel = self._stub = None
+            self._channel = self._stub = self._stream = None
 
     async def get(
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
@@ -104,7 +115,17 @@ class AsyncStore:
 
     async def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
         """Write an entry."""
-        return await self._call(self._usable_stub.Put, request)
+        response = await self._call(self._usable_stub.Put, request)
+        record_current(response)
+        return response
+
+    async def snapshot(
+        self, request: store_pb2.SnapshotRequest, deadline: Deadline
+    ) -> store_pb2.SnapshotResponse:
+        """Compose an entry, and write its snapshot."""
+        response = await self._call(self._usable_stub.Snapshot, request, deadline)
+        record_sizes([response.entry])
+        return response
 
     async def invalidate(
         self, request: store_pb2.InvalidateRequest
@@ -114,7 +135,9 @@ class AsyncStore:
 
     async def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
         """Read an entry, or take the lease to create it."""
-        return await self._call(self._usable_stub.Lease, request)
+        response = await self._call(self._usable_stub.Lease, request)
+        record_current(response)
+        return response
 
     async def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
         """Release a lease, also while the client closes."""
@@ -124,7 +147,12 @@ class AsyncStore:
     async def watch(self) -> Any:
         """Open a Watch stream, with a fresh token. The stream raises gRPC's own errors."""
         entries = await self._read_token(Deadline.after(self.timeout), is_fresh=True)
-        return self._usable_stub.Watch(metadata=entries)
+        call = self._usable_stub.Watch(metadata=entries)
+        if not self._tls.may_change:
+            return call
+        channel = self._channel
+        self._stream = AsyncStream(call, lambda: self._is_former(channel))
+        return self._stream
 
     @property
     def _usable_stub(self) -> "store_pb2_grpc.ContextStoreAsyncStub":
@@ -132,6 +160,8 @@ class AsyncStore:
             raise client_forked("spawn the child, or use a ContextClient there")
         if self._is_closed:
             raise client_closed()
+        if self._tls.is_due():
+            self._renew()
         if self._stub is None:
             if self._channel is None:
                 self._channel = self._new_channel()
@@ -139,10 +169,35 @@ class AsyncStore:
         return self._stub
 
     def _new_channel(self) -> aio.Channel:
-        options = CHANNEL_OPTIONS
-        if self._credentials is None:
+        options, credentials = self._options, self._tls.credentials
+        if credentials is None:
             return aio.insecure_channel(self._target, options)
-        return aio.secure_channel(self._target, self._credentials, options)
+        return aio.secure_channel(self._target, credentials, options)
+
+    def _renew(self) -> None:
+        """Move to a new channel if the files of TLS have changed."""
+        if self._tls.renew() and self._channel is not None:
+            former, self._channel = self._channel, self._new_channel()
+            self._stub = store_pb2_grpc.ContextStoreStub(self._channel)
+            # In an empty context: a caller's context must not be current in the task.
+            task = asyncio.create_task(self._end(former, self._stream), context=Context())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def _is_former(self, channel: aio.Channel | None) -> bool:
+        """Whether another channel is used by now."""
+        if self._tls.is_due() and not self._is_closed:
+            self._renew()
+        return self._channel is not channel
+
+    async def _end(self, former: aio.Channel, stream: AsyncStream | None) -> None:
+        """Close a former channel once its last call has ended: each has `timeout` seconds."""
+        try:
+            await asyncio.sleep(self.timeout + MARGIN)
+            if stream:
+                await stream.ended.wait()
+        finally:
+            await former.close()
 
     async def _call(
         self,

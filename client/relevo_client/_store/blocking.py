@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, TypeVar
+from contextlib import suppress
+from contextvars import Context
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
@@ -13,10 +15,12 @@ from relevo_client._context.functions import is_coroutine_function
 from relevo_client._context.reasons import Reason
 from relevo_client._store.access import Access
 from relevo_client._store.bearer import Entries, token_late
-from relevo_client._store.channel import CHANNEL_OPTIONS, must_be_blocking
+from relevo_client._store.channel import Balance, must_be_blocking, options_of
 from relevo_client._store.contact import Contact
 from relevo_client._store.statuses import error_of_call, status_of
-from relevo_client._telemetry.calls import Call, record_sizes
+from relevo_client._store.streams import Stream
+from relevo_client._store.tls import MARGIN
+from relevo_client._telemetry.calls import Call, record_current, record_sizes
 
 Token: TypeAlias = str | Callable[[], str]
 """A bearer token, or a plain function that returns one."""
@@ -34,6 +38,7 @@ class Store:
         access: Access,
         *,
         timeout: float,
+        balance: Balance,
         trace_keys: bool,
     ) -> None:
         if (target is None) == (channel is None):
@@ -41,7 +46,7 @@ class Store:
         must_be_blocking(channel, "ContextClient", instead="AsyncContextClient")
         if is_coroutine_function(access.token):
             raise TypeError("token must be a plain function: nothing is awaited in threads")
-        credentials = access.channel_credentials(target)
+        self._tls = access.tls(target)
         self._bearer = access.bearer(target)
         self._reading_token = threading.Lock()
         self.timeout = timeout
@@ -49,17 +54,15 @@ class Store:
         self.contact = Contact(target, timeout)
         """The record of whether the store answers this client."""
         self._own_channel = channel is None
+        self._target = str(target)
+        self._options = list(options_of(target, balance))
         given: Any = channel and _UnregisteredChannel(channel)
-        if channel is None:
-            options = list(CHANNEL_OPTIONS)
-            channel = (
-                grpc.insecure_channel(str(target), options)
-                if credentials is None
-                else grpc.secure_channel(str(target), credentials, options)
-            )
-        self._channel = channel
-        self._stub = store_pb2_grpc.ContextStoreStub(given or channel)
+        self._connection = _Connection.on(channel or self._new_channel(), given)
         self._is_closed = self._is_forked = False
+        self._renewing = threading.Lock()
+        self._closing = threading.Event()
+        self._ending: list[threading.Thread] = []  # each ends a former channel
+        self._stream: Stream | None = None
 
     @property
     def is_used(self) -> bool:
@@ -79,7 +82,12 @@ class Store:
         """Refuse further calls. If the store has made the channel, close it and end its calls."""
         self.refuse_calls()
         if self._own_channel and not self._is_forked:
-            self._channel.close()
+            self._closing.set()
+            with self._renewing:  # no thread is added from now on
+                ending = list(self._ending)
+            for thread in ending:
+                thread.join()
+            self._connection.channel.close()
 
     def get(
         self, request: store_pb2.GetRequest, deadline: Deadline = UNBOUNDED
@@ -95,7 +103,17 @@ class Store:
 
     def put(self, request: store_pb2.PutRequest) -> store_pb2.PutResponse:
         """Write an entry."""
-        return self._call(self._stub.Put, request)
+        response = self._call(self._stub.Put, request)
+        record_current(response)
+        return response
+
+    def snapshot(
+        self, request: store_pb2.SnapshotRequest, deadline: Deadline
+    ) -> store_pb2.SnapshotResponse:
+        """Compose an entry, and write its snapshot."""
+        response = self._call(self._stub.Snapshot, request, deadline)
+        record_sizes([response.entry])
+        return response
 
     def invalidate(self, request: store_pb2.InvalidateRequest) -> store_pb2.InvalidateResponse:
         """Invalidate entries."""
@@ -103,7 +121,9 @@ class Store:
 
     def lease(self, request: store_pb2.LeaseRequest) -> store_pb2.LeaseResponse:
         """Read an entry, or take the lease to create it."""
-        return self._call(self._stub.Lease, request)
+        response = self._call(self._stub.Lease, request)
+        record_current(response)
+        return response
 
     def release(self, request: store_pb2.ReleaseRequest, deadline: Deadline) -> None:
         """Release a lease."""
@@ -115,10 +135,50 @@ class Store:
         The stream raises gRPC's own errors.
         """
         entries = self._read_token(Deadline.after(self.timeout), is_fresh=True)
+        connection = self._newest_connection()
         try:
-            return self._stub.Watch(requests, metadata=entries)
+            call = connection.stub.Watch(requests, metadata=entries)
         except ValueError:  # gRPC raises it for a call on a closed channel
             raise client_closed() from None
+        if not self._tls.may_change:
+            return call
+        self._stream = Stream(call, lambda: self._newest_connection() is not connection)
+        return self._stream
+
+    @property
+    def _stub(self) -> "store_pb2_grpc.ContextStoreStub":
+        return self._newest_connection().stub
+
+    def _newest_connection(self) -> "_Connection":
+        if self._tls.is_due() and not self._is_forked:
+            self._renew()
+        return self._connection
+
+    def _new_channel(self) -> grpc.Channel:
+        options, credentials = self._options, self._tls.credentials
+        if credentials is None:
+            return grpc.insecure_channel(self._target, options)
+        return grpc.secure_channel(self._target, credentials, options)
+
+    def _renew(self) -> None:
+        """Move to a new channel if the files of TLS have changed. One thread looks."""
+        with self._renewing:
+            if self._is_closed or not (self._tls.is_due() and self._tls.renew()):
+                return
+            former, self._connection = self._connection, _Connection.on(self._new_channel())
+            # In an empty context: a caller's context must not be current in the thread.
+            thread = threading.Thread(
+                target=Context().run, args=(self._end, former.channel, self._stream), daemon=True
+            )
+            with suppress(RuntimeError):  # too many threads: the channel ends as garbage
+                thread.start()
+                self._ending = [*(each for each in self._ending if each.is_alive()), thread]
+
+    def _end(self, former: grpc.Channel, stream: Stream | None) -> None:
+        """Close a former channel once its last call has ended: each has `timeout` seconds."""
+        if not self._closing.wait(self.timeout + MARGIN) and stream:
+            stream.ended.wait()
+        former.close()
 
     def _call(
         self, method: Callable[..., _Response], request: Any, deadline: Deadline = UNBOUNDED
@@ -187,6 +247,18 @@ class Store:
                 return self._bearer.failed(error)
         finally:
             self._reading_token.release()
+
+
+class _Connection(NamedTuple):
+    """A channel and its stub."""
+
+    channel: grpc.Channel
+    stub: "store_pb2_grpc.ContextStoreStub"
+
+    @classmethod
+    def on(cls, channel: grpc.Channel, given: Any = None) -> Self:
+        """The connection on a channel. Its stub uses `given` if there is one."""
+        return cls(channel, store_pb2_grpc.ContextStoreStub(given or channel))
 
 
 class _UnregisteredChannel:

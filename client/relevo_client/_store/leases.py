@@ -6,8 +6,6 @@ from typing import NamedTuple, TypeAlias
 
 from relevo.v1 import store_pb2
 
-from relevo_client._context.codec import entry_from_message
-from relevo_client._context.entry import ContextEntry
 from relevo_client._context.hiding import hides
 from relevo_client._context.keys import ContextKey
 
@@ -24,25 +22,27 @@ class Lease(NamedTuple):
 
 
 def lease_request(
-    key: ContextKey, *, wait: float, renew_version: int = 0
+    key: ContextKey, *, wait: float, renew_version: int = 0, layers: bool = False
 ) -> store_pb2.LeaseRequest:
     """A Lease request; it may be sent again, and then returns the same lease.
 
     `wait` is how long the store may wait while another caller holds the lease, in seconds.
     `renew_version` is the version of a live entry to be renewed before it expires, 0 for none.
+    With `layers`, the response has an existing entry with what it includes.
     """
     request = store_pb2.LeaseRequest(
-        key=key.to_message(), renew_version=renew_version, request_id=uuid.uuid4().hex
+        key=key.to_message(),
+        renew_version=renew_version,
+        request_id=uuid.uuid4().hex,
+        include_layers=layers,
     )
     request.wait.FromTimedelta(timedelta(seconds=wait))
     return request
 
 
-def leased(key: ContextKey, response: store_pb2.LeaseResponse) -> ContextEntry | Lease:
-    """The result of a Lease: the entry if it exists, else the lease to create it."""
-    if response.HasField("entry"):
-        return entry_from_message(response.entry, response.revision)
-    return Lease(key, response.lease.token)
+def lease_in(key: ContextKey, response: store_pb2.LeaseResponse) -> Lease | None:
+    """The lease in the response to a Lease, or None if the entry exists."""
+    return Lease(key, response.lease.token) if response.HasField("lease") else None
 
 
 def release_request(lease: Lease) -> store_pb2.ReleaseRequest:

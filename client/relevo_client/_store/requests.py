@@ -3,9 +3,8 @@
 Blocking and asyncio clients share them; only the sending differs.
 """
 
-import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -21,8 +20,9 @@ from relevo_client._context.codec import (
 )
 from relevo_client._context.entry import ContextEntry, composed
 from relevo_client._context.errors import InvalidFieldError, RelevoError
-from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef
-from relevo_client._context.model import SECTIONS, ExecutionContext
+from relevo_client._context.keys import MAX_REVISION, ContextKey, ContextRef, must_be_key
+from relevo_client._context.model import ExecutionContext
+from relevo_client._context.paths import SECTIONS, segment
 from relevo_client._context.reasons import Reason
 from relevo_client._context.signatures import later
 from relevo_client._context.sources import ContextSource
@@ -32,7 +32,6 @@ MAX_BATCH = 100
 _STRONG = store_pb2.Consistency.CONSISTENCY_STRONG
 _CACHED = store_pb2.Consistency.CONSISTENCY_CACHED
 _WIRE_NAMES = {"created_at": "create_time", "updated_at": "update_time"}
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ def get_request(
 
     Raises InvalidFieldError if `min_revision` is not from 0 to 2^63 - 1.
     """
+    must_be_key(key)
     if not 0 <= min_revision <= MAX_REVISION:
         raise InvalidFieldError([("min_revision", "must be from 0 to 2^63 - 1")])
     return store_pb2.GetRequest(
@@ -92,18 +92,26 @@ def resolved(
 
 
 class Batch:
-    """The progress of a `batch_get`: the keys that have no result yet, and the results."""
+    """The progress of a `batch_get`: the keys that have no result yet, and the results.
 
-    def __init__(self, keys: Sequence[ContextKey]) -> None:
+    `fence_of` returns the fence of a tenant's entries.
+    """
+
+    def __init__(self, keys: Sequence[ContextKey], fence_of: Callable[[str], int]) -> None:
+        for key in keys:
+            must_be_key(key)
         self._keys = keys
+        self._fence_of = fence_of
         self._results: dict[int, ContextEntry | RelevoError] = {}
         self.pending = list(range(len(keys)))
         """The indexes of the keys that have no result yet."""
 
     def request(self) -> store_pb2.BatchGetRequest:
         """The next BatchGet request: for the first `MAX_BATCH` pending keys."""
-        asked = self.pending[:MAX_BATCH]
-        return store_pb2.BatchGetRequest(requests=[get_request(self._keys[i]) for i in asked])
+        asked = [self._keys[i] for i in self.pending[:MAX_BATCH]]
+        return store_pb2.BatchGetRequest(
+            requests=[get_request(key, min_revision=self._fence_of(key.tenant_id)) for key in asked]
+        )
 
     def add(self, response: store_pb2.BatchGetResponse) -> None:
         """Keep the results of the last request; keys without room in the response stay pending."""
@@ -132,16 +140,24 @@ def put_request(
     if_version: int | None = None,
     if_absent: bool = False,
     lease_token: str = "",
+    layers: bool = False,
 ) -> store_pb2.PutRequest:
     """A Put request for a whole context. `ttl` is a timedelta or seconds, None for the default.
 
-    Raises InvalidFieldError for arguments that are invalid or exclude one another.
+    With `layers`, the response may have the written entry and what it includes.
+
+    Raises TypeError for a context that is no ExecutionContext, and InvalidFieldError for arguments
+    that are invalid or exclude one another.
     """
+    if not isinstance(context, ExecutionContext):  # pyright: ignore[reportUnnecessaryIsInstance]
+        name = type(context).__name__
+        raise TypeError(f"a context must be an ExecutionContext, and is {name}")
     if if_absent and if_version is not None:
         raise InvalidFieldError([("if_absent", "cannot be together with if_version")])
     request = _put_request(key, context_to_message(context), ttl, if_version, if_absent=if_absent)
     if lease_token:
         request.lease_token = lease_token
+    request.include_layers = layers
     return request
 
 
@@ -168,7 +184,7 @@ def update_request(
     paths = list(clear)
     for name in changes:
         if name in SECTIONS:
-            paths += [f"{name}.{_segment(key)}" for key in fields[name]]
+            paths += [f"{name}.{segment(key)}" for key in fields[name]]
         else:
             paths.append(_WIRE_NAMES.get(name, name))
     if not paths:
@@ -189,10 +205,6 @@ def _violations(error: ValidationError) -> Iterator[tuple[str, str]]:
             yield field if field.startswith(path) else path, description
 
 
-def _segment(key: str) -> str:
-    return key if _IDENTIFIER.fullmatch(key) else "`" + key.replace("`", "``") + "`"
-
-
 def _put_request(
     key: ContextKey,
     message: context_pb2.ExecutionContext,
@@ -201,13 +213,10 @@ def _put_request(
     *,
     if_absent: bool = False,
 ) -> store_pb2.PutRequest:
+    must_be_key(key)
     request = store_pb2.PutRequest(key=key.to_message(), context=message, request_id=_request_id())
     if ttl is not None:
-        try:
-            lifetime = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
-        except (OverflowError, ValueError):
-            raise InvalidFieldError([("ttl", "must be a time to live in seconds")]) from None
-        request.ttl.FromTimedelta(lifetime)
+        request.ttl.FromTimedelta(lifetime_of(ttl))
     if if_version is not None:
         if not 0 < if_version <= MAX_REVISION:
             raise InvalidFieldError([("if_version", "must be a version, from 1 to 2^63 - 1")])
@@ -215,6 +224,14 @@ def _put_request(
     elif if_absent:
         request.if_absent = True
     return request
+
+
+def lifetime_of(ttl: timedelta | float) -> timedelta:
+    """A time to live, given as a timedelta or in seconds. Raises InvalidFieldError."""
+    try:
+        return ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+    except (OverflowError, ValueError):
+        raise InvalidFieldError([("ttl", "must be a time to live in seconds")]) from None
 
 
 def _request_id() -> str:
@@ -230,7 +247,9 @@ def put_ref(key: ContextKey, response: store_pb2.PutResponse) -> ContextRef:
 def invalidate_request(keys: Iterable[ContextKey]) -> store_pb2.InvalidateRequest:
     """An Invalidate request for single entries of one tenant."""
     request = store_pb2.InvalidateRequest(request_id=_request_id())
-    request.keys.keys.extend(key.to_message() for key in keys)
+    for key in keys:
+        must_be_key(key)
+        request.keys.keys.append(key.to_message())
     request.keys.SetInParent()
     return request
 

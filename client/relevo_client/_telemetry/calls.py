@@ -67,6 +67,12 @@ def record_sizes(entries: Iterable[context_pb2.ContextEntry]) -> None:
         CONTEXT_SIZE.record(entry.context.ByteSize(), attributes((SCOPE, scope)))
 
 
+def record_current(response: store_pb2.PutResponse | store_pb2.LeaseResponse) -> None:
+    """The same for the contexts that a Put or a Lease brings along."""
+    if response.HasField("current"):
+        record_sizes([response.current.entry, *response.current.layers])
+
+
 def entries_in(message: store_pb2.WatchResponse) -> Iterable[context_pb2.ContextEntry]:
     """The entries in a message of a Watch stream."""
     match message.WhichOneof("event"):

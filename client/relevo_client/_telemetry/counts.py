@@ -57,15 +57,22 @@ class Counts:
         """Fallbacks that were taken, by the policy's case and the fallback."""
         self.creations = Tally(int)
         """Calls of factories and loaders, by outcome."""
+        self.snapshots = Tally(int)
+        """Snapshots that turns have put, by outcome."""
         self.resets = Tally(int)
         """Partitions of caches that were reset, by reason."""
         self.sampler_checks = Tally(int, current=0, stale=0, wrong=0)
         """Answers of near caches that were compared with the store, by outcome."""
         self.sent = self.sent_refused = 0
         """References that went out, and those that no metadata has room for."""
+        self.returned = self.heard = self.heard_refused = 0
+        """Answers that took a newer revision back; those that brought one; and malformed ones."""
         self.received = self.received_ignored = self.received_refused = 0
         """References that came in and are used; those of callers that are not trusted; and those
         that are malformed or not authorized."""
+        self.riders = Tally(int, sent=0, no_room=0, used=0)
+        """Riders, by outcome: sent, left out of a call whose metadata has no room, used, and
+        those that were refused, by the reason."""
 
 
 COUNTS = Counts()

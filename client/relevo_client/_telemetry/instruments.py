@@ -102,6 +102,15 @@ def _references() -> _Observed:
         yield number, attributes((_DIRECTION, direction), (OUTCOME, outcome))
 
 
+def _answers() -> _Observed:
+    for direction, outcome, number in (
+        ("sent", "propagated", COUNTS.returned),
+        ("received", "propagated", COUNTS.heard),
+        ("received", "refused", COUNTS.heard_refused),
+    ):
+        yield number, attributes((_DIRECTION, direction), (OUTCOME, outcome))
+
+
 def _total(field: str) -> Callable[[], _Observed]:
     return lambda: [(CACHES.total(field), attributes())]
 
@@ -139,7 +148,16 @@ for _name, _unit, _description, _observed in (
         *("creations", "{creation}", "Calls of factories and loaders"),
         _tally(lambda: COUNTS.creations, OUTCOME),
     ),
+    (
+        *("snapshots", "{snapshot}", "Snapshots that turns have stored"),
+        _tally(lambda: COUNTS.snapshots, OUTCOME),
+    ),
     ("references", "{reference}", "References that went out or came in", _references),
+    ("answers", "{answer}", "Answers with a newer revision, sent or received", _answers),
+    (
+        *("riders", "{rider}", "Snapshots that went out or came in with references"),
+        _tally(lambda: COUNTS.riders, OUTCOME),
+    ),
     (
         *("sampler.checks", "{check}", "Near-cache answers compared with the store"),
         _tally(lambda: COUNTS.sampler_checks, OUTCOME),

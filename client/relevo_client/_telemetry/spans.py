@@ -106,6 +106,11 @@ class Client(Protocol):
         ...
 
 
+get_telemetry: Callable[[], Mapping[str, object]] = otel.get_current
+"""OpenTelemetry's current context. Empty if no span is current, which is cheaper to find out than
+which one is."""
+
+
 def describe(resolved: Resolved, client: Client) -> None:
     """Describe a context that was just resolved, by attributes of the current span.
 

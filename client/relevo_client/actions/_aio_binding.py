@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.current import using
 from relevo_client._context.deferred import AsyncDeferred, Current, ForwardedRef
+from relevo_client._context.fences import Fences
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_resolve_with_policy
@@ -63,8 +64,10 @@ async def aio_bound(
 
     """
     Admission(authorize, reply_queues).accept(action)
+    ref = action.context_ref
+    fences = Fences(ref)
     if contexts is None:
-        with traced(action, queue), using(ForwardedRef(action.context_ref)):
+        with traced(action, queue), using(ForwardedRef(ref, action.context_rider), fences):
             yield None
         return
     aio_must_fit(contexts, policy)
@@ -73,11 +76,13 @@ async def aio_bound(
     async def load() -> Resolved:
         requester = ActionRequester(action, timeout)
         try:
-            return await aio_resolve_with_policy(source, policy, action.context_ref, requester)
+            return await aio_resolve_with_policy(source, policy, ref, requester)
         except RejectedError as rejected:
             raise cause_of(rejected) from None
 
-    with traced(action, queue):
-        current: Current = AsyncDeferred(action.context_ref, load) if policy.lazy else await load()
-        with using(current):
+    with traced(action, queue), using(None, fences):
+        current: Current = (
+            AsyncDeferred(ref, load, action.context_rider) if policy.lazy else await load()
+        )
+        with using(current, fences):
             yield context_of(current)

@@ -35,6 +35,7 @@ class ActionRequester:
 
     def __init__(self, action: DomainAction, timeout: float | None) -> None:
         self._type = action.action_type
+        self.rider = action.context_rider or None
         self.deadline = Deadline.after(timeout)
 
     def lost_context(self, ref: ContextRef | None, error: RelevoError | None) -> LostContext:

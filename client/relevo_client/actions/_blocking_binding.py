@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from relevo_client._client.blocking import ContextClient
 from relevo_client._context.current import using
 from relevo_client._context.deferred import BlockingDeferred, Current, ForwardedRef
+from relevo_client._context.fences import Fences
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.blocking_resolution import ClientSource, resolve_with_policy
@@ -64,8 +65,10 @@ def bound(
 
     """
     Admission(authorize, reply_queues).accept(action)
+    ref = action.context_ref
+    fences = Fences(ref)
     if contexts is None:
-        with traced(action, queue), using(ForwardedRef(action.context_ref)):
+        with traced(action, queue), using(ForwardedRef(ref, action.context_rider), fences):
             yield None
         return
     must_fit(contexts, policy)
@@ -74,11 +77,13 @@ def bound(
     def load() -> Resolved:
         requester = ActionRequester(action, timeout)
         try:
-            return resolve_with_policy(source, policy, action.context_ref, requester)
+            return resolve_with_policy(source, policy, ref, requester)
         except RejectedError as rejected:
             raise cause_of(rejected) from None
 
-    with traced(action, queue):
-        current: Current = BlockingDeferred(action.context_ref, load) if policy.lazy else load()
-        with using(current):
+    with traced(action, queue), using(None, fences):
+        current: Current = (
+            BlockingDeferred(ref, load, action.context_rider) if policy.lazy else load()
+        )
+        with using(current, fences):
             yield context_of(current)

@@ -75,7 +75,7 @@ class Consumer:
         self.in_progress.add(entry)
         try:
             # Without the context that was current at the start of the broker.
-            with using(None):
+            with using(None, None):
                 async with self._room:
                     await self._deliver(entry, message, begun)
         except Exception as error:  # noqa: BLE001 - Redis may be down: the action stays pending

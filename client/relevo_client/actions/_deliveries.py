@@ -15,11 +15,11 @@ from relevo_client._context.errors import (
     NoContextError,
     NotFoundError,
     RelevoError,
+    cannot_answer_now,
 )
 from relevo_client._context.log import log
 from relevo_client._context.raised import class_and_place
 from relevo_client._context.reasons import Reason
-from relevo_client._propagation.fallbacks import cannot_answer_now
 from relevo_client._propagation.refusals import needs_context
 from relevo_client._telemetry.outcomes import outcome_of
 from relevo_client._telemetry.spans import mark_failed

@@ -1,5 +1,6 @@
 """The fields of a reference in an action's JSON, by the names that platforms already use."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ REVISION = "context_revision"
 """A decimal string: many JSON parsers have only doubles, and revisions are above 2^53."""
 SIGNATURE = "context_signature"
 """The store's signature; left out if there is none."""
+RIDER = "context_rider"
+"""The rider in base64; left out if there is none."""
 
 
 def ref_of(key: object, revision: object, signature: object) -> ContextRef | None:
@@ -36,6 +39,26 @@ def json_of(ref: ContextRef) -> Mapping[str, Any]:
     """The fields of a reference."""
     fields = {KEY: ref.key.text, REVISION: str(ref.revision)}
     return {**fields, SIGNATURE: ref.signature} if ref.signature else fields
+
+
+def rider_of(value: object) -> bytes:
+    """The rider in its field; b"" for none, and for what is no base64.
+
+    A rider is an offer: a malformed one costs a call of the store, and no action.
+    """
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        return b""
+    try:
+        return b64decode(value, validate=True)
+    except ValueError:
+        return b""
+
+
+def text_of(rider: bytes) -> str:
+    """The field of a rider."""
+    return b64encode(rider).decode("ascii")
 
 
 def _without_name(violation: tuple[str, str]) -> str:

@@ -37,6 +37,7 @@ def message_of(fields: Mapping[str, Any], unknown: bytes) -> action_pb2.DomainAc
     ref: ContextRef | None = fields["context_ref"]
     if ref:
         message.context_ref.CopyFrom(ref.to_message())
+    message.context_rider = fields["context_rider"]
     message.trace_context.update(fields["trace_context"])
     if fields["created_at"]:
         message.create_time.FromDatetime(fields["created_at"])
@@ -51,6 +52,7 @@ def fields_of(message: action_pb2.DomainAction) -> dict[str, Any]:
         fields[name] = read_struct(getattr(message, name))
     if message.HasField("context_ref"):
         fields["context_ref"] = ContextRef.from_message(message.context_ref)
+    fields["context_rider"] = message.context_rider
     fields["trace_context"] = dict(message.trace_context)
     try:
         fields["created_at"] = time_of(message, "create_time")

@@ -22,8 +22,9 @@ from pydantic import (
 from relevo.v1 import action_pb2
 
 from relevo_client._context.codec import unknown_fields_of
-from relevo_client._context.current import current_ref
+from relevo_client._context.current import current_ref, current_rider
 from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.fences import fenced
 from relevo_client._context.frozen import FrozenDict
 from relevo_client._context.hiding import Hidden, hides
 from relevo_client._context.keys import ContextRef
@@ -84,7 +85,8 @@ class DomainAction(BaseModel):
 
     Its JSON is pydantic's own (`model_dump_json`, `model_validate_json`), with the reference as
     `context_cache_key` (`scope:tenant:id`) and `context_revision` (a decimal string; a number is
-    accepted, too). None means that a field is left out. Unknown names are kept unchanged.
+    accepted, too), and the rider in base64. None means that a field is left out. Unknown names are
+    kept unchanged.
 
     `repr` and `str` show the action's id, type and reference, and of other fields the sizes.
     """
@@ -121,6 +123,9 @@ class DomainAction(BaseModel):
     """The action_type of the result."""
     context_ref: InstanceOf[ContextRef] | None = None
     """The reference of the action's context."""
+    context_rider: Annotated[bytes, PlainSerializer(_json.text_of)] = b""
+    """The snapshot that `context_ref` names, as bytes that `stamp` adds; empty if there is none,
+    or if it is too large."""
     payload: Section = FrozenDict()
     """The arguments of the action."""
     metadata: Section = FrozenDict()
@@ -155,6 +160,8 @@ class DomainAction(BaseModel):
             raise InvalidFieldError([("context_ref", f"differs from {_json.KEY}")])
         if ref:
             fields["context_ref"] = ref
+        if _json.RIDER in fields:
+            fields[_json.RIDER] = _json.rider_of(fields[_json.RIDER])
         known = cls.model_fields
         return {name: v for name, v in fields.items() if v is not None or name not in known}
 
@@ -163,6 +170,8 @@ class DomainAction(BaseModel):
         data: dict[str, Any] = handler(self)
         if data.pop("context_ref", None) and self.context_ref:
             data.update(_json.json_of(self.context_ref))
+        if not self.context_rider:
+            data.pop(_json.RIDER, None)
         return data
 
     @property
@@ -188,18 +197,21 @@ class DomainAction(BaseModel):
 
         Its `action_id` depends only on this action's, so a receiver can recognize a repeated
         result. It carries this action's reference, or the current one if that is a newer one of
-        the same key. `changes` are further fields of the result. Raises InvalidFieldError if
-        the action has no `callback_action_type`.
+        the same key, with the call's fence. `changes` are further fields of the result. Raises
+        InvalidFieldError if the action has no `callback_action_type`.
         """
         if not self.callback_action_type:
             raise InvalidFieldError(
                 [("callback_action_type", "must be there if a result is to be sent")]
             )
+        ref = newest(self.context_ref)
+        ref = ref and fenced(ref)
         fields = {
             "action_id": uuid5(_REPLIES, self.action_id).hex,
             "action_type": self.callback_action_type,
             "correlation_id": self.correlation_id or self.action_id,
-            "context_ref": newest(self.context_ref),
+            "context_ref": ref,
+            "context_rider": rider_for(ref, self),
             "payload": payload,
             **{name: getattr(self, name) for name in _COPIED_TO_REPLY},
         }
@@ -247,6 +259,20 @@ def newest(ref: ContextRef | None) -> ContextRef | None:
     if ref and current and current.key == ref.key and current.revision > ref.revision:
         return current
     return ref
+
+
+def rider_for(ref: ContextRef | None, action: DomainAction) -> bytes:
+    """The rider of a reference that an action is to carry: the current one, or the action's own.
+
+    Empty if neither is of the reference's key.
+    """
+    if ref is None:
+        return b""
+    current = current_ref()
+    if current and current.key == ref.key:
+        return current_rider() or b""
+    own = action.context_ref
+    return action.context_rider if own and own.key == ref.key else b""
 
 
 def invalid_field_error(error: ValidationError) -> InvalidFieldError:

@@ -8,21 +8,25 @@ from relevo_client._context.errors import InvalidFieldError
 from relevo_client._context.frozen import FrozenDict
 from relevo_client._telemetry.counts import COUNTS
 from relevo_client._telemetry.spans import W3C
-from relevo_client.actions._model import DomainAction, newest
+from relevo_client.actions._model import DomainAction, newest, rider_for
 
 
-def stamp(action: DomainAction) -> DomainAction:
+def stamp(action: DomainAction, *, rider: bool = True) -> DomainAction:
     """A copy of the action with the current reference, trace context and time. Does no I/O.
 
     The action's own reference stays, unless the current one is a newer one of the same key: the
-    handler gets nothing older than the sender had. The action's trace context stays if no span
-    is current. Its time always stays. An action that names no tenant gets that of the reference.
-    Raises InvalidFieldError if the reference is of another tenant than the action.
+    handler gets nothing older than the sender had. If the reference is that of a small snapshot,
+    its values are in the action too, unless `rider` is False. The action's trace context stays if
+    no span is current. Its time always stays. An action that names no tenant gets that of the
+    reference. Raises InvalidFieldError if the reference is of another tenant than the action.
     """
     changes: dict[str, Any] = {}
     ref = newest(action.context_ref) or current_ref()
     if ref != action.context_ref:
         changes["context_ref"] = ref
+    carried = rider_for(ref, action) if rider else b""
+    if carried != action.context_rider:
+        changes["context_rider"] = carried
     trace: dict[str, str] = {}
     W3C.inject(trace)
     if trace:
@@ -37,6 +41,7 @@ def stamp(action: DomainAction) -> DomainAction:
         COUNTS.sent_refused += 1
         raise
     COUNTS.sent += stamped.context_ref is not None
+    COUNTS.riders["sent"] += bool(carried)
     return stamped
 
 

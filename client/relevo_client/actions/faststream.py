@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 from faststream import AckPolicy
 from faststream.redis import RedisBroker, StreamSub
@@ -32,6 +33,8 @@ from relevo_client.actions._tracing import messaging
 __all__ = ["ActionQueues"]
 
 _H = TypeVar("_H", bound=Handler)
+BROKERS: WeakSet[RedisBroker] = WeakSet()
+"""The brokers of all ActionQueues, which `instrument` leaves alone."""
 _BLOCK_MS = 500  # below redis-py's socket timeouts
 
 
@@ -106,6 +109,7 @@ class ActionQueues:
             with another `callback_queue` becomes a dead letter.
         max_length: the approximate length of each queue that this process sends to; the oldest
             entries are dropped, handled or not. None for no limit.
+        riders: whether actions carry small snapshots, whose values are then in the queues.
 
     Raises ValueError for a number below its minimum, and TypeError for a blocking client or an
     `authorize` that is a coroutine function.
@@ -128,12 +132,14 @@ class ActionQueues:
         authorize: AuthorizeAction | None = None,
         reply_queues: Sequence[str] | None = None,
         max_length: int | None = None,
+        riders: bool = True,
     ) -> None:
         if redeliver_after < 0.001 or max_deliveries < 1 or concurrency < 1:
             raise ValueError("redeliver_after, max_deliveries and concurrency must be positive")
         if contexts is not None:
             must_be_asyncio(contexts, "ActionQueues")
         self._broker = broker
+        BROKERS.add(broker)
         self._contexts = contexts
         self._service = service
         self._consumer = consumer or f"{socket.gethostname()}-{os.getpid()}"
@@ -150,6 +156,7 @@ class ActionQueues:
         self._dead_letters = dead_letters
         self._concurrency = concurrency
         self._max_length = max_length
+        self._riders = riders
         self._queues: dict[str, _Queue] = {}
         self._losses = Losses()
 
@@ -182,7 +189,7 @@ class ActionQueues:
         if not action.origin_service:
             action = action.model_copy(update={"origin_service": self._service})
         with messaging("send", SpanKind.PRODUCER, action, queue, "redis"):
-            await self._publish(stamp(action), queue)
+            await self._publish(stamp(action, rider=self._riders), queue)
 
     def unless_lost(self) -> AbstractAsyncContextManager[None]:
         """A block that waits for replies, and raises QueueLostError if Redis loses the queues.
@@ -278,7 +285,7 @@ class ActionQueues:
         if action and self._admission.may_reply_to(action.callback_queue):
             reply = action.failure(failure.reason, failure.text)
             if failure.is_of_context:  # the receiver of the reply could not resolve it either
-                reply = reply.update(context_ref=None)
+                reply = reply.update(context_ref=None, context_rider=b"")
             await self.send(reply, action.callback_queue)
 
     async def _publish(self, action: DomainAction, queue: str) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from relevo_client._client.aio import AsyncContextClient
+from relevo_client._client.aio_creation import AsyncFactory
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.entry import ContextEntry
 from relevo_client._context.errors import (
@@ -14,6 +15,7 @@ from relevo_client._context.errors import (
     NotFoundError,
     RelevoError,
     UnavailableError,
+    cannot_answer_now,
 )
 from relevo_client._context.keys import ContextKey, ContextRef
 from relevo_client._context.model import ExecutionContext
@@ -21,7 +23,7 @@ from relevo_client._context.reasons import Reason
 from relevo_client._context.resolved import Resolved
 from relevo_client._propagation.aio_resolution import AsyncClientSource, aio_apply_fallback
 from relevo_client._propagation.callbacks import failure
-from relevo_client._propagation.fallbacks import CASES, Policy, cannot_answer_now
+from relevo_client._propagation.fallbacks import CASES, Policy
 from relevo_client._propagation.incoming import Call
 from relevo_client._propagation.refusals import RejectedError
 from relevo_client._telemetry.spans import describe
@@ -53,6 +55,8 @@ class RequestedContext:
     """The changes to the conversation's entry."""
     may_begin: bool
     """Whether the request may begin a conversation that does not exist."""
+    rider: bytes | None = field(default=None, repr=False)
+    """The rider of a trusted caller's reference."""
     must_name_user: bool = False
     """Whether the request must name the conversation's user, if that has one."""
 
@@ -60,9 +64,18 @@ class RequestedContext:
 class Finder:
     """Finds the contexts of requests by the rules of one middleware."""
 
-    def __init__(self, contexts: AsyncContextClient, begin: Begin | None, policy: Policy) -> None:
+    def __init__(
+        self,
+        contexts: AsyncContextClient,
+        begin: Begin | None,
+        policy: Policy,
+        *,
+        turns: bool,
+        trusts_callers: bool,
+    ) -> None:
         self._contexts = contexts
-        self._source = AsyncClientSource(contexts)
+        self._turns = turns
+        self._source = AsyncClientSource(contexts, trusts_callers=trusts_callers)
         self._begin = begin
         self._policy = policy
         self._makes_contexts = any(callable(getattr(policy, case)) for case in CASES)
@@ -82,6 +95,9 @@ class Finder:
             raise rejected(ended.refusal, ended.error) from None
         if resolved:
             _must_not_contradict(requested, resolved.context)
+        if self._turns and isinstance(resolved, ContextEntry):
+            # Services that are called may know nothing but snapshots: this one travels with calls.
+            return await self._contexts.turn_entry(resolved)
         return resolved
 
     async def _find_in_time(
@@ -103,26 +119,24 @@ class Finder:
     async def _resolve_or_begin(
         self, requested: RequestedContext, ref: ContextRef, deadline: Deadline
     ) -> ContextEntry:
-        try:
-            entry = await self._contexts.resolve(ref, timeout=deadline.remaining())
-        except NotFoundError:
-            if self._begin is None or not requested.may_begin:
-                raise
-            begun = await self._begin_conversation(
-                self._begin, ref.key, requested.identity, deadline
-            )
-            entry = await self._contexts.resolve(begun.ref, timeout=deadline.remaining())
+        rider = requested.rider
+        rode = (self._source.peek(ref) or self._source.ride(ref, rider)) if rider else None
+        begin = self._begin if requested.may_begin else None
+        entry = rode or await self._found_or_begun(begin, ref, requested.identity, deadline)
         # A request with another identity changes nothing.
         _must_not_contradict(requested, entry.context)
         changes = requested.overrides.changes(entry.context)
         if not changes:
             return entry
         changed = await self._contexts.update(ref.key, changes)
-        return await self._contexts.resolve(changed, timeout=deadline.remaining())
+        return await self._found(changed, deadline)
 
-    async def _begin_conversation(
-        self, begin: Begin, key: ContextKey, identity: ExecutionContext, deadline: Deadline
+    async def _found_or_begun(
+        self, begin: Begin | None, ref: ContextRef, identity: ExecutionContext, deadline: Deadline
     ) -> ContextEntry:
+        if begin is None:
+            return await self._found(ref, deadline)
+
         async def make(_: ContextKey) -> ExecutionContext:
             try:
                 return _context(await begin(identity))
@@ -132,9 +146,18 @@ class Finder:
                 raise failure(begin, error) from None
 
         try:
-            return await self._contexts.get_or_create(key, make, timeout=deadline.remaining())
+            return await self._found(ref, deadline, make)
         except InvalidFieldError as error:  # the store refuses the context of `begin`
             raise failure(begin, error) from None
+
+    async def _found(
+        self, ref: ContextRef, deadline: Deadline, begin: AsyncFactory | None = None
+    ) -> ContextEntry:
+        """The entry of a reference, or the snapshot with which its turn begins."""
+        within = deadline.remaining()
+        if self._turns:
+            return await self._contexts.turn_entry(ref, begin=begin, timeout=within)
+        return await self._contexts.resolve(ref, begin=begin, timeout=within)
 
 
 def _context(begun: object) -> ExecutionContext:
@@ -146,7 +169,7 @@ def _context(begun: object) -> ExecutionContext:
 def _must_not_contradict(requested: RequestedContext, context: ExecutionContext) -> None:
     if requested.must_name_user and context.user_id and not requested.identity.user_id:
         raise AnsweredError(USER_REQUIRED)
-    for field, answer in _CONTRADICTIONS:
-        claimed, stored = getattr(requested.identity, field), getattr(context, field)
+    for name, answer in _CONTRADICTIONS:
+        claimed, stored = getattr(requested.identity, name), getattr(context, name)
         if claimed and stored and claimed != stored:
             raise AnsweredError(answer)

@@ -1,5 +1,6 @@
 """Reads and validates the headers about a request's context, without I/O."""
 
+from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
@@ -22,6 +23,7 @@ IDENTITY_HEADERS: Mapping[str, str] = {
 }
 """The field of the context for each header."""
 _REFERENCE = tuple(name.encode() for name in (metadata.KEY, metadata.REVISION, metadata.SIGNATURE))
+_RIDER = metadata.RIDER.encode()
 
 
 class HeaderValues:
@@ -117,9 +119,32 @@ def names_reference(headers: Headers) -> bool:
     return any(name.lower() in _REFERENCE for name, _ in headers)
 
 
+def has_rider(headers: Headers) -> bool:
+    """Whether the headers have a rider, or what might be one."""
+    return any(name.lower() == _RIDER for name, _ in headers)
+
+
 def without_reference(headers: Headers) -> Headers:
-    """The headers without those of a reference."""
-    return [(name, value) for name, value in headers if name.lower() not in _REFERENCE]
+    """The headers without those of a reference and its rider."""
+    removed = *_REFERENCE, _RIDER
+    return [(name, value) for name, value in headers if name.lower() not in removed]
+
+
+def rider_of(headers: Headers) -> bytes | None:
+    """The rider in the headers, which is in base64; None if there is none, or none to be read."""
+    texts = {
+        text.strip()
+        for name, value in headers
+        if name.lower() == _RIDER
+        for text in value.split(b",")
+    }
+    if len(texts) != 1:
+        return None
+    text = texts.pop().rstrip(b"=")
+    try:
+        return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return None
 
 
 def reference_of(headers: Headers) -> ContextRef | None:

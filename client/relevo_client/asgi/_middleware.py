@@ -8,6 +8,7 @@ from relevo_client._client.aio import AsyncContextClient
 from relevo_client._context.current import using_in_one_task
 from relevo_client._context.deadline import Deadline
 from relevo_client._context.errors import InvalidFieldError
+from relevo_client._context.fences import Fences
 from relevo_client._context.keys import ContextRef, problem_of
 from relevo_client._context.model import ExecutionContext
 from relevo_client._context.resolved import Resolved
@@ -23,6 +24,7 @@ from relevo_client.asgi._finding import Begin, Finder, RequestedContext
 from relevo_client.asgi._headers import CONVERSATION, IDENTITY_HEADERS, TENANT, HeaderValues
 from relevo_client.asgi._needing import serve_without
 from relevo_client.asgi._overrides import OverrideHeaders, Overrides, RequestedOverrides
+from relevo_client.asgi._returning import returning
 from relevo_client.asgi._types import ASGIApp, Receive, Scope, Send
 
 _NOBODY = ExecutionContext()
@@ -57,6 +59,8 @@ class ContextMiddleware:
             `X-User-ID`; the answer is 403 otherwise. A trusted caller's reference needs none.
         overrides: headers that change the conversation's entry, by name: a path such as
             `llm_config.model`, or an `Override`.
+        turns: whether each request is a turn: its context is a snapshot, which stays as it is for
+            all services that are called, as in `turn` of the client.
         policy: the fallbacks for requests whose context cannot be resolved; must not be lazy.
         timeout: seconds until the application must be called, above 0.
         exempt: a function of ASGI's scope; requests for which it returns True have no context.
@@ -79,6 +83,7 @@ class ContextMiddleware:
         authorize: Callable[[ContextRef, Scope], bool] | None = None,
         require_user: bool = False,
         overrides: Overrides = MappingProxyType({}),
+        turns: bool = False,
         policy: Policy = DEFAULT_POLICY,
         timeout: float = 5.0,
         exempt: Callable[[Scope], bool] | None = None,
@@ -93,9 +98,11 @@ class ContextMiddleware:
         if timeout <= 0:
             raise ValueError("timeout must be more than 0 seconds")
         self._app = app
-        self._finder = Finder(contexts, begin, policy)
         self._scope = scope
         self._keys = keys_for(trust_callers, keys_of(contexts))
+        self._finder = Finder(
+            contexts, begin, policy, turns=turns, trusts_callers=self._keys is None
+        )
         self._trust: Trust = trust_callers if self._keys is None else True
         self._authorize: Authorize | None = authorize
         self._require_user = require_user
@@ -109,34 +116,44 @@ class ContextMiddleware:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         resolved: Resolved = None
+        fences = Fences()
         is_trusted = False
         try:
             has_reference = _headers.names_reference(scope["headers"])
             is_trusted = has_reference and evaluate(self._trust, scope)
-            if has_reference and not is_trusted:
+            if not is_trusted and (has_reference or _headers.has_rider(scope["headers"])):
                 # The application must not pass on an untrusted reference. Otherwise the scope is
                 # not copied: outer middlewares read what the application adds to it.
                 scope = {**scope, "headers": _headers.without_reference(scope["headers"])}
-                COUNTS.received_ignored += 1
+                COUNTS.received_ignored += has_reference
             if self._exempt is None or not evaluate(self._exempt, scope):
-                resolved = await self._resolved(scope, is_trusted=is_trusted)
+                requested = self._requested(scope, is_trusted=is_trusted)
+                fences = Fences(requested.ref)
+                with using_in_one_task(None, fences):
+                    resolved = await self._found(requested, scope)
         except RejectedError as ended:
             return await send_answer(rejected(ended.refusal).answer, scope, receive, send)
         except AnsweredError as ended:
             return await send_answer(ended.answer, scope, receive, send)
-        with using_in_one_task(resolved):
+        if is_trusted and self._keys is None:
+            send = returning(fences, send)
+        with using_in_one_task(resolved, fences):
             if resolved is None and not self._names_context(scope, is_trusted=is_trusted):
                 return await serve_without(self._app, scope, receive, send)
             return await self._app(scope, receive, send)
 
-    async def _resolved(self, scope: Scope, *, is_trusted: bool) -> Resolved:
-        """The context to make current. Raises AnsweredError, RejectedError."""
+    def _requested(self, scope: Scope, *, is_trusted: bool) -> RequestedContext:
+        """The context that a request names. Raises AnsweredError, RejectedError."""
         try:
             requested = self._authorized(scope, is_trusted=is_trusted)
         except (AnsweredError, RejectedError):
             COUNTS.received_refused += is_trusted
             raise
         COUNTS.received += is_trusted
+        return requested
+
+    async def _found(self, requested: RequestedContext, scope: Scope) -> Resolved:
+        """The context to make current. Raises AnsweredError, RejectedError."""
         deadline = Deadline.after(self._timeout)
         call = Call(scope["path"], None, _Headers(scope["headers"]), deadline)
         return await self._finder.find(requested, call)
@@ -163,7 +180,10 @@ class ContextMiddleware:
         identity = _headers.identity_of(values)
         if ref is not None:
             _headers.must_agree(self._scope, identity, ref)
-            return RequestedContext(ref, identity, RequestedOverrides(), may_begin=False)
+            rider = _headers.rider_of(headers)
+            return RequestedContext(
+                ref, identity, RequestedOverrides(), may_begin=False, rider=rider
+            )
         ref = _headers.conversation_of(self._scope, identity)
         overrides = self._overrides.requested(values)
         return RequestedContext(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from relevo_client._context.errors import InvalidFieldError
-from relevo_client._context.model import SECTIONS, ExecutionContext
+from relevo_client._context.model import ExecutionContext
+from relevo_client._context.paths import SECTIONS
 from relevo_client._context.values import freeze
 from relevo_client._propagation.callbacks import failure
 from relevo_client.asgi._answers import malformed, rejected

@@ -13,6 +13,8 @@ from relevo_server.storage.memory import MemoryStorage
 
 from relevo_client._client.blocking import ContextClient
 
+_PATIENCE = 10.0  # seconds
+
 
 class Clock:
     """A clock that only `advance` moves. Times are in seconds."""
@@ -74,8 +76,11 @@ class LocalStore:
         self._thread.start()
         self.address = self._started.result()
         """The server's address as host:port, to be given to a client as its target."""
-        self.client = ContextClient(self.address, token=self._token)
-        """A blocking client for the test itself, to put contexts and to read them."""
+        self.client = ContextClient(self.address, token=self._token, timeout=_PATIENCE)
+        """A blocking client for the test itself, to put contexts and to read them.
+
+        Its timeout is 10 seconds, so that no test fails since its machine is busy.
+        """
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from nooble.channels import store_channel
 from nooble.configuration import Configurations, UnknownError
 from nooble.services.running import run, serve_http
 from nooble.wiring import STALENESS, Wiring
@@ -31,6 +32,7 @@ class AgentManagement:
                 Route("/configurations/{key}", self.get),
                 Route("/configurations/{key}", self.change, methods=["PATCH"]),
                 Route("/composed/{key}", self.composed),
+                Route("/forms/{key}", self.form),
                 Route("/counts", self.counts),
             ],
             exception_handlers={UnknownError: _unknown},
@@ -64,6 +66,10 @@ class AgentManagement:
             await asyncio.sleep(STALENESS)
         return JSONResponse({"version": changed.metadata[key.text]})
 
+    async def form(self, request: Request) -> JSONResponse:
+        """Return one configuration for a form that changes it: services do not ask for this."""
+        return JSONResponse(self._configurations.get(_key(request)).to_cache_dict())
+
     async def counts(self, _: Request) -> JSONResponse:
         """Return the number of requests for a configuration."""
         return JSONResponse({"reads": self._reads})
@@ -86,7 +92,9 @@ async def main(wiring: Wiring) -> None:
     async with AsyncExitStack() as stack:
         contexts = None
         if wiring.mode == "relevo":
-            contexts = await stack.enter_async_context(AsyncContextClient(wiring.store, cache=None))
+            channel = await stack.enter_async_context(store_channel(wiring.store))
+            client = AsyncContextClient(channel=channel, cache=None)
+            contexts = await stack.enter_async_context(client)
         await serve_http(AgentManagement(contexts).app())
 
 

@@ -15,6 +15,9 @@ from nooble.settings import Settings
 from nooble.who import from_headers
 from nooble.wiring import GENERATE_EMBEDDING, Wiring
 
+USED = ("embedding_config",)
+"""The settings that a step uses."""
+
 
 def embedded(settings: Settings, texts: Iterable[str]) -> list[Sequence[float]]:
     """The vectors of texts, with the agent's configuration. Raises ValueError."""
@@ -42,7 +45,7 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
             await context.abort(StatusCode.FAILED_PRECONDITION, str(error))
         return EmbedResponse(
             vectors=[Vector(values=vector) for vector in vectors],
-            observations=[self._service.seen(settings).to_message()],
+            observations=[self._service.seen(settings, *USED).to_message()],
         )
 
 
@@ -53,7 +56,9 @@ def subscribe(service: Member) -> None:
     async def generate(action: DomainAction) -> DomainAction:
         settings = await service.source.settings(action)
         vectors = embedded(settings, action.payload["texts"])
-        return service.reply(action, settings, {"vectors": [list(each) for each in vectors]})
+        return service.reply(
+            action, settings, {"vectors": [list(each) for each in vectors]}, used=USED
+        )
 
 
 async def main(wiring: Wiring) -> None:
@@ -61,7 +66,7 @@ async def main(wiring: Wiring) -> None:
     async with member("embedding", wiring) as service:
         server = aio.server(interceptors=service.servers)
         grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(service), server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(wiring.listen)
         subscribe(service)
         async with service.queues:
             await server.start()

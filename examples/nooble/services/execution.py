@@ -17,6 +17,12 @@ from nooble.wiring import EXECUTION_CALLBACK, GENERATE_EMBEDDING, RUN_AGENT, SEA
 
 EMBEDDED = "execution.embedding.done"
 FOUND = "execution.search.done"
+USED = (
+    "llm_config",
+    *(f"agent_config.{name}" for name in ("system_prompt", "answer_template", "no_answer")),
+    "agent_config.cite_sources",
+)
+"""The settings that the last step uses. The others pass the work on."""
 RUN = "run"
 """The key of the actions' metadata that has the run's original action."""
 
@@ -34,7 +40,9 @@ class Execution:
         settings = await self._service.source.settings(action)
         text = " ".join([*action.payload["history"], action.payload["text"]])
         metadata = adding(action.metadata, self._service.seen(settings))
-        original = {"action": action.model_dump(mode="json", exclude={"metadata"})}
+        # Without the rider, which each step's own action carries.
+        without = {"metadata", "context_rider"}
+        original = {"action": action.model_dump(mode="json", exclude=without)}
         await self._request(
             GENERATE_EMBEDDING, action, {**metadata, RUN: original}, {"texts": [text]}, EMBEDDED
         )
@@ -56,7 +64,7 @@ class Execution:
             return
         passages = [(each["collection"], each["text"]) for each in action.payload["passages"]]
         answer = answer_as(settings, original.payload["text"], passages)
-        reply = self._service.reply(original, settings, {"text": answer})
+        reply = self._service.reply(original, settings, {"text": answer}, used=USED)
         await self._service.queues.send(reply, original.callback_queue)
 
     async def _request(

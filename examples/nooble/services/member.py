@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,6 @@ from faststream.redis import RedisBroker
 from grpc import aio
 from redis.asyncio import Redis
 from relevo_client import (
-    CHANNEL_OPTIONS,
     AsyncContextClient,
     CacheOptions,
     Fallback,
@@ -21,12 +20,14 @@ from relevo_client import (
 from relevo_client.actions import DomainAction
 from relevo_client.actions.faststream import ActionQueues
 
-from nooble.counting import CountedChannel
+from nooble.channels import store_channel
+from nooble.counting import CountedChannel, CountingActions, CountingCalls
 from nooble.loading import loaders
 from nooble.management import Management
 from nooble.observing import Seen, adding
 from nooble.settings import Settings
 from nooble.sources import AskedEachTime, RedisJson, Relevo, Source
+from nooble.steps import Observer
 from nooble.wiring import Wiring
 
 POLICY = Policy(
@@ -52,11 +53,18 @@ class Member:
     store: CountedChannel | None = None
     """The client's channel to the store."""
     servers: Sequence[aio.ServerInterceptor] = field(default_factory=tuple)
-    """The interceptors that resolve references in its gRPC servers."""
+    """The interceptors of its gRPC servers, which resolve references."""
+    observer: Observer | None = None
+    """The sender of its steps, if somebody observes them."""
 
-    def seen(self, settings: Settings) -> Seen:
-        """The service's observation of the configuration that it works with."""
-        return Seen.of(self.name, settings, self.store.calls if self.store else 0)
+    def seen(self, settings: Settings, *used: str) -> Seen:
+        """The service's observation of the configuration that it works with, as a step ends.
+
+        `used` are the sections, or paths of values, that the step used: an observer gets them.
+        """
+        if self.observer:
+            self.observer.tell(settings, used, self.store.calls if self.store else 0)
+        return Seen.of(self.name, settings, self.store)
 
     def passing_on(self, channel: aio.Channel) -> aio.Channel:
         """Wrap a channel so that its calls carry the current reference, if there is one."""
@@ -68,9 +76,14 @@ class Member:
         settings: Settings,
         payload: Mapping[str, Any],
         *others: Seen,
+        used: Sequence[str] = (),
     ) -> DomainAction:
-        """The answer to an action, with the observations of this service and of `others`."""
-        return action.reply(payload, metadata=adding(action.metadata, self.seen(settings), *others))
+        """The answer to an action, with the observations of this service and of `others`.
+
+        `used` is that of `seen`.
+        """
+        seen = self.seen(settings, *used)
+        return action.reply(payload, metadata=adding(action.metadata, seen, *others))
 
 
 @asynccontextmanager
@@ -90,8 +103,8 @@ async def member(
         source: Source = AskedEachTime(management)
         contexts = store = None
         if wiring.mode == "relevo":
-            channel = aio.insecure_channel(wiring.store, options=CHANNEL_OPTIONS)
-            store = CountedChannel(await stack.enter_async_context(channel))
+            channel = await stack.enter_async_context(store_channel(wiring.store))
+            store = CountedChannel(channel)
             contexts = await stack.enter_async_context(
                 AsyncContextClient(
                     channel=store.as_channel(),
@@ -104,7 +117,7 @@ async def member(
             redis: Any = Redis.from_url(wiring.redis)  # pyright: ignore[reportUnknownMemberType]
             source = RedisJson(management, await stack.enter_async_context(redis))
         queues = ActionQueues(
-            RedisBroker(wiring.queues, log_level=logging.DEBUG),
+            RedisBroker(wiring.queues, log_level=logging.DEBUG, middlewares=[CountingActions]),
             contexts if resolves_actions else None,
             service=name,
             policy=POLICY,
@@ -112,6 +125,11 @@ async def member(
             max_deliveries=MAX_DELIVERIES,
         )
         service = Member(name, queues, source, contexts, store)
+        if wiring.observer:
+            observer = Observer(wiring.observer, name)
+            service.observer = stack.enter_context(closing(observer))
+            service.servers = [CountingCalls()]
         if contexts:
-            service.servers = [aio_server_interceptor(contexts, trust_callers=True, policy=POLICY)]
+            resolving = aio_server_interceptor(contexts, trust_callers=True, policy=POLICY)
+            service.servers = [CountingCalls(), resolving]
         yield service

@@ -10,10 +10,10 @@ from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from nooble.counting import CountingConnections
 from nooble.loading import beginning
 from nooble.services.member import POLICY, Member, member
 from nooble.services.running import run, serve_http
-from nooble.sources import Relevo
 from nooble.turns import TurnError, Turns
 from nooble.who import Who, from_headers
 from nooble.wiring import STALENESS, Wiring
@@ -37,18 +37,16 @@ class Orchestrator:
         contexts = self._service.contexts
         if contexts is None:
             return app
-        return ContextMiddleware(app, contexts, begin=beginning(contexts), policy=POLICY)
+        return CountingConnections(
+            ContextMiddleware(app, contexts, begin=beginning(contexts), policy=POLICY)
+        )
 
     async def converse(self, websocket: WebSocket) -> None:
         """Hold one conversation, turn by turn."""
         who: Who = current_context() or from_headers(websocket.headers.items())
         await websocket.accept()
-        try:
-            with suppress(WebSocketDisconnect):
-                await self._converse(who, websocket)
-        finally:
-            if isinstance(self._service.source, Relevo):
-                self._service.source.forget(who)
+        with suppress(WebSocketDisconnect):
+            await self._converse(who, websocket)
 
     async def _converse(self, who: Who, websocket: WebSocket) -> None:
         history: list[str] = []

@@ -9,6 +9,8 @@ from relevo_client.actions import DomainAction
 from relevo_demo.chunks import chunks_of
 from relevo_demo.vectors import similarity
 
+from nooble.channels import ROUND_ROBIN
+from nooble.counting import CORRELATION
 from nooble.observing import Seen
 from nooble.services.member import Member, member
 from nooble.services.running import announce, run, until_stopped
@@ -16,6 +18,8 @@ from nooble.who import to_headers
 from nooble.wiring import SEARCH, Wiring
 
 TIMEOUT = 5.0
+USED = ("rag_config",)
+"""The settings that a step uses."""
 
 
 def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") -> None:
@@ -28,7 +32,7 @@ def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") 
         chunks = list(chunks_of(action.tenant_id, rag))
         embedded = await embedding.Embed(
             EmbedRequest(texts=[text for _, text in chunks]),
-            metadata=to_headers(action),
+            metadata=(*to_headers(action), (CORRELATION, action.correlation_id)),
             timeout=TIMEOUT,
         )
         query_vector = action.payload["vector"]
@@ -39,15 +43,15 @@ def subscribe(service: Member, embedding: "grpc_api.EmbeddingServiceAsyncStub") 
         near = [p for p in passages if p["score"] >= rag[p["collection"]]["min_score"]]
         near.sort(key=lambda passage: -passage["score"])
         others = map(Seen.from_message, embedded.observations)
-        return service.reply(action, settings, {"passages": near[: rag["top_k"]]}, *others)
+        passages = near[: rag["top_k"]]
+        return service.reply(action, settings, {"passages": passages}, *others, used=USED)
 
 
 async def main(wiring: Wiring) -> None:
     """Work until SIGTERM."""
-    options = (("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),)
     async with (
         member("query", wiring) as service,
-        aio.insecure_channel(wiring.embedding, options=options) as channel,
+        aio.insecure_channel(wiring.embedding, options=ROUND_ROBIN) as channel,
     ):
         subscribe(service, grpc_api.EmbeddingServiceStub(service.passing_on(channel)))
         async with service.queues:

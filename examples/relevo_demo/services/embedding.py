@@ -16,6 +16,7 @@ from relevo_client import (
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import serve
 from relevo_demo.vectors import MODELS, embed
+from relevo_demo.waiting import measured
 
 
 class Embedding(grpc_api.EmbeddingServiceServicer):
@@ -46,7 +47,8 @@ class Embedding(grpc_api.EmbeddingServiceServicer):
 async def main(store: str) -> None:
     """Serve until SIGTERM."""
     async with AsyncContextClient(store) as contexts:
-        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
+        interceptor = aio_server_interceptor(contexts, trust_callers=True)
+        server = aio.server(interceptors=measured(interceptor))  # or [interceptor], outside a demo
         grpc_api.add_EmbeddingServiceServicer_to_server(Embedding(contexts), server)
         await serve(server)
 

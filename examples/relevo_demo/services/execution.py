@@ -17,6 +17,7 @@ from relevo_client import (
 from relevo_demo.language_model import answer_as
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import failing_like_callee, serve
+from relevo_demo.waiting import measured
 
 
 class Execution(grpc_api.ExecutionServiceServicer):
@@ -61,7 +62,8 @@ async def main(store: str, query: str) -> None:
         AsyncContextClient(store) as contexts,
         aio.insecure_channel(query, interceptors=aio_client_interceptors()) as channel,
     ):
-        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
+        interceptor = aio_server_interceptor(contexts, trust_callers=True)
+        server = aio.server(interceptors=measured(interceptor))  # or [interceptor], outside a demo
         grpc_api.add_ExecutionServiceServicer_to_server(
             Execution(contexts, grpc_api.QueryServiceStub(channel)), server
         )

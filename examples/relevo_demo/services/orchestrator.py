@@ -23,6 +23,7 @@ from relevo_client import (
 
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import failing_like_callee, serve
+from relevo_demo.waiting import note_wait
 
 Call = aio.ServicerContext[Any, Any]
 MINUTE = 60.0
@@ -44,14 +45,17 @@ class Orchestrator(grpc_api.OrchestratorServiceServicer):
 
     async def Converse(self, request: ConverseRequest, context: Call) -> ConverseResponse:
         """Get or create the conversation's context, make it current, and call the next service."""
+        key = ContextKey("conversation", request.tenant_id, request.conversation_id)
+        arrived = time.perf_counter()
         try:
-            key = ContextKey("conversation", request.tenant_id, request.conversation_id)
-            await self._contexts.get_or_create(key, lambda _: self._create(request))
-            entry = await self._contexts.resolve(key, timeout=context.time_remaining())
+            entry = await self._contexts.resolve(
+                key, begin=lambda _: self._create(request), timeout=context.time_remaining()
+            )
         except UnavailableError as error:
             await context.abort(StatusCode.UNAVAILABLE, str(error))
         except RelevoError as error:  # the agent, or a part of its configuration, does not exist
             await context.abort(StatusCode.FAILED_PRECONDITION, str(error))
+        note_wait(time.perf_counter() - arrived)
         with use_context(entry):
             return await self._converse(key, request, context)
 

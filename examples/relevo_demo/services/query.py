@@ -18,6 +18,7 @@ from relevo_demo.chunks import chunks_of
 from relevo_demo.observation import observe
 from relevo_demo.services.serving import failing_like_callee, serve
 from relevo_demo.vectors import similarity
+from relevo_demo.waiting import measured
 
 
 class Query(grpc_api.QueryServiceServicer):
@@ -67,7 +68,8 @@ async def main(store: str, embedding: str) -> None:
         AsyncContextClient(store) as contexts,
         aio.insecure_channel(embedding, interceptors=aio_client_interceptors()) as channel,
     ):
-        server = aio.server(interceptors=[aio_server_interceptor(contexts, trust_callers=True)])
+        interceptor = aio_server_interceptor(contexts, trust_callers=True)
+        server = aio.server(interceptors=measured(interceptor))  # or [interceptor], outside a demo
         grpc_api.add_QueryServiceServicer_to_server(
             Query(contexts, grpc_api.EmbeddingServiceStub(channel)), server
         )

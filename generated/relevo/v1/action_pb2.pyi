@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DomainAction(_message.Message):
-    __slots__ = ("action_id", "action_type", "task_id", "tenant_id", "tenant_tier", "agent_id", "session_id", "conversation_id", "user_id", "origin_service", "correlation_id", "callback_queue", "callback_action_type", "context_ref", "payload", "metadata", "trace_context", "create_time")
+    __slots__ = ("action_id", "action_type", "task_id", "tenant_id", "tenant_tier", "agent_id", "session_id", "conversation_id", "user_id", "origin_service", "correlation_id", "callback_queue", "callback_action_type", "context_ref", "payload", "metadata", "trace_context", "create_time", "context_rider")
     class TraceContextEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class DomainAction(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     TRACE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_RIDER_FIELD_NUMBER: _ClassVar[int]
     action_id: str
     action_type: str
     task_id: str
@@ -56,4 +57,5 @@ class DomainAction(_message.Message):
     metadata: _struct_pb2.Struct
     trace_context: _containers.ScalarMap[str, str]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, action_id: _Optional[str] = ..., action_type: _Optional[str] = ..., task_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., tenant_tier: _Optional[str] = ..., agent_id: _Optional[str] = ..., session_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., user_id: _Optional[str] = ..., origin_service: _Optional[str] = ..., correlation_id: _Optional[str] = ..., callback_queue: _Optional[str] = ..., callback_action_type: _Optional[str] = ..., context_ref: _Optional[_Union[_context_pb2.ContextRef, _Mapping]] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., trace_context: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    context_rider: bytes
+    def __init__(self, action_id: _Optional[str] = ..., action_type: _Optional[str] = ..., task_id: _Optional[str] = ..., tenant_id: _Optional[str] = ..., tenant_tier: _Optional[str] = ..., agent_id: _Optional[str] = ..., session_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., user_id: _Optional[str] = ..., origin_service: _Optional[str] = ..., correlation_id: _Optional[str] = ..., callback_queue: _Optional[str] = ..., callback_action_type: _Optional[str] = ..., context_ref: _Optional[_Union[_context_pb2.ContextRef, _Mapping]] = ..., payload: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., trace_context: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., context_rider: _Optional[bytes] = ...) -> None: ...

@@ -38,6 +38,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_LEASE_HELD: _ClassVar[ErrorReason]
     ERROR_REASON_ROLE_DENIED: _ClassVar[ErrorReason]
     ERROR_REASON_QUOTA_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_SCHEMA_VIOLATION: _ClassVar[ErrorReason]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -74,6 +75,7 @@ ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_LEASE_HELD: ErrorReason
 ERROR_REASON_ROLE_DENIED: ErrorReason
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason
+ERROR_REASON_SCHEMA_VIOLATION: ErrorReason
 CONSISTENCY_UNSPECIFIED: Consistency
 CONSISTENCY_STRONG: Consistency
 CONSISTENCY_CACHED: Consistency
@@ -139,7 +141,7 @@ class Error(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., details: _Optional[_Iterable[_Union[_any_pb2.Any, _Mapping]]] = ...) -> None: ...
 
 class PutRequest(_message.Message):
-    __slots__ = ("key", "context", "ttl", "update_mask", "if_version", "if_absent", "lease_token", "request_id")
+    __slots__ = ("key", "context", "ttl", "update_mask", "if_version", "if_absent", "lease_token", "request_id", "include_layers")
     KEY_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +150,7 @@ class PutRequest(_message.Message):
     IF_ABSENT_FIELD_NUMBER: _ClassVar[int]
     LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     key: _context_pb2.ContextKey
     context: _context_pb2.ExecutionContext
     ttl: _duration_pb2.Duration
@@ -156,15 +159,18 @@ class PutRequest(_message.Message):
     if_absent: bool
     lease_token: str
     request_id: str
-    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., context: _Optional[_Union[_context_pb2.ExecutionContext, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., if_version: _Optional[int] = ..., if_absent: bool = ..., lease_token: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    include_layers: bool
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., context: _Optional[_Union[_context_pb2.ExecutionContext, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., if_version: _Optional[int] = ..., if_absent: bool = ..., lease_token: _Optional[str] = ..., request_id: _Optional[str] = ..., include_layers: bool = ...) -> None: ...
 
 class PutResponse(_message.Message):
-    __slots__ = ("entry", "revision")
+    __slots__ = ("entry", "revision", "current")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
     entry: _context_pb2.ContextEntry
     revision: int
-    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    current: GetResponse
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., revision: _Optional[int] = ..., current: _Optional[_Union[GetResponse, _Mapping]] = ...) -> None: ...
 
 class InvalidateRequest(_message.Message):
     __slots__ = ("keys", "tenant", "request_id")
@@ -199,26 +205,30 @@ class InvalidateResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., invalidated_count: _Optional[int] = ...) -> None: ...
 
 class LeaseRequest(_message.Message):
-    __slots__ = ("key", "wait", "renew_version", "request_id")
+    __slots__ = ("key", "wait", "renew_version", "request_id", "include_layers")
     KEY_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     RENEW_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     key: _context_pb2.ContextKey
     wait: _duration_pb2.Duration
     renew_version: int
     request_id: str
-    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., renew_version: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+    include_layers: bool
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., renew_version: _Optional[int] = ..., request_id: _Optional[str] = ..., include_layers: bool = ...) -> None: ...
 
 class LeaseResponse(_message.Message):
-    __slots__ = ("entry", "lease", "revision")
+    __slots__ = ("entry", "lease", "current", "revision")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     entry: _context_pb2.ContextEntry
     lease: Lease
+    current: GetResponse
     revision: int
-    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., current: _Optional[_Union[GetResponse, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("token", "ttl")
@@ -239,6 +249,28 @@ class ReleaseRequest(_message.Message):
 class ReleaseResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SnapshotRequest(_message.Message):
+    __slots__ = ("key", "min_revision", "consistency", "ttl")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    key: _context_pb2.ContextKey
+    min_revision: int
+    consistency: Consistency
+    ttl: _duration_pb2.Duration
+    def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ..., min_revision: _Optional[int] = ..., consistency: _Optional[_Union[Consistency, str]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SnapshotResponse(_message.Message):
+    __slots__ = ("entry", "missing", "revision")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    entry: _context_pb2.ContextEntry
+    missing: _containers.RepeatedCompositeFieldContainer[_context_pb2.ContextKey]
+    revision: int
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., missing: _Optional[_Iterable[_Union[_context_pb2.ContextKey, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("subscribe", "unsubscribe", "touch", "ping", "batch", "client", "report", "accepts_batches")
@@ -301,10 +333,12 @@ class CacheReport(_message.Message):
     def __init__(self, entries: _Optional[int] = ..., bytes: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ..., evictions: _Optional[int] = ..., pushes: _Optional[int] = ..., reconnects: _Optional[int] = ..., staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Ping(_message.Message):
-    __slots__ = ("number",)
+    __slots__ = ("number", "sign_interval")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SIGN_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     number: int
-    def __init__(self, number: _Optional[int] = ...) -> None: ...
+    sign_interval: _duration_pb2.Duration
+    def __init__(self, number: _Optional[int] = ..., sign_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Subscribe(_message.Message):
     __slots__ = ("key", "known_version", "position", "number")
@@ -331,7 +365,7 @@ class Touch(_message.Message):
     def __init__(self, key: _Optional[_Union[_context_pb2.ContextKey, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("entry", "invalidated", "progress", "reset", "batch", "answers", "positions", "accepts_batches")
+    __slots__ = ("entry", "invalidated", "progress", "reset", "batch", "answers", "positions", "accepts_batches", "clock")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     INVALIDATED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -340,6 +374,7 @@ class WatchResponse(_message.Message):
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     ACCEPTS_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     entry: _context_pb2.ContextEntry
     invalidated: Invalidated
     progress: Progress
@@ -348,7 +383,16 @@ class WatchResponse(_message.Message):
     answers: int
     positions: _containers.RepeatedCompositeFieldContainer[Position]
     accepts_batches: bool
-    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., answers: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., accepts_batches: bool = ...) -> None: ...
+    clock: ServerClock
+    def __init__(self, entry: _Optional[_Union[_context_pb2.ContextEntry, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., answers: _Optional[int] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., accepts_batches: bool = ..., clock: _Optional[_Union[ServerClock, _Mapping]] = ...) -> None: ...
+
+class ServerClock(_message.Message):
+    __slots__ = ("ping", "time")
+    PING_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ping: int
+    time: int
+    def __init__(self, ping: _Optional[int] = ..., time: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("messages",)
@@ -377,14 +421,16 @@ class Progress(_message.Message):
     def __init__(self, positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
 
 class Position(_message.Message):
-    __slots__ = ("partition", "revision", "ping")
+    __slots__ = ("partition", "revision", "ping", "time")
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     partition: int
     revision: int
     ping: int
-    def __init__(self, partition: _Optional[int] = ..., revision: _Optional[int] = ..., ping: _Optional[int] = ...) -> None: ...
+    time: int
+    def __init__(self, partition: _Optional[int] = ..., revision: _Optional[int] = ..., ping: _Optional[int] = ..., time: _Optional[int] = ...) -> None: ...
 
 class Reset(_message.Message):
     __slots__ = ("partition", "reason")

@@ -79,6 +79,11 @@ class ContextStoreStub(object):
                 request_serializer=relevo_dot_v1_dot_store__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=relevo_dot_v1_dot_store__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.Snapshot = channel.unary_unary(
+                '/relevo.v1.ContextStore/Snapshot',
+                request_serializer=relevo_dot_v1_dot_store__pb2.SnapshotRequest.SerializeToString,
+                response_deserializer=relevo_dot_v1_dot_store__pb2.SnapshotResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.stream_stream(
                 '/relevo.v1.ContextStore/Watch',
                 request_serializer=relevo_dot_v1_dot_store__pb2.WatchRequest.SerializeToString,
@@ -163,6 +168,18 @@ class ContextStoreServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Snapshot(self, request, context):
+        """Snapshot composes an entry with the entries that it includes, and returns the
+        snapshot of that: the entry of the scope `snapshot` whose id is the digest of the
+        composed context. It writes the snapshot unless it exists already.
+
+        Needs the right to read the entry and what it includes, and to write the scope
+        `snapshot`. Fails as Get and Put do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request_iterator, context):
         """Watch keeps a client's copies of entries current. For each key that the
         client subscribes to, the server sends the current value, then later ones,
@@ -204,6 +221,11 @@ def add_ContextStoreServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=relevo_dot_v1_dot_store__pb2.ReleaseRequest.FromString,
                     response_serializer=relevo_dot_v1_dot_store__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'Snapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.Snapshot,
+                    request_deserializer=relevo_dot_v1_dot_store__pb2.SnapshotRequest.FromString,
+                    response_serializer=relevo_dot_v1_dot_store__pb2.SnapshotResponse.SerializeToString,
             ),
             'Watch': grpc.stream_stream_rpc_method_handler(
                     servicer.Watch,
@@ -388,6 +410,33 @@ class ContextStore(object):
             '/relevo.v1.ContextStore/Release',
             relevo_dot_v1_dot_store__pb2.ReleaseRequest.SerializeToString,
             relevo_dot_v1_dot_store__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Snapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/relevo.v1.ContextStore/Snapshot',
+            relevo_dot_v1_dot_store__pb2.SnapshotRequest.SerializeToString,
+            relevo_dot_v1_dot_store__pb2.SnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

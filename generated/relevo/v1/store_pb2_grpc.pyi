@@ -83,6 +83,14 @@ class ContextStoreStub:
     caller need not wait for its expiry. It does nothing if the lease is not
     held.
     """
+    Snapshot: _grpc.UnaryUnaryMultiCallable[_store_pb2.SnapshotRequest, _store_pb2.SnapshotResponse]
+    """Snapshot composes an entry with the entries that it includes, and returns the
+    snapshot of that: the entry of the scope `snapshot` whose id is the digest of the
+    composed context. It writes the snapshot unless it exists already.
+
+    Needs the right to read the entry and what it includes, and to write the scope
+    `snapshot`. Fails as Get and Put do.
+    """
     Watch: _grpc.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]
     """Watch keeps a client's copies of entries current. For each key that the
     client subscribes to, the server sends the current value, then later ones,
@@ -143,6 +151,14 @@ class ContextStoreAsyncStub(ContextStoreStub):
     """Release ends a lease that its holder no longer needs, so that the next
     caller need not wait for its expiry. It does nothing if the lease is not
     held.
+    """
+    Snapshot: _aio.UnaryUnaryMultiCallable[_store_pb2.SnapshotRequest, _store_pb2.SnapshotResponse]  # type: ignore[assignment]
+    """Snapshot composes an entry with the entries that it includes, and returns the
+    snapshot of that: the entry of the scope `snapshot` whose id is the digest of the
+    composed context. It writes the snapshot unless it exists already.
+
+    Needs the right to read the entry and what it includes, and to write the scope
+    `snapshot`. Fails as Get and Put do.
     """
     Watch: _aio.StreamStreamMultiCallable[_store_pb2.WatchRequest, _store_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch keeps a client's copies of entries current. For each key that the
@@ -237,6 +253,20 @@ class ContextStoreServicer(metaclass=_abc_1.ABCMeta):
         """Release ends a lease that its holder no longer needs, so that the next
         caller need not wait for its expiry. It does nothing if the lease is not
         held.
+        """
+
+    @_abc_1.abstractmethod
+    def Snapshot(
+        self,
+        request: _store_pb2.SnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_store_pb2.SnapshotResponse, _abc.Awaitable[_store_pb2.SnapshotResponse]]:
+        """Snapshot composes an entry with the entries that it includes, and returns the
+        snapshot of that: the entry of the scope `snapshot` whose id is the digest of the
+        composed context. It writes the snapshot unless it exists already.
+
+        Needs the right to read the entry and what it includes, and to write the scope
+        `snapshot`. Fails as Get and Put do.
         """
 
     @_abc_1.abstractmethod

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from contextvars import ContextVar
+from typing import NamedTuple, Protocol
 
 from relevo_server import errors
 from relevo_server.access.callers import ANYONE, Caller
@@ -35,6 +36,21 @@ class Call(Protocol):
         ...
 
 
+class _Found(NamedTuple):
+    """A caller that the gate has found, and what it was found by."""
+
+    caller: Caller
+    known: Known
+    version: int
+    """The version of the keys."""
+
+
+_found: ContextVar[_Found | None] = ContextVar("found", default=None)
+"""The caller that the gate has found for a call. gRPC runs the gate and then the method in one
+task, which is the call's own; so the method need not read the metadata again, and look for its
+token."""
+
+
 class Access:
     """Finds the caller of a call. If nobody is known, everyone may do everything."""
 
@@ -52,6 +68,19 @@ class Access:
         or one that is unknown or has expired; UNAVAILABLE if the keys that verify tokens could
         never be had; and KeysPending.
         """
+        known, found = self._known, _found.get()
+        if (
+            found
+            # A request may come long after its headers: what was found may have ended meanwhile.
+            and found.known is known
+            and found.version == known.version
+            and time.time() < found.caller.expires
+        ):
+            return found.caller
+        return self._caller_of(call)
+
+    def _caller_of(self, call: Call) -> Caller:
+        """The same, without what the gate has found."""
         known = self._known
         if known.is_open:
             return ANYONE
@@ -65,15 +94,19 @@ class Access:
         raise errors.unauthenticated()
 
     def is_stranger(self, metadata: Metadata) -> bool:
-        """Whether a call with this metadata is unknown, whatever its connection has proven."""
+        """Whether a call with this metadata is unknown, whatever its connection has proven.
+
+        Remembers the caller for the method, which runs in the same task.
+        """
         known = self._known
+        _found.set(None)
         if known.is_open:
             return False
         token = _token_of(metadata)
         if not token:
             return token is not None or not known.certificates
         try:
-            known.owner(token)
+            _found.set(_Found(known.owner(token), known, known.version))
         except KeysPending:
             return False
         except StoreError:
@@ -107,7 +140,7 @@ class Access:
 
         `sessions` must hold it for as long as the stream is open.
         """
-        return Session(await self.authenticate(call), lambda: self.caller(call))
+        return Session(await self.authenticate(call), lambda: self._caller_of(call))
 
     async def begin(self) -> None:
         """Begin to have keys: see `Known.begin`. Raises ValueError if a file of keys is wrong."""

@@ -1,5 +1,8 @@
 """JWTs (RFC 7519): whom they name, and what their claims grant within the issuer's limits.
 
+A principal of the settings may stand for a subject. Then the settings say what the token grants,
+and its claims do not: tokens such as those of Kubernetes have no claims about tenants.
+
 A token is verified once. Until it expires, or the issuer's keys change, it is found by its digest.
 """
 
@@ -12,10 +15,11 @@ import jwt
 from jwt.types import Options
 
 from relevo_server import errors, roles
-from relevo_server.access.callers import ALL_TENANTS, Caller
-from relevo_server.access.keysets import KeyName, KeySet
+from relevo_server.access.callers import ALL_TENANTS, Caller, caller_of
+from relevo_server.access.jwks import KeyName
+from relevo_server.access.keysets import KeySet
 from relevo_server.access.pending import NO_KEYS
-from relevo_server.identities import Issuer
+from relevo_server.identities import Issuer, Principal
 from relevo_server.keys import part_problem
 from relevo_server.roles import Grants
 
@@ -31,10 +35,14 @@ class _Verified(NamedTuple):
 
 
 class Jwts:
-    """The callers of JWTs. `keysets` are those of the issuers that are trusted."""
+    """The callers of JWTs. `keysets` are those of the issuers that are trusted.
 
-    def __init__(self, keysets: Sequence[KeySet]) -> None:
+    Those of `principals` that have an issuer and a subject stand for the tokens of these.
+    """
+
+    def __init__(self, keysets: Sequence[KeySet], principals: Iterable[Principal] = ()) -> None:
         self.keysets = keysets
+        self._principals = {(each.issuer, each.subject): each for each in principals}
         self._by_issuer = {each.issuer.issuer: each for each in keysets}
         self._longest = max(each.issuer.max_token_bytes for each in keysets)
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
@@ -91,7 +99,12 @@ class Jwts:
         except (jwt.PyJWTError, RecursionError):
             # Which rule a token breaks is nothing for whoever made it up.
             raise errors.unauthenticated() from None
-        return _Verified(_caller(claims, settings), keys, version)
+        principal = self._principals.get((settings.name, claims["sub"]))
+        if principal:
+            caller = caller_of(principal, _end(claims, settings))
+        else:
+            caller = _caller(claims, settings)
+        return _Verified(caller, keys, version)
 
 
 def _caller(claims: Mapping[str, Any], issuer: Issuer) -> Caller:
@@ -108,7 +121,12 @@ def _caller(claims: Mapping[str, Any], issuer: Issuer) -> Caller:
         common = limit if granted is None else granted
     else:
         common = granted & limit
-    return Caller(name, common, _grants(claims, issuer), int(claims["exp"]) + issuer.leeway)
+    return Caller(name, common, _grants(claims, issuer), _end(claims, issuer))
+
+
+def _end(claims: Mapping[str, Any], issuer: Issuer) -> float:
+    """The end of a token, in seconds since 1970."""
+    return int(claims["exp"]) + issuer.leeway
 
 
 def _grants(claims: Mapping[str, Any], issuer: Issuer) -> Grants:

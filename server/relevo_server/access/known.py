@@ -37,7 +37,7 @@ class Known:
         self.certificates = Certificates(principals)
         self.is_open = not (principals or issuers)
         """Whether nobody is known, so that everyone may do everything."""
-        self._jwts = _jwts(issuers, before) if issuers else None
+        self._jwts = _jwts(issuers, principals, before) if issuers else None
 
     @property
     def keysets(self) -> "Sequence[KeySet]":
@@ -91,10 +91,13 @@ def _end(principal: Principal) -> float:
     return principal.expires.timestamp() if principal.expires else math.inf
 
 
-def _jwts(issuers: Sequence[Issuer], before: Known | None) -> "Jwts":
+def _jwts(
+    issuers: Sequence[Issuer], principals: Sequence[Principal], before: Known | None
+) -> "Jwts":
     # Without issuers, a server does without the extra `jwt`.
     from relevo_server.access.jwts import Jwts  # noqa: PLC0415
     from relevo_server.access.keysets import KeySet  # noqa: PLC0415
 
     known = {each.issuer: each for each in before.keysets} if before else {}
-    return Jwts([known.get(each) or KeySet(each) for each in issuers])
+    keysets = [known.get(each) or KeySet(each) for each in issuers]
+    return Jwts(keysets, (each for each in principals if each.subject))

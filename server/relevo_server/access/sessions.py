@@ -32,6 +32,8 @@ class Session:
         self._needs: Needs = _nothing
         self._wake: Callable[[], None] = _nobody
         self._failure: StoreError | None = None
+        self.changes = 0
+        """The number of times that the caller's rights have changed since the stream began."""
 
     @property
     def name(self) -> str:
@@ -51,9 +53,14 @@ class Session:
         """Raise PERMISSION_DENIED as `Caller.require_everything` does."""
         self.caller.require_everything(role)
 
-    def attach(self, needs: Needs, wake: Callable[[], None]) -> None:
-        """Name what the stream needs, and what wakes it once it has to end."""
-        self._needs, self._wake = needs, wake
+    def attach(self, wake: Callable[[], None], needs: Needs | None = None) -> None:
+        """Name what wakes the stream once it has to end, or its caller's rights have changed.
+
+        `needs` raises if the stream has to end, as the caller may not have all of it; None if a
+        stream goes on with what its caller may have.
+        """
+        self._wake = wake
+        self._needs = needs or _nothing
 
     def check(self) -> None:
         """Raise UNAUTHENTICATED or PERMISSION_DENIED if the stream's right has ended."""
@@ -61,7 +68,7 @@ class Session:
             raise self._failure
 
     def review(self) -> None:
-        """Find the caller anew. If it may not have what the stream has, the stream ends."""
+        """Find the caller anew. If it may not have what the stream needs, the stream ends."""
         try:
             caller = self._authenticate()
             if caller != self.caller:
@@ -73,7 +80,10 @@ class Session:
         except StoreError as error:
             self._end(error)
         else:
-            self.caller = caller
+            if caller != self.caller:
+                self.caller = caller
+                self.changes += 1
+                self._wake()
 
     def _end(self, error: StoreError) -> None:
         self._failure = error
@@ -101,7 +111,7 @@ class Sessions:
 
 
 def _nothing(caller: Caller) -> None:
-    """The needs of a stream that has asked for nothing yet."""
+    """The needs of a stream that can go on without anything."""
     del caller
 
 

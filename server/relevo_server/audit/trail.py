@@ -97,11 +97,13 @@ class Trail:
         status: StatusCode = StatusCode.OK,
         reason: str = "",
         revision: int = 0,
+        is_repeated: bool = False,
     ) -> None:
         """Record a call that has ended, once for each of its subjects.
 
         `method` is the RPC's name, or that of the function that answers it. `reason` is the
-        contract's, "" without an error. `revision` is that of a write, else 0.
+        contract's, "" without an error. `revision` is that of a write, else 0. A failure that is
+        repeated is only counted.
         """
         name = _rpc(method)
         for subject in subjects:
@@ -109,15 +111,23 @@ class Trail:
                 Record(
                     *(event, self._clock(), name, principal, peer, subject),
                     *(status.name, reason, revision),
-                )
+                ),
+                is_repeated=is_repeated,
             )
 
     def failed(
-        self, method: str, principal: str, peer: Callable[[], str], error: Exception
+        self,
+        method: str,
+        principal: str,
+        peer: Callable[[], str],
+        error: Exception,
+        *,
+        is_repeated: bool = False,
     ) -> None:
         """Record a call that was refused, if its caller may not make it or is not known.
 
-        `peer` returns the address that the call came from.
+        `peer` returns the address that the call came from. What is repeated has no record of its
+        own: it is counted in the next summary.
         """
         if not (self._is_on and isinstance(error, StoreError) and error.code in _EVENTS):
             return
@@ -127,6 +137,7 @@ class Trail:
             *(_EVENTS[error.code], method, principal, peer(), [subject]),
             status=error.code,
             reason=error.reason.value,
+            is_repeated=is_repeated,
         )
 
     def reloaded(self, changed: Sequence[str], error: str = "") -> None:
@@ -140,14 +151,14 @@ class Trail:
             Record(Event.RELOAD, self._clock(), status=status, reason=error, changed=tuple(changed))
         )
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: Record, *, is_repeated: bool = False) -> None:
         if not self.keeps(record.event):
             return
         if record.event in FAILURES:
             if self._timer is None:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(self._interval, self._sum_up)
-            if not self._floods.admits(record):
+            if not self._floods.admits(record, is_repeated=is_repeated):
                 return
         self._write(record)
 

@@ -3,7 +3,16 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-_OWN = ("relevo", "relevo_cli", "relevo_client", "relevo_probe", "relevo_server")
+_OWN = (
+    "relevo",
+    "relevo_cli",
+    "relevo_client",
+    "relevo_console",
+    "relevo_look",
+    "relevo_probe",
+    "relevo_server",
+    "relevo_web",
+)
 
 
 class MissingExtraError(Exception):

@@ -5,15 +5,26 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from relevo_server import logs
 from relevo_server.cli.extras import MissingExtraError, needing
 from relevo_server.marks import Mark, mark_of
-from relevo_server.server import Server
 from relevo_server.settings import Settings
 
 Load = Callable[[], Settings]
+
+
+class Reloadable(Protocol):
+    """A server, or the supervisor of one."""
+
+    async def reload(self, settings: Settings) -> list[str]:
+        """Take over settings; return those that need a restart. Raises ValueError or OSError."""
+        ...
+
+    def refuse_reload(self, problems: str) -> None:
+        """Record that settings cannot be used."""
+        ...
 
 
 class _State(NamedTuple):
@@ -31,13 +42,16 @@ class Reloading:
     `load` raises ValueError for wrong settings, with a line for each, and quotes no values.
     """
 
-    def __init__(self, server: Server, settings: Settings, load: Load, config: Path | None) -> None:
+    def __init__(
+        self, server: Reloadable, settings: Settings, load: Load, config: Path | None
+    ) -> None:
         self._server = server
         self._settings = settings
         self._load = load
         self._config = config
         self._asked = asyncio.Event()
-        self._states: Mapping[Path, _State] = {}
+        # Now, and not when `run` begins: what changes while a server starts would not be noticed.
+        self._states = _states(self._files(), {})
 
     def ask(self) -> None:
         """Reload now, whether or not a file has changed."""
@@ -45,7 +59,6 @@ class Reloading:
 
     async def run(self) -> None:
         """Reload whenever it is due, without end."""
-        self._states = await asyncio.to_thread(_states, self._files(), {})
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.reload_interval):
@@ -79,7 +92,7 @@ class Reloading:
         settings = self._settings
         keys = [Path(each.jwks) for each in settings.issuers if "://" not in each.jwks]
         named = (self._config, settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-        return [*(each for each in named if each), *keys]
+        return [*(each for each in named if each), *keys, *settings.schemas.values()]
 
 
 def _states(files: Iterable[Path], before: Mapping[Path, _State]) -> Mapping[Path, _State]:

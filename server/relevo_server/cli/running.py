@@ -8,9 +8,10 @@ import gc
 import os
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -21,6 +22,10 @@ from relevo_server.settings import Settings
 from relevo_server.storage import LayoutError
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
 from relevo_server.telemetry.wanted import wanted
+from relevo_server.workers import ALONE, Worker
+
+if TYPE_CHECKING:
+    from relevo_server.telemetry.exporters import Exporters
 
 
 def run(settings: Settings, load: Load, config: Path | None) -> int:
@@ -33,10 +38,7 @@ def run(settings: Settings, load: Load, config: Path | None) -> int:
     MissingExtraError.
     """
     try:
-        if settings.encryption:
-            with needing("encryption"):
-                import_module("cryptography")  # before the server is made
-        with _telemetry(settings) as telemetry:
+        with exporters(settings) or nullcontext(NOTHING) as telemetry:
             uvloop.run(_serve(settings, telemetry, load, config))
     except LayoutError as error:
         print(f"relevo serve: {error}", file=sys.stderr)
@@ -44,20 +46,46 @@ def run(settings: Settings, load: Load, config: Path | None) -> int:
     return 0
 
 
-def _telemetry(settings: Settings) -> AbstractContextManager[Telemetry]:
-    """The server's telemetry, exported until the context manager exits.
+def exporters(settings: Settings, *, worker: int = 0, reports: bool = False) -> "Exporters | None":
+    """The exporters of the server's telemetry, a context manager.
 
-    Nothing is measured if the settings and the environment name no exporter. Raises
-    MissingExtraError.
+    None if the settings and the environment name no exporter, and there are no `reports`: then
+    nothing is measured. Raises ValueError and MissingExtraError.
     """
     if settings.otlp_endpoint:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = settings.otlp_endpoint
     to_export = wanted(os.environ, settings.metrics_listen, audit_otlp=settings.audit_otlp)
-    if not to_export:
-        return nullcontext(NOTHING)
+    if not (to_export or reports):
+        return None
     with needing("telemetry"):
         from relevo_server.telemetry.exporters import Exporters  # noqa: PLC0415
-    return Exporters(to_export)
+    return Exporters(to_export, worker=worker, reports=reports)
+
+
+def server_of(settings: Settings, telemetry: Telemetry, worker: Worker = ALONE) -> Server:
+    """A server that has not been started. Raises ValueError, OSError and MissingExtraError."""
+    if settings.encryption:
+        with needing("encryption"):
+            import_module("cryptography")
+    with needing("jwt") if settings.issuers else nullcontext():
+        return Server(settings, telemetry=telemetry, worker=worker)
+
+
+_COLLECTED = (5_000, 10, 20)
+"""New objects until they are collected, and collections until the next older ones are, too. A Watch
+stream is some hundred objects that live for days. By Python's defaults, ten thousand new streams
+cause some twenty full collections. Each looks at all streams, and delays every call meanwhile."""
+
+
+def freeze() -> None:
+    """Exclude the objects that exist now from garbage collection: they are permanent.
+
+    Scanning all of them takes tens of milliseconds each time, which delays every call. Those that
+    come are scanned less often than by default, for the same reason.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED)
 
 
 async def _serve(settings: Settings, telemetry: Telemetry, load: Load, config: Path | None) -> None:
@@ -66,16 +94,12 @@ async def _serve(settings: Settings, telemetry: Telemetry, load: Load, config: P
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    with needing("jwt") if settings.issuers else nullcontext():
-        server = Server(settings, telemetry=telemetry)
+    server = server_of(settings, telemetry)
     reloading = Reloading(server, settings, load, config)
     loop.add_signal_handler(signal.SIGHUP, reloading.ask)
     async with server:
         watching = asyncio.create_task(reloading.run())
-        # The objects that exist now are permanent. Exclude them from garbage collection: scanning
-        # all of them takes tens of milliseconds each time, which delays every call.
-        gc.collect()
-        gc.freeze()
+        freeze()
         try:
             await server.run(stop)
         finally:

@@ -13,6 +13,7 @@ from pydantic_settings import CliSettingsSource, SettingsError
 
 from relevo_server import logs, settings
 from relevo_server.cli import problems
+from relevo_server.cli.workers.cores import usable_cores
 
 Flags = CliSettingsSource[Any]
 """The settings that are given as flags."""
@@ -93,6 +94,11 @@ def _run(source: Flags, options: argparse.Namespace) -> int:
 def _run_server(
     loaded: settings.Settings, load_again: Callable[[], settings.Settings], config: Path | None
 ) -> int:
+    workers = usable_cores() if loaded.workers == "auto" else loaded.workers
+    if workers > 1:
+        from relevo_server.cli.workers import supervisor  # noqa: PLC0415 - not for one process
+
+        return supervisor.run(loaded, load_again, config, workers)
     if loaded.log_format == "json":
         # gRPC's core writes lines of its own, which are no JSON. It reads the variable once.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -10,7 +10,7 @@ from relevo_server.errors.availability import (
     store_full,
     unavailable,
 )
-from relevo_server.errors.base import RETRY_DELAY, StoreError
+from relevo_server.errors.base import RETRY_DELAY, StoreError, spread
 from relevo_server.errors.entries import (
     conflict,
     contention,
@@ -34,10 +34,10 @@ from relevo_server.errors.requests import (
     request_id_reused,
     response_too_large,
     role_denied,
+    schema_broken,
     tenant_denied,
     tenants_denied,
     token_expired,
-    too_many_keys,
     too_many_requests,
     unauthenticated,
 )
@@ -66,6 +66,8 @@ __all__ = [
     "request_id_reused",
     "response_too_large",
     "role_denied",
+    "schema_broken",
+    "spread",
     "stopping",
     "store_behind",
     "store_full",
@@ -73,7 +75,6 @@ __all__ = [
     "tenant_denied",
     "tenants_denied",
     "token_expired",
-    "too_many_keys",
     "too_many_requests",
     "unauthenticated",
     "unavailable",

@@ -1,5 +1,6 @@
 """The one exception that ends a call with a status of the wire contract."""
 
+import random
 from collections.abc import Mapping, Sequence
 
 from grpc import StatusCode
@@ -9,6 +10,17 @@ from relevo_server.errors.texts import MAX_MESSAGE, cut, shortened
 
 RETRY_DELAY = 0.5
 """Seconds after which a caller may try again if the cause is likely to pass."""
+_SPREAD = 0.5
+_RANDOM = random.SystemRandom()
+"""Without a state of its own: `random.seed` of a program with a server in it concerns no server."""
+
+
+def spread(seconds: float, share: float | None = None) -> float:
+    """A delay that is longer, by half at most: by a share of that from 0 to 1, or by chance.
+
+    So callers who were refused together do not come again together, which others would notice.
+    """
+    return seconds * (1 + _SPREAD * (_RANDOM.random() if share is None else share))
 
 
 class StoreError(Exception):

@@ -1,6 +1,7 @@
 """Errors of a request: it is malformed, too large, not allowed, or one too many."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from grpc import StatusCode
 
@@ -24,7 +25,11 @@ Violation = tuple[object, str]
 """A broken rule: (field, description). `str(field)` is the field's path."""
 
 
-def invalid(violations: Iterable[Violation]) -> StoreError:
+def invalid(
+    violations: Iterable[Violation],
+    reason: Reason = Reason.INVALID_FIELD,
+    metadata: Mapping[str, str] | None = None,
+) -> StoreError:
     """INVALID_ARGUMENT: fields of the request break rules.
 
     Raised before anything is done. The client has to correct the request: repeating it does not
@@ -52,17 +57,25 @@ def invalid(violations: Iterable[Violation]) -> StoreError:
             continue
         named.append(violation)
         texts.append(text)
-    metadata: dict[str, str] = {}
+    metadata = dict(metadata or {})
     if others:
         texts.append(f"and {others} more")
         metadata["violations_left_out"] = str(others)
     return StoreError(
         StatusCode.INVALID_ARGUMENT,
-        Reason.INVALID_FIELD,
+        reason,
         "; ".join(texts),
         metadata=metadata,
         violations=named,
     )
+
+
+def schema_broken(scope: str, first: Violation, others: Iterable[Violation]) -> StoreError:
+    """INVALID_ARGUMENT: a Put's context breaks the schema of its scope.
+
+    The client has to correct the context, or the operator the schema in `schemas`.
+    """
+    return invalid(chain([first], others), Reason.SCHEMA_VIOLATION, {"scope": scope})
 
 
 def request_id_reused(owner: Key | str) -> StoreError:
@@ -134,18 +147,6 @@ def answers_unsent(limit: int) -> StoreError:
         Reason.TOO_MANY_REQUESTS,
         f"the caller has to receive earlier answers first (limit {limit} bytes)",
         retry_after=RETRY_DELAY,
-    )
-
-
-def too_many_keys(limit: int) -> StoreError:
-    """RESOURCE_EXHAUSTED: the stream already watches `limit` keys.
-
-    Ends the stream. The client has to unsubscribe from keys, or to open a second stream.
-    """
-    return StoreError(
-        StatusCode.RESOURCE_EXHAUSTED,
-        Reason.TOO_MANY_REQUESTS,
-        f"the stream watches {limit} keys already",
     )
 
 

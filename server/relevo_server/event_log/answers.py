@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from relevo_server.event_log.fanout import Fanout
+from relevo_server.event_log.proofs import LogPoll
 from relevo_server.event_log.subscriptions import Request
 from relevo_server.keys import Key
 from relevo_server.storage.interface import SIZES_ONLY, Limits, Read, Stored
@@ -37,8 +38,8 @@ class Batch(NamedTuple):
     requests: Sequence[Request]
     resets: int
     """The fan-out's count of resets when the batch was made."""
-    position: int | None
-    """The position of the fan-out then, which the streams know: the read must be of a log that
+    poll: LogPoll
+    """The state of the fan-out then. The streams know its position: the read must be of a log that
     still has it, or its entries may never have existed together with those sent before (N9)."""
     reserved: Sequence[int]
     """The bytes reserved in the outbox of each request."""
@@ -63,14 +64,14 @@ class Answers:
         # In turn: new requests and waiting ones do not delay each other.
         self._steps = deque([self._next_sizing, self._next_read])
 
-    def next(self) -> Batch | None:
+    def next(self, time: int = 0) -> Batch | None:
         """The batch to read now, or None if no request has room.
 
-        Must be followed by `apply` or `give_up`.
+        `time` is the server's. Must be followed by `apply` or `give_up`.
         """
         for _ in range(len(self._steps)):
             self._steps.rotate(1)
-            batch = self._steps[0]()
+            batch = self._steps[0](time)
             if batch:
                 return batch
         return None
@@ -82,6 +83,8 @@ class Answers:
         resets the fan-out, and the steps that are left do nothing.
         """
         self._fanout.record_read(read.revision)
+        if batch.resets == self._fanout.resets:
+            self._fanout.confirm_read(batch.poll, read.revision)
         entries = dict(zip(batch.keys, read.entries, strict=True))
         for i in range(0, len(batch.requests), size):
             requests = batch.requests[i : i + size]
@@ -107,15 +110,15 @@ class Answers:
         for request, reserved in zip(batch.requests, batch.reserved, strict=True):
             request.subscription.outbox.release(reserved)
 
-    def _next_sizing(self) -> Batch | None:
+    def _next_sizing(self, time: int) -> Batch | None:
         def is_taken(request: Request) -> bool:
             # A stream's requests keep their order: a small one does not overtake one without room.
             first = self._requests.first_sized(request.subscription.outbox)
             return self._has_room(first or request)
 
-        return self._batch(self._requests.new(_SIZED_TOGETHER, is_taken), SIZES_ONLY)
+        return self._batch(self._requests.new(_SIZED_TOGETHER, is_taken), SIZES_ONLY, time)
 
-    def _next_read(self) -> Batch | None:
+    def _next_read(self, time: int) -> Batch | None:
         sizes: dict[Key, int] = {}
 
         def is_taken(request: Request) -> bool:
@@ -125,7 +128,7 @@ class Answers:
             sizes[request.subscription.key] = request.size or 0
             return True
 
-        return self._batch(self._requests.sized(_READ_TOGETHER, is_taken), _WITH_CONTEXTS)
+        return self._batch(self._requests.sized(_READ_TOGETHER, is_taken), _WITH_CONTEXTS, time)
 
     def _has_room(self, request: Request) -> bool:
         outbox = request.subscription.outbox
@@ -151,12 +154,13 @@ class Answers:
         else:
             self._requests.resize(request, None)
 
-    def _batch(self, requests: Sequence[Request], limits: Limits) -> Batch | None:
+    def _batch(self, requests: Sequence[Request], limits: Limits, time: int) -> Batch | None:
         if not requests:
             return None
         reserved = [request.bytes if limits is _WITH_CONTEXTS else 0 for request in requests]
         fanout = self._fanout
-        return Batch(_keys(requests), limits, requests, fanout.resets, fanout.position, reserved)
+        poll = fanout.begin_poll(time)
+        return Batch(_keys(requests), limits, requests, fanout.resets, poll, reserved)
 
 
 def _keys(requests: Sequence[Request]) -> Sequence[Key]:

@@ -5,19 +5,21 @@ revision up to which every event was applied. Four rules ensure that:
 
 - A read is cached only if it is as of the position itself. An answer that an event has
   overtaken is as of an earlier revision, so it is never cached.
-- An event drops the copies of the entries that it names; the next reader fetches the value.
+- An event drops the copy of the entry that it names; the next reader fetches the value. A floor
+  names any number of entries, so it is recorded, and each copy that it ends is dropped by the next
+  reader, or as the least recently used one.
 - If the log does not continue, all copies of its partition are dropped.
 - A copy is served only during its time to live, and only if the last poll of the log that
   reached its end began less than `max_staleness` seconds ago.
 """
 
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
-from relevo_server.storage.events import Event, Tail
+from relevo_server.storage.events import Tail
 from relevo_server.storage.interface import Read, Stored
 
 OVERHEAD = 512
@@ -39,6 +41,28 @@ class _Partition:
         self.as_of = -math.inf
         """The time at which the last poll of the log that reached its end began."""
         self.keys: set[Key] = set()
+        self.tenants = Counter[str]()
+        """The number of keys of each tenant."""
+        self.floors: dict[str, dict[str, int]] = {}
+        """By tenant, and by scope or "" for each: the revisions of floors."""
+
+    def add(self, key: Key) -> None:
+        """Record that there is a copy."""
+        self.keys.add(key)
+        self.tenants[key.tenant_id] += 1
+
+    def remove(self, key: Key) -> None:
+        """Record that a copy is gone."""
+        self.keys.remove(key)
+        self.tenants[key.tenant_id] -= 1
+        if not self.tenants[key.tenant_id]:
+            del self.tenants[key.tenant_id]
+            self.floors.pop(key.tenant_id, None)
+
+    def floor(self, key: Key) -> int:
+        """The revision up to which the entries of a key's tenant and scope have ended."""
+        floors = self.floors.get(key.tenant_id)
+        return max(floors.get("", 0), floors.get(key.scope, 0)) if floors else 0
 
 
 class Copies:
@@ -69,8 +93,10 @@ class Copies:
             self.forget(partition)
             part = self._partitions[partition] = _Partition(tail.revision)
         for event in tail.events:
-            for key in _named(event, part.keys):
-                self._drop(key)
+            if event.kind == "floor" and event.tenant_id in part.tenants:
+                part.floors.setdefault(event.tenant_id, {})[event.scope] = event.revision
+            elif event.key and event.key in part.keys:
+                self._drop(event.key)
             part.position = event.revision
         if part.position >= tail.revision:
             part.as_of = begun
@@ -94,7 +120,7 @@ class Copies:
             until = begun + stored.ttl_ms / 1000 if stored else math.inf
             self._copies[key] = _Copy(partition, stored, until, size)
             self.size += size
-            part.keys.add(key)
+            part.add(key)
         while len(self._copies) > self._max_entries or self.size > self._max_bytes:
             self._drop(next(iter(self._copies)))
 
@@ -111,6 +137,9 @@ class Copies:
             copy = self._copies.get(key)
             if copy is None or copy.until <= now:
                 return None
+            if copy.stored and copy.stored.version <= part.floor(key):
+                self._drop(key)
+                return None
             self._copies.move_to_end(key)
             stored = copy.stored
             if stored:
@@ -122,12 +151,4 @@ class Copies:
     def _drop(self, key: Key) -> None:
         copy = self._copies.pop(key)
         self.size -= copy.size
-        self._partitions[copy.partition].keys.remove(key)
-
-
-def _named(event: Event, keys: set[Key]) -> list[Key]:
-    """The keys, of those given, that an event names."""
-    if event.kind == "floor":
-        tenant_id, scope = event.tenant_id, event.scope
-        return [key for key in keys if key.tenant_id == tenant_id and scope in ("", key.scope)]
-    return [event.key] if event.key is not None and event.key in keys else []
+        self._partitions[copy.partition].remove(key)

@@ -9,19 +9,21 @@ No I/O and no clock. Its invariants, for each stream and each key:
 - Progress follows everything up to its revision, and needs a poll of the log (N2, N5).
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from relevo.v1.store_pb2 import ResetReason
 
 from relevo_server.event_log.messages import Messages
 from relevo_server.event_log.outbox import Outbox
-from relevo_server.event_log.subscriptions import FOLLOW_UP, Requests, SubscribeArgs, Subscription
+from relevo_server.event_log.proofs import LogPoll, Proofs
+from relevo_server.event_log.publication import STREAMS_TOGETHER, Change, Floor, Publication
+from relevo_server.event_log.subscribers import Subscribers
+from relevo_server.event_log.subscriptions import Requests, SubscribeArgs, Subscription
 from relevo_server.keys import Key
 from relevo_server.storage.events import Event, Gap
 from relevo_server.storage.interface import Stored
 from relevo_server.wire.entries import Entries
+from relevo_server.wire.pushes import Place
 
 _REASONS = {
     Gap.TRIMMED: ResetReason.RESET_REASON_LOG_TRIMMED,
@@ -29,92 +31,80 @@ _REASONS = {
 }
 
 
-class LogPoll(NamedTuple):
-    """The state of a fan-out at the start of a poll of the log."""
-
-    position: int | None
-    """The revision after which to poll; None for the first poll."""
-    seen: Sequence[int]
-    """Revisions of published values that the log has not shown yet."""
-    pings: Mapping[Outbox, int]
-    """The last ping that had arrived on each stream."""
-
-
 class Fanout:
-    """The subscriptions of one partition."""
+    """The subscriptions of one partition.
 
-    def __init__(self, partition: int, entries: Entries, max_push_bytes: int) -> None:
+    One step of `publish` tells `streams_together` streams.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        entries: Entries,
+        max_push_bytes: int,
+        streams_together: int = STREAMS_TOGETHER,
+    ) -> None:
         self.partition = partition
         self.position: int | None = None
         """Everything up to this revision is published; None before the first poll."""
-        self.resets = 0
-        """The number of resets. A read from before a reset answers nothing after it."""
+        self.messages = 0
+        """Messages about events so far, one for each stream that an event concerned."""
         self.requests = Requests()
         """The requests that wait for their answers."""
         self._messages = Messages(partition, entries)
         self._max_push_bytes = max_push_bytes
-        self._by_key: defaultdict[Key, dict[Outbox, Subscription]] = defaultdict(dict)
-        self._by_tenant: defaultdict[str, set[Key]] = defaultdict(set)
-        self._by_outbox: defaultdict[Outbox, set[Key]] = defaultdict(set)
-        self._unconfirmed: set[Outbox] = set()
-        self._declined: set[Outbox] = set()
+        self._streams_together = streams_together
+        self._subscribers = Subscribers()
+        self._proofs = Proofs(partition)
         self._seen: set[int] = set()
 
     @property
-    def has_unconfirmed(self) -> bool:
-        """Whether a new stream still waits for the first answered ping of this partition."""
-        return bool(self._unconfirmed)
+    def resets(self) -> int:
+        """The number of resets. A read from before a reset answers nothing after it."""
+        return self._subscribers.resets
+
+    @property
+    def sign(self) -> Place:
+        """The partition's sign of life for all streams: its position, and as of when that was."""
+        return self._proofs.sign(self.position or 0)
 
     @property
     def keys(self) -> Mapping[Outbox, Collection[Key]]:
         """The keys that each stream subscribes to."""
-        return self._by_outbox
+        return self._subscribers.keys
 
     def subscribe(self, outbox: Outbox, key: Key) -> Subscription:
         """The subscription of a stream to a key, added if there is none.
 
         Must be followed by `answer`.
         """
-        subscription = self._by_key[key].get(outbox)
+        subscription = self._subscribers.get(outbox, key)
         if subscription:
             return subscription
-        subscription = self._by_key[key][outbox] = Subscription(outbox, key)
-        self._by_tenant[key.tenant_id].add(key)
-        self._join(outbox).add(key)
-        return subscription
+        if outbox not in self.keys:
+            self._proofs.join(outbox)
+            outbox.partitions.add(self.partition)
+        return self._subscribers.add(outbox, key)
 
-    def decline(self, outbox: Outbox, key: Key, number: int) -> None:
-        """Answer a Subscribe so that the client asks the store for the entry each time.
+    def unsubscribe(self, outbox: Outbox, key: Key) -> int:
+        """End a subscription, if there is one.
 
-        The stream gets the partition's progress nevertheless: it must know that it lives.
+        Returns the number of its Subscribe that is not answered, 0 if there is none.
         """
-        self._join(outbox)
-        self._declined.add(outbox)
-        outbox.put(self._messages.changed(key, number))
-        if self.position is not None:
-            outbox.progress(self.partition, self.position, 0, soon=True)
-
-    def unsubscribe(self, outbox: Outbox, key: Key) -> None:
-        """End a subscription, if there is one."""
-        if key not in self._by_outbox.get(outbox, ()):
-            return
-        self.requests.remove(self._by_key[key][outbox])
-        self._by_outbox[outbox].discard(key)
-        self._leave(outbox)
-        del self._by_key[key][outbox]
-        if not self._by_key[key]:
-            del self._by_key[key]
-            keys = self._by_tenant[key.tenant_id]
-            keys.discard(key)
-            if not keys:
-                del self._by_tenant[key.tenant_id]
+        subscription = self._subscribers.remove(outbox, key)
+        if subscription is None:
+            return 0
+        request = self.requests.of(subscription)
+        self.requests.remove(subscription)
+        if outbox not in self.keys:
+            self._leave(outbox)
+        return request.args.number if request else 0
 
     def drop(self, outbox: Outbox) -> None:
         """End all subscriptions and requests of a stream."""
         self.requests.drop(outbox)
-        for key in list(self._by_outbox.get(outbox, ())):
+        for key in list(self.keys.get(outbox, ())):
             self.unsubscribe(outbox, key)
-        self._declined.discard(outbox)
         self._leave(outbox)
 
     def answer(
@@ -122,22 +112,26 @@ class Fanout:
     ) -> bool:
         """Send the value as of a revision. False if an event overtook it: read it again."""
         key, outbox = subscription.key, subscription.outbox
-        if self._by_key.get(key, {}).get(outbox) is not subscription:
+        if self._subscribers.get(outbox, key) is not subscription:
             return True  # ended; there may be a new subscription in its place
-        if not args.number and not (subscription.owes_value and subscription.is_answered):
+        if not args.number and not self._owes_value(subscription):
             return True  # a follow-up whose entry ended, or whose stream was reset
-        if revision < subscription.latest:
+        if revision < self._subscribers.latest(key):
             return False
         if revision < args.position:
             outbox.reset(self.partition, ResetReason.RESET_REASON_ORDER_CHANGED)
         self._seen.add(revision)
-        message = self._messages.value(key, stored, revision)
-        message.answers = args.number
-        outbox.put(message, is_value=True)
-        subscription.record_sent(stored.version if stored else 0)
+        subscription.record_sent(stored.version if stored else 0, self.resets)
+        self._subscribers.record_answer(outbox)
+        outbox.put(self._messages.answer(key, stored, revision, args.number))
         if self.position is not None:
-            outbox.progress(self.partition, self.position, 0, soon=True)
+            self._proofs.report(outbox, self.position, soon=True)
         return True
+
+    def expect(self, outbox: Outbox) -> None:
+        """Report the next proof to a stream of the partition at once: it has pinged."""
+        if outbox in self.keys:
+            self._proofs.expect(outbox)
 
     def record_read(self, revision: int) -> None:
         """Record the revision of a read: polls look for it from now on."""
@@ -146,12 +140,11 @@ class Fanout:
     def keys_to_read(self, events: Iterable[Event]) -> list[Key]:
         """The keys whose values must be read before these events are published."""
         put = dict.fromkeys(event.key for event in events if event.key and event.kind == "put")
-        return [key for key in put if any(each.is_answered for each in self._of(key))]
+        return [key for key in put if self._has_answered(key)]
 
-    def begin_poll(self) -> LogPoll:
-        """The state with which to poll the log now."""
-        pings = {each: each.ping for each in self._by_outbox}
-        return LogPoll(self.position, sorted(self._seen), pings)
+    def begin_poll(self, time: int = 0) -> LogPoll:
+        """The state with which to poll the log now, at this time of the server."""
+        return LogPoll(self.position, sorted(self._seen), self._proofs.pings(), time)
 
     def publish(
         self,
@@ -161,10 +154,12 @@ class Fanout:
         poll: LogPoll,
         *,
         is_complete: bool = True,
-    ) -> int:
-        """Publish the events that a poll returned, in order.
+    ) -> Iterator[None]:
+        """Publish the events that a poll returned, in order, in bounded steps.
 
-        Returns the number of messages about them, one for each stream that an event concerns.
+        Each `next` of the iterator is a step, the last one ends it. Until then there must be no
+        other publication or reset. An iterator that is given up has published some of the events
+        to some of the streams: to publish them again tells the others.
 
         Args:
             events: at least one event.
@@ -172,43 +167,58 @@ class Fanout:
                 limit of pushed bytes, or of one read, has no context.
             revisions: the revisions as of which `values` were read.
             poll: the poll's state.
-            is_complete: whether the log had no later events. If so, pings are answered (N2).
+            is_complete: whether the log had no later events. If so, the poll is a proof (N2).
 
         """
         self._forget_shown(poll)
         self._seen.update(revisions)
-        published = [outbox for event in events for outbox in self._publish_event(event, values)]
-        outboxes = set(published)
-        self.position = events[-1].revision
-        for outbox in self._by_outbox:
-            soon = outbox in outboxes
-            ping = poll.pings.get(outbox, 0) if is_complete else 0
-            outbox.progress(self.partition, self.position, ping, soon=soon)
-        return len(published)
+        pings: Mapping[Outbox, int] = poll.pings if is_complete else {}
+        revision, time = events[-1].revision, poll.time if is_complete else 0
+
+        def report(outbox: Outbox, *, soon: bool) -> None:
+            # Whoever was told everything has the poll's proof, whether others were told or not.
+            self._proofs.report(outbox, revision, pings.get(outbox, 0), time, soon=soon)
+
+        publication = Publication(
+            self._changes(events, values), pings, report, self._subscribers, self.requests
+        )
+        for _ in publication.steps(self._streams_together):
+            yield
+        self.messages += publication.messages
+        self.position = revision
+        if is_complete:
+            self._proofs.prove(poll.time)
+        self._proofs.report_first(revision)
 
     def confirm(self, poll: LogPoll) -> None:
-        """Report progress after a poll that returned no events, and answer its pings."""
+        """Report progress after a poll that returned no events: it is a proof (N2)."""
         self._forget_shown(poll)
         if self.position is not None:
-            for outbox in self._by_outbox:
-                ping = poll.pings.get(outbox, 0)
-                # A client cannot use its cached entries before its first ping is answered.
-                soon = ping > 0 and outbox in self._unconfirmed
-                if soon:
-                    self._unconfirmed.remove(outbox)
-                outbox.progress(self.partition, self.position, ping, soon=soon)
+            self._proofs.prove(poll.time)
+            self._proofs.report_poll(self.position, poll.pings)
+
+    def confirm_read(self, poll: LogPoll, revision: int) -> None:
+        """Record that a read as of this revision is a proof too, if it is: that saves a poll (N2).
+
+        It is if the log had no event after the poll's position, which the read has looked for. If
+        another revision was seen and not shown yet, only a poll tells whether it was lost.
+        """
+        if revision == poll.position and not {*poll.seen} - {revision}:
+            self._proofs.prove(poll.time)
+
+    def report_first(self) -> bool:
+        """Report the last proof to new streams that wait for one. Returns whether others wait."""
+        self._proofs.report_first(self.position or 0)
+        return self._proofs.has_unconfirmed
 
     def reset(self, revision: int, gap: Gap) -> None:
         """Continue from a revision after a gap in the log, and reset the partition's streams."""
         self.position = revision
         self._seen.clear()
-        self.resets += 1
-        for outbox in self._by_outbox:
+        # Earlier reads answer nothing any more; clients subscribe again.
+        self._subscribers.reset(revision)
+        for outbox in self.keys:
             outbox.reset(self.partition, _REASONS[gap])
-        for found in self._by_key.values():
-            for subscription in found.values():
-                # Earlier reads answer nothing any more; clients subscribe again.
-                subscription.latest, subscription.sent_version = revision, None
 
     def _forget_shown(self, poll: LogPoll) -> None:
         """Forget the seen revisions up to the poll's position: the log has shown both.
@@ -218,80 +228,61 @@ class Fanout:
         """
         self._seen.difference_update(each for each in poll.seen if each <= (poll.position or 0))
 
-    def _publish_event(self, event: Event, values: Mapping[Key, Stored | None]) -> Iterator[Outbox]:
-        if event.kind == "floor":
-            yield from self._publish_floor(event)
-            return
-        key = event.key
-        subscriptions = self._of(key) if key and event.kind != "release" else ()
-        if not key or not subscriptions:
-            return
+    def _changes(
+        self, events: Iterable[Event], values: Mapping[Key, Stored | None]
+    ) -> Sequence[Change | Floor]:
+        """What the streams are told of events, which are recorded for the answers to come."""
+        changes: list[Change | Floor] = []
+        last: dict[Key, tuple[int, Change]] = {}  # the last change of a key, and its place
+        for event in events:
+            key = event.key
+            if event.kind == "floor":
+                self._subscribers.record_floor(event.tenant_id, event.scope, event.revision)
+                changes.append(Floor(event.tenant_id, event.scope, self._messages.floor(event)))
+            elif key and event.kind in {"put", "invalidate"} and self._subscribers.of(key):
+                self._subscribers.record_change(key, event.revision)
+                place, before = last.get(key, (0, None))
+                if before and before.version >= event.revision:
+                    # The value that was read is of this event or a later one.
+                    change = before._replace(revision=event.revision)
+                    changes[place] = change
+                else:
+                    place, change = len(changes), self._change(event, key, values)
+                    changes.append(change)
+                last[key] = place, change
+        return changes
+
+    def _change(self, event: Event, key: Key, values: Mapping[Key, Stored | None]) -> Change:
         # A subscription that had no answer when `keys_to_read` was called may have one by now.
         unread = Stored(event.revision, event.revision, ttl_ms=0, context=None, left_out=1)
         stored = values.get(key, unread) if event.kind == "put" else None
-        version = stored.version if stored else 0
         size = stored.size if stored else 0
         # Too large a value is not pushed: a client that needs it reads it from the store.
-        value = self._messages.value(key, stored, event.revision)
-        is_whole = value.WhichOneof("event") == "entry"
-        has_value = is_whole and size <= self._max_push_bytes
-        notice = self._messages.invalidated(key, stored, event.revision) if is_whole else value
+        is_small = size <= self._max_push_bytes
+        value = self._messages.entry(key, stored) if is_small else None
         # A broken record stays broken when it is read again.
         is_unread = stored is not None and stored.left_out > 0
-        owes_value = (has_value or is_unread) and size <= self._max_push_bytes
-        for subscription in subscriptions:
-            subscription.latest = max(subscription.latest, event.revision)
-            # No news: the answer is still to come, or a later version was sent.
-            if not subscription.is_answered or (subscription.sent_version or 0) >= event.revision:
-                continue
-            outbox = subscription.outbox
-            if subscription.owes_value and owes_value:
-                outbox.supersede(size)
-                continue
-            if has_value and outbox.has_room(size):
-                subscription.record_sent(version)
-                outbox.put(value, is_value=True)
-            else:
-                subscription.record_sent(version, owes_value=owes_value)
-                waiting = self.requests.of(subscription)
-                if owes_value and not waiting:
-                    self.requests.add(subscription, FOLLOW_UP)
-                elif not owes_value and waiting and waiting.args is FOLLOW_UP:
-                    self.requests.remove(subscription)
-                outbox.put(notice)
-            yield outbox
+        return Change(
+            key,
+            event.revision,
+            stored.version if stored else 0,
+            size,
+            value,
+            notice=self._messages.ended(key, stored, event.revision),
+            owes_value=is_small and (value is not None or is_unread),
+        )
 
-    def _publish_floor(self, event: Event) -> Iterator[Outbox]:
-        message = self._messages.floor(event)
-        notified: set[Outbox] = set()
-        for key in self._by_tenant.get(event.tenant_id, ()):
-            if event.scope not in ("", key.scope):
-                continue
-            for subscription in self._of(key):
-                subscription.latest = max(subscription.latest, event.revision)
-                if not subscription.is_answered:
-                    continue
-                if (subscription.sent_version or 0) <= event.revision:
-                    subscription.record_sent(0)
-                if subscription.outbox not in notified:
-                    notified.add(subscription.outbox)
-                    subscription.outbox.put(message)
-                    yield subscription.outbox
+    def _owes_value(self, subscription: Subscription) -> bool:
+        """Whether a value is to follow, which nothing has ended since."""
+        sent = subscription.sent_version or 0
+        is_owed = subscription.owes_value and subscription.is_answered(self.resets)
+        return is_owed and sent > self._subscribers.floor(subscription.key)
 
-    def _of(self, key: Key) -> Collection[Subscription]:
-        return self._by_key[key].values() if key in self._by_key else ()
-
-    def _join(self, outbox: Outbox) -> set[Key]:
-        """Give a stream the partition's progress. Returns its keys."""
-        if outbox not in self._by_outbox:
-            self._unconfirmed.add(outbox)
-            outbox.partitions.add(self.partition)
-        return self._by_outbox[outbox]
+    def _has_answered(self, key: Key) -> bool:
+        subscriptions = self._subscribers.of(key).values()
+        return any(each.is_answered(self.resets) for each in subscriptions)
 
     def _leave(self, outbox: Outbox) -> None:
-        """Undo `_join`, if the stream has neither subscriptions nor declined ones."""
-        if outbox in self._declined or self._by_outbox.get(outbox):
-            return
-        self._by_outbox.pop(outbox, None)
-        self._unconfirmed.discard(outbox)
+        """Record that a stream has no subscriptions in the partition."""
+        self._proofs.leave(outbox)
         outbox.partitions.discard(self.partition)

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 
 from relevo_server.errors import StoreError
 from relevo_server.event_log.answers import READ_BYTES, Answers, Batch
+from relevo_server.event_log.clock import server_time
 from relevo_server.event_log.copies import Copies
-from relevo_server.event_log.fanout import Fanout, LogPoll
+from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.proofs import LogPoll
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.keys import Key
 from relevo_server.logs import LogThrottle, log, where
@@ -20,6 +23,7 @@ from relevo_server.storage.events import Event, Tail
 from relevo_server.storage.interface import Limits, Read, Storage, Stored
 from relevo_server.telemetry.counts import Counts
 from relevo_server.wire.entries import Entries
+from relevo_server.wire.pushes import Place
 
 _POLLED_TOGETHER = 500
 """Events that one poll returns, at most."""
@@ -88,6 +92,11 @@ class Follower:
         return self._fanout.position or 0
 
     @property
+    def sign(self) -> Place:
+        """The partition's sign of life for streams that get these without asking."""
+        return self._fanout.sign
+
+    @property
     def watchers(self) -> int:
         """The number of streams with subscriptions."""
         return len(self._fanout.keys)
@@ -97,17 +106,22 @@ class Follower:
         self._fanout.requests.add(self._fanout.subscribe(outbox, key), args)
         self._answers_due.set()
 
-    def decline(self, outbox: Outbox, key: Key, number: int) -> None:
-        """Answer a Subscribe with this number so that the client asks the store for the entry."""
-        self._fanout.decline(outbox, key, number)
+    def unsubscribe(self, outbox: Outbox, key: Key) -> int:
+        """End a stream's subscription to a key, and its request.
 
-    def unsubscribe(self, outbox: Outbox, key: Key) -> None:
-        """End a stream's subscription to a key, and its request."""
-        self._fanout.unsubscribe(outbox, key)
+        Returns the number of the request, 0 if there is none.
+        """
+        return self._fanout.unsubscribe(outbox, key)
 
     def drop(self, outbox: Outbox) -> None:
         """End all subscriptions and requests of a stream."""
         self._fanout.drop(outbox)
+
+    def expect(self, outbox: Outbox, *, at_once: bool) -> None:
+        """Report the next poll to a stream that has pinged; if `at_once`, poll now."""
+        self._fanout.expect(outbox)
+        if at_once:
+            self._answers_due.set()
 
     async def notice(self, key: Key, changed: asyncio.Event) -> None:
         """Set the event `changed` whenever a key may have changed, or a lease on it ended.
@@ -157,15 +171,13 @@ class Follower:
                 await asyncio.sleep(_RETRY_DELAY)
             except Exception as error:  # noqa: BLE001 - a defect: logged and retried
                 if failures.is_due(monotonic()):
-                    log.error(
-                        "watch.failed",
-                        step=step.__name__, where=where(error), count=failures.count,
-                    )  # fmt: skip
+                    name = step.__name__
+                    log.error("watch.failed", step=name, where=where(error), count=failures.count)
                 await asyncio.sleep(_RETRY_DELAY)
 
     async def _follow(self) -> None:
         fanout = self._fanout
-        started, poll = monotonic(), fanout.begin_poll()
+        started, poll = monotonic(), fanout.begin_poll(server_time())
         tail = await self._poll_log(poll, _POLLED_TOGETHER)
         if not tail.events or tail.events[-1].revision >= tail.revision:
             self.as_of = started
@@ -178,7 +190,8 @@ class Follower:
             self._wake(list(self._noticing))
             fanout.reset(tail.revision, tail.gap)
         elif tail.events:
-            for chunk in _chunks(tail.events, _PUBLISHED_TOGETHER):
+            for i in range(0, len(tail.events), _PUBLISHED_TOGETHER):
+                chunk = tail.events[i : i + _PUBLISHED_TOGETHER]
                 await self._publish(chunk, tail, poll)
                 # Copies and streams have the same position: the next poll begins there for both.
                 self._copies.apply(fanout.partition, tail._replace(events=chunk), started)
@@ -205,8 +218,11 @@ class Follower:
             revisions.append(read.revision)
         is_complete = events[-1].revision >= tail.revision
         fanout = self._fanout
-        published = fanout.publish(events, values, revisions, poll, is_complete=is_complete)
-        self._counts.events += published
+        before = fanout.messages
+        for _ in fanout.publish(events, values, revisions, poll, is_complete=is_complete):
+            async with self._turns:
+                await asyncio.sleep(0)
+        self._counts.events += fanout.messages - before
         if fanout.requests:
             self._answers_due.set()  # follow-ups: values that had no room
         self._skip(events)
@@ -233,14 +249,15 @@ class Follower:
     async def _answer(self) -> None:
         # The position comes first: events after it are published after the answer.
         await self._located.wait()
-        batch = self._answers.next()
+        batch = self._answers.next(server_time())
         if batch is None:
             self._answers_due.clear()
+            await self._confirm()
             await self._answers_due.wait()
             return
         try:
             read = await self._storage.read_within(
-                batch.keys, batch.limits, position=batch.position
+                batch.keys, batch.limits, position=batch.poll.position
             )
         except BaseException:
             self._answers.give_up(batch)
@@ -249,8 +266,7 @@ class Follower:
         if batch.is_last_sizing and self._fanout.requests:
             # A subscriber mostly reads the entry too: in a moment it is among the recent contexts.
             await asyncio.sleep(_READ_DELAY)
-        if self._fanout.has_unconfirmed:
-            await self._confirm()
+        await self._confirm()
 
     async def _apply(self, batch: Batch, read: Read) -> None:
         """Answer a batch in short steps, so that calls do not wait for all of it."""
@@ -268,18 +284,16 @@ class Follower:
                 self._answers.give_up(part)
 
     async def _confirm(self) -> None:
-        """Poll the log for new streams: `_follow` may wait for up to a heartbeat."""
-        poll = self._fanout.begin_poll()
-        tail = await self._poll_log(poll, 1)
-        # Whatever was published meanwhile, nothing was missing at the time of the poll.
-        if not tail.events and not tail.gap:
-            self._fanout.confirm(poll)
+        """Poll the log for new streams, if any: `_follow` may wait for up to a heartbeat."""
+        if not self._fanout.report_first():
+            return
+        poll = self._fanout.begin_poll(server_time())
+        with suppress(StoreError):  # `_follow` polls as well, and again once the store is back
+            tail = await self._poll_log(poll, 1)
+            # Whatever was published meanwhile, nothing was missing at the time of the poll.
+            if not tail.events and not tail.gap:
+                self._fanout.confirm(poll)
 
     async def _poll_log(self, poll: LogPoll, limit: int) -> Tail:
         partition = self._fanout.partition
         return await self._storage.tail(partition, poll.position, limit, seen=poll.seen)
-
-
-def _chunks(events: Sequence[Event], size: int) -> Iterator[Sequence[Event]]:
-    """The events in parts of `size`."""
-    return (events[i : i + size] for i in range(0, len(events), size))

@@ -33,27 +33,30 @@ FOLLOW_UP = SubscribeArgs(0, 0, 0)
 class Subscription:
     """A stream's subscription to one key."""
 
+    __slots__ = ("_resets", "key", "outbox", "owes_value", "sent_version")
+
     def __init__(self, outbox: Outbox, key: Key) -> None:
         self.outbox = outbox
         self.key = key
-        self.latest = 0
-        """The revision of the key's latest event."""
         self.sent_version: int | None = None
         """The version sent last, 0 for no entry; None before the answer."""
         self.owes_value = False
-        """Whether a change was published without its value, which is still to follow."""
+        """Whether that version was published without its value, which is still to follow."""
         self._resets = 0
 
-    @property
-    def is_answered(self) -> bool:
-        """Whether events are published to it: an answer was sent, and no reset has undone it."""
-        return self.sent_version is not None and self._resets == self.outbox.resets
+    def is_answered(self, log_resets: int) -> bool:
+        """Whether events are published to it: an answer was sent, and no reset has undone it.
 
-    def record_sent(self, version: int, *, owes_value: bool = False) -> None:
+        `log_resets` is the number of resets of the partition's log.
+        """
+        # Neither of the two numbers goes back, so their sum tells whether one has changed.
+        return self.sent_version is not None and self._resets == self.outbox.resets + log_resets
+
+    def record_sent(self, version: int, log_resets: int, *, owes_value: bool = False) -> None:
         """Record the version that is sent, 0 for no entry."""
         self.sent_version = version
         self.owes_value = owes_value
-        self._resets = self.outbox.resets
+        self._resets = self.outbox.resets + log_resets
 
 
 @dataclass(eq=False, slots=True)

@@ -2,10 +2,13 @@
 
 grpcio's asyncio server decodes the path of each call in the loop that accepts all of them. A path
 that is not UTF-8 ends the loop, and with it the server; anyone can send one (seen with 1.85.1).
-Core knows the registered methods by their bytes, so here each method has a loop of its own, and one
+Core knows the registered methods by their bytes, so here each method has loops of its own, and one
 loop ends calls of all others, whatever their path is.
 
-This also makes calls cheaper: grpcio waits for all methods together, anew after each call.
+This also makes calls cheaper: grpcio waits for all methods together, anew after each call. And
+frequent methods have several loops, so that calls that come together are handed over together. All
+others have one: while a turn of the event loop has the work for many calls, everybody waits for it.
+The loops are callbacks of futures, not tasks, so that none ends before core has answered.
 
 It rests on grpcio's own parts. With a release that may have other ones, grpcio's loop is used as
 it is, and the log has a warning.
@@ -14,6 +17,8 @@ it is, and the log has a warning.
 import asyncio
 import inspect
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -23,6 +28,9 @@ from grpc.aio import _server
 
 from relevo_server.logs import log
 from relevo_server.telemetry.calls import Handler
+
+AT_ONCE = 16
+"""Calls of a frequent method that gRPC can hand over at once. Each takes some KB for good."""
 
 _PARTS = {
     "_handle_rpc": [
@@ -54,9 +62,10 @@ class MethodHandlers(Protocol):
 
 
 class _Server(_cygrpc.AioServer):  # type: ignore[misc]
-    """grpcio's server with a loop for each method."""
+    """grpcio's server with loops for each method."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, frequent: AbstractSet[str], *args: Any) -> None:
+        self._frequent = {each.encode() for each in frequent}
         self._handlers: list[MethodHandlers] = []
         self._calls: set[asyncio.Task[None]] = set()
         super().__init__(*args)  # pyright: ignore[reportUnknownMemberType]
@@ -78,38 +87,72 @@ class _Server(_cygrpc.AioServer):  # type: ignore[misc]
     def _make_request_call_future(self, method_bytes: bytes | None) -> asyncio.Future[None]:
         """The end of the server, for which grpcio's loop waits. Called once for each method."""
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        accepting = asyncio.get_running_loop().create_task(self._accept(method_bytes, stopped))
-        self._calls.add(accepting)
-        accepting.add_done_callback(self._calls.discard)
+        for _ in range(AT_ONCE if method_bytes in self._frequent else 1):
+            self._ask(method_bytes, stopped)
         return stopped
 
-    async def _accept(self, path: bytes | None, stopped: "asyncio.Future[None]") -> None:
-        """Accept the calls of a method, or those of all unknown ones, until the server stops."""
-        loop = asyncio.get_running_loop()
-        name = _UNKNOWN if path is None else path.decode()
+    def _ask(self, path: bytes | None, stopped: "asyncio.Future[None]") -> None:
+        """Ask core for the next call of a method, or for one of all unknown ones.
+
+        Core writes the call into memory that grpcio's coroutine holds. So no task runs it: an
+        event loop that ends cancels its tasks, and would free this memory before core writes.
+        """
+        asked: Any = self._request_registered_call(path) if path else self._request_call()
         try:
-            while True:
-                if path is None:
-                    state = await self._request_call()
-                else:
-                    state = await self._request_registered_call(path)
-                answer = _cygrpc._handle_rpc(name, self, (), state, loop, False)
-                call = loop.create_task(_cygrpc._schedule_rpc_coro(answer, state, loop, name))
-                self._calls.add(call)
-                call.add_done_callback(self._calls.discard)
+            answer = asked.send(None)
+            answer._asyncio_future_blocking = False  # as a task does: it waits for the future
+            answer.add_done_callback(partial(self._accept, path, stopped, asked))
         except Exception as error:  # noqa: BLE001 - grpcio's loop knows it, or ends with it
-            if not stopped.done():
-                stopped.set_exception(error)
+            _end(stopped, error)
+
+    def _accept(
+        self,
+        path: bytes | None,
+        stopped: "asyncio.Future[None]",
+        asked: Any,
+        _: "asyncio.Future[None]",
+    ) -> None:
+        """Run the call that core has handed over, and ask for the next one."""
+        try:
+            state = _answer_of(asked)
+        except Exception as error:  # noqa: BLE001 - grpcio's loop knows it, or ends with it
+            _end(stopped, error)
+            return
+        loop = asyncio.get_running_loop()
+        name = path.decode() if path else _UNKNOWN
+        answer = _cygrpc._handle_rpc(name, self, (), state, loop, False)
+        call = loop.create_task(_cygrpc._schedule_rpc_coro(answer, state, loop, name))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        self._ask(path, stopped)
 
 
-def accepting_server(options: Sequence[tuple[str, int]]) -> aio.Server:
-    """A gRPC server that has not been started. Its handlers have to be `MethodHandlers`."""
+def _answer_of(asked: Any) -> Any:
+    """The call that core has handed over. Raises what grpcio raises once the server stops."""
+    try:
+        asked.send(None)
+    except StopIteration as handed_over:
+        return handed_over.value
+    raise RuntimeError("grpcio waits for more than core's answer")
+
+
+def _end(stopped: "asyncio.Future[None]", error: Exception) -> None:
+    """Tell grpcio's loop why no more calls are accepted."""
+    if not stopped.done():
+        stopped.set_exception(error)
+
+
+def accepting_server(options: Sequence[tuple[str, int]], frequent: AbstractSet[str]) -> aio.Server:
+    """A gRPC server that has not been started. Its handlers have to be `MethodHandlers`.
+
+    `frequent` has the paths of the methods whose calls are handed over together.
+    """
     if not _has_parts():
         log.warning("server.unguarded", grpcio=grpc.__version__)
         return aio.server(options=options)
     server: Any = _Aio.__new__(_Aio)  # its own constructor would make grpcio's
     server._loop = _cygrpc.get_working_loop()
-    server._server = _Server(server._loop, None, (), (), tuple(options), None)
+    server._server = _Server(frequent, server._loop, None, (), (), tuple(options), None)
     made: aio.Server = server
     return made
 

@@ -19,6 +19,7 @@ from relevo_server.errors import Reason, StoreError
 from relevo_server.logs import log, where
 from relevo_server.quotas import reserve_of
 from relevo_server.service.holds import Hold
+from relevo_server.service.pacing import Pacing
 from relevo_server.service.shares import Shares
 from relevo_server.service.unsent import LARGE, Room, Unsent
 from relevo_server.wire.statuses import status_of
@@ -64,6 +65,7 @@ class Admission:
         self._limit = limit
         self._unsent = unsent
         self._shares = shares
+        self._pacing = Pacing()
         self._in_flight = 0
         self._stopping = False
         self._refused = asyncio.Event()
@@ -115,7 +117,7 @@ class Admission:
         shares, unsent = self._shares, self._unsent
 
         async def method(serialized: bytes, context: Context) -> bytes:
-            begun = hold = caller = None
+            begun = hold = caller = room = None
             try:
                 try:
                     caller = self.admit(context, reserve)
@@ -157,7 +159,13 @@ class Admission:
                     hold.release()
             spent = 0.0 if begun is None else monotonic() - begun
             self._trail.failed(answer.__name__, name_of(caller), context.peer, failure)
-            return await fail(context, failure, answer.__name__, spent)
+            if shares:
+                await self._pacing.before(failure, len(serialized), context.time_remaining())
+            ending = fail(context, failure, answer.__name__, spent)
+            # gRPC keeps what ends a call with the call, and its traceback keeps this frame: without
+            # these, the request goes at once. It would wait for a garbage collection otherwise.
+            del context, failure, room
+            return await ending
 
         return method
 
@@ -167,6 +175,7 @@ class Admission:
         Returns when none has come for `quiet` seconds, after `within` seconds at the latest.
         """
         self._stopping = True
+        self._pacing.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while await self._is_refusing(quiet):
@@ -206,7 +215,10 @@ async def fail(context: Context, error: Exception, method: str, spent: float = 0
     pushback = pushback_ms(error, spent, context.time_remaining())
     if pushback is not None:
         trailers.append((PUSHBACK, str(pushback)))
-    await context.abort(error.code, error.message, tuple(trailers))
+    ending = context.abort(error.code, error.message, tuple(trailers))
+    del context, error  # as in `Admission.method`
+    await ending
+    raise AssertionError("gRPC ends the call with an error")
 
 
 def pushback_ms(error: StoreError, spent: float, left: float | None) -> int | None:

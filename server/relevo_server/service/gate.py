@@ -2,8 +2,9 @@
 
 gRPC's asyncio server receives the whole request of a unary call before it calls the method. But
 it looks for the method's handler as soon as the call's headers are there. So the gate looks at the
-caller then, and gives an unknown one a handler that reads nothing. The method looks again: it is
-the one that knows the caller, and here nothing is decided but who is worth reading.
+caller then, and gives an unknown one a handler that reads nothing. Here nothing is decided but who
+is worth reading: the method asks for the caller when the request is there, and gets what the gate
+has found if that still holds.
 """
 
 from collections.abc import Iterable
@@ -77,13 +78,16 @@ class _Gate(grpc.GenericRpcHandler):
 def _refusing(method: str, access: Access, trail: Trail) -> Handler:
     """The handler of a method for callers that are unknown. It reads no request."""
 
-    async def refuse(_: Any, context: Context) -> Any:
+    async def refuse(requests: Any, context: Context) -> Any:
+        failure = errors.unauthenticated()  # if it is known by now, it may ask again
         try:
             await access.authenticate(context)
-            raise errors.unauthenticated()  # it has become known meanwhile, and may ask again
         except StoreError as error:
-            trail.failed(method, "", context.peer, error)
-            await fail(context, error, method)
+            failure = error
+        trail.failed(method, "", context.peer, failure)
+        ending = fail(context, failure, method)
+        del requests, context, failure  # as in `Admission.method`
+        await ending
         yield  # makes this a stream of responses, which is empty
 
     return stream_stream_rpc_method_handler(refuse)

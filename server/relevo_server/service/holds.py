@@ -5,7 +5,15 @@ from typing import Any
 
 from relevo_server.errors import StoreError
 from relevo_server.service.shares import Gauge, Shares
-from relevo_server.wire.requests import Get, InvalidateKeys, InvalidateTenant, Lease, Put, Release
+from relevo_server.wire.requests import (
+    Get,
+    InvalidateKeys,
+    InvalidateTenant,
+    Lease,
+    Put,
+    Release,
+    Snapshot,
+)
 
 
 class Hold:
@@ -36,7 +44,7 @@ class Hold:
         match request:
             case Get(key=key) | Lease(key=key) | Release(key=key):
                 self._take(self._shares.admit_call(key.tenant_id))
-            case Put(key=key):
+            case Put(key=key) | Snapshot(get=Get(key=key)):
                 self._take(self._shares.admit_put(key.tenant_id))
             case InvalidateKeys(keys=keys):
                 self._take(self._shares.admit_invalidate(request.tenant_id, len(keys)))

@@ -15,6 +15,7 @@ from relevo_server.service.watch import Watching
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import Storage
 from relevo_server.wire.entries import Entries
+from relevo_server.workers import Worker
 
 
 class Parts(NamedTuple):
@@ -33,3 +34,4 @@ class Parts(NamedTuple):
     activity: Activity
     shares: Shares
     trail: Trail
+    worker: Worker

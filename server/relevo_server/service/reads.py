@@ -1,19 +1,42 @@
 """Reads of entries: from the server's copies if the caller allows it, else from the store."""
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
 from relevo_server import errors
+from relevo_server.deadline import has_time_for
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
 from relevo_server.keys import Key
+from relevo_server.service.activity import CALLS, MISSES, Activity
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Limits, Read, Storage
+from relevo_server.storage.interface import Limits, Read, Storage, Stored
 from relevo_server.telemetry.counts import HIT, MISS, Counts
+from relevo_server.wire.digests import is_digest
 from relevo_server.wire.entries import Entries
 from relevo_server.wire.requests import Get
 
 _ATTEMPTS = 8
+_PATIENCE = (0.005, 0.015, 0.04, 0.09)
+"""Seconds between reads of a snapshot that is not there yet."""
+
+
+def head_of(get: Get, read: Read, layers: Sequence[Key], activity: Activity) -> Stored:
+    """The entry that was read, and counted as a call for its tenant.
+
+    Raises PERMISSION_DENIED for a layer that the caller may not read, STORE_BEHIND and NO_ENTRY.
+    """
+    get.require_layers(layers)
+    row = activity.of(get.key.tenant_id)
+    row[CALLS] += 1
+    if read.revision < get.min_revision:
+        raise errors.store_behind(get.key, read.revision)
+    head = read.entries[0]
+    if head is None:
+        row[MISSES] += 1
+        raise errors.no_entry(get.key)
+    return head
 
 
 class TooLargeError(Exception):
@@ -63,7 +86,8 @@ class Reader:
     def from_copies(self, get: Get) -> tuple[Read, Sequence[Key]] | None:
         """The entry with its layers from the copies, and the layers' keys.
 
-        None if the caller wants a strong read, or if the copies lack one of the entries.
+        None if the caller wants a strong read, if the copies lack one of the entries, or for a
+        snapshot that does not exist.
         """
         if not self._is_cached(get):
             return None
@@ -78,7 +102,9 @@ class Reader:
             # Nothing comes in between: both are as of the same position.
             read = self._copies.get(partition, [key, *layers], get.min_revision, now)
         self._lookups[HIT if read else MISS] += 1
-        return (read, layers) if read else None
+        if read is None or (read.entries[0] is None and is_digest(key)):
+            return None  # what a copy does not show yet, the store may have
+        return read, layers
 
     async def from_store(
         self, get: Get, limits: Limits | None = None
@@ -95,6 +121,20 @@ class Reader:
         if limits:
             require_within(get, read, limits)
         return read, ()
+
+    async def awaited(self, get: Get) -> tuple[Read, Sequence[Key]]:
+        """The same as `from_store`, with patience for a snapshot that is on its way.
+
+        Who begins a turn does not wait until its snapshot is stored. A callee that did not get the
+        snapshot itself, only its name, may ask for it a moment earlier than it arrives.
+        """
+        found = await self.from_store(get)
+        for pause in _PATIENCE if is_digest(get.key) else ():
+            if found[0].entries[0] is not None or not has_time_for(pause):
+                break
+            await asyncio.sleep(pause)
+            found = await self.from_store(get)
+        return found
 
     def _is_cached(self, get: Get) -> bool:
         return self._has_cache and get.is_cached

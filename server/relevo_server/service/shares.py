@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from relevo_server import errors
 from relevo_server.errors import StoreError
-from relevo_server.quotas import RESERVED_PART, Limits, Quota, Quotas, reserve_of
+from relevo_server.quotas import RESERVED_PART, Limits, Quota, Quotas, part_of, reserve_of
 from relevo_server.service.buckets import Bucket
 from relevo_server.telemetry.counts import Counts
 
@@ -85,7 +85,8 @@ _Share = TypeVar("_Share", TenantShare, PrincipalShare)
 class Shares:
     """The shares of one server that has `max_calls` calls in flight at most.
 
-    Invalidates have room of their own, so that they get through whatever else is in flight.
+    Invalidates have room of their own, so that they get through whatever else is in flight. If
+    `workers` processes are the server, each of them has an equal part of every limit.
     Methods raise RESOURCE_EXHAUSTED with the reason QUOTA_EXCEEDED, and then change
     nothing but the count of refusals.
     """
@@ -96,9 +97,12 @@ class Shares:
         max_calls: int,
         counts: Counts,
         clock: Callable[[], float] = monotonic,
+        *,
+        workers: int = 1,
     ) -> None:
         self._max_calls = max_calls
-        self._max_invalidates = reserve_of(max_calls) // 2
+        self._workers = workers
+        self._max_invalidates = reserve_of(int(part_of(max_calls, workers))) // 2
         self._counts = counts
         self._clock = clock
         self._tenants: dict[str, TenantShare] = {}
@@ -108,9 +112,9 @@ class Shares:
 
     def update(self, quotas: Quotas) -> None:
         """Apply these limits from now on. What is in flight goes on."""
-        self._of_principals = quotas.of_principals(self._max_calls)
+        self._of_principals = quotas.of_principals(self._max_calls).of_worker(self._workers)
         self._limit_stores = quotas.limit_stores
-        self._limits = lru_cache(_IDLE)(partial(quotas.of_tenant, max_calls=self._max_calls))
+        self._limits = lru_cache(_IDLE)(partial(self._limits_by, quotas))
         for share in self._tenants.values():
             share.limits = self._limits(share.tenant_id)
 
@@ -205,6 +209,9 @@ class Shares:
                 raise self._principal_exceeded(Quota.PRINCIPAL_STREAMS, principal, limit)
         return StreamShare(self, streams, self._counts.quota_refusals)
 
+    def _limits_by(self, quotas: Quotas, tenant_id: str) -> Limits:
+        return quotas.of_tenant(tenant_id, self._max_calls).of_worker(self._workers)
+
     def _require(self, quota: Quota, share: TenantShare, gauge: Gauge, limit: float) -> None:
         if gauge.used >= limit:
             raise self._exceeded(quota, share, limit, errors.RETRY_DELAY)
@@ -226,13 +233,13 @@ class Shares:
         self, quota: Quota, share: TenantShare, limit: float, retry_after: float
     ) -> StoreError:
         self._counts.quota_refusals[quota] += 1
-        tenant_id = share.tenant_id
-        return errors.quota_exceeded(quota, limit, tenant_id=tenant_id, retry_after=retry_after)
+        tenant_id, delay = share.tenant_id, errors.spread(retry_after)
+        return errors.quota_exceeded(quota, limit, tenant_id=tenant_id, retry_after=delay)
 
     def _principal_exceeded(self, quota: Quota, name: str, limit: float) -> StoreError:
         self._counts.quota_refusals[quota] += 1
         delay = _STREAM_DELAY if quota is Quota.PRINCIPAL_STREAMS else errors.RETRY_DELAY
-        return errors.quota_exceeded(quota, limit, principal=name, retry_after=delay)
+        return errors.quota_exceeded(quota, limit, principal=name, retry_after=errors.spread(delay))
 
     def _forget_idle(self) -> None:
         """Forget those that use nothing. The amortized cost of a new one is constant."""

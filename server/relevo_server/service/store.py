@@ -1,7 +1,7 @@
 """The ContextStore service: each RPC from a checked request to its response."""
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -12,45 +12,53 @@ from grpc import (
 )
 from relevo.v1 import store_pb2
 
-from relevo_server import errors
 from relevo_server.access.access import Access
 from relevo_server.audit import SILENT, Event, Trail
 from relevo_server.errors import StoreError
 from relevo_server.event_log.copies import Copies
 from relevo_server.event_log.followers import Followers
-from relevo_server.keys import Key
-from relevo_server.quotas import Quotas
-from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
+from relevo_server.quotas import Quotas, part_of
+from relevo_server.schemas import Schema, read
+from relevo_server.service.activity import BYTES, CALLS, Activity
 from relevo_server.service.admission import Admission, Context, fail, name_of
 from relevo_server.service.auditing import recorded, recording_parts
 from relevo_server.service.batches import Batches
+from relevo_server.service.gets import Gets
 from relevo_server.service.leases import Leases
 from relevo_server.service.parts import Parts
 from relevo_server.service.reads import Reader
 from relevo_server.service.recounts import Recounts
+from relevo_server.service.schemas import Schemas
 from relevo_server.service.shares import Shares
 from relevo_server.service.signing import signature_of
+from relevo_server.service.snapshots import Snapshots
 from relevo_server.service.unsent import Unsent
 from relevo_server.service.watch import Watching
 from relevo_server.service.writes import Writer
 from relevo_server.settings import Settings
-from relevo_server.storage.interface import Read, Storage
+from relevo_server.storage.interface import Storage
 from relevo_server.telemetry.calls import Registry
 from relevo_server.telemetry.counts import Counts
 from relevo_server.telemetry.instruments import Read as ReadFigure
 from relevo_server.wire import opaque, requests
 from relevo_server.wire.entries import Entries
+from relevo_server.workers import ALONE, Worker
 
 SERVICE = store_pb2.DESCRIPTOR.services_by_name["ContextStore"].full_name
+FREQUENT = frozenset({f"/{SERVICE}/Get", f"/{SERVICE}/Put"})
+"""The paths of the methods that take most of a busy server's time."""
 
 
 class ContextStore:
     """Answers `relevo.v1.ContextStore` from a storage backend, and from copies of its entries."""
 
-    def __init__(self, storage: Storage, settings: Settings, trail: Trail = SILENT) -> None:
+    def __init__(
+        self, storage: Storage, settings: Settings, trail: Trail = SILENT, worker: Worker = ALONE
+    ) -> None:
         self._storage = storage
         self._trail = trail
         self._settings = settings
+        self._worker = worker
         self._access = Access(settings.principals, settings.issuers)
         self._put_limits = requests.PutLimits(
             settings.max_context_bytes, round(settings.ttl.maximum * 1000)
@@ -64,7 +72,8 @@ class ContextStore:
             max_staleness=settings.cache_max_staleness,
         )
         self._followers = Followers(storage, self._entries, self._copies, settings, self._counts)
-        self._shares = Shares(settings.quotas, settings.max_concurrent_calls, self._counts)
+        max_calls = settings.max_concurrent_calls
+        self._shares = Shares(settings.quotas, max_calls, self._counts, workers=worker.of)
         self._watching = Watching(
             storage,
             self._followers,
@@ -72,21 +81,27 @@ class ContextStore:
             settings,
             self._counts,
             self._shares,
+            trail,
         )
         self._reader = Reader(
             storage, self._entries, self._copies, self._followers, settings, self._counts
         )
         storage.limit(self._shares.stored_limits)
         self._recounts = Recounts(storage, settings.quotas)
-        self._batches = Batches(self._reader, self._get_response, settings.max_batch_bytes)
-        self._writer = Writer(storage, settings, self._counts)
+        self._gets = Gets(storage, self._reader, self._entries, self._activity)
+        self._batches = Batches(self._reader, self._gets.response, settings.max_batch_bytes)
+        self._schemas = Schemas(read(settings.schemas))
+        self._writer = Writer(storage, settings, self._counts, self._schemas)
+        self._snapshots = Snapshots(
+            storage, self._reader, self._writer, self._entries, self._activity
+        )
         self._leases = Leases(
             storage, self._followers, settings.lease_ttl, self._counts, self._shares
         )
         self._unsent = Unsent(settings.max_unsent_bytes)
         self._admission = Admission(
             self._access,
-            settings.max_concurrent_calls,
+            int(part_of(max_calls, worker.of)),
             self._unsent,
             self._shares,
             trail=trail,
@@ -109,6 +124,7 @@ class ContextStore:
             self._activity,
             self._shares,
             self._trail,
+            self._worker,
         )
 
     def add_to(self, server: Registry) -> None:
@@ -123,6 +139,9 @@ class ContextStore:
             "Get": method(self.Get, requests.read_get),
             "BatchGet": batch(self.BatchGet, requests.read_batch),
             "Put": write(self.Put, partial(requests.read_put, limits=self._put_limits)),
+            "Snapshot": write(
+                self.Snapshot, partial(requests.read_snapshot, limits=self._put_limits)
+            ),
             "Invalidate": invalidate(self.Invalidate, requests.read_invalidate),
             "Lease": method(self.Lease, requests.read_lease),
             "Release": method(self.Release, requests.read_release),
@@ -164,6 +183,10 @@ class ContextStore:
         self._shares.update(quotas)
         self._recounts.update(quotas)
 
+    def update_schemas(self, schemas: Mapping[str, Schema]) -> None:
+        """Apply these schemas of scopes to Puts from now on. Entries stay as they are."""
+        self._schemas.replace(schemas)
+
     async def recount_regularly(self) -> None:
         """Keep the counts right of what tenants have in the store, until this is cancelled."""
         await self._recounts.run()
@@ -186,13 +209,10 @@ class ContextStore:
 
     def Get(self, get: requests.Get) -> Coroutine[Any, Any, bytes] | bytes:
         """Answer one entry: a serialized GetResponse, without waiting if the copies have it."""
-        found = self._reader.from_copies(get)
-        return self._get_response(get, *found) if found else self._get_from_store(get)
+        return self._gets.answer(get)
 
-    async def BatchGet(
-        self, gets: Sequence[requests.Get | StoreError]
-    ) -> store_pb2.BatchGetResponse:
-        """Answer several entries, each with a result of its own."""
+    async def BatchGet(self, gets: Sequence[requests.Get | StoreError]) -> bytes:
+        """Answer several entries, each with a result of its own: a serialized BatchGetResponse."""
         return await self._batches.answer(gets)
 
     async def Put(self, put: requests.Put) -> store_pb2.PutResponse:
@@ -203,7 +223,16 @@ class ContextStore:
         written = await self._writer.put(put)
         partition = self._storage.partition_of(put.key.tenant_id)
         entry = self._entries.written(put.key, partition, written)
-        return opaque.PutResponse(entry=entry, revision=written.version)
+        current = None
+        if put.current:
+            get = put.current._replace(min_revision=written.version)
+            with suppress(StoreError):  # the write has happened; the client asks by a Get
+                current = await self._gets.from_store(get)
+        return opaque.PutResponse(entry=entry, revision=written.version, current=current)
+
+    async def Snapshot(self, snapshot: requests.Snapshot) -> store_pb2.SnapshotResponse:
+        """Answer the snapshot of an entry, and write it if it does not exist."""
+        return await self._snapshots.answer(snapshot)
 
     async def Invalidate(
         self, target: requests.InvalidateKeys | requests.InvalidateTenant
@@ -221,6 +250,9 @@ class ContextStore:
         tenant_id = lease.key.tenant_id
         self._activity.of(tenant_id)[CALLS] += 1
         leased = await self._leases.acquire(lease)
+        if leased.entry and lease.current:
+            current = await self._gets.current(lease.current, leased.entry, leased.revision)
+            return opaque.LeaseResponse(current=current, revision=leased.revision)
         if leased.entry:
             # Looked up again: the tenant's row may have been dropped while the call waited.
             self._activity.of(tenant_id)[BYTES] += leased.entry.size
@@ -242,7 +274,7 @@ class ContextStore:
         self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
         """Stream changes to a client, until it ends the stream or the server stops."""
-        caller = None
+        caller = failure = None
         try:
             session = await self._access.session(context)
             caller = session.caller
@@ -251,38 +283,9 @@ class ContextStore:
                 async for message in messages:
                     yield message
         except Exception as error:  # noqa: BLE001 - typed for the caller
-            self._trail.failed("Watch", name_of(caller), context.peer, error)
-            await fail(context, error, "Watch")
-
-    async def _get_from_store(self, get: requests.Get) -> bytes:
-        return self._get_response(get, *await self._reader.from_store(get))
-
-    def _get_response(self, get: requests.Get, read: Read, layers: Sequence[Key]) -> bytes:
-        key = get.key
-        get.require_layers(layers)
-        row = self._activity.of(key.tenant_id)
-        row[CALLS] += 1
-        if read.revision < get.min_revision:
-            raise errors.store_behind(key, read.revision)
-        stored = read.entries[0]
-        if stored is None:
-            row[MISSES] += 1
-            raise errors.no_entry(key)
-        partition = self._storage.partition_of(key.tenant_id)
-        is_known = stored.version == get.known_version
-        if not is_known:
-            row[BYTES] += stored.size
-        if not (is_known or layers):
-            return self._entries.get_response(key, partition, stored, read.revision)
-        row[BYTES] += sum(layer.size for layer in read.entries[1:] if layer)
-        response = opaque.GetResponse(
-            entry=self._entries.serialized(key, partition, stored, body=not is_known),
-            layers=[
-                self._entries.serialized(layer, partition, found, body=True)
-                for layer, found in zip(layers, read.entries[1:], strict=True)
-                if found is not None
-            ],
-            revision=read.revision,
-            not_modified=is_known,
-        )
-        return response.SerializeToString()
+            failure = error
+        if failure:
+            self._trail.failed("Watch", name_of(caller), context.peer, failure)
+            ending = fail(context, failure, "Watch")
+            del request_iterator, context, failure  # as in `Admission.method`
+            await ending

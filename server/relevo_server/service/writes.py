@@ -8,6 +8,7 @@ from grpc import StatusCode
 from relevo_server import errors
 from relevo_server.deadline import is_over
 from relevo_server.errors import Reason, StoreError
+from relevo_server.service.schemas import Schemas
 from relevo_server.settings import Settings
 from relevo_server.storage.interface import ABSENT, Storage, Write, Written
 from relevo_server.telemetry.counts import Counts
@@ -22,14 +23,20 @@ _RANDOM = random.SystemRandom()
 class Writer:
     """Writes what Puts ask for."""
 
-    def __init__(self, storage: Storage, settings: Settings, counts: Counts) -> None:
+    def __init__(
+        self, storage: Storage, settings: Settings, counts: Counts, schemas: Schemas
+    ) -> None:
         self._storage = storage
         self._counts = counts
+        self._schemas = schemas
         self._ttl = settings.ttl
         self._max_bytes = settings.max_context_bytes
 
     async def put(self, put: Put) -> Written:
-        """Write an entry. Raises what `Storage.write` does, and RESOURCE_EXHAUSTED by its size.
+        """Write an entry.
+
+        Raises what `Storage.write` does, RESOURCE_EXHAUSTED by its size, and INVALID_ARGUMENT if
+        it would break its scope's schema.
 
         With a mask it also raises NOT_FOUND, DATA_LOSS, and ABORTED after many lost races.
         """
@@ -64,6 +71,13 @@ class Writer:
     async def _write(self, put: Put, context: bytes, expected: int | None) -> Written:
         if len(context) > self._max_bytes:
             raise errors.context_too_large(len(context), self._max_bytes)
+        refusal = self._schemas.refusal(put.key, context)
+        if refusal:
+            # A repetition of a Put that was done before the schema is that Put.
+            earlier = await self._storage.recall(put.key, put.once) if put.once else None
+            if earlier:
+                return earlier
+            raise refusal
         ttl_ms = put.ttl_ms or self._ttl.of(put.key.scope)
         token, once, principal, fields = put.lease_token, put.once, put.principal, put.fields
         write = Write(put.key, context, ttl_ms, expected, token, once, principal, fields)

@@ -4,7 +4,7 @@ The methods raise StoreError as those of `Storage` do, unless their docstrings s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from relevo_server.keys import Key
@@ -119,6 +119,13 @@ class Inspection(ABC):
         `cursor` is the one that the part before returned, "" for the first part. `count` is about
         how many keys of the whole database to search. A key that exists during the whole search is
         in at least one part. Raises INVALID_ARGUMENT if `cursor` is not one of this backend's.
+        """
+
+    @abstractmethod
+    def sizes(self, tenant_id: str) -> AsyncGenerator[Sequence[tuple[str, int]]]:
+        """The scope of each live entry of a tenant, and the bytes of its context; some at a time.
+
+        An entry may come twice while the database resizes its table of names.
         """
 
     @abstractmethod

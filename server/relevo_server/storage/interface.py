@@ -289,4 +289,7 @@ class Storage(ABC):
 
     @abstractmethod
     async def wait(self, partition: int, position: int, seconds: float) -> None:
-        """Wait until there may be events after a position, for `seconds` at most."""
+        """Wait until there may be events after a position, for `seconds` at most.
+
+        The position is the `revision` of the partition's last `tail`; else it may return at once.
+        """

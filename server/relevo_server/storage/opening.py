@@ -46,7 +46,6 @@ def open_storage(
                 url,
                 timeout=timeout,
                 max_connections=max_connections,
-                logs=partitions,
                 telemetry=telemetry,
             ),
             partitions,

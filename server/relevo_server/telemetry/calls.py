@@ -111,6 +111,7 @@ def _unary(behavior: Any, method: _Method) -> Any:
             response = await behavior(request, context)
         except BaseException as error:
             method.end(begun, _status_of(context, error))
+            del request, context  # the error holds this frame, and gRPC the error with the call
             raise
         method.end(begun, StatusCode.OK)
         return response
@@ -127,6 +128,7 @@ def _stream(behavior: Any, method: _Method) -> Any:
                     yield message
         except BaseException as error:
             method.end(begun, _status_of(context, error))
+            del request, context  # as above
             raise
         method.end(begun, StatusCode.OK)
 

@@ -20,9 +20,10 @@ from relevo_server.logs import log
 from relevo_server.telemetry import instruments, process
 from relevo_server.telemetry.durations import Durations, PrometheusReader, PushReader
 from relevo_server.telemetry.records import Records
-from relevo_server.telemetry.scrape import MetricsServer
+from relevo_server.telemetry.scrape import MetricsServer, report_of
 from relevo_server.telemetry.telemetry import Telemetry
 from relevo_server.telemetry.wanted import Protocol, Wanted
+from relevo_server.telemetry.whole import Report
 
 _LAST_EXPORT = 3.0
 """Seconds that the last exports may take. A collector that is gone must not keep a server from its
@@ -32,11 +33,16 @@ _DELTA = ("delta", "lowmemory")
 
 
 class Exporters:
-    """Exports what is wanted, used with `with`. Raises OSError if an address is not available."""
+    """Exports what is wanted, used with `with`. Raises OSError if an address is not available.
 
-    def __init__(self, wanted: Wanted) -> None:
+    If the process is one of a server's workers, `worker` is its number. With `reports`, it has what
+    Prometheus gets in `report`, for the supervisor, which serves it.
+    """
+
+    def __init__(self, wanted: Wanted, *, worker: int = 0, reports: bool = False) -> None:
         self._wanted = wanted
-        self._resource = _resource()
+        self._registry = CollectorRegistry() if reports or wanted.metrics_listen else None
+        self._resource = _resource(worker)
         self._meters: MeterProvider | None = None
         self._tracers: TracerProvider | None = None
         self._scraped: MetricsServer | None = None
@@ -50,11 +56,8 @@ class Exporters:
             is_delta = os.environ.get(_TEMPORALITY, "").strip().lower() in _DELTA
             durations = Durations([calls, operations], is_delta=is_delta)
             readers.append(PushReader(_metric_exporter(self._wanted.metrics), durations))
-        if self._wanted.metrics_listen:
-            registry = CollectorRegistry()
-            readers.append(PrometheusReader(registry, Durations([calls, operations])))
-            self._scraped = MetricsServer(self._wanted.metrics_listen, registry)
-            log.info("metrics.started", address=self._scraped.address)
+        if self._registry:
+            readers.append(PrometheusReader(self._registry, Durations([calls, operations])))
         if readers:
             self._meters = MeterProvider(readers, resource=self._resource, shutdown_on_exit=False)
         if self._wanted.traces:
@@ -63,6 +66,8 @@ class Exporters:
             self._tracers.add_span_processor(BatchSpanProcessor(exporter))
         if self._wanted.records:
             self._records = Records(self._wanted.records, self._resource)
+        if self._wanted.metrics_listen and self._registry:
+            self._serve_metrics(self._wanted.metrics_listen, self._registry)
         scope = instruments.METER, process.release()
         return Telemetry(
             meter=self._meters.get_meter(*scope) if self._meters else None,
@@ -72,10 +77,23 @@ class Exporters:
             records=self._records.export if self._records else None,
         )
 
+    def _serve_metrics(self, listen: str, registry: CollectorRegistry) -> None:
+        """Listen for Prometheus, once there is a provider: the SDK complains of earlier scrapes."""
+        try:
+            self._scraped = MetricsServer(listen, registry)
+        except OSError:
+            self.__exit__(None, None, None)
+            raise
+        log.info("metrics.started", address=self._scraped.address)
+
     @property
     def meters(self) -> MeterProvider | None:
         """What exports metrics, while it has started; None if nobody wants any."""
         return self._meters
+
+    def report(self) -> Report:
+        """What Prometheus gets. One thread may ask at a time."""
+        return report_of(self._registry) if self._registry else ()
 
     def __exit__(
         self,
@@ -100,9 +118,15 @@ class Exporters:
             export.join(max(0.0, end - time.monotonic()))
 
 
-def _resource() -> Resource:
-    """The resource that the environment names, with defaults for what it leaves out."""
+def _resource(worker: int) -> Resource:
+    """The resource that the environment names, with defaults for what it leaves out.
+
+    Workers have the same environment, and a collector must not take them for one process.
+    """
     given = Resource.create()
+    instance = given.attributes.get("service.instance.id")
+    if worker and instance:
+        given = given.merge(Resource({"service.instance.id": f"{instance}-{worker}"}))
     ours = {
         "service.name": "relevo",
         "service.version": process.release(),

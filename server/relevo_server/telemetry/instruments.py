@@ -39,6 +39,13 @@ class Instrument(NamedTuple):
 _COUNTER, _UP_DOWN, _GAUGE = Kind.COUNTER, Kind.UP_DOWN_COUNTER, Kind.GAUGE
 
 INSTRUMENTS = (
+    Instrument("relevo.server.workers", _UP_DOWN, "{process}", "Processes that serve calls"),
+    Instrument(
+        "relevo.server.worker.restarts",
+        _COUNTER,
+        "{restart}",
+        "Workers that died and were replaced",
+    ),
     Instrument("relevo.server.active_calls", _UP_DOWN, "{call}", "Calls in progress"),
     Instrument("relevo.server.unsent.size", _UP_DOWN, "By", "Large answers that are not sent yet"),
     Instrument("relevo.server.watchers", _UP_DOWN, "{stream}", "Open Watch streams"),

@@ -2,12 +2,16 @@
 
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from relevo_server.telemetry.whole import Family, Report, Sample, labels_of
 
 PATH = "/metrics"
 _IDLE = 10.0
@@ -40,6 +44,42 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def report_of(registry: CollectorRegistry) -> Report:
+    """The metrics of a registry, collected now. One thread may ask at a time."""
+    return [
+        Family(
+            *(family.name, family.documentation, family.type, family.unit),
+            samples=[
+                Sample(each.name, labels_of(each.labels), each.value) for each in family.samples
+            ],
+        )
+        for family in registry.collect()
+    ]
+
+
+def registry_of(read: Callable[[], Report]) -> CollectorRegistry:
+    """A registry with what `read` returns at each collection."""
+    registry = CollectorRegistry()
+    registry.register(_Reported(read))
+    return registry
+
+
+class _Reported(Collector):
+    def __init__(self, read: Callable[[], Report]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the names are not known before the first collection."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        for name, documentation, kind, unit, samples in self._read():
+            metric = Metric(name, documentation, kind, unit)
+            for each in samples:
+                metric.add_sample(each.name, dict(each.labels), each.value)
+            yield metric
 
 
 def _all_interfaces() -> str:

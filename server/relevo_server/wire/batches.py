@@ -1,24 +1,25 @@
-"""Batches: several serialized WatchResponses in one, joined from their bytes.
+"""The results of a BatchGet, joined from the bytes of what is in them."""
 
-A gRPC message costs both sides about as much as ten values in it.
-"""
-
-from collections.abc import Sequence
-
-from relevo.v1.store_pb2 import Batch, WatchResponse
+from relevo.v1.store_pb2 import BatchGetResponse, BatchGetResult
 
 from relevo_server.wire.framing import tag, varint
 
-_BATCH = tag(WatchResponse.BATCH_FIELD_NUMBER)
-_MESSAGE = tag(Batch.MESSAGES_FIELD_NUMBER)
+_RESULT = tag(BatchGetResponse.RESULTS_FIELD_NUMBER)
+_RESPONSE = tag(BatchGetResult.RESPONSE_FIELD_NUMBER)
+_ERROR = tag(BatchGetResult.ERROR_FIELD_NUMBER)
 
 
-def joined(messages: Sequence[bytes]) -> bytes:
-    """One serialized WatchResponse with all of these, in their order: a batch, or the only one."""
-    if len(messages) == 1:
-        return messages[0]
-    parts: list[bytes] = []
-    for message in messages:
-        parts += _MESSAGE, varint(len(message)), message
-    batch = b"".join(parts)
-    return b"".join((_BATCH, varint(len(batch)), batch))
+def response_part(response: bytes) -> tuple[bytes, bytes]:
+    """A result of a BatchGetResponse, which is all of its results joined: a GetResponse."""
+    return _part(_RESPONSE, response)
+
+
+def error_part(status: bytes) -> tuple[bytes, bytes]:
+    """The same for a Get that has failed, with its status."""
+    return _part(_ERROR, status)
+
+
+def _part(field: bytes, content: bytes) -> tuple[bytes, bytes]:
+    """The framing and the content, apart: a large one is copied only when all are joined."""
+    head = field + varint(len(content))
+    return b"".join((_RESULT, varint(len(head) + len(content)), head)), content

@@ -8,6 +8,7 @@ from relevo.v1.context_pb2 import ContextKey, ExecutionContext
 from relevo_server.errors import Violation
 from relevo_server.keys import Key
 from relevo_server.wire import sections
+from relevo_server.wire.recognition import is_recognised
 
 MAX_INCLUDES = 16
 MAX_COMPOSED_FROM = 1 + MAX_INCLUDES
@@ -30,8 +31,11 @@ def key_problems(key: Key, path: str) -> Iterator[Violation]:
         yield f"{path}.{field}", problem
 
 
-def context_problems(context: ExecutionContext, key: Key) -> Iterator[Violation]:
-    """The broken rules of a context that is to be put under `key`."""
+def context_problems(context: ExecutionContext, serialized: bytes, key: Key) -> Iterator[Violation]:
+    """The broken rules of a context that is to be put under `key`.
+
+    `serialized` is the context as protobuf writes it.
+    """
     if context.tenant_id not in ("", key.tenant_id):
         yield "context.tenant_id", "must be empty or the same as key.tenant_id"
     if len(context.includes) > MAX_INCLUDES:
@@ -58,9 +62,10 @@ def context_problems(context: ExecutionContext, key: Key) -> Iterator[Violation]
             yield f"{path}.key.tenant_id", "must be the same as key.tenant_id"
         if source.revision <= 0:
             yield f"{path}.revision", "must be a version, which is more than 0"
-    for field, value in context.ListFields():
-        if isinstance(value, Struct):
-            yield from sections.problems(value, f"context.{field.name}")
+    if not is_recognised(serialized):
+        for field, value in context.ListFields():
+            if isinstance(value, Struct):
+                yield from sections.problems(value, f"context.{field.name}")
     time = context.create_time
     if time.nanos % _MICROSECOND or not 0 <= time.nanos < 1_000_000_000:
         yield "context.create_time.nanos", "must be whole microseconds within a second"

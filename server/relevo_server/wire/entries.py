@@ -8,7 +8,8 @@ of protobuf merges duplicates (protobufjs keeps the last).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -38,6 +39,13 @@ def serialize(context: ExecutionContext) -> bytes:
     return first + _without_times(context)
 
 
+def stored_form(context: ExecutionContext, serialized: bytes) -> bytes:
+    """The same, of a context that has been serialized already. Few contexts come with times."""
+    if context.HasField("create_time") or context.HasField("update_time"):
+        return serialize(context)
+    return serialized
+
+
 def _without_times(context: ExecutionContext) -> bytes:
     context.ClearField("create_time")
     context.ClearField("update_time")
@@ -54,6 +62,7 @@ def parse(key: Key, stored: Stored) -> ExecutionContext:
 
 _CONTEXT = tag(ContextEntry.CONTEXT_FIELD_NUMBER)
 _ENTRY = tag(GetResponse.ENTRY_FIELD_NUMBER)
+_LAYER = tag(GetResponse.LAYERS_FIELD_NUMBER)
 
 
 class _Frame(NamedTuple):
@@ -137,6 +146,28 @@ class Entries:
         size = varint(frame.size + length)
         return b"".join((_ENTRY, size, frame.before, context, frame.after, rest[begin:]))
 
+    def layered_response(
+        self,
+        partition: int,
+        head: tuple[Key, Stored],
+        layers: Iterable[tuple[Key, Stored]],
+        revision: int,
+        *,
+        not_modified: bool,
+    ) -> bytes:
+        """A serialized GetResponse with an entry and its layers.
+
+        If it is `not_modified`, the entry has no context. Raises DATA_LOSS if what is stored is no
+        context.
+        """
+        entry = self.serialized(head[0], partition, head[1], body=not not_modified)
+        parts = [_ENTRY, varint(len(entry)), entry]
+        for key, stored in layers:
+            layer = self.serialized(key, partition, stored, body=True)
+            parts += _LAYER, varint(len(layer)), layer
+        parts.append(GetResponse(revision=revision, not_modified=not_modified).SerializeToString())
+        return b"".join(parts)
+
     def written(self, key: Key, partition: int, written: Written) -> bytes:
         """A serialized entry that was written, without its context.
 
@@ -144,7 +175,10 @@ class Entries:
         """
         written_ms = revisions.milliseconds(written.version)
         self._fill(key, written.version, partition, written.ttl_ms, written_ms)
-        return _named(key, written.version) + self._changing.SerializeToString()
+        self._changing.version = written.version
+        rest = self._changing.SerializeToString()
+        self._changing.ClearField("version")
+        return _key_field(key) + rest
 
     def _fill(self, key: Key, version: int, partition: int, ttl_ms: int, now_ms: int) -> None:
         if self._sign:
@@ -198,7 +232,7 @@ def _new_frame(key: Key, stored: Stored) -> _Frame:
     begin = len(create_time) if is_stored else 0
     of_context = times.SerializeToString()
     whole = put + len(of_context)
-    before = ContextEntry(key=message_of(key)).SerializeToString() + _CONTEXT + varint(whole)
+    before = _key_field(key) + _CONTEXT + varint(whole)
     after = ContextEntry(version=stored.version).SerializeToString()
     size = len(before) + whole + len(after)
     order = None
@@ -225,7 +259,13 @@ def _later(context: ExecutionContext) -> bytes:
 
 def _named(key: Key, version: int) -> bytes:
     """A serialized entry up to its version, without its context."""
-    return ContextEntry(key=message_of(key), version=version).SerializeToString()
+    return _key_field(key) + ContextEntry(version=version).SerializeToString()
+
+
+@lru_cache(4096)
+def _key_field(key: Key) -> bytes:
+    """The key of a serialized entry."""
+    return ContextEntry(key=message_of(key)).SerializeToString()
 
 
 def _now_ms() -> int:

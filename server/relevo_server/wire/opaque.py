@@ -7,7 +7,7 @@ Clients see no difference, and the server passes contexts on without parsing and
 serializing them, which would cost more than the rest of a Get.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -73,51 +73,40 @@ def shallow(kind: Descriptor) -> type[Message]:
 if TYPE_CHECKING:
     # The same messages; only the types of their fields differ.
 
-    class GetResponse(store_pb2.GetResponse):
-        """A GetResponse whose entries are bytes."""
-
-        def __init__(
-            self,
-            *,
-            entry: bytes,
-            layers: Iterable[bytes] = ...,
-            revision: int = ...,
-            not_modified: bool = ...,
-        ) -> None: ...
-
     class PutResponse(store_pb2.PutResponse):
-        """A PutResponse whose entry is bytes."""
+        """A PutResponse whose entries are bytes."""
 
-        def __init__(self, *, entry: bytes, revision: int) -> None: ...
+        def __init__(self, *, entry: bytes, revision: int, current: bytes | None = ...) -> None: ...
 
     class LeaseResponse(store_pb2.LeaseResponse):
-        """A LeaseResponse whose entry is bytes."""
+        """A LeaseResponse whose entries are bytes."""
 
-        def __init__(self, *, entry: bytes = ..., revision: int) -> None: ...
+        def __init__(self, *, entry: bytes = ..., current: bytes = ..., revision: int) -> None: ...
+
+    class SnapshotResponse(store_pb2.SnapshotResponse):
+        """A SnapshotResponse whose entry is bytes."""
+
+        def __init__(self, *, entry: bytes, revision: int) -> None: ...
 
     class WatchResponse(store_pb2.WatchResponse):
         """A WatchResponse whose entry is bytes."""
 
         def __init__(self, *, entry: bytes) -> None: ...
-
-    from relevo.v1.store_pb2 import BatchGetResponse
 else:
     _POOL = _pool(lambda field: field.type_name in _OPAQUE)
 
     def _class(name: str) -> type:
         return GetMessageClass(_POOL.FindMessageTypeByName(f"relevo.v1.{name}"))
 
-    GetResponse = _class("GetResponse")
-    BatchGetResponse = _class("BatchGetResponse")
     PutResponse = _class("PutResponse")
     LeaseResponse = _class("LeaseResponse")
+    SnapshotResponse = _class("SnapshotResponse")
     WatchResponse = _class("WatchResponse")
 
 __all__ = [
-    "BatchGetResponse",
-    "GetResponse",
     "LeaseResponse",
     "PutResponse",
+    "SnapshotResponse",
     "WatchResponse",
     "is_of_contract",
     "shallow",

@@ -24,6 +24,14 @@ class _Within(NamedTuple):
         return f"{self.outer}{last}"
 
 
+def path_text(root: str, path: Iterable[str | int]) -> str:
+    """A path of keys and indexes as text, below `root`."""
+    within: _Within | str = root
+    for name in path:
+        within = _Within(within, name)
+    return str(within)
+
+
 def problems(section: Struct, path: str) -> Iterator[Violation]:
     """The broken rules of a section's values, by their paths."""
     # Nearly all sections keep the rules, and to see that takes half as long without paths.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from support.languages.node import NODE, packages
+from support.waiting import PATIENCE
 
 SOURCES = Path(__file__).parent
 
@@ -34,13 +35,13 @@ async def node_service(program: str, **addresses: str) -> AsyncGenerator[str, No
     )
     assert process.stdout
     try:
-        address = await asyncio.wait_for(process.stdout.readline(), 20)
+        address = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
         yield address.decode().strip()
     finally:
         if process.returncode is None:
             process.terminate()
         try:
-            _, complaints = await asyncio.wait_for(process.communicate(), 10)
+            _, complaints = await asyncio.wait_for(process.communicate(), PATIENCE)
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -76,7 +77,7 @@ class Functions:
         with self._process as process:
             assert process.stdin
             process.stdin.close()
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
 
     def __call__(self, function: str, *arguments: Any) -> Any:
         """Return the function's result. Raises Refused."""

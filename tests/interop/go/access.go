@@ -33,6 +33,8 @@ var accessChecks = checks{
 		err, watching := s.asked(s.bearer(), "other")
 		failure := fails(err, codes.PermissionDenied, "TENANT_DENIED")
 		equal(failure.metadata, map[string]string{"tenant_id": "other"})
-		fails(watching.ends(), codes.PermissionDenied, "TENANT_DENIED")
+		declined := watching.next()
+		equal(declined.GetAnswers(), int64(1))
+		equal(declined.GetInvalidated().GetIsChanged(), true)
 	},
 }

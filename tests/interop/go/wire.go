@@ -144,7 +144,7 @@ var wireChecks = checks{
 	},
 
 	"wire.undecodable": func(s *scene) {
-		methods := []string{"Get", "BatchGet", "Put", "Invalidate", "Lease", "Release"}
+		methods := []string{"Get", "BatchGet", "Put", "Invalidate", "Lease", "Release", "Snapshot"}
 		for _, method := range methods {
 			_, err := s.rawCall(method, undecodable)
 			failure := fails(err, codes.InvalidArgument, "INVALID_FIELD")

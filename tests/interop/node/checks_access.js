@@ -40,6 +40,8 @@ module.exports = {
     assert.deepEqual(failure.metadata, { tenant_id: 'other' });
     const watching = scene.watch('guarded', bearer(scene));
     watching.ask({ subscribe: subscribe('other') });
-    await fails(watching.next(), 'PERMISSION_DENIED', 'TENANT_DENIED');
+    const { answers, invalidated } = await watching.next();
+    assert.deepEqual([answers, invalidated.is_changed], ['1', true]);
+    watching.close();
   },
 };

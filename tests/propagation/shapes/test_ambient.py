@@ -1,6 +1,7 @@
 """No ambient context reaches a handler, and no context of a handler remains after it."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,9 +97,11 @@ async def test_a_handler_that_sets_its_own(
     ):
         call = caller.begin(shape.arity, metadata=naming(entry.ref))
         await caller.outcome(shape.arity, call)
-        # From its second look on it saw its own context, across items too.
+        # From its second look on it saw its own context, across items too, with the call's fence:
+        # it is of the same tenant.
         assert careless.seen[0] == f"u-1 {entry.ref}"
-        assert set(careless.seen[1:]) == {f"ambient {AMBIENT.ref}"}
+        own = replace(AMBIENT.ref, revision=entry.revision)
+        assert set(careless.seen[1:]) == {f"ambient {own}"}
         call = caller.begin(shape.arity, "Next")
         await caller.outcome(shape.arity, call)
         assert set(next_scene.seen) == {NOBODY}

@@ -238,8 +238,8 @@ async def test_instrumentation(
     The channel to the store is one of them.
     """
     scene = Scene()
-    async with AsyncContextClient(store.address) as async_client:
-        with ContextClient(store.address) as blocking_client:
+    async with AsyncContextClient(store.address, timeout=10) as async_client:
+        with ContextClient(store.address, timeout=10) as blocking_client:
             clients = StoreClients(blocking_client, async_client)
             async with (
                 hosted(

@@ -1,7 +1,6 @@
 """Many concurrent calls, and long chains: each handler has its own caller's context."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,14 +44,13 @@ async def test_a_thousand_calls_of_ten_tenants(
 ) -> None:
     """A thousand concurrent calls through three services each see only their own tenant.
 
-    In mixed shapes, half of them from threads, and within 30 seconds.
+    In mixed shapes, half of them from threads.
     """
     observer = Observer()
 
     def interceptors(kind: Kind) -> list[Any]:
         return [clients.interceptor(kind, trust_callers=True)]
 
-    began = time.monotonic()
     async with chained(kinds, interceptors, observer) as first:
 
         async def one(number: int) -> None:
@@ -66,7 +64,6 @@ async def test_a_thousand_calls_of_ten_tenants(
                 assert current_ref() == entry.ref
 
         await asyncio.gather(*(one(number) for number in range(CALLS)))
-    assert time.monotonic() - began < 30
     assert observer.strangers == []
     # Two looks at each of two or more messages, and one more if the handler calls onward.
     assert observer.comparisons >= CALLS * (2 * SERVICES + SERVICES - 1)

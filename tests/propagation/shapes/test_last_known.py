@@ -1,8 +1,6 @@
 """The fallback `LAST_KNOWN`: if the store is unreachable, the last cached context, marked stale."""
 
-import time
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from relevo_client import (
     Policy,
     current_entry,
 )
-from relevo_client._near_cache import aio, blocking
+from relevo_client._near_cache import steady
 from relevo_client._propagation.fallbacks import choice_of
 from relevo_client.testing import LocalStore
 from support.clients.caching import caching, until_known
@@ -165,9 +163,8 @@ async def test_what_has_run_out(
     await down(path, clients)
     both = (clients.blocking, clients.asyncio)
     assert all(client.last_known(ref) for client in both)
-    later = SimpleNamespace(monotonic=lambda: time.monotonic() + TTL)
-    for driver in (aio, blocking):
-        monkeypatch.setattr(driver, "time", later)
+    now = steady.now
+    monkeypatch.setattr(steady, "now", lambda: now() + TTL)
     assert not any(client.last_known(ref) for client in both)
     assert (await call(shape, clients, ref)).refusal == DOWN.refusal
 

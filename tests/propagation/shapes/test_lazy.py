@@ -31,7 +31,6 @@ from support.servers.relay import Relay
 from support.servers.shapes import Kind
 
 LAZY = Policy(lazy=True)
-BUDGET = 3.0  # seconds of a call's timeout: less than the slow store takes
 
 # Handlers that can use `current_context`: those in threads, of either server.
 each_server = pytest.mark.parametrize("server", ["blocking", "asyncio"])
@@ -166,8 +165,11 @@ async def test_it_is_resolved_once(store: LocalStore, entry: ContextEntry, serve
         contexts = await asyncio.gather(*(await_context() for _ in range(5)))
         return ",".join(each.user_id for each in contexts if each)
 
-    async with Relay(store.address) as relay, AsyncContextClient(relay.address) as client:
-        with ContextClient(relay.address) as blocking:
+    async with (
+        Relay(store.address) as relay,
+        AsyncContextClient(relay.address, timeout=10) as client,
+    ):
+        with ContextClient(relay.address, timeout=10) as blocking:
             clients = StoreClients(blocking, client)
             works = [once(from_threads)]
             if server == "asyncio":
@@ -209,7 +211,7 @@ async def test_refusal_at_use(store: LocalStore, server: Kind, cause: Cause) -> 
                 calling("asyncio", host.address, interceptors=()) as caller,
             ):
                 metadata = naming(loss.ref) if loss.ref else ()
-                call = caller.begin("unary_stream", metadata=metadata, timeout=BUDGET)
+                call = caller.begin("unary_stream", metadata=metadata, timeout=cause.budget)
                 assert await caller.take(call, 1) == ["before"]
                 taken.set()
                 over = await caller.outcome("unary_stream", call)

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from relevo_client import (
     NoContextError,
     Policy,
@@ -18,8 +19,10 @@ from relevo_client import (
     require_entry,
     require_ref,
 )
-from support.clients.callers import Outcome, calling
+from support.clients.callers import calling
 from support.clients.plays import naming
+from support.servers import asking
+from support.servers.asking import Ask, Asking, logged, outcome_of
 from support.servers.hosting import SERVICE, StoreClients, hosted
 from support.servers.shapes import SHAPES, Behaviour, Kind, Shape
 
@@ -27,72 +30,6 @@ NEEDS_ONE = StatusCode.FAILED_PRECONDITION, "the call names no context"
 DEFECT = StatusCode.INTERNAL, "the call's context could not be resolved"
 ITEMS = 3
 SECRET = "what-nobody-is-told"  # noqa: S105 - no password
-
-Ask = Callable[[], object]
-
-
-class Asking:
-    """A handler of each shape that requires the context, at once or after some answers."""
-
-    def __init__(self, shape: Shape, ask: Ask, *, after: int) -> None:
-        self._ask = ask
-        self._after = after
-        self.behaviour: Behaviour = getattr(self, f"_{shape.make.__name__}")
-
-    def _function(self, _: Any, __: Any) -> bytes:
-        self._ask()
-        return b""
-
-    def _generator(self, _: Any, __: Any) -> Iterator[bytes]:
-        yield from [b"item"] * self._after
-        self._ask()
-
-    def _iterator(self, request: Any, context: Any) -> Iterator[bytes]:
-        if not self._after:
-            self._ask()
-        return map(bytes, self._generator(request, context))
-
-    async def _coroutine(self, _: Any, __: Any) -> bytes:
-        await asyncio.sleep(0)
-        self._ask()
-        return b""
-
-    async def _reading_coroutine(self, _: Any, context: Any) -> bytes:
-        while await context.read() is not aio.EOF:
-            pass
-        self._ask()
-        return b""
-
-    async def _async_generator(self, _: Any, __: Any) -> AsyncIterator[bytes]:
-        for _ in range(self._after):
-            yield b"item"
-        self._ask()
-
-    async def _writing_coroutine(self, _: Any, context: Any) -> None:
-        for _ in range(self._after):
-            await context.write(b"item")
-        self._ask()
-
-    _reading_and_writing_coroutine = _writing_coroutine
-
-
-async def outcome_of(
-    shape: Shape, behaviour: Behaviour, clients: StoreClients, *metadata: Any, **rules: Any
-) -> Outcome:
-    """The status of a call of this handler."""
-    methods = {"Do": (shape.arity, behaviour)}
-    interceptor = clients.interceptor(shape.server, trust_callers=True, **rules)
-    async with (
-        hosted(shape.server, methods, interceptors=[interceptor]) as host,
-        calling("blocking", host.address, interceptors=()) as caller,
-    ):
-        call = caller.begin(shape.arity, metadata=metadata, timeout=20)
-        return await caller.outcome(shape.arity, call)
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """All log records at WARNING and above."""
-    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("after", [0, ITEMS], ids=["at once", "amid its items"])
@@ -251,7 +188,30 @@ async def test_a_handler_that_does_not_await_a_lazy_context(
     assert (over.code, over.details) == DEFECT
     (line,) = logged(caplog)
     assert "await_context()" in line
-    assert f"({__file__}:" in line
+    assert f"({asking.__file__}:" in line
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+async def test_a_thread_that_does_not_have_it(
+    clients: StoreClients, caplog: pytest.LogCaptureFixture, entry: Any, shape: Shape
+) -> None:
+    """If the call has a context and a thread of the handler has not, that is its defect, too.
+
+    Without a context, a thread that requires one ends the call as its handler would.
+    """
+
+    def ask() -> None:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(require_context).result()
+
+    behaviour = Asking(shape, ask, after=0).behaviour
+    over = await outcome_of(shape, behaviour, clients, *naming(entry.ref))
+    assert (over.code, over.details) == DEFECT
+    (line,) = logged(caplog)
+    assert "threads need `wrap`: NoContextError in" in line
+    over = await outcome_of(shape, behaviour, clients)
+    assert (over.code, over.details) == NEEDS_ONE
+    assert len(logged(caplog)) == 1
 
 
 async def test_a_call_that_is_over(clients: StoreClients) -> None:

@@ -15,27 +15,22 @@ from relevo_client import (
 )
 from relevo_client.testing import LocalStore
 from support.clients.callers import calling
-from support.clients.lost_contexts import CAUSES, INCOMPLETE, NO_REFERENCE, NOT_FOUND, SLOW, Cause
+from support.clients.lost_contexts import CAUSES, INCOMPLETE, NO_REFERENCE, NOT_FOUND, Cause
 from support.clients.plays import UNARY_SHAPES, Play, naming, play
 from support.servers.hosting import SERVICE, Methods, StoreClients, hosted
 from support.servers.scenes import NOBODY, Scene
 from support.servers.shapes import Shape
 
-BUDGET = 3.0  # seconds of a call's timeout: less than the slow store takes
-assert BUDGET < SLOW
-
 each_shape = pytest.mark.parametrize("shape", UNARY_SHAPES, ids=str)
 each_cause = pytest.mark.parametrize("cause", CAUSES, ids=str)
 
 
-async def lost(
-    store: LocalStore, shape: Shape, cause: Cause, policy: Policy, *, timeout: float = BUDGET
-) -> Play:
+async def lost(store: LocalStore, shape: Shape, cause: Cause, policy: Policy) -> Play:
     """A call under this policy, whose context is unavailable for this cause."""
     async with cause.lose(store) as loss:
         interceptor = loss.clients.interceptor(shape.server, trust_callers=True, policy=policy)
         metadata = naming(loss.ref) if loss.ref else ()
-        return await play(shape, interceptor, metadata, timeout=timeout)
+        return await play(shape, interceptor, metadata, timeout=cause.budget)
 
 
 @each_cause

@@ -32,7 +32,7 @@ def test_a_store_for_blocking_tests() -> None:
     """Within the block there is a store with a client for the test; afterwards it is gone."""
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext(user_id="u-1"))
-        with ContextClient(store.address) as other:
+        with ContextClient(store.address, timeout=10) as other:
             assert other.resolve(KEY).context.user_id == "u-1"
         address = store.address
     with ContextClient(address, timeout=1) as late, pytest.raises(UnavailableError):
@@ -43,7 +43,7 @@ async def test_a_store_for_asyncio_tests() -> None:
     """The same store serves asyncio clients on any loop."""
     with LocalStore() as store:
         store.client.put(KEY, ExecutionContext(user_id="u-1"))
-        async with AsyncContextClient(store.address) as client:
+        async with AsyncContextClient(store.address, timeout=10) as client:
             assert (await client.resolve(KEY)).context.user_id == "u-1"
 
 

@@ -190,11 +190,11 @@ async def test_loaders(store: LocalStore, log: Callable[[], list[str]]) -> None:
     async def load(_: ContextKey) -> Any:
         return fail()
 
-    async with AsyncContextClient(store.address, loaders={key.scope: load}) as client:
+    async with AsyncContextClient(store.address, loaders={key.scope: load}, timeout=10) as client:
         with pytest.raises(NotFoundError):  # as before, and with the cause
             await client.resolve(key)
     with (
-        ContextClient(store.address, loaders={key.scope: fail}) as blocking,
+        ContextClient(store.address, loaders={key.scope: fail}, timeout=10) as blocking,
         pytest.raises(NotFoundError),
     ):
         blocking.resolve(key)

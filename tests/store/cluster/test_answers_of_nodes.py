@@ -70,7 +70,7 @@ async def test_nothing_is_asked_twice() -> None:
 
     async with answering_redis(answer) as port:
         url = f"redis+cluster://127.0.0.1:{port}"
-        client = Client(url, timeout=5, max_connections=2, logs=1)
+        client = Client(url, timeout=5, max_connections=2)
         status = await client.database_status()
         assert (status.used_bytes, status.eviction_policy) == (7, "noeviction")
         assert sorted(asked) == ["CLUSTER SLOTS", "INFO memory", "INFO server"]

@@ -1,9 +1,6 @@
 """Quotas in a store that is spread over the nodes of a Redis Cluster."""
 
-import uuid
-
 import pytest
-from pydantic import SecretStr
 from relevo_server.keys import partition_of
 from relevo_server.quotas import Quotas
 from relevo_server.settings import Settings
@@ -13,6 +10,7 @@ from support.clients.calls import Stub, invalidate_tenant, key, put
 from support.contexts import of_size
 from support.failures import failure_of
 from support.redis.cluster import RedisCluster
+from support.servers.settings import settings_on
 
 TENANTS = [f"tenant-{i}" for i in range(12)]
 
@@ -20,11 +18,8 @@ TENANTS = [f"tenant-{i}" for i in range(12)]
 @pytest.fixture
 def settings(redis_cluster: RedisCluster) -> Settings:
     """Settings of a server that keeps its entries in the cluster, two of each tenant."""
-    return Settings(
-        store=SecretStr(redis_cluster.url),
-        store_prefix=f"test-{uuid.uuid4().hex}",
-        quotas=Quotas.model_validate({"default": {"entries": 2}}),
-    )
+    quotas = Quotas.model_validate({"default": {"entries": 2}})
+    return settings_on(redis_cluster.url, quotas=quotas)
 
 
 async def test_a_recount_finds_the_entries_of_all_nodes(

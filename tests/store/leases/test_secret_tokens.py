@@ -1,6 +1,5 @@
 """Tokens of leases in Redis: a reader of Redis cannot use them, and a rolling upgrade works."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
@@ -20,13 +19,6 @@ OLD = "AbC-old_token"
 def store_url(redis_url: str) -> str:
     """These tests are about Redis."""
     return redis_url
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[RedisClient]:
-    """The test's own client."""
-    with RedisClient(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Callers with tokens: the principals that a server knows, and the metadata of their calls."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -15,3 +16,18 @@ def principal(token: str, *tenants: str, name: str = "", **rest: Any) -> Princip
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
     """The metadata of a caller with this token."""
     return (("authorization", f"Bearer {token}"),)
+
+
+class Showing:
+    """A call that shows a token, without a server."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of the call."""
+        return bearer(self._token)
+
+    def auth_context(self) -> Mapping[str, Any]:
+        """No certificate."""
+        return {}

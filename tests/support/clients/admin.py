@@ -19,6 +19,7 @@ from relevo.v1.store_pb2 import TenantSelector
 
 from support.clients.calls import TIMEOUT
 from support.clients.strict import StrictChannel
+from support.waiting import PATIENCE
 
 AdminStub: TypeAlias = "admin_pb2_grpc.AdminAsyncStub"
 
@@ -68,7 +69,7 @@ class Following:
 
     async def next(self) -> ChangesResponse:
         """The next message."""
-        message: ChangesResponse = await asyncio.wait_for(self.call.read(), 10)
+        message: ChangesResponse = await asyncio.wait_for(self.call.read(), PATIENCE)
         return message
 
 

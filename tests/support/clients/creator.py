@@ -33,7 +33,7 @@ async def main(target: str, name: str, callers: int, calls: Path, gate: Path) ->
         await until_async(gate.exists, within=60)
         return ExecutionContext(user_id=name)
 
-    async with AsyncContextClient(target, timeout=2) as client:
+    async with AsyncContextClient(target, timeout=20) as client:
         say("begun")
         made = await asyncio.gather(*(client.get_or_create(KEY, make) for _ in range(callers)))
     for version, user_id in {(entry.version, entry.context.user_id) for entry in made}:

@@ -51,6 +51,7 @@ METHODS: dict[str, Ask] = {
     "get_or_create": lambda client: client.get_or_create(KEY, never),
     "resolve": lambda client: client.resolve(KEY),
     "snapshot": lambda client: client.snapshot(ENTRY),
+    "turn_entry": lambda client: client.turn_entry(KEY),
 }
 """A call of each method that calls the store. The factory of `get_or_create` is never called."""
 
@@ -113,7 +114,8 @@ class Either:
 
 @asynccontextmanager
 async def opened(kind: Kind, address: str, **options: Any) -> AsyncGenerator[Either, None]:
-    """A client of this kind, with a channel of its own."""
+    """A client of this kind, with a channel of its own; it waits 10 s unless told otherwise."""
+    options = {"timeout": 10, **options}
     if kind == "blocking":
         with ContextClient(address, **options) as client:
             yield Either(client)
@@ -126,7 +128,8 @@ async def opened(kind: Kind, address: str, **options: Any) -> AsyncGenerator[Eit
 async def opened_on_a_channel(
     kind: Kind, address: str, **options: Any
 ) -> AsyncGenerator[Either, None]:
-    """A client of this kind, on a channel that its user opens and closes."""
+    """A client of this kind, on a channel that its user opens and closes; it waits 10 s, too."""
+    options = {"timeout": 10, **options}
     if kind == "blocking":
         with grpc.insecure_channel(address) as channel:
             yield Either(ContextClient(channel=channel, **options))

@@ -88,7 +88,10 @@ class Load:
 
         async def is_known() -> bool:
             # Read each time, because a write that timed out may still happen.
-            stored = [(await self._writer.get(key)).version for key in KEYS]
+            try:
+                stored = [(await self._writer.get(key)).version for key in KEYS]
+            except UnavailableError:  # a busy machine took longer than a call may
+                return False
             known = [self._reader.peek(key) for key in KEYS]
             return stored == [each and each.version for each in known]
 

@@ -18,7 +18,7 @@ from support.clients.readers import Reader
 
 async def _look(target: str, key: ContextKey, max_staleness: float) -> None:
     cache = CacheOptions(max_staleness=max_staleness)
-    async with AsyncContextClient(target, cache=cache) as client:
+    async with AsyncContextClient(target, cache=cache, timeout=10) as client:
         reader = Reader(client)
         while True:
             now = time.monotonic_ns()

@@ -42,6 +42,8 @@ class Cause:
     """The field of `Policy` that is for it."""
     refusal: tuple[StatusCode, str]
     lose: Callable[[LocalStore], AbstractAsyncContextManager[Loss]]
+    budget: float = 20.0
+    """Seconds that a call may take, which a busy machine does not need."""
 
     def __str__(self) -> str:
         return self.name
@@ -115,6 +117,6 @@ TOO_OLD = Cause(
     "stale store", "too_old", (_FAILED, "the call's context is newer than the store"), _too_old
 )
 DOWN = Cause("store down", "unavailable", _UNAVAILABLE, _down)
-SLOW_STORE = Cause("slow store", "unavailable", _UNAVAILABLE, _slow)
+SLOW_STORE = Cause("slow store", "unavailable", _UNAVAILABLE, _slow, budget=0.75 * SLOW)
 
 CAUSES = (NO_REFERENCE, NOT_FOUND, INCOMPLETE, TOO_OLD, DOWN, SLOW_STORE)

@@ -94,7 +94,7 @@ class Queueing:
         async def holds() -> object:
             return condition()
 
-        await until_async(holds, within=15, what=what)
+        await until_async(holds, what=what)
 
     async def until_done(self) -> None:
         """Wait until no action is pending."""

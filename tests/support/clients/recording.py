@@ -1,9 +1,10 @@
 """A program that uses a store in several tasks at once, and prints the history.
 
-    python -m support.clients.recording TARGET NAME SECONDS
+    python -m support.clients.recording TARGET NAME SECONDS CALLS
 
-Each line is a record of support/history.py. Some reads come from its near cache; their
-fence is the highest revision that the process has seen of the tenant.
+It works for SECONDS and until CALLS calls have succeeded, so that a slow machine records
+as much as a fast one. Each line is a record of support/history.py. Some reads come from its near
+cache; their fence is the highest revision that the process has seen of the tenant.
 """
 
 import asyncio
@@ -44,20 +45,22 @@ class Recorder:
         self._values = 0
         self._versions = dict.fromkeys(KEYS, 0)
         self._fences = dict.fromkeys((key.tenant_id for key in KEYS), 0)
+        self._succeeded = 0
 
-    async def run(self, seconds: float) -> None:
-        """Use the store for `seconds`."""
+    async def run(self, seconds: float, calls: int) -> None:
+        """Use the store for `seconds`, and until `calls` calls have succeeded."""
         end = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(_TASKS):
-                group.create_task(self._use(end))
+                group.create_task(self._use(end, calls))
 
-    async def _use(self, end: float) -> None:
+    async def _use(self, end: float, enough: int) -> None:
         calls = (self._get, self._put, self._compare_and_set, self._invalidate, self._resolve)
-        while time.monotonic() < end:
+        while time.monotonic() < end or self._succeeded < enough:
             key = self._random.choice(KEYS)
             (call,) = self._random.choices(calls, weights=(3, 1, 3, 1, 3))
             record = replace(await call(key), end=time.monotonic_ns())
+            self._succeeded += isinstance(record, Operation) and record.outcome == "ok"
             print(json.dumps(record.to_json()))
             await asyncio.sleep(self._random.uniform(0, _LONGEST_PAUSE))
 
@@ -141,18 +144,18 @@ class Recorder:
         self._fences[key.tenant_id] = max(revision, self._fences[key.tenant_id])
 
 
-async def _record(target: str, name: str, seconds: float) -> None:
+async def _record(target: str, name: str, seconds: float, calls: int) -> None:
     # Independent connections that reconnect soon.
     own = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)]
     cache = CacheOptions(max_staleness=1.0)
     async with (
         aio.insecure_channel(target, [*CHANNEL_OPTIONS, *own]) as channel,
         aio.insecure_channel(target, [*own, ("grpc.enable_retries", 0)]) as plain,
-        AsyncContextClient(channel=channel, cache=cache) as client,
-        AsyncContextClient(channel=plain) as once,
+        AsyncContextClient(channel=channel, cache=cache, timeout=10) as client,
+        AsyncContextClient(channel=plain, timeout=10) as once,
     ):
-        await Recorder(name, client, once).run(seconds)
+        await Recorder(name, client, once).run(seconds, calls)
 
 
 if __name__ == "__main__":
-    asyncio.run(_record(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    asyncio.run(_record(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))

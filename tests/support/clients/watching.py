@@ -16,6 +16,7 @@ from relevo.v1.store_pb2 import (
 )
 
 from support.clients.calls import Stub
+from support.waiting import PATIENCE
 
 
 class Watch:
@@ -69,7 +70,7 @@ class Watch:
 
     async def next(self) -> WatchResponse:
         """The next message of any kind."""
-        message: WatchResponse = await asyncio.wait_for(self.call.read(), 10)
+        message: WatchResponse = await asyncio.wait_for(self.call.read(), PATIENCE)
         for position in (*message.progress.positions, *message.positions):
             self._reached = max(self._reached, position.revision)
             self._ponged = max(self._ponged, position.ping)

@@ -6,6 +6,7 @@ from typing import Any
 from grpc import aio
 from relevo.admin.v1 import admin_pb2, admin_pb2_grpc
 from relevo.v1 import store_pb2, store_pb2_grpc
+from relevo.v1.context_pb2 import ContextKey
 from relevo.v1.store_pb2 import GetRequest, TenantSelector
 
 from support.clients.calls import TIMEOUT, context, key, masked
@@ -64,15 +65,26 @@ class RefusedError(Exception):
 
 
 async def watched(store: Store, kind: str, tenant: str) -> object:
-    """The first message of a stream that asks for something."""
-    request = store_pb2.WatchRequest(ping=store_pb2.Ping(number=1))
-    getattr(request, kind).key.CopyFrom(named(tenant))
+    """The answer of a stream that asks for something, and then subscribes if it did not.
+
+    If this is declined, as for a key that the caller may not read, the store is asked for the
+    entry, as a client does.
+    """
+    asked = store_pb2.WatchRequest()
+    getattr(asked, kind).key.CopyFrom(named(tenant))
     follow = store_pb2.WatchRequest()
     follow.subscribe.key.CopyFrom(named(tenant))
     follow.subscribe.number = 1
-    both = [request] if kind == "subscribe" else [request, follow]
-    call = store.store.Watch(iter(both), **store.rest)
-    return await call.read()
+    call = store.store.Watch(
+        iter([follow] if kind == "subscribe" else [asked, follow]), **store.rest
+    )
+    while (answer := await call.read()).answers != 1:
+        pass
+    call.cancel()
+    if kind == "unsubscribe" or not answer.invalidated.is_changed:
+        return answer
+    await store.store.Get(GetRequest(key=named(tenant)), **store.rest)
+    raise AssertionError("a key that may be read was declined")
 
 
 async def first(stream: Any) -> object:
@@ -89,6 +101,13 @@ def put(store: Store, tenant: str, **rest: Any) -> Awaitable[object]:
     """A Put of an empty context."""
     fields: dict[str, Any] = {"key": named(tenant), "context": context(), **rest}
     result: Awaitable[object] = store.store.Put(store_pb2.PutRequest(**fields), **store.rest)
+    return result
+
+
+def snapshot(store: Store, key: ContextKey) -> Awaitable[object]:
+    """A Snapshot of an entry."""
+    request = store_pb2.SnapshotRequest(key=key)
+    result: Awaitable[object] = store.store.Snapshot(request, **store.rest)
     return result
 
 
@@ -130,6 +149,9 @@ WAYS: Mapping[tuple[str, str], Way] = {
         store_pb2.ReleaseRequest(key=named(t), lease_token="t"),  # noqa: S106
         **s.rest,
     ),
+    ("Snapshot", "a key"): lambda s, t: snapshot(s, named(t)),
+    ("Snapshot", "the layers of a key's entry"): lambda s, t: snapshot(s, composed(t)),
+    ("Snapshot", "the snapshot of a key's entry"): lambda s, t: snapshot(s, named(t)),
     ("Watch", "a key to subscribe to"): lambda s, t: watched(s, "subscribe", t),
     ("Watch", "a key to unsubscribe from"): lambda s, t: watched(s, "unsubscribe", t),
     ("Watch", "a key to touch"): lambda s, t: watched(s, "touch", t),

@@ -12,6 +12,7 @@ import psutil
 
 from support.clients.queueing import SERVICE, SOON, Queueing
 from support.forking.aio import AioForkedProcess
+from support.waiting import PATIENCE
 
 _MODULE = "actions.worker"
 
@@ -66,7 +67,7 @@ class WorkerProcess:
     async def _read(self) -> str:
         if self._said:
             return self._said.popleft()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             line = await self._process.stdout.readline()
         assert line, "the worker has ended"
         return line.decode().strip()

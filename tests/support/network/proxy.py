@@ -47,20 +47,30 @@ class Direction:
         self._loop.call_soon_threadsafe(self._open.set)
 
     def carry(
-        self, group: asyncio.TaskGroup, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+        self,
+        group: asyncio.TaskGroup,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        connection: "_Connection",
     ) -> None:
         """Forward one connection's bytes and its end, in tasks of the group."""
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_BACKLOG)
-        group.create_task(self._take(source, queue))
+        group.create_task(self._take(source, queue, connection))
         group.create_task(self._give(queue, sink))
 
     async def _take(
-        self, source: asyncio.StreamReader, queue: asyncio.Queue[tuple[float, bytes]]
+        self,
+        source: asyncio.StreamReader,
+        queue: asyncio.Queue[tuple[float, bytes]],
+        connection: "_Connection",
     ) -> None:
         while True:
             chunk = await source.read(_CHUNK)
             self.bytes += len(chunk)
+            connection.see(chunk)
             delay = self.delay() if callable(self.delay) else self.delay
+            if not connection.is_delayed:
+                delay = 0.0
             await queue.put((self._loop.time() + delay, chunk))
             if not chunk:
                 return
@@ -85,17 +95,36 @@ class Direction:
                 await sink.drain()
 
 
+class _Connection:
+    """One connection, which is delayed from the first time on that it has `text`."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self.is_delayed = not text
+
+    def see(self, chunk: bytes) -> None:
+        """See a chunk of bytes of either direction."""
+        self.is_delayed = self.is_delayed or self._text in chunk
+
+
 class Proxy:
     """A proxy for a TCP server, on a port of the loopback address. Use with `with`.
 
     `to_server` and `to_client` are the faults of each direction. With `tls`, clients speak
-    TLS with the proxy, which forwards their bytes in plain text.
+    TLS with the proxy, which forwards their bytes in plain text. Delays concern the connections
+    that have had the text `delayed` only, or all if it is empty.
     """
 
     def __init__(
-        self, port: int, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        delayed: bytes = b"",
     ) -> None:
         self._target = host, port
+        self._delayed = delayed
         self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -151,9 +180,10 @@ class Proxy:
             there, onward = await asyncio.open_connection(*self._target)
             ends.append(onward)
             self._ends.append(onward)
+            one = _Connection(self._delayed)
             async with asyncio.TaskGroup() as group:
-                self.to_server.carry(group, reader, onward)
-                self.to_client.carry(group, there, writer)
+                self.to_server.carry(group, reader, onward, one)
+                self.to_client.carry(group, there, writer, one)
         except* (
             OSError,
             asyncio.CancelledError,

@@ -7,7 +7,8 @@ import signal
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from itertools import cycle
+from typing import Any, Self, cast
 
 import httpx
 import psutil
@@ -104,6 +105,7 @@ class Platform:
         self.redis = redis
         self._platform = platform
         self._conversations = 0
+        self._orchestrators = cycle(platform.orchestrators)
 
     @classmethod
     @asynccontextmanager
@@ -112,16 +114,17 @@ class Platform:
         redis: RedisProcess,
         environment: Mapping[str, str] | None = None,
         /,
-        **times: float,
+        **options: float,
     ) -> AsyncGenerator[Self]:
         """Start a platform on this Redis, with processes that are forked.
 
-        They get `environment` beside the tests' own.
+        They get `environment` beside the tests' own. `options` are those of `nooble`: times,
+        `replicas`, `strips_metadata`.
         """
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(launching, "start", start)
             async with nooble(
-                "relevo", redis=redis.url, environment=environment, **times
+                "relevo", redis=redis.url, environment=environment, **cast("Any", options)
             ) as platform:
                 yield cls(platform, redis)
 
@@ -160,7 +163,7 @@ class Platform:
             )
 
     def _connect(self, headers: Mapping[str, str]) -> connect:
-        url = f"ws://{self._platform.orchestrator}/conversation"
+        url = f"ws://{next(self._orchestrators)}/conversation"
         return connect(url, additional_headers=headers, open_timeout=LONG)
 
     async def change(self, key: ContextKey, changes: Changes) -> int:

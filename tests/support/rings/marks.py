@@ -1,6 +1,7 @@
 """Marks that tests get by their folder, their fixtures and their imports.
 
-`processes`: it starts processes, or its fixtures do. `quick`: `make test-quick` runs it.
+`browser`: it drives a browser. `processes`: it starts processes, or its fixtures do. `quick`:
+`make test-quick` runs it.
 Other marks stand at the tests themselves.
 """
 
@@ -12,13 +13,25 @@ import pytest
 from support.rings.groups import group
 from support.rings.samples import sampled
 
-FOLDERS = {"actions", "deploy", "e2e", "faults", "interop", "matrix", "platform"}
+FOLDERS = {
+    "actions",
+    "browser",
+    "deploy",
+    "e2e",
+    "faults",
+    "interop",
+    "matrix",
+    "platform",
+    "scale",
+    "versions",
+}
 """Folders whose tests start processes, or use one that has been started."""
 FIXTURES = {"redis_url", "redis_cluster", "pytester"}
 """Fixtures that start processes, or exist to do so."""
 MODULES = {
     *("support.python_process", "support.snippets", "support.forking.process"),
     *("support.network.certificates", "support.redis.tls"),
+    "support.platform.page",
     *("support.redis.process", "support.redis.cluster", "support.redis.sentinel"),
     *("support.servers.command", "support.servers.process", "support.servers.two_servers"),
     *("support.clients.worker_process", "support.languages.making"),
@@ -32,6 +45,8 @@ _NOT_QUICK = ("processes", "redis", "timing", "long")
 def mark(items: Sequence[pytest.Item]) -> None:
     """Mark all tests of a run."""
     for item in items:
+        if _folder(item) == "browser":
+            item.add_marker("browser")
         if _starts_processes(item):
             item.add_marker("processes")
         shared = group(item)
@@ -50,11 +65,15 @@ def must_not_start_processes(item: pytest.Item) -> bool:
 def _starts_processes(item: pytest.Item) -> bool:
     module = getattr(item, "module", None)
     return (
-        item.nodeid.split("/")[1] in FOLDERS
+        _folder(item) in FOLDERS
         or not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
         or _parameter(item, "store_url") == "redis"
         or bool(module and _imports_any(module))
     )
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.nodeid.split("/")[1]
 
 
 def _parameter(item: pytest.Item, name: str) -> object:

@@ -21,7 +21,7 @@ def relevo(
         [*COMMAND, *arguments],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env={**os.environ, **(environment or {})},
     )
@@ -75,7 +75,7 @@ def broken_pipe(*arguments: str) -> Outcome:
             stdout=nobody,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     return Outcome(done.returncode, "", done.stderr)

@@ -23,14 +23,19 @@ class KeyServer:
         self.gate.set()
         self.requests = 0
         """The number of requests so far."""
+        self.token: str | None = None
+        """The bearer token that a request has to show, None for none; else the answer is 401."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests += 1
                 outer.gate.wait(20)
-                body = outer.document.encode()
-                self.send_response(302 if outer.redirect else 200 if body else 503)
+                shown = self.headers["Authorization"]
+                is_known = shown == (f"Bearer {outer.token}" if outer.token else None)
+                body = outer.document.encode() if is_known else b""
+                code = 200 if body else 503 if is_known else 401
+                self.send_response(302 if outer.redirect else code)
                 if outer.redirect:
                     self.send_header("Location", outer.redirect)
                 self.send_header("Content-Length", str(len(body)))

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from relevo_cli.progress import PREFIX
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -32,6 +34,11 @@ class Outcome:
         assert len(explained) == 1, self.err
         assert lines[-1] == explained[0], self.err
         return explained[0]
+
+
+def complaints(errors: str) -> list[str]:
+    """The lines on standard error, without those that show the progress of slow work."""
+    return [line for line in errors.splitlines() if not line.startswith(PREFIX)]
 
 
 class Relevo(Protocol):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from support.forking.process import ForkedProcess, completed
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 IMPORTS = ("relevo_server.__main__", "relevo_server.cli.serve")
 """The modules that `relevo` and `relevo serve` import as they begin."""
@@ -58,7 +58,7 @@ class RelevoProcess:
         """Send the server a signal."""
         self.process.send_signal(number)
 
-    def wait(self, within: float = 10.0) -> int:
+    def wait(self, within: float = PATIENCE) -> int:
         """Wait for the end and return the exit code. Afterwards `lines` is complete."""
         code = self.process.wait(within)
         self._reader.join(within)

@@ -28,6 +28,7 @@ EVERY_ERROR: tuple[StoreError, ...] = (
     *of_key(KEY),
     errors.invalid([("key.scope", "must not be empty"), ("ttl", "must be more than 0 s")]),
     errors.invalid((f"context.llm_config.a[{i}]", "must be a finite number") for i in range(500)),
+    errors.schema_broken("agent_config", ("context.llm_config.model", "must be given"), ()),
     errors.context_too_large(262_145, 262_144),
     errors.response_too_large(3_145_728),
     errors.too_many_requests(4096),

@@ -12,6 +12,7 @@ from support.simulation.store import HEAD, LAYER, Store
 
 MAX_STALENESS = 2.0
 """Seconds for which a copy may be used after its entry has ended."""
+_ROUNDING = 1e-6
 MAX_ENTRIES = 5
 MAX_BYTES = 1 << 16
 
@@ -62,7 +63,7 @@ class Rules:
         assert reached, f"{key}@{version} is older than the fence {fence}"
         now = self._time()
         age = now - max(era.ended or now for era in reached)
-        assert age <= MAX_STALENESS, f"{key}@{version} ended {age:.2f} s ago"
+        assert age <= MAX_STALENESS + _ROUNDING, f"{key}@{version} ended {age:.2f} s ago"
 
     @staticmethod
     def check_bounds(cache: NearCache) -> None:

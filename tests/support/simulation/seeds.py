@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-_SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
+SEEDS = int(os.environ.get("RELEVO_SEEDS", "300"))
 _FIRST = int(os.environ.get("RELEVO_FIRST_SEED", "0"))
 _AT_ONCE = 25
 
@@ -22,11 +22,11 @@ class Simulated(Protocol):
         ...
 
 
-_STARTS = range(_FIRST, _FIRST + _SEEDS, _AT_ONCE)
+_STARTS = range(_FIRST, _FIRST + SEEDS, _AT_ONCE)
 
 some_seeds = pytest.mark.parametrize(
     "seeds",
-    [range(start, min(start + _AT_ONCE, _FIRST + _SEEDS)) for start in _STARTS],
+    [range(start, min(start + _AT_ONCE, _FIRST + SEEDS)) for start in _STARTS],
     ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}",
 )
 """Parametrizes a test with batches of `seeds`: each test is short, and they run in parallel."""

@@ -1,14 +1,16 @@
 """A server of the simulated world, and its Watch streams."""
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from relevo.v1.store_pb2 import WatchRequest
+from relevo.v1.store_pb2 import Ping, WatchRequest
 from relevo_server.event_log.answers import Answers, Batch
-from relevo_server.event_log.fanout import Fanout, LogPoll
+from relevo_server.event_log.fanout import Fanout
 from relevo_server.event_log.outbox import Outbox
+from relevo_server.event_log.proofs import LogPoll
 from relevo_server.event_log.subscriptions import SubscribeArgs
 from relevo_server.storage.events import Tail
 from relevo_server.storage.interface import Limits, Read
@@ -18,6 +20,23 @@ from relevo_server.wire.entries import Entries
 from support.simulation.store import PARTITION, Store
 
 _PUSHED = Limits(1 << 20, 1 << 20)
+
+
+class Clock:
+    """The clock of a server: it begins somewhere, and gains or loses a part of each second."""
+
+    def __init__(self, random_: random.Random, time: Callable[[], float], drift: float) -> None:
+        self._time = time
+        self._rate = 1 + random_.choice([-drift, 0, drift, drift])
+        self._begin = time() - random_.uniform(0, 5)
+
+    def __call__(self) -> int:
+        """The microseconds that it shows."""
+        return round((self._time() - self._begin) * self._rate * 1e6) + 1
+
+    def stand_still(self, seconds: float) -> None:
+        """Miss the time that passes now, as its machine sleeps."""
+        self._begin += seconds
 
 
 @dataclass
@@ -35,7 +54,7 @@ class Stream:
 class Server:
     """A server's part for one partition, whose reads of the store take time.
 
-    One that does not `send_batches` is older than these.
+    One that does not `send_batches`, or has no clock for signs of life, is older than these.
     """
 
     def __init__(
@@ -44,10 +63,12 @@ class Server:
         make_fanout: Callable[..., Fanout] = Fanout,
         *,
         send_batches: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._send_batches = send_batches
-        self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20)
+        self.clock = clock
+        self.fanout = make_fanout(PARTITION, Entries(), max_push_bytes=1 << 20, streams_together=1)
         self._answers = Answers(self.fanout, asyncio.Event())
         self._follow: Callable[[], object] | None = None
         self._steps = deque[tuple[Batch, Read]]()
@@ -66,12 +87,25 @@ class Server:
             case "unsubscribe":
                 self.fanout.unsubscribe(outbox, key_of(request.unsubscribe.key))
             case "ping":
-                outbox.ping = max(outbox.ping, request.ping.number)
+                self._ping(outbox, request.ping)
             case "batch":
                 for each in request.batch.requests:
                     self.take(outbox, each)
             case _:
                 pass
+
+    def _ping(self, outbox: Outbox, ping: Ping) -> None:
+        outbox.ping = max(outbox.ping, ping.number)
+        if self.clock:
+            outbox.sign_interval = ping.sign_interval.ToNanoseconds() / 1e9
+            outbox.pong(ping.number, self.clock())
+            self.fanout.expect(outbox)
+            self.sign(outbox)
+
+    def sign(self, outbox: Outbox) -> None:
+        """Give a stream a sign of life, if it wants any."""
+        if outbox.sign_interval and outbox.partitions:
+            outbox.sign([self.fanout.sign])
 
     def follow(self) -> None:
         """One step of following the log: start a poll, or process its result."""
@@ -79,7 +113,7 @@ class Server:
         if step:
             step()
             return
-        poll = self.fanout.begin_poll()
+        poll = self._begin_poll()
         tail = self._store.tail(poll.position, poll.seen)
         self._follow = lambda: self._publish(tail, poll)
 
@@ -87,10 +121,13 @@ class Server:
         """One step of answering subscriptions."""
         if self._steps:
             self._answers.apply(*self._steps.popleft())
+            self.fanout.report_first()
             return
-        batch = self._answers.next() if self.fanout.position is not None else None
+        if self.fanout.position is None:
+            return
+        batch = self._answers.next(self.clock() if self.clock else 0)
         if batch:
-            read = self._store.read_within(batch.keys, batch.limits, batch.position)
+            read = self._store.read_within(batch.keys, batch.limits, batch.poll.position)
             if read:
                 self._steps.extend(self._answers.steps(batch, read, size=1))
             else:
@@ -102,10 +139,13 @@ class Server:
         if step:
             step()
         elif self.fanout.position is not None:
-            poll = self.fanout.begin_poll()
+            poll = self._begin_poll()
             tail = self._store.tail(poll.position, poll.seen)
             if not tail.events and not tail.gap:
                 self._confirm = lambda: self.fanout.confirm(poll)
+
+    def _begin_poll(self) -> LogPoll:
+        return self.fanout.begin_poll(self.clock() if self.clock else 0)
 
     def _publish(self, tail: Tail, poll: LogPoll) -> None:
         if self.fanout.position is None:
@@ -118,6 +158,12 @@ class Server:
             if read is None:
                 return  # the next poll tells why
             values = dict(zip(keys, read.entries, strict=True))
-            self._follow = lambda: self.fanout.publish(tail.events, values, [read.revision], poll)
+            steps = self.fanout.publish(tail.events, values, [read.revision], poll)
+            self._follow = lambda: self._step(steps)
         else:
             self.fanout.confirm(poll)
+
+    def _step(self, steps: Iterator[None]) -> None:
+        """Take one step of a publication. Anything may happen before the next one."""
+        if next(steps, steps) is not steps:
+            self._follow = lambda: self._step(steps)

@@ -57,6 +57,7 @@ class Store:
     eras: dict[Key, list[Era]] = field(
         default_factory=lambda: {key: [Era(ABSENT, 0)] for key in KEYS}
     )
+    """The states of every key, in their order."""
 
     def put(self, key: Key) -> None:
         """Write an entry. The head includes the layer."""
@@ -66,11 +67,14 @@ class Store:
         if key == HEAD:
             include = context.includes.add()
             include.scope, include.tenant_id, include.id = LAYER
-        ttl_ms = self.random.choice([300, 3000, 600_000])
-        stored = Stored(revision, revision, ttl_ms, context.SerializeToString())
-        self.contexts[key] = self.versions[revision] = stored
-        self.log.append(Event(revision, "put", key))
-        self._begin(key, revision, revision)
+        self._write(key, revision, context, self.random.choice([300, 3000, 600_000]))
+
+    def put_snapshot(self, key: Key, context: ExecutionContext) -> int:
+        """Write a snapshot unless there is one. Returns its version."""
+        self.eras.setdefault(key, [Era(ABSENT, 0)])
+        if key not in self.contexts:
+            self._write(key, self._next(), context, 600_000)
+        return self.contexts[key].version
 
     def invalidate(self, key: Key) -> None:
         """End an entry."""
@@ -83,7 +87,7 @@ class Store:
         """End all entries of a tenant, or of one of its scopes."""
         revision = self._next()
         self.log.append(Event(revision, "floor", tenant_id=TENANT, scope=scope))
-        for key in KEYS:
+        for key in self.eras:
             if scope in ("", key.scope):
                 self.contexts.pop(key, None)
                 self._begin(key, ABSENT, revision)
@@ -102,7 +106,7 @@ class Store:
         self.log = self.log[: -len(lost)]
         first = lost[0].revision
         self.changes += 1
-        for key in KEYS:
+        for key in self.eras:
             kept = [era for era in self.eras[key] if era.since < first]
             version = kept[-1].version if kept else ABSENT
             if version != self.eras[key][-1].version:
@@ -141,6 +145,12 @@ class Store:
             return None
         stored = [self.contexts.get(key) for key in keys]
         return Read(self.reached, within(stored, limits))
+
+    def _write(self, key: Key, revision: int, context: ExecutionContext, ttl_ms: int) -> None:
+        stored = Stored(revision, revision, ttl_ms, context.SerializeToString())
+        self.contexts[key] = self.versions[revision] = stored
+        self.log.append(Event(revision, "put", key))
+        self._begin(key, revision, revision)
 
     def _next(self) -> int:
         self.revision += self.random.randint(1, 3)

@@ -56,6 +56,11 @@ async def run(kind: Kind, store: LocalStore) -> None:
         )
         if kind == "asyncio":
             await made
+        # After an own write, the cache waits for the stream; then the turn puts its snapshot.
+        await until_known(clients, ref)
+        entry = client.turn_entry(ref)
+        if kind == "asyncio":
+            await entry
         with pytest.raises(NotFoundError):
             await owner.resolve(ContextKey("conversation", "acme", "none"))
     cache = NearCache(CacheOptions())

@@ -10,7 +10,7 @@ from support.snippets import with_unclean_memory
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no forks on Windows")
 
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, time
 from relevo_client import ContextClient, ContextKey
 from support.telemetry.recorded import meters
 
@@ -24,17 +24,17 @@ def told(who):
 def resolve(client):
     client.resolve(KEY)
     while not client._watcher.figures().is_connected:
-        pass
+        time.sleep(0.01)
 
-inherited = ContextClient(ADDRESS, timeout=5)
+inherited = ContextClient(ADDRESS, timeout=20)
 for _ in range(2):
     inherited.resolve(KEY, fresh=True)
 resolve(inherited)
 told("parent")
 if not os.fork():
-    signal.alarm(20)
+    signal.alarm(60)
     told("child")
-    with ContextClient(ADDRESS, timeout=5) as own:
+    with ContextClient(ADDRESS, timeout=20) as own:
         resolve(own)
         told("child")
     os._exit(0)
@@ -52,9 +52,9 @@ async def use(client):
     async with client:
         await client.resolve(ContextKey("conversation", "acme", "c-1"))
 
-client = AsyncContextClient(ADDRESS, timeout=5)
+client = AsyncContextClient(ADDRESS, timeout=20)
 if not os.fork():
-    signal.alarm(20)
+    signal.alarm(60)
     asyncio.run(use(client))
     print(int(meters().figures().total("relevo.client.near_cache.lookups")), flush=True)
     os._exit(0)
@@ -64,7 +64,7 @@ print("child ended with", os.wait()[1])
 
 def test_a_client_that_the_child_uses() -> None:
     """A client that was made before the fork, and is used only in the child, counts there."""
-    with LocalStore() as store, ContextClient(store.address) as client:
+    with LocalStore() as store, ContextClient(store.address, timeout=10) as client:
         client.put(ContextKey("conversation", "acme", "c-1"), ExecutionContext(user_id="u"))
         done = with_unclean_memory(f"ADDRESS = {store.address!r}\n{UNUSED}")
     assert done.stdout.splitlines() == ["1", "child ended with 0"], done.stderr
@@ -72,7 +72,7 @@ def test_a_client_that_the_child_uses() -> None:
 
 def test_a_child_counts_from_0() -> None:
     """Neither the counters nor the caches of the parent are in the child's metrics."""
-    with LocalStore() as store, ContextClient(store.address) as client:
+    with LocalStore() as store, ContextClient(store.address, timeout=10) as client:
         client.put(ContextKey("conversation", "acme", "c-1"), ExecutionContext(user_id="u"))
         done = with_unclean_memory(f"ADDRESS = {store.address!r}\n{PROGRAM}")
     assert done.stdout.splitlines() == [

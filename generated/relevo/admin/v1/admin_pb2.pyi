@@ -48,7 +48,7 @@ class GetStatusResponse(_message.Message):
     def __init__(self, server: _Optional[_Union[ServerStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ...) -> None: ...
 
 class ServerStatus(_message.Message):
-    __slots__ = ("version", "host_name", "process_id", "start_time", "active_calls", "watchers", "subscriptions", "outbox_bytes", "cached_entries", "cached_bytes", "resident_bytes")
+    __slots__ = ("version", "host_name", "process_id", "start_time", "active_calls", "watchers", "subscriptions", "outbox_bytes", "cached_entries", "cached_bytes", "resident_bytes", "worker", "workers")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,8 @@ class ServerStatus(_message.Message):
     CACHED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     CACHED_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
     version: str
     host_name: str
     process_id: int
@@ -71,7 +73,9 @@ class ServerStatus(_message.Message):
     cached_entries: int
     cached_bytes: int
     resident_bytes: int
-    def __init__(self, version: _Optional[str] = ..., host_name: _Optional[str] = ..., process_id: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., active_calls: _Optional[int] = ..., watchers: _Optional[int] = ..., subscriptions: _Optional[int] = ..., outbox_bytes: _Optional[int] = ..., cached_entries: _Optional[int] = ..., cached_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ...) -> None: ...
+    worker: int
+    workers: int
+    def __init__(self, version: _Optional[str] = ..., host_name: _Optional[str] = ..., process_id: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., active_calls: _Optional[int] = ..., watchers: _Optional[int] = ..., subscriptions: _Optional[int] = ..., outbox_bytes: _Optional[int] = ..., cached_entries: _Optional[int] = ..., cached_bytes: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., worker: _Optional[int] = ..., workers: _Optional[int] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
     __slots__ = ("available", "reason", "kind", "version", "latency", "used_bytes", "max_bytes", "eviction_policy", "clock_offset", "partitions")

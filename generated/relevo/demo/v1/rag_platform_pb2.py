@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!relevo/demo/v1/rag_platform.proto\x12\x0erelevo.demo.v1\"\x90\x02\n\x0bObservation\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\x12\x10\n\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x1f\n\x0b\x63ontext_key\x18\x03 \x01(\tR\ncontextKey\x12\x1a\n\x08revision\x18\x04 \x01(\x03R\x08revision\x12\x33\n\x08settings\x18\x05 \x03(\x0b\x32\x17.relevo.demo.v1.SettingR\x08settings\x12\x1d\n\ncache_hits\x18\x06 \x01(\x03R\tcacheHits\x12!\n\x0c\x63\x61\x63he_misses\x18\x07 \x01(\x03R\x0b\x63\x61\x63heMisses\x12!\n\x0c\x63\x61\x63he_pushes\x18\x08 \x01(\x03R\x0b\x63\x61\x63hePushes\"T\n\x07Setting\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n\nvalue_json\x18\x02 \x01(\tR\tvalueJson\x12\x16\n\x06source\x18\x03 \x01(\tR\x06source\"\x9f\x01\n\x0f\x43onverseRequest\x12\x1b\n\ttenant_id\x18\x01 \x01(\tR\x08tenantId\x12\x19\n\x08\x61gent_id\x18\x02 \x01(\tR\x07\x61gentId\x12\'\n\x0f\x63onversation_id\x18\x03 \x01(\tR\x0e\x63onversationId\x12\x17\n\x07user_id\x18\x04 \x01(\tR\x06userId\x12\x12\n\x04text\x18\x05 \x01(\tR\x04text\"g\n\x10\x43onverseResponse\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"?\n\x0fRunAgentRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n\x07history\x18\x02 \x03(\tR\x07history\"g\n\x10RunAgentResponse\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"#\n\rSearchRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\x86\x01\n\x0eSearchResponse\x12\x33\n\x08passages\x18\x01 \x03(\x0b\x32\x17.relevo.demo.v1.PassageR\x08passages\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"X\n\x07Passage\x12#\n\rcollection_id\x18\x01 \x01(\tR\x0c\x63ollectionId\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n\x05score\x18\x03 \x01(\x01R\x05score\"$\n\x0c\x45mbedRequest\x12\x14\n\x05texts\x18\x01 \x03(\tR\x05texts\"\x82\x01\n\rEmbedResponse\x12\x30\n\x07vectors\x18\x01 \x03(\x0b\x32\x16.relevo.demo.v1.VectorR\x07vectors\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\" \n\x06Vector\x12\x16\n\x06values\x18\x01 \x03(\x02R\x06values2d\n\x13OrchestratorService\x12M\n\x08\x43onverse\x12\x1f.relevo.demo.v1.ConverseRequest\x1a .relevo.demo.v1.ConverseResponse2a\n\x10\x45xecutionService\x12M\n\x08RunAgent\x12\x1f.relevo.demo.v1.RunAgentRequest\x1a .relevo.demo.v1.RunAgentResponse2W\n\x0cQueryService\x12G\n\x06Search\x12\x1d.relevo.demo.v1.SearchRequest\x1a\x1e.relevo.demo.v1.SearchResponse2X\n\x10\x45mbeddingService\x12\x44\n\x05\x45mbed\x12\x1c.relevo.demo.v1.EmbedRequest\x1a\x1d.relevo.demo.v1.EmbedResponseB:\n\x11io.relevo.demo.v1P\x01Z#relevo.io/gen/relevo/demo/v1;demov1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!relevo/demo/v1/rag_platform.proto\x12\x0erelevo.demo.v1\"\xfd\x02\n\x0bObservation\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\x12\x10\n\x03pid\x18\x02 \x01(\x03R\x03pid\x12\x1f\n\x0b\x63ontext_key\x18\x03 \x01(\tR\ncontextKey\x12\x1a\n\x08revision\x18\x04 \x01(\x03R\x08revision\x12\x33\n\x08settings\x18\x05 \x03(\x0b\x32\x17.relevo.demo.v1.SettingR\x08settings\x12\x1d\n\ncache_hits\x18\x06 \x01(\x03R\tcacheHits\x12!\n\x0c\x63\x61\x63he_misses\x18\x07 \x01(\x03R\x0b\x63\x61\x63heMisses\x12!\n\x0c\x63\x61\x63he_pushes\x18\x08 \x01(\x03R\x0b\x63\x61\x63hePushes\x12!\n\x0c\x66irst_misses\x18\t \x01(\x03R\x0b\x66irstMisses\x12%\n\x0e\x63ontext_source\x18\n \x01(\tR\rcontextSource\x12!\n\x0cwait_seconds\x18\x0b \x01(\x01R\x0bwaitSeconds\"T\n\x07Setting\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n\nvalue_json\x18\x02 \x01(\tR\tvalueJson\x12\x16\n\x06source\x18\x03 \x01(\tR\x06source\"\x9f\x01\n\x0f\x43onverseRequest\x12\x1b\n\ttenant_id\x18\x01 \x01(\tR\x08tenantId\x12\x19\n\x08\x61gent_id\x18\x02 \x01(\tR\x07\x61gentId\x12\'\n\x0f\x63onversation_id\x18\x03 \x01(\tR\x0e\x63onversationId\x12\x17\n\x07user_id\x18\x04 \x01(\tR\x06userId\x12\x12\n\x04text\x18\x05 \x01(\tR\x04text\"g\n\x10\x43onverseResponse\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"?\n\x0fRunAgentRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n\x07history\x18\x02 \x03(\tR\x07history\"g\n\x10RunAgentResponse\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"#\n\rSearchRequest\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\"\x86\x01\n\x0eSearchResponse\x12\x33\n\x08passages\x18\x01 \x03(\x0b\x32\x17.relevo.demo.v1.PassageR\x08passages\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\"X\n\x07Passage\x12#\n\rcollection_id\x18\x01 \x01(\tR\x0c\x63ollectionId\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n\x05score\x18\x03 \x01(\x01R\x05score\"$\n\x0c\x45mbedRequest\x12\x14\n\x05texts\x18\x01 \x03(\tR\x05texts\"\x82\x01\n\rEmbedResponse\x12\x30\n\x07vectors\x18\x01 \x03(\x0b\x32\x16.relevo.demo.v1.VectorR\x07vectors\x12?\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1b.relevo.demo.v1.ObservationR\x0cobservations\" \n\x06Vector\x12\x16\n\x06values\x18\x01 \x03(\x02R\x06values2d\n\x13OrchestratorService\x12M\n\x08\x43onverse\x12\x1f.relevo.demo.v1.ConverseRequest\x1a .relevo.demo.v1.ConverseResponse2a\n\x10\x45xecutionService\x12M\n\x08RunAgent\x12\x1f.relevo.demo.v1.RunAgentRequest\x1a .relevo.demo.v1.RunAgentResponse2W\n\x0cQueryService\x12G\n\x06Search\x12\x1d.relevo.demo.v1.SearchRequest\x1a\x1e.relevo.demo.v1.SearchResponse2X\n\x10\x45mbeddingService\x12\x44\n\x05\x45mbed\x12\x1c.relevo.demo.v1.EmbedRequest\x1a\x1d.relevo.demo.v1.EmbedResponseB:\n\x11io.relevo.demo.v1P\x01Z#relevo.io/gen/relevo/demo/v1;demov1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,35 +33,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021io.relevo.demo.v1P\001Z#relevo.io/gen/relevo/demo/v1;demov1'
   _globals['_OBSERVATION']._serialized_start=54
-  _globals['_OBSERVATION']._serialized_end=326
-  _globals['_SETTING']._serialized_start=328
-  _globals['_SETTING']._serialized_end=412
-  _globals['_CONVERSEREQUEST']._serialized_start=415
-  _globals['_CONVERSEREQUEST']._serialized_end=574
-  _globals['_CONVERSERESPONSE']._serialized_start=576
-  _globals['_CONVERSERESPONSE']._serialized_end=679
-  _globals['_RUNAGENTREQUEST']._serialized_start=681
-  _globals['_RUNAGENTREQUEST']._serialized_end=744
-  _globals['_RUNAGENTRESPONSE']._serialized_start=746
-  _globals['_RUNAGENTRESPONSE']._serialized_end=849
-  _globals['_SEARCHREQUEST']._serialized_start=851
-  _globals['_SEARCHREQUEST']._serialized_end=886
-  _globals['_SEARCHRESPONSE']._serialized_start=889
-  _globals['_SEARCHRESPONSE']._serialized_end=1023
-  _globals['_PASSAGE']._serialized_start=1025
-  _globals['_PASSAGE']._serialized_end=1113
-  _globals['_EMBEDREQUEST']._serialized_start=1115
-  _globals['_EMBEDREQUEST']._serialized_end=1151
-  _globals['_EMBEDRESPONSE']._serialized_start=1154
-  _globals['_EMBEDRESPONSE']._serialized_end=1284
-  _globals['_VECTOR']._serialized_start=1286
-  _globals['_VECTOR']._serialized_end=1318
-  _globals['_ORCHESTRATORSERVICE']._serialized_start=1320
-  _globals['_ORCHESTRATORSERVICE']._serialized_end=1420
-  _globals['_EXECUTIONSERVICE']._serialized_start=1422
-  _globals['_EXECUTIONSERVICE']._serialized_end=1519
-  _globals['_QUERYSERVICE']._serialized_start=1521
-  _globals['_QUERYSERVICE']._serialized_end=1608
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1610
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1698
+  _globals['_OBSERVATION']._serialized_end=435
+  _globals['_SETTING']._serialized_start=437
+  _globals['_SETTING']._serialized_end=521
+  _globals['_CONVERSEREQUEST']._serialized_start=524
+  _globals['_CONVERSEREQUEST']._serialized_end=683
+  _globals['_CONVERSERESPONSE']._serialized_start=685
+  _globals['_CONVERSERESPONSE']._serialized_end=788
+  _globals['_RUNAGENTREQUEST']._serialized_start=790
+  _globals['_RUNAGENTREQUEST']._serialized_end=853
+  _globals['_RUNAGENTRESPONSE']._serialized_start=855
+  _globals['_RUNAGENTRESPONSE']._serialized_end=958
+  _globals['_SEARCHREQUEST']._serialized_start=960
+  _globals['_SEARCHREQUEST']._serialized_end=995
+  _globals['_SEARCHRESPONSE']._serialized_start=998
+  _globals['_SEARCHRESPONSE']._serialized_end=1132
+  _globals['_PASSAGE']._serialized_start=1134
+  _globals['_PASSAGE']._serialized_end=1222
+  _globals['_EMBEDREQUEST']._serialized_start=1224
+  _globals['_EMBEDREQUEST']._serialized_end=1260
+  _globals['_EMBEDRESPONSE']._serialized_start=1263
+  _globals['_EMBEDRESPONSE']._serialized_end=1393
+  _globals['_VECTOR']._serialized_start=1395
+  _globals['_VECTOR']._serialized_end=1427
+  _globals['_ORCHESTRATORSERVICE']._serialized_start=1429
+  _globals['_ORCHESTRATORSERVICE']._serialized_end=1529
+  _globals['_EXECUTIONSERVICE']._serialized_start=1531
+  _globals['_EXECUTIONSERVICE']._serialized_end=1628
+  _globals['_QUERYSERVICE']._serialized_start=1630
+  _globals['_QUERYSERVICE']._serialized_end=1717
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1719
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1807
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Observation(_message.Message):
-    __slots__ = ("service", "pid", "context_key", "revision", "settings", "cache_hits", "cache_misses", "cache_pushes")
+    __slots__ = ("service", "pid", "context_key", "revision", "settings", "cache_hits", "cache_misses", "cache_pushes", "first_misses", "context_source", "wait_seconds")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,9 @@ class Observation(_message.Message):
     CACHE_HITS_FIELD_NUMBER: _ClassVar[int]
     CACHE_MISSES_FIELD_NUMBER: _ClassVar[int]
     CACHE_PUSHES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MISSES_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     service: str
     pid: int
     context_key: str
@@ -24,7 +27,10 @@ class Observation(_message.Message):
     cache_hits: int
     cache_misses: int
     cache_pushes: int
-    def __init__(self, service: _Optional[str] = ..., pid: _Optional[int] = ..., context_key: _Optional[str] = ..., revision: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., cache_hits: _Optional[int] = ..., cache_misses: _Optional[int] = ..., cache_pushes: _Optional[int] = ...) -> None: ...
+    first_misses: int
+    context_source: str
+    wait_seconds: float
+    def __init__(self, service: _Optional[str] = ..., pid: _Optional[int] = ..., context_key: _Optional[str] = ..., revision: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., cache_hits: _Optional[int] = ..., cache_misses: _Optional[int] = ..., cache_pushes: _Optional[int] = ..., first_misses: _Optional[int] = ..., context_source: _Optional[str] = ..., wait_seconds: _Optional[float] = ...) -> None: ...
 
 class Setting(_message.Message):
     __slots__ = ("path", "value_json", "source")

@@ -74,7 +74,7 @@ class Changes:
         def needs(caller: Caller) -> None:
             caller.require(request.tenant_id, ADMIN, request.scope)
 
-        session.attach(needs, changed.set)
+        session.attach(changed.set, needs)
         self._following.add(changed)
         # Before the past is read: what comes in between is in the log, and is then told.
         self._followers.listen(partition, changed)
@@ -109,8 +109,11 @@ class Changes:
         found: list[Event] = []
         before: int | None = None
         revision = 0
+        # Few changes are most likely in few events. One more tells that there are earlier ones.
+        size = min(request.limit + 1, _READ_TOGETHER)
         while True:
-            page = await self._storage.inspection.history(partition, before, _READ_TOGETHER)
+            page = await self._storage.inspection.history(partition, before, size)
+            size = _READ_TOGETHER
             revision = revision or page.revision
             for event in page.events:
                 if event.revision <= request.after_revision or len(found) == request.limit:

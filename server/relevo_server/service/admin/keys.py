@@ -38,14 +38,14 @@ class Keys:
             if not cursor or len(found) >= request.size:
                 break
         response = ListKeysResponse(next_page_token=request.next_page_token(cursor))
-        async for key, stored in live_entries(self._storage, list(found)):
+        async for key, stored in _live_entries(self._storage, list(found)):
             info = response.keys.add(version=stored.version, size_bytes=stored.size)
             info.key.CopyFrom(message_of(key))
             info.ttl.FromMilliseconds(stored.ttl_ms)
         return response
 
 
-async def live_entries(
+async def _live_entries(
     storage: Storage, keys: Sequence[Key]
 ) -> AsyncGenerator[tuple[Key, Stored], None]:
     """The live entries of one tenant's keys, without their contexts.

@@ -89,7 +89,7 @@ class Admin:
         self, serialized: bytes, context: Context
     ) -> AsyncIterator[admin_pb2.ChangesResponse]:
         """A stream, and no call in flight: it may last for days."""
-        caller = None
+        caller = failure = None
         try:
             self._admission.require_room()
             session = await self._access.session(context)
@@ -102,8 +102,12 @@ class Admin:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001 - typed for the caller
-            self._trail.failed("Changes", name_of(caller), context.peer, error)
-            await fail(context, error, "Changes")
+            failure = error
+        if failure:
+            self._trail.failed("Changes", name_of(caller), context.peer, failure)
+            ending = fail(context, failure, "Changes")
+            del context, failure  # as in `Admission.method`
+            await ending
 
 
 def _for_admins(read: Read[Request]) -> Read[Request]:

@@ -55,6 +55,8 @@ class Status:
             cached_entries=len(copies),
             cached_bytes=copies.size,
             resident_bytes=process.resident_bytes() or 0,
+            worker=self._parts.worker.number,
+            workers=self._parts.worker.of,
         )
         status.start_time.FromNanoseconds(round(self._started * 1e9))
         return status

@@ -14,7 +14,6 @@ from relevo.admin.v1.admin_pb2 import (
 
 from relevo_server.quotas import Quota
 from relevo_server.service.activity import BYTES, CALLS, MISSES, Activity
-from relevo_server.service.admin.keys import SEARCHED_TOGETHER, live_entries
 from relevo_server.service.shares import Shares, Used
 from relevo_server.storage.interface import Storage
 from relevo_server.wire.requests.admin import ListTopTenants
@@ -39,17 +38,12 @@ class Usage:
     async def get_usage(self, tenant_id: str) -> GetUsageResponse:
         """What a tenant has stored, by a search through all of the database's names."""
         scopes: dict[str, ScopeUsage] = {}
-        cursor = ""
-        while True:
-            scanned = await self._storage.inspection.scan(tenant_id, "", cursor, SEARCHED_TOGETHER)
-            async for key, stored in live_entries(self._storage, list(dict.fromkeys(scanned.keys))):
-                scope = key.scope if key.scope in scopes or len(scopes) < _MAX_SCOPES else ""
-                usage = scopes.setdefault(scope, ScopeUsage(scope=scope))
+        async for some in self._storage.inspection.sizes(tenant_id):
+            for scope, size in some:
+                named = scope if scope in scopes or len(scopes) < _MAX_SCOPES else ""
+                usage = scopes.get(named) or scopes.setdefault(named, ScopeUsage(scope=named))
                 usage.entries += 1
-                usage.bytes += stored.size
-            cursor = scanned.cursor
-            if not cursor:
-                break
+                usage.bytes += size
         return GetUsageResponse(
             scopes=[scopes[scope] for scope in sorted(scopes)],
             activity=_activity(tenant_id, self._activity.counts(tenant_id)),

@@ -19,7 +19,7 @@ from relevo_server.storage.inspection import (
     Scanned,
     Usage,
 )
-from relevo_server.storage.memory.state import Partition
+from relevo_server.storage.memory.state import Partition, live_entry
 
 _TOGETHER = 1000
 """Entries that are looked at in one turn of the loop: calls wait for no more."""
@@ -60,8 +60,7 @@ class MemoryInspection(Inspection):
 
     async def held(self, tenant_id: str) -> Held:
         """Look the count up."""
-        partition = self._partitions[partition_of(tenant_id, len(self._partitions))]
-        return partition.held.get(tenant_id, Held(0, 0))
+        return self._partition_of(tenant_id).held.get(tenant_id, Held(0, 0))
 
     async def recount(self, limits_of: LimitsOf, interval: float) -> None:
         """Drop dead entries; all others are counted as they come and go."""
@@ -90,7 +89,7 @@ class MemoryInspection(Inspection):
             last = Key.parse(cursor) if cursor else None
         except ValueError:
             raise errors.page_token_unknown() from None
-        part = self._partitions[partition_of(tenant_id, len(self._partitions))]
+        part = self._partition_of(tenant_id)
         keys: list[Key] = []
         async for some in _in_turns(list(part.entries)):
             found = (
@@ -102,6 +101,19 @@ class MemoryInspection(Inspection):
             )
             keys = sorted(chain(keys, found))[:count]
         return Scanned(keys, str(keys[-1]) if len(keys) == count else "")
+
+    async def sizes(self, tenant_id: str) -> AsyncGenerator[Sequence[tuple[str, int]]]:
+        """Look at the partition's entries."""
+        part, now = self._partition_of(tenant_id), self._monotonic()
+        async for some in _in_turns(list(part.entries)):
+            yield [
+                (key.scope, len(entry.context))
+                for key in some
+                if key.tenant_id == tenant_id and (entry := live_entry(part, key, now))
+            ]
+
+    def _partition_of(self, tenant_id: str) -> Partition:
+        return self._partitions[partition_of(tenant_id, len(self._partitions))]
 
 
 async def _in_turns(items: Sequence[_Item]) -> AsyncGenerator[Sequence[_Item], None]:

@@ -1,7 +1,8 @@
 """The client that runs scripts on a Redis server, master or Cluster, and maps their errors."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha1
 from importlib import resources
@@ -15,18 +16,16 @@ from relevo_server.storage.inspection import DatabaseStatus
 from relevo_server.storage.redis import cluster, rights, sentinel, status
 from relevo_server.storage.redis.connection import Argument, Server
 from relevo_server.storage.redis.pool import FAILURES, Pool
+from relevo_server.storage.redis.tracking import Tracker, TrackingConnection, Unchanged
 from relevo_server.storage.redis.usage import Sampler
 from relevo_server.telemetry.operations import measure
 from relevo_server.telemetry.telemetry import NOTHING, Telemetry
-
-MAX_WAIT = 5.0
-"""The longest `Client.wait`, in seconds."""
 
 # Errors of a working Redis that pass by themselves: failover, start-up, resharding,
 # a script that hangs, credentials that have just been changed.
 _TRANSIENT = (
     "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF",
-    "NOREPLICAS", "UNBLOCKED", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
+    "NOREPLICAS", "BUSY", "NOAUTH", "WRONGPASS", "NOPERM",
 )  # fmt: skip
 
 
@@ -35,10 +34,26 @@ class Script:
 
     def __init__(self, name: str) -> None:
         folder = resources.files("relevo_server.storage.redis") / "scripts"
-        sources = [(folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)]
+        prelude, script = (
+            (folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", name)
+        )
         self.name = name
-        self.source = "\n".join(sources).encode()
+        self.source = _with_needed(prelude, script).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+def _with_needed(prelude: str, script: str) -> str:
+    """A script behind the parts of the prelude that it needs: each run defines all that is there.
+
+    The parts stand apart by empty lines. Each defines locals, and uses only those before it.
+    """
+    for part in reversed(prelude.split("\n\n")):
+        found = re.search(r"^local (?:function )?([\w, ]+)", part, re.MULTILINE)
+        names = re.findall(r"\w+", found[1]) if found else []
+        used = re.sub(r"--.*", "", script)
+        if any(re.search(rf"\b{name}\b", used) for name in names):
+            script = f"{part}\n\n{script}"
+    return script
 
 
 _RIGHTS = Script("rights")
@@ -47,8 +62,16 @@ _RIGHTS = Script("rights")
 class _Sender(Protocol):
     """The interface that `Pool` and `Cluster` share."""
 
-    async def execute_command(self, *args: Argument) -> Any: ...
+    async def execute_command(self, *args: Argument, is_alone: bool = False) -> Any: ...
     async def masters(self) -> Sequence[Pool]: ...
+    async def aclose(self) -> None: ...
+
+
+class _Reader(Protocol):
+    """The interface that `Tracker` and `Cluster` share."""
+
+    async def read(self, key: bytes, *words: Argument) -> tuple[Any, Unchanged]: ...
+    async def refused(self, key: bytes) -> dict[str, str]: ...
     async def aclose(self) -> None: ...
 
 
@@ -58,7 +81,8 @@ class Client:
     No command is retried after it may have run: a write whose answer was lost may have
     happened, and only its caller can decide to repeat it (`request_id`).
     A connection that Redis closed while it was idle is replaced before use.
-    `timeout` is in seconds. `logs` bounds the number of concurrent `wait` calls.
+    `timeout` is in seconds. `max_connections` bounds the connections for commands to each server;
+    one more is for its logs.
     """
 
     def __init__(
@@ -67,7 +91,6 @@ class Client:
         *,
         timeout: float,
         max_connections: int,
-        logs: int,
         telemetry: Telemetry = NOTHING,
     ) -> None:
         self._measured = measure(telemetry, "redis")
@@ -75,24 +98,44 @@ class Client:
             scheme = url.partition("://")[0]
             self.kind = f"redis{scheme[scheme.index('+') :]}" if "+" in scheme else "redis"
             """`redis`, `redis+sentinel` or `redis+cluster`, with TLS or without."""
-            self._sentinels = (
-                sentinel.Sentinels(url, timeout=timeout) if scheme in sentinel.SCHEMES else None
-            )
-            sender: Callable[..., _Sender]
+            self._sentinels: sentinel.Sentinels | None = None
+            self._commands: _Sender
+            self._logs: _Reader
             if scheme in cluster.SCHEMES:
-                sender = partial(cluster.Cluster, url)
+                nodes = cluster.Cluster(url, timeout=timeout, max_connections=max_connections)
+                self._commands = self._logs = nodes
             else:
-                sender = partial(Pool, (self._sentinels or Server(url)).open)
-            self._commands = sender(timeout=timeout, max_connections=max_connections)
-            # A blocking XREAD occupies its connection until it returns.
-            self._waits = sender(timeout=timeout + MAX_WAIT, max_connections=logs)
+                if scheme in sentinel.SCHEMES:
+                    self._sentinels = sentinel.Sentinels(url, timeout=timeout)
+                server = self._sentinels or Server(url)
+                self._commands = Pool(server.open, timeout=timeout, max_connections=max_connections)
+                self._logs = Tracker(partial(server.open_as, TrackingConnection), timeout=timeout)
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        """Run a script. Its keys must share a hash tag."""
-        try:
-            return await self._run("EVALSHA", script, script.sha, len(keys), *keys, *args)
-        except redis_errors.NoScriptError:  # the first use, or Redis was restarted
-            return await self._run("EVAL", script, script.source, len(keys), *keys, *args)
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Argument] = (),
+        *,
+        is_alone: bool = False,
+    ) -> Any:
+        """Run a script. Its keys must share a hash tag.
+
+        `is_alone` is for a script whose answer may be large: no other command waits for it.
+        """
+        send = partial(self._commands.execute_command, is_alone=is_alone)
+        return await self._evaluate(send, script, keys, args)
+
+    async def read_log(
+        self, script: Script, keys: Sequence[str], args: Sequence[Argument]
+    ) -> tuple[Any, Unchanged]:
+        """Run a script that reads a log, the last of its keys.
+
+        Returns its answer, and how to wait until the log may have changed since.
+        """
+        read = partial(self._logs.read, keys[-1].encode())
+        found: tuple[Any, Unchanged] = await self._evaluate(read, script, keys, args)
+        return found
 
     async def scan_all(self, pattern: str, count: int) -> AsyncGenerator[Sequence[bytes], None]:
         """The names in the database that match a pattern, about `count` of all names at a time.
@@ -117,21 +160,28 @@ class Client:
         commands = self._commands
         return Sampler(commands.masters, commands.execute_command, prefix, partitions)
 
-    async def _run(self, command: str, script: Script, *words: Argument) -> Any:
-        """Send one command that runs a script. Raises StoreError, or NoScriptError."""
+    async def wait(self, unchanged: Unchanged, seconds: float) -> None:
+        """Wait until a log may have changed, for `seconds` at most. Raises StoreError."""
         try:
-            with self._measured(command, script.name):
-                return await self._commands.execute_command(command, *words)
-        except redis_errors.NoScriptError:
-            raise
+            await unchanged.over(seconds)
         except FAILURES as error:
             raise store_error(error) from error
 
-    async def wait(self, log: str, after: str, seconds: float) -> None:
-        """Wait until a stream has an entry after an id. Raises StoreError."""
-        words = ("XREAD", "BLOCK", round(seconds * 1000), "COUNT", 1, "STREAMS", log, after)
+    async def _evaluate(
+        self,
+        send: Callable[..., Awaitable[Any]],
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Argument],
+    ) -> Any:
+        """Run a script by a function that sends a command. Raises StoreError."""
         try:
-            await self._waits.execute_command(*words)
+            try:
+                with self._measured("EVALSHA", script.name):
+                    return await send("EVALSHA", script.sha, len(keys), *keys, *args)
+            except redis_errors.NoScriptError:  # the first use, or Redis was restarted
+                with self._measured("EVAL", script.name):
+                    return await send("EVAL", script.source, len(keys), *keys, *args)
         except FAILURES as error:
             raise store_error(error) from error
 
@@ -150,18 +200,21 @@ class Client:
         """
         words = ("EVAL", _RIGHTS.source, 1, key, rights.trials(key))
         try:
-            return rights.refused(await self._commands.execute_command(*words))
+            refused = rights.refused(await self._commands.execute_command(*words))
         except FAILURES as error:
             # Not only EVAL: to open a connection takes commands too.
             named = rights.named(str(error))
             if named:
                 return named
             raise store_error(error) from error
+        with suppress(*FAILURES):  # of the connection for logs; calls are answered without it
+            refused |= rights.refusals(await self._logs.refused(key.encode()))
+        return refused
 
     async def close(self) -> None:
         """Close every connection."""
         await self._commands.aclose()
-        await self._waits.aclose()
+        await self._logs.aclose()
         if self._sentinels:
             await self._sentinels.aclose()
 

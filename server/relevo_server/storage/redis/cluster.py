@@ -8,9 +8,9 @@ over. A command that a node has run, or may have run, is not repeated.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from redis import exceptions as redis_errors
 from redis.crc import key_slot
@@ -18,6 +18,7 @@ from redis.crc import key_slot
 from relevo_server.deadline import earliest
 from relevo_server.storage.redis.connection import Address, Argument, Server
 from relevo_server.storage.redis.pool import FAILURES, Pool
+from relevo_server.storage.redis.tracking import Tracker, TrackingConnection, Unchanged
 
 SCHEMES = ("redis+cluster", "rediss+cluster")
 _HOPS = 5
@@ -36,53 +37,88 @@ _NOT_NOW = (redis_errors.TryAgainError, _DisagreementError)
 LOADING, which last for longer than a call: the caller is to know at once."""
 
 
+class _Send(Protocol):
+    """Sends a command to one node, as `Pool.send` does."""
+
+    async def __call__(
+        self, words: tuple[Argument, ...], end: float, *, asking: bool = False
+    ) -> Any: ...
+
+
+class _Node(NamedTuple):
+    """The connections to one node."""
+
+    pool: Pool
+    tracker: Tracker
+
+
 class Cluster:
-    """A connection pool for each node of a Cluster. The URL names any node."""
+    """A connection pool and a tracker for each node of a Cluster. The URL names any node."""
 
     def __init__(self, url: str, *, timeout: float, max_connections: int) -> None:
         self._server = Server(url.replace("+cluster", "", 1))
         self._timeout = timeout
         self._max_connections = max_connections
         self._owners: dict[int, Address] = {}
-        self._pools: dict[Address, Pool] = {}
+        self._nodes: dict[Address, _Node] = {}
         # The first one gets the commands for slots whose owner is not known.
-        self._nodes = [self._server.address]
+        self._addresses = [self._server.address]
 
-    async def execute_command(self, *words: Argument) -> Any:
-        """Send one command. Raises RedisError, OSError or TimeoutError."""
+    async def execute_command(self, *words: Argument, is_alone: bool = False) -> Any:
+        """Send one command, as `Pool` does. Raises RedisError, OSError or TimeoutError."""
+        return await self._deliver(words, lambda node: partial(node.pool.send, is_alone=is_alone))
+
+    async def read(self, key: bytes, *words: Argument) -> tuple[Any, Unchanged]:
+        """Send one command that reads a key, as `Tracker.read` does."""
+        found: tuple[Any, Unchanged] = await self._deliver(
+            words, lambda node: partial(node.tracker.send, key=key)
+        )
+        return found
+
+    async def refused(self, key: bytes) -> dict[str, str]:
+        """As `Tracker.refused`, of the node that is known to have a key."""
+        return await self._node(self._owner_of(key_slot(key))).tracker.refused(key)
+
+    async def masters(self) -> Sequence[Pool]:
+        """The pools of all masters; none if no node tells of them."""
+        here = self._addresses[0]
+        try:
+            slots = await self._node(here).pool.execute_command("CLUSTER", "SLOTS")
+        except FAILURES:
+            return ()
+        return [self._node(each).pool for each in {_master_of(each, here) for each in slots}]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for pool, tracker in self._nodes.values():
+            await pool.aclose()
+            await tracker.aclose()
+
+    async def _deliver(
+        self, words: tuple[Argument, ...], sender_of: Callable[[_Node], _Send]
+    ) -> Any:
+        """Send one command, again and again while no node can run it yet."""
         loop = asyncio.get_running_loop()
         end = earliest(loop.time() + self._timeout)
         pause = _SHORTEST
         while True:
             try:
-                return await self._send(words, end)
+                return await self._send(words, end, sender_of)
             except _NOT_NOW:
                 if loop.time() + pause >= end:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST)
 
-    async def masters(self) -> Sequence[Pool]:
-        """The pools of all masters; none if no node tells of them."""
-        here = self._nodes[0]
-        try:
-            slots = await self._pool_of(here).execute_command("CLUSTER", "SLOTS")
-        except FAILURES:
-            return ()
-        return [self._pool_of(each) for each in {_master_of(each, here) for each in slots}]
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
-
-    async def _send(self, words: tuple[Argument, ...], end: float) -> Any:
+    async def _send(
+        self, words: tuple[Argument, ...], end: float, sender_of: Callable[[_Node], _Send]
+    ) -> Any:
         """Send one command to the node that it belongs to, wherever others say that it is."""
         slot = key_slot(_key_of(words))
-        address, asking = self._owners.get(slot, self._nodes[0]), False
+        address, asking = self._owner_of(slot), False
         for _ in range(_HOPS):
             try:
-                return await self._pool_of(address).send(words, end, asking=asking)
+                return await sender_of(self._node(address))(words, end, asking=asking)
             except redis_errors.MovedError as error:
                 address, asking = _named_by(error, address), False
                 self._owners[slot] = address
@@ -93,23 +129,29 @@ class Cluster:
                 raise
         raise _DisagreementError("the nodes of the Cluster do not agree")
 
-    def _pool_of(self, address: Address) -> Pool:
-        pool = self._pools.get(address)
-        if pool is None:
-            pool = self._pools[address] = Pool(
+    def _owner_of(self, slot: int) -> Address:
+        """The node that is known to have a slot, or one that knows which it is."""
+        return self._owners.get(slot, self._addresses[0])
+
+    def _node(self, address: Address) -> _Node:
+        node = self._nodes.get(address)
+        if node is None:
+            pool = Pool(
                 partial(self._server.open, address=address),
                 timeout=self._timeout,
                 max_connections=self._max_connections,
             )
-            if address not in self._nodes:
-                self._nodes.append(address)
-        return pool
+            opener = partial(self._server.open_as, TrackingConnection, address=address)
+            node = self._nodes[address] = _Node(pool, Tracker(opener, timeout=self._timeout))
+            if address not in self._addresses:
+                self._addresses.append(address)
+        return node
 
     def _forget(self, address: Address) -> None:
         """Ask other nodes for its slots: a replica may own them by now."""
         self._owners = {slot: owner for slot, owner in self._owners.items() if owner != address}
-        self._nodes.remove(address)
-        self._nodes.append(address)
+        self._addresses.remove(address)
+        self._addresses.append(address)
 
 
 def _named_by(error: Any, here: Address) -> Address:
@@ -124,12 +166,6 @@ def _master_of(slots: Any, here: Address) -> Address:
 
 
 def _key_of(words: tuple[Argument, ...]) -> bytes:
-    """A key of the command: a script, XREAD, or one that begins with its key."""
-    match words[0]:
-        case "XREAD":
-            position = words.index("STREAMS") + 1
-        case "EVAL" | "EVALSHA":
-            position = 3
-        case _:
-            position = 1
+    """A key of the command: a script, or one that begins with its key."""
+    position = 3 if words[0] in {"EVAL", "EVALSHA"} else 1
     return str(words[position]).encode()

@@ -1,6 +1,7 @@
 """The state and usage of the Redis backend, for operators."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from relevo_server import errors, revisions
@@ -28,14 +29,18 @@ _ASKED = 64
 _HISTORY = Script("history")
 _LOG_STATE = Script("log_state")
 _SCAN = Script("scan")
+_SIZES = Script("sizes")
 _USAGE = Script("usage")
 
+_SEARCHED_TOGETHER = 1000
+_SIZED_TOGETHER = 250
+"""Names that one script searches, entries that one sizes: it takes them less than a millisecond."""
 _TURN_SHARE = 0.9
 """The share of an interval in which no other server recounts: then it is due again."""
 
 
 class RedisInspection(Inspection):
-    """Asks Redis or a Redis Cluster; every method but `database_status` is one script."""
+    """Asks Redis or a Redis Cluster, by scripts."""
 
     def __init__(
         self, client: Client, run: Run, *, partitions: int, prefix: str, log_length: int
@@ -53,11 +58,23 @@ class RedisInspection(Inspection):
         return await self._client.database_status()
 
     async def refusals(self) -> Mapping[str, str]:
-        """Run a script, in a Cluster for many partitions: each node has users of its own."""
+        """Run a script, in a Cluster for many partitions: each node has users of its own.
+
+        What one node refuses is returned even if another one does not answer.
+        """
         is_cluster = self.kind.endswith("cluster")
+        partitions = range(min(self._partitions, _ASKED) if is_cluster else 1)
+        unused = [records.unused(self._tag(partition)) for partition in partitions]
+        answers = await asyncio.gather(*map(self._client.refusals, unused), return_exceptions=True)
         refused: dict[str, str] = {}
-        for partition in range(min(self._partitions, _ASKED) if is_cluster else 1):
-            refused |= await self._client.refusals(records.unused(self._tag(partition)))
+        failed: list[BaseException] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                failed.append(answer)
+            else:
+                refused |= answer
+        if failed and not refused:
+            raise failed[0]
         return refused
 
     async def usage(self) -> Usage:
@@ -100,10 +117,37 @@ class RedisInspection(Inspection):
         if not records.is_cursor(cursor):
             raise errors.page_token_unknown()
         tag = self._tag(partition_of(tenant_id, self._partitions))
+        cursor, names = await self._names(tag, tenant_id, scope, cursor, count)
+        return Scanned(
+            [key for name in names for key in records.keys_named(tag, tenant_id, name)], cursor
+        )
+
+    async def sizes(self, tenant_id: str) -> AsyncGenerator[Sequence[tuple[str, int]]]:
+        """Search all names, and run a script for some of those that are found at a time."""
+        tag = self._tag(partition_of(tenant_id, self._partitions))
+        tenant_floor, cursor = records.floor(tenant_id, ""), ""
+        while True:
+            cursor, found = await self._names(tag, tenant_id, "", cursor, _SEARCHED_TOGETHER)
+            names = list(dict.fromkeys(found))
+            for i in range(0, len(names), _SIZED_TOGETHER):
+                scopes = {
+                    name.decode(): entry[2]
+                    for name in names[i : i + _SIZED_TOGETHER]
+                    if (entry := records.entry_named(name))
+                }
+                floors = [records.floor(tenant_id, scope) for scope in scopes.values()]
+                answer = await self._run(_SIZES, [f"{tag}:state", *scopes], [tenant_floor, *floors])
+                yield [each for each in zip(scopes.values(), answer, strict=True) if each[1] >= 0]
+            if not cursor:
+                return
+
+    async def _names(
+        self, tag: str, tenant_id: str, scope: str, cursor: str, count: int
+    ) -> tuple[str, Sequence[bytes]]:
+        """The next cursor, "" at the end, and the names of a tenant's entries."""
         args: list[Argument] = [cursor or "0", records.pattern(tag, tenant_id, scope), count]
         following, names = await self._run(_SCAN, [f"{tag}:state"], args)
-        keys = [key for name in names for key in records.keys_named(tag, tenant_id, name)]
-        return Scanned(keys, "" if following == b"0" else following.decode())
+        return "" if following == b"0" else following.decode(), names
 
     def _tag(self, partition: int) -> str:
         return records.hash_tag(self._prefix, partition)

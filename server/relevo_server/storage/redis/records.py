@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from relevo_server import errors, revisions
 from relevo_server.keys import Key
@@ -43,7 +43,7 @@ def data_keys(tag: str) -> str:
 
 def request(tag: str, owner: Key | str, request_id: str) -> str:
     """The name of the record of a Put of a key, or of an Invalidate of a tenant, by request_id."""
-    name = str(owner) if isinstance(owner, Key) else quote(owner, safe="")
+    name = text(owner) if isinstance(owner, Key) else quote(owner, safe="")
     return f"{tag}:request:{name}:{quote(request_id, safe='')}"
 
 
@@ -84,6 +84,7 @@ def unused(tag: str) -> str:
     return f"{tag}:none"
 
 
+@lru_cache(4096)
 def floor(tenant_id: str, scope: str) -> str:
     """The field of the floor of a tenant's scope, or of all its scopes if `scope` is empty."""
     name = f"floor:{quote(tenant_id, safe='')}"
@@ -116,6 +117,15 @@ def pattern(tag: str, tenant_id: str, scope: str) -> str:
     """
     escaped = quote(tenant_id, safe="")
     return f"{tag}:entry:{quote(scope, safe='') if scope else '*'}:{escaped}:*"
+
+
+def entry_named(name: bytes) -> tuple[int, str, str] | None:
+    """The partition, tenant and scope of an entry, by its record's name; None for a foreign one."""
+    try:
+        _, number, _, scope, tenant, _ = name.decode().split(":")
+        return int(number.removesuffix("}")), unquote(tenant), unquote(scope)
+    except ValueError:  # includes UnicodeDecodeError
+        return None
 
 
 def keys_named(tag: str, tenant_id: str, name: bytes) -> list[Key]:

@@ -9,10 +9,8 @@ import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from functools import lru_cache
 from time import monotonic
 from typing import Any
-from urllib.parse import unquote
 
 from relevo_server.quotas import LimitsOf
 from relevo_server.storage.redis import records
@@ -106,7 +104,7 @@ class Recount:
     async def _add(self, names: Sequence[bytes], limits_of: LimitsOf) -> None:
         """Add names to those that wait to be measured, and measure what is enough for a script."""
         for name in names:
-            entry = _entry(name)
+            entry = records.entry_named(name)
             if entry and limits_of(entry[1]):
                 partition, *owner = entry
                 self._waiting[partition][name.decode()] = owner
@@ -126,7 +124,7 @@ class Recount:
             names = [name for name, _ in some]
             floors: list[Argument] = []
             for _, (tenant_id, scope) in some:
-                floors += _floors(tenant_id, scope)
+                floors += records.floor(tenant_id, ""), records.floor(tenant_id, scope)
             sizes = await self._run(_MEASURE, [state, *names], floors)
             for (_, (tenant_id, _)), size in zip(some, sizes, strict=True):
                 if size >= 0:
@@ -136,17 +134,3 @@ class Recount:
 
     def _usage(self, partition: int) -> str:
         return records.usage(records.hash_tag(self._prefix, partition))
-
-
-@lru_cache(4096)
-def _floors(tenant_id: str, scope: str) -> tuple[str, str]:
-    return records.floor(tenant_id, ""), records.floor(tenant_id, scope)
-
-
-def _entry(name: bytes) -> tuple[int, str, str] | None:
-    """The partition, tenant and scope of an entry, by its record's name; None for a foreign one."""
-    try:
-        _, number, _, scope, tenant, _ = name.decode().split(":")
-        return int(number.removesuffix("}")), unquote(tenant), unquote(scope)
-    except ValueError:  # includes UnicodeDecodeError
-        return None

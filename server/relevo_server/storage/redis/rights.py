@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-OPTIONAL = frozenset({"HSCAN", "SCAN", "XDEL", "XREAD", "XREVRANGE", "XSETID"})
+OPTIONAL = frozenset({"CLIENT|TRACKING", "HSCAN", "SCAN", "XDEL", "XREVRANGE", "XSETID"})
 """Commands without which calls are answered. docs/operations.md says what is missing then."""
 _REFUSALS = ("NOPERM", "The user executing the script can't", "ACL failure in script")
 """Texts of errors if a right is missing: of a command; and within a script in Redis 6.2, and from
@@ -17,7 +17,9 @@ _NAMED = re.compile(r"'([\w|]+)' command")
 
 
 def trials(key: str) -> str:
-    """A call of each command that scripts or the server use, as rights.lua takes them.
+    """A call of each command that scripts use, as rights.lua takes them.
+
+    Commands that no script may run are tried by themselves: see `Tracker.refused`.
 
     `key` is the name of a record that does not exist.
     """
@@ -35,7 +37,6 @@ def trials(key: str) -> str:
             ("XLEN", key),
             ("XRANGE", key, "-", "+"),
             ("XREVRANGE", key, "+", "-"),
-            ("XREAD", "COUNT", "1", "STREAMS", key, "0"),
             ("XADD", key, "NOMKSTREAM", "*", "field", "value"),
             ("XDEL", key, "1-1"),
             ("XSETID", key, "1-1"),
@@ -49,7 +50,11 @@ def refused(failed: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
     Other errors are left out: a replica refuses to write, for example, whoever asks.
     """
-    errors = {command.decode(): error.decode(errors="replace") for command, error in failed}
+    return refusals({name.decode(): error.decode(errors="replace") for name, error in failed})
+
+
+def refusals(errors: Mapping[str, str]) -> dict[str, str]:
+    """Those of the errors by command that say that the user lacks a right."""
     return {command: error for command, error in errors.items() if is_refusal(error)}
 
 

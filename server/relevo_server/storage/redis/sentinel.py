@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from relevo_server.hiding import hides
 from relevo_server.logs import cause_of, log
-from relevo_server.storage.redis.connection import Address, Connection, Server
+from relevo_server.storage.redis.connection import Address, AnyConnection, Connection, Server
 from relevo_server.storage.redis.pool import Pool
 
 SCHEMES = ("redis+sentinel", "rediss+sentinel")
@@ -112,6 +112,10 @@ class Sentinels:
 
         `end` is a time of the event loop. Raises RedisError or OSError.
         """
+        return await self.open_as(Connection, end)
+
+    async def open_as(self, kind: type[AnyConnection], end: float) -> AnyConnection:
+        """The same, for a connection of this class."""
         if not self._tasks:
             # In contexts of their own, so that no call's deadline applies to them.
             self._tasks = [
@@ -122,7 +126,7 @@ class Sentinels:
         self._poll_now.set()
         await self._answered.wait()
         address = self._master
-        connection = await self._server.open(end, address)
+        connection = await self._server.open_as(kind, end, address)
         self._connections[connection] = address
         try:
             role, *_ = await connection.execute(("ROLE",), end)

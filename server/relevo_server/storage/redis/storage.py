@@ -25,7 +25,7 @@ from relevo_server import errors, revisions
 from relevo_server.keys import Key
 from relevo_server.quotas import Quota
 from relevo_server.storage import lease_tokens
-from relevo_server.storage.events import Gap, Tail
+from relevo_server.storage.events import Tail
 from relevo_server.storage.interface import (
     ABSENT,
     LeaseAttempt,
@@ -42,6 +42,7 @@ from relevo_server.storage.key_records import ChangedKeyError
 from relevo_server.storage.redis import records
 from relevo_server.storage.redis.client import Client, Script
 from relevo_server.storage.redis.connection import Argument
+from relevo_server.storage.redis.following import Following
 from relevo_server.storage.redis.in_flight import InFlightReads
 from relevo_server.storage.redis.inspection import RedisInspection
 from relevo_server.storage.redis.key_records import RedisKeyRecords
@@ -56,7 +57,6 @@ _INVALIDATE_TENANT = Script("invalidate_tenant")
 _LEASE = Script("lease")
 _RELEASE = Script("release")
 _TOUCH = Script("touch")
-_TAIL = Script("tail")
 
 
 class RedisStorage(Storage):
@@ -82,6 +82,7 @@ class RedisStorage(Storage):
         self._longest_ttl_ms = longest_ttl_ms
         self._recent = RecentContexts(recent_bytes)
         self._in_flight = InFlightReads()
+        self._following = Following(client, prefix)
         self._readiness = Readiness(client, prefix, partitions, is_encrypted=is_encrypted)
         self.inspection = RedisInspection(
             client, self._run, partitions=partitions, prefix=prefix, log_length=log_length
@@ -211,20 +212,12 @@ class RedisStorage(Storage):
         self, partition: int, position: int | None, limit: int, *, seen: Sequence[int] = ()
     ) -> Tail:
         """Run one script."""
-        tag = records.hash_tag(self._prefix, partition)
-        after = "" if position is None else revisions.to_log_id(position)
-        args: list[Argument] = [after, limit, *map(revisions.to_log_id, seen)]
-        kind, revision, *rest = await self._run(_TAIL, [f"{tag}:state", f"{tag}:log"], args)
-        reached = revisions.from_log_id(revision)
-        if kind != b"ok":
-            return Tail(reached, [], Gap(kind.decode()))
-        (events,) = rest
-        return Tail(reached, [records.event(log_id, fields) for log_id, fields in events])
+        await self._know_layout()
+        return await self._following.tail(partition, position, limit, seen)
 
     async def wait(self, partition: int, position: int, seconds: float) -> None:
-        """Run one XREAD, on a connection of its own pool: it delays no other command."""
-        log = f"{records.hash_tag(self._prefix, partition)}:log"
-        await self._client.wait(log, revisions.to_log_id(position), seconds)
+        """Wait until Redis tells of a change of the log."""
+        await self._following.wait(partition, position, seconds)
 
     async def _end(
         self,
@@ -263,7 +256,9 @@ class RedisStorage(Storage):
             log.append(f"{tag}:log")
             args.append(revisions.to_log_id(position))
         with self._in_flight.marked(keys):
-            revision, *found = await self._run(_READ, [f"{tag}:state", *names, *log], args)
+            revision, *found = await self._run(
+                _READ, [f"{tag}:state", *names, *log], args, is_alone=limits is not None
+            )
         if revision == b"gap":
             raise errors.unavailable("the log no longer has a revision that was read")
         entries = [
@@ -276,10 +271,20 @@ class RedisStorage(Storage):
         ]
         return Read(revisions.from_log_id(revision), within(entries, limits) if limits else entries)
 
-    async def _run(self, script: Script, keys: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+    async def _run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Argument] = (),
+        *,
+        is_alone: bool = False,
+    ) -> Any:
+        await self._know_layout()
+        return await self._client.run(script, keys, args, is_alone=is_alone)
+
+    async def _know_layout(self) -> None:
         if not self._readiness.has_layout:  # Redis could not be reached when the server started
             await self._readiness.check_layout()
-        return await self._client.run(script, keys, args)
 
     def _tag(self, tenant_id: str) -> str:
         return records.hash_tag(self._prefix, self.partition_of(tenant_id))

@@ -13,7 +13,9 @@ from relevo_server.wire.requests.invalidate import (
 )
 from relevo_server.wire.requests.lease import Lease, Release, read_lease, read_release
 from relevo_server.wire.requests.put import Put, PutLimits, read_put
+from relevo_server.wire.requests.snapshot import Snapshot, read_snapshot
 from relevo_server.wire.requests.watch import (
+    Denied,
     Ping,
     Subscribe,
     Touch,
@@ -23,6 +25,7 @@ from relevo_server.wire.requests.watch import (
 )
 
 __all__ = [
+    "Denied",
     "Get",
     "InvalidateKeys",
     "InvalidateTenant",
@@ -31,6 +34,7 @@ __all__ = [
     "Put",
     "PutLimits",
     "Release",
+    "Snapshot",
     "Subscribe",
     "Touch",
     "Unsubscribe",
@@ -41,5 +45,6 @@ __all__ = [
     "read_lease",
     "read_put",
     "read_release",
+    "read_snapshot",
     "read_watch",
 ]

@@ -74,22 +74,33 @@ def _remembered(serialized: bytes) -> _Parsed:
     return _parsed(_decode_get(serialized))
 
 
-def _parsed(request: GetRequest) -> _Parsed:
-    get = Get(
+def current_of(key: Key, rights: Rights) -> Get:
+    """The read of an entry with its layers as they are now, by a caller who may read the entry."""
+    return Get(key, 0, 0, is_cached=False, include_layers=True, readable=rights.readable)
+
+
+def get_of(request: GetRequest) -> Get:
+    """The read that a request asks for, unchecked."""
+    return Get(
         key_of(request.key),
         request.min_revision,
         request.known_version,
         request.consistency == Consistency.CONSISTENCY_CACHED,
         request.include_layers,
     )
-    return _Parsed(get, tuple(_problems(get, request.consistency)))
 
 
-def _problems(get: Get, consistency: Consistency) -> Iterator[Violation]:
+def get_problems(get: Get, consistency: Consistency) -> Iterator[Violation]:
+    """The broken rules of a read with this `consistency`."""
     yield from key_problems(get.key, "key")
     yield from negative_problems("", min_revision=get.min_revision, known_version=get.known_version)
     if consistency not in _CONSISTENCIES:
         yield "consistency", "is not a known value"
+
+
+def _parsed(request: GetRequest) -> _Parsed:
+    get = get_of(request)
+    return _Parsed(get, tuple(get_problems(get, request.consistency)))
 
 
 def _checked(parsed: _Parsed, rights: Rights) -> Get:

@@ -15,6 +15,7 @@ from relevo_server.wire.decoding import MAX_LIST_BYTES, decoder
 from relevo_server.wire.requests.rules import (
     MAX_BATCH,
     Rights,
+    canonical,
     once_of,
     refuse,
     request_id_problems,
@@ -59,7 +60,7 @@ def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | Inval
     for scope in dict.fromkeys(key.scope for key in keys):
         rights.require(keys[0].tenant_id, INVALIDATE, scope)
     refuse(_problems(request, keys))
-    once = once_of(request)
+    once = once_of(request.request_id, canonical(request))
     if request.HasField("tenant"):
         return InvalidateTenant(request.tenant.tenant_id, request.tenant.scope, once, rights.name)
     return InvalidateKeys(keys, once, rights.name)

@@ -12,6 +12,7 @@ from relevo_server.keys import Key
 from relevo_server.roles import READ, WRITE
 from relevo_server.wire.contexts import key_of, key_problems
 from relevo_server.wire.decoding import decoder
+from relevo_server.wire.requests.get import Get, current_of
 from relevo_server.wire.requests.rules import (
     Rights,
     duration_ms,
@@ -34,6 +35,8 @@ class Lease(NamedTuple):
     renew_version: int
     """The version of the entry that the caller wants to replace, 0 for none."""
     request_id: str
+    current: Get | None = None
+    """The read of an existing entry with its layers; None for the entry alone."""
 
 
 @hides("token")
@@ -59,7 +62,8 @@ def read_lease(serialized: bytes, rights: Rights) -> Lease:
             request_id_problems(request.request_id),
         )
     )
-    return Lease(key, (wait_ms or 0) / 1000, request.renew_version, request.request_id)
+    current = current_of(key, rights) if request.include_layers else None
+    return Lease(key, (wait_ms or 0) / 1000, request.renew_version, request.request_id, current)
 
 
 def read_release(serialized: bytes, rights: Rights) -> Release:

@@ -5,21 +5,24 @@ from itertools import chain
 from typing import NamedTuple
 
 from relevo.v1.context_pb2 import ExecutionContext
-from relevo.v1.store_pb2 import PutRequest
+from relevo.v1.store_pb2 import PutRequest, SnapshotRequest
 
 from relevo_server import errors
 from relevo_server.errors import StoreError, Violation
 from relevo_server.hiding import hides
 from relevo_server.keys import Key
-from relevo_server.roles import WRITE
+from relevo_server.roles import READ, WRITE
 from relevo_server.storage.events import WHOLE
 from relevo_server.storage.interface import ABSENT, Once
 from relevo_server.wire import masks
 from relevo_server.wire.contexts import context_problems, key_of, key_problems
 from relevo_server.wire.decoding import decoder, only, too_long
-from relevo_server.wire.entries import serialize
+from relevo_server.wire.entries import stored_form
+from relevo_server.wire.framing import message_in, tag
+from relevo_server.wire.requests.get import Get, current_of
 from relevo_server.wire.requests.rules import (
     Rights,
+    canonical,
     duration_ms,
     once_of,
     refuse,
@@ -29,6 +32,7 @@ from relevo_server.wire.requests.rules import (
 _TAG_AND_LENGTH = 3  # bytes of update_time, which is not stored
 _OTHERS = masks.MAX_BYTES + (16 << 10)
 """The most bytes of a Put beside its context: its mask, and all that is short."""
+_KEY, _CONTEXT = tag(PutRequest.KEY_FIELD_NUMBER), tag(PutRequest.CONTEXT_FIELD_NUMBER)
 _decode = decoder(PutRequest)
 
 
@@ -57,6 +61,8 @@ class Put(NamedTuple):
     once: Once | None
     principal: str = ""
     """Who puts, "" if the server has no principals."""
+    current: Get | None = None
+    """The read of the entry with its layers that follows; None for none."""
 
     @property
     def size(self) -> int:
@@ -80,31 +86,51 @@ def read_put(serialized: bytes, rights: Rights, limits: PutLimits) -> Put:
     request = _head(serialized) if is_too_long else _decode(serialized)
     key = key_of(request.key)
     rights.require(key.tenant_id, WRITE, key.scope)
+    if request.include_layers:
+        rights.require(key.tenant_id, READ, key.scope)
     if is_too_long:
         raise _too_long(serialized, limits)
+    # The only time that the context is serialized: its size, what is stored and the fingerprint of
+    # the request are all of these bytes.
+    whole = canonical(request)
+    context = _context_in(whole)
     # Before the rules: checking them takes time in proportion to the context.
-    _check_size(request.context, limits.context_bytes)
+    _check_size(request.context, context, limits.context_bytes)
     ttl_ms = duration_ms(request.ttl) if request.HasField("ttl") else None
     paths, mask_problems = _mask_of(request)
     refuse(
         chain(
             key_problems(key, "key"),
-            _context_problems(request, key),
-            _ttl_problems(request, ttl_ms, limits.ttl_ms),
+            _context_problems(request, context, key),
+            ttl_problems(request, ttl_ms, limits.ttl_ms),
             _precondition_problems(request),
             request_id_problems(request.request_id),
             mask_problems,
         )
     )
-    once = once_of(request)  # before `serialize`, which clears the times of the context
-    content = serialize(request.context) if paths is None else masks.Patch(paths, request.context)
-    expected = _expected(request)
-    return Put(key, content, ttl_ms, expected, request.lease_token, once, rights.name)
+    content = (
+        stored_form(request.context, context)
+        if paths is None
+        else masks.Patch(paths, request.context)
+    )
+    expected, token = _expected(request), request.lease_token
+    once = once_of(request.request_id, whole)
+    current = current_of(key, rights) if request.include_layers else None
+    return Put(key, content, ttl_ms, expected, token, once, rights.name, current)
 
 
-def _check_size(context: ExecutionContext, limit: int) -> None:
+def _context_in(whole: bytes) -> bytes:
+    """The context in the canonical form of a PutRequest, b"" if it has none."""
+    key = message_in(whole, _KEY)
+    context = message_in(whole, _CONTEXT, key[1] if key else 0)
+    return whole[slice(*context)] if context else b""
+
+
+def _check_size(context: ExecutionContext, serialized: bytes, limit: int) -> None:
     """Raise RESOURCE_EXHAUSTED for a context that is too large, whatever its mask or times."""
-    size = context.ByteSize() - context.update_time.ByteSize() - _TAG_AND_LENGTH
+    size = len(serialized)
+    if context.HasField("update_time"):
+        size -= context.update_time.ByteSize() + _TAG_AND_LENGTH
     if size > limit:
         raise errors.context_too_large(size, limit)
 
@@ -132,6 +158,8 @@ def _expected(request: PutRequest) -> int | None:
 
 def _mask_of(request: PutRequest) -> tuple[Sequence[masks.Path] | None, Sequence[Violation]]:
     """The paths of the mask, None for the whole context; and its broken rules."""
+    if not request.HasField("update_mask"):
+        return None, ()
     size = request.update_mask.ByteSize()
     if size > masks.MAX_BYTES:
         return None, [masks.too_long(size)]
@@ -141,13 +169,16 @@ def _mask_of(request: PutRequest) -> tuple[Sequence[masks.Path] | None, Sequence
         return None, [("update_mask", str(error))]
 
 
-def _context_problems(request: PutRequest, key: Key) -> Iterator[Violation]:
+def _context_problems(request: PutRequest, serialized: bytes, key: Key) -> Iterator[Violation]:
     if not request.HasField("context"):
         yield "context", "must be given"
-    yield from context_problems(request.context, key)
+    yield from context_problems(request.context, serialized, key)
 
 
-def _ttl_problems(request: PutRequest, ttl_ms: int | None, longest: int) -> Iterator[Violation]:
+def ttl_problems(
+    request: PutRequest | SnapshotRequest, ttl_ms: int | None, longest: int
+) -> Iterator[Violation]:
+    """The broken rule of a time to live; `longest` is the longest one, in milliseconds."""
     if request.HasField("ttl") and (ttl_ms is None or not 0 < ttl_ms <= longest):
         yield "ttl", f"must be more than 0 s and at most {longest / 1000:g} s"
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
-from relevo.v1.store_pb2 import InvalidateRequest, PutRequest
+from google.protobuf.message import Message
 
 from relevo_server import errors
 from relevo_server.errors import Violation
@@ -88,12 +88,14 @@ def request_id_problems(request_id: str) -> Iterator[Violation]:
         yield "request_id", f"must have at most {MAX_REQUEST_ID_BYTES} bytes"
 
 
-def once_of(request: PutRequest | InvalidateRequest) -> Once | None:
+def canonical(request: Message) -> bytes:
+    """A request serialized in the one form that all requests of this content have."""
+    return request.SerializeToString(deterministic=True)
+
+
+def once_of(request_id: str, canonical: bytes) -> Once | None:
     """Identifies the repetitions of a request; None if it has no `request_id`."""
-    if not request.request_id:
-        return None
-    serialized = request.SerializeToString(deterministic=True)
-    return Once(request.request_id, sha256(serialized).digest())
+    return Once(request_id, sha256(canonical).digest()) if request_id else None
 
 
 def duration_ms(duration: Duration) -> int | None:

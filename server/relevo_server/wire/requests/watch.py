@@ -44,16 +44,29 @@ class Ping(NamedTuple):
     """Ask for a sign of life."""
 
     number: int
+    sign_interval: float | None = None
+    """Seconds between the signs that the client gets from now on without asking, 0 for none; None
+    if it asks for each."""
 
 
-WatchedRequest = Subscribe | Unsubscribe | Touch | Ping
+class Denied(NamedTuple):
+    """A Subscribe or a Touch of a key that the caller may not read. It does not end the stream."""
+
+    key: Key
+    number: int | None
+    """Names the answer of a Subscribe; None for a Touch, which has none."""
+    error: errors.StoreError
+    """The error of a Get of the key."""
+
+
+WatchedRequest = Subscribe | Unsubscribe | Touch | Ping | Denied
 
 
 class WatchMessage(NamedTuple):
     """One message of a client."""
 
     requests: Iterator[WatchedRequest]
-    """The requests of a batch, or one. Raises INVALID_ARGUMENT or PERMISSION_DENIED."""
+    """The requests of a batch, or one. Raises INVALID_ARGUMENT."""
     accepts_batches: bool
     """Whether the server may send batches. Only in a stream's first message."""
     client: store_pb2.ClientInfo | None = None
@@ -107,13 +120,14 @@ def _report_of(message: store_pb2.CacheReport) -> store_pb2.CacheReport:
 def _read_request(request: store_pb2.WatchRequest, rights: Rights) -> WatchedRequest:
     match request.WhichOneof("request"):
         case "ping":
-            return Ping(request.ping.number)
+            return _read_ping(request.ping)
         case "subscribe":
             return _read_subscribe(request.subscribe, rights)
         case "unsubscribe":
-            return Unsubscribe(_read_key(request.unsubscribe.key, "unsubscribe.key", rights))
+            return Unsubscribe(_read_key(request.unsubscribe.key, "unsubscribe.key"))
         case "touch":
-            return Touch(_read_key(request.touch.key, "touch.key", rights))
+            key = _read_key(request.touch.key, "touch.key")
+            return _denied(key, None, rights) or Touch(key)
         case "batch":
             raise errors.invalid([("batch.requests", "must not be batches")])
         case None:
@@ -123,7 +137,16 @@ def _read_request(request: store_pb2.WatchRequest, rights: Rights) -> WatchedReq
             assert_never(other)
 
 
-def _read_subscribe(message: store_pb2.Subscribe, rights: Rights) -> Subscribe:
+def _read_ping(message: store_pb2.Ping) -> Ping:
+    if not message.HasField("sign_interval"):
+        return Ping(message.number)
+    seconds = message.sign_interval.seconds + message.sign_interval.nanos / 1e9
+    if seconds < 0:
+        raise errors.invalid([("ping.sign_interval", "must not be negative")])
+    return Ping(message.number, seconds)
+
+
+def _read_subscribe(message: store_pb2.Subscribe, rights: Rights) -> Subscribe | Denied:
     key = key_of(message.key)
     subscribe = Subscribe(key, message.known_version, message.position, message.number)
     refuse(
@@ -137,12 +160,19 @@ def _read_subscribe(message: store_pb2.Subscribe, rights: Rights) -> Subscribe:
             ),
         )
     )
-    rights.require(key.tenant_id, READ, key.scope)
-    return subscribe
+    return _denied(key, subscribe.number, rights) or subscribe
 
 
-def _read_key(message: ContextKey, path: str, rights: Rights) -> Key:
+def _read_key(message: ContextKey, path: str) -> Key:
     key = key_of(message)
     refuse(key_problems(key, path))
-    rights.require(key.tenant_id, READ, key.scope)
     return key
+
+
+def _denied(key: Key, number: int | None, rights: Rights) -> Denied | None:
+    """The denial of a request for a key, or None if the caller may read it."""
+    try:
+        rights.require(key.tenant_id, READ, key.scope)
+    except errors.StoreError as error:
+        return Denied(key, number, error)
+    return None

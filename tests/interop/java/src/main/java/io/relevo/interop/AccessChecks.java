@@ -9,6 +9,7 @@ import io.relevo.v1.ContextKey;
 import io.relevo.v1.GetRequest;
 import io.relevo.v1.GetResponse;
 import io.relevo.v1.Subscribe;
+import io.relevo.v1.WatchResponse;
 import java.util.Map;
 
 final class AccessChecks {
@@ -39,7 +40,9 @@ final class AccessChecks {
             () -> get(scene, scene.bearer(), "other"), Code.PERMISSION_DENIED, "TENANT_DENIED");
     equal(failure.metadata(), Map.of("tenant_id", "other"));
     Watching watching = watch(scene, scene.bearer(), "other");
-    fails(watching::next, Code.PERMISSION_DENIED, "TENANT_DENIED");
+    WatchResponse declined = watching.next();
+    equal(declined.getAnswers(), 1L);
+    equal(declined.getInvalidated().getIsChanged(), true);
   }
 
   private static GetResponse get(Scene scene, Channel channel, String tenant) {

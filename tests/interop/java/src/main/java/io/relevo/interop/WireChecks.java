@@ -128,7 +128,8 @@ final class WireChecks {
   }
 
   private static void undecodable(Scene scene) throws Exception {
-    for (String method : List.of("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release")) {
+    for (String method :
+        List.of("Get", "BatchGet", "Put", "Invalidate", "Lease", "Release", "Snapshot")) {
       Failure failure =
           fails(
               () -> rawCall(scene, method, UNDECODABLE), Code.INVALID_ARGUMENT, "INVALID_FIELD");

@@ -1,0 +1,1 @@
+"""One line of wiring: `instrument` gives the libraries of a process their contexts."""

@@ -1,0 +1,1 @@
+"""The planner of a cluster: a calculator and a simulation, on measured constants. Pure."""

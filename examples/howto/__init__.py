@@ -1,0 +1,1 @@
+"""The programs of the documentation's how-to pages."""

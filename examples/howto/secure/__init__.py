@@ -1,0 +1,1 @@
+"""A store with TLS and principals, and a service that shows who it is."""

@@ -1,0 +1,1 @@
+"""The two services of the first five minutes."""

@@ -1,0 +1,1 @@
+"""A small site that has all that Relevo's pages share."""
