@@ -18,6 +18,7 @@ from support.redis.cluster import RedisCluster
 from support.redis.process import RedisProcess, describe
 from support.rings import marks
 from support.rings.guard import no_processes
+from support.servers.deleted import deleted_servers
 from support.servers.serving import stub_of
 from support.servers.settings import settings_on
 
@@ -158,3 +159,13 @@ async def stub(server: Server) -> "AsyncIterator[Stub]":
     """The generated stub on a real channel to the server."""
     async with stub_of(server.address) as stub:
         yield stub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_deleted_servers() -> Iterator[None]:
+    """No log keeps a server that gRPC is deleting: to free such a record crashes the process.
+
+    gRPC logs the server itself if it was not stopped, whenever the garbage is collected.
+    """
+    with deleted_servers():
+        yield

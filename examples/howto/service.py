@@ -58,7 +58,8 @@ async def main() -> None:
         server.add_insecure_port(ADDRESS)
         await server.start()
         try:
-            await server.wait_for_termination()
+            # `wait_for_termination` would not do: if it is cancelled, `stop` waits for no call.
+            await asyncio.Event().wait()
         finally:
             await server.stop(2)
 

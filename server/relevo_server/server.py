@@ -5,6 +5,7 @@ import errno
 import socket
 from typing import Any, Self
 
+from grpc import aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from relevo_server import audit, tls
@@ -13,7 +14,7 @@ from relevo_server.health import Health
 from relevo_server.logs import log
 from relevo_server.schemas import read as read_schemas
 from relevo_server.service import channelz
-from relevo_server.service.accepting import accepting_server
+from relevo_server.service.accepting import accepting_server, discard
 from relevo_server.service.admin.service import SERVICE as ADMIN
 from relevo_server.service.admin.service import Admin
 from relevo_server.service.gate import GatedRegistry
@@ -70,28 +71,14 @@ class Server:
         self._worker = worker
         self._storage = storage or storage_of(settings, telemetry)
         self._health = Health(self._storage, settings.health_interval, SERVICE)
-        self._server = accepting_server(_options(settings), FREQUENT)
+        self._telemetry = telemetry
         self._trail = audit.opened(settings, telemetry)
         self._service = ContextStore(self._storage, settings, self._trail, worker)
-        registry = OpenRegistry(self._server)
         self._access = self._service.parts.access
-        gated = GatedRegistry(self._server, self._access, telemetry, self._trail)
-        self._service.add_to(gated)
-        self._certificates: tls.Certificates | None = None
         self._admin = Admin(self._service.parts)
-        self._admin.add_to(gated)
-        self._meter = telemetry.meter
+        self._certificates: tls.Certificates | None = None
         self._usage = Usage()
         self._sampling: asyncio.Task[None] | None = None
-        self._health.add_to(registry)
-        names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
-        if settings.channelz:
-            channelz.add_to(self._server, self._access, self._trail)
-            names.append(channelz.NAME)
-        if settings.reflection:
-            servicer = reflection.aio.ReflectionServicer(names)
-            untyped: Any = reflection_pb2_grpc
-            untyped.add_ServerReflectionServicer_to_server(servicer, registry)
         self.address = ""
         """The address that the server listens on, as host:port; "" until it has started."""
 
@@ -101,8 +88,7 @@ class Server:
             self._trail.start()
             await self._access.begin()
             await self._health.begin()
-            self.address = self._bind()
-            await self._server.start()
+            self._server = await self._started()
         except BaseException:
             await self._storage.close()
             await self._trail.close()
@@ -111,9 +97,9 @@ class Server:
         interval = min(_REVIEW, self._settings.health_interval)
         self._reviews = asyncio.create_task(self._access.follow(interval))
         self._recounting = asyncio.create_task(self._service.recount_regularly())
-        if self._meter:
+        if self._telemetry.meter:
             self._sampling = asyncio.create_task(self._sample_regularly())
-            instruments.observe(self._meter, self._figures())
+            instruments.observe(self._telemetry.meter, self._figures())
         log.info("server.started", address=self.address, store=_without_secrets(self._settings))
         return self
 
@@ -178,7 +164,37 @@ class Server:
             await self._checks
         log.info("server.stopping", grace=self._settings.grace)
 
-    def _bind(self) -> str:
+    async def _started(self) -> aio.Server:
+        """A server of gRPC with all services, which listens on `address`."""
+        server = self._registered()
+        try:
+            self.address = self._bind(server)
+            await server.start()
+        except BaseException:
+            await discard(server)
+            raise
+        return server
+
+    def _registered(self) -> aio.Server:
+        """A server of gRPC with all services, which has not been started."""
+        settings = self._settings
+        server = accepting_server(_options(settings), FREQUENT)
+        gated = GatedRegistry(server, self._access, self._telemetry, self._trail)
+        self._service.add_to(gated)
+        self._admin.add_to(gated)
+        registry = OpenRegistry(server)
+        self._health.add_to(registry)
+        names = [SERVICE, ADMIN, NAME_OF_HEALTH, reflection.SERVICE_NAME]
+        if settings.channelz:
+            channelz.add_to(server, self._access, self._trail)
+            names.append(channelz.NAME)
+        if settings.reflection:
+            servicer = reflection.aio.ReflectionServicer(names)
+            untyped: Any = reflection_pb2_grpc
+            untyped.add_ServerReflectionServicer_to_server(servicer, registry)
+        return server
+
+    def _bind(self, server: aio.Server) -> str:
         listen = self._settings.listen
         if not (self._settings.reuse_port or listen.startswith("unix:")):
             _require_free(listen)
@@ -186,9 +202,9 @@ class Server:
             files = tls.files_of(self._settings)
             if files:
                 self._certificates = tls.Certificates(files)
-                port = self._server.add_secure_port(listen, self._certificates.credentials())
+                port = server.add_secure_port(listen, self._certificates.credentials())
             else:
-                port = self._server.add_insecure_port(listen)
+                port = server.add_insecure_port(listen)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {listen}") from error
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"

@@ -10,7 +10,13 @@ from grpc import StatusCode, aio
 from howto import blocking_service, edge, layers, owner, service
 from howto.start import answers, asks
 from httpx import ASGITransport, AsyncClient
-from relevo.demo.v1.rag_platform_pb2 import RunAgentRequest
+from relevo.demo.v1 import rag_platform_pb2_grpc as grpc_api
+from relevo.demo.v1.rag_platform_pb2 import (
+    Passage,
+    RunAgentRequest,
+    SearchRequest,
+    SearchResponse,
+)
 from relevo.demo.v1.rag_platform_pb2_grpc import ExecutionServiceStub
 from relevo_client import (
     AsyncContextClient,
@@ -22,6 +28,7 @@ from relevo_client import (
     use_context,
 )
 from relevo_client.testing import LocalStore
+from support.waiting import until_async
 
 AGENT = ContextKey("agent_config", "acme", "support")
 CONVERSATION = ContextKey("conversation", "acme", "c-1")
@@ -31,17 +38,29 @@ CONFIG = {"llm_config": {"model": "m-1"}, "rag_config": {"collections": ["faq", 
 @asynccontextmanager
 async def running(
     main: Callable[[], Coroutine[Any, Any, None]], address: str
-) -> AsyncGenerator[None]:
+) -> AsyncGenerator[asyncio.Task[None]]:
     """Run a program that serves at an address until it is interrupted."""
     task = asyncio.create_task(main())
     try:
         async with aio.insecure_channel(address) as channel:
             await channel.channel_ready()
-        yield
+        yield task
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def is_closed(address: str) -> bool:
+    """Whether nobody listens at an address."""
+    host, port = address.split(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
 
 
 @asynccontextmanager
@@ -82,6 +101,36 @@ async def test_services(
                     await ExecutionServiceStub(channel).RunAgent(RunAgentRequest())
             assert error.value.code() == StatusCode.FAILED_PRECONDITION
         search.stop(None).wait()
+
+
+async def test_a_service_that_is_interrupted(
+    store: LocalStore, placed: Callable[..., None], address: str, other_address: str
+) -> None:
+    """A call in flight ends as if nothing had happened; the service ends after it."""
+    placed(service, ADDRESS=address, SEARCH=other_address)
+    context = ExecutionContext.model_validate({"tenant_id": "acme", **CONFIG})
+    store.client.put(CONVERSATION, context)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    class SlowSearch(grpc_api.QueryServiceServicer):
+        async def Search(self, request: SearchRequest, context: Any) -> SearchResponse:  # noqa: ARG002, N802
+            begun.set()
+            await may_end.wait()
+            return SearchResponse(passages=[Passage(text=request.text)])
+
+    search = aio.server()
+    grpc_api.add_QueryServiceServicer_to_server(SlowSearch(), search)
+    search.add_insecure_port(other_address)
+    await search.start()
+    async with running(service.main, address) as serving:
+        asked = asyncio.create_task(ask(address, store, "Hours?"))
+        await begun.wait()
+        serving.cancel()
+        await until_async(lambda: serving.done() or is_closed(address))
+        assert not serving.done()
+        may_end.set()
+        assert await asked == "m-1 says: Hours?"
+    await search.stop(None)
 
 
 async def test_edge(store: LocalStore, placed: Callable[..., None], address: str) -> None:

@@ -1,5 +1,7 @@
 """The services beside the store: health and reflection."""
 
+import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.calls import TIMEOUT
+from support.counted import uncollected
+from support.servers.deleted import deleted_servers
 from support.servers.serving import health_of, serving
 
 SERVICES = [
@@ -102,3 +106,19 @@ async def test_a_server_can_be_started_after_another(settings: Settings) -> None
     for _ in range(3):
         async with serving(settings):
             pass
+
+
+async def test_a_server_that_cannot_start(server: Server, settings: Settings) -> None:
+    """It leaves no server of gRPC's that has not been stopped: gRPC would free it wrong."""
+    taken = {"listen": server.address}
+    no_certificate = {"tls_certificate": Path("none"), "tls_key": Path("none")}
+    no_keys = {"reference_keys": Path("none")}
+    with uncollected():
+        gc.collect()
+        with deleted_servers() as deleted:
+            for wrong in (taken, no_certificate, no_keys):
+                with pytest.raises((OSError, ValueError)):
+                    async with Server(settings.model_copy(update=wrong)):
+                        pytest.fail("it has started")
+            gc.collect()
+    assert deleted == []
