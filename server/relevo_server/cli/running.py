@@ -4,7 +4,6 @@ Importing this module loads gRPC, which reads GRPC_VERBOSITY only then: `serve` 
 """
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from relevo_server.cli import memory
 from relevo_server.cli.extras import needing
 from relevo_server.cli.reloading import Load, Reloading
 from relevo_server.server import Server
@@ -71,23 +71,6 @@ def server_of(settings: Settings, telemetry: Telemetry, worker: Worker = ALONE) 
         return Server(settings, telemetry=telemetry, worker=worker)
 
 
-_COLLECTED = (5_000, 10, 20)
-"""New objects until they are collected, and collections until the next older ones are, too. A Watch
-stream is some hundred objects that live for days. By Python's defaults, ten thousand new streams
-cause some twenty full collections. Each looks at all streams, and delays every call meanwhile."""
-
-
-def freeze() -> None:
-    """Exclude the objects that exist now from garbage collection: they are permanent.
-
-    Scanning all of them takes tens of milliseconds each time, which delays every call. Those that
-    come are scanned less often than by default, for the same reason.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTED)
-
-
 async def _serve(settings: Settings, telemetry: Telemetry, load: Load, config: Path | None) -> None:
     # Before the server is reachable: from then on somebody may send a signal.
     stop = asyncio.Event()
@@ -99,7 +82,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, load: Load, config: P
     loop.add_signal_handler(signal.SIGHUP, reloading.ask)
     async with server:
         watching = asyncio.create_task(reloading.run())
-        freeze()
+        memory.settle()
         try:
             await server.run(stop)
         finally:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from relevo_server import logs
-from relevo_server.cli import running
+from relevo_server.cli import memory, running
 from relevo_server.cli.extras import MissingExtraError, needing
 from relevo_server.cli.workers.channel import Channel, Message
 from relevo_server.cli.workers.handover import Handover, unpacked
@@ -60,7 +60,7 @@ async def _serve(
     server = running.server_of(handover.settings, telemetry, handover.worker)
     link = Link(await Channel.over(end), server, report)
     async with server:
-        running.freeze()
+        memory.settle()
         tasks = [
             asyncio.create_task(each) for each in (link.follow(stop), link.show_life(handover.beat))
         ]
