@@ -8,11 +8,12 @@ from itertools import count
 import pytest
 import uvloop
 from pydantic import SecretStr
+from relevo.v1.store_pb2 import PutRequest
 from relevo_server.keys import partition_of
 from relevo_server.settings import Settings
 from relevo_server.storage.redis.connection import Server
 from relevo_server.storage.redis.pool import Pool
-from support.clients.calls import context, key, put
+from support.clients.calls import Stub, context, key
 from support.clients.watching import Watch
 from support.redis.client import RedisClient
 from support.redis.cluster import NODES, RedisCluster
@@ -61,6 +62,12 @@ async def watch_all(watch: Watch, tenants: Sequence[str]) -> None:
         waiting.discard((await watch.news()).answers)
 
 
+async def write(stub: Stub, tenant: str) -> None:
+    """Put an entry of a tenant."""
+    request = PutRequest(key=key(tenant=tenant), context=context(user_id="u"))
+    await stub.Put(request, timeout=SECONDS)
+
+
 @pytest.mark.parametrize("partitions", [64, 512])
 async def test_connections_of_a_server(
     nodes: tuple[str, Sequence[RedisClient]], partitions: int
@@ -85,8 +92,7 @@ async def test_connections_of_a_server(
         awaited = {key(tenant=each).tenant_id for each in tenants}
         async with asyncio.TaskGroup() as writes:
             for each in tenants:
-                write = put(stub, key(tenant=each), context(user_id="u"), timeout=SECONDS)
-                writes.create_task(write)
+                writes.create_task(write(stub, each))
             while awaited:
                 awaited.discard((await watch.news()).entry.key.tenant_id)
         for client in clients:

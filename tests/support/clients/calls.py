@@ -37,16 +37,11 @@ def masked(*paths: str) -> FieldMask:
 
 
 async def put(
-    stub: Stub,
-    key: ContextKey,
-    context: ExecutionContext | None = None,
-    *,
-    timeout: float = TIMEOUT,
-    **rest: Any,
+    stub: Stub, key: ContextKey, context: ExecutionContext | None = None, **rest: Any
 ) -> store_pb2.PutResponse:
     """Put a context, by default an empty one. `rest` are further fields of the request."""
     request = store_pb2.PutRequest(key=key, context=context or ExecutionContext(), **rest)
-    return await stub.Put(request, timeout=timeout)
+    return await stub.Put(request, timeout=TIMEOUT)
 
 
 async def get(stub: Stub, key: ContextKey, **rest: Any) -> store_pb2.GetResponse:
