@@ -13,7 +13,9 @@ from relevo_client._near_cache.state import UNKNOWN, Copy
 from relevo_client._telemetry.counts import COUNTS
 
 _RESET_REASONS = {
-    number: name.removeprefix("RESET_REASON_").lower() for name, number in ResetReason.items()
+    number: name.removeprefix("RESET_REASON_").lower()
+    for name, number in ResetReason.items()
+    if number != ResetReason.RESET_REASON_UNSPECIFIED
 }
 """The reasons of resets, as metrics name them."""
 

@@ -87,6 +87,7 @@ def test_resets(meters: Meters) -> None:
         ResetReason.RESET_REASON_LOG_TRIMMED,
         ResetReason.RESET_REASON_SLOW_WATCHER,
         ResetReason.RESET_REASON_SLOW_WATCHER,
+        ResetReason.RESET_REASON_UNSPECIFIED,
     ):
         cache.received(WatchResponse(reset=Reset(partition=1, reason=reason)))
     assert cache.figures(now=13).staleness == 3
@@ -94,4 +95,5 @@ def test_resets(meters: Meters) -> None:
     resets = "relevo.client.watch.resets"
     assert counted.total(resets, relevo__reset__reason="log_trimmed") == 1
     assert counted.total(resets, relevo__reset__reason="slow_watcher") == 2
-    assert counted.total(resets) == 3
+    assert counted.total(resets, relevo__reset__reason="other") == 1
+    assert counted.total(resets) == 4
