@@ -23,6 +23,7 @@ from relevo_server.identities import Principal
 from relevo_server.server import Server
 from relevo_server.settings import Settings
 from support.clients.either import KEY, KINDS, Either, opened
+from support.manual_clock import ManualClock
 from support.network.certificates import Pair
 from support.network.named import Authority, Shown, uri
 from support.servers.shapes import Kind
@@ -259,17 +260,7 @@ async def test_closing_meanwhile(server: Server, files: Files, kind: Kind) -> No
     assert asyncio.get_running_loop().time() - began < 30
 
 
-class Clock:
-    """A clock that stands still until it is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
-
-
-def renewed(tls: Tls, clock: Clock) -> bool:
+def renewed(tls: Tls, clock: ManualClock) -> bool:
     """Whether the next look finds other files."""
     clock.now += 10
     assert tls.is_due()
@@ -279,7 +270,7 @@ def renewed(tls: Tls, clock: Clock) -> bool:
 def test_files_that_cannot_be_used(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     """Files that are missing, broken, or of two pairs change nothing, and the log says so once."""
     caplog.set_level(logging.WARNING, "relevo")
-    clock = Clock()
+    clock = ManualClock()
     tls = Tls(None, files.options, clock=clock)
     first, key = tls.credentials, files.key.read_bytes()
     assert not tls.is_due()
@@ -310,7 +301,7 @@ def test_files_that_cannot_be_used(files: Files, caplog: pytest.LogCaptureFixtur
 def test_content_never_changes(files: Files) -> None:
     """The content of files, and credentials of one's own, are used for ever."""
     content = {name: path.read_bytes() for name, path in files.options.items()}
-    clock = Clock()
+    clock = ManualClock()
     for tls in (Tls(None, content, clock=clock), Tls(None, clock=clock)):
         clock.now += 100
         assert not tls.may_change

@@ -7,18 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relevo_cli.progress import FIRST, NEXT, PREFIX, Lines, Progress, showing
 from relevo_cli.remaining import Remaining
+from support.manual_clock import ManualClock
 from support.terminals import Terminal
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
 
 
 @pytest.fixture
@@ -61,7 +51,7 @@ def test_what_remains_is_never_negative(steps: list[tuple[float, float]]) -> Non
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal there is nothing at first, and then a line of text now and then."""
-    clock = Clock()
+    clock = ManualClock()
     progress = Progress(Lines("turns", 2000, clock), Remaining(2000, clock.now), clock)
     for seconds in (1.0, FIRST - 1.5, 1.0, NEXT - 1.0, 1.0):
         clock.now += seconds
@@ -78,7 +68,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_long_work_says_less_often_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """In an hour there are some forty lines, and not one every 15 s."""
-    clock = Clock()
+    clock = ManualClock()
     progress = Progress(Lines("legs", 3600, clock), Remaining(3600, clock.now), clock)
     for _ in range(3600):
         clock.now += 1
@@ -88,7 +78,7 @@ def test_long_work_says_less_often_how_far_it_is(capsys: pytest.CaptureFixture[s
 
 def test_what_is_done_has_nothing_left(capsys: pytest.CaptureFixture[str]) -> None:
     """The line of the last step says how long it took, and no time that is left."""
-    clock = Clock()
+    clock = ManualClock()
     progress = Progress(Lines("legs", 1, clock), Remaining(1, clock.now), clock)
     clock.now += 80
     progress.advance()

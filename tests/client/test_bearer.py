@@ -6,29 +6,19 @@ import pytest
 from relevo_client import AccessDeniedError
 from relevo_client._store import bearer
 from relevo_client._store.bearer import Bearer
+from support.manual_clock import ManualClock
 
 UNKNOWN = AccessDeniedError("no", reason="UNAUTHENTICATED")
 
 
-class Clock:
-    """A clock that stands still."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """The time, in seconds."""
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """The clock."""
-    return Clock()
+def clock() -> ManualClock:
+    """A clock that the test moves on."""
+    return ManualClock()
 
 
 @pytest.mark.parametrize("age", [bearer.FILE_AGE, bearer.FUNCTION_AGE])
-def test_a_token_is_used_for_its_time(clock: Clock, age: float) -> None:
+def test_a_token_is_used_for_its_time(clock: ManualClock, age: float) -> None:
     """A token that was read is used for its age, and then read again."""
     token = Bearer(lambda: "t", age, clock=clock)
     assert token.entries() is None
@@ -47,7 +37,7 @@ def test_a_file_is_read_each_second(tmp_path: Path) -> None:
     assert (bearer.FILE_AGE, bearer.FUNCTION_AGE) == (1.0, 60.0)
 
 
-def test_an_expired_token_is_better_than_none(clock: Clock) -> None:
+def test_an_expired_token_is_better_than_none(clock: ManualClock) -> None:
     """If the next token cannot be read, the last one is used on, for a second at a time."""
     token = Bearer(lambda: "t", 60, clock=clock)
     entries = token.renewed("t")
@@ -58,14 +48,14 @@ def test_an_expired_token_is_better_than_none(clock: Clock) -> None:
     assert token.entries() is None
 
 
-def test_a_refused_token_is_used_no_more(clock: Clock) -> None:
+def test_a_refused_token_is_used_no_more(clock: ManualClock) -> None:
     """A token that the store has refused is read again at once."""
     token = Bearer(lambda: "t", 60, clock=clock)
     assert token.refused(UNKNOWN, token.renewed("t"), is_retry=False)
     assert token.entries() is None
 
 
-def test_a_token_that_was_renewed_meanwhile_stays(clock: Clock) -> None:
+def test_a_token_that_was_renewed_meanwhile_stays(clock: ManualClock) -> None:
     """A late refusal of an earlier token does not end the present one."""
     token = Bearer(lambda: "t", 60, clock=clock)
     old, new = token.renewed("old"), token.renewed("new")
@@ -73,7 +63,7 @@ def test_a_token_that_was_renewed_meanwhile_stays(clock: Clock) -> None:
     assert token.entries() == new
 
 
-def test_no_more_than_one_fresh_token_a_second(clock: Clock) -> None:
+def test_no_more_than_one_fresh_token_a_second(clock: ManualClock) -> None:
     """If a fresh token is refused too, no call gets another one for a second."""
     token = Bearer(lambda: "t", 60, clock=clock)
     entries = token.renewed("t")

@@ -2,22 +2,12 @@
 
 import pytest
 from relevo_client._context.deadline import UNBOUNDED, Deadline
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return self.now
+from support.manual_clock import ManualClock
 
 
 def test_what_is_left_becomes_less() -> None:
     """The remaining time decreases with the clock, and is never negative."""
-    clock = Clock()
+    clock = ManualClock()
     deadline = Deadline.after(10, clock=clock)
     assert deadline.remaining() == 10
     clock.now += 4
@@ -34,7 +24,7 @@ def test_no_bound() -> None:
 
 def test_a_part_of_a_deadline() -> None:
     """A part of a deadline ends by itself, and never after the whole."""
-    clock = Clock()
+    clock = ManualClock()
     whole = Deadline.after(10, clock=clock)
     clock.now += 4
     assert whole.half().remaining() == 3

@@ -15,6 +15,7 @@ from relevo_server.service.pacing import DeclinedPace, Pacing
 from relevo_server.settings import Settings
 from support.clients.calls import get, key, put
 from support.failures import failure_of
+from support.manual_clock import ManualClock
 from support.servers.serving import serving_from
 from support.servers.storages import GatedStorage
 from support.waiting import until_async
@@ -23,21 +24,10 @@ AT_ONCE = int(pacing.AT_ONCE)
 SIZE = 2000
 
 
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """That clock."""
-    return Clock()
+def clock() -> ManualClock:
+    """A clock that the test moves on."""
+    return ManualClock()
 
 
 @pytest.fixture
@@ -77,7 +67,7 @@ class Refused:
 
 
 @pytest.mark.usefixtures("slow")
-async def test_some_refusals_a_second_are_answered_at_once(clock: Clock) -> None:
+async def test_some_refusals_a_second_are_answered_at_once(clock: ManualClock) -> None:
     """Each tenant, and each principal, has refusals of its own that do not wait.
 
     They come back as time passes.
@@ -95,7 +85,7 @@ async def test_some_refusals_a_second_are_answered_at_once(clock: Clock) -> None
 
 
 @pytest.mark.usefixtures("slow")
-async def test_what_waits_is_bounded(clock: Clock) -> None:
+async def test_what_waits_is_bounded(clock: ManualClock) -> None:
     """So many refusals wait, with so many bytes of requests; beyond these none does."""
     for size, most in ((SIZE, pacing.MAX_HELD), (1 << 20, pacing.MAX_BYTES >> 20)):
         async with Refused(Pacing(clock)) as refused:
@@ -103,7 +93,7 @@ async def test_what_waits_is_bounded(clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("slow")
-async def test_other_failures_do_not_wait(clock: Clock) -> None:
+async def test_other_failures_do_not_wait(clock: ManualClock) -> None:
     """Only refusals by a quota wait."""
     async with Refused(Pacing(clock)) as refused:
         for error in (errors.unauthenticated(), errors.too_many_requests(1), ValueError()):
@@ -111,7 +101,7 @@ async def test_other_failures_do_not_wait(clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("slow")
-async def test_a_server_that_stops_waits_for_none(clock: Clock) -> None:
+async def test_a_server_that_stops_waits_for_none(clock: ManualClock) -> None:
     """Once the server is to stop, no refusal waits."""
     paced = Pacing(clock)
     async with Refused(paced) as refused:
@@ -119,7 +109,7 @@ async def test_a_server_that_stops_waits_for_none(clock: Clock) -> None:
         assert await refused.held(3 * AT_ONCE, refusal("acme")) == 0
 
 
-async def test_a_refusal_comes_before_the_deadline(clock: Clock) -> None:
+async def test_a_refusal_comes_before_the_deadline(clock: ManualClock) -> None:
     """A refusal waits about as long as clients are asked to pause, or half of the call's time."""
     waits: list[float] = []
 
@@ -136,7 +126,7 @@ async def test_a_refusal_comes_before_the_deadline(clock: Clock) -> None:
     assert waits[2] == 0.1
 
 
-async def test_refusals_that_come_together_are_answered_apart(clock: Clock) -> None:
+async def test_refusals_that_come_together_are_answered_apart(clock: ManualClock) -> None:
     """Of any number that come at once, no tenth of the time has more than its share, about."""
     waits: list[float] = []
 
@@ -154,7 +144,7 @@ async def test_refusals_that_come_together_are_answered_apart(clock: Clock) -> N
 
 @pytest.mark.usefixtures("slow")
 async def test_calls_of_a_tenant_that_repeats_them(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant's calls over its quota wait for their refusals; other tenants' do not."""
     monkeypatch.setattr(admission, "Pacing", lambda: Pacing(clock))
@@ -172,7 +162,7 @@ async def test_calls_of_a_tenant_that_repeats_them(
             call.cancel()
 
 
-async def test_a_stream_is_read_at_a_pace_while_it_is_declined(clock: Clock) -> None:
+async def test_a_stream_is_read_at_a_pace_while_it_is_declined(clock: ManualClock) -> None:
     """After so many messages with declined subscriptions in a second, a stream is not read."""
     pace = DeclinedPace(clock)
 
