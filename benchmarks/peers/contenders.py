@@ -39,36 +39,32 @@ class Contender:
     """Its calls by what they do: Get or Put, and how."""
 
 
+def _contender(server: servers.Server) -> Contender:
+    """A server with Relevo's methods."""
+    put = Target(server.address, path("Put"), REQUEST_ID)
+    get = Target(server.address, path("Get"))
+    return Contender(
+        server.pid,
+        {
+            "Put": Calls(put, [_put(i) for i in range(samples.ENTRIES)]),
+            "Get": Calls(get, _gets(Consistency.CONSISTENCY_STRONG)),
+            "Get, cached": Calls(get, _gets(Consistency.CONSISTENCY_CACHED)),
+        },
+    )
+
+
 @contextmanager
 def relevo(store: str, prefix: str, cores: Cores) -> Generator[Contender, None, None]:
     """`relevo serve`: Gets of both consistencies, and Puts."""
     with servers.relevo(store, prefix, cores) as server:
-        put = Target(server.address, path("Put"), REQUEST_ID)
-        get = Target(server.address, path("Get"))
-        yield Contender(
-            server.pid,
-            {
-                "Put": Calls(put, [_put(i) for i in range(samples.ENTRIES)]),
-                "Get": Calls(get, _gets(Consistency.CONSISTENCY_STRONG)),
-                "Get, cached": Calls(get, _gets(Consistency.CONSISTENCY_CACHED)),
-            },
-        )
+        yield _contender(server)
 
 
 @contextmanager
 def echo(cores: Cores) -> Generator[Contender, None, None]:
     """A grpc.aio server that answers with constant messages."""
     with servers.echo("asyncio", cores) as server:
-        get = Target(server.address, path("Get"))
-        put = Target(server.address, path("Put"), REQUEST_ID)
-        yield Contender(
-            server.pid,
-            {
-                "Put": Calls(put, [_put(i) for i in range(samples.ENTRIES)]),
-                "Get": Calls(get, _gets(Consistency.CONSISTENCY_STRONG)),
-                "Get, cached": Calls(get, _gets(Consistency.CONSISTENCY_CACHED)),
-            },
-        )
+        yield _contender(server)
 
 
 @contextmanager
