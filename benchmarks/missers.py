@@ -22,7 +22,7 @@ class Round:
     """The measurements of one missing entry."""
 
     creations: int
-    """How often the entry was created."""
+    """The number of times that the entry was created."""
     milliseconds: float
     """The time until all tasks had it."""
 

@@ -20,7 +20,7 @@ SAMPLES = sorted((CHART / "ci").glob("*-values.yaml"))
 RELEASE = {"name": "relevo", "namespace": "acme"}
 _SEVERITIES = {0: "unknown", 1: "info", 2: "warning", 3: "error"}
 _MADE_ELSEWHERE = {"PrometheusRule": ("spec", "groups"), "ConfigMap": ("data", "relevo.json")}
-"""What comes from other files of the checkout, by kind. Golden files leave it out."""
+"""The parts from other files of the checkout, by kind. Golden files leave them out."""
 
 
 def main(arguments: list[str]) -> int:

@@ -49,19 +49,19 @@ class Picture:
     name: str
     url: str
     prepare: Callable[[Page], Awaitable[object]] | None = None
-    """What is done on the page before."""
+    """The steps on the page before."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a page is shown."""
+    """The appearance of a page."""
 
     theme: Theme
     width: int
 
     @property
     def suffix(self) -> str:
-        """What the pictures' names end with."""
+        """The end of the pictures' names."""
         return f"{self.theme}-{self.width}"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from commands import ROOT, FailedError, run
 
 VENDOR = Path("client/relevo_web/assets/vendor")
-"""Where the files go, relative to the repository."""
+"""The folder of the files, relative to the repository."""
 FILES: Mapping[str, Sequence[str]] = {
     "htmx.org": ("dist/htmx.min.js",),
     "htmx-ext-sse": ("dist/sse.min.js",),
@@ -98,7 +98,7 @@ def _is_marked(folder: Path, root: Path) -> bool:
 
 
 def _mark(root: Path) -> str:
-    """What the files depend on: the versions, and which files are taken."""
+    """The inputs of the files: the versions, and which files are taken."""
     content = (root / "package-lock.json").read_bytes() + repr((FILES, LICENCES)).encode()
     return hashlib.sha256(content).hexdigest() + "\n"
 

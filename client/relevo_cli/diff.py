@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 def differences(old: Json, new: Json) -> list[Difference]:
-    """What turns one object into another: in the order of the new one, then what is gone."""
+    """The changes between two objects: in the order of the new one, then the removed parts."""
     before, after = (dict(values.members(document)) for document in (old, new))
     found: list[Difference] = []
     for path, value in after.items():

@@ -14,7 +14,7 @@ class Command(NamedTuple):
 
     name: str
     summary: str
-    """What it does, for the list of commands."""
+    """Its description in the list of commands."""
     place: str
     """The function that adds its arguments to a parser, as `module:function`."""
     extra: str | None = None

@@ -47,7 +47,7 @@ def of_constants(measured: Measured) -> Iterator[str]:
 
 
 def origin(source: Source) -> str:
-    """Where a figure comes from, in some words."""
+    """The source of a figure as a text."""
     if not source.is_measured:
         return source.note
     return f"{source.command}, {source.date}, {source.commit}".rstrip(", ")

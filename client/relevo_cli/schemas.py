@@ -1,4 +1,4 @@
-"""What `relevo validate` validates by: pydantic models, and files of JSON Schemas."""
+"""The checks of `relevo validate`: pydantic models, and files of JSON Schemas."""
 
 import os
 import re

@@ -62,11 +62,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 class _Subject(NamedTuple):
-    """What is validated."""
+    """A context to validate."""
 
     context: ExecutionContext
     names: dict[str, Json]
-    """What it is, for the answer."""
+    """The entries of the answer that identify the context: its key and version, or its file."""
 
 
 @reported

@@ -54,7 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a service sees of a key at one moment."""
+    """A service's view of a key at one moment."""
 
     event: Event
     text: str = ""
@@ -80,7 +80,7 @@ class Watched:
         self._context: Json = {}
 
     def shown(self, now: Seen) -> "Shown | None":
-        """What is to be shown of a new look, or None if it is as before."""
+        """The lines to show for a new look, or None if nothing has changed."""
         if self._last and self._last.is_like(now):
             return None
         is_first = self._last is None
@@ -175,7 +175,7 @@ def _events(client: ContextClient, watched: Sequence[Watched]) -> Iterator[Shown
 
 
 def look(client: ContextClient, key: ContextKey) -> Seen:
-    """What a service sees now: from the near cache, else from the store."""
+    """A service's view now: from the near cache, else from the store."""
     try:
         return Seen("value", entry=client.peek(key) or client.resolve(key))
     except NotFoundError:

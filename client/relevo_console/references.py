@@ -14,7 +14,7 @@ _KEY = rf"{_PART}:{_PART}:{_PART}"
 _WHOLE = re.compile(rf"({_KEY})(?:@(\d+))?")
 _WITH_REVISION = re.compile(rf"({_KEY})@(\d+)")
 _TO_VALUE = r"(?![A-Za-z])[^A-Za-z0-9]*(?:value\W+)?(?:(?:int|string)Value\W+)?"
-"""What is between a name and its value, in headers, logs, and the JSON of traces."""
+"""The text between a name and its value, in headers, logs, and the JSON of traces."""
 _NAMED_KEY = re.compile(rf"(?<![A-Za-z])key{_TO_VALUE}({_KEY})", re.I)
 _NAMED_REVISION = re.compile(rf"(?<![A-Za-z])revision{_TO_VALUE}(\d+)", re.I)
 _NONE = (

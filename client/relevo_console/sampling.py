@@ -20,13 +20,13 @@ from relevo_console.views.samples import Samples
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often the store is asked, in seconds."""
+    """The seconds from one question to the store to the next."""
 
     status: float = 2.0
     clients: float = 10.0
     """As often as clients report on their caches."""
     proof: float = 30.0
-    """How long the proof of a right is good."""
+    """The seconds for which the proof of a right is good."""
 
 
 @dataclass(eq=False)

@@ -127,7 +127,7 @@ class Viewer:
         return await self._call(self._admin.ListTopTenants, request)
 
     async def usage(self, tenant: str) -> admin_pb2.GetUsageResponse:
-        """What a tenant uses. The database is searched, which takes seconds if it is large."""
+        """The usage of a tenant. The database is searched, which takes seconds if it is large."""
         request = admin_pb2.GetUsageRequest(tenant_id=tenant)
         return await self._call(self._admin.GetUsage, request, max(_SEARCH, self._timeout))
 

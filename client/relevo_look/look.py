@@ -81,7 +81,7 @@ contrast of 4.5 to 1 on the backgrounds of pages."""
 LEVEL_MARKS: Mapping[str, str] = {
     "good": "✓", "pending": "…", "warning": "!", "bad": "✗", "idle": "-",
 }  # fmt: skip
-"""What tells levels apart without colours."""
+"""The signs that tell levels apart without colours."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class State:
     meaning: str
     """Its meaning, for legends and tooltips: a phrase of one line."""
     level: str
-    """How well the thing is: a key of `LEVELS`."""
+    """The level of the thing: a key of `LEVELS`."""
 
 
 STATES: Mapping[str, State] = {

@@ -22,7 +22,7 @@ _FACTORS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where a figure comes from."""
+    """The source of a figure."""
 
     command: str
     """The command that measures it; "" if no command does."""

@@ -30,7 +30,7 @@ class Limit:
 
     @property
     def share(self) -> float:
-        """How much of the limit is used: 1 is all of it."""
+        """The used share of the limit: 1 is all of it."""
         return self.used / self.limit
 
 

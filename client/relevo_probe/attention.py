@@ -17,7 +17,7 @@ _LAST = nextafter(inf, 0)
 
 
 class Attention:
-    """What writers tell readers."""
+    """The messages of writers to readers."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

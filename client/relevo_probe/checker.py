@@ -57,9 +57,9 @@ class Checker:
         self._unseen: dict[str, dict[ContextKey, list[Write]]] = {}
         """For each near cache, the acknowledged Puts that it has not shown yet, by their keys."""
         self.checks: Counter[Check] = Counter()
-        """How often each promise was checked."""
+        """The number of checks of each promise."""
         self.violations: Counter[Check] = Counter()
-        """How often each promise was broken."""
+        """The number of violations of each promise."""
 
     @property
     def remembered(self) -> int:

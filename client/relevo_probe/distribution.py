@@ -10,7 +10,7 @@ BOUNDS = tuple(
 
 
 class Distribution:
-    """How long things took, in seconds."""
+    """A distribution of durations, in seconds."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)

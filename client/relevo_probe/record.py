@@ -129,13 +129,13 @@ class Record:
 
     @property
     def checks(self) -> Counter[Check]:
-        """How often each promise was checked."""
+        """The number of checks of each promise."""
         with self._lock:
             return Counter(self._checker.checks)
 
     @property
     def violations(self) -> Counter[Check]:
-        """How often each promise was broken."""
+        """The number of violations of each promise."""
         with self._lock:
             return Counter(self._checker.violations)
 

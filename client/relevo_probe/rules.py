@@ -52,7 +52,7 @@ class Violation(NamedTuple):
     at: float
     """The time of the answer."""
     text: str
-    """What was seen, and what should have been."""
+    """The observation, and the expected one."""
 
 
 def checks_of(read: Read) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""What a run has found, for programs and for people. Pure."""
+"""The findings of a run, for programs and for people. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Summary:
     """The counts of a run."""
 
     seconds: float
-    """How long it took."""
+    """The time that it took."""
     partitions: int
     """The partitions that were probed."""
     writes: int
@@ -24,9 +24,9 @@ class Summary:
     answers: Mapping[str, int]
     """Answers by source, and `none` for near caches that had none."""
     checks: Mapping[Check, int]
-    """How often each promise was checked."""
+    """The number of checks of each promise."""
     violations: Mapping[Check, int]
-    """How often each promise was broken."""
+    """The number of violations of each promise."""
     found: Sequence[tuple[float, Violation]]
     """The first violations, with the seconds since the run began."""
     staleness: Distribution

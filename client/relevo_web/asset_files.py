@@ -30,7 +30,7 @@ _NEEDED = "vendor/htmx.min.js"
 
 
 class MissingAssetsError(Exception):
-    """What pages need of other projects is not installed."""
+    """Raised if files of other projects that pages need are not installed."""
 
 
 class _Asset(NamedTuple):

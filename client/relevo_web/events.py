@@ -44,7 +44,7 @@ class Streams:
 
     @property
     def open(self) -> int:
-        """How many streams are open."""
+        """The number of open streams."""
         return self._open
 
     def end(self) -> None:

@@ -30,7 +30,7 @@ class Link:
     """A link of the navigation."""
 
     path: str
-    """Where it leads. Pages below it are its own: `/contexts` has `/contexts/one`."""
+    """The path of its page. Pages below it are its own: `/contexts` has `/contexts/one`."""
     word: str
     """Its name: a short noun."""
 
@@ -41,7 +41,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Site:
-    """What all pages of a site have in common."""
+    """The common parts of all pages of a site."""
 
     name: str
     """Its name: the end of every title."""

@@ -28,7 +28,7 @@ TENANTS = {b"Bearer key-of-acme": "acme"}
 
 
 class State(TypedDict):
-    """What requests share."""
+    """The shared objects of all requests."""
 
     execution: "grpc_api.ExecutionServiceAsyncStub"
 

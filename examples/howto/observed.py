@@ -15,7 +15,7 @@ KEY = ContextKey("conversation", "acme", "c-1")
 
 
 def provenance() -> dict[str, Any]:
-    """What a log line may say about the current context: names and numbers, never values."""
+    """The parts of the current context for log lines: names and numbers, never values."""
     entry = require_entry()
     return {
         "context": str(entry.key),

@@ -30,9 +30,9 @@ _STYLE: Any = {
     "ytick.labelsize": 8,
 }
 _LINES: Mapping[str, str] = {"none": ":", "redis-json": "--", "relevo": "-"}
-"""What tells the modes apart without colours."""
+"""The patterns that tell the modes apart without colours."""
 _HATCHES: Mapping[str, str] = {"management": "//", "store": "--", "redis": ""}
-"""What tells the kinds of calls apart without colours."""
+"""The patterns that tell the kinds of calls apart without colours."""
 
 
 def draw(records: Sequence[Record], results: Sequence[Result], file: Path) -> None:

@@ -46,7 +46,7 @@ def after_changes(record: Record) -> list[AfterChange]:
 
 
 def _acknowledged(record: Record, turn: Turn) -> list[float]:
-    """When each change was acknowledged that a turn had to know."""
+    """The times at which changes that a turn had to know were acknowledged."""
     keys = {key for seen in turn.seen for key in seen.versions}
     return [
         each.acknowledged

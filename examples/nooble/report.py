@@ -21,7 +21,7 @@ from nooble.wiring import MODES
 _BAR = 46
 """The columns of the longest bar."""
 _FILLS = {"management": "█", "store": "▒", "redis": "░"}
-"""What tells the kinds of calls apart without colours."""
+"""The patterns that tell the kinds of calls apart without colours."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def outdated_sentences(results: Sequence[Result]) -> Iterator[str]:
 
 
 def times_sentence(results: Sequence[Result]) -> str:
-    """How long half of the turns take, in each mode."""
+    """The median duration of turns, in each mode."""
     times = (f"{1000 * each.p50:.1f} ms ({look.MODES[each.mode].word})" for each in results)
     return f"Half of the turns take at most {', '.join(times)}."
 
 
 def calls_sentence(results: Sequence[Result]) -> str:
-    """How often the owner is asked, in each mode."""
+    """The number of questions to the owner, in each mode."""
     calls = (f"{each.management_calls:,} ({look.MODES[each.mode].word})" for each in results)
     return f"Agent management is asked {', '.join(calls)} times."
 

@@ -37,7 +37,7 @@ class Step:
     """The time at which the service had its settings."""
     ended: float
     source: str
-    """Where the settings came from: a key of `look.SOURCES` or of `look.CALLS`."""
+    """The source of the settings: a key of `look.SOURCES` or of `look.CALLS`."""
     read: float | None
     """The time at which the settings were read from their owner; None if that is not known."""
     versions: Mapping[str, int]

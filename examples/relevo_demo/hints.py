@@ -1,4 +1,4 @@
-"""What to try after the demo: commands that work as they stand."""
+"""Commands to try after the demo, which work as they stand."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ class Hint(NamedTuple):
     """A command to try."""
 
     arguments: str
-    """What follows `relevo`."""
+    """The arguments of `relevo`."""
     meaning: str
-    """What it does."""
+    """Its effect."""
 
 
 HINTS: Sequence[Hint] = (

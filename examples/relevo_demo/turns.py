@@ -35,7 +35,7 @@ class Seen:
     cache: CacheCounts
     """The counts of the process's cache so far."""
     context_source: str
-    """Where the context came from, as `ContextEntry.source` has it."""
+    """The source of the context, as in `ContextEntry.source`."""
     wait: float
     """The seconds from the call's arrival until its handler had the context."""
 
@@ -69,7 +69,7 @@ class Turn:
     seen: tuple[Seen, ...]
     """In the order of the chain."""
     seconds: float
-    """How long the turn took, as its caller measured it."""
+    """The duration of the turn, as its caller measured it."""
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""What checks find: of settings and a store, or of a server that runs."""
+"""The findings of checks: of settings and a store, or of a server that runs."""
 
 from typing import Literal, NamedTuple
 
@@ -13,4 +13,4 @@ class Finding(NamedTuple):
     """`wrong` keeps servers from working, or loses data; `warning` may."""
     text: str
     advice: str = ""
-    """What to do, if anything is to be done."""
+    """The advice, if there is any."""

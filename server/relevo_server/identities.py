@@ -173,7 +173,7 @@ class Issuer(BaseModel):
     tenants: Annotated[tuple[str, ...], AfterValidator(_some)] = ("*",)
     """The tenants that its tokens may open at most; "*" for all."""
     roles: RoleTexts = DEFAULT
-    """What its tokens may allow at most, and what a token without the claim does allow."""
+    """The most that its tokens may allow, which is also what a token without the claim allows."""
 
     @model_validator(mode="after")
     def _fetched_from_a_url(self) -> Self:

@@ -52,7 +52,7 @@ def _decode(part: str, field: str) -> str:
 
 
 def part_problem(part: str) -> str | None:
-    """What is wrong with one part of a key, or None."""
+    """The problem of one part of a key, or None."""
     if part.isascii() and part.isprintable() and 0 < len(part) <= MAX_PART_BYTES:
         return None  # nearly all parts are such
     if not part:

@@ -10,7 +10,7 @@ SECRET = "redis://relevo:hush@redis:6379/0"  # noqa: S105 - a test's own
 
 
 def problem(store: str) -> str:
-    """What is wrong with a value."""
+    """The message for a value."""
     with pytest.raises(ValidationError) as raised:
         Settings(store=SecretStr(store))
     return raised.value.errors()[0]["msg"]

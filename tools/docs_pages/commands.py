@@ -44,7 +44,7 @@ def _parts(words: Sequence[str]) -> Iterator[str]:
 
 
 def helped(words: Sequence[str]) -> str:
-    """What a command prints with `--help`, in a terminal of 92 columns."""
+    """The output of a command with `--help`, in a terminal of 92 columns."""
     printed = StringIO()
     terminal = patch.dict(os.environ, {"COLUMNS": _WIDTH, "NO_COLOR": "1"})
     with terminal, redirect_stdout(printed):

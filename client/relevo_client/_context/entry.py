@@ -40,7 +40,7 @@ class ContextEntry:
     """Whether this is the last known copy, returned because the store could not be asked. It may
     be older than `revision`, which is then only the fence of calls that carry its reference."""
     source: ContextSource = field(default=ContextSource.STORE, compare=False)
-    """Where the context came from. Entries that differ in this alone are equal."""
+    """The source of the context. Entries that differ in this alone are equal."""
     signature: str = field(default="", compare=False, repr=False)
     """The store's signature of the reference; "" if the store signs none."""
 

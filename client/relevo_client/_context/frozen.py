@@ -19,7 +19,7 @@ class FrozenDict(dict[str, Any]):
     __slots__ = ("models",)
 
     models: Mapping[type, Any]
-    """What the dict was validated into, by the model's class; not set before the first one."""
+    """The dict as instances of models, by their classes; not set before the first validation."""
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words that quote the model and never the value.
+"""The rules of a model that a value breaks, in words that never quote the value.
 
 Most of pydantic's texts quote the model's rules only. The others are written anew here: those that
 quote a part of the value, and those of a model's own validators, which may.
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
     """A broken rule of a model."""
 
     path: tuple[str | int, ...]
-    """Where it is broken: keys and indexes."""
+    """The path of the value: keys and indexes."""
     description: str
 
 

@@ -56,6 +56,6 @@ def forget(context: object) -> None:
 
 
 def provenance_of(context: object) -> Provenance | None:
-    """What a context was composed of; None if it is of no entry."""
+    """The provenance of a context; None if it comes from no entry."""
     found: Provenance | None = vars(context).get(_ATTRIBUTE)
     return found

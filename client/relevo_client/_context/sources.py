@@ -1,10 +1,10 @@
-"""`ContextSource`: where a context came from."""
+"""`ContextSource`: the source of a context."""
 
 from enum import StrEnum
 
 
 class ContextSource(StrEnum):
-    """Where a context came from: the value of `ContextEntry.source`, and a metric's attribute."""
+    """The source of a context: the value of `ContextEntry.source`, and a metric's attribute."""
 
     NEAR_CACHE = "near_cache"
     """This client's near cache, which was proven current."""

@@ -59,7 +59,7 @@ def section_of(context: object, path: str, model: type[_Model]) -> _Model:
 
 
 def _kept(section: object, model: type) -> object:
-    """What a section was validated into; None if it was not yet, or is no section at all."""
+    """The model's instance of a section; None before its validation, or if it is no section."""
     try:
         return cast("FrozenDict", section).models[model]
     except (AttributeError, KeyError, TypeError):  # a TypeError for a model that is none
@@ -67,7 +67,7 @@ def _kept(section: object, model: type) -> object:
 
 
 def _section_at(context: object, path: Path) -> object:
-    """What is at a path: an empty section if nothing is there."""
+    """The value at a path: an empty section if there is none."""
     found: object = context
     for name in path:
         inner: Mapping[str, object] = vars(context) if found is context else cast("Any", found)

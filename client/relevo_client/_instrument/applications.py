@@ -23,7 +23,7 @@ _SERVED = "relevo.instrumented"
 
 
 class Applications:
-    """What all applications share: the clients, and `rules()` of their ContextMiddleware."""
+    """The shared parts of all applications: clients, and `rules()` of their ContextMiddleware."""
 
     def __init__(self, clients: SharedClients, rules: Callable[[], dict[str, Any]]) -> None:
         self.clients = clients

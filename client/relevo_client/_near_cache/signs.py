@@ -21,7 +21,7 @@ RENEWAL = 30.0
 
 
 class Pace(NamedTuple):
-    """What differs from one stream to another, so that clients which came at once drift apart."""
+    """The difference between streams, so that clients which came at once drift apart."""
 
     pings: float = 1.0
     """A factor of the time between pings."""

@@ -49,7 +49,7 @@ class Fallback(Enum):
 
 _NAMES = {fallback: fallback.name.lower() for fallback in Fallback}
 _REBUILD = "rebuild"
-"""What metrics call a context of a policy's function; the fallbacks have their own names."""
+"""The name in metrics of a context from a policy's function; fallbacks have names of their own."""
 PROCEEDS = "no_reference", _NAMES[Fallback.PROCEED]
 """The count of most calls that carry no reference."""
 

@@ -50,7 +50,7 @@ Clients that are given a target use them by themselves.
 
 
 Balance: TypeAlias = Literal["pick_first", "round_robin"]
-"""How the calls of a client spread over the addresses of its target."""
+"""The distribution of a client's calls over the addresses of its target."""
 
 
 def options_of(target: str | None, balance: Balance) -> tuple[tuple[str, int | str], ...]:

@@ -103,7 +103,7 @@ def _unnamed(console: Console, request: Request) -> Response:
 
 
 def _target(fields: Mapping[str, str]) -> _Target | None:
-    """What fields name; None if that is nothing, or no valid key."""
+    """The target that fields name; None if they name none, or no valid key."""
     if fields.get("key"):
         try:
             key = Key.parse(fields["key"])

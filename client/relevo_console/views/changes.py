@@ -12,7 +12,7 @@ from relevo_server.keys import Key
 
 @dataclass(frozen=True)
 class Selection:
-    """Whose changes are shown. A key, or a tenant with or without a scope."""
+    """The owner of the shown changes. A key, or a tenant with or without a scope."""
 
     tenant: str
     scope: str = ""

@@ -17,7 +17,7 @@ TIMES = ("create_time", "update_time")
 ORIGIN = ("composed_from", "includes")
 """The fields that name the parts of a context."""
 _ELSEWHERE = {*TIMES, *ORIGIN}
-"""What pages show as layers and times, rather than as values."""
+"""The parts that pages show as layers and times, rather than as values."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Layer:
     key: str
     version: int
     written: datetime
-    """When it was written, by the store's clock."""
+    """The time of its write, by the store's clock."""
     ttl: float
     """The seconds that it still lives."""
     is_later: bool
@@ -43,7 +43,7 @@ class Value:
     text: str
     """The value as JSON on one line."""
     layer: Layer | None
-    """Where it came from; None if the store names no entry."""
+    """The entry that it came from; None if the store names none."""
     is_secret: bool
     """Whether the store has redacted it, wholly or in part."""
 
@@ -117,5 +117,5 @@ def composition(explained: admin_pb2.ExplainResponse, asked: int = 0) -> Composi
 
 
 def written(version: int) -> datetime:
-    """When a version was written, by the store's clock. Revisions carry the time."""
+    """The time of a version's write, by the store's clock. Revisions carry it."""
     return datetime.fromtimestamp(revisions.milliseconds(version) / 1000, UTC)

@@ -36,7 +36,7 @@ class Compared:
     left: Composition
     right: Composition
     rows: Sequence[Row]
-    """What differs, by path."""
+    """The differences, by path."""
     same: Sequence[tuple[str, str]]
     """Paths and values that are the same in both."""
     has_secrets: bool

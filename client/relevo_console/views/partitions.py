@@ -16,12 +16,12 @@ class Row:
     number: int
     revision: int
     last: datetime | None
-    """When the last write was, None if there was none."""
+    """The time of the last write, None if there was none."""
     events: int
     first: datetime | None
-    """When the oldest event of the log was written: so far back changes are known."""
+    """The time of the log's oldest event: changes are known as far back."""
     state: str
-    """How the server follows the log: a key of `look.STATES`."""
+    """The state of the server's following: a key of `look.STATES`."""
     watchers: int
 
 

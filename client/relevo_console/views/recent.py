@@ -16,7 +16,7 @@ _MEASURED = 1000
 
 @dataclass(frozen=True)
 class Update:
-    """What a page shows now."""
+    """The content of a page."""
 
     rows: Sequence[Row]
     """The newest first."""
@@ -100,6 +100,6 @@ class Recent:
         return self._rate
 
     def update(self, problem: str = "") -> Update:
-        """What to show now."""
+        """The content to show now."""
         rows = list(reversed(self._rows))
         return Update(rows, self._count, self._is_estimate, self._rate, self._has_gap, problem)

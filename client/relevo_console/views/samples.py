@@ -149,7 +149,7 @@ class Samples:
 
 
 def _growth(before: _Counts, after: _Counts) -> tuple[int, int]:
-    """What hits and misses have grown by. A client that has just connected began at 0."""
+    """The growth of hits and misses. A client that has just connected began at 0."""
     new_hits = new_misses = 0
     for name, (hits, misses) in after.items():
         old_hits, old_misses = before.get(name, (0, 0))

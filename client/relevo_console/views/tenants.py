@@ -17,7 +17,7 @@ _NEARLY = 0.8
 
 @dataclass(frozen=True)
 class Tenant:
-    """What a tenant did since the server started."""
+    """A tenant's activity since the server started."""
 
     id: str
     calls: int
@@ -27,7 +27,7 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Quota:
-    """How much of one quota is used."""
+    """The use of one quota."""
 
     name: str
     used: str
@@ -36,12 +36,12 @@ class Quota:
     share: float
     """The part of the limit that is used, at most 1; 0 without a limit."""
     level: str
-    """How well that is: a key of `look.LEVELS`."""
+    """The level of that: a key of `look.LEVELS`."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is stored under a scope."""
+    """The stored entries of a scope."""
 
     name: str
     entries: int
@@ -50,7 +50,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tenant uses."""
+    """A tenant's usage."""
 
     scopes: Sequence[Scope]
     entries: int

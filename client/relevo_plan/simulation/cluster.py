@@ -90,7 +90,7 @@ class Cluster:
             self._keep_alive(loop, setup.streams / setup.workers)
 
     def work(self, seconds: float) -> float:
-        """How long work takes this time that takes so many seconds on average."""
+        """The seconds that work takes this time, given its average."""
         variation = self._setup.costs.variation
         if not variation or not seconds:
             return seconds

@@ -1,4 +1,4 @@
-"""Who calls the store, and whose contexts a service works with."""
+"""The identity of a service at the store, and the callers whose contexts it takes."""
 
 import asyncio
 import os

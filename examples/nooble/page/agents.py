@@ -26,7 +26,7 @@ class Agent:
     name: str
     """Its name for people."""
     questions: Sequence[str]
-    """What users of the script ask it."""
+    """The questions of the script's users."""
 
     @property
     def id(self) -> str:

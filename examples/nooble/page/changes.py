@@ -17,7 +17,7 @@ _TEXTS = {400: "agent management refused the change", 404: "there is no such age
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """What agent management of one mode answered to a change."""
+    """The answer of one mode's agent management to a change."""
 
     mode: Mode
     seconds: float
@@ -35,7 +35,7 @@ class Changes:
         self._made: list[tuple[str, Mapping[str, Any]]] = []
         self._due: dict[Mode, dict[str, int]] = {}
         self._pending: dict[tuple[Mode, str], Mapping[str, Any]] = {}
-        """What was sent and not acknowledged, by mode and key: the next change repeats it."""
+        """The changes without an acknowledgement, by mode and key: the next one repeats them."""
         self._lock = asyncio.Lock()
 
     def due(self, mode: Mode) -> Mapping[str, int]:
@@ -43,7 +43,7 @@ class Changes:
         return dict(self._due.get(mode, {}))
 
     def pending(self, mode: Mode, key: str) -> Mapping[str, Any]:
-        """What was not acknowledged: the owner may have it, and services may not."""
+        """The changes that were not acknowledged: the owner may have them, and services may not."""
         return self._pending.get((mode, key), {})
 
     async def make(

@@ -26,7 +26,7 @@ class Field:
     path: str
     kind: Kind
     text: str
-    """What its control holds; "" for a secret, which nobody is shown."""
+    """The value of its control; "" for a secret, which nobody is shown."""
     choices: Sequence[str] = ()
     step: str = ""
     """Of a number: `1` for a whole one, `any` for another."""

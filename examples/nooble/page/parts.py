@@ -26,7 +26,7 @@ NOTES: Mapping[str, str] = {
     "embedding": "worker: text to vectors",
     "query": "worker: searches passages",
 }
-"""What each process is, by its name."""
+"""The description of each process, by its name."""
 
 
 class PartError(Exception):
@@ -59,7 +59,7 @@ class Part:
 
     @property
     def note(self) -> str:
-        """What it is."""
+        """Its description."""
         return NOTES.get(self.name, "")
 
     @property

@@ -58,7 +58,7 @@ class Follower:
         """When the last poll began that reached the end of the log, in seconds of the monotonic
         clock; before the first one, when the follower was made."""
         self.needed_until = 0.0
-        """When following for the copies ends, in seconds of the monotonic clock."""
+        """The end of following for the copies, in seconds of the monotonic clock."""
         self._storage = storage
         self._copies = copies
         self._turns = turns

@@ -29,7 +29,7 @@ _SHORTEST_WAIT = 0.01
 
 
 class _Subject(NamedTuple):
-    """What a lease is on: an entry, and the version to renew (0: a missing entry)."""
+    """The subject of a lease: an entry, and the version to renew (0: a missing entry)."""
 
     key: Key
     renew_version: int

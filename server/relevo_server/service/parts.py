@@ -1,4 +1,4 @@
-"""What the services of one server share."""
+"""The shared parts of one server's services."""
 
 from typing import NamedTuple
 

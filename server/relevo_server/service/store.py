@@ -109,7 +109,7 @@ class ContextStore:
 
     @property
     def parts(self) -> Parts:
-        """What the Admin service looks at."""
+        """The parts that the Admin service looks at."""
         return Parts(
             self._storage,
             self._settings,

@@ -42,7 +42,7 @@ class DatabaseStatus(NamedTuple):
 
 
 class LogState(NamedTuple):
-    """How far the log of a partition reaches."""
+    """The extent of a partition's log."""
 
     revision: int
     """The partition's last revision."""
@@ -57,7 +57,7 @@ class Scanned(NamedTuple):
 
     keys: Sequence[Key]
     cursor: str
-    """Where the next part begins, "" at the end."""
+    """The beginning of the next part, "" at the end."""
 
 
 class Usage(NamedTuple):
@@ -106,7 +106,7 @@ class Inspection(ABC):
 
     @abstractmethod
     async def log_state(self, partition: int) -> LogState:
-        """How far the log of a partition reaches."""
+        """The extent of a partition's log."""
 
     @abstractmethod
     async def history(self, partition: int, before: int | None, limit: int) -> LogPage:

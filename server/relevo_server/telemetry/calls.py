@@ -35,7 +35,7 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class Registry(Protocol):
-    """Where services register their handlers, as `grpc.aio.Server`."""
+    """A registry of services' handlers, as `grpc.aio.Server` is."""
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
         """Register the handlers of a service by the names of their methods."""
@@ -55,7 +55,7 @@ def measured_handlers(service_name: str, handlers: Handlers, telemetry: Telemetr
 
 
 class _Method:
-    """What is measured of one method."""
+    """The measurements of one method."""
 
     def __init__(self, name: str, telemetry: Telemetry) -> None:
         self._attributes = {"rpc.system.name": "grpc", "rpc.method": name}

@@ -88,11 +88,11 @@ class Exporters:
 
     @property
     def meters(self) -> MeterProvider | None:
-        """What exports metrics, while it has started; None if nobody wants any."""
+        """The exporter of metrics, while it has started; None if nobody wants any."""
         return self._meters
 
     def report(self) -> Report:
-        """What Prometheus gets. One thread may ask at a time."""
+        """The text for Prometheus. One thread may ask at a time."""
         return report_of(self._registry) if self._registry else ()
 
     def __exit__(

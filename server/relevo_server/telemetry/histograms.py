@@ -17,13 +17,13 @@ class Series:
     def __init__(self, attributes: Mapping[str, str], bounds: Sequence[float]) -> None:
         self.attributes = dict(attributes)
         self.counts = [0] * (len(bounds) + 1)
-        """How many durations are in each bucket; the last one has no upper bound."""
+        """The number of durations in each bucket; the last one has no upper bound."""
         self.total = 0.0
         """The sum of the durations, in seconds."""
         self.min = float("inf")
         self.max = 0.0
         self.started = time_ns()
-        """When the series began, in nanoseconds since 1970."""
+        """The beginning of the series, in nanoseconds since 1970."""
         self._bounds = bounds
 
     def record(self, seconds: float) -> None:

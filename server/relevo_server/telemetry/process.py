@@ -15,7 +15,7 @@ from relevo_server.telemetry.instruments import Read
 
 _PROC = Path("/proc/self")
 _STARTED = time.monotonic()
-"""When this module was imported; the process is hardly older."""
+"""The time of this module's import; the process is hardly older."""
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""What a server measures with: a meter, histograms and a tracer, each of which may be missing."""
+"""The instruments of a server: a meter, histograms and a tracer, each of which may be missing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from relevo_server.telemetry.histograms import Histogram
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What is measured. None for what nobody collects: it then costs nothing."""
+    """The instruments; None for one that nobody collects, which then costs nothing."""
 
     meter: Meter | None = None
     calls: Histogram | None = None

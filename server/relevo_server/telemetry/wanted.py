@@ -1,4 +1,4 @@
-"""What is to be exported, by the settings and OpenTelemetry's standard environment variables."""
+"""The wanted exports, by the settings and OpenTelemetry's standard environment variables."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
@@ -8,14 +8,14 @@ _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class Wanted(NamedTuple):
-    """What is to be exported."""
+    """The wanted exports."""
 
     metrics_listen: str | None
     """The address of the endpoint for Prometheus, as host:port; None for no such endpoint."""
     metrics: Protocol | None
-    """How metrics are sent by OTLP; None if they are not sent."""
+    """The protocol of metrics by OTLP; None if they are not sent."""
     traces: Protocol | None
-    """How traces are sent by OTLP; None if they are not sent."""
+    """The protocol of traces by OTLP; None if they are not sent."""
     records: Protocol | None = None
     """The protocol by which audit records are sent by OTLP; None if they are not sent."""
 
@@ -29,7 +29,7 @@ def wanted(
     *,
     audit_otlp: bool = False,
 ) -> Wanted:
-    """What is to be exported.
+    """The wanted exports.
 
     OTLP is on for a signal if its endpoint is set, by the signal's variable or the common one; for
     audit records only with `audit_otlp`. Raises ValueError if a variable has a value that is not

@@ -76,7 +76,7 @@ class Whole:
         self._instance = instance
         self._reports: dict[int, Report] = {}
         self._ended: Report = ()
-        """What processes that have ended had counted."""
+        """The counts of processes that have ended."""
 
     def update(self, process: int, report: Report) -> None:
         """Take what a process reports now."""

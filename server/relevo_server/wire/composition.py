@@ -21,7 +21,7 @@ _MAX_PATHS = 512 << 10
 
 
 class Origin(NamedTuple):
-    """Where a value came from."""
+    """The origin of a value."""
 
     path: str
     """The value's path, as in an update mask."""
@@ -43,7 +43,7 @@ def compose(parts: Sequence[ExecutionContext]) -> ExecutionContext:
 
 
 def origins(composed: ExecutionContext, parts: Sequence[ExecutionContext]) -> Iterator[Origin]:
-    """Where each value of the composition of these parts came from, by path.
+    """The origin of each value of the composition of these parts, by path.
 
     Within a section, a value is anything but an object that has keys. All values under one key of
     the section came from the same part. If the paths take more than 512 KiB, further ones name

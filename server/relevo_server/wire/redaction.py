@@ -9,7 +9,7 @@ from relevo.v1.context_pb2 import ExecutionContext
 from relevo_server.wire.composition import SECTIONS
 
 REDACTED = "[redacted]"
-"""What stands in the place of a secret."""
+"""The text in the place of a secret."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
 

@@ -51,11 +51,11 @@ class WorkerProcess:
         self.settings = handover.settings
         """The settings that it has."""
         self.silent = 0
-        """How many of the supervisor's looks have found no sign of life since the last one."""
+        """The number of the supervisor's looks since the last sign of life."""
         self.is_serving = False
         self.has_ended = False
         self.leaving = 0
-        """How many looks it is since it was told to end; 0 if it was not."""
+        """The number of looks since it was told to end; 0 if it was not."""
         self.pid = 0
         self.report: Report = ()
         """The metrics that it reported last."""

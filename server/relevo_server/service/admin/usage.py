@@ -36,7 +36,7 @@ class Usage:
         self._shares = shares
 
     async def get_usage(self, tenant_id: str) -> GetUsageResponse:
-        """What a tenant has stored, by a search through all of the database's names."""
+        """The stored entries of a tenant, by a search through all of the database's names."""
         scopes: dict[str, ScopeUsage] = {}
         async for some in self._storage.inspection.sizes(tenant_id):
             for scope, size in some:

@@ -1,4 +1,4 @@
-"""What the in-memory backend keeps, and which of it is live."""
+"""The state of the in-memory backend, and which of it is live."""
 
 import asyncio
 from collections import deque

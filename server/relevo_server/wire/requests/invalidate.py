@@ -31,7 +31,7 @@ class InvalidateKeys(NamedTuple):
     keys: Sequence[Key]
     once: Once | None
     principal: str = ""
-    """Who asks, "" if the server has no principals."""
+    """The principal that asks, "" if the server has none."""
 
     @property
     def tenant_id(self) -> str:
@@ -47,7 +47,7 @@ class InvalidateTenant(NamedTuple):
     """"" for every scope."""
     once: Once | None
     principal: str = ""
-    """Who asks, "" if the server has no principals."""
+    """The principal that asks, "" if the server has none."""
 
 
 def read_invalidate(serialized: bytes, rights: Rights) -> InvalidateKeys | InvalidateTenant:

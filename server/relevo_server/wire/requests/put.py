@@ -37,7 +37,7 @@ _decode = decoder(PutRequest)
 
 
 class PutLimits(NamedTuple):
-    """What the server's settings allow."""
+    """The limits of the server's settings."""
 
     context_bytes: int
     """The largest context, serialized."""
@@ -60,7 +60,7 @@ class Put(NamedTuple):
     """The lease that must be held, "" for none."""
     once: Once | None
     principal: str = ""
-    """Who puts, "" if the server has no principals."""
+    """The principal that puts, "" if the server has none."""
     current: Get | None = None
     """The read of the entry with its layers that follows; None for none."""
 
@@ -72,7 +72,7 @@ class Put(NamedTuple):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What is put, for the record of the change: `*`, or the paths of the mask."""
+        """The written parts, for the record of the change: `*`, or the paths of the mask."""
         return WHOLE if isinstance(self.content, bytes) else masks.names(self.content.paths)
 
 

@@ -25,7 +25,7 @@ class Snapshot(NamedTuple):
     ttl_ms: int | None
     """Milliseconds that the snapshot is to live; None: as its scope says."""
     principal: str
-    """Who asks for it, "" if the server has no principals."""
+    """The principal that asks for it, "" if the server has none."""
 
     @property
     def key(self) -> Key:

@@ -23,7 +23,7 @@ class ListKeys(NamedTuple):
     size: int
     """About as many keys as a page has."""
     cursor: str
-    """Where the page begins, "" for the beginning."""
+    """The start of the page, "" for the beginning."""
 
     def next_page_token(self, cursor: str) -> str:
         """The token for the page that begins at a cursor, "" for the end of the list."""
